@@ -1,0 +1,100 @@
+use std::collections::BTreeSet;
+
+/// The most bytes a subject or a group may have (contract, section 5).
+pub const MAX_NAME_BYTES: usize = 256;
+
+/// A verified identity: who calls, as the gateway sees it.
+///
+/// Made by `auth` from a token that passed every check, and by the offline policy tools, which
+/// decide nothing; `tests/repo/architecture.rs` keeps every other room from making one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    issuer: String,
+    subject: String,
+    groups: BTreeSet<String>,
+}
+
+/// Why a name cannot stand in a policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallerError {
+    /// The subject is empty.
+    #[error("the subject is empty")]
+    EmptySubject,
+    /// A subject or group is longer than [`MAX_NAME_BYTES`].
+    #[error("a subject or group is longer than {MAX_NAME_BYTES} bytes")]
+    TooLong,
+    /// A subject or group holds a control character.
+    #[error("a subject or group holds a control character")]
+    Control,
+}
+
+impl Caller {
+    /// Vouches for an identity: `issuer` is the issuer's configured name, `subject` and `groups`
+    /// are the token's own.
+    ///
+    /// # Errors
+    /// When a name is too long, holds control characters, or the subject is empty.
+    pub fn vouch(
+        issuer: &str,
+        subject: &str,
+        groups: impl IntoIterator<Item = String>,
+    ) -> Result<Self, CallerError> {
+        if subject.is_empty() {
+            return Err(CallerError::EmptySubject);
+        }
+        let groups: BTreeSet<String> = groups.into_iter().collect();
+        for name in groups.iter().map(String::as_str).chain([subject]) {
+            if name.len() > MAX_NAME_BYTES {
+                return Err(CallerError::TooLong);
+            }
+            if name.chars().any(char::is_control) {
+                return Err(CallerError::Control);
+            }
+        }
+        Ok(Self { issuer: issuer.to_owned(), subject: subject.to_owned(), groups })
+    }
+
+    /// The configured name of the token's issuer, as `corp`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The token's subject, as the issuer wrote it.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The token's groups in alphabetical order, as the issuer wrote them.
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.groups.iter().map(String::as_str)
+    }
+
+    /// `issuer/subject`: the id that policies and logs use. Unambiguous, for an issuer's name
+    /// never holds a `/` (threats, row 29).
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.issuer, self.subject)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_mislead_are_refused() {
+        let long = "x".repeat(MAX_NAME_BYTES + 1);
+        for (subject, group, why) in [
+            ("", "g", CallerError::EmptySubject),
+            (long.as_str(), "g", CallerError::TooLong),
+            ("alice", long.as_str(), CallerError::TooLong),
+            ("al\nice", "g", CallerError::Control),
+            ("alice", "g\u{7f}", CallerError::Control),
+        ] {
+            assert_eq!(Caller::vouch("corp", subject, [group.to_owned()]), Err(why));
+        }
+        assert!(Caller::vouch("corp", &"x".repeat(MAX_NAME_BYTES), []).is_ok());
+    }
+}

@@ -1,0 +1,17 @@
+//! The gateway's vocabulary: values that can only be valid.
+//!
+//! Everything here is parsed once, at the edge, and never checked again. No HTTP, no TLS, no
+//! clock and no policy language: every other room may know this one, and it knows none.
+
+mod addresses;
+mod caller;
+pub mod json;
+mod nic;
+mod nic_id;
+mod operation;
+
+pub use addresses::{Addresses, AddressesError};
+pub use caller::{Caller, CallerError, MAX_NAME_BYTES};
+pub use nic::{Nic, NicError};
+pub use nic_id::{NicId, NicIdError};
+pub use operation::{Action, Change, ChangeIpv4, Operation, ReadNic};

@@ -1,0 +1,218 @@
+use std::{collections::BTreeMap, net::Ipv4Addr};
+
+use serde_json::{Map, Value, value::RawValue};
+
+use super::{NicId, json};
+
+/// A vNIC as ZEC described it: the object itself, and what a policy may look at.
+///
+/// A member that decides something is never guessed: where ZEC leaves one out, the object is
+/// refused, since on a vNIC with missing data Cedar's `in` and `hasTag` are silently false and a
+/// `forbid` would vanish (threats, row 27).
+#[derive(Clone, Debug)]
+pub struct Nic {
+    raw: Box<RawValue>,
+    /// ZEC's `nicId`.
+    pub id: NicId,
+    /// ZEC's `name`, for people.
+    pub name: String,
+    /// ZEC's `status`, as `USED`.
+    pub status: String,
+    /// ZEC's `nicType`: `Primary` or `Secondary`.
+    pub nic_type: String,
+    /// ZEC's `regionId`.
+    pub region: String,
+    /// ZEC's `vpcId`.
+    pub vpc: String,
+    /// ZEC's `subnetId`.
+    pub subnet: String,
+    /// ZEC's `resourceGroup.resourceGroupId`; none where ZEC shows an empty resource group.
+    pub resource_group: Option<String>,
+    /// ZEC's `primaryIpv4`; none on an IPv6-only vNIC.
+    pub primary_ipv4: Option<Ipv4Addr>,
+    /// Whether ZEC names an `instanceId`.
+    pub attached: bool,
+    /// Whether ZEC's `publicIpList` names any address.
+    pub has_public_ip: bool,
+    /// ZEC's tags by key.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What is wrong with a vNIC object.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NicError {
+    /// It is not a JSON object, or holds a key twice.
+    #[error("the vNIC is not a JSON object: {0}")]
+    Json(String),
+    /// A member is missing or has another type than ZEC documents.
+    #[error("the vNIC's `{0}` is missing or malformed")]
+    Member(&'static str),
+}
+
+impl Nic {
+    /// Reads a `NicInfo` object (zec-api.md, section 6), keeping its very bytes.
+    ///
+    /// # Errors
+    /// When it is no object or a member that policies may look at is missing or malformed.
+    pub fn parse(raw: Box<RawValue>) -> Result<Self, NicError> {
+        let value = json::parse(raw.get().as_bytes()).map_err(|e| NicError::Json(e.to_string()))?;
+        let Value::Object(members) = value else {
+            return Err(NicError::Json("it is of another type".to_owned()));
+        };
+        let text = |name| text(&members, name);
+        Ok(Self {
+            id: NicId::parse(&text("nicId")?).map_err(|_| NicError::Member("nicId"))?,
+            name: text("name")?,
+            status: text("status")?,
+            nic_type: text("nicType")?,
+            region: text("regionId")?,
+            vpc: text("vpcId")?,
+            subnet: text("subnetId")?,
+            resource_group: resource_group(&members)?,
+            primary_ipv4: primary_ipv4(&members)?,
+            attached: attached(&members)?,
+            has_public_ip: has_public_ip(&members)?,
+            tags: tags(&members)?,
+            raw,
+        })
+    }
+
+    /// The object as ZEC sent it, byte for byte.
+    #[must_use]
+    pub fn as_json(&self) -> &str {
+        self.raw.get()
+    }
+}
+
+fn text(members: &Map<String, Value>, name: &'static str) -> Result<String, NicError> {
+    members.get(name).and_then(Value::as_str).map(str::to_owned).ok_or(NicError::Member(name))
+}
+
+/// `{}` is a group without an id (ZEC's SDKs take it); an absent or null member is a fault.
+fn resource_group(members: &Map<String, Value>) -> Result<Option<String>, NicError> {
+    const NAME: &str = "resourceGroup";
+    let group = members.get(NAME).and_then(Value::as_object).ok_or(NicError::Member(NAME))?;
+    match group.get("resourceGroupId") {
+        None => Ok(None),
+        Some(Value::String(id)) => Ok(Some(id.clone())),
+        Some(_) => Err(NicError::Member(NAME)),
+    }
+}
+
+fn primary_ipv4(members: &Map<String, Value>) -> Result<Option<Ipv4Addr>, NicError> {
+    const NAME: &str = "primaryIpv4";
+    match members.get(NAME) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => text.parse().map(Some).map_err(|_| NicError::Member(NAME)),
+        Some(_) => Err(NicError::Member(NAME)),
+    }
+}
+
+/// ZEC leaves `instanceId` out, or null, on an unbound vNIC; never empty.
+fn attached(members: &Map<String, Value>) -> Result<bool, NicError> {
+    match members.get("instanceId") {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::String(_)) => Ok(true),
+        Some(_) => Err(NicError::Member("instanceId")),
+    }
+}
+
+/// ZEC writes an empty list as `[]` or null; an absent member is a fault.
+fn has_public_ip(members: &Map<String, Value>) -> Result<bool, NicError> {
+    match members.get("publicIpList") {
+        Some(Value::Null) => Ok(false),
+        Some(Value::Array(list)) => Ok(!list.is_empty()),
+        _ => Err(NicError::Member("publicIpList")),
+    }
+}
+
+fn tags(members: &Map<String, Value>) -> Result<BTreeMap<String, String>, NicError> {
+    const FAULT: NicError = NicError::Member("tags");
+    let list = match members.get("tags") {
+        Some(Value::Null) => return Ok(BTreeMap::new()),
+        Some(Value::Object(object)) => match object.get("tags") {
+            None | Some(Value::Null) => return Ok(BTreeMap::new()),
+            Some(Value::Array(list)) => list,
+            Some(_) => return Err(FAULT),
+        },
+        _ => return Err(FAULT),
+    };
+    let mut tags = BTreeMap::new();
+    for tag in list {
+        let key = tag.get("key").and_then(Value::as_str).ok_or(FAULT)?;
+        let value = match tag.get("value") {
+            None | Some(Value::Null) => "",
+            Some(value) => value.as_str().ok_or(FAULT)?,
+        };
+        // A key twice would hide one of the values from the policy.
+        if tags.insert(key.to_owned(), value.to_owned()).is_some() {
+            return Err(FAULT);
+        }
+    }
+    Ok(tags)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object() -> Value {
+        json!({
+            "nicId": "1612345678901234567", "name": "edge-web-2", "status": "USED",
+            "nicType": "Secondary", "regionId": "asia-east-1", "publicIpList": [],
+            "primaryIpv4": "10.0.0.11", "instanceId": null, "vpcId": "v", "subnetId": "s",
+            "resourceGroup": {"resourceGroupId": "g"},
+            "tags": {"tags": [{"key": "env", "value": "test"}]}, "later": 12345678901234567890u64
+        })
+    }
+
+    fn parse(value: &Value) -> Result<Nic, NicError> {
+        Nic::parse(serde_json::value::to_raw_value(value).unwrap())
+    }
+
+    #[test]
+    fn the_object_is_kept_as_it_came() {
+        let text = r#"{"tags":{"tags":[]},"publicIpList":["1.2.3.4"],"resourceGroup":{},"zzz":1.50,
+            "nicId":"n","name":"","status":"USED","nicType":"Primary","regionId":"r","vpcId":"v","subnetId":"s"}"#;
+        let nic = Nic::parse(RawValue::from_string(text.to_owned()).unwrap()).unwrap();
+        assert_eq!(nic.as_json(), text);
+        assert!(nic.has_public_ip && !nic.attached);
+        assert_eq!((nic.primary_ipv4, nic.resource_group), (None, None));
+    }
+
+    #[test]
+    fn what_policies_look_at_is_read() {
+        let nic = parse(&object()).unwrap();
+        assert_eq!(nic.tags.get("env").map(String::as_str), Some("test"));
+        assert_eq!(nic.primary_ipv4, Some(Ipv4Addr::new(10, 0, 0, 11)));
+        assert_eq!(nic.resource_group.as_deref(), Some("g"));
+        assert!(!nic.attached && !nic.has_public_ip);
+    }
+
+    #[test]
+    fn a_missing_or_malformed_member_is_a_fault_not_a_guess() {
+        for name in [
+            "nicId",
+            "name",
+            "status",
+            "nicType",
+            "regionId",
+            "vpcId",
+            "subnetId",
+            "resourceGroup",
+            "publicIpList",
+            "tags",
+        ] {
+            let mut value = object();
+            value.as_object_mut().unwrap().remove(name);
+            assert_eq!(parse(&value).unwrap_err(), NicError::Member(name));
+            value[name] = json!(7);
+            assert_eq!(parse(&value).unwrap_err(), NicError::Member(name));
+        }
+        let mut value = object();
+        value["tags"] = json!({"tags": [{"key": "a", "value": "1"}, {"key": "a", "value": "2"}]});
+        assert_eq!(parse(&value).unwrap_err(), NicError::Member("tags"));
+    }
+}

@@ -1,0 +1,104 @@
+use super::{Addresses, NicId};
+
+/// A ZEC action that the gateway can perform, by ZEC's own name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Action {
+    /// Reads one vNIC.
+    DescribeNetworkInterfaces,
+    /// Gives a vNIC further private IPv4 addresses.
+    BatchAssignNetworkInterfaceIpv4,
+    /// Takes private IPv4 addresses off a vNIC. ZEC offers no undo.
+    UnassignNetworkInterfaceIpv4,
+}
+
+impl Action {
+    /// Every action: a closed set, so that it may label metrics.
+    pub const ALL: [Self; 3] = [
+        Self::DescribeNetworkInterfaces,
+        Self::BatchAssignNetworkInterfaceIpv4,
+        Self::UnassignNetworkInterfaceIpv4,
+    ];
+
+    /// ZEC's name of the action, as in `X-ZC-Action` and in policies.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DescribeNetworkInterfaces => "DescribeNetworkInterfaces",
+            Self::BatchAssignNetworkInterfaceIpv4 => "BatchAssignNetworkInterfaceIpv4",
+            Self::UnassignNetworkInterfaceIpv4 => "UnassignNetworkInterfaceIpv4",
+        }
+    }
+
+    /// The action of that name, if the gateway knows it.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+}
+
+/// What a caller asks for, fully parsed: no raw text of the request is left in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Show one vNIC.
+    Read(ReadNic),
+    /// Change a vNIC's addresses.
+    Change(ChangeIpv4),
+}
+
+/// Show one vNIC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadNic {
+    /// Which.
+    pub nic: NicId,
+}
+
+/// Give a vNIC addresses, or take them off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeIpv4 {
+    /// Which way.
+    pub change: Change,
+    /// Of which vNIC.
+    pub nic: NicId,
+    /// Which addresses.
+    pub addresses: Addresses,
+}
+
+/// The two directions of a [`ChangeIpv4`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// Give.
+    Assign,
+    /// Take off.
+    Unassign,
+}
+
+impl Change {
+    /// The ZEC action that makes the change.
+    #[must_use]
+    pub const fn action(self) -> Action {
+        match self {
+            Self::Assign => Action::BatchAssignNetworkInterfaceIpv4,
+            Self::Unassign => Action::UnassignNetworkInterfaceIpv4,
+        }
+    }
+}
+
+impl Operation {
+    /// The ZEC action that performs the operation.
+    #[must_use]
+    pub const fn action(&self) -> Action {
+        match self {
+            Self::Read(_) => Action::DescribeNetworkInterfaces,
+            Self::Change(change) => change.change.action(),
+        }
+    }
+
+    /// The vNIC it is about.
+    #[must_use]
+    pub const fn nic(&self) -> &NicId {
+        match self {
+            Self::Read(read) => &read.nic,
+            Self::Change(change) => &change.nic,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! One error for the whole gateway: an outside text that says what to do next, an inside text
+//! for the log, and a [`Problem`] out of a closed list that decides status and code.
+
+mod fault;
+mod problem;
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+pub use fault::{Fault, line_at};
+pub use problem::Problem;
+
+/// Why a request was not done.
+///
+/// `detail` goes to the caller, so it never holds a secret, a token, a file path or a header of
+/// ZEC's; `cause` goes to the log only.
+#[derive(Debug)]
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    problem: Problem,
+    status: Option<u16>,
+    code: Option<String>,
+    detail: Cow<'static, str>,
+    cause: Option<String>,
+    retry_after: Option<u32>,
+    allow: Option<&'static str>,
+    zec_request_id: Option<String>,
+    members: Map<String, Value>,
+}
+
+impl Error {
+    /// An error of this kind; `detail` tells the caller what to do next.
+    #[must_use]
+    pub fn new(problem: Problem, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            inner: Box::new(Inner {
+                problem,
+                status: None,
+                code: None,
+                detail: detail.into(),
+                cause: None,
+                retry_after: problem.default_retry_after(),
+                allow: None,
+                zec_request_id: None,
+                members: Map::new(),
+            }),
+        }
+    }
+
+    /// A malformed request.
+    #[must_use]
+    pub fn invalid(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Problem::InvalidRequest, detail)
+    }
+
+    /// A request that leaves out something it must have.
+    #[must_use]
+    pub fn missing(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::invalid(detail).with_code("MISSING_PARAMETER")
+    }
+
+    /// Adds what the log should know and the caller must not.
+    #[must_use]
+    pub fn with_cause(mut self, cause: impl ToString) -> Self {
+        self.inner.cause = Some(cause.to_string());
+        self
+    }
+
+    /// Replaces the kind's own code, where ZEC or the case has a better one.
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.inner.code = Some(code.into());
+        self
+    }
+
+    /// Replaces the kind's own status: for `zec-rejected`, which keeps ZEC's.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.inner.status = Some(status);
+        self
+    }
+
+    /// Says how many seconds to wait before trying again.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u32) -> Self {
+        self.inner.retry_after = Some(seconds);
+        self
+    }
+
+    /// Says which methods the route has, for a 405.
+    #[must_use]
+    pub fn with_allow(mut self, methods: &'static str) -> Self {
+        self.inner.allow = Some(methods);
+        self
+    }
+
+    /// Adds ZEC's own request id, where ZEC answered.
+    #[must_use]
+    pub fn with_zec_request_id(mut self, id: Option<String>) -> Self {
+        self.inner.zec_request_id = id;
+        self
+    }
+
+    /// Adds a member to the problem document.
+    #[must_use]
+    pub fn with_member(mut self, name: &str, value: Value) -> Self {
+        self.inner.members.insert(name.to_owned(), value);
+        self
+    }
+
+    /// The kind of problem.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        self.inner.problem
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.inner.status.unwrap_or_else(|| self.inner.problem.status())
+    }
+
+    /// The stable code that clients branch on.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        self.inner.code.as_deref().unwrap_or_else(|| self.inner.problem.code())
+    }
+
+    /// The outside text.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.inner.detail
+    }
+
+    /// The inside text, for the log.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        self.inner.cause.as_deref()
+    }
+
+    /// Seconds to wait before trying again.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u32> {
+        self.inner.retry_after
+    }
+
+    /// The methods of the route, for a 405.
+    #[must_use]
+    pub fn allow(&self) -> Option<&'static str> {
+        self.inner.allow
+    }
+
+    /// ZEC's request id, where ZEC answered.
+    #[must_use]
+    pub fn zec_request_id(&self) -> Option<&str> {
+        self.inner.zec_request_id.as_deref()
+    }
+
+    /// Further members of the problem document.
+    #[must_use]
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.inner.members
+    }
+}

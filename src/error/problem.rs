@@ -1,0 +1,267 @@
+/// Every way a request can fail: a closed list, so that it may label metrics and each has a page
+/// at `/problems/{slug}`. The table is the contract's (section 1, "Errors").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Problem {
+    /// Malformed path, query, body, address or header.
+    InvalidRequest,
+    /// No token.
+    MissingToken,
+    /// A token that does not count.
+    InvalidToken,
+    /// The policy says no.
+    PolicyDenied,
+    /// No such route.
+    NotFound,
+    /// The route has no such method.
+    MethodNotAllowed,
+    /// A body without `Content-Length`.
+    LengthRequired,
+    /// A body over the limit.
+    BodyTooLarge,
+    /// A request target over the limit.
+    UriTooLong,
+    /// A body that is not declared as JSON.
+    UnsupportedMediaType,
+    /// ZEC throttles us.
+    RateLimited,
+    /// ZEC refused the request.
+    ZecRejected,
+    /// ZEC refused the gateway's own key.
+    ZecCredentialsRefused,
+    /// ZEC answered something unusable.
+    ZecBadAnswer,
+    /// A write was sent and no answer came.
+    OutcomeUnknown,
+    /// A read was sent and no answer came.
+    ZecTimeout,
+    /// Too many requests at once.
+    Overloaded,
+    /// The gateway is stopping.
+    Draining,
+    /// The caller's issuer has no usable keys.
+    IdentityProviderUnavailable,
+    /// ZEC cannot be reached; nothing was sent.
+    ZecUnavailable,
+    /// A bug.
+    Internal,
+}
+
+/// What a problem looks like from outside.
+struct Entry {
+    slug: &'static str,
+    status: u16,
+    code: &'static str,
+    title: &'static str,
+    explanation: &'static str,
+}
+
+impl Problem {
+    /// Every problem, in the order of the contract's table.
+    pub const ALL: [Self; 21] = [
+        Self::InvalidRequest,
+        Self::MissingToken,
+        Self::InvalidToken,
+        Self::PolicyDenied,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::LengthRequired,
+        Self::BodyTooLarge,
+        Self::UriTooLong,
+        Self::UnsupportedMediaType,
+        Self::RateLimited,
+        Self::ZecRejected,
+        Self::ZecCredentialsRefused,
+        Self::ZecBadAnswer,
+        Self::OutcomeUnknown,
+        Self::ZecTimeout,
+        Self::Overloaded,
+        Self::Draining,
+        Self::IdentityProviderUnavailable,
+        Self::ZecUnavailable,
+        Self::Internal,
+    ];
+
+    /// The problem with that slug.
+    #[must_use]
+    pub fn from_slug(slug: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|problem| problem.slug() == slug)
+    }
+
+    /// The last segment of the problem's `type`.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        self.entry().slug
+    }
+
+    /// The HTTP status; `zec-rejected` keeps ZEC's instead.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        self.entry().status
+    }
+
+    /// The `code` that ZEC's SDKs read, unless the case has a better one.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.entry().code
+    }
+
+    /// A short name for people.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        self.entry().title
+    }
+
+    /// What it means and what to do, for `/problems/{slug}`.
+    #[must_use]
+    pub fn explanation(self) -> &'static str {
+        self.entry().explanation
+    }
+
+    /// Seconds for `Retry-After`: every 429 and 503 has one.
+    #[must_use]
+    pub fn default_retry_after(self) -> Option<u32> {
+        match self.status() {
+            429 => Some(2),
+            503 => Some(5),
+            _ => None,
+        }
+    }
+
+    #[rustfmt::skip] // one line a member reads as the table it is
+    const fn entry(self) -> &'static Entry {
+        match self {
+            Self::InvalidRequest => &Entry {
+                slug: "invalid-request", status: 400, code: "INVALID_PARAMETER_VALUE",
+                title: "The request is malformed",
+                explanation: "Something in the path, the query, the headers or the body is missing, unknown, repeated or not of the form it must have; `detail` names it. Nothing was sent to ZEC. Mend the request before sending it again.",
+            },
+            Self::MissingToken => &Entry {
+                slug: "missing-token", status: 401, code: "AUTHFAILURE_INVALID_AUTHORIZATION",
+                title: "No token",
+                explanation: "The gateway wants exactly one header `Authorization: Bearer <JWT>` with a token of your company's identity provider. A token in the query or in a cookie does not count.",
+            },
+            Self::InvalidToken => &Entry {
+                slug: "invalid-token", status: 401, code: "AUTHFAILURE_INVALID_AUTHORIZATION",
+                title: "The token does not count",
+                explanation: "The token is expired, not yet valid, meant for somebody else, from an issuer the gateway does not know, malformed, or not signed by its issuer's key; `detail` says which where that helps nobody to forge one. Get a fresh token and try again; `GET /whoami` shows what the gateway reads in it.",
+            },
+            Self::PolicyDenied => &Entry {
+                slug: "policy-denied", status: 403, code: "AUTHFAILURE_UNAUTHORIZED_OPERATION",
+                title: "The policy does not allow this",
+                explanation: "`denied` lists each address (or the vNIC) that is not allowed, with the policies that forbid it and their reasons; an empty list means that no policy allows it. One denied address denies the whole request and nothing is sent. `caller` shows you as the policy sees you: a missing group there is the usual cause.",
+            },
+            Self::NotFound => &Entry {
+                slug: "not-found", status: 404, code: "ROUTE_NOT_FOUND",
+                title: "No such route",
+                explanation: "The gateway has no such path. This says nothing about any vNIC: an unknown vNIC is `zec-rejected` with the code INVALID_NIC_NOT_FOUND.",
+            },
+            Self::MethodNotAllowed => &Entry {
+                slug: "method-not-allowed", status: 405, code: "METHOD_NOT_ALLOWED",
+                title: "The route has no such method",
+                explanation: "The header `Allow` names the methods that the route has.",
+            },
+            Self::LengthRequired => &Entry {
+                slug: "length-required", status: 411, code: "INVALID_REQUEST",
+                title: "The body has no Content-Length",
+                explanation: "Send the body with `Content-Length`; any `Transfer-Encoding` is refused, so that no two parties can disagree about where a request ends.",
+            },
+            Self::BodyTooLarge => &Entry {
+                slug: "body-too-large", status: 413, code: "INVALID_REQUEST",
+                title: "The body is too large",
+                explanation: "The body is over the gateway's limit (`server.max_body`). Name fewer addresses and send several requests.",
+            },
+            Self::UriTooLong => &Entry {
+                slug: "uri-too-long", status: 414, code: "INVALID_REQUEST",
+                title: "The request target is too long",
+                explanation: "Path and query together are over the gateway's limit. Put the addresses into a JSON body instead of the query.",
+            },
+            Self::UnsupportedMediaType => &Entry {
+                slug: "unsupported-media-type", status: 415, code: "INVALID_REQUEST",
+                title: "The body is not declared as JSON",
+                explanation: "Send the body with `Content-Type: application/json`, in UTF-8 and without `Content-Encoding`.",
+            },
+            Self::RateLimited => &Entry {
+                slug: "rate-limited", status: 429, code: "REQUEST_LIMIT_EXCEEDED",
+                title: "Too many requests",
+                explanation: "ZEC throttles the team's key and did nothing. Wait as `Retry-After` says, then try again.",
+            },
+            Self::ZecRejected => &Entry {
+                slug: "zec-rejected", status: 400, code: "INVALID_PARAMETER_VALUE",
+                title: "ZEC refused the request",
+                explanation: "The policy allowed the request and ZEC refused it: status and code are ZEC's own, `zecRequestId` is what ZEC's support asks for. Nothing was changed.",
+            },
+            Self::ZecCredentialsRefused => &Entry {
+                slug: "zec-credentials-refused", status: 502, code: "UPSTREAM_CREDENTIALS_REFUSED",
+                title: "ZEC refused the gateway's key",
+                explanation: "Your token is fine: it is the gateway's own access key that ZEC does not take, or the gateway's clock that is wrong. Nothing was changed. Tell the gateway's operators.",
+            },
+            Self::ZecBadAnswer => &Entry {
+                slug: "zec-bad-answer", status: 502, code: "UPSTREAM_BAD_ANSWER",
+                title: "ZEC's answer cannot be used",
+                explanation: "ZEC, or a proxy in front of it, answered something that is not an answer to this request. After a write nobody knows yet whether it happened: look at the vNIC (`GET /nics/{nicId}`) before you repeat it.",
+            },
+            Self::OutcomeUnknown => &Entry {
+                slug: "outcome-unknown", status: 504, code: "REQUEST_TIMED_OUT",
+                title: "The outcome is unknown",
+                explanation: "The write was sent to ZEC and no answer came in time. It may have happened: look at the vNIC (`GET /nics/{nicId}`) before you repeat it. The gateway never sends a write twice by itself.",
+            },
+            Self::ZecTimeout => &Entry {
+                slug: "zec-timeout", status: 504, code: "REQUEST_TIMED_OUT",
+                title: "ZEC did not answer in time",
+                explanation: "A read was sent to ZEC and no answer came in time. Nothing was changed; try again.",
+            },
+            Self::Overloaded => &Entry {
+                slug: "overloaded", status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
+                title: "The gateway is overloaded",
+                explanation: "More requests run at once than the gateway takes (`limits.max_concurrent_requests`), or too little time was left to send this one. Nothing was sent; try again as `Retry-After` says.",
+            },
+            Self::Draining => &Entry {
+                slug: "draining", status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
+                title: "The gateway is stopping",
+                explanation: "This instance is being stopped. Nothing was sent; try again, another instance will answer.",
+            },
+            Self::IdentityProviderUnavailable => &Entry {
+                slug: "identity-provider-unavailable", status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
+                title: "The identity provider's keys are not at hand",
+                explanation: "The gateway has no usable keys of your token's issuer, so it cannot tell whether the token is good. Nothing was sent; try again as `Retry-After` says.",
+            },
+            Self::ZecUnavailable => &Entry {
+                slug: "zec-unavailable", status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
+                title: "ZEC cannot be reached",
+                explanation: "No connection to ZEC could be made, or ZEC said that it is unavailable for a read. Nothing was changed; try again as `Retry-After` says.",
+            },
+            Self::Internal => &Entry {
+                slug: "internal", status: 500, code: "INTERNAL_SERVER_ERROR",
+                title: "A fault in the gateway",
+                explanation: "This is a bug of the gateway's. Tell its operators the `requestId`; if the request was a write, look at the vNIC before you repeat it.",
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_problem_is_listed_once_and_found_by_its_slug() {
+        let slugs: HashSet<_> = Problem::ALL.iter().map(|p| p.slug()).collect();
+        assert_eq!(slugs.len(), Problem::ALL.len());
+        for problem in Problem::ALL {
+            assert_eq!(Problem::from_slug(problem.slug()), Some(problem));
+        }
+    }
+
+    #[test]
+    fn no_problem_is_a_redirect_or_451_and_every_429_and_503_says_when_to_retry() {
+        for problem in Problem::ALL {
+            assert!((400..600).contains(&problem.status()) && problem.status() != 451);
+            assert_eq!(
+                matches!(problem.status(), 429 | 503),
+                problem.default_retry_after().is_some()
+            );
+        }
+    }
+}

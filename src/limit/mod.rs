@@ -1,0 +1,5 @@
+//! Limits.
+
+mod settings;
+
+pub use settings::Settings;

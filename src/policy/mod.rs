@@ -1,0 +1,5 @@
+//! The allow-list.
+
+mod settings;
+
+pub use settings::Settings;

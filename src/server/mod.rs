@@ -1,0 +1,5 @@
+//! Listeners.
+
+mod settings;
+
+pub use settings::{Settings, TlsSettings};

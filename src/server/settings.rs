@@ -1,0 +1,41 @@
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// The public listener (`[server]`) and the operators' (`[admin]`).
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where callers connect.
+    pub listen: SocketAddr,
+    /// Where Prometheus and probes connect.
+    pub admin_listen: SocketAddr,
+    /// How many connections may be open at once; the next ones wait in the kernel's queue.
+    pub max_connections: usize,
+    /// How long the head of a request may take from its first byte.
+    pub header_timeout: Duration,
+    /// How long the body of a request may take.
+    pub body_timeout: Duration,
+    /// How long a connection may stay without a request.
+    pub idle_timeout: Duration,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// How long a whole answer may take.
+    pub request_timeout: Duration,
+    /// The largest body in bytes.
+    pub max_body: usize,
+    /// How long readiness is off before accepting stops.
+    pub drain_delay: Duration,
+    /// How long requests that run may take to finish when the gateway stops.
+    pub drain_timeout: Duration,
+    /// TLS, if callers are to use it.
+    pub tls: Option<TlsSettings>,
+}
+
+/// The listener's certificate (`[server.tls]`).
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    /// The certificate chain in PEM.
+    pub cert_file: PathBuf,
+    /// Its private key in PEM.
+    pub key_file: PathBuf,
+    /// Callers must show a certificate of one of these authorities.
+    pub client_ca_file: Option<PathBuf>,
+}

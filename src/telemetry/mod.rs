@@ -1,0 +1,5 @@
+//! Logging set-up.
+
+mod settings;
+
+pub use settings::{Format, Settings};

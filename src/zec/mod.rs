@@ -1,0 +1,5 @@
+//! ZEC's language.
+
+mod settings;
+
+pub use settings::{EipCheck, Settings};

@@ -1,0 +1,39 @@
+use std::{path::PathBuf, time::Duration};
+
+use http::uri::{Authority, Scheme};
+
+/// How to reach ZEC (`[zec]`).
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `http` or `https`.
+    pub scheme: Scheme,
+    /// Host and optional port in lower case, exactly as it is signed and sent in `Host`.
+    pub authority: Authority,
+    /// The file with the access key id; the variable `ZEC_ACCESS_KEY_ID` if none.
+    pub access_key_id_file: Option<PathBuf>,
+    /// The file with its password; the variable `ZEC_ACCESS_KEY_PASSWORD` if none.
+    pub access_key_password_file: Option<PathBuf>,
+    /// PEM certificates that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// How long TCP and TLS may take together.
+    pub connect_timeout: Duration,
+    /// How long one attempt may take, from the connection to the last byte of the answer.
+    pub request_timeout: Duration,
+    /// Whether the vNIC is read before a write.
+    pub preflight: bool,
+    /// Which elastic IPs stand in the way of taking an address off.
+    pub eip_check: EipCheck,
+    /// An HTTP proxy on the way to ZEC.
+    pub proxy: Option<http::Uri>,
+}
+
+/// Which elastic IPs stand in the way of taking an address off; ZEC's pages differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EipCheck {
+    /// Any on the vNIC.
+    Nic,
+    /// Only one on that address.
+    Address,
+    /// None.
+    Off,
+}
