@@ -4,6 +4,8 @@ pub mod auth;
 pub mod domain;
 pub mod error;
 pub mod limit;
+pub mod metrics;
+pub mod net;
 pub mod policy;
 pub mod server;
 pub mod telemetry;

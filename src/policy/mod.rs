@@ -1,5 +1,29 @@
-//! The allow-list.
+//! The allow-list: may this caller do this, to this vNIC, with these addresses?
+//!
+//! Policies are Cedar. Each address is a question of its own and the answer is all or nothing;
+//! what no policy allows is denied, what one forbids is denied, and what cannot be evaluated is
+//! denied. A [`Permit`] comes from here and from nowhere else.
 
+mod denial;
+mod engine;
+mod index;
+mod load;
+mod looks;
+mod permit;
 mod settings;
+mod vocabulary;
 
+pub use denial::{Denial, Denied, Reason};
+pub use engine::{Ask, Engine, Pending, Verdict};
+pub use load::Source;
+pub use permit::Permit;
 pub use settings::Settings;
+
+/// The Cedar schema that policies are written against.
+#[must_use]
+pub fn schema() -> &'static str {
+    vocabulary::SCHEMA
+}
+
+#[cfg(test)]
+mod tests;

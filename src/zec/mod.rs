@@ -1,5 +1,16 @@
-//! ZEC's language.
+//! ZEC's language: which action and body an operation is, how it is signed, how it is sent once,
+//! and what the answer means.
 
+mod answer;
+mod client;
+mod credentials;
+mod request;
 mod settings;
+mod sign;
+mod skew;
 
+pub use answer::Failure;
+pub use client::{Found, Reader, Sent, Writer, connect};
+pub use credentials::AccessKey;
 pub use settings::{EipCheck, Settings};
+pub use sign::{CONTENT_TYPE, authorization};

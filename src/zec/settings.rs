@@ -37,3 +37,22 @@ pub enum EipCheck {
     /// None.
     Off,
 }
+
+#[cfg(test)]
+impl Settings {
+    /// Plain HTTP to `authority`, with the key out of the environment.
+    pub(crate) fn for_tests(authority: &str) -> Self {
+        Self {
+            scheme: Scheme::HTTP,
+            authority: authority.parse().unwrap(),
+            access_key_id_file: None,
+            access_key_password_file: None,
+            ca_file: None,
+            connect_timeout: Duration::from_secs(1),
+            request_timeout: Duration::from_secs(2),
+            preflight: true,
+            eip_check: EipCheck::Nic,
+            proxy: None,
+        }
+    }
+}

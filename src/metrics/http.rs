@@ -1,0 +1,77 @@
+use std::time::Duration;
+
+use prometheus::{HistogramVec, IntCounterVec, IntGauge};
+
+use super::{DURATION_BUCKETS, register::Maker};
+
+/// The series that one method of one route has from the start.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteSeries {
+    /// The route's pattern, as `/nics/{nicId}/ipv4`.
+    pub route: &'static str,
+    /// The method.
+    pub method: &'static str,
+    /// Every status that this method of this route can have.
+    pub codes: &'static [u16],
+}
+
+/// Requests on the public listener.
+#[derive(Debug)]
+pub struct HttpMetrics {
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    in_flight: IntGauge,
+}
+
+impl HttpMetrics {
+    pub(super) fn new(make: &Maker, routes: &[RouteSeries]) -> Result<Self, prometheus::Error> {
+        let requests = make.counters(
+            "http_requests_total",
+            "Requests answered.",
+            &["route", "method", "code"],
+        )?;
+        let durations = make.histograms(
+            "http_request_duration_seconds",
+            "Seconds from the head of a request to its answer.",
+            &["route", "method"],
+            &DURATION_BUCKETS,
+        )?;
+        for RouteSeries { route, method, codes } in routes {
+            for code in *codes {
+                requests.with_label_values(&[*route, *method, &code.to_string()]);
+            }
+            durations.with_label_values(&[*route, *method]);
+        }
+        let in_flight = make.gauge("http_requests_in_flight", "Requests that run now.")?;
+        Ok(Self { requests, durations, in_flight })
+    }
+
+    /// Counts a request as running until the guard is dropped.
+    #[must_use]
+    pub fn running(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// A request was answered; `route` and `method` are the table's, never the caller's text.
+    pub fn answered(
+        &self,
+        route: &'static str,
+        method: &'static str,
+        code: http::StatusCode,
+        took: Duration,
+    ) {
+        self.requests.with_label_values(&[route, method, code.as_str()]).inc();
+        self.durations.with_label_values(&[route, method]).observe(took.as_secs_f64());
+    }
+}
+
+/// A request that runs; dropping it ends the count.
+#[derive(Debug)]
+pub struct InFlight(IntGauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

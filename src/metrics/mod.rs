@@ -1,0 +1,205 @@
+//! What Prometheus sees: one struct, every series declared and made at the start, label values
+//! out of closed sets only, so that no caller can ever create a series (threats, row 22).
+
+mod http;
+mod labels;
+mod register;
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use prometheus::{
+    Gauge, GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder,
+};
+
+pub use http::{HttpMetrics, RouteSeries};
+pub use labels::{AuthResult, Decision, Outcome};
+use register::Maker;
+
+use crate::{domain::Action, error::Problem};
+
+/// The content type of the text that [`Metrics::render`] gives.
+pub const TEXT_FORMAT: &str = prometheus::TEXT_FORMAT;
+
+/// The value of the `issuer` label while a token's issuer is not known to be one of ours.
+const NO_ISSUER: &str = "none";
+
+/// Seconds from a millisecond, our own share of a request, to the 30 s after which the gateway
+/// answers by itself.
+const DURATION_BUCKETS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
+
+/// Every metric of the gateway.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Requests, by route.
+    pub http: HttpMetrics,
+    auth_results: IntCounterVec,
+    issuers: Vec<IssuerKeys>,
+    jwks_age: GaugeVec,
+    jwks_keys: IntGaugeVec,
+    jwks_refreshes: IntCounterVec,
+    policy_decisions: IntCounterVec,
+    policy_info: IntGaugeVec,
+    reloads: IntCounterVec,
+    last_reload_successful: IntGauge,
+    zec_requests: IntCounterVec,
+    zec_durations: HistogramVec,
+    zec_clock_skew: Gauge,
+    unassigned_addresses: IntCounter,
+    rejected: IntCounterVec,
+}
+
+/// When an issuer's key set was last fetched, in Unix milliseconds; 0 is never.
+#[derive(Debug)]
+struct IssuerKeys {
+    name: String,
+    fetched: AtomicU64,
+}
+
+impl Metrics {
+    /// Makes every series, at 0: `routes` are the public listener's, `issuers` the configured
+    /// names.
+    ///
+    /// # Errors
+    /// When two metrics share a name, which a test would show.
+    pub fn new(routes: &[RouteSeries], issuers: &[String]) -> Result<Self, prometheus::Error> {
+        let make = Maker::new();
+        let metrics = Self {
+            http: HttpMetrics::new(&make, routes)?,
+            auth_results: make.counters("auth_results_total", "Tokens checked.", &["issuer", "result"])?,
+            issuers: issuers
+                .iter()
+                .map(|name| IssuerKeys { name: name.clone(), fetched: AtomicU64::new(0) })
+                .collect(),
+            jwks_age: make.float_gauges("jwks_age_seconds", "Seconds since an issuer's key set was last fetched whole; +Inf before the first time.", &["issuer"])?,
+            jwks_keys: make.gauges("jwks_keys", "Usable keys in an issuer's key set.", &["issuer"])?,
+            jwks_refreshes: make.counters("jwks_refreshes_total", "Attempts to fetch an issuer's key set.", &["issuer", "result"])?,
+            policy_decisions: make.counters("policy_decisions_total", "Requests decided by the policy.", &["action", "decision"])?,
+            policy_info: make.gauges("policy_info", "1 for the version of the policy in force.", &["version"])?,
+            reloads: make.counters("reloads_total", "Attempts to load changed files.", &["result"])?,
+            last_reload_successful: make.gauge("last_reload_successful", "1 if the last load of the files was without a fault.")?,
+            zec_requests: make.counters("zec_requests_total", "Requests to ZEC.", &["action", "outcome"])?,
+            zec_durations: make.histograms("zec_request_duration_seconds", "Seconds that a request to ZEC took.", &["action"], &DURATION_BUCKETS)?,
+            zec_clock_skew: make.float_gauge("zec_clock_skew_seconds", "Seconds that ZEC's clock is ahead of ours, by its last answer; ZEC refuses signatures past 300.")?,
+            unassigned_addresses: make.counter("unassigned_addresses_total", "Addresses taken off vNICs.")?,
+            rejected: make.counters("rejected_total", "Requests answered with a problem, by the problem's slug.", &["reason"])?,
+            registry: make.into_registry()?,
+        };
+        metrics.start_at_zero(issuers);
+        Ok(metrics)
+    }
+
+    fn start_at_zero(&self, issuers: &[String]) {
+        for issuer in issuers {
+            for result in AuthResult::ALL {
+                self.auth_results.with_label_values(&[issuer, result.label()]);
+            }
+            for result in ["ok", "failed"] {
+                self.jwks_refreshes.with_label_values(&[issuer.as_str(), result]);
+            }
+            self.jwks_keys.with_label_values(&[issuer]);
+        }
+        for result in AuthResult::ALL {
+            self.auth_results.with_label_values(&[NO_ISSUER, result.label()]);
+        }
+        for action in Action::ALL {
+            for decision in Decision::ALL {
+                self.policy_decisions.with_label_values(&[action.name(), decision.label()]);
+            }
+            for outcome in Outcome::ALL {
+                self.zec_requests.with_label_values(&[action.name(), outcome.label()]);
+            }
+            self.zec_durations.with_label_values(&[action.name()]);
+        }
+        for result in ["ok", "failed"] {
+            self.reloads.with_label_values(&[result]);
+        }
+        for problem in Problem::ALL {
+            self.rejected.with_label_values(&[problem.slug()]);
+        }
+    }
+
+    /// A token of `issuer` (none: not one of ours) was checked.
+    pub fn token_checked(&self, issuer: Option<&str>, result: AuthResult) {
+        let issuer = issuer.unwrap_or(NO_ISSUER);
+        self.auth_results.with_label_values(&[issuer, result.label()]).inc();
+    }
+
+    /// A key set with so many usable keys was fetched whole.
+    pub fn keys_fetched(&self, issuer: &str, keys: usize) {
+        self.jwks_refreshes.with_label_values(&[issuer, "ok"]).inc();
+        self.jwks_keys.with_label_values(&[issuer]).set(i64::try_from(keys).unwrap_or(i64::MAX));
+        if let Some(issuer) = self.issuers.iter().find(|keys| keys.name == issuer) {
+            issuer.fetched.store(unix_millis(), Ordering::Relaxed);
+        }
+    }
+
+    /// A key set could not be fetched.
+    pub fn keys_failed(&self, issuer: &str) {
+        self.jwks_refreshes.with_label_values(&[issuer, "failed"]).inc();
+    }
+
+    /// The policy decided a request.
+    pub fn decided(&self, action: Action, decision: Decision) {
+        self.policy_decisions.with_label_values(&[action.name(), decision.label()]).inc();
+    }
+
+    /// A policy came into force.
+    pub fn policy_loaded(&self, version: &str) {
+        self.policy_info.reset();
+        self.policy_info.with_label_values(&[version]).set(1);
+    }
+
+    /// The files were loaded, or could not be.
+    pub fn loaded(&self, ok: bool) {
+        self.last_reload_successful.set(i64::from(ok));
+    }
+
+    /// A request to ZEC ended.
+    pub fn zec_answered(&self, action: Action, outcome: Outcome, took: Duration) {
+        self.zec_requests.with_label_values(&[action.name(), outcome.label()]).inc();
+        self.zec_durations.with_label_values(&[action.name()]).observe(took.as_secs_f64());
+    }
+
+    /// ZEC's clock is so many seconds ahead of ours.
+    pub fn zec_clock_skew(&self, seconds: f64) {
+        self.zec_clock_skew.set(seconds);
+    }
+
+    /// So many addresses left a vNIC.
+    pub fn unassigned(&self, addresses: usize) {
+        self.unassigned_addresses.inc_by(addresses as u64);
+    }
+
+    /// A request was answered with a problem.
+    pub fn rejected(&self, problem: Problem) {
+        self.rejected.with_label_values(&[problem.slug()]).inc();
+    }
+
+    /// Every series in Prometheus' text format.
+    ///
+    /// # Errors
+    /// When a metric breaks the format, which a test would show.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        let now = unix_millis();
+        for issuer in &self.issuers {
+            #[expect(clippy::cast_precision_loss, reason = "an age in seconds needs no more")]
+            let age = match issuer.fetched.load(Ordering::Relaxed) {
+                0 => f64::INFINITY,
+                fetched => now.saturating_sub(fetched) as f64 / 1000.0,
+            };
+            self.jwks_age.with_label_values(&[&issuer.name]).set(age);
+        }
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+fn unix_millis() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,110 @@
+//! Which policies can matter to a request: found by the scope of its principal and its action,
+//! never by a condition, so that a thousand policies about others cost nothing.
+
+use std::{
+    collections::{HashMap, HashSet},
+    str::FromStr,
+};
+
+use cedar_policy::{ActionConstraint, EntityTypeName, EntityUid, Policy, PrincipalConstraint};
+
+use super::vocabulary::Vocabulary;
+use crate::domain::{Action, Caller};
+
+/// For each action, who each policy is about.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    actions: HashMap<Action, Scopes>,
+}
+
+#[derive(Debug, Default)]
+struct Scopes {
+    any: Vec<usize>,
+    callers: HashMap<String, Vec<usize>>,
+    groups: HashMap<String, Vec<usize>>,
+}
+
+/// Whom a policy's scope can match.
+#[derive(Debug, PartialEq, Eq)]
+enum Who {
+    Any,
+    Caller(String),
+    Group(String),
+    Nobody,
+}
+
+impl Index {
+    /// Files the policy under every action and principal that its scope can match.
+    pub(super) fn insert(&mut self, number: usize, policy: &Policy, vocabulary: &Vocabulary) {
+        let who = who(&policy.principal_constraint());
+        for action in Action::ALL {
+            if !covers(&policy.action_constraint(), action, vocabulary) {
+                continue;
+            }
+            let scopes = self.actions.entry(action).or_default();
+            match &who {
+                Who::Any => scopes.any.push(number),
+                Who::Caller(id) => scopes.callers.entry(id.clone()).or_default().push(number),
+                Who::Group(id) => scopes.groups.entry(id.clone()).or_default().push(number),
+                Who::Nobody => {}
+            }
+        }
+    }
+
+    /// The numbers of the policies whose scope can match, each once.
+    pub(super) fn candidates(&self, caller: &Caller, action: Action) -> Vec<usize> {
+        let Some(scopes) = self.actions.get(&action) else { return Vec::new() };
+        let mut found = scopes.any.clone();
+        if let Some(own) = scopes.callers.get(&caller.id()) {
+            found.extend(own);
+        }
+        if !scopes.groups.is_empty() {
+            for group in caller.groups() {
+                let id = Vocabulary::group_id(caller.issuer(), group);
+                found.extend(scopes.groups.get(&id).into_iter().flatten());
+            }
+        }
+        found
+    }
+}
+
+fn who(constraint: &PrincipalConstraint) -> Who {
+    match constraint {
+        PrincipalConstraint::Any => Who::Any,
+        PrincipalConstraint::Is(kind) if is(kind, "Zec::Caller") => Who::Any,
+        PrincipalConstraint::Is(_) => Who::Nobody,
+        // A caller is `in` itself, and nobody else is in a caller.
+        PrincipalConstraint::Eq(uid) => match named(uid) {
+            Who::Group(_) => Who::Nobody,
+            who => who,
+        },
+        PrincipalConstraint::In(uid) => named(uid),
+        PrincipalConstraint::IsIn(kind, uid) if is(kind, "Zec::Caller") => named(uid),
+        PrincipalConstraint::IsIn(..) => Who::Nobody,
+    }
+}
+
+fn named(uid: &EntityUid) -> Who {
+    let id = || uid.id().unescaped().to_owned();
+    if is(uid.type_name(), "Zec::Caller") {
+        Who::Caller(id())
+    } else if is(uid.type_name(), "Zec::Group") {
+        Who::Group(id())
+    } else {
+        Who::Nobody
+    }
+}
+
+fn is(kind: &EntityTypeName, name: &str) -> bool {
+    EntityTypeName::from_str(name).is_ok_and(|name| *kind == name)
+}
+
+fn covers(constraint: &ActionConstraint, action: Action, vocabulary: &Vocabulary) -> bool {
+    let names: HashSet<&EntityUid> = vocabulary.action_and_groups(action).iter().collect();
+    match constraint {
+        ActionConstraint::Any => true,
+        // Cedar's `action == group` never holds: only the action itself is equal.
+        ActionConstraint::Eq(uid) => uid == vocabulary.action(action),
+        ActionConstraint::In(uids) => uids.iter().any(|uid| names.contains(uid)),
+    }
+}

@@ -1,0 +1,263 @@
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
+
+use aws_lc_rs::digest;
+use cedar_policy::{
+    ActionConstraint, Effect, Policy, PolicyId, PolicySet, PrincipalConstraint, ResourceConstraint,
+    ValidationMode, Validator,
+};
+use miette::Diagnostic;
+
+use super::{
+    engine::{Engine, Rule},
+    index::Index,
+    looks,
+    vocabulary::Vocabulary,
+};
+use crate::error::{Fault, line_at};
+
+/// A policy file.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its path, for messages.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+impl Source {
+    fn fault(&self, text: impl Into<String>, offset: Option<usize>) -> Fault {
+        let fault = Fault::new(text).in_file(&self.path);
+        match offset {
+            Some(offset) => fault.on_line(line_at(&self.text, offset)),
+            None => fault,
+        }
+    }
+}
+
+/// A policy where it was found.
+struct Found<'a> {
+    source: &'a Source,
+    offset: usize,
+    policy: Policy,
+}
+
+impl Engine {
+    /// Loads every `*.cedar` of a directory; the second value holds warnings.
+    ///
+    /// # Errors
+    /// Every fault at once, with file and line.
+    pub fn load(directory: &Path) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
+        let sources = read(directory)?;
+        if sources.is_empty() {
+            let text = "no *.cedar file in the directory: write one, even if it allows nothing yet";
+            return Err(vec![Fault::new(text).in_file(directory)]);
+        }
+        Self::from_sources(&sources)
+    }
+
+    /// Loads policies from texts; the second value holds warnings.
+    ///
+    /// # Errors
+    /// Every fault at once, with file and line.
+    pub fn from_sources(sources: &[Source]) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
+        let vocabulary = Vocabulary::new().map_err(|fault| vec![fault])?;
+        let mut faults = Vec::new();
+        let mut found = Vec::new();
+        for source in sources {
+            match parse(source) {
+                Ok(policies) => found.extend(policies),
+                Err(more) => faults.extend(more),
+            }
+        }
+        let named = name(found, &mut faults);
+        let warnings = validate(&named, &vocabulary, &mut faults);
+        if faults.is_empty() {
+            Ok((build(&named, vocabulary, sources), warnings))
+        } else {
+            Err(faults)
+        }
+    }
+}
+
+#[cfg(test)]
+impl Engine {
+    /// An engine of whatever parses: for properties that must hold of odd policies too.
+    pub(super) fn unvalidated(text: &str) -> Self {
+        let source = Source { path: PathBuf::from("odd.cedar"), text: text.to_owned() };
+        let mut faults = Vec::new();
+        let named = name(parse(&source).unwrap(), &mut faults);
+        assert_eq!(faults, []);
+        build(&named, Vocabulary::new().unwrap(), std::slice::from_ref(&source))
+    }
+}
+
+fn read(directory: &Path) -> Result<Vec<Source>, Vec<Fault>> {
+    let fault = |path: &Path, error: std::io::Error| {
+        vec![Fault::new(format!("cannot be read: {error}")).in_file(path)]
+    };
+    let entries = fs::read_dir(directory).map_err(|error| fault(directory, error))?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| fault(directory, error))?.path();
+        if path.extension() == Some(OsStr::new("cedar")) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| match fs::read_to_string(&path) {
+            Ok(text) => Ok(Source { path, text }),
+            Err(error) => Err(fault(&path, error)),
+        })
+        .collect()
+}
+
+fn parse(source: &Source) -> Result<Vec<Found<'_>>, Vec<Fault>> {
+    let set = PolicySet::from_str(&source.text).map_err(|errors| {
+        errors.iter().map(|error| source.fault(said(error), offset(error))).collect::<Vec<_>>()
+    })?;
+    if let Some(template) = set.templates().next() {
+        let offset = source.text.find(&template.to_string());
+        return Err(vec![source.fault(
+            "templates are not taken: write the policy out for each principal or resource",
+            offset,
+        )]);
+    }
+    let mut after = HashMap::new();
+    let mut policies: Vec<_> = set
+        .policies()
+        .map(|policy| {
+            // Cedar keeps the text but not the place; equal texts follow each other.
+            let text = policy.to_string();
+            let from = after.get(&text).copied().unwrap_or(0);
+            let rest = source.text.get(from..).unwrap_or_default();
+            let offset = rest.find(&text).map_or(from, |at| from + at);
+            after.insert(text, offset + 1);
+            Found { source, offset, policy: policy.clone() }
+        })
+        .collect();
+    policies.sort_by_key(|found| found.offset);
+    Ok(policies)
+}
+
+/// Gives each policy the id that its author gave it.
+fn name<'a>(found: Vec<Found<'a>>, faults: &mut Vec<Fault>) -> Vec<Found<'a>> {
+    let mut seen = HashSet::new();
+    let mut named = Vec::new();
+    for mut policy in found {
+        let fault = |text: String| policy.source.fault(text, Some(policy.offset));
+        let id = policy.policy.annotation("id").unwrap_or_default().to_owned();
+        if id.is_empty() {
+            faults.push(fault("the policy has no id: write `@id(\"...\")` above it".to_owned()));
+        } else if !seen.insert(id.clone()) {
+            faults.push(fault(format!("another policy has the id `{id}` too: give each its own")));
+        } else {
+            policy.policy = policy.policy.new_id(PolicyId::new(&id));
+            named.push(policy);
+        }
+    }
+    named
+}
+
+fn validate(named: &[Found<'_>], vocabulary: &Vocabulary, faults: &mut Vec<Fault>) -> Vec<Fault> {
+    let set = match PolicySet::from_policies(named.iter().map(|found| found.policy.clone())) {
+        Ok(set) => set,
+        Err(error) => {
+            faults.push(Fault::new(said(&error)));
+            return Vec::new();
+        }
+    };
+    let place = |id: &PolicyId, error: &dyn Diagnostic, text: String| {
+        match named.iter().find(|found| found.policy.id() == id) {
+            // The labels count from the start of the policy's file, where Cedar has any.
+            Some(found) => found.source.fault(text, Some(offset(error).unwrap_or(found.offset))),
+            None => Fault::new(text),
+        }
+    };
+    let result = Validator::new(vocabulary.schema.clone()).validate(&set, ValidationMode::Strict);
+    for error in result.validation_errors() {
+        faults.push(place(error.policy_id(), error, said(error)));
+    }
+    let mut warnings: Vec<Fault> = result
+        .validation_warnings()
+        .map(|warning| place(warning.policy_id(), warning, said(warning)))
+        .collect();
+    for found in named.iter().filter(|found| permits_everything(&found.policy)) {
+        let text = format!(
+            "`{}` permits everybody everything: name a group, an action or a condition",
+            found.policy.id()
+        );
+        warnings.push(found.source.fault(text, Some(found.offset)));
+    }
+    warnings
+}
+
+fn build(named: &[Found<'_>], vocabulary: Vocabulary, sources: &[Source]) -> Engine {
+    let mut index = Index::default();
+    let mut rules = Vec::new();
+    let mut groups = HashSet::new();
+    for (number, Found { policy, .. }) in named.iter().enumerate() {
+        index.insert(number, policy, &vocabulary);
+        groups.extend(looks::groups_named(policy));
+        rules.push(Rule {
+            id: policy.id().to_string(),
+            reason: policy.annotation("reason").map(str::to_owned),
+            permits: policy.effect() == Effect::Permit,
+            looks: looks::looks_at_nic(policy),
+            only_nic: match policy.resource_constraint() {
+                ResourceConstraint::Eq(uid) => Some(uid.id().unescaped().to_owned()),
+                _ => None,
+            },
+            policy: policy.clone(),
+        });
+    }
+    Engine::assemble(version(sources), vocabulary, index, rules, groups)
+}
+
+/// Twelve hex digits of the SHA-256 of every file's name and text.
+fn version(sources: &[Source]) -> Arc<str> {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for source in sources {
+        let name = source.path.file_name().unwrap_or_default();
+        for part in [name.as_encoded_bytes(), source.text.as_bytes()] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+    }
+    let digest = context.finish();
+    digest.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>().into()
+}
+
+fn permits_everything(policy: &Policy) -> bool {
+    policy.effect() == Effect::Permit
+        && matches!(
+            policy.principal_constraint(),
+            PrincipalConstraint::Any | PrincipalConstraint::Is(_)
+        )
+        && policy.action_constraint() == ActionConstraint::Any
+        && matches!(
+            policy.resource_constraint(),
+            ResourceConstraint::Any | ResourceConstraint::Is(_)
+        )
+        && !policy.has_non_scope_constraint()
+}
+
+/// What Cedar says, with its advice where it has any.
+fn said(error: &dyn Diagnostic) -> String {
+    match error.help() {
+        Some(help) => format!("{error}: {help}"),
+        None => error.to_string(),
+    }
+}
+
+fn offset(error: &dyn Diagnostic) -> Option<usize> {
+    error.labels()?.next().map(|label| label.offset())
+}

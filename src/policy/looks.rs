@@ -1,0 +1,161 @@
+//! Finds out, when a policy is loaded, whether it looks at the vNIC's data.
+//!
+//! On an entity without data, Cedar's `in`, `has` and `hasTag` are silently false, and a `forbid`
+//! that uses them would vanish (threats, row 27). So a policy counts as looking unless every
+//! mention of the resource is one that needs no data: a bare scope, `==`, `is`, or `.id`.
+
+use cedar_policy::{Policy, ResourceConstraint};
+use serde_json::Value;
+
+/// Types whose literals say nothing about any vNIC's data.
+const HARMLESS: [&str; 3] = ["Zec::Caller", "Zec::Group", "Zec::Action"];
+
+/// Whether the policy's answer may depend on data of the vNIC. Errs on the side of yes.
+pub(super) fn looks_at_nic(policy: &Policy) -> bool {
+    let scope = match policy.resource_constraint() {
+        ResourceConstraint::Any | ResourceConstraint::Eq(_) | ResourceConstraint::Is(_) => false,
+        ResourceConstraint::In(_) | ResourceConstraint::IsIn(..) => true,
+    };
+    scope
+        || match policy.to_json() {
+            Ok(json) => match json.get("conditions").and_then(Value::as_array) {
+                Some(conditions) => {
+                    conditions.iter().any(|condition| condition.get("body").is_none_or(looks))
+                }
+                None => true,
+            },
+            Err(_) => true,
+        }
+}
+
+/// The groups that the policy names anywhere: no other can make a difference to it.
+pub(super) fn groups_named(policy: &Policy) -> Vec<String> {
+    policy
+        .entity_literals()
+        .into_iter()
+        .filter(|uid| uid.type_name().to_string() == "Zec::Group")
+        .map(|uid| uid.id().unescaped().to_owned())
+        .collect()
+}
+
+/// Walks an expression in Cedar's JSON form. A mention of the resource in a place that is not
+/// known to be harmless is a look.
+fn looks(expression: &Value) -> bool {
+    let Some((operator, operand)) = single(expression) else { return any_child(expression) };
+    match operator {
+        "Var" if operand.is_string() => operand == "resource",
+        "Value" => is_telling_literal(operand),
+        // A record's keys are the author's words, not operators.
+        "Record" => operand.as_object().is_none_or(|fields| fields.values().any(looks)),
+        "==" => match (operand.get("left"), operand.get("right")) {
+            (Some(left), Some(right)) => compared_looks(left) || compared_looks(right),
+            _ => any_child(operand),
+        },
+        "is" if operand.get("in").is_none() => {
+            operand.get("left").is_none_or(|left| !is_resource(left) && looks(left))
+        }
+        "." if operand.get("attr").is_some_and(|attr| attr == "id") => {
+            operand.get("left").is_none_or(|left| !is_resource(left) && looks(left))
+        }
+        _ => any_child(operand),
+    }
+}
+
+/// One side of `==`: comparing the vNIC's id itself needs no data.
+fn compared_looks(side: &Value) -> bool {
+    let literal = single(side).is_some_and(|(operator, _)| operator == "Value");
+    !is_resource(side) && !literal && looks(side)
+}
+
+fn is_resource(expression: &Value) -> bool {
+    single(expression).is_some_and(|(operator, name)| operator == "Var" && name == "resource")
+}
+
+/// A literal such as `Zec::Nic::"x"` or `Zec::Subnet::"y"` outside `==` may stand for a vNIC.
+fn is_telling_literal(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => match members.get("__entity").and_then(|e| e.get("type")) {
+            Some(Value::String(name)) => !HARMLESS.contains(&name.as_str()),
+            Some(_) => true,
+            None => members.values().any(is_telling_literal),
+        },
+        Value::Array(items) => items.iter().any(is_telling_literal),
+        _ => false,
+    }
+}
+
+fn single(expression: &Value) -> Option<(&str, &Value)> {
+    let members = expression.as_object()?;
+    let (operator, operand) = members.iter().next()?;
+    (members.len() == 1).then_some((operator.as_str(), operand))
+}
+
+fn any_child(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.values().any(looks),
+        Value::Array(items) => items.iter().any(looks),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(scope: &str, condition: &str) -> bool {
+        let text = format!("permit (principal, action, {scope}) {condition};");
+        looks_at_nic(&Policy::parse(None, text).unwrap())
+    }
+
+    #[test]
+    fn a_bare_scope_equality_type_and_id_need_no_data() {
+        for (scope, condition) in [
+            ("resource", ""),
+            (r#"resource == Zec::Nic::"a""#, ""),
+            ("resource is Zec::Nic", ""),
+            ("resource", r#"when { resource == Zec::Nic::"a" }"#),
+            ("resource", r#"when { Zec::Nic::"a" == resource }"#),
+            ("resource", "when { resource is Zec::Nic }"),
+            ("resource", r#"unless { resource.id == "a" || resource.id like "b*" }"#),
+            ("resource", r#"when { ["a", "b"].contains(resource.id) }"#),
+            ("resource", r#"when { principal in Zec::Group::"corp/a" }"#),
+            ("resource", r#"when { principal in [Zec::Group::"corp/a", Zec::Group::"corp/b"] }"#),
+            ("resource", r#"when { context.address.isInRange(ip("10.0.0.0/8")) }"#),
+            ("resource", r#"when { {"Value": "resource", "Var": "resource"} has x }"#),
+        ] {
+            assert!(!look(scope, condition), "{scope} {condition}");
+        }
+    }
+
+    #[test]
+    fn everything_else_looks() {
+        for (scope, condition) in [
+            (r#"resource in Zec::Subnet::"s""#, ""),
+            (r#"resource is Zec::Nic in Zec::Vpc::"v""#, ""),
+            ("resource", r#"when { resource in Zec::Subnet::"s" }"#),
+            ("resource", r#"when { resource in [Zec::Subnet::"s"] }"#),
+            ("resource", r#"when { resource is Zec::Nic in Zec::Subnet::"s" }"#),
+            ("resource", r#"unless { resource.hasTag("a") }"#),
+            ("resource", r#"when { resource.getTag("a") == "b" }"#),
+            ("resource", "when { resource has primaryIpv4 }"),
+            ("resource", "when { resource.attached }"),
+            ("resource", r#"when { resource.name == "x" }"#),
+            ("resource", r#"when { Zec::Nic::"a" in Zec::Subnet::"s" }"#),
+            ("resource", r#"when { Zec::Nic::"a".attached }"#),
+            ("resource", r#"when { Zec::Nic::"a".id == "a" }"#),
+            (
+                "resource",
+                r#"when { (if context.dryRun then resource else Zec::Nic::"a").id == "a" }"#,
+            ),
+            ("resource", r#"when { [resource].contains(Zec::Nic::"a") }"#),
+            ("resource", r#"when { {"Value": resource}.Value.attached }"#),
+            ("resource", r#"when { {"x": resource}.x.attached }"#),
+            ("resource", r#"when { {"==": resource}["=="].attached }"#),
+            ("resource", r#"when { [Zec::Nic::"a"].contains(resource) }"#),
+            ("resource", r#"when { principal in resource }"#),
+            ("resource", r#"when { (resource == Zec::Nic::"a") == resource.attached }"#),
+        ] {
+            assert!(look(scope, condition), "{scope} {condition}");
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! What the policy decides, and that slicing changes nothing.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use proptest::{prelude::*, sample::select};
+use serde_json::json;
+
+use super::*;
+use crate::domain::{Addresses, Caller, Change, ChangeIpv4, Nic, NicId, ReadNic};
+
+fn engine(text: &str) -> Engine {
+    let source = Source { path: PathBuf::from("test.cedar"), text: text.to_owned() };
+    Engine::from_sources(&[source]).unwrap().0
+}
+
+fn faults(text: &str) -> Vec<String> {
+    let source = Source { path: PathBuf::from("test.cedar"), text: text.to_owned() };
+    Engine::from_sources(&[source]).unwrap_err().iter().map(ToString::to_string).collect()
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    let source = Source { path: PathBuf::from("test.cedar"), text: text.to_owned() };
+    Engine::from_sources(&[source]).unwrap().1.iter().map(ToString::to_string).collect()
+}
+
+fn caller(groups: &[&str]) -> Caller {
+    Caller::vouch("corp", "alice", groups.iter().map(|group| (*group).to_owned())).unwrap()
+}
+
+fn unassign(addresses: &[&str]) -> ChangeIpv4 {
+    ChangeIpv4 {
+        change: Change::Unassign,
+        nic: NicId::parse("nic-1").unwrap(),
+        addresses: Addresses::parse(addresses.iter().copied(), 50).unwrap(),
+    }
+}
+
+fn read() -> ReadNic {
+    ReadNic { nic: NicId::parse("nic-1").unwrap() }
+}
+
+fn nic(tags: &[(&str, &str)]) -> Nic {
+    let tags: Vec<_> =
+        tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+    let object = json!({
+        "nicId": "nic-1", "name": "lab", "status": "USED", "nicType": "Secondary", "regionId": "r",
+        "vpcId": "v", "subnetId": "s", "publicIpList": [], "primaryIpv4": "10.0.0.1",
+        "instanceId": "i", "resourceGroup": {"resourceGroupId": "g"}, "tags": {"tags": tags}
+    });
+    Nic::parse(serde_json::value::to_raw_value(&object).unwrap()).unwrap()
+}
+
+fn ids(reasons: &[Reason]) -> Vec<&str> {
+    reasons.iter().map(|reason| reason.id.as_str()).collect()
+}
+
+const LAB: &str = r#"
+@id("lab") @reason("netops owns the lab")
+permit (principal in Zec::Group::"corp/netops", action == Zec::Action::"UnassignNetworkInterfaceIpv4", resource)
+when { context.address.isInRange(ip("10.0.0.0/24")) };
+"#;
+
+#[test]
+fn what_no_policy_allows_is_denied() {
+    let engine = engine(LAB);
+    let Verdict::Denied(denial) = engine.ask(&caller(&[]), unassign(&["10.0.0.2"])) else {
+        panic!("not denied")
+    };
+    assert!(denial.denied[0].policies.is_empty());
+    assert!(matches!(engine.ask(&caller(&["netops"]), read()), Verdict::Denied(_)));
+}
+
+#[test]
+fn every_address_must_be_allowed_and_each_denied_one_is_named() {
+    let engine = engine(LAB);
+    let netops = caller(&["netops", "other"]);
+    let Verdict::Allowed(permit) = engine.ask(&netops, unassign(&["10.0.0.2", "10.0.0.3"])) else {
+        panic!("not allowed")
+    };
+    assert_eq!(permit.policies(), ["lab"]);
+    let asked = unassign(&["10.0.0.2", "10.9.0.1", "10.0.0.3", "10.9.0.2"]);
+    let Verdict::Denied(denial) = engine.ask(&netops, asked) else { panic!("not denied") };
+    let addresses: Vec<_> = denial.denied.iter().map(|d| d.address.unwrap().to_string()).collect();
+    assert_eq!(addresses, ["10.9.0.1", "10.9.0.2"]);
+}
+
+#[test]
+fn the_issuer_is_part_of_every_name() {
+    let engine = engine(LAB);
+    let other = Caller::vouch("partner", "alice", ["netops".to_owned()]).unwrap();
+    assert!(matches!(engine.ask(&other, unassign(&["10.0.0.2"])), Verdict::Denied(_)));
+    // `corp` + `x/netops` is not `corp/x` + `netops`: an issuer's name holds no slash.
+    let slashed = Caller::vouch("corp", "a", ["/netops".to_owned()]).unwrap();
+    assert!(matches!(engine.ask(&slashed, unassign(&["10.0.0.2"])), Verdict::Denied(_)));
+}
+
+#[test]
+fn a_forbid_wins_and_says_why() {
+    let engine = engine(&format!(
+        "{LAB}{}",
+        r#"@id("gateway") @reason("the subnet's gateway") forbid (principal, action, resource)
+        when { context has address && context.address == ip("10.0.0.1") };"#
+    ));
+    let Verdict::Denied(denial) = engine.ask(&caller(&["netops"]), unassign(&["10.0.0.1"])) else {
+        panic!("not denied")
+    };
+    assert_eq!(ids(&denial.denied[0].policies), ["gateway"]);
+    assert_eq!(denial.denied[0].policies[0].reason.as_deref(), Some("the subnet's gateway"));
+}
+
+#[test]
+fn a_policy_that_cannot_be_evaluated_denies_and_is_named() {
+    // Valid by the schema, and overflows when it is evaluated: Cedar would skip the forbid.
+    let engine = engine(&format!(
+        "{LAB}{}",
+        r#"@id("odd") forbid (principal, action == Zec::Action::"UnassignNetworkInterfaceIpv4", resource)
+        when { context.addressCount + 9223372036854775807 < 0 };"#
+    ));
+    let Verdict::Denied(denial) = engine.ask(&caller(&["netops"]), unassign(&["10.0.0.2"])) else {
+        panic!("an erring forbid was skipped")
+    };
+    assert!(denial.is_error());
+    assert_eq!(ids(&denial.denied[0].failed), ["odd"]);
+}
+
+/// A test per form in which a forbid can look at a vNIC (threats, row 27).
+#[test]
+fn a_forbid_that_looks_at_the_vnic_never_vanishes_for_want_of_data() {
+    for condition in [
+        r#"when { resource.hasTag("protected") }"#,
+        r#"when { resource in Zec::Subnet::"s" }"#,
+        r#"when { resource in [Zec::Region::"r", Zec::Region::"q"] }"#,
+        r#"when { resource is Zec::Nic in Zec::Vpc::"v" }"#,
+        r#"when { resource has primaryIpv4 && resource.primaryIpv4.isInRange(ip("10.0.0.0/8")) }"#,
+        r#"when { resource.attached }"#,
+        r#"unless { resource.hasPublicIp }"#,
+        r#"when { resource.name like "l*" }"#,
+        r#"when { resource.hasTag("protected") && resource.getTag("protected") == "yes" }"#,
+    ] {
+        let engine = engine(&format!(
+            "{LAB}@id(\"look\") forbid (principal, action, resource is Zec::Nic) {condition};"
+        ));
+        let netops = caller(&["netops"]);
+        let Verdict::DependsOnNic(pending) = engine.ask(&netops, unassign(&["10.0.0.2"])) else {
+            panic!("decided without the vNIC: {condition}")
+        };
+        let denial = engine.decide(&netops, pending, &nic(&[("protected", "yes")])).unwrap_err();
+        assert_eq!(ids(&denial.denied[0].policies), ["look"], "{condition}");
+    }
+    let engine = engine(&format!(
+        "{LAB}@id(\"look\") forbid (principal, action, resource in Zec::ResourceGroup::\"g\");"
+    ));
+    let asked = engine.ask(&caller(&["netops"]), unassign(&["10.0.0.2"]));
+    assert!(matches!(asked, Verdict::DependsOnNic(_)));
+}
+
+#[test]
+fn the_vnic_is_not_read_for_a_caller_whom_no_policy_could_allow() {
+    let engine = engine(
+        r#"
+        @id("tagged") permit (principal in Zec::Group::"corp/netops", action, resource is Zec::Nic)
+        when { resource.hasTag("lab") };
+        @id("other-nic") permit (principal == Zec::Caller::"corp/alice", action, resource == Zec::Nic::"nic-2")
+        when { resource.attached };
+        @id("look") forbid (principal, action, resource is Zec::Nic) when { resource.hasTag("protected") };
+        @id("never") forbid (principal, action, resource)
+        when { context has address && context.address == ip("10.0.0.1") };"#,
+    );
+    // Only forbids look, the only permit of hers is about another vNIC.
+    assert!(matches!(engine.ask(&caller(&[]), unassign(&["10.0.0.2"])), Verdict::Denied(_)));
+    // Forbidden whatever the vNIC is like.
+    let netops = caller(&["netops"]);
+    assert!(matches!(engine.ask(&netops, unassign(&["10.0.0.1"])), Verdict::Denied(_)));
+    // Only here can the vNIC make a difference.
+    let Verdict::DependsOnNic(pending) = engine.ask(&netops, unassign(&["10.0.0.2"])) else {
+        panic!("decided without the vNIC")
+    };
+    let permit = engine.decide(&netops, pending, &nic(&[("lab", "")])).unwrap();
+    assert_eq!(permit.policies(), ["tagged"]);
+}
+
+#[test]
+fn reads_and_action_groups_are_policed_too() {
+    let engine = engine(
+        r#"@id("r") permit (principal, action in Zec::Action::"read", resource);
+        @id("w") permit (principal in Zec::Group::"corp/w", action in Zec::Action::"write", resource);
+        @id("d") permit (principal in Zec::Group::"corp/d", action in [Zec::Action::"destructive"], resource);"#,
+    );
+    let allowed = |groups: &[&str], change: Change| {
+        let asked = ChangeIpv4 { change, ..unassign(&["10.0.0.2"]) };
+        matches!(engine.ask(&caller(groups), asked), Verdict::Allowed(_))
+    };
+    assert!(matches!(engine.ask(&caller(&[]), read()), Verdict::Allowed(_)));
+    assert!(!allowed(&[], Change::Assign) && !allowed(&[], Change::Unassign));
+    assert!(allowed(&["w"], Change::Assign) && allowed(&["w"], Change::Unassign));
+    assert!(!allowed(&["d"], Change::Assign) && allowed(&["d"], Change::Unassign));
+}
+
+#[test]
+fn every_fault_is_said_at_once_with_its_line() {
+    let found = faults(
+        r#"permit (principal, action, resource);
+
+@id("a") permit (principal, action, resource) when { resource.nmae == "x" };
+@id("a") permit (principal, action, resource);
+@id("b") permit (principal in Zec::Team::"x", action, resource);
+@id("c") permit (principal, action == Zec::Action::"Unassign", resource);"#,
+    );
+    for (line, word) in [(1, "@id"), (3, "nmae"), (4, "`a`"), (5, "Team"), (6, "Unassign")] {
+        let place = format!("test.cedar:{line}: ");
+        let said = found.iter().any(|fault| fault.starts_with(&place) && fault.contains(word));
+        assert!(said, "line {line}, {word}: {found:#?}");
+    }
+    let broken = faults("@id(\"a\")\npermit (principal, action resource);");
+    assert!(broken[0].starts_with("test.cedar:2: "), "{broken:?}");
+    let template = faults("@id(\"a\")\npermit (principal == ?principal, action, resource);");
+    assert!(template[0].contains("templates"), "{template:?}");
+}
+
+#[test]
+fn a_policy_that_permits_everybody_everything_is_warned_of() {
+    let told = warnings("@id(\"a\")\npermit (principal, action, resource);");
+    assert!(
+        told.iter().any(|w| w.starts_with("test.cedar:1: ") && w.contains("everybody")),
+        "{told:?}"
+    );
+    let told =
+        warnings("@id(\"a\") permit (principal is Zec::Caller, action, resource is Zec::Nic);");
+    assert_eq!(told.len(), 1);
+    assert!(warnings(LAB).is_empty());
+}
+
+#[test]
+fn the_version_follows_the_text() {
+    assert_eq!(engine(LAB).version(), engine(LAB).version());
+    assert_ne!(engine(LAB).version(), engine(&format!("{LAB} ")).version());
+}
+
+// ---- slicing: the candidates give what the whole set gives ----
+
+fn scopes() -> impl Strategy<Value = String> {
+    let principal = select(vec![
+        "principal",
+        "principal is Zec::Caller",
+        r#"principal == Zec::Caller::"corp/alice""#,
+        r#"principal == Zec::Caller::"corp/bob""#,
+        r#"principal in Zec::Caller::"corp/alice""#,
+        r#"principal in Zec::Group::"corp/a""#,
+        r#"principal in Zec::Group::"corp/b""#,
+        r#"principal is Zec::Caller in Zec::Group::"corp/b""#,
+        r#"principal is Zec::Caller in Zec::Caller::"corp/bob""#,
+        r#"principal == Zec::Group::"corp/a""#,
+        "principal is Zec::Group",
+        r#"principal in Zec::Nic::"nic-1""#,
+    ]);
+    let action = select(vec![
+        "action",
+        r#"action == Zec::Action::"UnassignNetworkInterfaceIpv4""#,
+        r#"action == Zec::Action::"write""#,
+        r#"action in Zec::Action::"write""#,
+        r#"action in [Zec::Action::"destructive", Zec::Action::"read"]"#,
+        r#"action in Zec::Action::"read""#,
+        r#"action in [Zec::Action::"BatchAssignNetworkInterfaceIpv4"]"#,
+    ]);
+    let resource = select(vec![
+        "resource",
+        r#"resource == Zec::Nic::"nic-1""#,
+        r#"resource == Zec::Nic::"nic-2""#,
+        r#"resource in Zec::Subnet::"s""#,
+        r#"resource is Zec::Nic in Zec::Vpc::"x""#,
+    ]);
+    (principal, action, resource).prop_map(|(p, a, r)| format!("({p}, {a}, {r})"))
+}
+
+fn conditions() -> impl Strategy<Value = &'static str> {
+    select(vec![
+        "",
+        r#"when { context has address && context.address.isInRange(ip("10.0.0.0/24")) }"#,
+        r#"unless { context has addressCount && context.addressCount > 1 }"#,
+        r#"when { principal in Zec::Group::"corp/b" }"#,
+        r#"when { resource.hasTag("t") }"#,
+        r#"when { resource.id == "nic-1" }"#,
+        r#"when { context has addressCount && context.addressCount + 9223372036854775806 > 0 }"#,
+        r#"when { resource has primaryIpv4 }"#,
+    ])
+}
+
+fn policies() -> impl Strategy<Value = String> {
+    let one = (proptest::bool::weighted(0.7), scopes(), conditions());
+    proptest::collection::vec(one, 0..9).prop_map(|list| {
+        let write = |(number, (permit, scope, condition)): (usize, &(bool, String, &str))| {
+            let effect = if *permit { "permit" } else { "forbid" };
+            format!("@id(\"p{number}\") {effect} {scope} {condition};\n")
+        };
+        list.iter().enumerate().map(write).collect()
+    })
+}
+
+/// Cedar alone, over every policy and all the caller's groups.
+fn unsliced(text: &str, who: &Caller, asked: &ChangeIpv4, nic: &Nic) -> Vec<[BTreeSet<String>; 3]> {
+    use cedar_policy::{Authorizer, Decision, PolicyId, PolicySet};
+    let vocabulary = vocabulary::Vocabulary::new().unwrap();
+    let parsed: PolicySet = text.parse().unwrap();
+    let named = parsed.policies().map(|p| p.new_id(PolicyId::new(p.annotation("id").unwrap())));
+    let set = PolicySet::from_policies(named).unwrap();
+    let action = asked.action();
+    let entities = vocabulary.entities(action, who, |_| true, &asked.nic, Some(nic)).unwrap();
+    let addresses = asked.addresses.as_slice();
+    let one = |address: &std::net::Ipv4Addr| {
+        let about = Some((*address, addresses.len()));
+        let request = vocabulary.request(action, who, &asked.nic, about).unwrap();
+        let response = Authorizer::new().is_authorized(&request, &set, &entities);
+        let failed = response.diagnostics().errors().map(|error| {
+            let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
+            error.policy_id().to_string()
+        });
+        let reasons: BTreeSet<String> =
+            response.diagnostics().reason().map(ToString::to_string).collect();
+        let allowed = response.decision() == Decision::Allow;
+        let (by, against) = if allowed { (reasons, [].into()) } else { ([].into(), reasons) };
+        [by, against, failed.collect()]
+    };
+    addresses.iter().map(one).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The engine's slices, its skipped groups and its blind first look give the decision, the
+    /// determining ids and the errors that Cedar gives over the full set.
+    #[test]
+    fn slicing_changes_nothing(
+        text in policies(),
+        groups in proptest::sample::subsequence(vec!["a", "b", "c"], 0..=3),
+        change in select(vec![Change::Assign, Change::Unassign]),
+        addresses in select(vec![vec!["10.0.0.2"], vec!["10.9.0.2"], vec!["10.0.0.2", "10.9.0.2"]]),
+        tagged in any::<bool>(),
+    ) {
+        let tags: &[(&str, &str)] = if tagged { &[("t", "")] } else { &[] };
+        let (who, nic) = (caller(&groups), nic(tags));
+        let asked = ChangeIpv4 { change, ..unassign(&addresses) };
+        let full = unsliced(&text, &who, &asked, &nic);
+        let allowed = full.iter().all(|[by, _, failed]| !by.is_empty() && failed.is_empty());
+        let engine = Engine::unvalidated(&text);
+        let verdict = match engine.ask(&who, asked.clone()) {
+            Verdict::Allowed(permit) => Ok(permit),
+            Verdict::Denied(denial) => {
+                // Sent away unread: what is named must be denied by the full set as well.
+                prop_assert!(!allowed);
+                for denied in &denial.denied {
+                    let at = asked.addresses.as_slice().iter().position(|a| Some(*a) == denied.address).unwrap();
+                    let [by, against, failed] = &full[at];
+                    prop_assert!(by.is_empty() || !failed.is_empty());
+                    prop_assert!(denied.policies.iter().all(|reason| against.contains(&reason.id)));
+                    prop_assert!(denied.failed.iter().all(|reason| failed.contains(&reason.id)));
+                }
+                return Ok(());
+            }
+            Verdict::DependsOnNic(pending) => engine.decide(&who, pending, &nic),
+        };
+        match verdict {
+            Ok(permit) => {
+                prop_assert!(allowed);
+                let by: BTreeSet<String> = full.iter().flat_map(|[by, ..]| by.clone()).collect();
+                prop_assert_eq!(permit.policies().iter().cloned().collect::<BTreeSet<_>>(), by);
+            }
+            Err(denial) => {
+                prop_assert!(!allowed);
+                for (address, [by, against, failed]) in asked.addresses.as_slice().iter().zip(&full) {
+                    let denied = denial.denied.iter().find(|denied| denied.address == Some(*address));
+                    let is_denied = by.is_empty() || !failed.is_empty();
+                    prop_assert_eq!(denied.is_some(), is_denied);
+                    let Some(denied) = denied else { continue };
+                    let names = |list: &[Reason]| list.iter().map(|r| r.id.clone()).collect::<BTreeSet<_>>();
+                    prop_assert_eq!(&names(&denied.policies), against);
+                    prop_assert_eq!(&names(&denied.failed), failed);
+                }
+            }
+        }
+    }
+}

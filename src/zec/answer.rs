@@ -1,0 +1,237 @@
+//! What ZEC answered, and what that means.
+
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use crate::domain::json;
+
+/// The largest answer that is read, in bytes.
+pub const MAX_ANSWER: usize = 1024 * 1024;
+
+/// ZEC's "yes": the `response` object as it came, and ZEC's request id.
+#[derive(Debug)]
+pub struct Answer {
+    /// ZEC's id of the request, for its support.
+    pub request_id: String,
+    /// The action's own answer, byte for byte.
+    pub response: Box<RawValue>,
+}
+
+/// Why a request to ZEC gave no usable answer. What each means for the caller differs between
+/// reads and writes, so it is decided by `execute`.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Nothing reached ZEC.
+    #[error("nothing was sent: {0}")]
+    NotSent(String),
+    /// It was sent, or may have been, and no whole answer came.
+    #[error("no answer: {0}")]
+    NoAnswer(String),
+    /// An answer came that cannot be used; for a write the outcome is unknown.
+    #[error("unusable answer: {cause}")]
+    BadAnswer {
+        /// What is wrong with it, for the log.
+        cause: String,
+        /// ZEC's id of the request, where one could be read.
+        request_id: Option<String>,
+    },
+    /// ZEC says that it is unavailable for now; for a write the outcome is unknown.
+    #[error("ZEC says it is unavailable")]
+    Unavailable {
+        /// ZEC's id of the request.
+        request_id: Option<String>,
+    },
+    /// ZEC throttles the team's key and did nothing.
+    #[error("ZEC throttles")]
+    Throttled {
+        /// ZEC's id of the request.
+        request_id: Option<String>,
+    },
+    /// ZEC refused the gateway's own key and did nothing.
+    #[error("ZEC refused the gateway's key: {code}")]
+    CredentialsRefused {
+        /// Which of ZEC's `AUTHFAILURE_*` codes.
+        code: String,
+        /// ZEC's id of the request.
+        request_id: Option<String>,
+    },
+    /// ZEC refused the request and did nothing.
+    #[error("ZEC refused: {status} {code}")]
+    Rejected {
+        /// ZEC's status, 400 to 499.
+        status: u16,
+        /// ZEC's code.
+        code: String,
+        /// ZEC's words, for people.
+        message: String,
+        /// ZEC's id of the request.
+        request_id: Option<String>,
+    },
+}
+
+impl Failure {
+    fn bad(cause: impl Into<String>) -> Self {
+        Self::BadAnswer { cause: cause.into(), request_id: None }
+    }
+}
+
+/// Reads a whole answer: branches on `code`, never on the status alone (zec-api.md, section 7).
+///
+/// # Errors
+/// A [`Failure`] for everything that is not ZEC's documented success.
+pub fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Failure> {
+    if let Some(encoding) = headers.get(http::header::CONTENT_ENCODING) {
+        return Err(Failure::bad(format!("status {status}, encoded as {encoding:?}")));
+    }
+    let value = match json::parse(body) {
+        Ok(value) => value,
+        // A proxy's page; a read may be tried again after it as after ZEC's own 503.
+        Err(_) if status == StatusCode::SERVICE_UNAVAILABLE => {
+            return Err(Failure::Unavailable { request_id: None });
+        }
+        Err(error) => return Err(Failure::bad(format!("status {status}, not JSON: {error}"))),
+    };
+    if status == StatusCode::OK { success(body) } else { Err(refusal(status, &value)) }
+}
+
+fn success(body: &[u8]) -> Result<Answer, Failure> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Envelope {
+        request_id: String,
+        response: Box<RawValue>,
+    }
+    let envelope: Envelope = serde_json::from_slice(body)
+        .map_err(|error| Failure::bad(format!("no envelope: {error}")))?;
+    let request_id = bounded(&envelope.request_id, 64);
+    if !envelope.response.get().starts_with('{') {
+        return Err(Failure::BadAnswer {
+            cause: "the envelope's `response` is no object".to_owned(),
+            request_id: Some(request_id),
+        });
+    }
+    Ok(Answer { request_id, response: envelope.response })
+}
+
+fn refusal(status: StatusCode, value: &Value) -> Failure {
+    let text = |name, max| value.get(name).and_then(Value::as_str).map(|text| bounded(text, max));
+    let request_id = text("requestId", 64);
+    let Some(code) = text("code", 100).filter(|code| is_code(code)) else {
+        return Failure::BadAnswer { cause: format!("status {status} without a code"), request_id };
+    };
+    match code.as_str() {
+        "REQUEST_LIMIT_EXCEEDED" => return Failure::Throttled { request_id },
+        "SERVICE_TEMPORARY_UNAVAILABLE" => return Failure::Unavailable { request_id },
+        // Codes that say nothing about whether a write happened, whatever their status.
+        "REQUEST_TIMED_OUT" | "INVALID_OPERATION_TIMEOUT" | "INTERNAL_SERVER_ERROR" => {
+            return Failure::BadAnswer { cause: format!("status {status}, {code}"), request_id };
+        }
+        _ if code.starts_with("AUTHFAILURE_") => {
+            return Failure::CredentialsRefused { code, request_id };
+        }
+        _ => {}
+    }
+    match status.as_u16() {
+        // Never passed on: they would speak of the caller's token, a proxy or a time-out.
+        401 | 407 | 408 | 451 => {
+            Failure::BadAnswer { cause: format!("status {status}, {code}"), request_id }
+        }
+        429 => Failure::Throttled { request_id },
+        status @ 400..=499 => {
+            let message = text("message", 500).unwrap_or_default();
+            Failure::Rejected { status, code, message, request_id }
+        }
+        _ => Failure::BadAnswer { cause: format!("status {status}, {code}"), request_id },
+    }
+}
+
+/// ZEC's codes are upper-snake-case; some old ones are words joined by dots.
+fn is_code(code: &str) -> bool {
+    !code.is_empty() && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
+}
+
+/// Text of ZEC's that is shown: bounded, without control characters.
+fn bounded(text: &str, max: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(max).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(status: u16, body: &str) -> String {
+        let status = StatusCode::from_u16(status).unwrap();
+        match read(status, &HeaderMap::new(), body.as_bytes()) {
+            Ok(answer) => format!("ok {}", answer.response.get()),
+            Err(Failure::Rejected { status, code, .. }) => format!("rejected {status} {code}"),
+            Err(Failure::CredentialsRefused { .. }) => "credentials".to_owned(),
+            Err(Failure::Throttled { .. }) => "throttled".to_owned(),
+            Err(Failure::Unavailable { .. }) => "unavailable".to_owned(),
+            Err(Failure::BadAnswer { .. }) => "bad".to_owned(),
+            Err(other) => format!("{other:?}"),
+        }
+    }
+
+    fn refused(code: &str) -> String {
+        format!(r#"{{"requestId":"T1","code":"{code}","message":"m"}}"#)
+    }
+
+    #[test]
+    fn only_200_with_the_envelope_is_success() {
+        let envelope = r#"{"requestId":"T1","response":{"requestId":"T1"}}"#;
+        assert_eq!(kind(200, envelope), r#"ok {"requestId":"T1"}"#);
+        for (status, body) in [
+            (201, envelope),
+            (302, envelope),
+            (200, "{}"),
+            (200, r#"{"requestId":"T1","response":null}"#),
+            (200, r#"{"requestId":"T1","response":[]}"#),
+            (200, r#"{"response":{}}"#),
+            (200, r#"{"requestId":"T1","requestId":"T2","response":{}}"#),
+            (200, r#"{"requestId":"T1","response":{}} x"#),
+            (200, "<html>"),
+            (200, ""),
+        ] {
+            assert_eq!(kind(status, body), "bad", "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn the_code_decides_before_the_status() {
+        for (status, code, meaning) in [
+            (404, "INVALID_NIC_NOT_FOUND", "rejected 404 INVALID_NIC_NOT_FOUND"),
+            (409, "INVALID_NIC_LB_ASSOCIATED", "rejected 409 INVALID_NIC_LB_ASSOCIATED"),
+            (400, "Invalid.Instance.Not.Found", "rejected 400 Invalid.Instance.Not.Found"),
+            (401, "AUTHFAILURE_SIGNATURE_EXPIRED", "credentials"),
+            (403, "AUTHFAILURE_UNAUTHORIZED_OPERATION", "credentials"),
+            (400, "REQUEST_LIMIT_EXCEEDED", "throttled"),
+            (429, "SOMETHING", "throttled"),
+            (503, "SERVICE_TEMPORARY_UNAVAILABLE", "unavailable"),
+            (503, "REQUEST_TIMED_OUT", "bad"),
+            (400, "INVALID_OPERATION_TIMEOUT", "bad"),
+            (401, "SOMETHING", "bad"),
+            (407, "SOMETHING", "bad"),
+            (451, "SOMETHING", "bad"),
+            (500, "SOMETHING", "bad"),
+            (400, "", "bad"),
+            (400, "no code\\r\\n", "bad"),
+        ] {
+            assert_eq!(kind(status, &refused(code)), meaning, "{status} {code}");
+        }
+        assert_eq!(kind(403, "<html>cf-mitigated</html>"), "bad");
+        assert_eq!(kind(400, r#"{"message":"m"}"#), "bad");
+    }
+
+    #[test]
+    fn what_is_shown_of_zec_is_bounded_and_without_control_characters() {
+        let body = format!(r#"{{"requestId":"T","code":"A","message":"a\n{}"}}"#, "b".repeat(999));
+        let Failure::Rejected { message, .. } =
+            read(StatusCode::BAD_REQUEST, &HeaderMap::new(), body.as_bytes()).unwrap_err()
+        else {
+            panic!("not a refusal")
+        };
+        assert_eq!(message.len(), 500);
+        assert!(message.starts_with("ab"));
+    }
+}

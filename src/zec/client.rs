@@ -1,0 +1,261 @@
+use std::{
+    error::Error as StdError,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, Uri, header, uri::Scheme};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::{
+    AccessKey, Settings,
+    answer::{self, Answer, Failure, MAX_ANSWER},
+    request::{self, API_VERSION, PATH},
+    sign,
+    skew::Skew,
+};
+use crate::{
+    domain::{Action, ChangeIpv4, Nic, NicId},
+    error::Fault,
+    metrics::{Metrics, Outcome},
+    net::{self, HttpClient},
+    policy::Permit,
+};
+
+/// How often a read is tried again after it failed harmlessly.
+const READ_RETRIES: u32 = 2;
+
+/// Before the first retry a read waits up to this long, before the next up to twice as long.
+const RETRY_WAIT: Duration = Duration::from_millis(200);
+
+/// The half of the client that changes nothing.
+#[derive(Clone, Debug)]
+pub struct Reader(Arc<Client>);
+
+/// The half of the client that changes things; a dry run is never given one.
+#[derive(Clone, Debug)]
+pub struct Writer(Arc<Client>);
+
+/// A vNIC that ZEC showed.
+#[derive(Debug)]
+pub struct Found {
+    /// The vNIC; none if ZEC has none with that id.
+    pub nic: Option<Nic>,
+    /// ZEC's id of the request.
+    pub request_id: String,
+}
+
+/// A write that ZEC says is done.
+#[derive(Debug)]
+pub struct Sent {
+    /// What was done.
+    pub change: ChangeIpv4,
+    /// ZEC's id of the request.
+    pub request_id: String,
+}
+
+#[derive(Debug)]
+struct Client {
+    http: HttpClient,
+    uri: Uri,
+    host: HeaderValue,
+    host_text: String,
+    key: AccessKey,
+    request_timeout: Duration,
+    skew: Skew,
+    metrics: Arc<Metrics>,
+}
+
+/// Makes both halves of a client; connects to nobody yet.
+///
+/// # Errors
+/// When the endpoint or the trusted certificates cannot be used.
+pub fn connect(
+    settings: &Settings,
+    key: AccessKey,
+    metrics: Arc<Metrics>,
+) -> Result<(Reader, Writer), Fault> {
+    let bad_endpoint = |error: &dyn StdError| {
+        Fault::new(format!("the endpoint cannot be used: {error}")).at_key("zec.endpoint")
+    };
+    let host_text = settings.authority.as_str().to_owned();
+    let https = settings.scheme == Scheme::HTTPS;
+    let client = Arc::new(Client {
+        http: net::client(settings.connect_timeout, https, settings.ca_file.as_deref())?,
+        uri: Uri::builder()
+            .scheme(settings.scheme.clone())
+            .authority(settings.authority.clone())
+            .path_and_query(PATH)
+            .build()
+            .map_err(|e| bad_endpoint(&e))?,
+        host: HeaderValue::from_str(&host_text).map_err(|e| bad_endpoint(&e))?,
+        host_text,
+        key,
+        request_timeout: settings.request_timeout,
+        skew: Skew::default(),
+        metrics,
+    });
+    Ok((Reader(Arc::clone(&client)), Writer(client)))
+}
+
+impl Reader {
+    /// Reads one vNIC, by `deadline` at the latest. What ZEC shows is exactly the vNIC asked
+    /// for, or none. Tried again at most twice, where nothing was sent or ZEC said 503 or 429.
+    ///
+    /// # Errors
+    /// The last attempt's failure.
+    pub async fn nic(&self, nic: &NicId, deadline: Instant) -> Result<Found, Failure> {
+        let action = Action::DescribeNetworkInterfaces;
+        let body = request::describe(nic).map_err(|e| Failure::NotSent(e.to_string()))?;
+        let mut retry = 0;
+        loop {
+            let failure = match self.0.attempt(action, body.clone(), deadline).await {
+                Ok(answer) => return found(nic, answer),
+                Err(failure) => failure,
+            };
+            let harmless = matches!(
+                failure,
+                Failure::NotSent(_) | Failure::Unavailable { .. } | Failure::Throttled { .. }
+            );
+            let longest = RETRY_WAIT * 2_u32.pow(retry);
+            if !harmless || retry == READ_RETRIES || Instant::now() + longest >= deadline {
+                return Err(failure);
+            }
+            retry += 1;
+            // Jitter, so that many callers of one fault do not come back in step.
+            tokio::time::sleep(longest.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        }
+    }
+}
+
+impl Writer {
+    /// Sends a permitted change, once. The permit is spent by it.
+    ///
+    /// # Errors
+    /// A [`Failure`]; after [`Failure::NoAnswer`], [`Failure::BadAnswer`] and
+    /// [`Failure::Unavailable`] nobody knows whether ZEC made the change.
+    pub async fn send(
+        &self,
+        permit: Permit<ChangeIpv4>,
+        deadline: Instant,
+    ) -> Result<Sent, Failure> {
+        let change = permit.spend();
+        let body = request::change(&change).map_err(|e| Failure::NotSent(e.to_string()))?;
+        let answer = self.0.attempt(change.change.action(), body, deadline).await?;
+        Ok(Sent { change, request_id: answer.request_id })
+    }
+}
+
+impl Client {
+    /// One request, signed afresh over the very bytes that go out, and its whole answer.
+    async fn attempt(
+        &self,
+        action: Action,
+        body: Bytes,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
+        let started = Instant::now();
+        let until = deadline.min(started + self.request_timeout);
+        let result = match tokio::time::timeout_at(until, self.exchange(action, body)).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::NoAnswer("it took too long".to_owned())),
+        };
+        self.metrics.zec_answered(action, outcome(&result), started.elapsed());
+        result
+    }
+
+    async fn exchange(&self, action: Action, body: Bytes) -> Result<Answer, Failure> {
+        let request = self.request(action, body).map_err(Failure::NotSent)?;
+        let response = self.http.request(request).await.map_err(|e| send_failure(&e))?;
+        self.skew.observe(response.headers(), &self.metrics);
+        whole_answer(response).await
+    }
+
+    /// Built from nothing: no header of the caller's is ever near (threats, rows 2 and 7).
+    fn request(&self, action: Action, body: Bytes) -> Result<Request<Full<Bytes>>, String> {
+        let now =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| "the clock is before 1970")?;
+        let timestamp = now.as_secs().to_string();
+        let authorization =
+            sign::authorization(&self.key, &timestamp, sign::CONTENT_TYPE, &self.host_text, &body);
+        let mut authorization =
+            HeaderValue::try_from(authorization).map_err(|_| "the signature fits no header")?;
+        authorization.set_sensitive(true);
+        Request::builder()
+            .method(Method::POST)
+            .uri(self.uri.clone())
+            .header(header::HOST, self.host.clone())
+            .header(header::CONTENT_TYPE, HeaderValue::from_static(sign::CONTENT_TYPE))
+            .header(header::AUTHORIZATION, authorization)
+            .header("x-zc-action", HeaderValue::from_static(action.name()))
+            .header("x-zc-version", HeaderValue::from_static(API_VERSION))
+            .header("x-zc-timestamp", timestamp)
+            .header("x-zc-signature-method", HeaderValue::from_static(sign::ALGORITHM))
+            .header("x-zc-service", HeaderValue::from_static("zec"))
+            .body(Full::new(body))
+            .map_err(|error| error.to_string())
+    }
+}
+
+async fn whole_answer(response: Response<Incoming>) -> Result<Answer, Failure> {
+    let (head, body) = response.into_parts();
+    let body = net::read_body(body, MAX_ANSWER).await.map_err(|error| Failure::BadAnswer {
+        cause: format!("status {}, the body is too long or breaks off: {error}", head.status),
+        request_id: None,
+    })?;
+    answer::read(head.status, &head.headers, &body)
+}
+
+/// Tells "nothing was sent" from "nobody knows". hyper hands an unsent request back and calls
+/// that *canceled*; everything else may have reached ZEC.
+fn send_failure(error: &hyper_util::client::legacy::Error) -> Failure {
+    let unsent = causes(error)
+        .any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled));
+    let text = causes(error).fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+    if error.is_connect() || unsent { Failure::NotSent(text) } else { Failure::NoAnswer(text) }
+}
+
+fn causes<'a>(error: &'a dyn StdError) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |error| (*error).source())
+}
+
+fn found(asked: &NicId, answer: Answer) -> Result<Found, Failure> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Described {
+        data_set: Option<Vec<Box<RawValue>>>,
+    }
+    let Answer { request_id, response } = answer;
+    let bad = |cause: String| Failure::BadAnswer { cause, request_id: Some(request_id.clone()) };
+    let described: Described =
+        serde_json::from_str(response.get()).map_err(|e| bad(format!("no `dataSet`: {e}")))?;
+    let mut nics = described.data_set.unwrap_or_default();
+    let nic = match (nics.pop(), nics.is_empty()) {
+        (None, _) => None,
+        (Some(raw), true) => Some(Nic::parse(raw).map_err(|e| bad(e.to_string()))?),
+        (Some(_), false) => return Err(bad("several vNICs instead of one".to_owned())),
+    };
+    if let Some(nic) = &nic
+        && nic.id != *asked
+    {
+        return Err(bad(format!("vNIC {} instead of {asked}", nic.id)));
+    }
+    Ok(Found { nic, request_id })
+}
+
+fn outcome(result: &Result<Answer, Failure>) -> Outcome {
+    match result {
+        Ok(_) => Outcome::Ok,
+        Err(Failure::NotSent(_)) => Outcome::NotSent,
+        Err(Failure::Rejected { .. } | Failure::Throttled { .. }) => Outcome::Rejected,
+        Err(Failure::CredentialsRefused { .. }) => Outcome::CredentialsRefused,
+        Err(Failure::NoAnswer(_) | Failure::BadAnswer { .. } | Failure::Unavailable { .. }) => {
+            Outcome::Unknown
+        }
+    }
+}

@@ -1,0 +1,59 @@
+use std::net::Ipv4Addr;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::domain::{ChangeIpv4, NicId};
+
+/// The path of every ZEC action; the version is a header.
+pub(super) const PATH: &str = "/api/v2/zec";
+
+/// The version of ZEC's API whose fields the gateway speaks.
+pub(super) const API_VERSION: &str = "2025-09-01";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Describe<'a> {
+    nic_ids: [&'a str; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangeBody<'a> {
+    nic_id: &'a str,
+    // Always the list: `ipAddress` is deprecated, and ZEC lets the list win (threats, row 13).
+    ip_addresses: &'a [Ipv4Addr],
+}
+
+/// The body that asks for one vNIC.
+pub(super) fn describe(nic: &NicId) -> Result<Bytes, serde_json::Error> {
+    serialize(&Describe { nic_ids: [nic.as_str()] })
+}
+
+/// The body of a change, the same for both directions.
+pub(super) fn change(change: &ChangeIpv4) -> Result<Bytes, serde_json::Error> {
+    serialize(&ChangeBody {
+        nic_id: change.nic.as_str(),
+        ip_addresses: change.addresses.as_slice(),
+    })
+}
+
+fn serialize(body: &impl Serialize) -> Result<Bytes, serde_json::Error> {
+    serde_json::to_vec(body).map(Bytes::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Addresses, Change};
+
+    #[test]
+    fn a_change_names_the_vnic_and_the_list_and_nothing_else() {
+        let body = change(&ChangeIpv4 {
+            change: Change::Unassign,
+            nic: NicId::parse("nic-1").unwrap(),
+            addresses: Addresses::parse(["10.0.0.3", "10.0.0.2"], 9).unwrap(),
+        });
+        assert_eq!(body.unwrap(), r#"{"nicId":"nic-1","ipAddresses":["10.0.0.3","10.0.0.2"]}"#);
+    }
+}

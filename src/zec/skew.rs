@@ -1,0 +1,46 @@
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use http::{HeaderMap, header::DATE};
+
+use crate::metrics::Metrics;
+
+/// Past this many seconds the clocks are worth a warning: ZEC refuses signatures past 300.
+const WARN_SECONDS: f64 = 60.0;
+
+/// Watches how far ZEC's clock, by the `Date` of its answers, is from ours.
+#[derive(Debug, Default)]
+pub(super) struct Skew {
+    warned: AtomicBool,
+}
+
+impl Skew {
+    /// Takes the `Date` of an answer that came just now, in a metric; warns once each time the
+    /// difference passes a minute.
+    pub(super) fn observe(&self, headers: &HeaderMap, metrics: &Metrics) {
+        let date = headers.get(DATE).and_then(|value| value.to_str().ok());
+        let Some(date) = date.and_then(|text| httpdate::parse_http_date(text).ok()) else { return };
+        let seconds = difference(date, SystemTime::now());
+        metrics.zec_clock_skew(seconds);
+        let far = seconds.abs() > WARN_SECONDS;
+        if far && !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                zec.clock_skew_seconds = seconds,
+                "the clock is far from ZEC's: past 300 seconds ZEC refuses every request; set the clock"
+            );
+        }
+        if !far {
+            self.warned.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+/// How many seconds `theirs` is ahead. Half a second is added, for `Date` has none: on average
+/// the answer was written half a second after what it says.
+fn difference(theirs: SystemTime, ours: SystemTime) -> f64 {
+    let seconds =
+        |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    seconds(theirs) + 0.5 - seconds(ours)
+}
