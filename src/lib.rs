@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod domain;
 pub mod error;
+pub mod issuer;
 pub mod limit;
 pub mod metrics;
 pub mod net;

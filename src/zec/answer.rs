@@ -7,15 +7,15 @@ use serde_json::{Value, value::RawValue};
 use crate::domain::json;
 
 /// The largest answer that is read, in bytes.
-pub const MAX_ANSWER: usize = 1024 * 1024;
+pub(super) const MAX_ANSWER: usize = 1024 * 1024;
 
 /// ZEC's "yes": the `response` object as it came, and ZEC's request id.
 #[derive(Debug)]
-pub struct Answer {
+pub(super) struct Answer {
     /// ZEC's id of the request, for its support.
-    pub request_id: String,
+    pub(super) request_id: String,
     /// The action's own answer, byte for byte.
-    pub response: Box<RawValue>,
+    pub(super) response: Box<RawValue>,
 }
 
 /// Why a request to ZEC gave no usable answer. What each means for the caller differs between
@@ -80,7 +80,11 @@ impl Failure {
 ///
 /// # Errors
 /// A [`Failure`] for everything that is not ZEC's documented success.
-pub fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Failure> {
+pub(super) fn read(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Answer, Failure> {
     if let Some(encoding) = headers.get(http::header::CONTENT_ENCODING) {
         return Err(Failure::bad(format!("status {status}, encoded as {encoding:?}")));
     }

@@ -8,7 +8,7 @@ use super::AccessKey;
 
 /// The algorithm's name, in `Authorization`, in the string to sign and in
 /// `X-ZC-Signature-Method`.
-pub const ALGORITHM: &str = "ZC2-HMAC-SHA256";
+pub(super) const ALGORITHM: &str = "ZC2-HMAC-SHA256";
 
 /// The content type of every request the gateway sends: one constant, so that what is signed is
 /// what is sent (threats, row 3). All in lower case, so that both readings of ZEC's rules agree.

@@ -1,0 +1,161 @@
+//! What a verified token says, and whether it counts here and now (RFC 7519, RFC 9068).
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value};
+
+use super::{IssuerSettings, refusal::Refusal};
+use crate::{domain::Caller, metrics::AuthResult};
+
+/// Checks every claim of a token whose signature is good and whose `iss` is this issuer's.
+///
+/// # Errors
+/// The first reason for which the token does not count.
+pub(super) fn check(
+    claims: &Map<String, Value>,
+    settings: &IssuerSettings,
+    now: SystemTime,
+) -> Result<Caller, Refusal> {
+    times(claims, settings, now)?;
+    audience(claims, settings)?;
+    authorized_party(claims, settings)?;
+    if claims.contains_key("cnf") {
+        return Err(Refusal::claims(
+            "the token is bound to a key (`cnf`) and cannot be used as a plain bearer token",
+        ));
+    }
+    required_text(claims, "sub")?;
+    let subject = required_text(claims, &settings.subject_claim)?;
+    let groups = groups(claims, &settings.groups_claim)?;
+    Caller::vouch(&settings.name, subject, groups)
+        .map_err(|error| Refusal::claims(format!("the token names nobody: {error}")))
+}
+
+fn times(
+    claims: &Map<String, Value>,
+    settings: &IssuerSettings,
+    now: SystemTime,
+) -> Result<(), Refusal> {
+    let leeway = settings.leeway.as_secs_f64();
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64();
+    let Some(expires) = seconds(claims, "exp")? else {
+        return Err(Refusal::claims("the token has no `exp`: it would never expire"));
+    };
+    if expires + leeway <= now {
+        return Err(Refusal::new(AuthResult::Expired, "the token has expired: get a fresh one"));
+    }
+    if seconds(claims, "nbf")?.is_some_and(|from| from - leeway > now) {
+        return Err(Refusal::new(
+            AuthResult::NotYetValid,
+            "the token is not valid yet (`nbf`): wait, or set the issuer's clock",
+        ));
+    }
+    let issued = seconds(claims, "iat")?;
+    if issued.is_some_and(|at| at - leeway > now) {
+        return Err(Refusal::new(
+            AuthResult::NotYetValid,
+            "the token was issued in the future (`iat`): set the issuer's clock",
+        ));
+    }
+    let Some(longest) = settings.max_lifetime else { return Ok(()) };
+    match issued {
+        None => Err(Refusal::claims("the token has no `iat`, so its lifetime is not known")),
+        Some(at) if expires - at > longest.as_secs_f64() => Err(Refusal::claims(format!(
+            "the token lives longer than the {} that are taken: ask for a shorter one",
+            humantime::format_duration(longest)
+        ))),
+        Some(_) => Ok(()),
+    }
+}
+
+/// A `NumericDate`; text such as `"999"` is refused, not skipped (threats, row 17).
+fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, Refusal> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(Value::Number(number)) => Ok(number.as_f64()),
+        Some(_) => Err(Refusal::claims(format!("the token's `{name}` is not a number"))),
+    }
+}
+
+fn audience(claims: &Map<String, Value>, settings: &IssuerSettings) -> Result<(), Refusal> {
+    let malformed =
+        || Refusal::claims("the token's `aud` is missing or not a text or list of texts");
+    let named: Vec<&str> = match claims.get("aud") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(list)) => {
+            list.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(malformed)?
+        }
+        _ => return Err(malformed()),
+    };
+    if named.iter().any(|name| settings.audiences.iter().any(|audience| audience == name)) {
+        Ok(())
+    } else {
+        Err(Refusal::new(
+            AuthResult::WrongAudience,
+            format!(
+                "the token is meant for another service: ask for one with the audience `{}`",
+                settings.audiences.join("` or `")
+            ),
+        ))
+    }
+}
+
+fn authorized_party(claims: &Map<String, Value>, settings: &IssuerSettings) -> Result<(), Refusal> {
+    let Some(allowed) = &settings.authorized_parties else { return Ok(()) };
+    let party = claims.get("azp").or_else(|| claims.get("client_id")).and_then(Value::as_str);
+    if party.is_some_and(|party| allowed.iter().any(|one| one == party)) {
+        Ok(())
+    } else {
+        Err(Refusal::claims("the application that got the token (`azp`, `client_id`) is not taken"))
+    }
+}
+
+fn required_text<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<&'a str, Refusal> {
+    match claims.get(name).and_then(Value::as_str) {
+        Some(text) if !text.is_empty() => Ok(text),
+        _ => Err(Refusal::claims(format!("the token's `{name}` is missing, empty or not a text"))),
+    }
+}
+
+/// The groups at a dotted path. An absent claim is no group at all; one that is malformed or cut
+/// short by the provider is refused, for a missing group could lift a forbid (threats, row 28).
+fn groups(claims: &Map<String, Value>, path: &str) -> Result<Vec<String>, Refusal> {
+    let first = path.split('.').next().unwrap_or(path);
+    let moved = claims.get("_claim_names").is_some_and(|names| {
+        names
+            .as_object()
+            .is_none_or(|names| names.contains_key(first) || names.contains_key("groups"))
+    });
+    if moved || claims.get("hasgroups").is_some_and(|has| *has != Value::Bool(false)) {
+        return Err(Refusal::claims(
+            "the provider has cut the token's groups short: have it send only the groups that \
+             concern this application",
+        ));
+    }
+    // A claim whose very name has dots comes first: some providers use URLs as names.
+    let mut found = claims.get(path);
+    if found.is_none() {
+        let mut segments = path.split('.');
+        found = segments.next().and_then(|name| claims.get(name));
+        for name in segments {
+            found = match found {
+                Some(Value::Object(members)) => members.get(name),
+                Some(_) => return Err(malformed_groups(path)),
+                None => None,
+            };
+        }
+    }
+    match found {
+        None => Ok(Vec::new()),
+        Some(Value::Array(list)) => list
+            .iter()
+            .map(|group| group.as_str().map(str::to_owned))
+            .collect::<Option<_>>()
+            .ok_or_else(|| malformed_groups(path)),
+        Some(_) => Err(malformed_groups(path)),
+    }
+}
+
+fn malformed_groups(path: &str) -> Refusal {
+    Refusal::claims(format!("the token's groups (`{path}`) are not a list of texts"))
+}

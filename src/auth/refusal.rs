@@ -1,0 +1,37 @@
+use std::borrow::Cow;
+
+use crate::{
+    error::{Error, Problem},
+    metrics::AuthResult,
+};
+
+/// Why a token does not count: what the caller is told, and how it is counted.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) result: AuthResult,
+    detail: Cow<'static, str>,
+}
+
+impl Refusal {
+    pub(super) fn new(result: AuthResult, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { result, detail: detail.into() }
+    }
+
+    pub(super) fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(AuthResult::Malformed, detail)
+    }
+
+    pub(super) fn claims(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(AuthResult::BadClaims, detail)
+    }
+
+    /// The answer to the caller.
+    pub(super) fn into_error(self) -> Error {
+        let problem = match self.result {
+            AuthResult::Missing => Problem::MissingToken,
+            AuthResult::KeysUnavailable => Problem::IdentityProviderUnavailable,
+            _ => Problem::InvalidToken,
+        };
+        Error::new(problem, self.detail)
+    }
+}

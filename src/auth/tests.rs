@@ -1,0 +1,497 @@
+//! A battery of tokens: what counts, what does not, and for which reason (threats, row 17).
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use aws_lc_rs::hmac;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as B64};
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::{
+    error::Problem,
+    issuer::{Signer, key_set},
+};
+
+const ISS: &str = "https://sso.example.com";
+
+struct World {
+    auth: Authenticator,
+    es: Signer,
+    rs: Signer,
+    ed: Signer,
+    now: u64,
+    _files: tempfile::TempDir,
+}
+
+fn settings(name: &str, iss: &str, file: PathBuf) -> IssuerSettings {
+    IssuerSettings {
+        name: name.to_owned(),
+        issuer: iss.to_owned(),
+        audiences: vec!["zec-gateway".to_owned(), "second".to_owned()],
+        algorithms: vec![Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa],
+        keys: KeySource::File(file),
+        subject_claim: "sub".to_owned(),
+        groups_claim: "groups".to_owned(),
+        leeway: Duration::from_secs(30),
+        refresh_interval: Duration::from_mins(10),
+        max_stale: Duration::from_hours(24),
+        max_lifetime: None,
+        token_types: None,
+        authorized_parties: None,
+    }
+}
+
+fn world_with(change: impl FnOnce(&mut IssuerSettings)) -> World {
+    let (es, rs, ed) =
+        (Signer::es256().unwrap(), Signer::rs256().unwrap(), Signer::eddsa().unwrap());
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("jwks.json");
+    std::fs::write(&file, key_set(&[&es, &rs, &ed])).unwrap();
+    let mut issuer = settings("corp", ISS, file);
+    change(&mut issuer);
+    let settings = Settings { keys_cache_directory: None, issuers: vec![issuer] };
+    let metrics = Metrics::new(&[], &["corp".to_owned()]).unwrap();
+    let auth = Authenticator::load(&settings, Arc::new(metrics)).unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    World { auth, es, rs, ed, now, _files: files }
+}
+
+fn world() -> World {
+    world_with(|_| {})
+}
+
+impl World {
+    fn claims(&self) -> Map<String, Value> {
+        let claims = json!({
+            "iss": ISS, "aud": "zec-gateway", "sub": "alice", "groups": ["netops", "staff"],
+            "iat": self.now, "exp": self.now + 600
+        });
+        claims.as_object().unwrap().clone()
+    }
+
+    fn with(&self, name: &str, value: Value) -> Map<String, Value> {
+        let mut claims = self.claims();
+        claims.insert(name.to_owned(), value);
+        claims
+    }
+
+    fn without(&self, name: &str) -> Map<String, Value> {
+        let mut claims = self.claims();
+        claims.remove(name);
+        claims
+    }
+
+    /// A token with this header text, signed with the ES256 key.
+    fn forged(&self, header: &str, payload: &str) -> String {
+        let message = format!("{}.{}", B64.encode(header), B64.encode(payload));
+        let signature = self.es.sign_message(message.as_bytes()).unwrap();
+        format!("{message}.{signature}")
+    }
+
+    /// A good token but for a member more in its header.
+    fn header_with(&self, member: &str) -> String {
+        let header = format!(r#"{{"alg":"ES256","kid":"{}",{member}}}"#, self.es.key_id());
+        self.forged(&header, &Value::Object(self.claims()).to_string())
+    }
+
+    fn check(&self, token: &str) -> Result<Caller, Error> {
+        self.check_at(token, self.now)
+    }
+
+    fn check_at(&self, token: &str, now: u64) -> Result<Caller, Error> {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+        self.auth.authenticate(&headers, UNIX_EPOCH + Duration::from_secs(now))
+    }
+
+    /// The token is refused, for a reason whose text holds `why`.
+    #[track_caller]
+    fn refuses(&self, token: &str, why: &str) {
+        let error = self.check(token).expect_err("the token was taken");
+        assert_eq!(error.problem(), Problem::InvalidToken, "{}", error.detail());
+        assert!(error.detail().contains(why), "`{}` does not say `{why}`", error.detail());
+    }
+
+    #[track_caller]
+    fn refuses_claims(&self, claims: &Map<String, Value>, why: &str) {
+        self.refuses(&self.es.sign(claims).unwrap(), why);
+    }
+}
+
+#[test]
+fn good_tokens_of_every_key_type_name_their_caller() {
+    let world = world();
+    for signer in [&world.es, &world.rs, &world.ed] {
+        let caller = world.check(&signer.sign(&world.claims()).unwrap()).unwrap();
+        assert_eq!(caller.id(), "corp/alice");
+        assert_eq!(caller.groups().collect::<Vec<_>>(), ["netops", "staff"]);
+    }
+    let both = world.with("aud", json!(["other", "second"]));
+    assert!(world.check(&world.es.sign(&both).unwrap()).is_ok());
+    let fractional = world.with("exp", json!(world.now as f64 + 5.5));
+    assert!(world.check(&world.es.sign(&fractional).unwrap()).is_ok());
+}
+
+#[test]
+fn a_flipped_signature_and_a_swapped_payload_are_refused() {
+    let world = world();
+    for signer in [&world.es, &world.rs, &world.ed] {
+        let token = signer.sign(&world.claims()).unwrap();
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        let mut bytes = B64.decode(signature).unwrap();
+        bytes[20] ^= 1;
+        world.refuses(&format!("{message}.{}", B64.encode(&bytes)), "signature is not");
+        let (header, _) = message.split_once('.').unwrap();
+        let bob = B64.encode(Value::Object(world.with("sub", json!("bob"))).to_string());
+        world.refuses(&format!("{header}.{bob}.{signature}"), "signature is not");
+    }
+}
+
+#[test]
+fn the_algorithm_is_the_keys_never_the_tokens() {
+    let world = world();
+    let payload = B64.encode(Value::Object(world.claims()).to_string());
+    // `none`, in every case and with every kind of emptiness.
+    for alg in ["none", "None", "NONE", ""] {
+        let header = B64.encode(json!({"alg": alg, "kid": world.es.key_id()}).to_string());
+        world.refuses(&format!("{header}.{payload}."), "not signed");
+        world.refuses(&format!("{header}.{payload}.AAAA"), "`alg`");
+    }
+    // HMAC keyed with what is public: the PEM, the DER, the JWK, the key id.
+    let secrets =
+        [world.rs.jwk().to_string(), world.rs.jwk()["n"].to_string(), world.rs.key_id().to_owned()];
+    for secret in secrets {
+        for alg in ["HS256", "HS384", "HS512"] {
+            let header = B64.encode(json!({"alg": alg, "kid": world.rs.key_id()}).to_string());
+            let message = format!("{header}.{payload}");
+            let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+            let tag = B64.encode(hmac::sign(&key, message.as_bytes()));
+            world.refuses(&format!("{message}.{tag}"), "`alg`");
+        }
+    }
+    // An algorithm of another family than the key's, and one that is not configured.
+    for (alg, kid, why) in [
+        ("RS256", world.es.key_id(), "does not publish"),
+        ("ES256", world.rs.key_id(), "does not publish"),
+        ("EdDSA", world.rs.key_id(), "does not publish"),
+        ("RS512", world.rs.key_id(), "not taken from this issuer"),
+        ("ES256K", world.es.key_id(), "`alg`"),
+    ] {
+        let header = json!({"alg": alg, "kid": kid}).to_string();
+        world.refuses(&world.forged(&header, &Value::Object(world.claims()).to_string()), why);
+    }
+    let no_alg = json!({"kid": world.es.key_id()}).to_string();
+    world.refuses(&world.forged(&no_alg, &Value::Object(world.claims()).to_string()), "`alg`");
+    let odd = world.forged(r#"{"alg":["ES256"]}"#, "{}");
+    world.refuses(&odd, "`alg`");
+}
+
+#[test]
+fn no_key_is_ever_taken_from_a_token() {
+    let world = world();
+    let mallory = Signer::es256().unwrap();
+    world.refuses(&mallory.sign(&world.claims()).unwrap(), "does not publish");
+    // Signed by the right key, and refused all the same.
+    for member in [
+        format!(r#""jwk":{}"#, mallory.jwk()),
+        r#""jku":"https://evil.example/jwks.json""#.to_owned(),
+        r#""x5u":"https://evil.example/chain.pem""#.to_owned(),
+        r#""x5c":["MIIB"]"#.to_owned(),
+        r#""crit":["exp"],"exp":1"#.to_owned(),
+        r#""crit":[]"#.to_owned(),
+        r#""b64":false,"crit":["b64"]"#.to_owned(),
+        r#""zip":"DEF""#.to_owned(),
+        r#""enc":"A128GCM""#.to_owned(),
+    ] {
+        world.refuses(&world.header_with(&member), "in its header");
+    }
+    world.refuses(&world.header_with(r#""cty":"JWT""#), "nested");
+    world.refuses(&world.header_with(r#""alg":"ES256""#), "each key once");
+    assert!(world.check(&world.header_with(r#""x5t":"abc","typ":"at+jwt""#)).is_ok());
+}
+
+#[test]
+fn tokens_that_are_no_tokens_are_refused() {
+    let world = world();
+    let good = world.es.sign(&world.claims()).unwrap();
+    for (token, why) in [
+        ("", "not a JWT"),
+        ("not-a-jwt", "not a JWT"),
+        ("a.b", "not a JWT"),
+        ("a.b.c.d", "not a JWT"),
+        ("a.b.c.d.e", "encrypted"),
+        ("a.b.c.d.e.f", "not a JWT"),
+        ("!.!.!", "not base64url"),
+        ("e30.e30.AAAA", "`alg`"),
+        (&format!("{good}="), "signature is not"),
+        (&format!("{good}A"), "signature is not"),
+        (&good.replacen('.', " .", 1), "not base64url"),
+    ] {
+        world.refuses(token, why);
+    }
+    world.refuses(&world.forged(r#"["ES256"]"#, "{}"), "not a JSON object");
+    world.refuses(&world.forged(r#"{"alg":"ES256"}"#, "[]"), "not a JSON object");
+    world.refuses(&world.forged(r#"{"alg":"ES256"}"#, r#"{"iss":"a"} "#), "issuer");
+    let kid = world.es.key_id();
+    let twice = format!(r#"{{"iss":"{ISS}","sub":"alice","su\u0062":"bob"}}"#);
+    world.refuses(
+        &world.forged(&format!(r#"{{"alg":"ES256","kid":"{kid}"}}"#), &twice),
+        "each key once",
+    );
+    let long = world.with("x", json!("y".repeat(9000)));
+    world.refuses_claims(&long, "8 KiB");
+}
+
+#[test]
+fn times_are_checked_within_the_leeway_and_must_be_numbers() {
+    let world = world();
+    let now = world.now;
+    for (claims, why) in [
+        (world.with("exp", json!(now - 31)), "expired"),
+        (world.with("exp", json!(0)), "expired"),
+        (world.with("exp", json!(-1)), "expired"),
+        (world.without("exp"), "no `exp`"),
+        (world.with("exp", json!((now + 600).to_string())), "`exp` is not a number"),
+        (world.with("exp", json!(null)), "`exp` is not a number"),
+        (world.with("exp", json!([now + 600])), "`exp` is not a number"),
+        (world.with("nbf", json!(now + 31)), "not valid yet"),
+        (world.with("nbf", json!("999")), "`nbf` is not a number"),
+        (world.with("nbf", json!(null)), "`nbf` is not a number"),
+        (world.with("iat", json!(now + 31)), "in the future"),
+        (world.with("iat", json!("999")), "`iat` is not a number"),
+    ] {
+        world.refuses_claims(&claims, why);
+    }
+    for claims in [
+        world.with("exp", json!(now - 29)),
+        world.with("nbf", json!(now + 29)),
+        world.with("iat", json!(now + 29)),
+        world.without("iat"),
+    ] {
+        assert!(world.check(&world.es.sign(&claims).unwrap()).is_ok(), "{claims:?}");
+    }
+}
+
+#[test]
+fn issuer_audience_and_subject_must_be_there_and_right() {
+    let world = world();
+    for (claims, why) in [
+        (world.without("iss"), "`iss`"),
+        (world.with("iss", json!("")), "`iss`"),
+        (world.with("iss", json!([ISS])), "`iss`"),
+        (world.with("iss", json!("https://evil.example")), "does not know"),
+        (world.with("iss", json!(format!("{ISS}/"))), "does not know"),
+        (world.with("iss", json!(ISS.to_uppercase())), "does not know"),
+        (world.without("aud"), "`aud`"),
+        (world.with("aud", json!("someone-else")), "another service"),
+        (world.with("aud", json!([])), "another service"),
+        (world.with("aud", json!("zec-gateway ")), "another service"),
+        (world.with("aud", json!(["zec-gateway", 7])), "`aud`"),
+        (world.with("aud", json!({"zec-gateway": true})), "`aud`"),
+        (world.without("sub"), "`sub`"),
+        (world.with("sub", json!("")), "`sub`"),
+        (world.with("sub", json!(7)), "`sub`"),
+        (world.with("sub", json!("a\u{0}b")), "control character"),
+        (world.with("sub", json!("x".repeat(257))), "256 bytes"),
+        (world.with("cnf", json!({"jkt": "x"})), "`cnf`"),
+    ] {
+        world.refuses_claims(&claims, why);
+    }
+}
+
+#[test]
+fn groups_that_are_malformed_or_cut_short_are_refused_not_ignored() {
+    let world = world();
+    for (claims, why) in [
+        (world.with("groups", json!("netops")), "list of texts"),
+        (world.with("groups", json!(["netops", 7])), "list of texts"),
+        (world.with("groups", json!({"netops": true})), "list of texts"),
+        (world.with("groups", json!(null)), "list of texts"),
+        (world.with("groups", json!(["a\nb"])), "control character"),
+        (world.with("groups", json!(["x".repeat(257)])), "256 bytes"),
+        (world.with("_claim_names", json!({"groups": "src1"})), "cut"),
+        (world.with("_claim_names", json!("groups")), "cut"),
+        (world.with("hasgroups", json!(true)), "cut"),
+        (world.with("hasgroups", json!("true")), "cut"),
+    ] {
+        world.refuses_claims(&claims, why);
+    }
+    let none = world.check(&world.es.sign(&world.without("groups")).unwrap()).unwrap();
+    assert_eq!(none.groups().len(), 0);
+}
+
+#[test]
+fn groups_are_found_by_a_dotted_path() {
+    let world = world_with(|issuer| issuer.groups_claim = "realm_access.roles".to_owned());
+    let nested = world.with("realm_access", json!({"roles": ["ops"]}));
+    let caller = world.check(&world.es.sign(&nested).unwrap()).unwrap();
+    assert_eq!(caller.groups().collect::<Vec<_>>(), ["ops"]);
+    world.refuses_claims(&world.with("realm_access", json!("x")), "list of texts");
+    let dotted = world.with("realm_access.roles", json!(["whole"]));
+    let caller = world.check(&world.es.sign(&dotted).unwrap()).unwrap();
+    assert_eq!(caller.groups().collect::<Vec<_>>(), ["whole"]);
+}
+
+#[test]
+fn type_party_and_lifetime_are_enforced_where_configured() {
+    let world = world_with(|issuer| {
+        issuer.token_types = Some(vec!["at+jwt".to_owned()]);
+        issuer.authorized_parties = Some(vec!["webapp".to_owned()]);
+        issuer.max_lifetime = Some(Duration::from_mins(10));
+    });
+    let kid = world.es.key_id();
+    let typed = |kind: &str, claims: &Map<String, Value>| {
+        let header = format!(r#"{{"alg":"ES256","kid":"{kid}","typ":"{kind}"}}"#);
+        world.forged(&header, &Value::Object(claims.clone()).to_string())
+    };
+    let good = world.with("azp", json!("webapp"));
+    assert!(world.check(&typed("at+jwt", &good)).is_ok());
+    assert!(world.check(&typed("application/AT+JWT", &good)).is_ok());
+    assert!(world.check(&typed("at+jwt", &world.with("client_id", json!("webapp")))).is_ok());
+    world.refuses(&typed("JWT", &good), "another type");
+    world.refuses(
+        &world.forged(
+            &format!(r#"{{"alg":"ES256","kid":"{kid}"}}"#),
+            "{\"iss\":\"https://sso.example.com\"}",
+        ),
+        "another type",
+    );
+    world.refuses(&typed("at+jwt", &world.claims()), "`azp`");
+    world.refuses(&typed("at+jwt", &world.with("azp", json!("other"))), "`azp`");
+    let mut long = good.clone();
+    long.insert("exp".to_owned(), json!(world.now + 601));
+    world.refuses(&typed("at+jwt", &long), "lives longer");
+    long.remove("iat");
+    world.refuses(&typed("at+jwt", &long), "no `iat`");
+}
+
+#[test]
+fn exactly_one_bearer_token_counts() {
+    let world = world();
+    let good = world.es.sign(&world.claims()).unwrap();
+    let check = |values: &[String]| {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+        }
+        world.auth.authenticate(&headers, SystemTime::now()).map_err(|error| error.problem())
+    };
+    let bearer = format!("Bearer {good}");
+    assert!(check(&[bearer.clone()]).is_ok());
+    assert!(check(&[format!("bearer  {good}")]).is_ok());
+    assert_eq!(check(&[]), Err(Problem::MissingToken));
+    assert_eq!(check(&["Basic YTpi".to_owned()]), Err(Problem::MissingToken));
+    assert_eq!(check(std::slice::from_ref(&good)), Err(Problem::MissingToken));
+    assert_eq!(check(&["Bearer ".to_owned()]), Err(Problem::InvalidToken));
+    assert_eq!(check(&[bearer.clone(), bearer]), Err(Problem::InvalidToken));
+    assert_eq!(check(&[format!("Bearer {good}, Bearer {good}")]), Err(Problem::InvalidToken));
+}
+
+#[test]
+fn a_token_without_kid_counts_only_where_one_key_fits() {
+    let world = world();
+    let claims = Value::Object(world.claims()).to_string();
+    assert!(world.check(&world.forged(r#"{"alg":"ES256"}"#, &claims)).is_ok());
+    let other = Signer::es256().unwrap();
+    let two = KeySet::parse(key_set(&[&world.es, &other]).as_bytes()).unwrap();
+    assert!(two.find(None, Algorithm::Es256).is_none());
+    assert!(two.find(Some(other.key_id()), Algorithm::Es256).is_some());
+}
+
+#[test]
+fn two_issuers_that_share_a_kid_never_cross() {
+    let (corp, partner) = (Signer::es256().unwrap(), Signer::es256().unwrap());
+    let files = tempfile::tempdir().unwrap();
+    let mut issuers = Vec::new();
+    for (name, iss, signer) in [("corp", ISS, &corp), ("partner", "https://p.example", &partner)] {
+        let mut jwk = signer.jwk().clone();
+        jwk["kid"] = json!("shared");
+        let file = files.path().join(name);
+        std::fs::write(&file, json!({"keys": [jwk]}).to_string()).unwrap();
+        issuers.push(settings(name, iss, file));
+    }
+    let names = ["corp".to_owned(), "partner".to_owned()];
+    let metrics = Arc::new(Metrics::new(&[], &names).unwrap());
+    let settings = Settings { keys_cache_directory: None, issuers };
+    let auth = Authenticator::load(&settings, metrics).unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let check = |signer: &Signer, iss: &str| {
+        let claims = json!({"iss": iss, "aud": "zec-gateway", "sub": "alice", "exp": now + 60});
+        let head = B64.encode(r#"{"alg":"ES256","kid":"shared"}"#);
+        let message = format!("{head}.{}", B64.encode(claims.to_string()));
+        let token = format!("{message}.{}", signer.sign_message(message.as_bytes()).unwrap());
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+        auth.authenticate(&headers, SystemTime::now()).map(|caller| caller.id()).ok()
+    };
+    assert_eq!(check(&corp, ISS).as_deref(), Some("corp/alice"));
+    assert_eq!(check(&partner, "https://p.example").as_deref(), Some("partner/alice"));
+    assert_eq!(check(&partner, ISS), None);
+    assert_eq!(check(&corp, "https://p.example"), None);
+}
+
+#[test]
+fn keys_that_are_missing_or_too_old_are_503_never_401() {
+    let world = world_with(|issuer| issuer.max_stale = Duration::from_secs(60));
+    let token = world.es.sign(&world.claims()).unwrap();
+    let issuer = &world.auth.issuers[0];
+    let document = key_set(&[&world.es]);
+    let put = |age: u64| {
+        let set = KeySet::parse(document.as_bytes()).unwrap();
+        let fetched = Instant::now().checked_sub(Duration::from_secs(age));
+        assert!(fetched.is_some());
+        issuer.keys.store(Some(Arc::new(Keys { set, fetched })));
+    };
+    put(1);
+    assert!(world.check(&token).is_ok() && world.auth.is_ready());
+    put(61);
+    let error = world.check(&token).unwrap_err();
+    assert_eq!(error.problem(), Problem::IdentityProviderUnavailable);
+    assert!(error.retry_after().is_some() && !world.auth.is_ready());
+    issuer.keys.store(None);
+    assert_eq!(world.check(&token).unwrap_err().status(), 503);
+}
+
+#[test]
+fn unusable_keys_are_left_out_and_do_not_spoil_the_set() {
+    let (es, rs) = (Signer::es256().unwrap(), Signer::rs256().unwrap());
+    let with = |signer: &Signer, name: &str, value: Value| {
+        let mut jwk = signer.jwk().clone();
+        jwk[name] = value;
+        jwk
+    };
+    let small = B64.encode([0xff_u8; 128]);
+    let bad = [
+        with(&es, "use", json!("enc")),
+        with(&es, "key_ops", json!(["encrypt"])),
+        with(&es, "key_ops", json!("verify")),
+        with(&es, "alg", json!("RS256")),
+        with(&es, "alg", json!(7)),
+        with(&es, "kid", json!(7)),
+        with(&es, "crv", json!("P-521")),
+        with(&es, "x", es.jwk()["y"].clone()),
+        with(&es, "x", json!("AAAA")),
+        with(&es, "d", json!("AAAA")),
+        with(&rs, "n", json!(small)),
+        with(&rs, "e", json!("Ag")),
+        with(&rs, "e", json!("AQ")),
+        with(&rs, "n", json!("?")),
+        json!({"kty": "oct", "k": "AAAA", "kid": "shared-secret"}),
+        json!({"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}),
+        json!({"kty": "unheard-of"}),
+        json!("no object"),
+    ];
+    for jwk in &bad {
+        let set = KeySet::parse(json!({"keys": [jwk, es.jwk()]}).to_string().as_bytes()).unwrap();
+        assert_eq!((set.len(), set.left_out.len()), (1, 1), "{jwk}");
+        assert!(KeySet::parse(json!({"keys": [jwk]}).to_string().as_bytes()).is_err());
+    }
+    for document in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[]}"#, "<html>"] {
+        assert!(KeySet::parse(document.as_bytes()).is_err(), "{document}");
+    }
+}

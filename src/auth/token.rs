@@ -1,0 +1,131 @@
+//! A bearer token taken apart (RFC 6750, RFC 7515): form only, nothing is believed yet.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::{HeaderMap, header::AUTHORIZATION};
+use serde_json::{Map, Value};
+
+use super::{Algorithm, refusal::Refusal};
+use crate::{domain::json, metrics::AuthResult};
+
+/// The longest token, in bytes: beyond what identity providers issue, below what costs.
+const MAX_TOKEN: usize = 8 * 1024;
+
+/// Header members that name a key, or change what the rest means: no key is ever taken from a
+/// token (threats, row 17), and an extension we do not know must be refused (RFC 7515, 4.1.11).
+const REFUSED_MEMBERS: [&str; 7] = ["crit", "jku", "jwk", "x5u", "x5c", "enc", "zip"];
+
+/// A token's parts.
+#[derive(Debug)]
+pub(super) struct Token<'a> {
+    /// What is signed: header and payload as they came.
+    pub(super) message: &'a [u8],
+    /// The signature, in base64url.
+    pub(super) signature: &'a str,
+    /// The algorithm that the token claims.
+    pub(super) algorithm: Algorithm,
+    /// The key that the token claims.
+    pub(super) key_id: Option<String>,
+    /// The token's `typ`.
+    pub(super) kind: Option<String>,
+    /// The claims, not verified.
+    pub(super) claims: Map<String, Value>,
+}
+
+/// The one bearer token of a request.
+///
+/// # Errors
+/// When there is none, or several, or something else.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
+    const HINT: &str = "send one header `Authorization: Bearer <JWT>`";
+    let missing = |why: &str| Refusal::new(AuthResult::Missing, format!("{why}: {HINT}"));
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = match (values.next(), values.next()) {
+        (None, _) => return Err(missing("the request has no token")),
+        (Some(value), None) => value,
+        (Some(_), Some(_)) => {
+            return Err(Refusal::malformed(format!("several `Authorization` headers: {HINT}")));
+        }
+    };
+    let Some((scheme, token)) = value.to_str().ok().and_then(|text| text.split_once(' ')) else {
+        return Err(missing("the `Authorization` header holds no token"));
+    };
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(missing("the `Authorization` header is of another scheme"));
+    }
+    Ok(token.trim_matches(' '))
+}
+
+impl<'a> Token<'a> {
+    /// Takes a token apart.
+    ///
+    /// # Errors
+    /// When it is not a signed JWT of the plain kind.
+    pub(super) fn parse(token: &'a str) -> Result<Self, Refusal> {
+        if token.len() > MAX_TOKEN {
+            return Err(Refusal::malformed(
+                "the token is longer than 8 KiB: ask for one with fewer groups or claims",
+            ));
+        }
+        let parts: Vec<&str> = token.splitn(6, '.').collect();
+        let (header, payload, signature) = match parts.as_slice() {
+            [header, payload, signature] => (header, payload, *signature),
+            [_, _, _, _, _] => {
+                return Err(Refusal::malformed(
+                    "encrypted tokens are not taken: send a signed one",
+                ));
+            }
+            _ => {
+                return Err(Refusal::malformed("the token is not a JWT: header.payload.signature"));
+            }
+        };
+        if signature.is_empty() {
+            return Err(Refusal::malformed("the token is not signed"));
+        }
+        let message = token.get(..header.len() + 1 + payload.len()).unwrap_or_default().as_bytes();
+        let header = object(header, "header")?;
+        if let Some(member) = REFUSED_MEMBERS.into_iter().find(|name| header.contains_key(*name)) {
+            return Err(Refusal::malformed(format!(
+                "a token with `{member}` in its header is not taken"
+            )));
+        }
+        let kind = text(&header, "typ")?;
+        if text(&header, "cty")?.is_some_and(|kind| is_type(&kind, "JWT")) {
+            return Err(Refusal::malformed("nested tokens are not taken"));
+        }
+        let algorithm = text(&header, "alg")?
+            .and_then(|name| Algorithm::from_name(&name))
+            .ok_or_else(|| Refusal::malformed("the token's `alg` is missing or not taken"))?;
+        let key_id = text(&header, "kid")?;
+        let claims = object(payload, "payload")?;
+        Ok(Self { message, signature, algorithm, key_id, kind, claims })
+    }
+}
+
+/// Whether a `typ` or `cty` is this type; `application/` may be left out (RFC 7515, 4.1.9).
+pub(super) fn is_type(value: &str, kind: &str) -> bool {
+    let short = |text: &str| {
+        let text = text.to_ascii_lowercase();
+        text.strip_prefix("application/").map_or(text.clone(), str::to_owned)
+    };
+    short(value) == short(kind)
+}
+
+fn object(part: &str, name: &str) -> Result<Map<String, Value>, Refusal> {
+    let bytes = URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|_| Refusal::malformed(format!("the token's {name} is not base64url")))?;
+    match json::parse(&bytes) {
+        Ok(Value::Object(members)) => Ok(members),
+        _ => Err(Refusal::malformed(format!(
+            "the token's {name} is not a JSON object with each key once"
+        ))),
+    }
+}
+
+fn text(header: &Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
+    match header.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(Refusal::malformed(format!("the token's `{name}` is no text"))),
+    }
+}
