@@ -28,7 +28,7 @@ struct Inner {
     detail: Cow<'static, str>,
     cause: Option<String>,
     retry_after: Option<u32>,
-    allow: Option<&'static str>,
+    allow: Option<String>,
     zec_request_id: Option<String>,
     members: Map<String, Value>,
 }
@@ -94,8 +94,8 @@ impl Error {
 
     /// Says which methods the route has, for a 405.
     #[must_use]
-    pub fn with_allow(mut self, methods: &'static str) -> Self {
-        self.inner.allow = Some(methods);
+    pub fn with_allow(mut self, methods: impl Into<String>) -> Self {
+        self.inner.allow = Some(methods.into());
         self
     }
 
@@ -151,8 +151,8 @@ impl Error {
 
     /// The methods of the route, for a 405.
     #[must_use]
-    pub fn allow(&self) -> Option<&'static str> {
-        self.inner.allow
+    pub fn allow(&self) -> Option<&str> {
+        self.inner.allow.as_deref()
     }
 
     /// ZEC's request id, where ZEC answered.

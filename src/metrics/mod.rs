@@ -15,7 +15,7 @@ use prometheus::{
     TextEncoder,
 };
 
-pub use http::{HttpMetrics, RouteSeries};
+pub use http::{HttpMetrics, InFlight, RouteSeries};
 pub use labels::{AuthResult, Decision, Outcome};
 use register::Maker;
 

@@ -1,5 +1,39 @@
-//! Logging set-up.
+//! What the gateway tells its operators: one log event per request, on stderr.
 
+mod record;
 mod settings;
 
+use std::io::{IsTerminal, stderr};
+
+pub use record::{Facts, Record};
 pub use settings::{Format, Settings};
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::error::Fault;
+
+/// Turns logging on for the process; `RUST_LOG`, where it is set, wins over the configured level.
+///
+/// # Errors
+/// When the level is no filter, or logging is on already.
+pub fn init(settings: &Settings) -> Result<(), Fault> {
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(filter) if !filter.is_empty() => EnvFilter::try_new(filter),
+        _ => EnvFilter::try_new(&settings.level),
+    };
+    let filter = filter.map_err(|error| {
+        Fault::new(format!("the log level is no filter: {error}")).at_key("log.level")
+    })?;
+    let json = match settings.format {
+        Format::Auto => !stderr().is_terminal(),
+        Format::Text => false,
+        Format::Json => true,
+    };
+    let registry = tracing_subscriber::registry().with(filter);
+    let done = if json {
+        registry.with(fmt::layer().json().flatten_event(true).with_writer(stderr)).try_init()
+    } else {
+        let ansi = stderr().is_terminal();
+        registry.with(fmt::layer().with_ansi(ansi).with_writer(stderr)).try_init()
+    };
+    done.map_err(|error| Fault::new(format!("logging cannot be turned on: {error}")))
+}

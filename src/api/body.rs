@@ -1,0 +1,121 @@
+//! The body of a request: how it must be declared, how it is read, and what it may hold.
+
+use std::{error::Error as StdError, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::query::shown;
+use crate::{
+    domain::json,
+    error::{Error, Problem},
+};
+
+/// How much of a body is read, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    /// The largest body, in bytes.
+    pub max: usize,
+    /// How long it may take to arrive.
+    pub timeout: Duration,
+}
+
+/// Reads a body within its limits; an empty one is no body.
+pub(super) async fn read<B>(
+    headers: &HeaderMap,
+    body: B,
+    limits: BodyLimits,
+    deadline: Instant,
+) -> Result<Option<Bytes>, Error>
+where
+    B: Body,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let too_large = || {
+        Error::new(
+            Problem::BodyTooLarge,
+            format!("the body is over {} bytes: name fewer addresses in one request", limits.max),
+        )
+    };
+    // What is declared too large is refused before a byte of it is read.
+    if body.size_hint().lower() > limits.max as u64 {
+        return Err(too_large());
+    }
+    let until = deadline.min(Instant::now() + limits.timeout);
+    let collected = tokio::time::timeout_at(until, Limited::new(body, limits.max).collect()).await;
+    let bytes = match collected {
+        Err(_) => {
+            return Err(Error::invalid(
+                "the body did not arrive in time: send it whole and at once",
+            ));
+        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
+        Ok(Err(error)) => {
+            return Err(Error::invalid("the body broke off: send it whole").with_cause(error));
+        }
+        Ok(Ok(collected)) => collected.to_bytes(),
+    };
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    declared_as_json(headers)?;
+    Ok(Some(bytes))
+}
+
+fn declared_as_json(headers: &HeaderMap) -> Result<(), Error> {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let mut parts = value.unwrap_or_default().split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default();
+    let utf8 =
+        parts.all(|parameter| parameter.to_ascii_lowercase().replace('"', "") == "charset=utf-8");
+    if !kind.eq_ignore_ascii_case("application/json")
+        || !utf8
+        || headers.contains_key(header::CONTENT_ENCODING)
+    {
+        return Err(Error::new(
+            Problem::UnsupportedMediaType,
+            "send the body with `Content-Type: application/json`, in UTF-8 and not compressed",
+        ));
+    }
+    Ok(())
+}
+
+/// The addresses in a body: `ipAddresses`, and where it is `deprecated_too` also `ipAddress`,
+/// which the list outranks.
+pub(super) fn addresses(bytes: &[u8], deprecated_too: bool) -> Result<Vec<String>, Error> {
+    let value = json::parse(bytes)
+        .map_err(|error| Error::invalid(format!("the body is not JSON as it must be: {error}")))?;
+    let Value::Object(mut members) = value else {
+        return Err(Error::invalid(
+            "the body is not a JSON object: send `{\"ipAddresses\": [...]}`",
+        ));
+    };
+    let list = members.remove("ipAddresses");
+    let single = if deprecated_too { members.remove("ipAddress") } else { None };
+    if let Some(unknown) = members.keys().next() {
+        return Err(Error::invalid(format!(
+            "the body holds an unknown field `{}`: send `{{\"ipAddresses\": [...]}}`",
+            shown(unknown)
+        )));
+    }
+    let single = match single {
+        None => None,
+        Some(Value::String(text)) => Some(text),
+        Some(_) => return Err(Error::invalid("`ipAddress` is not a text")),
+    };
+    match list {
+        None => Ok(single.into_iter().collect()),
+        Some(Value::Array(items)) => items
+            .into_iter()
+            .map(|item| match item {
+                Value::String(text) => Ok(text),
+                _ => Err(Error::invalid("`ipAddresses` holds something that is not a text")),
+            })
+            .collect(),
+        Some(_) => Err(Error::invalid("`ipAddresses` is not a list of texts")),
+    }
+}

@@ -1,0 +1,132 @@
+use std::{error::Error as StdError, sync::Arc};
+
+use http::{Request, request};
+use http_body::Body;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{
+    body::{self, BodyLimits},
+    decode::Parts,
+    reply::{self, Answer},
+    routes::{Endpoint, Matched},
+};
+use crate::{
+    domain::{Action, Caller, Operation},
+    error::{Error, Problem},
+    execute::{self, Asking, Done, Executor},
+    telemetry::Record,
+};
+
+/// The innermost service: decodes, has it done, replies.
+#[derive(Clone, Debug)]
+pub struct Api {
+    executor: Arc<Executor>,
+    limits: BodyLimits,
+    max_addresses: usize,
+}
+
+/// What the layers found out about a request before it comes here.
+#[derive(Debug)]
+pub struct Context {
+    /// Where it goes.
+    pub matched: Matched,
+    /// Who calls, where the route wants to know.
+    pub caller: Option<Caller>,
+    /// Until when an answer is worth having.
+    pub deadline: Instant,
+    /// Where it is written down.
+    pub record: Arc<Record>,
+}
+
+impl Api {
+    /// An API over an executor.
+    #[must_use]
+    pub fn new(executor: Arc<Executor>, limits: BodyLimits, max_addresses: usize) -> Self {
+        Self { executor, limits, max_addresses }
+    }
+
+    /// Answers a request that found its route and showed who calls.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the request, and whatever became of it.
+    pub async fn answer<B>(&self, request: Request<B>, context: Context) -> Result<Answer, Error>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        let body = body::read(&head.headers, body, self.limits, context.deadline).await?;
+        let parts = self.parts(&head, &context.matched, body.as_deref());
+        match (context.matched.endpoint, &context.caller) {
+            (Endpoint::Problem, _) => {
+                parts.bare()?;
+                explain(context.matched.parameters.first())
+            }
+            (Endpoint::WhoAmI, Some(caller)) => {
+                parts.bare()?;
+                Ok(reply::ok(execute::who(caller).to_string()))
+            }
+            (_, Some(caller)) => {
+                let operation = parts.operation()?;
+                note(&context.record, &operation);
+                let asking = Asking { caller, deadline: context.deadline, record: &context.record };
+                self.executor.perform(operation, asking).await.map(done)
+            }
+            (_, None) => Err(Error::new(Problem::Internal, "a route without a caller")),
+        }
+    }
+
+    fn parts<'a>(
+        &self,
+        head: &'a request::Parts,
+        matched: &'a Matched,
+        body: Option<&'a [u8]>,
+    ) -> Parts<'a> {
+        Parts {
+            matched,
+            query: head.uri.query(),
+            headers: &head.headers,
+            body,
+            max_addresses: self.max_addresses,
+        }
+    }
+}
+
+fn note(record: &Record, operation: &Operation) {
+    let (action, nic): (Action, _) = (operation.action(), operation.nic().to_string());
+    let addresses = match operation {
+        Operation::Read(_) => 0,
+        Operation::Change(change) => change.addresses.as_slice().len(),
+    };
+    record.note(|facts| facts.asked = Some((action, nic, addresses)));
+}
+
+fn done(done: Done) -> Answer {
+    match done {
+        Done::Nic(nic) => reply::ok(nic.as_json().to_owned()),
+        Done::Changed { change, request_id } => reply::ok(
+            json!({
+                "requestId": request_id,
+                "nicId": change.nic.as_str(),
+                "ipAddresses": change.addresses.as_slice(),
+            })
+            .to_string(),
+        ),
+    }
+}
+
+/// The page of a problem, to which its `type` points.
+fn explain(slug: Option<&String>) -> Result<Answer, Error> {
+    let Some(problem) = slug.and_then(|slug| Problem::from_slug(slug)) else {
+        return Err(Error::new(Problem::NotFound, "there is no problem with this name"));
+    };
+    let page = json!({
+        "type": format!("/problems/{}", problem.slug()),
+        "title": problem.title(),
+        "status": problem.status(),
+        "code": problem.code(),
+        "explanation": problem.explanation(),
+    });
+    Ok(reply::ok(page.to_string()))
+}

@@ -1,0 +1,15 @@
+//! The REST interface: the route table, strict decoding, and what answers look like.
+
+mod body;
+mod decode;
+mod endpoint;
+mod path;
+mod query;
+mod reply;
+mod routes;
+
+pub use body::BodyLimits;
+pub use endpoint::{Api, Context};
+pub use path::check_target;
+pub use reply::{Answer, RequestId, problem};
+pub use routes::{Access, Endpoint, Matched, Router, UNMATCHED, method_label, series};

@@ -1,0 +1,51 @@
+use crate::error::Error;
+
+/// The keys of a query, read strictly: no decoding, since nothing the gateway takes there needs
+/// any, and two readers of an escape may disagree.
+#[derive(Debug, Default)]
+pub(super) struct Query<'a> {
+    pairs: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Query<'a> {
+    /// Reads `key=value` pairs joined by `&`; only `known` keys are taken, and only
+    /// `ipAddresses` more than once.
+    pub(super) fn parse(query: Option<&'a str>, known: &[&str]) -> Result<Self, Error> {
+        let mut pairs: Vec<(&str, &str)> = Vec::new();
+        for pair in query.into_iter().filter(|query| !query.is_empty()).flat_map(|q| q.split('&')) {
+            let Some((key, value)) = pair.split_once('=') else {
+                return Err(Error::invalid(format!(
+                    "the query holds `{}`: write `key=value`, joined by `&`",
+                    shown(pair)
+                )));
+            };
+            if !known.contains(&key) {
+                let hint = match known {
+                    [] => "this route takes none".to_owned(),
+                    known => format!("the ones there are: `{}`", known.join("`, `")),
+                };
+                return Err(Error::invalid(format!("unknown query key `{}`: {hint}", shown(key))));
+            }
+            if key != "ipAddresses" && pairs.iter().any(|(earlier, _)| *earlier == key) {
+                return Err(Error::invalid(format!("the query key `{key}` stands twice: once")));
+            }
+            pairs.push((key, value));
+        }
+        Ok(Self { pairs })
+    }
+
+    /// Every value of a key, in order.
+    pub(super) fn all(&self, key: &str) -> impl Iterator<Item = &'a str> {
+        self.pairs.iter().filter(move |(name, _)| *name == key).map(|(_, value)| *value)
+    }
+
+    /// The first of these keys that the query has.
+    pub(super) fn first_of(&self, keys: &[&str]) -> Option<&'a str> {
+        self.pairs.iter().find(|(name, _)| keys.contains(name)).map(|(name, _)| *name)
+    }
+}
+
+/// A piece of the caller's text, bounded and without control characters.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().take(64).flat_map(char::escape_debug).collect()
+}

@@ -1,0 +1,86 @@
+//! What answers look like: JSON, and problem documents (RFC 9457) that ZEC's SDKs can read too.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Problem};
+
+/// An answer of the gateway's.
+pub type Answer = Response<Full<Bytes>>;
+
+/// The gateway's id of a request.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub HeaderValue);
+
+impl RequestId {
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+/// A success with a JSON body.
+pub(super) fn ok(body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+/// The document of an error, with the headers that belong to it.
+#[must_use]
+pub fn problem(error: &Error, request_id: &RequestId) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(document(error, request_id).to_string())));
+    *answer.status_mut() =
+        StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if let Some(seconds) = error.retry_after() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(allow) = error.allow().and_then(|allow| HeaderValue::from_str(allow).ok()) {
+        headers.insert(header::ALLOW, allow);
+    }
+    if let Some(challenge) = challenge(error) {
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    answer
+}
+
+fn document(error: &Error, request_id: &RequestId) -> Value {
+    let own = request_id.as_str();
+    let mut members = Map::new();
+    let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
+    put("type", json!(format!("/problems/{}", error.problem().slug())));
+    put("title", json!(error.problem().title()));
+    put("status", json!(error.status()));
+    put("detail", json!(error.detail()));
+    // The three that ZEC's SDKs demand of every error.
+    put("code", json!(error.code()));
+    put("message", json!(error.detail()));
+    put("requestId", json!(error.zec_request_id().unwrap_or(own)));
+    if let Some(id) = error.zec_request_id() {
+        put("zecRequestId", json!(id));
+    }
+    for (name, value) in error.members() {
+        put(name, value.clone());
+    }
+    Value::Object(members)
+}
+
+/// `WWW-Authenticate` (RFC 6750, section 3): no error code where there was no token at all.
+fn challenge(error: &Error) -> Option<HeaderValue> {
+    const REALM: &str = r#"Bearer realm="zec-gateway""#;
+    let text = match error.problem() {
+        Problem::MissingToken => REALM.to_owned(),
+        Problem::InvalidToken => {
+            let allowed = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+            let description: String = error.detail().chars().filter(allowed).collect();
+            format!(r#"{REALM}, error="invalid_token", error_description="{description}""#)
+        }
+        _ => return None,
+    };
+    HeaderValue::from_str(&text).ok()
+}

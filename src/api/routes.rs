@@ -1,0 +1,183 @@
+//! Every route on one screen. Metrics' labels come from this table, and so does `Allow`.
+
+use http::Method;
+
+use crate::{error::Error, error::Problem, metrics::RouteSeries};
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody.
+    Public,
+    /// Whoever shows a good token.
+    Caller,
+}
+
+/// What a method of a route does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Takes addresses off a vNIC.
+    Unassign,
+    /// Takes the address in the path off a vNIC.
+    UnassignOne,
+    /// Gives a vNIC addresses.
+    Assign,
+    /// Shows a vNIC.
+    ReadNic,
+    /// Shows the caller.
+    WhoAmI,
+    /// Explains a problem.
+    Problem,
+}
+
+/// One method of one route.
+#[derive(Debug)]
+struct Entry {
+    route: &'static str,
+    method: Method,
+    access: Access,
+    endpoint: Endpoint,
+    codes: &'static [u16],
+}
+
+/// The statuses of the gateway's own that every route may answer.
+const PUBLIC: &[u16] = &[200, 400, 404, 405, 411, 414, 500, 503];
+const READ: &[u16] = &[200, 400, 401, 403, 404, 405, 411, 414, 429, 500, 502, 503, 504];
+const WRITE: &[u16] =
+    &[200, 400, 401, 403, 404, 405, 409, 411, 413, 414, 415, 429, 500, 502, 503, 504];
+
+#[rustfmt::skip] // one line a route reads as the table it is
+static ROUTES: [Entry; 6] = [
+    Entry { route: "/nics/{nicId}/ipv4", method: Method::DELETE, access: Access::Caller, endpoint: Endpoint::Unassign, codes: WRITE },
+    Entry { route: "/nics/{nicId}/ipv4/{address}", method: Method::DELETE, access: Access::Caller, endpoint: Endpoint::UnassignOne, codes: WRITE },
+    Entry { route: "/nics/{nicId}/ipv4", method: Method::POST, access: Access::Caller, endpoint: Endpoint::Assign, codes: WRITE },
+    Entry { route: "/nics/{nicId}", method: Method::GET, access: Access::Caller, endpoint: Endpoint::ReadNic, codes: READ },
+    Entry { route: "/whoami", method: Method::GET, access: Access::Caller, endpoint: Endpoint::WhoAmI, codes: READ },
+    Entry { route: "/problems/{slug}", method: Method::GET, access: Access::Public, endpoint: Endpoint::Problem, codes: PUBLIC },
+];
+
+/// The route label of a request that no route takes.
+pub const UNMATCHED: &str = "unmatched";
+
+/// The method labels there can be; any other method is `other`.
+const METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"];
+
+/// A request's method as a label out of a closed set.
+#[must_use]
+pub fn method_label(method: &Method) -> &'static str {
+    METHODS.into_iter().find(|label| *label == method.as_str()).unwrap_or("other")
+}
+
+/// Every series that a route has from the start.
+#[must_use]
+pub fn series() -> Vec<RouteSeries> {
+    let unmatched =
+        RouteSeries { route: UNMATCHED, method: "GET", codes: &[400, 404, 411, 414, 500, 503] };
+    let own = ROUTES.iter().map(|entry| RouteSeries {
+        route: entry.route,
+        method: method_label(&entry.method),
+        codes: entry.codes,
+    });
+    own.chain([unmatched]).collect()
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug)]
+pub struct Matched {
+    /// The route's pattern.
+    pub route: &'static str,
+    /// Who may call it.
+    pub access: Access,
+    /// What it does.
+    pub endpoint: Endpoint,
+    /// The path's parameters, in order, as they came.
+    pub parameters: Vec<String>,
+}
+
+/// Finds the route of a path.
+#[derive(Debug)]
+pub struct Router {
+    inner: matchit::Router<&'static str>,
+}
+
+impl Router {
+    /// A router over the table.
+    ///
+    /// # Errors
+    /// When two patterns of the table clash, which a test would show.
+    pub fn new() -> Result<Self, matchit::InsertError> {
+        let mut inner = matchit::Router::new();
+        let mut known = Vec::new();
+        for entry in &ROUTES {
+            if !known.contains(&entry.route) {
+                known.push(entry.route);
+                inner.insert(entry.route, entry.route)?;
+            }
+        }
+        Ok(Self { inner })
+    }
+
+    /// The route of a path that is within the grammar; the pattern comes out even where the
+    /// method is wrong, for the metrics.
+    ///
+    /// # Errors
+    /// 404 and 405, with the pattern where there is one.
+    pub fn route(
+        &self,
+        method: &Method,
+        path: &str,
+    ) -> Result<Matched, (Option<&'static str>, Error)> {
+        let Ok(found) = self.inner.at(path) else {
+            let detail = "the gateway has no such path: the ones there are, are in its README";
+            return Err((None, Error::new(Problem::NotFound, detail)));
+        };
+        let route = *found.value;
+        let Some(entry) = ROUTES.iter().find(|e| e.route == route && e.method == method) else {
+            let allow = allow(route);
+            let detail = format!("the route `{route}` has no such method: use {allow}");
+            let error = Error::new(Problem::MethodNotAllowed, detail).with_allow(allow);
+            return Err((Some(route), error));
+        };
+        Ok(Matched {
+            route,
+            access: entry.access,
+            endpoint: entry.endpoint,
+            parameters: found.params.iter().map(|(_, value)| value.to_owned()).collect(),
+        })
+    }
+}
+
+fn allow(route: &'static str) -> String {
+    let methods = ROUTES.iter().filter(|entry| entry.route == route);
+    methods.map(|entry| entry.method.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_no_clash_and_every_route_is_found() {
+        let router = Router::new().unwrap();
+        for entry in &ROUTES {
+            let path = entry.route.replace(['{', '}'], "");
+            let matched = router.route(&entry.method, &path).unwrap();
+            assert_eq!((matched.route, matched.endpoint), (entry.route, entry.endpoint));
+        }
+    }
+
+    #[test]
+    fn unknown_paths_are_404_and_unknown_methods_405_with_allow() {
+        let router = Router::new().unwrap();
+        for path in
+            ["/", "/nics", "/nics/a/", "/nics/a/ipv4/", "/nics/a/ipv6", "/metrics", "/livez"]
+        {
+            let (route, error) = router.route(&Method::GET, path).unwrap_err();
+            assert_eq!((route, error.problem()), (None, Problem::NotFound), "{path}");
+        }
+        let (route, error) = router.route(&Method::PUT, "/nics/a/ipv4").unwrap_err();
+        assert_eq!(route, Some("/nics/{nicId}/ipv4"));
+        assert_eq!(error.allow(), Some("DELETE, POST"));
+    }
+}

@@ -1,0 +1,142 @@
+//! What a failure means to the caller: the contract's table of errors.
+
+use serde_json::{Value, json};
+
+use crate::{
+    domain::{Caller, NicId},
+    error::{Error, Problem},
+    policy::{Denial, Reason},
+    zec::Failure,
+};
+
+/// The 403 of the contract: what was denied, by what, and who the caller is to the policy.
+pub(super) fn denied(caller: &Caller, nic: &NicId, denial: &Denial) -> Error {
+    let entries: Vec<Value> = denial
+        .denied
+        .iter()
+        .map(|denied| {
+            let mut entry = match denied.address {
+                Some(address) => json!({ "address": address }),
+                None => json!({ "nicId": nic.as_str() }),
+            };
+            entry["policies"] = reasons(&denied.policies);
+            if !denied.failed.is_empty() {
+                entry["failedPolicies"] = reasons(&denied.failed);
+            }
+            entry
+        })
+        .collect();
+    let detail = if denial.is_error() {
+        "a policy could not be evaluated, which denies the request: tell whoever writes the policies"
+    } else if denial.denied.iter().any(|denied| !denied.policies.is_empty()) {
+        "a policy forbids this: `denied` says which and why; nothing was sent"
+    } else {
+        "no policy allows this: check `caller` for a missing group, and the addresses in `denied`; \
+         nothing was sent"
+    };
+    Error::new(Problem::PolicyDenied, detail)
+        .with_member("denied", Value::Array(entries))
+        .with_member("caller", who(caller))
+}
+
+/// A caller as the policy sees them: `/whoami`, and the `caller` of a 403.
+#[must_use]
+pub fn who(caller: &Caller) -> Value {
+    json!({
+        "issuer": caller.issuer(),
+        "subject": caller.subject(),
+        "groups": caller.groups().collect::<Vec<_>>(),
+    })
+}
+
+fn reasons(reasons: &[Reason]) -> Value {
+    reasons
+        .iter()
+        .map(|Reason { id, reason }| match reason {
+            Some(reason) => json!({ "id": id, "reason": reason }),
+            None => json!({ "id": id }),
+        })
+        .collect()
+}
+
+/// ZEC shows no vNIC with this id: its own status and code for that.
+pub(super) fn no_such_nic(nic: &NicId) -> Error {
+    Error::new(
+        Problem::ZecRejected,
+        format!("ZEC has no vNIC `{nic}`: check the id; nothing was changed"),
+    )
+    .with_status(404)
+    .with_code("INVALID_NIC_NOT_FOUND")
+}
+
+/// A read that failed: nothing was changed, whatever happened.
+pub(super) fn of_a_read(failure: Failure) -> Error {
+    let cause = failure.to_string();
+    let error = match failure {
+        Failure::NotSent(_) | Failure::Unavailable { .. } => Error::new(
+            Problem::ZecUnavailable,
+            "ZEC cannot be reached just now; nothing was changed, try again",
+        ),
+        Failure::NoAnswer(_) => Error::new(
+            Problem::ZecTimeout,
+            "ZEC did not answer in time; nothing was changed, try again",
+        ),
+        Failure::BadAnswer { request_id, .. } => Error::new(
+            Problem::ZecBadAnswer,
+            "ZEC answered with something that cannot be used; nothing was changed, try again",
+        )
+        .with_zec_request_id(request_id),
+        other => refused(other),
+    };
+    error.with_cause(cause)
+}
+
+/// A write that failed: either nothing was done, or nobody knows.
+pub(super) fn of_a_write(failure: Failure) -> Error {
+    const LOOK: &str = "look at the vNIC (`GET /nics/{nicId}`) before you repeat it";
+    let cause = failure.to_string();
+    let error = match failure {
+        Failure::NotSent(_) => Error::new(
+            Problem::ZecUnavailable,
+            "ZEC cannot be reached just now; nothing was sent, try again",
+        ),
+        Failure::NoAnswer(_) => Error::new(
+            Problem::OutcomeUnknown,
+            format!("the request was sent and no answer came, so it may have been done: {LOOK}"),
+        ),
+        Failure::BadAnswer { request_id, .. } | Failure::Unavailable { request_id } => Error::new(
+            Problem::ZecBadAnswer,
+            format!("ZEC's answer does not say whether the request was done: {LOOK}"),
+        )
+        .with_zec_request_id(request_id),
+        other => refused(other),
+    };
+    error.with_cause(cause)
+}
+
+/// What ZEC refused without doing anything means the same for reads and writes.
+fn refused(failure: Failure) -> Error {
+    match failure {
+        Failure::Throttled { request_id } => {
+            Error::new(Problem::RateLimited, "ZEC throttles the team's key; nothing was done, wait and try again")
+                .with_zec_request_id(request_id)
+        }
+        Failure::CredentialsRefused { request_id, .. } => Error::new(
+            Problem::ZecCredentialsRefused,
+            "ZEC does not take the gateway's own key; your token is fine: tell the gateway's operators",
+        )
+        .with_zec_request_id(request_id),
+        Failure::Rejected { status, code, message, request_id } => {
+            let said = message.trim().trim_end_matches('.');
+            let said = if said.is_empty() { code.as_str() } else { said };
+            Error::new(Problem::ZecRejected, format!("ZEC refused, nothing was changed: {said}"))
+                .with_status(status)
+                .with_code(code)
+                .with_zec_request_id(request_id)
+        }
+        Failure::NotSent(_)
+        | Failure::NoAnswer(_)
+        | Failure::BadAnswer { .. }
+        | Failure::Unavailable { .. } => Error::new(Problem::Internal, "a failure of another kind"),
+    }
+}

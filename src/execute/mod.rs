@@ -1,0 +1,228 @@
+//! From an operation to its outcome: read the vNIC where the policy needs it, decide, send once.
+//!
+//! The places of what is yet to come are between `decide` and `send`: pre-flight, budget,
+//! journal, and with them the resolving of unknown outcomes.
+
+mod failure;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant as StdInstant},
+};
+
+use arc_swap::ArcSwap;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    domain::{Caller, Change, ChangeIpv4, Nic, NicId, Operation, ReadNic},
+    error::{Error, Problem},
+    metrics::{Decision, Metrics},
+    policy::{Denial, Denied, Engine, Permit, Verdict},
+    telemetry::Record,
+    zec::{Reader, Sent, Writer},
+};
+
+pub use failure::who;
+
+/// A write starts only if at least this long is left for it: else the caller would be told that
+/// nobody knows, where "nothing was sent" could be said.
+const LEAST_FOR_A_WRITE: Duration = Duration::from_secs(1);
+
+/// Performs operations.
+#[derive(Debug)]
+pub struct Executor {
+    policy: Arc<ArcSwap<Engine>>,
+    reader: Reader,
+    writer: Writer,
+    writes: TaskTracker,
+    metrics: Arc<Metrics>,
+}
+
+/// What an operation gave.
+#[derive(Debug)]
+pub enum Done {
+    /// A vNIC, for a read.
+    Nic(Box<Nic>),
+    /// A change that ZEC says is done.
+    Changed {
+        /// What was done.
+        change: ChangeIpv4,
+        /// ZEC's id of the request.
+        request_id: String,
+    },
+}
+
+/// Who asks, until when an answer is worth having, and where it is written down.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// Who.
+    pub caller: &'a Caller,
+    /// Until when.
+    pub deadline: Instant,
+    /// Where.
+    pub record: &'a Record,
+}
+
+impl Executor {
+    /// An executor; `writes` tracks the writes that run, for a drain to wait for.
+    #[must_use]
+    pub fn new(
+        policy: Arc<ArcSwap<Engine>>,
+        (reader, writer): (Reader, Writer),
+        writes: TaskTracker,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { policy, reader, writer, writes, metrics }
+    }
+
+    /// Performs an operation, if the policy allows it.
+    ///
+    /// # Errors
+    /// 403 where it does not, and whatever ZEC refuses or fails at.
+    pub async fn perform(&self, operation: Operation, asking: Asking<'_>) -> Result<Done, Error> {
+        match operation {
+            Operation::Read(read) => self.read(read, asking).await,
+            Operation::Change(change) => self.change(change, asking).await,
+        }
+    }
+
+    async fn read(&self, read: ReadNic, asking: Asking<'_>) -> Result<Done, Error> {
+        let engine = self.policy.load_full();
+        let id = read.nic.clone();
+        let (permit, nic) = match engine.ask(asking.caller, read) {
+            Verdict::Allowed(permit) => {
+                let permit = self.allowed(permit, asking);
+                let nic = self.look(&id, asking).await?.ok_or_else(|| failure::no_such_nic(&id))?;
+                (permit, nic)
+            }
+            Verdict::Denied(denial) => return Err(self.denied(&id, denial, asking)),
+            Verdict::DependsOnNic(pending) => match self.look(&id, asking).await? {
+                // Whether there is such a vNIC is for those to know who may see it.
+                None => return Err(self.denied(&id, unread(&pending.into_operation()), asking)),
+                Some(nic) => match engine.decide(asking.caller, pending, &nic) {
+                    Ok(permit) => (self.allowed(permit, asking), nic),
+                    Err(denial) => return Err(self.denied(&id, denial, asking)),
+                },
+            },
+        };
+        Ok(show(permit, nic))
+    }
+
+    async fn change(&self, change: ChangeIpv4, asking: Asking<'_>) -> Result<Done, Error> {
+        let engine = self.policy.load_full();
+        let id = change.nic.clone();
+        let permit = match engine.ask(asking.caller, change) {
+            Verdict::Allowed(permit) => permit,
+            Verdict::Denied(denial) => return Err(self.denied(&id, denial, asking)),
+            Verdict::DependsOnNic(pending) => match self.look(&id, asking).await? {
+                None => {
+                    let see = ReadNic { nic: id.clone() };
+                    if let Verdict::Allowed(_) = engine.ask(asking.caller, see) {
+                        return Err(failure::no_such_nic(&id));
+                    }
+                    return Err(self.denied(&id, unread(&pending.into_operation()), asking));
+                }
+                Some(nic) => engine
+                    .decide(asking.caller, pending, &nic)
+                    .map_err(|denial| self.denied(&id, denial, asking))?,
+            },
+        };
+        let permit = self.allowed(permit, asking);
+        self.send(permit, asking).await
+    }
+
+    /// Sends a write in a task of its own: a caller who hangs up changes nothing (threats, row
+    /// 26).
+    async fn send(&self, permit: Permit<ChangeIpv4>, asking: Asking<'_>) -> Result<Done, Error> {
+        let deadline = asking.deadline;
+        if deadline.saturating_duration_since(Instant::now()) < LEAST_FOR_A_WRITE {
+            return Err(Error::new(
+                Problem::Overloaded,
+                "too little time was left to send this; nothing was sent, try again",
+            ));
+        }
+        let (writer, metrics) = (self.writer.clone(), Arc::clone(&self.metrics));
+        let started = StdInstant::now();
+        let sending = self.writes.spawn(async move {
+            let sent = writer.send(permit, deadline).await;
+            if let Ok(Sent { change, .. }) = &sent
+                && change.change == Change::Unassign
+            {
+                metrics.unassigned(change.addresses.as_slice().len());
+            }
+            sent
+        });
+        let sent = sending.await.map_err(|error| {
+            Error::new(
+                Problem::Internal,
+                "the write's task broke: look at the vNIC before you repeat it",
+            )
+            .with_cause(error)
+        })?;
+        asking.record.note(|facts| facts.zec_took += started.elapsed());
+        match sent {
+            Ok(Sent { change, request_id }) => {
+                asking.record.note(|facts| facts.zec_request_id = Some(request_id.clone()));
+                Ok(Done::Changed { change, request_id })
+            }
+            Err(failure) => Err(failure::of_a_write(failure)),
+        }
+    }
+
+    async fn look(&self, id: &NicId, asking: Asking<'_>) -> Result<Option<Nic>, Error> {
+        let started = StdInstant::now();
+        let found = self.reader.nic(id, asking.deadline).await;
+        asking.record.note(|facts| facts.zec_took += started.elapsed());
+        match found {
+            Ok(found) => {
+                asking.record.note(|facts| facts.zec_request_id = Some(found.request_id));
+                Ok(found.nic)
+            }
+            Err(failure) => Err(failure::of_a_read(failure)),
+        }
+    }
+
+    fn allowed<O: crate::policy::Ask>(&self, permit: Permit<O>, asking: Asking<'_>) -> Permit<O> {
+        self.metrics.decided(permit.operation().action(), Decision::Allow);
+        asking.record.note(|facts| {
+            facts.decision = Some("allow");
+            facts.policies = permit.policies().to_vec();
+        });
+        permit
+    }
+
+    fn denied(&self, nic: &NicId, denial: Denial, asking: Asking<'_>) -> Error {
+        let decision = if denial.is_error() { Decision::Error } else { Decision::Deny };
+        if let Some((action, ..)) = asking.record.facts().asked {
+            self.metrics.decided(action, decision);
+        }
+        asking.record.note(|facts| {
+            facts.decision = Some(decision.label());
+            let all = denial.denied.iter().flat_map(|one| one.policies.iter().chain(&one.failed));
+            facts.policies = all.map(|reason| reason.id.clone()).collect();
+            facts.policies.sort_unstable();
+            facts.policies.dedup();
+        });
+        failure::denied(asking.caller, nic, &denial)
+    }
+}
+
+/// A vNIC may be shown to whoever has a permit to see it.
+fn show(permit: Permit<ReadNic>, nic: Nic) -> Done {
+    debug_assert_eq!(permit.operation().nic, nic.id);
+    let _ = permit.spend();
+    Done::Nic(Box::new(nic))
+}
+
+/// The denial of an operation whose vNIC could not be looked at because there is none.
+fn unread<O: crate::policy::Ask>(operation: &O) -> Denial {
+    let entry = |address| Denied { address, policies: Vec::new(), failed: Vec::new() };
+    let addresses = operation.addresses();
+    let denied = if addresses.is_empty() {
+        vec![entry(None)]
+    } else {
+        addresses.iter().map(|address| entry(Some(*address))).collect()
+    };
+    Denial { denied }
+}

@@ -1,0 +1,55 @@
+//! A layer out of an async function of the request and of what comes next.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::Request;
+use tower::{Layer, Service};
+
+/// Makes a layer of `function(request, next)`, which calls `next.oneshot(request)` or answers
+/// by itself.
+pub(super) fn from_fn<F>(function: F) -> FromFn<F> {
+    FromFn { function }
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct FromFn<F> {
+    function: F,
+}
+
+impl<F: Clone, S> Layer<S> for FromFn<F> {
+    type Service = FromFnService<F, S>;
+
+    fn layer(&self, next: S) -> Self::Service {
+        FromFnService { function: self.function.clone(), next }
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct FromFnService<F, S> {
+    function: F,
+    next: S,
+}
+
+impl<F, S, B, Fut, T, E> Service<Request<B>> for FromFnService<F, S>
+where
+    F: FnMut(Request<B>, S) -> Fut,
+    S: Clone,
+    Fut: Future<Output = Result<T, E>> + Send + 'static,
+{
+    type Response = T;
+    type Error = E;
+    type Future = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+
+    /// Always ready: whoever must wait does so inside the call, where it is counted and timed.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), E>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        Box::pin((self.function)(request, self.next.clone()))
+    }
+}

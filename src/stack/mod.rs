@@ -1,0 +1,119 @@
+//! Every layer that a request passes, in order, each with the reason why it is where it is.
+
+mod authenticate;
+mod cors;
+mod deadline;
+mod framing;
+mod from_fn;
+mod observe;
+mod problems;
+mod request_id;
+mod route;
+mod shed;
+
+use std::{convert::Infallible, error::Error as StdError, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, header};
+use http_body::Body;
+use tower::{ServiceBuilder, util::BoxCloneSyncService};
+use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
+
+use crate::{
+    api::{Answer, Api, Router},
+    auth::Authenticator,
+    metrics::Metrics,
+};
+use from_fn::from_fn;
+
+/// The whole gateway as one service: any request in, an answer out, never an error.
+pub type Stack<B> = BoxCloneSyncService<Request<B>, Answer, Infallible>;
+
+/// What the layers are made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Who callers are.
+    pub authenticator: Arc<Authenticator>,
+    /// What they can ask for.
+    pub api: Api,
+    /// Where requests go.
+    pub router: Arc<Router>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// How many requests may run at once.
+    pub max_concurrent: usize,
+    /// How long a whole answer may take.
+    pub request_timeout: Duration,
+    /// The origins whose pages may call.
+    pub allowed_origins: Vec<HeaderValue>,
+}
+
+/// Builds the service. The first layer named is the outermost.
+pub fn build<B>(parts: Parts) -> Stack<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let Parts { authenticator, api, router, metrics, .. } = parts;
+    let (counted, limit) = (Arc::clone(&metrics), shed::Limit::new(parts.max_concurrent));
+    let timeout = parts.request_timeout;
+    let service = ServiceBuilder::new()
+        // First of all, so that every answer and every log event can be found by it.
+        .layer(from_fn(request_id::keep_or_make))
+        // Around everything that can fail, so that nothing goes uncounted, hung-up callers too.
+        .layer(from_fn(move |request, next| observe::observe(Arc::clone(&metrics), request, next)))
+        // On every answer there is: none may be stored, or guessed to be a page.
+        .layer(always(header::CACHE_CONTROL, "no-store"))
+        .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        // Before authentication, for a preflight carries no token; around errors, for a page
+        // can read none without these headers.
+        .option_layer(cors::layer(&parts.allowed_origins))
+        // Whatever went wrong inside becomes one problem document, here and nowhere else.
+        .layer(from_fn(move |request, next| {
+            problems::errors_to_problems(Arc::clone(&counted), request, next)
+        }))
+        // A bug costs one request, not the connection's others.
+        .layer(CatchPanicLayer::custom(problems::panicked))
+        // Sheds before any work is done, least of all a signature check.
+        .layer(from_fn(move |request, next| shed::shed(limit.clone(), request, next)))
+        // From here the clock runs; whoever waits for something waits until then at most.
+        .layer(from_fn(move |request, next| deadline::stamp(timeout, request, next)))
+        // A request that two parties could read differently goes no further.
+        .layer(from_fn(framing::check))
+        // The path is read once; policy and ZEC see only what was parsed of it.
+        .layer(from_fn(move |request, next| route::route(Arc::clone(&router), request, next)))
+        // Before a byte of the body is read: strangers cost one signature check at most.
+        .layer(from_fn(move |request, next| {
+            authenticate::authenticate(Arc::clone(&authenticator), request, next)
+        }))
+        .service(tower::service_fn(move |request: Request<B>| {
+            let api = api.clone();
+            async move { finish(&api, request).await }
+        }));
+    BoxCloneSyncService::new(service)
+}
+
+/// The last step: what the layers found out goes to the API as plain values.
+async fn finish<B>(api: &Api, mut request: Request<B>) -> Result<Answer, crate::error::Error>
+where
+    B: Body,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let extensions = request.extensions_mut();
+    let matched = extensions.remove();
+    let deadline = extensions.remove::<deadline::Deadline>();
+    let record = extensions.remove();
+    let (Some(matched), Some(deadline), Some(record)) = (matched, deadline, record) else {
+        return Err(crate::error::Error::new(
+            crate::error::Problem::Internal,
+            "a layer is missing from the stack",
+        ));
+    };
+    let caller = extensions.remove();
+    let context = crate::api::Context { matched, caller, deadline: deadline.0, record };
+    api.answer(request, context).await
+}
+
+fn always(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
+}

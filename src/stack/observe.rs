@@ -1,0 +1,85 @@
+use std::sync::Arc;
+
+use http::{Request, StatusCode};
+use tower::{Service, ServiceExt};
+
+use crate::{
+    api::{Answer, RequestId, UNMATCHED, method_label},
+    metrics::{InFlight, Metrics},
+    telemetry::Record,
+};
+
+/// Counts and times the request, and logs it once, when it is answered or given up.
+pub(super) async fn observe<B, S>(
+    metrics: Arc<Metrics>,
+    mut request: Request<B>,
+    next: S,
+) -> Result<Answer, S::Error>
+where
+    S: Service<Request<B>, Response = Answer>,
+{
+    let record = Arc::new(Record::default());
+    let mut watch = Watch {
+        running: metrics.http.running(),
+        method: method_label(request.method()),
+        request_id: request.extensions().get::<RequestId>().cloned(),
+        status: None,
+        record: Arc::clone(&record),
+        metrics,
+    };
+    request.extensions_mut().insert(record);
+    let answer = next.oneshot(request).await?;
+    watch.status = Some(answer.status());
+    Ok(answer)
+}
+
+/// Ends the count when it is dropped: hyper drops a request whose caller hung up.
+struct Watch {
+    #[expect(dead_code, reason = "held for its drop")]
+    running: InFlight,
+    method: &'static str,
+    request_id: Option<RequestId>,
+    status: Option<StatusCode>,
+    record: Arc<Record>,
+    metrics: Arc<Metrics>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let took = self.record.elapsed();
+        let facts = self.record.facts();
+        let route = facts.route.unwrap_or(UNMATCHED);
+        if let Some(status) = self.status {
+            self.metrics.http.answered(route, self.method, status, took);
+        }
+        let (action, nic, addresses) = match &facts.asked {
+            Some((action, nic, addresses)) => (Some(action.name()), Some(nic), Some(addresses)),
+            None => (None, None, None),
+        };
+        let (problem, cause) = match &facts.problem {
+            Some((slug, cause)) => (Some(*slug), cause.as_deref()),
+            None => (None, None),
+        };
+        let policies = (!facts.policies.is_empty()).then(|| facts.policies.join(" "));
+        let zec_ms = (!facts.zec_took.is_zero()).then_some(facts.zec_took.as_secs_f64() * 1000.0);
+        tracing::info!(
+            request.id = self.request_id.as_ref().map(RequestId::as_str),
+            http.route = route,
+            http.method = self.method,
+            http.status = self.status.map(|status| status.as_u16()),
+            caller = facts.caller,
+            action,
+            nic,
+            addresses,
+            decision = facts.decision,
+            policies,
+            problem,
+            cause,
+            zec.request_id = facts.zec_request_id,
+            zec.duration_ms = zec_ms,
+            duration_ms = took.as_secs_f64() * 1000.0,
+            "{}",
+            if self.status.is_some() { "answered" } else { "the caller hung up" },
+        );
+    }
+}

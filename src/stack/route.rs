@@ -1,0 +1,31 @@
+use std::sync::Arc;
+
+use http::Request;
+use tower::{Service, ServiceExt};
+
+use crate::{
+    api::{Answer, Router},
+    error::Error,
+    telemetry::Record,
+};
+
+/// Finds the request's route in the table; the path is read here and nowhere after.
+pub(super) async fn route<B, S>(
+    router: Arc<Router>,
+    mut request: Request<B>,
+    next: S,
+) -> Result<Answer, Error>
+where
+    S: Service<Request<B>, Response = Answer, Error = Error>,
+{
+    let found = router.route(request.method(), request.uri().path());
+    let route = match &found {
+        Ok(matched) => Some(matched.route),
+        Err((route, _)) => *route,
+    };
+    if let Some(record) = request.extensions().get::<Arc<Record>>() {
+        record.note(|facts| facts.route = route);
+    }
+    request.extensions_mut().insert(found.map_err(|(_, error)| error)?);
+    next.oneshot(request).await
+}

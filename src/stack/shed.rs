@@ -1,0 +1,35 @@
+use std::sync::Arc;
+
+use http::Request;
+use tokio::sync::Semaphore;
+use tower::{Service, ServiceExt};
+
+use crate::{
+    api::Answer,
+    error::{Error, Problem},
+};
+
+/// How many requests may run at once.
+#[derive(Clone, Debug)]
+pub(super) struct Limit(Arc<Semaphore>);
+
+impl Limit {
+    pub(super) fn new(most: usize) -> Self {
+        Self(Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))))
+    }
+}
+
+/// Refuses a request at once where too many run already: a queue would only make all of them
+/// late.
+pub(super) async fn shed<B, S>(limit: Limit, request: Request<B>, next: S) -> Result<Answer, Error>
+where
+    S: Service<Request<B>, Response = Answer, Error = Error>,
+{
+    let Ok(_running) = limit.0.try_acquire() else {
+        return Err(Error::new(
+            Problem::Overloaded,
+            "more requests run than the gateway takes; nothing was sent, try again",
+        ));
+    };
+    next.oneshot(request).await
+}

@@ -1,0 +1,61 @@
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use crate::domain::Action;
+
+/// What becomes of one request, filled in as it travels and logged once, at its end.
+#[derive(Debug)]
+pub struct Record {
+    started: Instant,
+    facts: Mutex<Facts>,
+}
+
+/// What there is to say of a request; never a token, a signature or a body.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The route's pattern, out of the table.
+    pub route: Option<&'static str>,
+    /// Who called, as `corp/alice`.
+    pub caller: Option<String>,
+    /// Which action, on which vNIC, with how many addresses.
+    pub asked: Option<(Action, String, usize)>,
+    /// What the policy said.
+    pub decision: Option<&'static str>,
+    /// The policies that allowed it, or forbade it.
+    pub policies: Vec<String>,
+    /// ZEC's request id.
+    pub zec_request_id: Option<String>,
+    /// How long ZEC took, reads and write together.
+    pub zec_took: Duration,
+    /// The problem's slug and the cause that the caller is not told.
+    pub problem: Option<(&'static str, Option<String>)>,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self { started: Instant::now(), facts: Mutex::default() }
+    }
+}
+
+impl Record {
+    /// Adds to what is known.
+    pub fn note(&self, add: impl FnOnce(&mut Facts)) {
+        // A panic elsewhere leaves whole facts behind: each note is one assignment or two.
+        let mut facts = self.facts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        add(&mut facts);
+    }
+
+    /// What is known so far.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        self.facts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// How long the request has been running.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
