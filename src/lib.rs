@@ -1,6 +1,7 @@
 //! zec-gateway: a policy gateway in front of Zenlayer Elastic Compute's API.
 
 pub mod auth;
+pub mod config;
 pub mod domain;
 pub mod error;
 pub mod limit;
