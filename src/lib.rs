@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod auth;
+pub mod config;
 pub mod domain;
 pub mod error;
 pub mod execute;

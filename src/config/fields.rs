@@ -1,0 +1,272 @@
+//! Reads one table key by key. Whatever is wrong goes to the findings, never to the caller, and
+//! keys that nobody asked for are reported when the reader is dropped.
+
+use std::{
+    collections::BTreeMap, fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf,
+    time::Duration,
+};
+
+use super::{
+    findings::{Findings, Seen},
+    forms,
+    tree::{Node, Origin, Table, Value},
+    unknown,
+};
+
+/// One table while it is read.
+pub(super) struct Fields<'a> {
+    findings: &'a Findings,
+    key: String,
+    origin: Origin,
+    entries: Table,
+    /// The keys asked for, and where each is set.
+    asked: BTreeMap<&'static str, Origin>,
+    /// The table itself is faulty: that keys are missing from it is no news.
+    broken: bool,
+}
+
+impl<'a> Fields<'a> {
+    /// The whole file.
+    pub(super) fn root(entries: Table, findings: &'a Findings) -> Self {
+        let node = Node { value: Value::Table(entries), origin: Origin::Nowhere };
+        Self::new(findings, String::new(), node)
+    }
+
+    fn new(findings: &'a Findings, key: String, node: Node) -> Self {
+        let origin = node.origin.clone();
+        let (entries, broken) = match node.table() {
+            Ok(entries) => (entries, false),
+            Err(said) => {
+                findings.fault(&key, &origin, said);
+                (Table::new(), true)
+            }
+        };
+        Self { findings, key, origin, entries, asked: BTreeMap::new(), broken }
+    }
+
+    /// A table in this one; an empty one if it is left out.
+    pub(super) fn table(&mut self, key: &'static str) -> Self {
+        let empty = || Node { value: Value::Table(Table::new()), origin: Origin::Nowhere };
+        let node = self.take(key).unwrap_or_else(empty);
+        Self::new(self.findings, self.path_of(key), node)
+    }
+
+    /// A table in this one, if it is there.
+    pub(super) fn optional_table(&mut self, key: &'static str) -> Option<Self> {
+        let node = self.take(key)?;
+        Some(Self::new(self.findings, self.path_of(key), node))
+    }
+
+    /// The tables of a list; none if the list is missing or faulty.
+    pub(super) fn tables(&mut self, key: &'static str) -> Option<Vec<Self>> {
+        let path = self.path_of(key);
+        let items = self.read(key, Node::list)?;
+        let item = |(index, node)| Self::new(self.findings, format!("{path}[{index}]"), node);
+        Some(items.into_iter().enumerate().map(item).collect())
+    }
+
+    /// A text, as `parse` takes it.
+    pub(super) fn text<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.read(key, |node| parse(node.text()?))
+    }
+
+    /// A text that must be there; `hint` says what to write.
+    pub(super) fn required<T>(
+        &mut self,
+        key: &'static str,
+        hint: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let value = self.text(key, parse);
+        self.demand(key, hint);
+        value
+    }
+
+    /// A list of texts, each as `parse` takes it; none if it is missing or has a faulty one.
+    pub(super) fn texts<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let path = self.path_of(key);
+        let items = self.read(key, Node::list)?;
+        let read = |(index, node): (usize, Node)| {
+            let parsed = node.text().and_then(&parse);
+            let report =
+                |said| self.findings.fault(&format!("{path}[{index}]"), &node.origin, said);
+            parsed.map_err(report).ok()
+        };
+        // Read to the end before giving up, so that every faulty item is reported.
+        let values: Vec<_> = items.into_iter().enumerate().map(read).collect();
+        values.into_iter().collect()
+    }
+
+    /// A path, relative to the file's directory.
+    pub(super) fn path(&mut self, key: &'static str) -> Option<PathBuf> {
+        let directory = self.findings.directory();
+        self.text(key, |text| Ok(directory.join(forms::plain(text)?)))
+    }
+
+    /// Where a file of that name lies by default.
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
+        self.findings.directory().join(name)
+    }
+
+    /// A path that must be there.
+    pub(super) fn required_path(&mut self, key: &'static str, hint: &str) -> Option<PathBuf> {
+        let value = self.path(key);
+        self.demand(key, hint);
+        value
+    }
+
+    /// An address with a port.
+    pub(super) fn address(&mut self, key: &'static str, default: ([u8; 4], u16)) -> SocketAddr {
+        self.text(key, forms::address).unwrap_or_else(|| default.into())
+    }
+
+    /// `true` or `false`, if it is set.
+    pub(super) fn optional_boolean(&mut self, key: &'static str) -> Option<bool> {
+        self.read(key, |node| node.boolean())
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&mut self, key: &'static str, default: bool) -> bool {
+        self.optional_boolean(key).unwrap_or(default)
+    }
+
+    /// A whole number within a range.
+    pub(super) fn integer<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        range: RangeInclusive<T>,
+    ) -> T
+    where
+        T: TryFrom<i64> + PartialOrd + Display,
+    {
+        let parse = |node: Node| {
+            let number = node.integer()?;
+            let within = T::try_from(number).ok().filter(|number| range.contains(number));
+            within.ok_or_else(|| {
+                format!("`{number}` is out of range: use {} to {}", range.start(), range.end())
+            })
+        };
+        self.read(key, parse).unwrap_or(default)
+    }
+
+    /// A duration within a range, if it is set.
+    pub(super) fn optional_duration(
+        &mut self,
+        key: &'static str,
+        range: &RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        self.text(key, |text| forms::duration(text, range))
+    }
+
+    /// A duration within a range.
+    pub(super) fn duration(
+        &mut self,
+        key: &'static str,
+        default: Duration,
+        range: &RangeInclusive<Duration>,
+    ) -> Duration {
+        self.optional_duration(key, range).unwrap_or(default)
+    }
+
+    /// A size in bytes, from 1 to `largest`.
+    pub(super) fn size(&mut self, key: &'static str, default: usize, largest: usize) -> usize {
+        self.text(key, |text| forms::size(text, largest)).unwrap_or(default)
+    }
+
+    /// A key that must not be there; `text` says what to do instead.
+    pub(super) fn refuse(&mut self, key: &'static str, text: &str) {
+        if let Some(node) = self.take(key) {
+            self.findings.fault(&self.path_of(key), &node.origin, text);
+        }
+        self.asked.remove(key); // never suggested to anybody
+    }
+
+    /// Whether somebody set that key, rightly or not.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.entries.contains_key(key) || self.asked.get(key).is_some_and(Origin::is_somewhere)
+    }
+
+    /// Where that key is set, for people.
+    pub(super) fn place(&self, key: &str) -> String {
+        match self.asked.get(key) {
+            Some(Origin::Line(line)) => format!("on line {line}"),
+            Some(Origin::Variable(name)) => format!("in `{name}`"),
+            Some(Origin::Nowhere) | None => "by default".to_owned(),
+        }
+    }
+
+    /// Reports a fault of a key, or of the table if the key is not set.
+    pub(super) fn fault(&self, key: &str, text: impl Into<String>) {
+        let origin = self.asked.get(key).filter(|origin| origin.is_somewhere());
+        self.findings.fault(&self.path_of(key), origin.unwrap_or(&self.origin), text);
+    }
+
+    /// Reports a fault of the table as a whole.
+    pub(super) fn table_fault(&self, text: &str) {
+        self.fault_without_line(&self.key, text);
+    }
+
+    /// Reports a key that must be there and is not.
+    pub(super) fn demand(&self, key: &'static str, hint: &str) {
+        if !self.is_set(key) {
+            self.fault_without_line(&self.path_of(key), &format!("is missing: {hint}"));
+        }
+    }
+
+    /// Points to the table, for want of a key that could be pointed to. In a table that a variable
+    /// began, the variable's name alone would not say what is meant.
+    fn fault_without_line(&self, path: &str, text: &str) {
+        match &self.origin {
+            _ if self.broken => {}
+            Origin::Variable(_) => {
+                self.findings.fault(path, &self.origin, format!("`{path}` {text}"));
+            }
+            Origin::Line(_) | Origin::Nowhere => self.findings.fault(path, &self.origin, text),
+        }
+    }
+
+    fn read<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(Node) -> Result<T, String>,
+    ) -> Option<T> {
+        let node = self.take(key)?;
+        let origin = node.origin.clone();
+        let report = |said| self.findings.fault(&self.path_of(key), &origin, said);
+        parse(node).map_err(report).ok()
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Node> {
+        let node = self.entries.remove(key);
+        let origin = node.as_ref().map_or(Origin::Nowhere, |node| node.origin.clone());
+        self.asked.insert(key, origin);
+        if let Some(node) = &node {
+            let switch = node.boolean().ok();
+            let origin = node.origin.clone();
+            self.findings.note(Seen { key: self.path_of(key), origin, switch });
+        }
+        node
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.key.is_empty() { key.to_owned() } else { format!("{}.{key}", self.key) }
+    }
+}
+
+impl Drop for Fields<'_> {
+    fn drop(&mut self) {
+        let known: Vec<_> = self.asked.keys().copied().collect();
+        for (key, node) in std::mem::take(&mut self.entries) {
+            unknown::report(self.findings, &self.key, &key, &node, &known);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Where everything that is said about a configuration is gathered, so that one run shows it all.
+
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+};
+
+use super::tree::Origin;
+use crate::error::Fault;
+
+/// The faults and warnings so far, and which keys were set.
+pub(super) struct Findings {
+    file: PathBuf,
+    faults: RefCell<Vec<Finding>>,
+    warnings: RefCell<Vec<Finding>>,
+    seen: RefCell<Vec<Seen>>,
+}
+
+/// A fault, with its place in the order of the file: lines, then what has none, then variables.
+struct Finding {
+    rank: (u8, usize),
+    fault: Fault,
+}
+
+/// A key that somebody set.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    /// As `auth.issuers[0].name`.
+    pub(super) key: String,
+    /// Where.
+    pub(super) origin: Origin,
+    /// To what, if it is a switch.
+    pub(super) switch: Option<bool>,
+}
+
+impl Findings {
+    /// Nothing found yet in that file.
+    pub(super) fn new(file: &Path) -> Self {
+        Self {
+            file: file.to_owned(),
+            faults: RefCell::default(),
+            warnings: RefCell::default(),
+            seen: RefCell::default(),
+        }
+    }
+
+    /// The file's directory, which relative paths start from.
+    pub(super) fn directory(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
+    }
+
+    /// Something that must be mended.
+    pub(super) fn fault(&self, key: &str, origin: &Origin, text: impl Into<String>) {
+        self.faults.borrow_mut().push(self.finding(key, origin, text.into()));
+    }
+
+    /// Something that is allowed and should be known.
+    pub(super) fn warning(&self, key: &str, origin: &Origin, text: impl Into<String>) {
+        self.warnings.borrow_mut().push(self.finding(key, origin, text.into()));
+    }
+
+    /// Notes that a key is set.
+    pub(super) fn note(&self, seen: Seen) {
+        self.seen.borrow_mut().push(seen);
+    }
+
+    /// Every key that is set.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        self.seen.borrow().clone()
+    }
+
+    /// Where that key is set, as `server.listen`.
+    pub(super) fn origin(&self, key: &str) -> Option<Origin> {
+        self.seen.borrow().iter().find(|seen| seen.key == key).map(|seen| seen.origin.clone())
+    }
+
+    /// The warnings, in the order of the file, if there is no fault; else the faults.
+    pub(super) fn finish(self) -> Result<Vec<Fault>, Vec<Fault>> {
+        let faults = in_order(self.faults.into_inner());
+        if faults.is_empty() { Ok(in_order(self.warnings.into_inner())) } else { Err(faults) }
+    }
+
+    fn finding(&self, key: &str, origin: &Origin, text: String) -> Finding {
+        let fault = Fault::new(text);
+        let (rank, fault) = match origin {
+            Origin::Line(line) => ((0, *line), fault.in_file(&self.file).on_line(*line)),
+            Origin::Nowhere => ((1, 0), fault.in_file(&self.file)),
+            Origin::Variable(name) => return Finding { rank: (2, 0), fault: fault.at_key(name) },
+        };
+        Finding { rank, fault: if key.is_empty() { fault } else { fault.at_key(key) } }
+    }
+}
+
+fn in_order(mut findings: Vec<Finding>) -> Vec<Fault> {
+    findings.sort_by_key(|finding| finding.rank);
+    findings.into_iter().map(|finding| finding.fault).collect()
+}

@@ -1,0 +1,129 @@
+//! How texts in the file are written: durations, sizes, addresses, names.
+
+use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+
+use humantime::format_duration;
+
+use super::tree::shown;
+use crate::{auth::Algorithm, telemetry::Format, zec::EipCheck};
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// Any text but an empty one; space around it is nearly always a slip that nobody sees.
+pub(super) fn plain(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        Err("is empty".to_owned())
+    } else if text.trim() != text {
+        Err(format!("{} has space around it: take it out", shown(text)))
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+/// A duration, as `5s`, `10m` or `1h 30m`.
+pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| format!("{} is not a duration, as `5s`, `10m` or `24h`", shown(text)))?;
+    if range.contains(&duration) {
+        return Ok(duration);
+    }
+    let (least, most) = (format_duration(*range.start()), format_duration(*range.end()));
+    Err(format!("{} is out of range: use {least} to {most}", shown(text)))
+}
+
+/// A size in bytes, as `512B`, `64KiB` or `1MiB`.
+pub(super) fn size(text: &str, largest: usize) -> Result<usize, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit {
+        "B" => Some(1),
+        "KiB" => Some(KIB),
+        "MiB" => Some(MIB),
+        _ => None,
+    };
+    let Some((number, unit)) = number.parse::<usize>().ok().zip(unit) else {
+        return Err(format!("{} is not a size, as `512B`, `64KiB` or `1MiB`", shown(text)));
+    };
+    match number.checked_mul(unit) {
+        Some(size) if (1..=largest).contains(&size) => Ok(size),
+        _ => Err(format!("{} is out of range: use 1B to {}", shown(text), in_words(largest))),
+    }
+}
+
+fn in_words(size: usize) -> String {
+    match size {
+        _ if size.is_multiple_of(MIB) => format!("{}MiB", size / MIB),
+        _ if size.is_multiple_of(KIB) => format!("{}KiB", size / KIB),
+        _ => format!("{size}B"),
+    }
+}
+
+/// An IP address with a port: a name could stand for addresses that nobody looked at.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!(
+            "{} is not an IP address with a port, as `127.0.0.1:8080` or `[::1]:8080`",
+            shown(text)
+        )
+    })
+}
+
+/// An issuer's name. It stands before a `/` in Cedar ids and in metrics labels, so it is narrow.
+pub(super) fn issuer_name(text: &str) -> Result<String, String> {
+    let narrow = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    if (1..=32).contains(&text.len()) && text.bytes().all(narrow) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{} is not a name: use 1 to 32 of a-z, 0-9 and `-`", shown(text)))
+    }
+}
+
+/// A claim's name, or a dotted path to it.
+pub(super) fn claim(text: &str) -> Result<String, String> {
+    let text = plain(text)?;
+    if text.split('.').any(str::is_empty) {
+        Err(format!("{} has an empty step: write it as `realm_access.roles`", shown(&text)))
+    } else {
+        Ok(text)
+    }
+}
+
+/// An asymmetric signature algorithm.
+pub(super) fn algorithm(text: &str) -> Result<Algorithm, String> {
+    if let Some(algorithm) = Algorithm::from_name(text) {
+        return Ok(algorithm);
+    }
+    let known = Algorithm::ALL.map(Algorithm::name).join(", ");
+    let lower = text.to_ascii_lowercase();
+    Err(if lower.starts_with("hs") {
+        format!(
+            "{} is symmetric and refused, as a public key could be taken for its secret: use one of {known}",
+            shown(text)
+        )
+    } else if lower == "none" {
+        format!("{} means no signature and is refused: use one of {known}", shown(text))
+    } else {
+        format!("{} is no algorithm of the gateway's: use one of {known}", shown(text))
+    })
+}
+
+/// Which elastic IPs stand in the way.
+pub(super) fn eip_check(text: &str) -> Result<EipCheck, String> {
+    match text {
+        "nic" => Ok(EipCheck::Nic),
+        "address" => Ok(EipCheck::Address),
+        "off" => Ok(EipCheck::Off),
+        _ => Err(format!("{} is not `nic`, `address` or `off`", shown(text))),
+    }
+}
+
+/// The form of the log.
+pub(super) fn log_format(text: &str) -> Result<Format, String> {
+    match text {
+        "auto" => Ok(Format::Auto),
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        _ => Err(format!("{} is not `auto`, `text` or `json`", shown(text))),
+    }
+}

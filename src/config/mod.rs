@@ -1,0 +1,140 @@
+//! The configuration: one TOML file and the variables that override it, read whole, with every
+//! fault reported at once (contract, section 3).
+//!
+//! `tree` knows where each value was written, `fields` reads one table, `sections` and `issuers`
+//! say which keys there are and what they default to, `warnings` what is allowed and dangerous.
+
+mod fields;
+mod findings;
+mod forms;
+mod issuers;
+mod sections;
+mod tree;
+mod unknown;
+mod url;
+mod variables;
+mod warnings;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    auth,
+    error::{Fault, line_at},
+    limit, policy, server, telemetry, zec,
+};
+use fields::Fields;
+use findings::Findings;
+
+/// The commented reference, `config/gateway.toml`.
+pub const REFERENCE: &str = include_str!("../../config/gateway.toml");
+
+/// Everything an operator can set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// `[server]` and `[admin]`.
+    pub server: server::Settings,
+    /// `cors.allowed_origins`: exact origins, none by default.
+    pub cors_allowed_origins: Vec<String>,
+    /// `[auth]`.
+    pub auth: auth::Settings,
+    /// `[policy]`.
+    pub policy: policy::Settings,
+    /// `[zec]`.
+    pub zec: zec::Settings,
+    /// `[limits]`.
+    pub limits: limit::Settings,
+    /// `[journal]`.
+    pub journal: JournalSettings,
+    /// `[log]`.
+    pub log: telemetry::Settings,
+    /// What is allowed and should be known, in the order of the file.
+    pub warnings: Vec<Fault>,
+}
+
+/// Where writes are recorded (`[journal]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalSettings {
+    /// The journal's file.
+    pub path: PathBuf,
+    /// Whether writes are recorded at all.
+    pub enabled: bool,
+}
+
+impl Config {
+    /// Reads a file and lays the variables that begin with `ZEC_GATEWAY__` over it; others are
+    /// ignored. Relative paths start from the file's directory.
+    ///
+    /// # Errors
+    ///
+    /// Every fault there is, in the order of the file.
+    pub fn load(
+        path: &Path,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<Fault>> {
+        let fault = |text: String| Fault::new(text).in_file(path);
+        let bytes =
+            fs::read(path).map_err(|error| vec![fault(format!("cannot be read: {error}"))])?;
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::parse(path, &text, variables),
+            Err(error) => {
+                let valid = error.utf8_error().valid_up_to();
+                let line = line_at(&String::from_utf8_lossy(error.as_bytes()), valid);
+                Err(vec![fault("is not UTF-8: save it as UTF-8".to_owned()).on_line(line)])
+            }
+        }
+    }
+
+    /// Reads a text; `path` stands in messages, and relative paths start from its directory.
+    ///
+    /// # Errors
+    ///
+    /// Every fault there is, in the order of the file.
+    pub fn parse(
+        path: &Path,
+        text: &str,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<Fault>> {
+        let findings = Findings::new(path);
+        let mut config = match tree::parse(text, &findings) {
+            Some(mut root) => {
+                variables::merge(&mut root, variables, &findings);
+                Self::read(path, &mut Fields::root(root, &findings))
+            }
+            None => return Err(findings.finish().err().unwrap_or_default()),
+        };
+        warnings::find(&config, &findings);
+        config.warnings = findings.finish()?;
+        Ok(config)
+    }
+
+    /// Reads every table; after a fault, values that do not matter stand for the faulty ones.
+    fn read(path: &Path, root: &mut Fields<'_>) -> Self {
+        Self {
+            file: path.to_owned(),
+            server: sections::server(root),
+            cors_allowed_origins: sections::cors(root),
+            auth: issuers::auth(root),
+            policy: sections::policy(root),
+            zec: sections::zec(root),
+            limits: sections::limits(root),
+            journal: sections::journal(root),
+            log: sections::log(root),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// The process's variables, for [`Config::load`]; one that is not UTF-8 is kept, with `�` in it,
+/// so that it is found faulty rather than overlooked.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    let readable = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, text)| (readable(name), readable(text)))
+}

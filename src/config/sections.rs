@@ -1,0 +1,144 @@
+//! Each table of the file but `[auth]`: its keys, its defaults, its limits.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use http::uri::{Authority, Scheme};
+
+use super::{JournalSettings, fields::Fields, forms, url};
+use crate::{
+    limit, policy,
+    server::{self, TlsSettings},
+    telemetry,
+    zec::{self, EipCheck},
+};
+
+/// A timer that could be 0 would fire before anything happened; more than an hour is no timer.
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
+/// Where 0 means "do not wait".
+const DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
+/// More than anybody needs, and far below what counters and semaphores hold.
+const MANY: usize = 1_000_000;
+
+/// `[server]` and `[admin]`.
+pub(super) fn server(root: &mut Fields<'_>) -> server::Settings {
+    let mut admin = root.table("admin");
+    let mut fields = root.table("server");
+    let seconds = Duration::from_secs;
+    let settings = server::Settings {
+        listen: fields.address("listen", ([127, 0, 0, 1], 8080)),
+        admin_listen: admin.address("listen", ([127, 0, 0, 1], 9464)),
+        max_connections: fields.integer("max_connections", 10_000, 1..=MANY),
+        header_timeout: fields.duration("header_timeout", seconds(10), &TIMEOUT),
+        body_timeout: fields.duration("body_timeout", seconds(10), &TIMEOUT),
+        idle_timeout: fields.duration("idle_timeout", seconds(75), &TIMEOUT),
+        handshake_timeout: fields.duration("handshake_timeout", seconds(5), &TIMEOUT),
+        request_timeout: fields.duration("request_timeout", seconds(30), &TIMEOUT),
+        max_body: fields.size("max_body", 64 * 1024, 16 * 1024 * 1024),
+        drain_delay: fields.duration("drain_delay", Duration::ZERO, &DELAY),
+        drain_timeout: fields.duration("drain_timeout", seconds(30), &DELAY),
+        tls: fields.optional_table("tls").and_then(tls),
+    };
+    if settings.listen == settings.admin_listen && settings.listen.port() != 0 {
+        let key = if admin.is_set("listen") { &admin } else { &fields };
+        key.fault("listen", "`server.listen` and `admin.listen` are the same: give each its own");
+    }
+    settings
+}
+
+fn tls(mut fields: Fields<'_>) -> Option<TlsSettings> {
+    let cert_file = fields.required_path("cert_file", "name the certificate chain's PEM file");
+    let key_file = fields.required_path("key_file", "name the private key's PEM file");
+    let client_ca_file = fields.path("client_ca_file");
+    Some(TlsSettings { cert_file: cert_file?, key_file: key_file?, client_ca_file })
+}
+
+/// `[cors]`.
+pub(super) fn cors(root: &mut Fields<'_>) -> Vec<String> {
+    root.table("cors").texts("allowed_origins", url::origin).unwrap_or_default()
+}
+
+/// `[policy]`; the path is empty after a fault.
+pub(super) fn policy(root: &mut Fields<'_>) -> policy::Settings {
+    let mut fields = root.table("policy");
+    let hint = "name the directory that holds the `*.cedar` files";
+    policy::Settings {
+        directory: fields.required_path("directory", hint).unwrap_or_default(),
+        shadow_directory: fields.path("shadow_directory"),
+    }
+}
+
+/// `[zec]`.
+pub(super) fn zec(root: &mut Fields<'_>) -> zec::Settings {
+    let mut fields = root.table("zec");
+    let (scheme, authority) = fields
+        .text("endpoint", url::endpoint)
+        .unwrap_or((Scheme::HTTPS, Authority::from_static("console.zenlayer.com")));
+    let settings = zec::Settings {
+        scheme,
+        authority,
+        access_key_id_file: fields.path("access_key_id_file"),
+        access_key_password_file: fields.path("access_key_password_file"),
+        ca_file: fields.path("ca_file"),
+        connect_timeout: fields.duration("connect_timeout", Duration::from_secs(3), &TIMEOUT),
+        request_timeout: fields.duration("request_timeout", Duration::from_secs(20), &TIMEOUT),
+        preflight: fields.boolean("preflight", true),
+        eip_check: fields.text("eip_check", forms::eip_check).unwrap_or(EipCheck::Nic),
+        proxy: fields.text("proxy", url::proxy),
+    };
+    credentials(&mut fields);
+    settings
+}
+
+fn credentials(fields: &mut Fields<'_>) {
+    let pair = ["access_key_id_file", "access_key_password_file"];
+    for (here, there) in [(pair[0], pair[1]), (pair[1], pair[0])] {
+        if fields.is_set(here) && !fields.is_set(there) {
+            fields.fault(
+                here,
+                format!("is set without `{there}`: set both, or neither and use the variables `ZEC_ACCESS_KEY_ID` and `ZEC_ACCESS_KEY_PASSWORD`"),
+            );
+        }
+    }
+    let secret = "secrets are never written here:";
+    fields.refuse(
+        "access_key_id",
+        &format!(
+            "{secret} name a file in `access_key_id_file`, or set the variable `ZEC_ACCESS_KEY_ID`"
+        ),
+    );
+    fields.refuse(
+        "access_key_password",
+        &format!("{secret} name a file in `access_key_password_file`, or set the variable `ZEC_ACCESS_KEY_PASSWORD`"),
+    );
+}
+
+/// `[limits]`.
+pub(super) fn limits(root: &mut Fields<'_>) -> limit::Settings {
+    let mut fields = root.table("limits");
+    limit::Settings {
+        max_concurrent_requests: fields.integer("max_concurrent_requests", 1024, 1..=MANY),
+        max_concurrent_per_caller: fields.integer("max_concurrent_per_caller", 64, 1..=MANY),
+        max_addresses: fields.integer("max_addresses", 50, 1..=1000),
+        requests_per_second: fields.integer("requests_per_second", 50, 0..=1_000_000),
+        addresses_per_hour: fields.integer("addresses_per_hour", 500, 0..=1_000_000_000),
+        freeze_file: fields.path("freeze_file"),
+    }
+}
+
+/// `[journal]`.
+pub(super) fn journal(root: &mut Fields<'_>) -> JournalSettings {
+    let mut fields = root.table("journal");
+    JournalSettings {
+        path: fields.path("path").unwrap_or_else(|| fields.beside("journal.db")),
+        enabled: fields.boolean("enabled", true),
+    }
+}
+
+/// `[log]`.
+pub(super) fn log(root: &mut Fields<'_>) -> telemetry::Settings {
+    let mut fields = root.table("log");
+    telemetry::Settings {
+        format: fields.text("format", forms::log_format).unwrap_or(telemetry::Format::Auto),
+        level: fields.text("level", forms::plain).unwrap_or_else(|| "info".to_owned()),
+    }
+}

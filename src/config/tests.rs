@@ -1,0 +1,58 @@
+mod auth;
+mod faults;
+mod reference;
+mod values;
+mod variables;
+mod warnings;
+
+use std::path::Path;
+
+use super::Config;
+
+/// The least that loads.
+const MINIMAL: &str = r#"
+[policy]
+directory = "policy"
+[[auth.issuers]]
+name = "corp"
+issuer = "https://sso.example.com"
+audiences = ["zec-gateway"]
+jwks_file = "jwks.json"
+"#;
+
+/// What is said, one text a fault.
+type Said = Vec<String>;
+
+fn parse_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, Said> {
+    let variables = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    Config::parse(Path::new("etc/g.toml"), text, variables)
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect())
+}
+
+fn parse(text: &str) -> Result<Config, Said> {
+    parse_with(text, &[])
+}
+
+/// The minimal file with these lines in front, so that the first of them is line 1.
+fn parse_after(lines: &str) -> Result<Config, Said> {
+    parse(&format!("{lines}{MINIMAL}"))
+}
+
+/// The minimal file, ending in these lines of its issuer; the first of them is line 9.
+fn parse_issuer(lines: &str) -> Result<Config, Said> {
+    parse(&format!("{MINIMAL}{lines}"))
+}
+
+/// That these lines in front of the minimal file give this one fault.
+#[track_caller]
+fn assert_fault(lines: &str, fault: &str) {
+    assert_eq!(parse_after(lines).unwrap_err(), [format!("etc/g.toml:{fault}")]);
+}
+
+/// Everything but the file's name and the warnings.
+fn settings(config: &Config) -> String {
+    let mut config = config.clone();
+    config.warnings.clear();
+    config.file.clear();
+    format!("{config:#?}")
+}

@@ -1,0 +1,130 @@
+//! What is allowed and still said.
+
+use super::{MINIMAL, parse, parse_after, parse_with};
+use crate::config::Config;
+
+fn warnings(config: &Config) -> Vec<String> {
+    config.warnings.iter().map(ToString::to_string).collect()
+}
+
+#[track_caller]
+fn assert_warning(lines: &str, warning: &str) {
+    let config = parse_after(lines).unwrap();
+    assert_eq!(warnings(&config), [format!("etc/g.toml:{warning}")]);
+}
+
+#[test]
+fn defaults_give_no_warning() {
+    assert_eq!(warnings(&parse(MINIMAL).unwrap()), [""; 0]);
+}
+
+#[test]
+fn a_key_without_effect_is_named_with_its_line() {
+    let lines = [
+        "server.tls = {cert_file = \"c\", key_file = \"k\"}",
+        "auth.keys_cache_directory = \"keys\"",
+        "policy.shadow_directory = \"next\"",
+        "zec.preflight = true",
+        "zec.eip_check = \"nic\"",
+        "zec.proxy = \"http://proxy:3128\"",
+        "limits.max_concurrent_per_caller = 64",
+        "limits.requests_per_second = 50",
+        "limits.addresses_per_hour = 500",
+        "limits.freeze_file = \"freeze\"",
+        "journal.path = \"journal.db\"",
+        "journal.enabled = true",
+    ];
+    // Dotted keys close their tables, so the rest of the minimal file is written in their way.
+    let rest = "policy.directory = \"p\"\nauth.issuers = [{name = \"a\", issuer = \"https://i\", audiences = [\"z\"], discovery = true}]\n";
+    let config = parse(&format!("{}\n{rest}", lines.join("\n"))).unwrap();
+    let said = warnings(&config);
+    assert_eq!(said.len(), lines.len() + 1, "{said:#?}");
+    for (index, line) in lines.iter().enumerate() {
+        let key = line.split(' ').next().unwrap();
+        let place = format!("etc/g.toml:{}: {key}: has no effect yet: ", index + 1);
+        assert!(said[index].starts_with(&place), "{said:#?}");
+    }
+    assert!(said[lines.len()].contains(":14: auth.issuers[0].discovery: has no effect yet: "));
+}
+
+#[test]
+fn a_variable_without_effect_is_named() {
+    let config = parse_with(MINIMAL, &[("ZEC_GATEWAY__JOURNAL__PATH", "j")]).unwrap();
+    assert_eq!(
+        warnings(&config),
+        ["ZEC_GATEWAY__JOURNAL__PATH: has no effect yet: writes are not recorded"]
+    );
+}
+
+#[test]
+fn listening_beyond_loopback_is_dangerous() {
+    for address in ["0.0.0.0:8080", "[::]:8080", "10.0.0.1:8080", "[::ffff:10.0.0.1]:8080"] {
+        assert_warning(
+            &format!("server.listen = \"{address}\"\n"),
+            "1: server.listen: plain HTTP beyond loopback shows every token on the way: listen on loopback behind a TLS proxy",
+        );
+        assert_warning(
+            &format!("admin.listen = \"{address}\"\n"),
+            "1: admin.listen: metrics and probes need no token: let only those reach it who should",
+        );
+    }
+    for address in ["127.9.9.9:8080", "[::1]:8080", "[::ffff:127.0.0.1]:8080"] {
+        let config = parse_after(&format!("server.listen = \"{address}\"\n")).unwrap();
+        assert_eq!(warnings(&config), [""; 0]);
+    }
+}
+
+#[test]
+fn tls_does_not_silence_the_danger_while_it_has_no_effect() {
+    let lines = "[server]\nlisten = \"0.0.0.0:1\"\ntls = {cert_file = \"c\", key_file = \"k\"}\n";
+    assert_eq!(parse_after(lines).unwrap().warnings.len(), 2);
+}
+
+#[test]
+fn a_plain_endpoint_beyond_loopback_is_dangerous() {
+    assert_warning(
+        "zec.endpoint = \"http://zec.example\"\n",
+        "1: zec.endpoint: plain HTTP beyond loopback shows signed requests on the way: use https",
+    );
+    let config = parse_after("zec.endpoint = \"http://localhost:9000\"\n").unwrap();
+    assert_eq!(warnings(&config), [""; 0]);
+}
+
+#[test]
+fn writes_without_a_record_are_dangerous() {
+    let said = warnings(&parse_after("journal.enabled = false\n").unwrap());
+    assert!(said.contains(&"etc/g.toml:1: journal.enabled: writes leave no record".to_owned()));
+}
+
+#[test]
+fn an_answer_should_have_more_time_than_zec_alone() {
+    let rest = "raise `server.request_timeout` above that, or lower `zec.request_timeout`";
+    assert_warning(
+        "server.request_timeout = \"23s\"\n",
+        &format!("1: server.request_timeout: an answer may take 23s, and ZEC alone 23s: {rest}"),
+    );
+    assert_warning(
+        "zec.request_timeout = \"30s\"\n",
+        &format!("1: zec.request_timeout: an answer may take 30s, and ZEC alone 33s: {rest}"),
+    );
+    assert_eq!(warnings(&parse_after("server.request_timeout = \"24s\"\n").unwrap()), [""; 0]);
+}
+
+#[test]
+fn fetched_keys_should_outlive_a_refresh() {
+    let text = MINIMAL
+        .replace("jwks_file = \"jwks.json\"", "jwks_url = \"https://sso/j\"\nmax_stale = \"1m\"");
+    assert_eq!(
+        warnings(&parse(&text).unwrap()),
+        [
+            "etc/g.toml:9: auth.issuers[0].max_stale: is not longer than `refresh_interval`: good tokens would be refused between two refreshes"
+        ]
+    );
+}
+
+#[test]
+fn warnings_come_in_the_order_of_the_file() {
+    let said = warnings(&parse_after("zec.proxy = \"http://p\"\nadmin.listen = \"0.0.0.0:1\"\n[server]\nlisten = \"0.0.0.0:2\"\n").unwrap());
+    let keys: Vec<_> = said.iter().map(|text| text.split(": ").nth(1).unwrap()).collect();
+    assert_eq!(keys, ["zec.proxy", "admin.listen", "server.listen"]);
+}

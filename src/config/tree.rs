@@ -1,0 +1,196 @@
+//! The file as a tree in which every value knows where it was written.
+
+use std::collections::BTreeMap;
+
+use toml::de::{DeTable, DeValue, Error};
+
+use super::findings::Findings;
+use crate::error::line_at;
+
+/// A table's values by key.
+pub(super) type Table = BTreeMap<String, Node>;
+
+/// Where a value was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Not at all: a default, or a table that is left out.
+    Nowhere,
+    /// On this line of the file, counted from 1.
+    Line(usize),
+    /// In the environment variable of this name.
+    Variable(String),
+}
+
+/// One value and where it was written.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) value: Value,
+    pub(super) origin: Origin,
+}
+
+/// What a key may hold.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Text(String),
+    Integer(i64),
+    Boolean(bool),
+    List(Vec<Node>),
+    Table(Table),
+    /// A variable's text: what type it is, the key that is read decides.
+    Raw(String),
+    /// A type that no key wants, by its name for people.
+    Other(&'static str),
+}
+
+/// Reads the file's text; none when its syntax is so broken that what follows would mislead.
+///
+/// A key that is written twice is a fault, and the rest can still be read.
+pub(super) fn parse(text: &str, findings: &Findings) -> Option<Table> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let mut readable = true;
+    for error in &errors {
+        let span = error.span().unwrap_or(text.len()..text.len());
+        let said = if let Some(key) = repeated_key(error, text) {
+            format!("`{key}` is written twice: keep one of them")
+        } else {
+            readable = false;
+            error.message().to_owned()
+        };
+        findings.fault("", &Origin::Line(line_at(text, span.start)), said);
+    }
+    readable.then(|| table(document.into_inner(), text))
+}
+
+/// The key or table that is written twice, if that is all that is wrong.
+fn repeated_key<'a>(error: &Error, text: &'a str) -> Option<&'a str> {
+    error.span().filter(|_| error.message() == "duplicate key").and_then(|span| text.get(span))
+}
+
+fn table(table: DeTable<'_>, text: &str) -> Table {
+    let entry = |(key, value): (toml::Spanned<_>, toml::Spanned<DeValue<'_>>)| {
+        let origin = Origin::Line(line_at(text, key.span().start));
+        let key: std::borrow::Cow<'_, str> = key.into_inner();
+        (key.into_owned(), Node { value: convert(value.into_inner(), text), origin })
+    };
+    table.into_iter().map(entry).collect()
+}
+
+fn convert(value: DeValue<'_>, text: &str) -> Value {
+    match value {
+        DeValue::String(value) => Value::Text(value.into_owned()),
+        DeValue::Integer(value) => i64::from_str_radix(value.as_str(), value.radix())
+            .map_or(Value::Other("a number that large"), Value::Integer),
+        DeValue::Boolean(value) => Value::Boolean(value),
+        DeValue::Float(_) => Value::Other("a number with a fraction"),
+        DeValue::Datetime(_) => Value::Other("a date"),
+        DeValue::Array(items) => Value::List(
+            items
+                .into_iter()
+                .map(|item| Node {
+                    origin: Origin::Line(line_at(text, item.span().start)),
+                    value: convert(item.into_inner(), text),
+                })
+                .collect(),
+        ),
+        DeValue::Table(entries) => Value::Table(table(entries, text)),
+    }
+}
+
+impl Origin {
+    /// Whether it was written at all.
+    pub(super) fn is_somewhere(&self) -> bool {
+        !matches!(self, Self::Nowhere)
+    }
+}
+
+impl Node {
+    /// The text.
+    pub(super) fn text(&self) -> Result<&str, String> {
+        match &self.value {
+            Value::Text(text) | Value::Raw(text) => Ok(text),
+            other => Err(format!("wants a text in quotes, not {}", other.kind())),
+        }
+    }
+
+    /// The whole number.
+    pub(super) fn integer(&self) -> Result<i64, String> {
+        match &self.value {
+            Value::Integer(number) => Ok(*number),
+            Value::Raw(text) => {
+                text.parse().map_err(|_| format!("{} is not a whole number", shown(text)))
+            }
+            other => Err(format!("wants a whole number, not {}", other.kind())),
+        }
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&self) -> Result<bool, String> {
+        match &self.value {
+            Value::Boolean(value) => Ok(*value),
+            Value::Raw(text) => {
+                text.parse().map_err(|_| format!("{} is not `true` or `false`", shown(text)))
+            }
+            other => Err(format!("wants `true` or `false`, not {}", other.kind())),
+        }
+    }
+
+    /// The items of a list; a variable holds a list as TOML writes it.
+    pub(super) fn list(self) -> Result<Vec<Self>, String> {
+        match self.value {
+            Value::List(items) => Ok(items),
+            Value::Raw(text) => match DeValue::parse(&text).map(toml::Spanned::into_inner) {
+                Ok(value @ DeValue::Array(_)) => match convert(value, &text).from(&self.origin) {
+                    Value::List(items) => Ok(items),
+                    other => Err(format!("wants a list, not {}", other.kind())),
+                },
+                _ => Err(format!("{} is not a list, as `[\"a\", \"b\"]`", shown(&text))),
+            },
+            other => Err(format!("wants a list, as `[\"a\", \"b\"]`, not {}", other.kind())),
+        }
+    }
+
+    /// The entries of a table.
+    pub(super) fn table(self) -> Result<Table, String> {
+        match self.value {
+            Value::Table(entries) => Ok(entries),
+            Value::Raw(_) => Err("is a table: set its keys one by one".to_owned()),
+            other => Err(format!("is a table with keys of its own, not {}", other.kind())),
+        }
+    }
+}
+
+impl Value {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Text(_) | Self::Raw(_) => "a text",
+            Self::Integer(_) => "a number",
+            Self::Boolean(_) => "`true` or `false`",
+            Self::List(_) => "a list",
+            Self::Table(_) => "a table",
+            Self::Other(kind) => kind,
+        }
+    }
+
+    /// The same value with everything in it from one place: a variable's text has no lines.
+    fn from(self, origin: &Origin) -> Self {
+        let moved = |node: Node| Node { value: node.value.from(origin), origin: origin.clone() };
+        match self {
+            Self::List(items) => Self::List(items.into_iter().map(moved).collect()),
+            Self::Table(entries) => {
+                Self::Table(entries.into_iter().map(|(key, node)| (key, moved(node))).collect())
+            }
+            other => other,
+        }
+    }
+}
+
+/// Input as a message shows it: in backticks, short, without control characters.
+pub(super) fn shown(text: &str) -> String {
+    const LONGEST: usize = 120;
+    let mut short: String =
+        text.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        short.push('…');
+    }
+    format!("`{short}`")
+}

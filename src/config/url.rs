@@ -1,0 +1,138 @@
+//! Addresses on the web, each of the narrowest kind that its key needs.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use http::{
+    Uri,
+    uri::{Authority, Scheme},
+};
+
+use super::tree::shown;
+
+/// An http or https address; no user name or password, which would be a secret in the file.
+struct Web {
+    uri: Uri,
+    scheme: Scheme,
+    authority: Authority,
+}
+
+impl Web {
+    fn parse(text: &str) -> Result<Self, String> {
+        let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+        if rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@')) {
+            // Not shown: what stands before the `@` may be a password.
+            return Err("has a user name or password in it: take it out".to_owned());
+        }
+        let wrong = || format!("{} is not an address, as `https://host.example`", shown(text));
+        if text.contains('#') {
+            return Err(format!("{} has a fragment: take out `#` and what follows", shown(text)));
+        }
+        let uri: Uri = text.parse().map_err(|_| wrong())?;
+        let scheme = uri.scheme().filter(|s| **s == Scheme::HTTP || **s == Scheme::HTTPS);
+        let (Some(scheme), Some(authority)) = (scheme.cloned(), uri.authority().cloned()) else {
+            return Err(wrong());
+        };
+        if !is_host(authority.host()) || !is_port_of(&authority) {
+            return Err(wrong());
+        }
+        Ok(Self { uri, scheme, authority })
+    }
+
+    /// The same without anything after the host, in lower case.
+    fn bare(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority).to_ascii_lowercase()
+    }
+
+    fn has_path_or_query(&self) -> bool {
+        self.uri.path() != "/" || self.uri.query().is_some()
+    }
+
+    /// https, or plain http where nobody can listen in.
+    fn safe(self, text: &str) -> Result<Self, String> {
+        if self.scheme == Scheme::HTTPS || is_loopback(self.authority.host()) {
+            Ok(self)
+        } else {
+            Err(format!("{} is plain http, which is for loopback only: use https", shown(text)))
+        }
+    }
+}
+
+/// Where ZEC is. The host is lower-cased: it is signed, and ZEC's pages sign it in lower case.
+pub(super) fn endpoint(text: &str) -> Result<(Scheme, Authority), String> {
+    let web = Web::parse(text)?;
+    let bare = web.bare();
+    if web.has_path_or_query() {
+        return Err(format!("{} has a path or query: write it as `{bare}`", shown(text)));
+    }
+    let lower = web.authority.as_str().to_ascii_lowercase();
+    let authority = lower.parse().map_err(|_| format!("{} has no host", shown(text)))?;
+    Ok((web.scheme, authority))
+}
+
+/// Where an issuer's keys are.
+pub(super) fn key_set(text: &str) -> Result<Uri, String> {
+    Ok(Web::parse(text)?.safe(text)?.uri)
+}
+
+/// An issuer whose discovery document is to be fetched.
+pub(super) fn discoverable(text: &str) -> Result<(), String> {
+    let web = Web::parse(text)?.safe(text)?;
+    match web.uri.query() {
+        Some(_) => Err(format!("{} has a query, which discovery does not allow", shown(text))),
+        None => Ok(()),
+    }
+}
+
+/// A proxy that is spoken to in plain HTTP; what goes through it may be TLS all the same.
+pub(super) fn proxy(text: &str) -> Result<Uri, String> {
+    let web = Web::parse(text)?;
+    if web.scheme != Scheme::HTTP || web.has_path_or_query() {
+        return Err(format!("{} is not a proxy, as `http://proxy.example:3128`", shown(text)));
+    }
+    Ok(web.uri)
+}
+
+/// A web page's origin, letter for letter as browsers send it: anything else would never match.
+pub(super) fn origin(text: &str) -> Result<String, String> {
+    if text.contains('*') {
+        return Err(
+            "never holds `*`: name each origin, as `https://console.example.com`".to_owned()
+        );
+    }
+    let web = Web::parse(text)?;
+    let default = if web.scheme == Scheme::HTTPS { ":443" } else { ":80" };
+    let bare = web.bare();
+    let exact = bare.strip_suffix(default).unwrap_or(&bare);
+    if text == exact {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{} is not how browsers write an origin: write it as `{exact}`", shown(text)))
+    }
+}
+
+/// Whether what goes to that host stays on this computer.
+pub(super) fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+        || bracketed(host).is_some_and(|address| address.to_canonical().is_loopback())
+}
+
+fn bracketed(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+fn is_host(host: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    bracketed(host).is_some() || (!host.is_empty() && host.bytes().all(letter))
+}
+
+/// Whether what follows the host is nothing or a port from 1 to 65535.
+fn is_port_of(authority: &Authority) -> bool {
+    match authority.as_str().strip_prefix(authority.host()) {
+        Some("") => true,
+        Some(rest) => {
+            authority.port_u16().is_some_and(|port| port > 0 && rest == format!(":{port}"))
+        }
+        None => false,
+    }
+}

@@ -1,0 +1,103 @@
+//! `ZEC_GATEWAY__SECTION__KEY`: each key of the file may come from the environment instead.
+
+use super::{
+    findings::Findings,
+    tree::{Node, Origin, Table, Value},
+};
+
+/// What the gateway's own variables begin with.
+pub(super) const PREFIX: &str = "ZEC_GATEWAY__";
+
+/// One step into the tree. The order matters: entries are added to a list from the first on.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Index(usize),
+    Key(String),
+}
+
+/// Lays the variables over the file; all others are none of the gateway's business.
+pub(super) fn merge(
+    root: &mut Table,
+    variables: impl Iterator<Item = (String, String)>,
+    findings: &Findings,
+) {
+    let mut ours: Vec<_> = variables
+        .filter_map(|(name, text)| Some((steps(name.strip_prefix(PREFIX)?), name, text)))
+        .collect();
+    ours.sort();
+    for (path, name, text) in ours {
+        if let Err(said) = place(root, &path, &name, text) {
+            findings.fault("", &Origin::Variable(name), said);
+        }
+    }
+}
+
+/// The variable of a key in a table, as `auth.issuers[0]` and `name`.
+pub(super) fn name(table: &str, key: &str) -> String {
+    let path = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
+    let path = path.replace(['.', '['], "__").replace(']', "");
+    format!("{PREFIX}{}", path.to_ascii_uppercase())
+}
+
+fn steps(path: &str) -> Vec<Step> {
+    path.split("__")
+        .map(|step| match step.parse() {
+            Ok(index) if step.bytes().all(|byte| byte.is_ascii_digit()) => Step::Index(index),
+            _ => Step::Key(step.to_ascii_lowercase()),
+        })
+        .collect()
+}
+
+fn place(table: &mut Table, path: &[Step], name: &str, text: String) -> Result<(), String> {
+    let Some((first, rest)) = path.split_first() else { return Ok(()) };
+    let key = match first {
+        Step::Key(key) => key.clone(),
+        Step::Index(index) => index.to_string(), // no table has such a key: found as unknown later
+    };
+    set(table.entry(key).or_insert_with(|| fresh(rest, name)), rest, name, text)
+}
+
+/// An empty place for what the rest of the path leads to.
+fn fresh(rest: &[Step], name: &str) -> Node {
+    let value = match rest.first() {
+        None => Value::Raw(String::new()),
+        Some(Step::Index(_)) => Value::List(Vec::new()),
+        Some(Step::Key(_)) => Value::Table(Table::new()),
+    };
+    Node { value, origin: Origin::Variable(name.to_owned()) }
+}
+
+fn set(node: &mut Node, path: &[Step], name: &str, text: String) -> Result<(), String> {
+    let Some((first, rest)) = path.split_first() else {
+        return overwrite(node, name, text);
+    };
+    match (&mut node.value, first) {
+        (Value::Table(table), _) => place(table, path, name, text),
+        (Value::List(items), Step::Index(index)) => {
+            if items.len() == *index {
+                items.push(fresh(rest, name));
+            }
+            let length = items.len();
+            match items.get_mut(*index) {
+                Some(item) => set(item, rest, name, text),
+                None => Err(format!("leaves a gap: the next entry of the list is `{length}`")),
+            }
+        }
+        (Value::List(_), Step::Key(key)) => {
+            Err(format!("wants the number of a list's entry, not `{}`", key.to_ascii_uppercase()))
+        }
+        _ => Err("unknown variable: what it goes into is no table and no list".to_owned()),
+    }
+}
+
+fn overwrite(node: &mut Node, name: &str, text: String) -> Result<(), String> {
+    match &node.origin {
+        Origin::Variable(other) if other != name => {
+            Err(format!("sets the same key as `{other}`: keep one of them"))
+        }
+        _ => {
+            *node = Node { value: Value::Raw(text), origin: Origin::Variable(name.to_owned()) };
+            Ok(())
+        }
+    }
+}

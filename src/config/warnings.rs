@@ -1,0 +1,129 @@
+//! What is allowed and still should be known: keys without effect, and dangerous settings.
+
+use http::uri::Scheme;
+use humantime::format_duration;
+
+use super::{
+    Config,
+    findings::{Findings, Seen},
+    tree::Origin,
+    url,
+};
+use crate::auth::KeySource;
+
+/// Keys that are taken and do nothing in this version, with what happens instead; an `=true` or
+/// `=false` at the end means that value only. A key that gains its effect leaves this table.
+const NO_EFFECT: &[(&str, &str)] = &[
+    ("server.tls", "callers are served plain HTTP"),
+    ("auth.keys_cache_directory", "key sets are fetched anew at every start"),
+    ("auth.issuers[].discovery=true", "callers of this issuer get 503; use `jwks_url`"),
+    ("policy.shadow_directory", "no second policy is decided"),
+    ("zec.preflight", "the state of a vNIC is left to ZEC to check"),
+    ("zec.eip_check", "elastic IPs are left to ZEC to check"),
+    ("zec.proxy", "ZEC is called directly"),
+    ("limits.max_concurrent_per_caller", "only `limits.max_concurrent_requests` bounds a caller"),
+    ("limits.requests_per_second", "no caller is slowed down"),
+    ("limits.addresses_per_hour", "no caller has a budget"),
+    ("limits.freeze_file", "writes are not stopped while the file exists"),
+    ("journal.path", "writes are not recorded"),
+    ("journal.enabled", "writes are not recorded"),
+];
+
+/// Adds every warning to the findings.
+pub(super) fn find(config: &Config, findings: &Findings) {
+    no_effect(findings);
+    listeners(config, findings);
+    endpoint(config, findings);
+    timeouts(config, findings);
+    stale_keys(config, findings);
+    if !config.journal.enabled {
+        warn(findings, "journal.enabled", "writes leave no record");
+    }
+}
+
+fn no_effect(findings: &Findings) {
+    for Seen { key, origin, switch } in findings.seen() {
+        let place = without_numbers(&key);
+        let entry = NO_EFFECT.iter().find(|(pattern, _)| match pattern.split_once('=') {
+            Some((pattern, value)) => *pattern == place && switch == value.parse().ok(),
+            None => *pattern == place,
+        });
+        if let Some((_, instead)) = entry {
+            findings.warning(&key, &origin, format!("has no effect yet: {instead}"));
+        }
+    }
+}
+
+/// `auth.issuers[0].name` as `auth.issuers[].name`.
+fn without_numbers(key: &str) -> String {
+    let mut inside = false;
+    let keep = |c: &char| {
+        inside = *c == '[' || (inside && *c != ']');
+        *c == '[' || !inside
+    };
+    key.chars().filter(keep).collect()
+}
+
+fn listeners(config: &Config, findings: &Findings) {
+    let server = &config.server;
+    let tls_works = NO_EFFECT.iter().all(|(key, _)| *key != "server.tls");
+    let encrypted = tls_works && server.tls.is_some();
+    if !encrypted && !server.listen.ip().to_canonical().is_loopback() {
+        warn(
+            findings,
+            "server.listen",
+            "plain HTTP beyond loopback shows every token on the way: listen on loopback behind a TLS proxy",
+        );
+    }
+    if !server.admin_listen.ip().to_canonical().is_loopback() {
+        warn(
+            findings,
+            "admin.listen",
+            "metrics and probes need no token: let only those reach it who should",
+        );
+    }
+}
+
+fn endpoint(config: &Config, findings: &Findings) {
+    if config.zec.scheme == Scheme::HTTP && !url::is_loopback(config.zec.authority.host()) {
+        warn(
+            findings,
+            "zec.endpoint",
+            "plain HTTP beyond loopback shows signed requests on the way: use https",
+        );
+    }
+}
+
+fn timeouts(config: &Config, findings: &Findings) {
+    let whole = config.server.request_timeout;
+    let upstream = config.zec.connect_timeout + config.zec.request_timeout;
+    if whole > upstream {
+        return;
+    }
+    let keys = ["server.request_timeout", "zec.request_timeout", "zec.connect_timeout"];
+    let key = keys.into_iter().find(|key| findings.origin(key).is_some()).unwrap_or(keys[0]);
+    let text = format!(
+        "an answer may take {}, and ZEC alone {}: raise `server.request_timeout` above that, or lower `zec.request_timeout`",
+        format_duration(whole),
+        format_duration(upstream)
+    );
+    warn(findings, key, text);
+}
+
+fn stale_keys(config: &Config, findings: &Findings) {
+    for (index, issuer) in config.auth.issuers.iter().enumerate() {
+        let fetched = !matches!(issuer.keys, KeySource::File(_));
+        if fetched && issuer.max_stale <= issuer.refresh_interval {
+            let key = format!("auth.issuers[{index}].max_stale");
+            warn(
+                findings,
+                &key,
+                "is not longer than `refresh_interval`: good tokens would be refused between two refreshes",
+            );
+        }
+    }
+}
+
+fn warn(findings: &Findings, key: &str, text: impl Into<String>) {
+    findings.warning(key, &findings.origin(key).unwrap_or(Origin::Nowhere), text);
+}
