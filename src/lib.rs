@@ -1,17 +1,29 @@
 //! zec-gateway: a policy gateway in front of Zenlayer Elastic Compute's API.
+//!
+//! The rooms, in the order in which a request travels; `ARCHITECTURE.md` tells the journey.
 
-pub mod api;
-pub mod auth;
-pub mod config;
+// What everything speaks of.
 pub mod domain;
 pub mod error;
-pub mod execute;
-pub mod issuer;
-pub mod limit;
 pub mod metrics;
 pub mod net;
-pub mod policy;
+pub mod telemetry;
+
+// A request's way in, its decision, and its way out.
 pub mod server;
 pub mod stack;
-pub mod telemetry;
+pub mod api;
+pub mod auth;
+pub mod limit;
+pub mod policy;
+pub mod execute;
 pub mod zec;
+
+// How a gateway is put together and driven.
+pub mod config;
+pub mod app;
+pub mod cli;
+
+// The outside, for development and tests.
+//EMU pub mod emulator;
+pub mod issuer;

@@ -126,6 +126,23 @@ impl Engine {
         self.rules.is_empty()
     }
 
+    /// The ids of the policies, in the order of their files.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| rule.id.as_str())
+    }
+
+    /// The policies that can matter to a caller's action, a line for people each.
+    pub(super) fn considered(&self, caller: &Caller, action: Action) -> Vec<String> {
+        let numbers = self.index.candidates(caller, action);
+        let rules = numbers.into_iter().filter_map(|number| self.rules.get(number));
+        let line = |rule: &Rule| {
+            let effect = if rule.permits { "permit" } else { "forbid" };
+            let looks = if rule.looks { ", looks at the vNIC" } else { "" };
+            format!("{effect} {}{looks}", rule.id)
+        };
+        rules.map(line).collect()
+    }
+
     /// Asks without the vNIC's data. Sends the caller away, or lets the caller through, where
     /// that data cannot make a difference; only where it can is the vNIC worth a read.
     pub fn ask<O: Ask>(&self, caller: &Caller, operation: O) -> Verdict<O> {

@@ -4,18 +4,23 @@
 //! what no policy allows is denied, what one forbids is denied, and what cannot be evaluated is
 //! denied. A [`Permit`] comes from here and from nowhere else.
 
+pub mod cases;
 mod denial;
 mod engine;
+mod explain;
 mod index;
 mod load;
 mod looks;
+mod offline;
 mod permit;
 mod settings;
 mod vocabulary;
 
 pub use denial::{Denial, Denied, Reason};
 pub use engine::{Ask, Engine, Pending, Verdict};
+pub use explain::Explanation;
 pub use load::Source;
+pub use offline::{Question, Told};
 pub use permit::Permit;
 pub use settings::Settings;
 

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, header};
 use http_body::Body;
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
-use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::{
     api::{Answer, Api, Router},
@@ -68,12 +68,10 @@ where
         // Before authentication, for a preflight carries no token; around errors, for a page
         // can read none without these headers.
         .option_layer(cors::layer(&parts.allowed_origins))
-        // Whatever went wrong inside becomes one problem document, here and nowhere else.
+        // Whatever goes wrong inside, a panic too, becomes one problem document, here and nowhere else.
         .layer(from_fn(move |request, next| {
             problems::errors_to_problems(Arc::clone(&counted), request, next)
         }))
-        // A bug costs one request, not the connection's others.
-        .layer(CatchPanicLayer::custom(problems::panicked))
         // Sheds before any work is done, least of all a signature check.
         .layer(from_fn(move |request, next| shed::shed(limit.clone(), request, next)))
         // From here the clock runs; whoever waits for something waits until then at most.

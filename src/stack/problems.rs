@@ -1,8 +1,13 @@
-use std::{any::Any, convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
 
-use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
-use http_body_util::Full;
+use http::{HeaderValue, Request};
 use tower::{Service, ServiceExt};
 
 use crate::{
@@ -12,11 +17,8 @@ use crate::{
     telemetry::Record,
 };
 
-/// Marks the answer of a handler that panicked; it becomes a problem document further out.
-#[derive(Clone, Copy, Debug)]
-struct Panicked;
-
-/// Turns whatever went wrong inside into the caller's problem document, and counts it.
+/// Turns whatever went wrong inside, a panic too, into the caller's problem document, and counts
+/// it. A bug costs one request, not the connection's others.
 pub(super) async fn errors_to_problems<B, S>(
     metrics: Arc<Metrics>,
     request: Request<B>,
@@ -27,14 +29,8 @@ where
 {
     let record = request.extensions().get::<Arc<Record>>().cloned();
     let id = request.extensions().get::<RequestId>().cloned();
-    let error = match next.oneshot(request).await {
-        Ok(answer) if answer.extensions().get::<Panicked>().is_none() => return Ok(answer),
-        Ok(_) => Error::new(
-            Problem::Internal,
-            "a fault in the gateway: tell its operators the `requestId`; after a write, look at \
-             the vNIC before you repeat it",
-        )
-        .with_cause("a handler panicked"),
+    let error = match catch_panic(next.oneshot(request)).await {
+        Ok(answer) => return Ok(answer),
         Err(error) => error,
     };
     metrics.rejected(error.problem());
@@ -49,11 +45,40 @@ where
     Ok(problem(&error, &id.unwrap_or(RequestId(HeaderValue::from_static("none")))))
 }
 
-/// The stand-in answer of a handler that panicked. The panic's text may hold anything, so it
-/// goes nowhere but to the panic hook's own log line.
-#[expect(clippy::needless_pass_by_value, reason = "the signature is the layer's")]
-pub(super) fn panicked(_: Box<dyn Any + Send + 'static>) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::new()));
-    answer.extensions_mut().insert(Panicked);
-    answer
+/// A panic's text may hold anything, so it goes nowhere but to the panic hook's own log line.
+async fn catch_panic<T>(inner: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let mut inner = pin!(inner);
+    poll_fn(|cx| {
+        // What the panic leaves half done is dropped with the request, and seen by nobody.
+        catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(cx)))
+            .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
+    })
+    .await
+}
+
+fn panicked() -> Error {
+    Error::new(
+        Problem::Internal,
+        "a fault in the gateway: tell its operators the `requestId`; after a write, look at the \
+         vNIC before you repeat it",
+    )
+    .with_cause("a handler panicked")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_internal_error() {
+        let broken = async {
+            tokio::task::yield_now().await;
+            panic!("secret");
+            #[expect(unreachable_code, reason = "gives the block its type")]
+            Ok(())
+        };
+        let error = catch_panic(broken).await.unwrap_err();
+        assert_eq!(error.problem(), Problem::Internal);
+        assert!(!error.detail().contains("secret"));
+    }
 }

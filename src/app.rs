@@ -1,0 +1,180 @@
+//! The composition root: out of a configuration, everything; with listeners, a gateway.
+
+use std::{future::Future, sync::Arc};
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    api::{self, Api, BodyLimits},
+    auth::Authenticator,
+    config::Config,
+    error::Fault,
+    execute::Executor,
+    metrics::Metrics,
+    policy::Engine,
+    server::{self, Readiness},
+    stack::{self, Stack},
+    zec::{self, AccessKey},
+};
+
+/// A gateway with all its parts loaded, bound to nothing yet.
+#[derive(Debug)]
+pub struct App {
+    server: server::Settings,
+    authenticator: Arc<Authenticator>,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    writes: TaskTracker,
+    parts: stack::Parts,
+    /// What is allowed and probably not meant.
+    pub warnings: Vec<Fault>,
+}
+
+/// The two sockets of a gateway, bound by whoever starts it.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For callers.
+    pub public: TcpListener,
+    /// For operators.
+    pub admin: TcpListener,
+}
+
+impl App {
+    /// Loads everything that a configuration names: exactly what `serve` needs and `check`
+    /// looks at.
+    ///
+    /// # Errors
+    /// Every fault of every part at once.
+    pub fn load(config: &Config) -> Result<Self, Vec<Fault>> {
+        let policy = Engine::load(&config.policy.directory);
+        let key = AccessKey::load(&config.zec);
+        match (policy, key) {
+            (Ok((engine, warnings)), Ok(key)) => {
+                let mut app = Self::assemble(config, engine, key)?;
+                app.warnings.extend(warnings);
+                Ok(app)
+            }
+            (policy, key) => {
+                let mut faults = policy.err().unwrap_or_default();
+                faults.extend(key.err().unwrap_or_default());
+                let names = issuer_names(config);
+                if let Ok(metrics) = metrics(&names) {
+                    faults.extend(
+                        Authenticator::load(&config.auth, metrics).err().unwrap_or_default(),
+                    );
+                }
+                Err(faults)
+            }
+        }
+    }
+
+    /// Puts a gateway together out of a policy and an access key at hand.
+    ///
+    /// # Errors
+    /// Every fault of the parts that are still to be loaded.
+    pub fn assemble(config: &Config, engine: Engine, key: AccessKey) -> Result<Self, Vec<Fault>> {
+        let one = |fault: Fault| vec![fault];
+        let metrics = metrics(&issuer_names(config)).map_err(one)?;
+        let authenticator = Authenticator::load(&config.auth, Arc::clone(&metrics));
+        let client = zec::connect(&config.zec, key, Arc::clone(&metrics));
+        let (authenticator, client) = match (authenticator, client) {
+            (Ok(authenticator), Ok(client)) => (Arc::new(authenticator), client),
+            (authenticator, client) => {
+                let mut faults = authenticator.err().unwrap_or_default();
+                faults.extend(client.err());
+                return Err(faults);
+            }
+        };
+        metrics.policy_loaded(engine.version());
+        metrics.loaded(true);
+        let writes = TaskTracker::new();
+        let executor = Executor::new(
+            Arc::new(ArcSwap::from_pointee(engine)),
+            client,
+            writes.clone(),
+            Arc::clone(&metrics),
+        );
+        let limits =
+            BodyLimits { max: config.server.max_body, timeout: config.server.body_timeout };
+        let parts = stack::Parts {
+            authenticator: Arc::clone(&authenticator),
+            api: Api::new(Arc::new(executor), limits, config.limits.max_addresses),
+            router: Arc::new(
+                api::Router::new().map_err(|error| one(Fault::new(error.to_string())))?,
+            ),
+            metrics: Arc::clone(&metrics),
+            max_concurrent: config.limits.max_concurrent_requests,
+            request_timeout: config.server.request_timeout,
+            allowed_origins: origins(&config.cors_allowed_origins).map_err(one)?,
+        };
+        Ok(Self {
+            server: config.server.clone(),
+            readiness: Arc::new(Readiness::new(Arc::clone(&authenticator))),
+            authenticator,
+            metrics,
+            writes,
+            parts,
+            warnings: config.warnings.clone(),
+        })
+    }
+
+    /// The gateway as one service, without any socket: for benchmarks of the path itself.
+    pub fn stack<B>(&self) -> Stack<B>
+    where
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<crate::net::BoxError>,
+    {
+        stack::build(self.parts.clone())
+    }
+
+    /// Fetches every key address once, so that a first request finds keys.
+    pub async fn fetch_keys(&self) {
+        self.authenticator.refresh().await;
+    }
+
+    /// Serves until `shutdown` resolves and everything that runs has finished. Returns whether
+    /// it did in time.
+    pub async fn run(self, listeners: Listeners, shutdown: impl Future<Output = ()>) -> bool {
+        let authenticator = Arc::clone(&self.authenticator);
+        let keys = tokio::spawn(async move { authenticator.refresh_forever().await });
+        let admin = tokio::spawn(server::serve_admin(
+            listeners.admin,
+            Arc::clone(&self.metrics),
+            Arc::clone(&self.readiness),
+        ));
+        let in_time = server::serve(
+            listeners.public,
+            stack::build(self.parts),
+            &self.server,
+            &self.readiness,
+            &self.writes,
+            shutdown,
+        )
+        .await;
+        keys.abort();
+        admin.abort();
+        in_time
+    }
+}
+
+fn issuer_names(config: &Config) -> Vec<String> {
+    config.auth.issuers.iter().map(|issuer| issuer.name.clone()).collect()
+}
+
+fn metrics(issuers: &[String]) -> Result<Arc<Metrics>, Fault> {
+    Metrics::new(&api::series(), issuers)
+        .map(Arc::new)
+        .map_err(|error| Fault::new(format!("the metrics cannot be made: {error}")))
+}
+
+fn origins(texts: &[String]) -> Result<Vec<HeaderValue>, Fault> {
+    let parse = |text: &String| {
+        HeaderValue::from_str(text).map_err(|_| {
+            Fault::new(format!("`{text}` fits no header")).at_key("cors.allowed_origins")
+        })
+    };
+    texts.iter().map(parse).collect()
+}

@@ -1,0 +1,24 @@
+use std::path::PathBuf;
+
+use super::{Stop, complain, say};
+use crate::{
+    app::App,
+    config::{self, Config},
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The configuration to check, with every file it names
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Stop> {
+    let config = Config::load(&args.config, config::environment())?;
+    let app = App::load(&config)?;
+    for warning in &app.warnings {
+        complain(format_args!("warning: {warning}"));
+    }
+    say(format_args!("{}: no faults, {} warnings", args.config.display(), app.warnings.len()));
+    Ok(())
+}

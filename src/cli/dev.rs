@@ -1,0 +1,199 @@
+use std::{net::SocketAddr, path::Path, path::PathBuf, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use super::{Stop, asked_to_stop, bind, runtime, runtime_files::RuntimeFiles, say, token};
+use crate::{
+    app::{App, Listeners},
+    config::Config,
+    emulator::{self, Emulator},
+    error::Fault,
+    issuer::{self, Grant, Signer},
+    policy::{Engine, Source},
+    telemetry,
+    zec::AccessKey,
+};
+
+/// The configuration, with the places of the addresses.
+const CONFIG: &str = include_str!("../../config/dev/gateway.toml");
+
+/// The policy of the repository's example.
+const POLICY: [(&str, &str); 2] = [
+    ("guards.cedar", include_str!("../../config/policy/guards.cedar")),
+    ("netops.cedar", include_str!("../../config/policy/netops.cedar")),
+];
+
+/// How long the printed token lives: a working day.
+const TOKEN_LIFETIME: Duration = Duration::from_hours(12);
+
+/// The vNICs of the emulator's demo: the first has addresses that the token may take off, the
+/// second is none of its holder's business.
+const LAB_NIC: &str = "1612345678901234567";
+const PROD_NIC: &str = "1612345678901234568";
+const NICS: [&str; 4] = [LAB_NIC, PROD_NIC, "1612345678901234569", "1612345678901234570"];
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where callers connect; a loopback address
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where Prometheus connects; a loopback address
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464")]
+    admin_listen: SocketAddr,
+    /// Print one JSON line for programs instead of the lines for people
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Stop> {
+    for address in [args.listen, args.admin_listen] {
+        if !address.ip().is_loopback() {
+            return Err(Stop::Usage(format!(
+                "{address} is not on loopback: `dev` hands out tokens and is for this machine only"
+            )));
+        }
+    }
+    runtime()?.block_on(dev(args))
+}
+
+async fn dev(args: &Args) -> Result<(), Stop> {
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listeners = Listeners {
+        public: bind(args.listen, "--listen").await?,
+        admin: bind(args.admin_listen, "--admin-listen").await?,
+    };
+    let (for_emulator, for_issuer) =
+        (bind(anywhere, "emulator").await?, bind(anywhere, "issuer").await?);
+    let urls = Urls {
+        gateway: url(&listeners.public)?,
+        admin: url(&listeners.admin)?,
+        emulator: url(&for_emulator)?,
+        issuer: url(&for_issuer)?,
+    };
+
+    let access_key_id = format!("dev-{}", Uuid::new_v4().simple());
+    let password = SecretString::from(Uuid::new_v4().simple().to_string());
+    let emulator = Emulator::new(emulator::Settings::new(access_key_id.clone(), password.clone()))
+        .with_demo_nics();
+    tokio::spawn(emulator.serve(for_emulator, std::future::pending()));
+
+    let signer = Signer::es256().map_err(|error| Fault::new(error.to_string()))?;
+    let key_set = issuer::key_set(&[&signer]);
+    tokio::spawn(issuer::serve_key_set(
+        for_issuer,
+        move || key_set.clone(),
+        std::future::pending(),
+    ));
+
+    let config = urls.config(args)?;
+    telemetry::init(&config.log)?;
+    let key = AccessKey::new(access_key_id.clone(), &password)?;
+    let app = App::assemble(&config, policy()?, key)?;
+    app.fetch_keys().await;
+
+    let token = token_of_alice(&signer, &urls.issuer)?;
+    let files = RuntimeFiles::open()?;
+    files.put_key(signer.pem(), &urls.issuer)?;
+    let port = listeners.public.local_addr().map_err(|error| Fault::new(error.to_string()))?.port();
+    let header = files.put_header(port, &token)?;
+    let greeting = Greeting { urls: &urls, access_key_id: &access_key_id, password: &password };
+    if args.json {
+        greeting.for_programs(&token)
+    } else {
+        greeting.for_people(&header)
+    }
+    app.run(listeners, asked_to_stop()).await;
+    Ok(())
+}
+
+struct Urls {
+    gateway: String,
+    admin: String,
+    emulator: String,
+    issuer: String,
+}
+
+impl Urls {
+    fn config(&self, args: &Args) -> Result<Config, Vec<Fault>> {
+        let text = CONFIG
+            .replace("{listen}", &args.listen.to_string())
+            .replace("{admin}", &args.admin_listen.to_string())
+            .replace("{emulator}", &self.emulator)
+            .replace("{issuer}", &self.issuer);
+        // The environment has no say here: `dev` is the same everywhere.
+        Config::parse(Path::new("dev"), &text, std::iter::empty())
+    }
+}
+
+fn url(listener: &TcpListener) -> Result<String, Fault> {
+    let address = listener.local_addr().map_err(|error| Fault::new(error.to_string()))?;
+    Ok(format!("http://{address}"))
+}
+
+fn policy() -> Result<Engine, Vec<Fault>> {
+    let source =
+        |(name, text): (&str, &str)| Source { path: PathBuf::from(name), text: text.to_owned() };
+    Engine::from_sources(&POLICY.map(source)).map(|(engine, _)| engine)
+}
+
+fn token_of_alice(signer: &Signer, issuer: &str) -> Result<String, Fault> {
+    let grant = Grant {
+        issuer: issuer.to_owned(),
+        audience: token::DEV_AUDIENCE.to_owned(),
+        subject: "alice".to_owned(),
+        groups: vec!["engineers".to_owned(), "netops".to_owned()],
+        lifetime: TOKEN_LIFETIME,
+    };
+    signer.token(&grant).map_err(|error| Fault::new(error.to_string()))
+}
+
+struct Greeting<'a> {
+    urls: &'a Urls,
+    access_key_id: &'a str,
+    password: &'a SecretString,
+}
+
+impl Greeting<'_> {
+    fn for_programs(&self, token: &str) {
+        say(json!({
+            "gateway": self.urls.gateway,
+            "admin": self.urls.admin,
+            "emulator": self.urls.emulator,
+            "accessKeyId": self.access_key_id,
+            "accessKeyPassword": self.password.expose_secret(),
+            "token": token,
+            "nics": NICS,
+        }));
+    }
+
+    fn for_people(&self, header: &Path) {
+        let Urls { gateway, admin, emulator, .. } = self.urls;
+        let header = header.display();
+        say(format_args!(
+            "A gateway, a ZEC emulator and a token issuer run on this machine, for trying out:
+
+  gateway    {gateway}
+  metrics    {admin}/metrics
+  emulator   {emulator}  (access key {id}, password {password})
+
+Look at a vNIC, take an address off it, and put it back, as alice of netops:
+
+  curl -H @{header} {gateway}/nics/{LAB_NIC}
+  curl -X DELETE -H @{header} '{gateway}/nics/{LAB_NIC}/ipv4?ipAddresses=10.0.0.21'
+  curl -X POST -H @{header} -H 'Content-Type: application/json' -d '{{\"ipAddresses\": [\"10.0.0.21\"]}}' {gateway}/nics/{LAB_NIC}/ipv4
+
+What the policy does not allow (the policy is config/policy):
+
+  curl -X DELETE -H @{header} '{gateway}/nics/{PROD_NIC}/ipv4?ipAddresses=10.1.0.21'
+
+Tokens for others: zec-gateway token --subject bob --group oncall
+Ctrl-C stops everything.
+",
+            id = self.access_key_id,
+            password = self.password.expose_secret(),
+        ));
+    }
+}

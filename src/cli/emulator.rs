@@ -1,0 +1,70 @@
+use std::{fs, net::SocketAddr, path::PathBuf};
+
+use secrecy::SecretString;
+
+use super::{Stop, asked_to_stop, bind, runtime, say};
+use crate::{
+    emulator::{Emulator, Fault as EmulatedFault, Settings},
+    error::Fault,
+};
+
+/// The variable that holds the password where no flag does.
+const PASSWORD_VARIABLE: &str = "ZEC_ACCESS_KEY_PASSWORD";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:18080")]
+    listen: SocketAddr,
+    /// The access key that counts
+    #[arg(long, value_name = "ID", default_value = "emulated-key")]
+    access_key_id: String,
+    /// Its password; without it and --access-key-password-file, `ZEC_ACCESS_KEY_PASSWORD`
+    #[arg(long, value_name = "TEXT")]
+    access_key_password: Option<String>,
+    /// A file with its password
+    #[arg(long, value_name = "FILE", conflicts_with = "access_key_password")]
+    access_key_password_file: Option<PathBuf>,
+    /// An access token that counts too, as `Bearer`; may be repeated
+    #[arg(long = "bearer-token", value_name = "TOKEN")]
+    bearer_tokens: Vec<String>,
+    /// Something that goes wrong, as `delay:500ms` or `hang@UnassignNetworkInterfaceIpv4`; may be
+    /// repeated, a wrong one lists them all
+    #[arg(long = "fault", value_name = "FAULT")]
+    faults: Vec<EmulatedFault>,
+    /// Answer `/control/...` too, by which faults are set and requests seen, to anybody
+    #[arg(long)]
+    control: bool,
+    /// Let an elastic IP hold only the address it is bound to, not the whole vNIC
+    #[arg(long)]
+    eip_check_per_address: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Stop> {
+    let mut settings = Settings::new(args.access_key_id.clone(), password(args)?);
+    settings.bearer_tokens =
+        args.bearer_tokens.iter().map(|token| SecretString::from(token.as_str())).collect();
+    settings.faults.clone_from(&args.faults);
+    settings.control = args.control;
+    settings.eip_check_per_address = args.eip_check_per_address;
+    let emulator = Emulator::new(settings).with_demo_nics();
+    runtime()?.block_on(async {
+        let listener = bind(args.listen, "--listen").await?;
+        let address = listener.local_addr().map_err(|error| Fault::new(error.to_string()))?;
+        say(format_args!("emulating ZEC on http://{address}/api/v2/zec"));
+        emulator.serve(listener, asked_to_stop()).await;
+        Ok(())
+    })
+}
+
+fn password(args: &Args) -> Result<SecretString, Stop> {
+    let text = match (&args.access_key_password, &args.access_key_password_file) {
+        (Some(text), _) => text.clone(),
+        (None, Some(path)) => fs::read_to_string(path)
+            .map_err(|error| Fault::new(format!("cannot be read: {error}")).in_file(path))?,
+        (None, None) => std::env::var(PASSWORD_VARIABLE).map_err(|_| {
+            Stop::Usage(format!("give --access-key-password, or set {PASSWORD_VARIABLE}"))
+        })?,
+    };
+    Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))
+}

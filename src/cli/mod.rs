@@ -1,0 +1,147 @@
+//! The command line: one file a command, each short.
+
+mod check;
+mod dev;
+mod emulator;
+mod policy;
+mod runtime_files;
+mod serve;
+mod token;
+
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Fault;
+
+/// A policy gateway in front of Zenlayer Elastic Compute's API.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway
+    Serve(serve::Args),
+    /// Run a gateway with a ZEC emulator and a token issuer, on this machine only
+    Dev(dev::Args),
+    /// Run the ZEC emulator alone
+    Emulator(emulator::Args),
+    /// Load everything `serve` would and say every fault
+    Check(check::Args),
+    /// Test, explain and describe policies
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Sign a token, for development and tests
+    Token(token::Args),
+}
+
+/// What a command ends with when it does not end well.
+#[derive(Debug)]
+enum Stop {
+    /// The thing checked is faulty: exit code 1.
+    Faulty(Vec<Fault>),
+    /// Said already: exit code 1.
+    Told,
+    /// Called in a way that makes no sense: exit code 2.
+    Usage(String),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Faulty(vec![fault])
+    }
+}
+
+impl From<Vec<Fault>> for Stop {
+    fn from(faults: Vec<Fault>) -> Self {
+        Self::Faulty(faults)
+    }
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Dev(args) => dev::run(&args),
+        Command::Emulator(args) => emulator::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Policy(command) => policy::run(&command),
+        Command::Token(args) => token::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Stop::Faulty(faults)) => {
+            for fault in faults {
+                complain(format_args!("error: {fault}"));
+            }
+            ExitCode::from(1)
+        }
+        Err(Stop::Told) => ExitCode::from(1),
+        Err(Stop::Usage(text)) => {
+            complain(format_args!("error: {text}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Writes a line for people or programs on stdout. A reader who went away is no fault.
+fn say(line: impl Display) {
+    let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+/// Writes a line on stderr.
+fn complain(line: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// A runtime for a command that serves.
+fn runtime() -> Result<tokio::runtime::Runtime, Stop> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::new(format!("no threads can be started: {error}")).into())
+}
+
+/// Binds a listener, or says which address could not be had.
+async fn bind(address: std::net::SocketAddr, key: &str) -> Result<tokio::net::TcpListener, Stop> {
+    tokio::net::TcpListener::bind(address).await.map_err(|error| {
+        Fault::new(format!("cannot listen on {address}: {error}")).at_key(key).into()
+    })
+}
+
+/// Resolves at the first SIGTERM or SIGINT; the second one ends the process at once.
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int), Ok(mut hup)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::hangup()),
+    ) else {
+        tracing::error!("signals cannot be heard: stop the process with SIGKILL");
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+            _ = hup.recv() => tracing::warn!("SIGHUP: this version cannot reload yet; restart it"),
+        }
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        tracing::warn!("asked to stop a second time: stopping at once");
+        std::process::exit(1);
+    });
+}

@@ -1,0 +1,103 @@
+use std::{fs, path::PathBuf};
+
+use serde_json::value::RawValue;
+
+use super::{Stop, complain, say};
+use crate::{
+    domain::Nic,
+    error::Fault,
+    policy::{self, Engine, Question, cases},
+};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Run a policy's own cases, `cases/*.toml` beside it
+    Test {
+        /// The directory with *.cedar and cases/
+        directory: PathBuf,
+    },
+    /// Say who may do what, and why
+    Explain(Explain),
+    /// Print the Cedar schema that policies are written against
+    Schema,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Explain {
+    /// The directory with *.cedar
+    directory: PathBuf,
+    /// Who, as `corp/alice`
+    #[arg(long)]
+    caller: String,
+    /// In which group, as `netops`; may be repeated
+    #[arg(long = "group")]
+    groups: Vec<String>,
+    /// Which of ZEC's actions, as `UnassignNetworkInterfaceIpv4`
+    #[arg(long)]
+    action: String,
+    /// On which vNIC, by its id
+    #[arg(long)]
+    nic: String,
+    /// Which address; may be repeated
+    #[arg(long = "address")]
+    addresses: Vec<String>,
+    /// A file with the vNIC as `GET /nics/{nicId}` shows it, for policies that look at it
+    #[arg(long, value_name = "FILE")]
+    nic_file: Option<PathBuf>,
+}
+
+pub(super) fn run(command: &Command) -> Result<(), Stop> {
+    match command {
+        Command::Test { directory } => test(directory),
+        Command::Explain(args) => explain(args),
+        Command::Schema => {
+            say(policy::schema().trim_end());
+            Ok(())
+        }
+    }
+}
+
+fn test(directory: &std::path::Path) -> Result<(), Stop> {
+    let (engine, warnings) = Engine::load(directory)?;
+    for warning in warnings {
+        complain(format_args!("warning: {warning}"));
+    }
+    let report = cases::run(&engine, directory)?;
+    for name in &report.passed {
+        say(format_args!("ok    {name}"));
+    }
+    for fault in &report.failed {
+        say(format_args!("FAIL  {fault}"));
+    }
+    for id in &report.untested {
+        complain(format_args!("warning: no case expects the policy `{id}` to have a say"));
+    }
+    say(format_args!("{} passed, {} failed", report.passed.len(), report.failed.len()));
+    if report.failed.is_empty() { Ok(()) } else { Err(Stop::Told) }
+}
+
+fn explain(args: &Explain) -> Result<(), Stop> {
+    let (engine, _) = Engine::load(&args.directory)?;
+    let question = Question {
+        caller: args.caller.clone(),
+        groups: args.groups.clone(),
+        action: args.action.clone(),
+        nic: args.nic.clone(),
+        addresses: args.addresses.clone(),
+    };
+    let (caller, operation) = question.parse().map_err(Stop::Usage)?;
+    let nic = args.nic_file.as_deref().map(nic).transpose()?;
+    if nic.as_ref().is_some_and(|nic| nic.id != *operation.nic()) {
+        return Err(Stop::Usage("the file holds another vNIC than --nic names".to_owned()));
+    }
+    let explanation = engine.explain(&caller, operation, nic.as_ref());
+    say(explanation.text.trim_end());
+    if explanation.allowed { Ok(()) } else { Err(Stop::Told) }
+}
+
+fn nic(path: &std::path::Path) -> Result<Nic, Fault> {
+    let fault = |text: String| Fault::new(text).in_file(path);
+    let text = fs::read_to_string(path).map_err(|e| fault(format!("cannot be read: {e}")))?;
+    let raw = RawValue::from_string(text).map_err(|e| fault(format!("not JSON: {e}")))?;
+    Nic::parse(raw).map_err(|error| fault(error.to_string()))
+}

@@ -1,0 +1,83 @@
+//! The files by which a running `dev` tells `token` and curl how to show up: only their owner
+//! can read them.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use crate::error::Fault;
+
+const KEY: &str = "key.pem";
+const ISSUER: &str = "issuer";
+
+/// Where a running `dev` puts its files.
+#[derive(Debug)]
+pub(super) struct RuntimeFiles {
+    directory: PathBuf,
+}
+
+impl RuntimeFiles {
+    /// The directory of this user: under `XDG_RUNTIME_DIR`, else in the system's directory for
+    /// temporary files. It must be nobody else's.
+    pub(super) fn open() -> Result<Self, Fault> {
+        let own = fs::metadata("/proc/self").map(|own| own.uid());
+        let own = own.map_err(|error| Fault::new(format!("/proc cannot be read: {error}")))?;
+        let directory = match std::env::var_os("XDG_RUNTIME_DIR") {
+            Some(base) if !base.is_empty() => PathBuf::from(base).join("zec-gateway-dev"),
+            _ => std::env::temp_dir().join(format!("zec-gateway-dev-{own}")),
+        };
+        let fault = |text: String| Fault::new(text).in_file(&directory);
+        match DirBuilder::new().mode(0o700).create(&directory) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(fault(format!("cannot be made: {error}"))),
+        }
+        let found = fs::symlink_metadata(&directory).map_err(|e| fault(e.to_string()))?;
+        if !found.is_dir() || found.uid() != own || found.mode() & 0o077 != 0 {
+            return Err(fault("is not a directory of yours alone: remove it".to_owned()));
+        }
+        Ok(Self { directory })
+    }
+
+    /// Leaves the signing key and the issuer's name for `token`.
+    pub(super) fn put_key(&self, pem: &str, issuer: &str) -> Result<(), Fault> {
+        self.put(KEY, pem)?;
+        self.put(ISSUER, issuer).map(drop)
+    }
+
+    /// The signing key and the issuer's name of the `dev` that was started last.
+    pub(super) fn key(&self) -> Result<(String, String), Fault> {
+        let read = |name: &str| {
+            let path = self.directory.join(name);
+            fs::read_to_string(&path).map_err(|_| {
+                Fault::new("no running `dev` has left a key here: start one, or give --key")
+                    .in_file(&path)
+            })
+        };
+        Ok((read(KEY)?, read(ISSUER)?))
+    }
+
+    /// Leaves a header line with a token, for `curl -H @FILE`: so that no token stands in a
+    /// shell's history.
+    pub(super) fn put_header(&self, port: u16, token: &str) -> Result<PathBuf, Fault> {
+        self.put(&format!("header-{port}"), &format!("Authorization: Bearer {token}\n"))
+    }
+
+    fn put(&self, name: &str, text: &str) -> Result<PathBuf, Fault> {
+        let path = self.directory.join(name);
+        let fresh = self.directory.join(format!(".{name}-{}", std::process::id()));
+        write_private(&fresh, text)
+            .and_then(|()| fs::rename(&fresh, &path))
+            .map_err(|error| Fault::new(format!("cannot be written: {error}")).in_file(&path))?;
+        Ok(path)
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}

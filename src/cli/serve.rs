@@ -1,0 +1,40 @@
+use std::path::PathBuf;
+
+use super::{Stop, asked_to_stop, bind, runtime};
+use crate::{
+    app::{App, Listeners},
+    config::{self, Config},
+    telemetry,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The configuration, as `config/gateway.toml`
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Stop> {
+    let config = Config::load(&args.config, config::environment())?;
+    telemetry::init(&config.log)?;
+    runtime()?.block_on(async {
+        // Everything is read whole before a port is bound.
+        let app = App::load(&config)?;
+        for warning in &app.warnings {
+            tracing::warn!("{warning}");
+        }
+        let listeners = Listeners {
+            public: bind(config.server.listen, "server.listen").await?,
+            admin: bind(config.server.admin_listen, "admin.listen").await?,
+        };
+        tracing::info!(
+            listen = listeners.public.local_addr().ok().map(|address| address.to_string()),
+            admin = listeners.admin.local_addr().ok().map(|address| address.to_string()),
+            version = env!("CARGO_PKG_VERSION"),
+            "serving"
+        );
+        let in_time = app.run(listeners, asked_to_stop()).await;
+        tracing::info!("stopped");
+        if in_time { Ok(()) } else { Err(Stop::Told) }
+    })
+}

@@ -1,0 +1,65 @@
+use std::{fs, path::PathBuf, time::Duration};
+
+use super::{Stop, runtime_files::RuntimeFiles, say};
+use crate::{
+    error::Fault,
+    issuer::{Grant, Signer},
+};
+
+/// The audience of the tokens that `dev` takes.
+pub(super) const DEV_AUDIENCE: &str = "zec-gateway";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A PKCS#8 private key in PEM; without it, the key of the `dev` that was started last
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// The token's `iss`; without --key, that of the `dev`
+    #[arg(long)]
+    issuer: Option<String>,
+    /// The token's `aud`
+    #[arg(long, default_value = DEV_AUDIENCE)]
+    audience: String,
+    /// The token's `sub`
+    #[arg(long, default_value = "alice")]
+    subject: String,
+    /// A group; may be repeated
+    #[arg(long = "group")]
+    groups: Vec<String>,
+    /// How long the token lives, as `1h`
+    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
+    ttl: Duration,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Stop> {
+    let (pem, dev_issuer) = match &args.key {
+        Some(path) => {
+            let pem = fs::read_to_string(path)
+                .map_err(|e| Fault::new(format!("cannot be read: {e}")).in_file(path))?;
+            (pem, None)
+        }
+        None => {
+            let (pem, issuer) = RuntimeFiles::open()?.key()?;
+            (pem, Some(issuer))
+        }
+    };
+    let signer = Signer::from_pem(&pem).map_err(|error| {
+        let fault = Fault::new(error.to_string());
+        match &args.key {
+            Some(path) => fault.in_file(path),
+            None => fault,
+        }
+    })?;
+    let Some(issuer) = args.issuer.clone().or(dev_issuer) else {
+        return Err(Stop::Usage("name the issuer too: --issuer".to_owned()));
+    };
+    let grant = Grant {
+        issuer,
+        audience: args.audience.clone(),
+        subject: args.subject.clone(),
+        groups: args.groups.clone(),
+        lifetime: args.ttl,
+    };
+    say(signer.token(&grant).map_err(|error| Fault::new(error.to_string()))?);
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! A policy's own test cases: `cases/*.toml` beside the policies, run by `policy test`.
+
+use std::{collections::BTreeSet, ffi::OsStr, fs, path::Path};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{
+    Engine,
+    offline::{Attributes, Question, Told},
+};
+use crate::error::{Fault, line_at};
+
+/// What running the cases gave.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// The names of the cases that passed, with their files.
+    pub passed: Vec<String>,
+    /// What was wrong with the others.
+    pub failed: Vec<Fault>,
+    /// Policies that no case expects to have a say.
+    pub untested: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    case: Vec<Case>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: Spanned<String>,
+    caller: String,
+    #[serde(default)]
+    groups: Vec<String>,
+    action: String,
+    nic: String,
+    #[serde(default)]
+    addresses: Vec<String>,
+    attributes: Option<Attributes>,
+    expect: Expect,
+    /// The policies that must have decided, no more and no fewer; not looked at where left out.
+    policies: Option<BTreeSet<String>>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Expect {
+    Allow,
+    Deny,
+}
+
+/// Runs every case in `directory/cases`.
+///
+/// # Errors
+/// When there are no cases, or a file of them cannot be read.
+pub fn run(engine: &Engine, directory: &Path) -> Result<Report, Vec<Fault>> {
+    let directory = directory.join("cases");
+    let unreadable =
+        |path: &Path, error| vec![Fault::new(format!("cannot be read: {error}")).in_file(path)];
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(&directory).map_err(|error| unreadable(&directory, error))? {
+        let path = entry.map_err(|error| unreadable(&directory, error))?.path();
+        if path.extension() == Some(OsStr::new("toml")) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let mut report = Report::default();
+    let mut named = BTreeSet::new();
+    for path in paths {
+        let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+        let file: File = toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(1, |span| line_at(&text, span.start));
+            vec![Fault::new(error.message()).in_file(&path).on_line(line)]
+        })?;
+        for case in file.case {
+            named.extend(case.policies.iter().flatten().cloned());
+            let line = line_at(&text, case.name.span().start);
+            match case.run(engine) {
+                Ok(()) => report.passed.push(case.name.into_inner()),
+                Err(why) => report.failed.push(
+                    Fault::new(why).in_file(&path).on_line(line).at_key(case.name.into_inner()),
+                ),
+            }
+        }
+    }
+    if report.passed.is_empty() && report.failed.is_empty() {
+        let text = "there is no case: write `[[case]]` into a *.toml file in here";
+        return Err(vec![Fault::new(text).in_file(&directory)]);
+    }
+    report.untested = engine.ids().filter(|id| !named.contains(*id)).map(str::to_owned).collect();
+    Ok(report)
+}
+
+impl Case {
+    fn run(&self, engine: &Engine) -> Result<(), String> {
+        let question = Question {
+            caller: self.caller.clone(),
+            groups: self.groups.clone(),
+            action: self.action.clone(),
+            nic: self.nic.clone(),
+            addresses: self.addresses.clone(),
+        };
+        let (caller, operation) = question.parse()?;
+        let nic = self.attributes.as_ref().map(|nic| nic.nic(&self.nic)).transpose()?;
+        let (answer, by) = match engine.tell(&caller, operation, nic.as_ref()) {
+            Told::Allowed(policies) => (Expect::Allow, policies.into_iter().collect()),
+            Told::Denied(denial) => {
+                let all = denial.denied.into_iter().flat_map(|one| [one.policies, one.failed]);
+                let ids: BTreeSet<String> = all.flatten().map(|reason| reason.id).collect();
+                (Expect::Deny, ids)
+            }
+            Told::DependsOnNic => {
+                return Err("the policy looks at the vNIC here: add `[case.attributes]`".to_owned());
+            }
+        };
+        let word = |expect| if expect == Expect::Allow { "allowed" } else { "denied" };
+        let list = |ids: &BTreeSet<String>| {
+            if ids.is_empty() {
+                "no policy".to_owned()
+            } else {
+                format!("`{}`", ids.iter().cloned().collect::<Vec<_>>().join("`, `"))
+            }
+        };
+        if answer != self.expect {
+            return Err(format!(
+                "expected to be {}, was {} by {}",
+                word(self.expect),
+                word(answer),
+                list(&by)
+            ));
+        }
+        match &self.policies {
+            Some(expected) if *expected != by => Err(format!(
+                "{} as expected, but by {} instead of {}",
+                word(answer),
+                list(&by),
+                list(expected)
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: &str = r#"
+        @id("lab") permit (principal in Zec::Group::"corp/netops", action, resource is Zec::Nic)
+        when { resource.hasTag("env") && resource.getTag("env") == "lab" };
+        @id("never") forbid (principal, action, resource is Zec::Nic) when { resource.hasPublicIp };"#;
+
+    fn report(cases: &str) -> Result<Report, Vec<Fault>> {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("cases")).unwrap();
+        fs::write(directory.path().join("p.cedar"), POLICY).unwrap();
+        fs::write(directory.path().join("cases/c.toml"), cases).unwrap();
+        let (engine, _) = Engine::load(directory.path()).unwrap();
+        run(&engine, directory.path())
+    }
+
+    fn case(rest: &str) -> String {
+        format!(
+            "[[case]]\nname = \"n\"\ncaller = \"corp/a\"\ngroups = [\"netops\"]\n\
+             action = \"UnassignNetworkInterfaceIpv4\"\nnic = \"x\"\naddresses = [\"10.0.0.2\"]\n{rest}\n"
+        )
+    }
+
+    #[test]
+    fn right_expectations_pass_and_untested_policies_are_told() {
+        let right =
+            case("expect = \"allow\"\npolicies = [\"lab\"]\nattributes.tags = { env = \"lab\" }");
+        let report = report(&right).unwrap();
+        assert_eq!((report.passed.len(), report.failed.len()), (1, 0));
+        assert_eq!(report.untested, ["never"]);
+    }
+
+    #[test]
+    fn wrong_expectations_fail_with_file_line_and_what_was() {
+        for (rest, why) in [
+            ("expect = \"deny\"\nattributes.tags = { env = \"lab\" }", "was allowed by `lab`"),
+            ("expect = \"allow\"\nattributes = { hasPublicIp = true }", "was denied by `never`"),
+            ("expect = \"allow\"\nattributes = {}", "was denied by no policy"),
+            ("expect = \"deny\"\npolicies = [\"never\"]\nattributes = {}", "instead of `never`"),
+            ("expect = \"allow\"", "add `[case.attributes]`"),
+        ] {
+            let report = report(&case(rest)).unwrap();
+            let said = report.failed[0].to_string();
+            assert!(said.contains("c.toml:2: n: ") && said.contains(why), "{said}");
+        }
+    }
+
+    #[test]
+    fn malformed_cases_are_faults_with_their_line() {
+        let said = |text: &str| report(text).unwrap_err()[0].to_string();
+        assert!(said(&case("expect = \"perhaps\"")).contains("c.toml:8: "));
+        assert!(said(&case("expect = \"deny\"\nadress = \"x\"")).contains("adress"));
+        assert!(said("").contains("no case"));
+    }
+}

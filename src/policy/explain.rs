@@ -1,0 +1,71 @@
+//! Who may do what, and why, in words.
+
+use std::fmt::Write as _;
+
+use super::{Denied, Engine, Reason, offline::Told};
+use crate::domain::{Caller, Nic, Operation};
+
+/// An explanation, and whether the answer is yes.
+#[derive(Debug)]
+pub struct Explanation {
+    /// For people, several lines.
+    pub text: String,
+    /// Whether the operation is allowed.
+    pub allowed: bool,
+}
+
+impl Engine {
+    /// Explains the answer to a question.
+    #[must_use]
+    pub fn explain(&self, caller: &Caller, operation: Operation, nic: Option<&Nic>) -> Explanation {
+        let mut text = String::new();
+        let groups: Vec<String> =
+            caller.groups().map(|group| format!("{}/{group}", caller.issuer())).collect();
+        let groups = if groups.is_empty() { "no group".to_owned() } else { groups.join(", ") };
+        let _ = writeln!(text, "caller      {}, in {groups}", caller.id());
+        let _ = writeln!(text, "operation   {} on {}", operation.action().name(), operation.nic());
+        let _ = writeln!(text, "policy      version {}, {} policies", self.version(), self.len());
+        for (number, line) in self.considered(caller, operation.action()).iter().enumerate() {
+            let head = if number == 0 { "considered" } else { "" };
+            let _ = writeln!(text, "{head:<11} {line}");
+        }
+        let allowed = match self.tell(caller, operation, nic) {
+            Told::Allowed(policies) => {
+                let _ = writeln!(text, "answer      allowed by {}", policies.join(", "));
+                true
+            }
+            Told::Denied(denial) => {
+                let _ = writeln!(text, "answer      denied");
+                for denied in &denial.denied {
+                    let _ = writeln!(text, "            {}", why(denied));
+                }
+                false
+            }
+            Told::DependsOnNic => {
+                let _ = writeln!(
+                    text,
+                    "answer      depends on the vNIC: give what `GET /nics/{{nicId}}` shows as --nic-file"
+                );
+                false
+            }
+        };
+        Explanation { text, allowed }
+    }
+}
+
+fn why(denied: &Denied) -> String {
+    let what = denied.address.map_or("the vNIC".to_owned(), |address| address.to_string());
+    let list = |reasons: &[Reason]| reasons.iter().map(shown).collect::<Vec<_>>().join(", ");
+    match (denied.policies.as_slice(), denied.failed.as_slice()) {
+        ([], []) => format!("{what}: no policy allows it"),
+        (policies, []) => format!("{what}: forbidden by {}", list(policies)),
+        (_, failed) => format!("{what}: could not be evaluated: {}", list(failed)),
+    }
+}
+
+fn shown(reason: &Reason) -> String {
+    match &reason.reason {
+        Some(text) => format!("{} ({text})", reason.id),
+        None => reason.id.clone(),
+    }
+}

@@ -1,0 +1,151 @@
+//! A question put to the policy without a gateway: for its own test cases and for `explain`.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Ask, Denial, Engine, Verdict};
+use crate::domain::{
+    Action, Addresses, Caller, Change, ChangeIpv4, Nic, NicId, Operation, ReadNic,
+};
+
+/// More addresses than any request may name.
+const MAX_ADDRESSES: usize = 1000;
+
+/// A question as a person writes it.
+#[derive(Clone, Debug, Default)]
+pub struct Question {
+    /// `issuer/subject`, as `corp/alice`.
+    pub caller: String,
+    /// The groups as the token names them, as `netops`.
+    pub groups: Vec<String>,
+    /// ZEC's name of the action.
+    pub action: String,
+    /// The vNIC's id.
+    pub nic: String,
+    /// The addresses, for a change.
+    pub addresses: Vec<String>,
+}
+
+/// The policy's answer to a [`Question`].
+#[derive(Debug)]
+pub enum Told {
+    /// Yes, by these policies.
+    Allowed(Vec<String>),
+    /// No.
+    Denied(Denial),
+    /// It depends on the vNIC, and the question did not tell how that one is.
+    DependsOnNic,
+}
+
+impl Question {
+    /// The caller and the operation that the question is about.
+    ///
+    /// # Errors
+    /// When a part of it is malformed.
+    pub fn parse(&self) -> Result<(Caller, Operation), String> {
+        let (issuer, subject) = self
+            .caller
+            .split_once('/')
+            .ok_or_else(|| format!("`{}` is no caller: write `issuer/subject`", self.caller))?;
+        let own = format!("{issuer}/");
+        // `corp/netops`, as policies write it, is taken for the group `netops` of `corp`.
+        let bare = |group: &String| group.strip_prefix(&own).unwrap_or(group).to_owned();
+        let caller = Caller::vouch(issuer, subject, self.groups.iter().map(bare))
+            .map_err(|error| error.to_string())?;
+        let action = Action::from_name(&self.action).ok_or_else(|| {
+            let known = Action::ALL.map(Action::name).join("`, `");
+            format!("`{}` is no action: there are `{known}`", self.action)
+        })?;
+        let nic = NicId::parse(&self.nic).map_err(|error| error.to_string())?;
+        let change = match action {
+            Action::DescribeNetworkInterfaces if self.addresses.is_empty() => {
+                return Ok((caller, Operation::Read(ReadNic { nic })));
+            }
+            Action::DescribeNetworkInterfaces => {
+                return Err("a read names no addresses: leave them out".to_owned());
+            }
+            Action::BatchAssignNetworkInterfaceIpv4 => Change::Assign,
+            Action::UnassignNetworkInterfaceIpv4 => Change::Unassign,
+        };
+        let addresses = self.addresses.iter().map(String::as_str);
+        let addresses =
+            Addresses::parse(addresses, MAX_ADDRESSES).map_err(|error| error.to_string())?;
+        Ok((caller, Operation::Change(ChangeIpv4 { change, nic, addresses })))
+    }
+}
+
+impl Engine {
+    /// Answers a question with the same steps as a request's: without the vNIC where that is
+    /// enough, with it where it is told.
+    #[must_use]
+    pub fn tell(&self, caller: &Caller, operation: Operation, nic: Option<&Nic>) -> Told {
+        match operation {
+            Operation::Read(read) => self.tell_about(caller, read, nic),
+            Operation::Change(change) => self.tell_about(caller, change, nic),
+        }
+    }
+
+    fn tell_about<O: Ask>(&self, caller: &Caller, operation: O, nic: Option<&Nic>) -> Told {
+        match (self.ask(caller, operation), nic) {
+            (Verdict::Allowed(permit), _) => Told::Allowed(permit.policies().to_vec()),
+            (Verdict::Denied(denial), _) => Told::Denied(denial),
+            (Verdict::DependsOnNic(_), None) => Told::DependsOnNic,
+            (Verdict::DependsOnNic(pending), Some(nic)) => {
+                match self.decide(caller, pending, nic) {
+                    Ok(permit) => Told::Allowed(permit.policies().to_vec()),
+                    Err(denial) => Told::Denied(denial),
+                }
+            }
+        }
+    }
+}
+
+/// How a vNIC is, as a person writes it: what is left out has a harmless value.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Attributes {
+    name: Option<String>,
+    status: Option<String>,
+    nic_type: Option<String>,
+    region_id: Option<String>,
+    vpc_id: Option<String>,
+    subnet_id: Option<String>,
+    resource_group_id: Option<String>,
+    primary_ipv4: Option<String>,
+    #[serde(default)]
+    attached: bool,
+    #[serde(default)]
+    has_public_ip: bool,
+    #[serde(default)]
+    tags: std::collections::BTreeMap<String, String>,
+}
+
+impl Attributes {
+    /// The vNIC, as if ZEC had described it.
+    pub(super) fn nic(&self, id: &str) -> Result<Nic, String> {
+        let text = |value: &Option<String>, default: &str| {
+            Value::String(value.clone().unwrap_or_else(|| default.to_owned()))
+        };
+        let tags = self.tags.iter().map(|(key, value)| json!({ "key": key, "value": value }));
+        let group = match &self.resource_group_id {
+            Some(id) => json!({ "resourceGroupId": id }),
+            None => json!({}),
+        };
+        let object = json!({
+            "nicId": id,
+            "name": text(&self.name, "nic"),
+            "status": text(&self.status, "USED"),
+            "nicType": text(&self.nic_type, "Secondary"),
+            "regionId": text(&self.region_id, "region"),
+            "vpcId": text(&self.vpc_id, "vpc"),
+            "subnetId": text(&self.subnet_id, "subnet"),
+            "resourceGroup": group,
+            "primaryIpv4": self.primary_ipv4,
+            "instanceId": self.attached.then_some("instance"),
+            "publicIpList": if self.has_public_ip { json!(["192.0.2.1"]) } else { json!([]) },
+            "tags": { "tags": tags.collect::<Vec<_>>() },
+        });
+        let raw = serde_json::value::to_raw_value(&object).map_err(|error| error.to_string())?;
+        Nic::parse(raw).map_err(|error| error.to_string())
+    }
+}

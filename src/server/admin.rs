@@ -1,0 +1,135 @@
+use std::{
+    convert::Infallible,
+    fmt::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{net::TcpListener, sync::Semaphore};
+
+use super::ACCEPT_PAUSE;
+use crate::{auth::Authenticator, metrics::Metrics};
+
+/// Scrapers and probes are few; more than this at once is somebody's mistake.
+const MAX_CONNECTIONS: usize = 64;
+
+/// How long a probe may take to ask, the next one on the same connection included.
+const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Whether the gateway wants requests; ZEC's state has no say in it.
+#[derive(Debug)]
+pub struct Readiness {
+    authenticator: Arc<Authenticator>,
+    draining: AtomicBool,
+}
+
+impl Readiness {
+    /// Ready as soon as an issuer has keys; the policy was loaded before anything started.
+    #[must_use]
+    pub fn new(authenticator: Arc<Authenticator>) -> Self {
+        Self { authenticator, draining: AtomicBool::new(false) }
+    }
+
+    /// From now on not ready.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether requests are wanted.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.draining.load(Ordering::Relaxed) && self.authenticator.is_ready()
+    }
+
+    fn report(&self) -> String {
+        let sign = |ok: bool| if ok { "ok" } else { "not ok" };
+        let mut report = String::from("policy: ok\n");
+        for (issuer, has_keys) in self.authenticator.issuers() {
+            let _ = writeln!(report, "keys of {issuer}: {}", sign(has_keys));
+        }
+        let draining = self.draining.load(Ordering::Relaxed);
+        let _ = writeln!(report, "draining: {}", if draining { "yes" } else { "no" });
+        report
+    }
+}
+
+/// Serves `/metrics`, `/livez` and `/readyz` for ever. It stays up while the public listener
+/// drains, so that the drain can be watched.
+pub async fn serve_admin(listener: TcpListener, metrics: Arc<Metrics>, readiness: Arc<Readiness>) {
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let (metrics, readiness) = (Arc::clone(&metrics), Arc::clone(&readiness));
+        let service = service_fn(move |request| {
+            let answer = answer(&request, &metrics, &readiness);
+            async move { Ok::<_, Infallible>(answer) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(async move {
+            let _ = connection.await;
+            drop(place);
+        });
+    }
+}
+
+fn answer(
+    request: &Request<Incoming>,
+    metrics: &Metrics,
+    readiness: &Readiness,
+) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    match request.uri().path() {
+        "/metrics" => match metrics.render() {
+            Ok(text) => {
+                let mut response = plain(StatusCode::OK, text);
+                response.headers_mut().insert(
+                    header::CONTENT_TYPE,
+                    HeaderValue::from_static(crate::metrics::TEXT_FORMAT),
+                );
+                response
+            }
+            Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        },
+        "/livez" => plain(StatusCode::OK, "alive\n".to_owned()),
+        "/readyz" => {
+            let ready = readiness.is_ready();
+            let verbose = request.uri().query().is_some_and(|query| query.starts_with("verbose"));
+            let text = match (verbose, ready) {
+                (true, _) => readiness.report(),
+                (false, true) => "ready\n".to_owned(),
+                (false, false) => "not ready: see /readyz?verbose\n".to_owned(),
+            };
+            plain(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text)
+        }
+        _ => plain(StatusCode::NOT_FOUND, "there are /metrics, /livez and /readyz\n".to_owned()),
+    }
+}
+
+fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

@@ -1,0 +1,147 @@
+//! The rooms and who may know whom, read off the `use crate::` lines.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Each room with the rooms that it may know; `ARCHITECTURE.md` says why.
+const MAY_KNOW: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("error", &[]),
+    ("metrics", &["domain", "error"]),
+    ("net", &["error"]),
+    ("telemetry", &["domain", "error"]),
+    ("auth", &["domain", "error", "metrics", "net"]),
+    ("policy", &["domain", "error"]),
+    ("limit", &["domain", "error", "metrics"]),
+    ("zec", &["domain", "error", "metrics", "net", "policy"]),
+    ("execute", &["domain", "error", "metrics", "policy", "telemetry", "zec"]),
+    ("api", &["domain", "error", "execute", "metrics", "telemetry"]),
+    ("stack", &["api", "auth", "error", "metrics", "telemetry"]),
+    ("server", &["auth", "metrics", "stack"]),
+    ("config", &["auth", "error", "limit", "net", "policy", "server", "telemetry", "zec"]),
+    ("app", &["api", "auth", "config", "error", "execute", "metrics", "net", "policy", "server", "stack", "zec"]),
+    ("emulator", &["domain"]),
+    ("issuer", &[]),
+];
+
+/// Constructors that only some rooms may call, where the type alone cannot say so.
+const MADE_ONLY_BY: &[(&str, &[&str])] =
+    &[("Caller::vouch(", &["auth", "domain", "policy"]), ("Permit::grant(", &["policy"])];
+
+fn sources(directory: &Path, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+/// Each source file's room and its text, tests left out.
+fn rooms() -> Vec<(String, PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    sources(&root, &mut paths);
+    let is_test = |path: &Path| path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs");
+    paths
+        .into_iter()
+        .filter(|path| !is_test(path))
+        .map(|path| {
+            let inner = path.strip_prefix(&root).unwrap().to_owned();
+            let room = inner.iter().next().unwrap().to_string_lossy().replace(".rs", "");
+            let text = fs::read_to_string(&path).unwrap();
+            let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
+            (room, inner, text)
+        })
+        .collect()
+}
+
+/// The rooms named after `crate::`, also inside braces.
+fn known(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        let names: Vec<&str> = if let Some(list) = rest.strip_prefix('{') {
+            let mut depth = 0;
+            let end = list.find(|c| {
+                depth += match c { '{' => 1, '}' => -1, _ => 0 };
+                depth < 0
+            });
+            top_level(&list[..end.unwrap()])
+        } else {
+            vec![rest]
+        };
+        for name in names {
+            let name = name.trim_start();
+            let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+            found.insert(name[..end].to_owned());
+        }
+    }
+    found.remove("");
+    found
+}
+
+fn top_level(list: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut parts) = (0, 0, Vec::new());
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(&list[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&list[start..]);
+    parts
+}
+
+#[test]
+fn rooms_know_only_whom_they_may_know() {
+    for (room, path, text) in rooms() {
+        if matches!(room.as_str(), "lib" | "main" | "cli") {
+            continue;
+        }
+        let (_, may) = MAY_KNOW.iter().find(|(name, _)| *name == room).unwrap_or_else(|| {
+            panic!("{room} is a new room: say in the table whom it may know")
+        });
+        for other in known(&text) {
+            let fine = other == room || may.contains(&other.as_str());
+            assert!(fine, "{} uses crate::{other}, which {room} may not know", path.display());
+        }
+    }
+}
+
+#[test]
+fn auth_policy_and_limit_never_know_each_other_and_api_never_knows_zec() {
+    let may = |room: &str| MAY_KNOW.iter().find(|(name, _)| *name == room).unwrap().1;
+    for room in ["auth", "policy", "limit"] {
+        for other in ["auth", "policy", "limit"] {
+            assert!(room == other || !may(room).contains(&other));
+        }
+    }
+    assert!(!may("api").contains(&"zec"));
+}
+
+#[test]
+fn identities_and_permits_are_made_in_their_own_rooms_only() {
+    for (room, path, text) in rooms() {
+        for (constructor, only) in MADE_ONLY_BY {
+            let fine = !text.contains(constructor) || only.contains(&room.as_str());
+            assert!(fine, "{} calls {constructor}...)", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_reader_of_imports_sees_them_all() {
+    let text = "use crate::{\n a::{B, c::D},\n e,\n};\nuse crate::f::G; fn x() { crate::h() }";
+    assert_eq!(known(text).into_iter().collect::<Vec<_>>(), ["a", "e", "f", "h"]);
+}

@@ -1,0 +1,165 @@
+//! Timers, caps and the drain, met with raw sockets.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use zec_gateway::emulator::{Fault, FaultKind};
+
+use crate::{
+    client::{self, PATIENCE},
+    world::{NIC, Setup, World},
+};
+
+async fn with(server: &str) -> World {
+    Setup { server: server.to_owned(), ..Setup::default() }.start().await
+}
+
+/// Waits until the peer closes; what it sent before.
+async fn closed(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let end = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+    let _ = end.expect("the connection stays open");
+    bytes
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_is_closed() {
+    let world = with("header_timeout = \"200ms\"").await;
+    let mut stream = TcpStream::connect(world.gateway).await.unwrap();
+    assert!(closed(&mut stream).await.is_empty());
+    assert_eq!(world.alice().get("/whoami").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_is_cut_off() {
+    let world = with("header_timeout = \"200ms\"").await;
+    let mut stream = TcpStream::connect(world.gateway).await.unwrap();
+    let (mut read, mut write) = stream.split();
+    let trickle = async {
+        // Each byte is in time; the whole is not.
+        write.write_all(b"GET /whoami HTTP/1.1\r\nX: ").await.unwrap();
+        while write.write_all(b"y").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let mut bytes = Vec::new();
+    let ends = async { read.read_to_end(&mut bytes).await };
+    tokio::time::timeout(PATIENCE, async {
+        tokio::select! { () = trickle => {}, _ = ends => {} }
+    })
+    .await
+    .expect("the head may trickle for ever");
+}
+
+#[tokio::test]
+async fn an_idle_connection_outlives_the_head_timer_and_not_its_own() {
+    let world = with("header_timeout = \"100ms\"\nidle_timeout = \"1500ms\"").await;
+    let text = world.alice().text("GET", "/whoami", &[], None);
+    let mut stream = TcpStream::connect(world.gateway).await.unwrap();
+    for _ in 0..3 {
+        stream.write_all(text.as_bytes()).await.unwrap();
+        assert_eq!(client::read(&mut stream).await.expect("an answer").status, 200);
+        // Longer than a head may take, shorter than a pause may last.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert!(closed(&mut stream).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_given_up() {
+    let world = with("body_timeout = \"200ms\"").await;
+    let json = ("Content-Type", "application/json");
+    let text = world.alice().text("DELETE", "/nics/n/ipv4", &[json, ("Content-Length", "50")], None);
+    let answer = client::raw(world.gateway, format!("{text}{{").as_bytes()).await.expect("an answer");
+    assert_eq!(answer.problem().0, 400);
+    assert!(answer.text().contains("did not arrive in time") && world.nothing_was_sent());
+}
+
+#[tokio::test]
+async fn connections_are_capped_and_the_next_one_waits_its_turn() {
+    let world = with("max_connections = 2\nheader_timeout = \"30s\"").await;
+    let first = TcpStream::connect(world.gateway).await.unwrap();
+    let second = TcpStream::connect(world.gateway).await.unwrap();
+    let mut third = TcpStream::connect(world.gateway).await.unwrap();
+    let text = world.alice().text("GET", "/whoami", &[], None);
+    third.write_all(text.as_bytes()).await.unwrap();
+    let mut byte = [0];
+    let early = tokio::time::timeout(Duration::from_millis(300), third.peek(&mut byte)).await;
+    assert!(early.is_err(), "a third connection was served");
+    drop(first);
+    assert_eq!(client::read(&mut third).await.expect("an answer").status, 200);
+    drop(second);
+}
+
+#[tokio::test]
+async fn more_requests_at_once_than_the_gateway_takes_are_shed() {
+    let limits = "max_concurrent_requests = 1".to_owned();
+    let world = Setup { limits, ..Setup::default() }.start().await;
+    world.zec.inject(Fault::once(FaultKind::Delay(Duration::from_millis(500))));
+    let alice = world.alice();
+    let slow = tokio::spawn({
+        let alice = alice.clone();
+        async move { alice.get(&format!("/nics/{NIC}")).await }
+    });
+    world.until_sent(1).await;
+    let answer = alice.get("/whoami").await;
+    assert_eq!(answer.problem().1, "overloaded");
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(slow.await.unwrap().status, 200);
+    assert_eq!(alice.get("/whoami").await.status, 200);
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let world = World::start().await;
+    let alice = world.alice();
+    let mut all = alice.text("GET", "/whoami", &[], None);
+    all.push_str(&alice.text("GET", "/problems/internal", &[], None));
+    all.push_str(&alice.text("GET", "/whoami", &[("Connection", "close")], None));
+    let mut stream = TcpStream::connect(world.gateway).await.unwrap();
+    stream.write_all(all.as_bytes()).await.unwrap();
+    let text = String::from_utf8(closed(&mut stream).await).unwrap();
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 3, "{text}");
+}
+
+#[tokio::test]
+async fn the_drain_finishes_what_runs_and_takes_nothing_new() {
+    let mut world = with("drain_timeout = \"20s\"").await;
+    world.zec.inject(Fault::once(FaultKind::Delay(Duration::from_millis(700))));
+    // A kept connection in the middle of a write, and one between requests.
+    let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
+    let text = world.alice().text("DELETE", &target, &[], None);
+    let mut busy = TcpStream::connect(world.gateway).await.unwrap();
+    busy.write_all(text.as_bytes()).await.unwrap();
+    let mut idle = TcpStream::connect(world.gateway).await.unwrap();
+    let look = world.alice().text("GET", "/whoami", &[], None);
+    idle.write_all(look.as_bytes()).await.unwrap();
+    client::read(&mut idle).await.unwrap();
+    world.until_sent(1).await;
+
+    world.ask_to_stop();
+    assert!(closed(&mut idle).await.is_empty());
+    let answer = client::read(&mut busy).await.expect("an answer");
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    assert!(world.stopped().await);
+    assert!(TcpStream::connect(world.gateway).await.is_err());
+}
+
+#[tokio::test]
+async fn readiness_goes_off_before_accepting_stops() {
+    let mut world = with("drain_delay = \"700ms\"").await;
+    let ready = client::request("GET", "/readyz", &[], None);
+    assert_eq!(client::raw(world.admin, ready.as_bytes()).await.unwrap().status, 200);
+    world.ask_to_stop();
+    let off = async {
+        while client::raw(world.admin, ready.as_bytes()).await.is_some_and(|a| a.status == 200) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, off).await.unwrap();
+    assert_eq!(world.alice().get("/whoami").await.status, 200, "still served while draining");
+    assert!(world.stopped().await);
+}

@@ -1,0 +1,18 @@
+//! The gateway as its callers and operators meet it: real sockets, the real composition root, and
+//! a ZEC that can be told to misbehave.
+
+mod client;
+mod world;
+
+mod architecture;
+mod cors;
+mod decoding;
+mod errors;
+mod identity;
+mod limits;
+mod main_path;
+mod metrics;
+mod policy;
+mod process;
+mod real_parts;
+mod upstream;

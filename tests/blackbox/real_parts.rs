@@ -1,0 +1,138 @@
+//! Judges from outside: ZEC's official Python SDK, and a real Prometheus. `scripts/test` installs
+//! them; where it could not, it says so and names them in `ZEC_GATEWAY_TEST_WITHOUT`.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::{io::AsyncReadExt, net::TcpListener};
+use zec_gateway::emulator::{Emulator, Settings};
+
+use crate::{
+    client::{self, PATIENCE},
+    world::World,
+};
+
+/// Whether a part is to be left out. Where it is neither there nor named, the test fails.
+fn left_out(part: &str) -> bool {
+    let without = std::env::var("ZEC_GATEWAY_TEST_WITHOUT").unwrap_or_default();
+    let out = without.split_whitespace().any(|name| name == part);
+    if out {
+        let _ = writeln!(std::io::stderr(), "NOT RUN: `{part}` could not be installed");
+    }
+    out
+}
+
+fn need(path: &Path) -> &Path {
+    let hint = "run scripts/test, which installs it";
+    assert!(path.exists(), "{} is not there: {hint}", path.display());
+    path
+}
+
+async fn output(command: &mut Command) -> (bool, String) {
+    let mut command = std::mem::replace(command, Command::new("true"));
+    let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = [done.stdout, done.stderr].concat();
+    (done.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_python_sdk_takes_the_emulator_for_zec() {
+    if left_out("sdk") {
+        return;
+    }
+    let python = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../test-parts/venv/bin/python");
+    let (id, password, bearer) = ("judge-key", "judge-password", "pat_judge");
+    let mut settings = Settings::new(id, SecretString::from(password));
+    settings.bearer_tokens = vec![SecretString::from(bearer)];
+    settings.control = true;
+    let emulator = Emulator::new(settings).with_demo_nics();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(emulator.clone().serve(listener, std::future::pending()));
+
+    let judge = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/judge.py");
+    let mut command = Command::new(need(&python));
+    command.args([judge, "--endpoint", &address, "--access-key-id", id]);
+    command.args(["--access-key-password", password, "--bearer-token", bearer]);
+    let (ok, text) = output(&mut command).await;
+    assert!(ok, "{text}");
+    assert!(text.contains(" passed, 0 failed"), "{text}");
+    assert!(emulator.requests().len() > 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promtool_finds_no_fault_with_the_metrics() {
+    if left_out("prometheus") {
+        return;
+    }
+    let world = World::start().await;
+    world.alice().get("/whoami").await;
+    let metrics = world.metrics().await;
+    let check = tokio::task::spawn_blocking(move || {
+        let mut promtool = Command::new(need(Path::new("/usr/bin/promtool")))
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        promtool.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
+        promtool.wait_with_output().unwrap()
+    });
+    let done = check.await.unwrap();
+    let text = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
+    assert!(done.status.success() && text.trim().is_empty(), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_prometheus_scrapes_the_gateway_and_answers_a_query() {
+    if left_out("prometheus") {
+        return;
+    }
+    let world = World::start().await;
+    world.alice().get("/whoami").await;
+    let files = tempfile::tempdir().unwrap();
+    let config = format!(
+        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: zec-gateway\n  \
+         static_configs: [{{targets: ['{}']}}]\n",
+        world.admin
+    );
+    std::fs::write(files.path().join("prometheus.yml"), config).unwrap();
+    // Let the kernel choose a port, then hand it over.
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let mut prometheus = tokio::process::Command::new(need(Path::new("/usr/bin/prometheus")))
+        .arg(format!("--config.file={}", files.path().join("prometheus.yml").display()))
+        .arg(format!("--storage.tsdb.path={}", files.path().join("data").display()))
+        .arg(format!("--web.listen-address={port}"))
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let target = "/api/v1/query?query=zec_gateway_http_requests_total%7Broute%3D%22%2Fwhoami%22%2Ccode%3D%22200%22%7D";
+    let asked = async {
+        loop {
+            let text = client::request("GET", target, &[], None);
+            if tokio::net::TcpStream::connect(port).await.is_ok()
+                && let Some(answer) = client::raw(port, text.as_bytes()).await
+                && answer.status == 200
+            {
+                let json: Value = answer.json();
+                if let Some(value) = json["data"]["result"][0]["value"][1].as_str() {
+                    return value.to_owned();
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let value = tokio::time::timeout(PATIENCE * 2, asked).await;
+    prometheus.kill().await.unwrap();
+    let mut said = String::new();
+    let _ = prometheus.stderr.take().unwrap().read_to_string(&mut said).await;
+    assert_eq!(value.expect(&said), "1");
+}

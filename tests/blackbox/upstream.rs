@@ -1,0 +1,327 @@
+//! What ZEC can do to us, and what the caller is told: every fault, for a read and for a write.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use secrecy::SecretString;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+};
+use zec_gateway::emulator::{Fault, FaultKind, Settings};
+
+use crate::world::{KEY_ID, NIC, Setup, World};
+
+const WRITE: &str = "UnassignNetworkInterfaceIpv4";
+const READ: &str = "DescribeNetworkInterfaces";
+
+/// A ZEC that is given up after a moment.
+async fn impatient() -> World {
+    let zec = "request_timeout = \"300ms\"\nconnect_timeout = \"200ms\"".to_owned();
+    Setup { zec, ..Setup::default() }.start().await
+}
+
+fn write_target() -> String {
+    format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21")
+}
+
+/// Fault; status, slug and code for a read; how often a read is sent; status, slug, code for a
+/// write, which is never sent more than once.
+type Row = (FaultKind, (u16, &'static str, &'static str), usize, (u16, &'static str, &'static str));
+
+fn table() -> Vec<Row> {
+    const BAD: (u16, &str, &str) = (502, "zec-bad-answer", "UPSTREAM_BAD_ANSWER");
+    const OURS: (u16, &str, &str) =
+        (502, "zec-credentials-refused", "UPSTREAM_CREDENTIALS_REFUSED");
+    const LIMIT: (u16, &str, &str) = (429, "rate-limited", "REQUEST_LIMIT_EXCEEDED");
+    const AWAY: (u16, &str, &str) = (503, "zec-unavailable", "SERVICE_TEMPORARY_UNAVAILABLE");
+    const SLOW: (u16, &str, &str) = (504, "zec-timeout", "REQUEST_TIMED_OUT");
+    const UNKNOWN: (u16, &str, &str) = (504, "outcome-unknown", "REQUEST_TIMED_OUT");
+    const LB: (u16, &str, &str) = (409, "zec-rejected", "INVALID_NIC_LB_ASSOCIATED");
+    let status = |status, code: &str| FaultKind::UnknownStatus(status, code.to_owned());
+    vec![
+        (FaultKind::Hang, SLOW, 1, UNKNOWN),
+        (FaultKind::HangAfter, SLOW, 1, UNKNOWN),
+        (FaultKind::Cut, SLOW, 1, UNKNOWN),
+        (FaultKind::CutAfter, SLOW, 1, UNKNOWN),
+        (FaultKind::Throttle, LIMIT, 3, LIMIT),
+        (FaultKind::Unavailable, AWAY, 3, BAD),
+        (FaultKind::Status500, BAD, 1, BAD),
+        (FaultKind::Html, BAD, 1, BAD),
+        (FaultKind::Challenge, BAD, 1, BAD),
+        (FaultKind::Redirect, BAD, 1, BAD),
+        (FaultKind::NotJson200, BAD, 1, BAD),
+        (FaultKind::NoEnvelope, BAD, 1, BAD),
+        (FaultKind::Truncated, BAD, 1, BAD),
+        (FaultKind::Huge, BAD, 1, BAD),
+        (FaultKind::RefuseCredentials, OURS, 1, OURS),
+        (status(401, "AUTHFAILURE_UNAUTHORIZED_OPERATION"), OURS, 1, OURS),
+        (status(401, "SOMETHING_ELSE"), BAD, 1, BAD),
+        (status(409, "INVALID_NIC_LB_ASSOCIATED"), LB, 1, LB),
+        (status(451, "SOMETHING_ELSE"), BAD, 1, BAD),
+        (status(503, "REQUEST_TIMED_OUT"), BAD, 1, BAD),
+    ]
+}
+
+#[tokio::test]
+async fn every_fault_of_zecs_gives_the_contracts_answer_and_a_write_is_sent_once() {
+    for (kind, read, reads, write) in table() {
+        let world = impatient().await;
+        world.zec.inject(Fault::always(kind.clone()));
+
+        let answer = world.alice().get(&format!("/nics/{NIC}")).await;
+        let (status, slug, code) = answer.problem();
+        assert_eq!((status, slug.as_str(), code.as_str()), read, "read, {kind:?}");
+        assert_eq!(world.sent(READ).len(), reads, "{kind:?}");
+
+        let answer = world.alice().delete(&write_target()).await;
+        let (status, slug, code) = answer.problem();
+        assert_eq!((status, slug.as_str(), code.as_str()), write, "write, {kind:?}");
+        assert_eq!(world.sent(WRITE).len(), 1, "{kind:?}");
+        assert_eq!(answer.header("retry-after").is_some(), matches!(status, 429 | 503), "{kind:?}");
+        if slug == "outcome-unknown" || slug == "zec-bad-answer" {
+            assert!(answer.text().contains("before you repeat it"), "{kind:?}");
+        }
+        for secret in [KEY_ID, "Signature=", "cf-mitigated"] {
+            assert!(!answer.text().contains(secret), "{kind:?} shows {secret}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn outcomes_are_counted_as_what_they_are() {
+    let world = impatient().await;
+    let series = |outcome: &str| format!("zec_requests_total{{action=\"{WRITE}\",outcome=\"{outcome}\"}}");
+    for (kind, outcome) in [
+        (FaultKind::Cut, "unknown"),
+        (FaultKind::Html, "unknown"),
+        (FaultKind::Throttle, "rejected"),
+        (FaultKind::RefuseCredentials, "credentials_refused"),
+        (FaultKind::UnknownStatus(409, "A".to_owned()), "rejected"),
+    ] {
+        let before = world.metric(&series(outcome)).await;
+        world.zec.inject(Fault::once(kind.clone()));
+        world.alice().delete(&write_target()).await;
+        assert!(world.metric(&series(outcome)).await > before, "{kind:?}");
+    }
+    assert!(world.metric("unassigned_addresses_total").await == 0.0);
+    assert_eq!(world.alice().delete(&write_target()).await.status, 200);
+    assert!(world.metric(&series("ok")).await == 1.0);
+    assert!(world.metric("unassigned_addresses_total").await == 1.0);
+    assert!(world.metric(r#"rejected_total{reason="zec-bad-answer"}"#).await == 1.0);
+}
+
+#[tokio::test]
+async fn a_read_recovers_when_zec_does() {
+    let world = World::start().await;
+    world.zec.inject(Fault::times(FaultKind::Unavailable, 2));
+    assert_eq!(world.alice().get(&format!("/nics/{NIC}")).await.status, 200);
+    assert_eq!(world.sent(READ).len(), 3);
+    let requests = world.zec.requests();
+    assert!(requests.iter().all(|request| request.authenticated), "each try is signed afresh");
+}
+
+#[tokio::test]
+async fn another_vnic_than_the_one_asked_for_is_no_answer() {
+    let world = World::start().await;
+    world.zec.inject(Fault::always(FaultKind::WrongNic));
+    let answer = world.alice().get(&format!("/nics/{NIC}")).await;
+    assert_eq!(answer.problem().1, "zec-bad-answer");
+}
+
+#[tokio::test]
+async fn what_zec_refuses_keeps_zecs_status_code_and_id() {
+    let world = World::start().await;
+    let alice = world.alice();
+    let cases = [
+        (format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.11"), 409, "INVALID_NIC_PRIMARY_IP_CANT_DETACH"),
+        (format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.77"), 404, "OPERATION_FAILED_RESOURCE_NOT_FOUND"),
+        ("/nics/1612345678901234569/ipv4?ipAddresses=10.0.0.41".to_owned(), 409, "INVALID_NIC_HAS_PUBLIC_IP_CANT_DETACH"),
+        ("/nics/unknown-1/ipv4?ipAddresses=10.0.0.2".to_owned(), 404, "INVALID_NIC_NOT_FOUND"),
+    ];
+    for (target, status, code) in cases {
+        let answer = alice.delete(&target).await;
+        let problem = answer.problem();
+        assert_eq!((problem.0, problem.1.as_str(), problem.2.as_str()), (status, "zec-rejected", code));
+        let json = answer.json();
+        assert_eq!(json["requestId"], json["zecRequestId"]);
+        assert!(json["zecRequestId"].as_str().unwrap().starts_with('T'));
+        assert_ne!(answer.header("x-request-id"), json["zecRequestId"].as_str());
+    }
+    assert_eq!(world.addresses(NIC).len(), 4, "nothing was changed");
+}
+
+#[tokio::test]
+async fn the_wrong_key_is_our_fault_never_the_callers() {
+    let emulator = Settings::new(KEY_ID, SecretString::from("another password"));
+    let world = Setup { emulator, ..Setup::default() }.start().await;
+    let answer = world.alice().delete(&write_target()).await;
+    assert_eq!(answer.problem().1, "zec-credentials-refused");
+    assert!(answer.header("www-authenticate").is_none());
+}
+
+/// An address at which nobody listens.
+async fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+#[tokio::test]
+async fn where_nobody_listens_nothing_was_sent_and_a_client_may_retry() {
+    let endpoint = Some(format!("http://{}", nobody().await));
+    let world = Setup { endpoint, ..Setup::default() }.start().await;
+    for answer in [
+        world.alice().delete(&write_target()).await,
+        world.alice().get(&format!("/nics/{NIC}")).await,
+    ] {
+        assert_eq!(answer.problem().1, "zec-unavailable");
+        assert!(answer.header("retry-after").is_some());
+    }
+    let series = format!("zec_requests_total{{action=\"{WRITE}\",outcome=\"not_sent\"}}");
+    assert!(world.metric(&series).await == 1.0);
+    let reads = format!("zec_requests_total{{action=\"{READ}\",outcome=\"not_sent\"}}");
+    assert!(world.metric(&reads).await == 3.0, "a read is tried three times");
+}
+
+#[tokio::test]
+async fn a_handshake_that_never_ends_is_nothing_sent() {
+    // Accepts, and never says a word of TLS.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Some(format!("https://{}", silent.local_addr().unwrap()));
+    let held = tokio::spawn(async move {
+        let mut streams = Vec::new();
+        while let Ok((stream, _)) = silent.accept().await {
+            streams.push(stream);
+        }
+    });
+    let zec = "connect_timeout = \"200ms\"".to_owned();
+    let world = Setup { endpoint, zec, ..Setup::default() }.start().await;
+    assert_eq!(world.alice().delete(&write_target()).await.problem().1, "zec-unavailable");
+    held.abort();
+}
+
+#[tokio::test]
+async fn connections_to_zec_are_kept() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let front = listener.local_addr().unwrap();
+    let world =
+        Setup { endpoint: Some(format!("http://{front}")), ..Setup::default() }.start().await;
+    let behind = world.zec_address;
+    let opened = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = Arc::clone(&opened);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            tokio::spawn(async move {
+                let mut zec = TcpStream::connect(behind).await.unwrap();
+                let _ = copy_bidirectional(&mut stream, &mut zec).await;
+            });
+        }
+    });
+    for _ in 0..5 {
+        assert_eq!(world.alice().get(&format!("/nics/{NIC}")).await.status, 200);
+    }
+    assert_eq!(opened.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+/// A TLS front for the emulator; returns its address and its certificate's PEM.
+async fn tls_front(behind: SocketAddr) -> (SocketAddr, String) {
+    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let pem = certified.cert.pem();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let mut zec = TcpStream::connect(behind).await.unwrap();
+                let _ = copy_bidirectional(&mut stream, &mut zec).await;
+            });
+        }
+    });
+    (address, pem)
+}
+
+#[tokio::test]
+async fn https_is_spoken_to_those_whose_certificate_is_trusted_and_to_nobody_else() {
+    let zec = zec_gateway::emulator::Emulator::new(Settings::new(
+        KEY_ID,
+        SecretString::from(crate::world::PASSWORD),
+    ))
+    .with_demo_nics();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let behind = listener.local_addr().unwrap();
+    tokio::spawn(zec.clone().serve(listener, std::future::pending()));
+    let (front, pem) = tls_front(behind).await;
+    let files = tempfile::tempdir().unwrap();
+    let ca = files.path().join("ca.pem");
+    std::fs::write(&ca, pem).unwrap();
+
+    let endpoint = Some(format!("https://{front}"));
+    let trusting = Setup {
+        endpoint: endpoint.clone(),
+        zec: format!("ca_file = \"{}\"", ca.display()),
+        ..Setup::default()
+    };
+    let world = trusting.start().await;
+    let answer = world.alice().delete(&write_target()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(zec.requests()[0].authenticated);
+
+    let world = Setup { endpoint, ..Setup::default() }.start().await;
+    assert_eq!(world.alice().delete(&write_target()).await.problem().1, "zec-unavailable");
+    assert_eq!(zec.requests().len(), 1, "nothing was sent to a stranger");
+}
+
+#[tokio::test]
+async fn a_clock_that_differs_from_zecs_shows_in_a_metric() {
+    let world = World::start().await;
+    world.alice().get(&format!("/nics/{NIC}")).await;
+    assert!(world.metric("zec_clock_skew_seconds").await.abs() < 5.0);
+    world.zec.inject(Fault::always(FaultKind::ClockSkew(120)));
+    world.alice().get(&format!("/nics/{NIC}")).await;
+    assert!((world.metric("zec_clock_skew_seconds").await - 120.0).abs() < 5.0);
+    world.zec.inject(Fault::always(FaultKind::ClockSkew(-400)));
+    let answer = world.alice().get(&format!("/nics/{NIC}")).await;
+    assert_eq!(answer.problem().1, "zec-credentials-refused");
+}
+
+#[tokio::test]
+async fn a_write_is_not_started_when_too_little_time_is_left() {
+    let server = "request_timeout = \"900ms\"".to_owned();
+    let world = Setup { server, ..Setup::default() }.start().await;
+    let answer = world.alice().delete(&write_target()).await;
+    assert_eq!(answer.problem().1, "overloaded");
+    assert!(world.nothing_was_sent());
+    assert_eq!(world.alice().get(&format!("/nics/{NIC}")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_connection_that_zec_closed_meanwhile_does_not_cost_a_request() {
+    // Answers one request a connection and closes it without saying so beforehand.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Some(format!("http://{}", listener.local_addr().unwrap()));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut buffer = [0; 4096];
+            let _ = stream.read(&mut buffer).await;
+            let body = r#"{"requestId":"T1","response":{"requestId":"T1"}}"#;
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let world = Setup { endpoint, ..Setup::default() }.start().await;
+    for _ in 0..20 {
+        let answer = world.alice().delete(&write_target()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,273 @@
+//! A whole world for one test: a ZEC, an issuer, a gateway, and people who call it.
+
+use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
+
+use secrecy::SecretString;
+use tempfile::TempDir;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use zec_gateway::{
+    app::{App, Listeners},
+    config::Config,
+    emulator::{self, Emulator, NicSeed},
+    issuer::{Grant, Signer, key_set},
+};
+
+use crate::client::{self, Answer};
+
+pub const ISSUER: &str = "https://sso.example.com";
+pub const KEY_ID: &str = "test-key-id";
+pub const PASSWORD: &str = "test-key-password-that-must-never-show";
+
+/// A vNIC that alice's policy allows and that has addresses to lose.
+pub const NIC: &str = "1612345678901234567";
+
+/// What alice of netops may do, and nobody else.
+const POLICY: &str = r#"
+@id("netops-lab") @reason("netops owns the lab subnet")
+permit (principal in Zec::Group::"corp/netops", action in Zec::Action::"write", resource)
+when { context.address.isInRange(ip("10.0.0.0/24")) };
+@id("netops-read")
+permit (principal in Zec::Group::"corp/netops", action in Zec::Action::"read", resource);
+"#;
+
+/// How a world differs from the ordinary one.
+pub struct Setup {
+    pub policy: String,
+    /// Lines put into the configuration, by section.
+    pub server: String,
+    pub limits: String,
+    pub zec: String,
+    pub rest: String,
+    /// Replaces the emulator's address.
+    pub endpoint: Option<String>,
+    /// Replaces the key file.
+    pub keys: Option<String>,
+    pub emulator: emulator::Settings,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            policy: POLICY.to_owned(),
+            server: String::new(),
+            limits: String::new(),
+            zec: String::new(),
+            rest: String::new(),
+            endpoint: None,
+            keys: None,
+            emulator: emulator::Settings::new(KEY_ID, SecretString::from(PASSWORD)),
+        }
+    }
+}
+
+pub struct World {
+    pub gateway: SocketAddr,
+    pub admin: SocketAddr,
+    pub zec: Emulator,
+    pub zec_address: SocketAddr,
+    pub signer: Signer,
+    pub files: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    running: Option<JoinHandle<bool>>,
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Setup::default().start().await
+    }
+
+    /// Somebody with these groups and a good token.
+    pub fn caller(&self, subject: &str, groups: &[&str]) -> Caller {
+        let grant = Grant {
+            issuer: ISSUER.to_owned(),
+            audience: "zec-gateway".to_owned(),
+            subject: subject.to_owned(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            lifetime: Duration::from_mins(10),
+        };
+        self.bearer(&self.signer.token(&grant).unwrap())
+    }
+
+    /// Somebody with this token.
+    pub fn bearer(&self, token: &str) -> Caller {
+        Caller { gateway: self.gateway, token: Some(token.to_owned()) }
+    }
+
+    /// alice of netops, who may.
+    pub fn alice(&self) -> Caller {
+        self.caller("alice", &["netops", "staff"])
+    }
+
+    /// Somebody without a token.
+    pub fn stranger(&self) -> Caller {
+        Caller { gateway: self.gateway, token: None }
+    }
+
+    /// The bodies of the requests of an action that reached ZEC, oldest first.
+    pub fn sent(&self, action: &str) -> Vec<String> {
+        let requests = self.zec.requests().into_iter().filter(|request| request.action == action);
+        requests.map(|request| String::from_utf8(request.body.to_vec()).unwrap()).collect()
+    }
+
+    /// Whether any request at all reached ZEC.
+    pub fn nothing_was_sent(&self) -> bool {
+        self.zec.requests().is_empty()
+    }
+
+    /// The secondary addresses of a vNIC, as ZEC has them.
+    pub fn addresses(&self, nic: &str) -> Vec<String> {
+        let nic = self.zec.nic(nic).expect("the vNIC");
+        let list = nic["secondaryIpv4s"].as_array().unwrap();
+        list.iter().map(|address| address.as_str().unwrap().to_owned()).collect()
+    }
+
+    pub async fn metrics(&self) -> String {
+        let request = client::request("GET", "/metrics", &[("Connection", "close")], None);
+        client::raw(self.admin, request.as_bytes()).await.unwrap().text().to_owned()
+    }
+
+    /// The value of a series, written as Prometheus writes it, without the prefix.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let metrics = self.metrics().await;
+        let value = metrics.lines().find_map(|line| {
+            line.strip_prefix("zec_gateway_")?.strip_prefix(series)?.strip_prefix(' ')
+        });
+        value.unwrap_or_else(|| panic!("no series {series} in {metrics}")).parse().unwrap()
+    }
+
+    /// Waits until a series has reached a value.
+    pub async fn until_metric(&self, series: &str, at_least: f64) {
+        let wait = async {
+            while self.metric(series).await < at_least {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(client::PATIENCE, wait).await.expect(series);
+    }
+
+    /// Waits until ZEC has seen so many requests.
+    pub async fn until_sent(&self, count: usize) {
+        let wait = async {
+            while self.zec.requests().len() < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(client::PATIENCE, wait).await.expect("requests at ZEC");
+    }
+
+    /// Asks the gateway to stop, without waiting.
+    pub fn ask_to_stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    /// Waits until the gateway has stopped; whether everything finished in time.
+    pub async fn stopped(&mut self) -> bool {
+        let running = self.running.take().expect("a gateway that runs");
+        tokio::time::timeout(client::PATIENCE, running).await.expect("the drain").unwrap()
+    }
+}
+
+impl Setup {
+    pub async fn start(self) -> World {
+        let files = tempfile::tempdir().unwrap();
+        let signer = Signer::es256().unwrap();
+        let zec = Emulator::new(self.emulator).with_demo_nics();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let zec_address = listener.local_addr().unwrap();
+        tokio::spawn(zec.clone().serve(listener, std::future::pending()));
+
+        fs::write(files.path().join("jwks.json"), key_set(&[&signer])).unwrap();
+        fs::write(files.path().join("ak"), KEY_ID).unwrap();
+        fs::write(files.path().join("sk"), format!("{PASSWORD}\n")).unwrap();
+        fs::create_dir(files.path().join("policy")).unwrap();
+        fs::write(files.path().join("policy/test.cedar"), &self.policy).unwrap();
+        let endpoint = self.endpoint.unwrap_or_else(|| format!("http://{zec_address}"));
+        let keys = self.keys.unwrap_or_else(|| "jwks_file = \"jwks.json\"".to_owned());
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+             [[auth.issuers]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\n\
+             audiences = [\"zec-gateway\"]\n{keys}\n[policy]\ndirectory = \"policy\"\n\
+             [zec]\nendpoint = \"{endpoint}\"\naccess_key_id_file = \"ak\"\n\
+             access_key_password_file = \"sk\"\n{}\n[limits]\n{}\n{}\n",
+            self.server, self.zec, self.limits, self.rest
+        );
+        let file: PathBuf = files.path().join("gateway.toml");
+        fs::write(&file, &text).unwrap();
+
+        let config = Config::load(&file, std::iter::empty()).unwrap();
+        let app = App::load(&config).unwrap();
+        app.fetch_keys().await;
+        let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (gateway, admin_address) = (public.local_addr().unwrap(), admin.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(app.run(Listeners { public, admin }, async {
+            let _ = stopped.await;
+        }));
+        World {
+            gateway,
+            admin: admin_address,
+            zec,
+            zec_address,
+            signer,
+            files,
+            stop: Some(stop),
+            running: Some(running),
+        }
+    }
+}
+
+/// Somebody who calls the gateway.
+#[derive(Clone)]
+pub struct Caller {
+    gateway: SocketAddr,
+    token: Option<String>,
+}
+
+impl Caller {
+    pub async fn get(&self, target: &str) -> Answer {
+        self.send("GET", target, &[], None).await
+    }
+
+    pub async fn delete(&self, target: &str) -> Answer {
+        self.send("DELETE", target, &[], None).await
+    }
+
+    pub async fn delete_with(&self, target: &str, body: &str) -> Answer {
+        self.send("DELETE", target, &[("Content-Type", "application/json")], Some(body)).await
+    }
+
+    pub async fn post(&self, target: &str, body: &str) -> Answer {
+        self.send("POST", target, &[("Content-Type", "application/json")], Some(body)).await
+    }
+
+    pub async fn send(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Answer {
+        let text = self.text(method, target, headers, body);
+        client::raw(self.gateway, text.as_bytes()).await.expect("an answer")
+    }
+
+    /// The request's text, for tests that send it their own way.
+    pub fn text(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> String {
+        let bearer = self.token.as_ref().map(|token| format!("Bearer {token}"));
+        let mut all: Vec<(&str, &str)> = headers.to_vec();
+        all.extend(bearer.as_deref().map(|bearer| ("Authorization", bearer)));
+        client::request(method, target, &all, body)
+    }
+}
+
+/// A vNIC of a test's own.
+pub fn nic(id: &str) -> NicSeed {
+    NicSeed { id: id.to_owned(), ..NicSeed::default() }
+}
