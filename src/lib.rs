@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod domain;
+pub mod emulator;
 pub mod error;
 pub mod limit;
 pub mod policy;
