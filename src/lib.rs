@@ -4,6 +4,7 @@
 
 // What everything speaks of.
 pub mod domain;
+pub mod emulator;
 pub mod error;
 pub mod metrics;
 pub mod net;

@@ -1,0 +1,152 @@
+//! What the emulator can do: ZEC's actions on the private IPv4 addresses of vNICs.
+
+mod assign;
+mod describe;
+mod parameters;
+#[cfg(test)]
+mod tests;
+mod unassign;
+
+use std::{collections::BTreeMap, net::Ipv4Addr, time::SystemTime};
+
+use serde::Serialize;
+
+use super::{
+    Limits,
+    failure::{Code, Failure},
+    nic::{Nic, NicInfo, NicSeed},
+    settings::EmptyUnassign,
+};
+pub(super) use parameters::Parameters;
+
+/// The versions of ZEC's API that answer at the same path; the header `X-ZC-Version` chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// `2024-04-01`: still called by ZEC's Terraform provider.
+    V20240401,
+    /// `2025-09-01`.
+    V20250901,
+}
+
+impl Version {
+    /// The version of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "2024-04-01" => Some(Self::V20240401),
+            "2025-09-01" => Some(Self::V20250901),
+            _ => None,
+        }
+    }
+}
+
+/// The actions that are known; every other one is refused, as ZEC refuses what it does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Describe,
+    Assign,
+    BatchAssign,
+    Unassign,
+}
+
+impl Action {
+    /// The action of that name in that version; `None` is ZEC's "no permission".
+    pub(super) fn from_name(name: &str, version: Version) -> Option<Self> {
+        match name {
+            "DescribeNetworkInterfaces" => Some(Self::Describe),
+            "AssignNetworkInterfaceIpv4" => Some(Self::Assign),
+            "BatchAssignNetworkInterfaceIpv4" => Some(Self::BatchAssign),
+            "UnassignNetworkInterfaceIpv4" => Some(Self::Unassign),
+            // So the Python SDK's client of 2024 spells it.
+            "UnAssignNetworkInterfaceIpv4" if version == Version::V20240401 => Some(Self::Unassign),
+            _ => None,
+        }
+    }
+}
+
+/// What an action answers besides the request id; what it does not answer is left out.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Output {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) total_count: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) data_set: Option<Vec<NicInfo>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ip_addresses: Option<Vec<Ipv4Addr>>,
+}
+
+/// The vNICs, and how their actions read what ZEC leaves open.
+#[derive(Debug)]
+pub(super) struct State {
+    nics: BTreeMap<String, Nic>,
+    limits: Limits,
+    eip_check_per_address: bool,
+    empty_unassign: EmptyUnassign,
+}
+
+impl State {
+    pub(super) fn new(
+        limits: Limits,
+        eip_check_per_address: bool,
+        empty_unassign: EmptyUnassign,
+    ) -> Self {
+        Self { nics: BTreeMap::new(), limits, eip_check_per_address, empty_unassign }
+    }
+
+    pub(super) fn insert(&mut self, seed: NicSeed, now: SystemTime) {
+        self.nics.insert(seed.id.clone(), Nic { seed, created: now, updated: now });
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<&Nic> {
+        self.nics.get(id)
+    }
+
+    /// Every vNIC, by id.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Nic> {
+        self.nics.values()
+    }
+
+    /// Carries an action out, wholly or not at all.
+    pub(super) fn run(
+        &mut self,
+        action: Action,
+        version: Version,
+        parameters: &Parameters,
+        now: SystemTime,
+    ) -> Result<Output, Failure> {
+        match action {
+            Action::Describe => self.describe(parameters, version),
+            Action::Assign => self.assign(parameters, now),
+            Action::BatchAssign => self.batch_assign(parameters, now),
+            Action::Unassign => self.unassign(parameters, now),
+        }
+    }
+
+    /// The page of a `DescribeNetworkInterfaces` with a vNIC in it that should not be there.
+    pub(super) fn mistake(&self, mut output: Output, version: Version) -> Output {
+        let Some(shown) = output.data_set.take() else { return output };
+        let is_new = |nic: &&Nic| shown.iter().all(|info| info.nic_id != nic.seed.id);
+        let wrong = match self.all().find(is_new) {
+            Some(other) => Some(other.info(version)),
+            None => shown.into_iter().next().map(|mut info| {
+                "1".clone_into(&mut info.nic_id);
+                info
+            }),
+        };
+        let data_set: Vec<NicInfo> = wrong.into_iter().collect();
+        Output { total_count: Some(data_set.len()), data_set: Some(data_set), ..output }
+    }
+
+    /// The vNIC to change, in a state that allows it.
+    fn changeable(&mut self, id: &str) -> Result<&mut Nic, Failure> {
+        let Some(nic) = self.nics.get_mut(id) else {
+            return Err(Failure::new(Code::NicNotFound, format!("there is no vNIC `{id}`")));
+        };
+        if nic.is_changeable() {
+            return Ok(nic);
+        }
+        let message = format!("the vNIC `{id}` is {}", nic.seed.status);
+        Err(Failure::new(Code::NicStatus, message))
+    }
+}

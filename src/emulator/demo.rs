@@ -1,0 +1,85 @@
+use std::net::Ipv4Addr;
+
+use super::{NicSeed, Subnet};
+
+/// The four vNICs that the demo's policy and the documentation speak of.
+pub(super) fn nics() -> [NicSeed; 4] {
+    [lab_web(), prod_db(), edge_lb(), lab_spare()]
+}
+
+/// The one to try things on: bound, with addresses that the demo's token may take off.
+fn lab_web() -> NicSeed {
+    NicSeed {
+        id: "1612345678901234567".to_owned(),
+        name: "lab-web-1".to_owned(),
+        status: "USED".to_owned(),
+        primary: Some(lab(11)),
+        secondaries: vec![lab(21), lab(22), lab(23), lab(24)],
+        instance: Some("1612345678901230001".to_owned()),
+        resource_group: Some(group(1, "lab")),
+        tags: tags(&[("env", "lab"), ("team", "netops")]),
+        ..NicSeed::default()
+    }
+}
+
+/// Someone else's.
+fn prod_db() -> NicSeed {
+    let subnet = Subnet {
+        id: "1612345678901210002".to_owned(),
+        network: Ipv4Addr::new(10, 1, 0, 0),
+        ..Subnet::default()
+    };
+    NicSeed {
+        id: "1612345678901234568".to_owned(),
+        name: "prod-db-1".to_owned(),
+        status: "USED".to_owned(),
+        nic_type: "Primary".to_owned(),
+        subnet,
+        primary: Some(Ipv4Addr::new(10, 1, 0, 11)),
+        secondaries: vec![Ipv4Addr::new(10, 1, 0, 21), Ipv4Addr::new(10, 1, 0, 22)],
+        instance: Some("1612345678901230002".to_owned()),
+        resource_group: Some(group(2, "prod")),
+        tags: tags(&[("env", "prod")]),
+        ..NicSeed::default()
+    }
+}
+
+/// With an elastic IP in the way, and marked as protected.
+fn edge_lb() -> NicSeed {
+    NicSeed {
+        id: "1612345678901234569".to_owned(),
+        name: "edge-lb-1".to_owned(),
+        status: "USED".to_owned(),
+        primary: Some(lab(31)),
+        secondaries: vec![lab(41), lab(42)],
+        elastic_ips: vec![(Ipv4Addr::new(203, 0, 113, 10), lab(41))],
+        instance: Some("1612345678901230003".to_owned()),
+        resource_group: Some(group(1, "lab")),
+        tags: tags(&[("env", "lab"), ("zec-gateway:protected", "true")]),
+        ..NicSeed::default()
+    }
+}
+
+/// Unbound, with nothing to take off.
+fn lab_spare() -> NicSeed {
+    NicSeed {
+        id: "1612345678901234570".to_owned(),
+        name: "lab-spare-1".to_owned(),
+        primary: Some(lab(51)),
+        resource_group: Some(group(1, "lab")),
+        tags: tags(&[("env", "lab")]),
+        ..NicSeed::default()
+    }
+}
+
+fn lab(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, 0, last)
+}
+
+fn group(number: u8, name: &str) -> (String, String) {
+    (format!("6f0d2c1e-0000-4000-8000-00000000000{number}"), name.to_owned())
+}
+
+fn tags(tags: &[(&str, &str)]) -> Vec<(String, String)> {
+    tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}

@@ -1,0 +1,162 @@
+//! The text form of a fault, for flags and the control path: `KIND[:ARGUMENT][@ACTION][xTIMES]`,
+//! as `delay:500ms`, `cut@UnassignNetworkInterfaceIpv4` or `throttlex2`. Without times: always.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use super::{Fault, FaultKind};
+
+/// The kinds by name, those without an argument.
+const PLAIN: [(&str, FaultKind); 16] = [
+    ("hang", FaultKind::Hang),
+    ("hang-after", FaultKind::HangAfter),
+    ("cut", FaultKind::Cut),
+    ("cut-after", FaultKind::CutAfter),
+    ("throttle", FaultKind::Throttle),
+    ("unavailable", FaultKind::Unavailable),
+    ("status500", FaultKind::Status500),
+    ("refuse-credentials", FaultKind::RefuseCredentials),
+    ("html", FaultKind::Html),
+    ("challenge", FaultKind::Challenge),
+    ("redirect", FaultKind::Redirect),
+    ("not-json", FaultKind::NotJson200),
+    ("no-envelope", FaultKind::NoEnvelope),
+    ("truncated", FaultKind::Truncated),
+    ("huge", FaultKind::Huge),
+    ("wrong-nic", FaultKind::WrongNic),
+];
+
+/// Why a text is no [`Fault`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseFaultError {
+    /// No such kind.
+    #[error(
+        "`{}` is not a fault: KIND[:ARGUMENT][@ACTION][xTIMES], where KIND is one of {}, \
+         delay:DURATION, clock-skew:[-]DURATION, status:STATUS,CODE",
+        .0.escape_debug(),
+        PLAIN.map(|(name, _)| name).join(", ")
+    )]
+    Kind(String),
+    /// The kind takes no argument, or another one.
+    #[error("the fault `{kind}` takes {wanted}, not `{}`", .found.escape_debug())]
+    Argument {
+        /// The kind.
+        kind: String,
+        /// What it takes.
+        wanted: &'static str,
+        /// What was there.
+        found: String,
+    },
+    /// The part after `@` is no action's name.
+    #[error("`{}` is not an action's name: letters and digits", .0.escape_debug())]
+    Action(String),
+    /// The number of times is 0 or too large.
+    #[error("`{0}` is not a number of times: 1 to {max}", max = u32::MAX)]
+    Times(String),
+}
+
+impl FromStr for Fault {
+    type Err = ParseFaultError;
+
+    fn from_str(text: &str) -> Result<Self, ParseFaultError> {
+        let (rest, times) = split_times(text.trim())?;
+        let (rest, action) = match rest.split_once('@') {
+            None => (rest, None),
+            Some((_, action))
+                if action.is_empty() || !action.bytes().all(|b| b.is_ascii_alphanumeric()) =>
+            {
+                return Err(ParseFaultError::Action(action.to_owned()));
+            }
+            Some((rest, action)) => (rest, Some(action.to_owned())),
+        };
+        let (name, argument) = match rest.split_once(':') {
+            None => (rest, None),
+            Some((name, argument)) => (name, Some(argument)),
+        };
+        Ok(Self { kind: kind(name, argument)?, action, times })
+    }
+}
+
+/// Takes `x` and a number off the end. No kind, action or argument ends like that.
+fn split_times(text: &str) -> Result<(&str, Option<u32>), ParseFaultError> {
+    match text.rsplit_once('x') {
+        Some((rest, times))
+            if !times.is_empty() && times.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            match times.parse() {
+                Ok(number) if number > 0 => Ok((rest, Some(number))),
+                _ => Err(ParseFaultError::Times(times.to_owned())),
+            }
+        }
+        _ => Ok((text, None)),
+    }
+}
+
+fn kind(name: &str, argument: Option<&str>) -> Result<FaultKind, ParseFaultError> {
+    let wrong = |wanted| ParseFaultError::Argument {
+        kind: name.to_owned(),
+        wanted,
+        found: argument.unwrap_or_default().to_owned(),
+    };
+    match name {
+        "delay" => argument
+            .and_then(|text| humantime::parse_duration(text).ok())
+            .map(FaultKind::Delay)
+            .ok_or_else(|| wrong("a duration, as `delay:500ms`")),
+        "clock-skew" => argument
+            .and_then(skew)
+            .map(FaultKind::ClockSkew)
+            .ok_or_else(|| wrong("a duration in whole seconds, as `clock-skew:-10m`")),
+        "status" => argument
+            .and_then(status)
+            .ok_or_else(|| wrong("a status and a code, as `status:418,SOME_CODE`")),
+        _ => match (PLAIN.into_iter().find(|(known, _)| *known == name), argument) {
+            (Some((_, kind)), None) => Ok(kind),
+            (Some(_), Some(_)) => Err(wrong("no argument")),
+            (None, _) => Err(ParseFaultError::Kind(name.to_owned())),
+        },
+    }
+}
+
+fn skew(text: &str) -> Option<i64> {
+    let (sign, text) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let duration = humantime::parse_duration(text).ok()?;
+    let seconds = i64::try_from(duration.as_secs()).ok()?;
+    (duration.subsec_nanos() == 0).then_some(sign * seconds)
+}
+
+fn status(text: &str) -> Option<FaultKind> {
+    let (status, code) = text.split_once(',')?;
+    // An error's status: what ZEC calls success is 200 alone.
+    let status = status.parse().ok().filter(|status| (201..600).contains(status))?;
+    let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    (!code.is_empty() && code.bytes().all(plain))
+        .then(|| FaultKind::UnknownStatus(status, code.to_owned()))
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)?;
+        if let Some(action) = &self.action {
+            write!(f, "@{action}")?;
+        }
+        self.times.map_or(Ok(()), |times| write!(f, "x{times}"))
+    }
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delay(time) => write!(f, "delay:{}", humantime::format_duration(*time)),
+            Self::ClockSkew(seconds) => {
+                let sign = if *seconds < 0 { "-" } else { "" };
+                let time = Duration::from_secs(seconds.unsigned_abs());
+                write!(f, "clock-skew:{sign}{}", humantime::format_duration(time))
+            }
+            Self::UnknownStatus(status, code) => write!(f, "status:{status},{code}"),
+            plain => {
+                let name = PLAIN.into_iter().find(|(_, kind)| kind == plain);
+                f.write_str(name.map_or("", |(name, _)| name))
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+use std::{future::pending, time::UNIX_EPOCH};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request::Parts};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use super::{
+    Emulator,
+    actions::{Action, Parameters, Version},
+    answer::{self, Answer},
+    control,
+    failure::{Code, Failure},
+    fault::{FaultKind, Stage},
+    log::LoggedRequest,
+};
+
+/// The one path.
+const PATH: &str = "/api/v2/zec";
+
+/// The connection is to be closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("cut without an answer")]
+pub(super) struct Cut;
+
+/// Answers one request.
+pub(super) async fn answer(emulator: Emulator, request: Request<Incoming>) -> Result<Answer, Cut> {
+    let (parts, body) = request.into_parts();
+    let body = read(body, emulator.0.max_body).await?;
+    if emulator.0.control && parts.uri.path().starts_with(control::PREFIX) {
+        let body = body.unwrap_or_default();
+        return Ok(control::answer(&emulator, &parts.method, parts.uri.path(), &body));
+    }
+    let mut visit = Visit::begin(emulator, parts, body);
+    let result = visit.answer().await;
+    result.map(|answer| visit.end(answer))
+}
+
+/// The whole body; none if it is longer than `max` bytes. Read to its end all the same: a caller
+/// that is still sending would take an early end for a broken connection.
+async fn read(mut body: Incoming, max: usize) -> Result<Option<Bytes>, Cut> {
+    let (mut bytes, mut length) = (BytesMut::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let data = frame.map_err(|_| Cut)?.into_data().unwrap_or_default();
+        length = length.saturating_add(data.len());
+        if length <= max {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok((length <= max).then(|| bytes.freeze()))
+}
+
+/// One request on its way.
+struct Visit {
+    emulator: Emulator,
+    /// Its place in the log.
+    number: usize,
+    parts: Parts,
+    body: Option<Bytes>,
+    action: String,
+    credentials: Result<(), Failure>,
+}
+
+impl Visit {
+    fn begin(emulator: Emulator, parts: Parts, body: Option<Bytes>) -> Self {
+        let now = emulator.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let bytes = body.clone().unwrap_or_default();
+        let credentials = emulator.0.access.check(&parts.headers, &bytes, now);
+        let logged = LoggedRequest::new(&parts, bytes, credentials.is_ok());
+        let action = logged.action.clone();
+        let number = emulator.log().push(logged);
+        Self { emulator, number, parts, body, action, credentials }
+    }
+
+    async fn answer(&mut self) -> Result<Answer, Cut> {
+        if let Some(FaultKind::Delay(time)) = self.strike(Stage::Arrival) {
+            tokio::time::sleep(time).await;
+        }
+        if let Some(kind) = self.strike(Stage::Front) {
+            return in_front(&kind).await;
+        }
+        match self.admit() {
+            Ok((action, version, parameters)) => self.carry_out(action, version, &parameters).await,
+            Err(failure) => Ok(answer::failure(&failure)),
+        }
+    }
+
+    /// Everything that is checked before ZEC looks at parameters. The order is inferred.
+    fn admit(&self) -> Result<(Action, Version, Parameters), Failure> {
+        // The signature covers an empty query always, so there is no room for one.
+        if self.parts.uri.path_and_query().is_none_or(|path| path.as_str() != PATH) {
+            return Err(Failure::new(Code::Route, "there is no such path"));
+        }
+        if self.parts.method != Method::POST {
+            return Err(Failure::new(Code::Method, "the method is not POST"));
+        }
+        let Some(body) = &self.body else {
+            return Err(Failure::new(Code::TooLarge, "the body is too large"));
+        };
+        check_content_type(&self.parts.headers)?;
+        let parameters = Parameters::parse(body)?;
+        self.credentials.clone()?;
+        let unknown = |what: String| Err(Failure::new(Code::UnauthorizedOperation, what));
+        let Some(version) = version(&self.parts.headers) else {
+            return unknown("there is no such version".to_owned());
+        };
+        let Some(action) = Action::from_name(&self.action, version) else {
+            return unknown(format!("no permission for the action `{}`", self.action));
+        };
+        if self.strike(Stage::Admission).is_some() {
+            return Err(Failure::new(Code::RequestLimit, "too many requests, try again later"));
+        }
+        Ok((action, version, parameters))
+    }
+
+    async fn carry_out(
+        &self,
+        action: Action,
+        version: Version,
+        parameters: &Parameters,
+    ) -> Result<Answer, Cut> {
+        let now = self.emulator.now();
+        let result = self.emulator.state().run(action, version, parameters, now);
+        let output = match result {
+            Ok(output) => output,
+            Err(failure) => return Ok(answer::failure(&failure)),
+        };
+        Ok(match self.strike(Stage::Answer) {
+            Some(FaultKind::CutAfter) => return Err(Cut),
+            Some(FaultKind::HangAfter) => pending().await,
+            Some(FaultKind::NotJson200) => {
+                answer::json(StatusCode::OK, "done, but this is no JSON")
+            }
+            Some(FaultKind::NoEnvelope) => answer::json(StatusCode::OK, "{}"),
+            Some(FaultKind::Truncated) => answer::truncated(&output),
+            Some(FaultKind::Huge) => answer::huge(&output),
+            Some(FaultKind::WrongNic) => {
+                answer::success(&self.emulator.state().mistake(output, version))
+            }
+            _ => answer::success(&output),
+        })
+    }
+
+    /// The fault that meets the request at that stage, if one waits; the log shows it.
+    fn strike(&self, stage: Stage) -> Option<FaultKind> {
+        let kind = self.emulator.faults().take(stage, &self.action)?;
+        if let Some(logged) = self.emulator.log().get_mut(self.number) {
+            logged.fault = Some(kind.to_string());
+        }
+        Some(kind)
+    }
+
+    /// Dates the answer and writes down that it was given.
+    fn end(self, mut answer: Answer) -> Answer {
+        let date = httpdate::fmt_http_date(self.emulator.now());
+        if let Ok(date) = HeaderValue::from_str(&date) {
+            answer.headers_mut().insert(header::DATE, date);
+        }
+        if answer.status() == StatusCode::METHOD_NOT_ALLOWED {
+            answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        }
+        let status = answer.status().as_u16();
+        if let Some(logged) = self.emulator.log().get_mut(self.number) {
+            logged.status = Some(status);
+        }
+        tracing::info!(zec.action = %self.action, http.status = status, "the emulator answered");
+        answer
+    }
+}
+
+/// The faults that strike in front of ZEC.
+async fn in_front(kind: &FaultKind) -> Result<Answer, Cut> {
+    let failure = match kind {
+        FaultKind::Hang => return pending().await,
+        FaultKind::Cut => return Err(Cut),
+        FaultKind::Html => return Ok(answer::html(StatusCode::BAD_GATEWAY)),
+        FaultKind::Challenge => return Ok(challenge()),
+        FaultKind::Redirect => return Ok(redirect()),
+        FaultKind::RefuseCredentials => {
+            Failure::new(Code::SignatureFailure, "the key is unknown or the signature wrong")
+        }
+        FaultKind::UnknownStatus(status, code) => {
+            Failure::other(*status, code, "an answer on request")
+        }
+        FaultKind::Unavailable => Failure::new(Code::Unavailable, "not available, try again later"),
+        _ => Failure::new(Code::Internal, "an internal error"),
+    };
+    Ok(answer::failure(&failure))
+}
+
+/// hyper writes header names in lower case; ZEC's Python SDK looks for no other form.
+fn challenge() -> Answer {
+    let mut answer = answer::html(StatusCode::FORBIDDEN);
+    answer.headers_mut().insert("cf-mitigated", HeaderValue::from_static("challenge"));
+    answer
+}
+
+fn redirect() -> Answer {
+    let mut answer = answer::html(StatusCode::FOUND);
+    answer.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/elsewhere"));
+    answer
+}
+
+/// The version that is asked for. ZEC's example of a call with an access token names none.
+fn version(headers: &HeaderMap) -> Option<Version> {
+    match headers.get("x-zc-version") {
+        Some(name) => Version::from_name(name.to_str().ok()?),
+        None if headers.contains_key("x-zc-timestamp") => None,
+        None => Some(Version::V20250901),
+    }
+}
+
+/// `application/json`, alone or in UTF-8. Not documented what ZEC answers to another type.
+fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let value = value.unwrap_or_default().to_ascii_lowercase();
+    let (kind, charset) = value.split_once(';').unwrap_or((&value, "charset=utf-8"));
+    if kind.trim() == "application/json" && charset.trim() == "charset=utf-8" {
+        return Ok(());
+    }
+    Err(Failure::new(Code::ParameterType, "the body is not declared as JSON in UTF-8"))
+}
