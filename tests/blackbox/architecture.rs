@@ -22,7 +22,13 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("stack", &["api", "auth", "error", "metrics", "telemetry"]),
     ("server", &["auth", "metrics", "stack"]),
     ("config", &["auth", "error", "limit", "net", "policy", "server", "telemetry", "zec"]),
-    ("app", &["api", "auth", "config", "error", "execute", "metrics", "net", "policy", "server", "stack", "zec"]),
+    (
+        "app",
+        &[
+            "api", "auth", "config", "error", "execute", "metrics", "net", "policy", "server",
+            "stack", "zec",
+        ],
+    ),
     ("emulator", &["domain"]),
     ("issuer", &[]),
 ];
@@ -47,7 +53,9 @@ fn rooms() -> Vec<(String, PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut paths = Vec::new();
     sources(&root, &mut paths);
-    let is_test = |path: &Path| path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs");
+    let is_test = |path: &Path| {
+        path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs")
+    };
     paths
         .into_iter()
         .filter(|path| !is_test(path))
@@ -69,7 +77,11 @@ fn known(text: &str) -> BTreeSet<String> {
         let names: Vec<&str> = if let Some(list) = rest.strip_prefix('{') {
             let mut depth = 0;
             let end = list.find(|c| {
-                depth += match c { '{' => 1, '}' => -1, _ => 0 };
+                depth += match c {
+                    '{' => 1,
+                    '}' => -1,
+                    _ => 0,
+                };
                 depth < 0
             });
             top_level(&list[..end.unwrap()])
@@ -109,9 +121,10 @@ fn rooms_know_only_whom_they_may_know() {
         if matches!(room.as_str(), "lib" | "main" | "cli") {
             continue;
         }
-        let (_, may) = MAY_KNOW.iter().find(|(name, _)| *name == room).unwrap_or_else(|| {
-            panic!("{room} is a new room: say in the table whom it may know")
-        });
+        let (_, may) = MAY_KNOW
+            .iter()
+            .find(|(name, _)| *name == room)
+            .unwrap_or_else(|| panic!("{room} is a new room: say in the table whom it may know"));
         for other in known(&text) {
             let fine = other == room || may.contains(&other.as_str());
             assert!(fine, "{} uses crate::{other}, which {room} may not know", path.display());

@@ -12,7 +12,11 @@ async fn world() -> World {
 #[tokio::test]
 async fn a_preflight_is_answered_without_a_token() {
     let world = world().await;
-    let headers = [PAGE, ("Access-Control-Request-Method", "DELETE"), ("Access-Control-Request-Headers", "authorization,content-type")];
+    let headers = [
+        PAGE,
+        ("Access-Control-Request-Method", "DELETE"),
+        ("Access-Control-Request-Headers", "authorization,content-type"),
+    ];
     let answer = world.stranger().send("OPTIONS", "/nics/n/ipv4", &headers, None).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("access-control-allow-origin"), Some(PAGE.1));

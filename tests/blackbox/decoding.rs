@@ -40,7 +40,11 @@ const BAD_DELETES: &[(&str, Option<&str>, &str)] = &[
     ("/nics/n/ipv4", Some(r#"{"ipAddresses":["10.0.0.2"],"force":true}"#), "unknown field `force`"),
     ("/nics/n/ipv4", Some(r#"{"ipAddresses":["10.0.0.2"],"nicId":"m"}"#), "unknown field"),
     ("/nics/n/ipv4", Some(r#"{"ipAddresses":["10.0.0.2"],"ipAddresses":["10.0.0.3"]}"#), "twice"),
-    ("/nics/n/ipv4", Some(r#"{"ipAddresses":["10.0.0.2"],"ipAddre\u0073ses":["10.0.0.3"]}"#), "twice"),
+    (
+        "/nics/n/ipv4",
+        Some(r#"{"ipAddresses":["10.0.0.2"],"ipAddre\u0073ses":["10.0.0.3"]}"#),
+        "twice",
+    ),
     ("/nics/n/ipv4", Some(r#"{"ipAddress":"10.0.0.2","ipAddress":"10.0.0.2"}"#), "twice"),
     // Not JSON as it must be.
     ("/nics/n/ipv4", Some(r#"{"ipAddresses":["10.0.0.2"]} x"#), "not JSON"),

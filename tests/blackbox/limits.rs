@@ -72,8 +72,10 @@ async fn an_idle_connection_outlives_the_head_timer_and_not_its_own() {
 async fn a_body_that_does_not_arrive_is_given_up() {
     let world = with("body_timeout = \"200ms\"").await;
     let json = ("Content-Type", "application/json");
-    let text = world.alice().text("DELETE", "/nics/n/ipv4", &[json, ("Content-Length", "50")], None);
-    let answer = client::raw(world.gateway, format!("{text}{{").as_bytes()).await.expect("an answer");
+    let text =
+        world.alice().text("DELETE", "/nics/n/ipv4", &[json, ("Content-Length", "50")], None);
+    let answer =
+        client::raw(world.gateway, format!("{text}{{").as_bytes()).await.expect("an answer");
     assert_eq!(answer.problem().0, 400);
     assert!(answer.text().contains("did not arrive in time") && world.nothing_was_sent());
 }

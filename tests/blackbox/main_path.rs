@@ -47,8 +47,14 @@ async fn the_upstream_request_is_made_from_nothing() {
     names.sort_unstable();
     names.dedup();
     let expected = [
-        "content-length", "content-type", "host", "x-zc-action", "x-zc-service",
-        "x-zc-signature-method", "x-zc-timestamp", "x-zc-version",
+        "content-length",
+        "content-type",
+        "host",
+        "x-zc-action",
+        "x-zc-service",
+        "x-zc-signature-method",
+        "x-zc-timestamp",
+        "x-zc-version",
     ];
     let unexpected: Vec<_> =
         names.iter().filter(|name| !expected.contains(name) && **name != "authorization").collect();
@@ -64,7 +70,11 @@ async fn addresses_come_from_the_query_the_body_or_the_path() {
     let alice = world.alice();
     let ipv4 = format!("/nics/{NIC}/ipv4");
     let answers = [
-        alice.delete(&format!("{ipv4}?ipAddresses=10.0.0.21&ipAddresses=10.0.0.22&ipAddresses=10.0.0.21")).await,
+        alice
+            .delete(&format!(
+                "{ipv4}?ipAddresses=10.0.0.21&ipAddresses=10.0.0.22&ipAddresses=10.0.0.21"
+            ))
+            .await,
         alice.post(&ipv4, r#"{"ipAddresses": ["10.0.0.21", "10.0.0.22"]}"#).await,
         alice.delete_with(&ipv4, r#"{"ipAddresses": ["10.0.0.22", "10.0.0.21"]}"#).await,
         alice.post(&ipv4, r#"{"ipAddresses": ["10.0.0.21", "10.0.0.22"]}"#).await,

@@ -14,23 +14,37 @@ async fn every_series_of_the_contract_is_there_from_the_start() {
     let world = World::start().await;
     let metrics = world.metrics().await;
     for name in [
-        "http_requests_total", "http_request_duration_seconds_bucket", "http_requests_in_flight",
-        "auth_results_total", "jwks_keys", "jwks_age_seconds", "jwks_refreshes_total",
-        "policy_decisions_total", "policy_info", "reloads_total", "last_reload_successful",
-        "zec_requests_total", "zec_request_duration_seconds_bucket", "zec_clock_skew_seconds",
-        "unassigned_addresses_total", "rejected_total", "build_info",
+        "http_requests_total",
+        "http_request_duration_seconds_bucket",
+        "http_requests_in_flight",
+        "auth_results_total",
+        "jwks_keys",
+        "jwks_age_seconds",
+        "jwks_refreshes_total",
+        "policy_decisions_total",
+        "policy_info",
+        "reloads_total",
+        "last_reload_successful",
+        "zec_requests_total",
+        "zec_request_duration_seconds_bucket",
+        "zec_clock_skew_seconds",
+        "unassigned_addresses_total",
+        "rejected_total",
+        "build_info",
     ] {
         let full = format!("zec_gateway_{name}");
-        let there = metrics.lines().any(|line| {
-            line.strip_prefix(&full).is_some_and(|rest| rest.starts_with(['{', ' ']))
-        });
+        let there = metrics
+            .lines()
+            .any(|line| line.strip_prefix(&full).is_some_and(|rest| rest.starts_with(['{', ' '])));
         assert!(there, "{full} is missing");
     }
     for name in ["process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"] {
         assert!(metrics.contains(name), "{name} is missing");
     }
     for code in [200, 400, 401, 403, 404, 409, 429, 502, 503, 504] {
-        let series = format!(r#"http_requests_total{{code="{code}",method="DELETE",route="/nics/{{nicId}}/ipv4"}}"#);
+        let series = format!(
+            r#"http_requests_total{{code="{code}",method="DELETE",route="/nics/{{nicId}}/ipv4"}}"#
+        );
         assert!(world.metric(&series).await == 0.0, "{series}");
     }
 }
@@ -42,20 +56,24 @@ async fn requests_are_counted_by_route_method_and_code() {
     world.alice().delete(&target).await;
     world.stranger().delete(&target).await;
     for code in [200, 401] {
-        let series = format!(r#"http_requests_total{{code="{code}",method="DELETE",route="/nics/{{nicId}}/ipv4"}}"#);
+        let series = format!(
+            r#"http_requests_total{{code="{code}",method="DELETE",route="/nics/{{nicId}}/ipv4"}}"#
+        );
         assert!(world.metric(&series).await == 1.0, "{series}");
     }
     assert!(world.metric("http_requests_in_flight").await == 0.0);
     assert!(world.metric(r#"auth_results_total{issuer="corp",result="ok"}"#).await == 1.0);
     assert!(world.metric(r#"auth_results_total{issuer="none",result="missing"}"#).await == 1.0);
-    let decisions = r#"policy_decisions_total{action="UnassignNetworkInterfaceIpv4",decision="allow"}"#;
+    let decisions =
+        r#"policy_decisions_total{action="UnassignNetworkInterfaceIpv4",decision="allow"}"#;
     assert!(world.metric(decisions).await == 1.0);
 }
 
 #[tokio::test]
 async fn no_caller_can_make_the_series_grow() {
     let world = World::start().await;
-    let methods = ["GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS", "BREW", "X-1", "get"];
+    let methods =
+        ["GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS", "BREW", "X-1", "get"];
     // What can come to be, comes to be here once: every method on a route and beside one.
     for method in methods {
         for target in ["/whoami", "/nics/n/ipv4", "/beside"] {
@@ -105,7 +123,9 @@ async fn no_caller_can_make_the_series_grow() {
 #[tokio::test]
 async fn the_admin_listener_is_for_operators_only() {
     let world = World::start().await;
-    for (target, status) in [("/livez", 200), ("/readyz", 200), ("/readyz?verbose", 200), ("/whoami", 404)] {
+    for (target, status) in
+        [("/livez", 200), ("/readyz", 200), ("/readyz?verbose", 200), ("/whoami", 404)]
+    {
         let text = crate::client::request("GET", target, &[], None);
         assert_eq!(crate::client::raw(world.admin, text.as_bytes()).await.unwrap().status, status);
     }

@@ -35,7 +35,10 @@ async fn the_vnic_is_read_once_and_only_where_a_policy_looks_at_it() {
 async fn the_vnic_is_not_read_for_a_caller_whom_no_policy_could_allow() {
     let world = tagged().await;
     let mallory = world.caller("mallory", &["sales"]);
-    assert_eq!(mallory.delete(&format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21")).await.status, 403);
+    assert_eq!(
+        mallory.delete(&format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21")).await.status,
+        403
+    );
     assert_eq!(mallory.get(&format!("/nics/{NIC}")).await.status, 403);
     assert!(world.nothing_was_sent());
 }
@@ -81,6 +84,7 @@ async fn a_policy_that_cannot_be_evaluated_denies_and_is_counted() {
     assert_eq!(answer.problem().0, 403);
     assert_eq!(answer.json()["denied"][0]["failedPolicies"][0]["id"], "odd");
     assert!(answer.text().contains("could not be evaluated") && world.nothing_was_sent());
-    let series = r#"policy_decisions_total{action="UnassignNetworkInterfaceIpv4",decision="error"}"#;
+    let series =
+        r#"policy_decisions_total{action="UnassignNetworkInterfaceIpv4",decision="error"}"#;
     assert!(world.metric(series).await >= 1.0);
 }

@@ -162,7 +162,11 @@ impl Files {
         fs::write(at("sk"), PASSWORD).unwrap();
         fs::create_dir(at("policy")).unwrap();
         for name in ["guards.cedar", "netops.cedar"] {
-            fs::copy(Path::new(REPOSITORY).join("config/policy").join(name), at("policy").join(name)).unwrap();
+            fs::copy(
+                Path::new(REPOSITORY).join("config/policy").join(name),
+                at("policy").join(name),
+            )
+            .unwrap();
         }
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
@@ -181,7 +185,8 @@ impl Files {
 
     fn serve(&self, level: &str) -> Command {
         let config = self.config();
-        let mut command = program(&["serve", "--config", config.to_str().unwrap()], self.directory.path());
+        let mut command =
+            program(&["serve", "--config", config.to_str().unwrap()], self.directory.path());
         command.env("RUST_LOG", level);
         command
     }
@@ -233,7 +238,8 @@ async fn serve_drains_on_sigterm_and_never_says_a_secret() {
     for secret in [PASSWORD, KEY_ID, token.as_str(), signature, "Signature="] {
         assert!(!said.contains(secret), "the log holds {secret}");
     }
-    let event = said.lines().find(|line| line.contains("\"answered\"")).expect("the request's event");
+    let event =
+        said.lines().find(|line| line.contains("\"answered\"")).expect("the request's event");
     let event: Value = serde_json::from_str(event).unwrap();
     assert_eq!(event["http.status"], 200);
     assert_eq!(event["caller"], "corp/alice");
@@ -256,18 +262,28 @@ fn check_says_every_fault_of_every_file_at_once_and_serve_refuses_the_same() {
     fs::remove_file(at("sk")).unwrap();
     fs::write(at("policy/bad.cedar"), "@id(\"x\")\npermit (principal, action, resource) when { nonsense };\npermit (principal, action, resource);").unwrap();
     for command in ["check", "serve"] {
-        let (code, _, said) = run(&[command, "--config", path.to_str().unwrap()], files.directory.path());
+        let (code, _, said) =
+            run(&[command, "--config", path.to_str().unwrap()], files.directory.path());
         assert_eq!(code, 1, "{command}");
         for word in ["jwks_file", "access_key_password_file", "bad.cedar:"] {
             assert!(said.contains(word), "{command} does not say {word}: {said}");
         }
     }
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("[zec]", "[zec]\nnonsense = 1").replace("127.0.0.1:0", "nowhere")).unwrap();
+    fs::write(
+        &path,
+        text.replace("[zec]", "[zec]\nnonsense = 1").replace("127.0.0.1:0", "nowhere"),
+    )
+    .unwrap();
     for command in ["check", "serve"] {
-        let (code, _, said) = run(&[command, "--config", path.to_str().unwrap()], files.directory.path());
+        let (code, _, said) =
+            run(&[command, "--config", path.to_str().unwrap()], files.directory.path());
         assert_eq!(code, 1);
-        for place in ["gateway.toml:2: server.listen", "gateway.toml:4: admin.listen", "gateway.toml:12: zec.nonsense"] {
+        for place in [
+            "gateway.toml:2: server.listen",
+            "gateway.toml:4: admin.listen",
+            "gateway.toml:12: zec.nonsense",
+        ] {
             assert!(said.contains(place), "{command} does not say {place}: {said}");
         }
     }
@@ -278,13 +294,17 @@ fn check_warns_of_what_is_dangerous() {
     let files = Files::new("http://zec.example.com");
     let path = files.config();
     let text = fs::read_to_string(&path).unwrap();
-    let text = text.replacen("127.0.0.1:0", "0.0.0.0:8080", 1).replacen("127.0.0.1:0", "0.0.0.0:9464", 1);
+    let text =
+        text.replacen("127.0.0.1:0", "0.0.0.0:8080", 1).replacen("127.0.0.1:0", "0.0.0.0:9464", 1);
     fs::write(&path, format!("{text}[limits]\nrequests_per_second = 5\n")).unwrap();
     let everything = "@id(\"everything\")\npermit (principal, action, resource);";
     fs::write(files.directory.path().join("policy/wide.cedar"), everything).unwrap();
-    let (code, _, said) = run(&["check", "--config", path.to_str().unwrap()], files.directory.path());
+    let (code, _, said) =
+        run(&["check", "--config", path.to_str().unwrap()], files.directory.path());
     assert_eq!(code, 0, "{said}");
-    for word in ["server.listen", "admin.listen", "zec.endpoint", "wide.cedar:1", "requests_per_second"] {
+    for word in
+        ["server.listen", "admin.listen", "zec.endpoint", "wide.cedar:1", "requests_per_second"]
+    {
         assert!(said.contains(&word.to_owned()), "no warning of {word}: {said}");
     }
 }
@@ -301,8 +321,21 @@ fn the_examples_policy_passes_its_own_cases() {
 fn explain_says_who_may_do_what_and_why() {
     let runtime = tempfile::tempdir().unwrap();
     let explain = |group: &str, address: &str| {
-        let args = ["policy", "explain", "config/policy", "--caller", "corp/alice", "--group", group,
-            "--action", "UnassignNetworkInterfaceIpv4", "--nic", NIC, "--address", address];
+        let args = [
+            "policy",
+            "explain",
+            "config/policy",
+            "--caller",
+            "corp/alice",
+            "--group",
+            group,
+            "--action",
+            "UnassignNetworkInterfaceIpv4",
+            "--nic",
+            NIC,
+            "--address",
+            address,
+        ];
         run(&args, runtime.path())
     };
     let (code, said, _) = explain("netops", "10.0.0.21");
@@ -323,7 +356,10 @@ fn the_schema_is_printed_and_usage_faults_exit_with_2() {
     assert_eq!(run(&["serve"], runtime.path()).0, 2);
     assert_eq!(run(&["nonsense"], runtime.path()).0, 2);
     assert_eq!(run(&["token"], runtime.path()).0, 1);
-    assert_eq!(run(&["emulator", "--access-key-password", "x", "--fault", "nonsense"], runtime.path()).0, 2);
+    assert_eq!(
+        run(&["emulator", "--access-key-password", "x", "--fault", "nonsense"], runtime.path()).0,
+        2
+    );
 }
 
 #[test]
@@ -332,10 +368,23 @@ fn token_signs_with_a_key_of_a_file() {
     let path = runtime.path().join("key.pem");
     for signer in [Signer::es256().unwrap(), Signer::eddsa().unwrap(), Signer::rs256().unwrap()] {
         fs::write(&path, signer.pem()).unwrap();
-        let args = ["token", "--key", path.to_str().unwrap(), "--issuer", "i", "--audience", "a", "--subject", "s"];
+        let args = [
+            "token",
+            "--key",
+            path.to_str().unwrap(),
+            "--issuer",
+            "i",
+            "--audience",
+            "a",
+            "--subject",
+            "s",
+        ];
         let (code, said, fault) = run(&args, runtime.path());
         assert_eq!((code, said.trim().split('.').count()), (0, 3), "{fault}");
     }
     fs::write(&path, "no key").unwrap();
-    assert_eq!(run(&["token", "--key", path.to_str().unwrap(), "--issuer", "i"], runtime.path()).0, 1);
+    assert_eq!(
+        run(&["token", "--key", path.to_str().unwrap(), "--issuer", "i"], runtime.path()).0,
+        1
+    );
 }

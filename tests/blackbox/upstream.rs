@@ -90,7 +90,8 @@ async fn every_fault_of_zecs_gives_the_contracts_answer_and_a_write_is_sent_once
 #[tokio::test]
 async fn outcomes_are_counted_as_what_they_are() {
     let world = impatient().await;
-    let series = |outcome: &str| format!("zec_requests_total{{action=\"{WRITE}\",outcome=\"{outcome}\"}}");
+    let series =
+        |outcome: &str| format!("zec_requests_total{{action=\"{WRITE}\",outcome=\"{outcome}\"}}");
     for (kind, outcome) in [
         (FaultKind::Cut, "unknown"),
         (FaultKind::Html, "unknown"),
@@ -133,15 +134,30 @@ async fn what_zec_refuses_keeps_zecs_status_code_and_id() {
     let world = World::start().await;
     let alice = world.alice();
     let cases = [
-        (format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.11"), 409, "INVALID_NIC_PRIMARY_IP_CANT_DETACH"),
-        (format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.77"), 404, "OPERATION_FAILED_RESOURCE_NOT_FOUND"),
-        ("/nics/1612345678901234569/ipv4?ipAddresses=10.0.0.41".to_owned(), 409, "INVALID_NIC_HAS_PUBLIC_IP_CANT_DETACH"),
+        (
+            format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.11"),
+            409,
+            "INVALID_NIC_PRIMARY_IP_CANT_DETACH",
+        ),
+        (
+            format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.77"),
+            404,
+            "OPERATION_FAILED_RESOURCE_NOT_FOUND",
+        ),
+        (
+            "/nics/1612345678901234569/ipv4?ipAddresses=10.0.0.41".to_owned(),
+            409,
+            "INVALID_NIC_HAS_PUBLIC_IP_CANT_DETACH",
+        ),
         ("/nics/unknown-1/ipv4?ipAddresses=10.0.0.2".to_owned(), 404, "INVALID_NIC_NOT_FOUND"),
     ];
     for (target, status, code) in cases {
         let answer = alice.delete(&target).await;
         let problem = answer.problem();
-        assert_eq!((problem.0, problem.1.as_str(), problem.2.as_str()), (status, "zec-rejected", code));
+        assert_eq!(
+            (problem.0, problem.1.as_str(), problem.2.as_str()),
+            (status, "zec-rejected", code)
+        );
         let json = answer.json();
         assert_eq!(json["requestId"], json["zecRequestId"]);
         assert!(json["zecRequestId"].as_str().unwrap().starts_with('T'));
@@ -226,7 +242,8 @@ async fn connections_to_zec_are_kept() {
 async fn tls_front(behind: SocketAddr) -> (SocketAddr, String) {
     let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let pem = certified.cert.pem();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+    let key =
+        rustls::pki_types::PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
