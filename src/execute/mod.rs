@@ -18,7 +18,7 @@ use crate::{
     domain::{Caller, Change, ChangeIpv4, Nic, NicId, Operation, ReadNic},
     error::{Error, Problem},
     metrics::{Decision, Metrics},
-    policy::{Denial, Denied, Engine, Permit, Verdict},
+    policy::{Ask, Denial, Denied, Engine, Permit, Verdict},
     telemetry::Record,
     zec::{Reader, Sent, Writer},
 };
@@ -98,8 +98,7 @@ impl Executor {
             }
             Verdict::Denied(denial) => return Err(self.denied(&id, denial, asking)),
             Verdict::DependsOnNic(pending) => match self.look(&id, asking).await? {
-                // Whether there is such a vNIC is for those to know who may see it.
-                None => return Err(self.denied(&id, unread(&pending.into_operation()), asking)),
+                None => return Err(self.absent(&engine, &id, &pending.into_operation(), asking)),
                 Some(nic) => match engine.decide(asking.caller, pending, &nic) {
                     Ok(permit) => (self.allowed(permit, asking), nic),
                     Err(denial) => return Err(self.denied(&id, denial, asking)),
@@ -116,13 +115,7 @@ impl Executor {
             Verdict::Allowed(permit) => permit,
             Verdict::Denied(denial) => return Err(self.denied(&id, denial, asking)),
             Verdict::DependsOnNic(pending) => match self.look(&id, asking).await? {
-                None => {
-                    let see = ReadNic { nic: id.clone() };
-                    if let Verdict::Allowed(_) = engine.ask(asking.caller, see) {
-                        return Err(failure::no_such_nic(&id));
-                    }
-                    return Err(self.denied(&id, unread(&pending.into_operation()), asking));
-                }
+                None => return Err(self.absent(&engine, &id, &pending.into_operation(), asking)),
                 Some(nic) => engine
                     .decide(asking.caller, pending, &nic)
                     .map_err(|denial| self.denied(&id, denial, asking))?,
@@ -183,13 +176,28 @@ impl Executor {
         }
     }
 
-    fn allowed<O: crate::policy::Ask>(&self, permit: Permit<O>, asking: Asking<'_>) -> Permit<O> {
+    fn allowed<O: Ask>(&self, permit: Permit<O>, asking: Asking<'_>) -> Permit<O> {
         self.metrics.decided(permit.operation().action(), Decision::Allow);
         asking.record.note(|facts| {
             facts.decision = Some("allow");
             facts.policies = permit.policies().to_vec();
         });
         permit
+    }
+
+    /// There is no such vNIC: for those to know who may see it, a denial for all others.
+    fn absent<O: Ask>(
+        &self,
+        engine: &Engine,
+        id: &NicId,
+        operation: &O,
+        asking: Asking<'_>,
+    ) -> Error {
+        if engine.may_learn_of_absence(asking.caller, ReadNic { nic: id.clone() }) {
+            failure::no_such_nic(id)
+        } else {
+            self.denied(id, unread(operation), asking)
+        }
     }
 
     fn denied(&self, nic: &NicId, denial: Denial, asking: Asking<'_>) -> Error {
@@ -216,7 +224,7 @@ fn show(permit: Permit<ReadNic>, nic: Nic) -> Done {
 }
 
 /// The denial of an operation whose vNIC could not be looked at because there is none.
-fn unread<O: crate::policy::Ask>(operation: &O) -> Denial {
+fn unread<O: Ask>(operation: &O) -> Denial {
     let entry = |address| Denied { address, policies: Vec::new(), failed: Vec::new() };
     let addresses = operation.addresses();
     let denied = if addresses.is_empty() {

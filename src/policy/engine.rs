@@ -186,6 +186,18 @@ impl Engine {
         self.settle(caller, operation, &candidates, Some(nic))
     }
 
+    /// Whether a caller may learn that there is no such vNIC: they may see it by policies that
+    /// need no data, and nothing that looks could have forbidden it.
+    #[must_use]
+    pub fn may_learn_of_absence(&self, caller: &Caller, read: ReadNic) -> bool {
+        let candidates = self.candidates(caller, &read);
+        if candidates.iter().any(|rule| rule.looks && !rule.permits) {
+            return false;
+        }
+        let blind: Vec<&Rule> = candidates.into_iter().filter(|rule| !rule.looks).collect();
+        self.settle(caller, read, &blind, None).is_ok()
+    }
+
     fn candidates<O: Ask>(&self, caller: &Caller, operation: &O) -> Vec<&Rule> {
         let numbers = self.index.candidates(caller, operation.action());
         numbers.into_iter().filter_map(|number| self.rules.get(number)).collect()

@@ -1,6 +1,8 @@
 //! The gateway as its callers and operators meet it: real sockets, the real composition root, and
 //! a ZEC that can be told to misbehave.
 
+#![expect(unreachable_pub, reason = "one binary: `pub` means for the other modules")]
+
 mod client;
 mod world;
 

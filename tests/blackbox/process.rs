@@ -282,7 +282,7 @@ fn check_says_every_fault_of_every_file_at_once_and_serve_refuses_the_same() {
         for place in [
             "gateway.toml:2: server.listen",
             "gateway.toml:4: admin.listen",
-            "gateway.toml:12: zec.nonsense",
+            "gateway.toml:13: zec.nonsense",
         ] {
             assert!(said.contains(place), "{command} does not say {place}: {said}");
         }

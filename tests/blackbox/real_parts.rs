@@ -59,7 +59,7 @@ async fn the_official_python_sdk_takes_the_emulator_for_zec() {
     let judge = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/judge.py");
     let mut command = Command::new(need(&python));
     command.args([judge, "--endpoint", &address, "--access-key-id", id]);
-    command.args(["--access-key-password", password, "--bearer-token", bearer]);
+    command.args(["--access-key-password", password, "--token", bearer]);
     let (ok, text) = output(&mut command).await;
     assert!(ok, "{text}");
     assert!(text.contains(" passed, 0 failed"), "{text}");

@@ -66,7 +66,7 @@ pub struct World {
     pub zec: Emulator,
     pub zec_address: SocketAddr,
     pub signer: Signer,
-    pub files: TempDir,
+    _files: TempDir,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<bool>>,
 }
@@ -210,7 +210,7 @@ impl Setup {
             zec,
             zec_address,
             signer,
-            files,
+            _files: files,
             stop: Some(stop),
             running: Some(running),
         }
