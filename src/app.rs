@@ -122,6 +122,7 @@ impl App {
     }
 
     /// The gateway as one service, without any socket: for benchmarks of the path itself.
+    #[must_use]
     pub fn stack<B>(&self) -> Stack<B>
     where
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,

@@ -101,9 +101,9 @@ async fn dev(args: &Args) -> Result<(), Stop> {
     let header = files.put_header(port, &token)?;
     let greeting = Greeting { urls: &urls, access_key_id: &access_key_id, password: &password };
     if args.json {
-        greeting.for_programs(&token)
+        greeting.for_programs(&token);
     } else {
-        greeting.for_people(&header)
+        greeting.for_people(&header);
     }
     app.run(listeners, asked_to_stop()).await;
     Ok(())

@@ -32,16 +32,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Stop> {
-    let (pem, dev_issuer) = match &args.key {
-        Some(path) => {
-            let pem = fs::read_to_string(path)
-                .map_err(|e| Fault::new(format!("cannot be read: {e}")).in_file(path))?;
-            (pem, None)
-        }
-        None => {
-            let (pem, issuer) = RuntimeFiles::open()?.key()?;
-            (pem, Some(issuer))
-        }
+    let (pem, dev_issuer) = if let Some(path) = &args.key {
+        let pem = fs::read_to_string(path)
+            .map_err(|e| Fault::new(format!("cannot be read: {e}")).in_file(path))?;
+        (pem, None)
+    } else {
+        let (pem, issuer) = RuntimeFiles::open()?.key()?;
+        (pem, Some(issuer))
     };
     let signer = Signer::from_pem(&pem).map_err(|error| {
         let fault = Fault::new(error.to_string());

@@ -164,7 +164,7 @@ mod tests {
             "nicType": "Secondary", "regionId": "asia-east-1", "publicIpList": [],
             "primaryIpv4": "10.0.0.11", "instanceId": null, "vpcId": "v", "subnetId": "s",
             "resourceGroup": {"resourceGroupId": "g"},
-            "tags": {"tags": [{"key": "env", "value": "test"}]}, "later": 12345678901234567890u64
+            "tags": {"tags": [{"key": "env", "value": "test"}]}, "later": 12_345_678_901_234_567_890_u64
         })
     }
 

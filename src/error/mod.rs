@@ -66,7 +66,7 @@ impl Error {
 
     /// Adds what the log should know and the caller must not.
     #[must_use]
-    pub fn with_cause(mut self, cause: impl ToString) -> Self {
+    pub fn with_cause(mut self, cause: impl std::fmt::Display) -> Self {
         self.inner.cause = Some(cause.to_string());
         self
     }

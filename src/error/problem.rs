@@ -127,6 +127,7 @@ impl Problem {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table")]
     #[rustfmt::skip] // one line a member reads as the table it is
     const fn entry(self) -> &'static Entry {
         match self {

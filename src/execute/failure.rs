@@ -1,31 +1,17 @@
 //! What a failure means to the caller: the contract's table of errors.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     domain::{Caller, NicId},
     error::{Error, Problem},
-    policy::{Denial, Reason},
+    policy::{Denial, Denied, Reason},
     zec::Failure,
 };
 
 /// The 403 of the contract: what was denied, by what, and who the caller is to the policy.
 pub(super) fn denied(caller: &Caller, nic: &NicId, denial: &Denial) -> Error {
-    let entries: Vec<Value> = denial
-        .denied
-        .iter()
-        .map(|denied| {
-            let mut entry = match denied.address {
-                Some(address) => json!({ "address": address }),
-                None => json!({ "nicId": nic.as_str() }),
-            };
-            entry["policies"] = reasons(&denied.policies);
-            if !denied.failed.is_empty() {
-                entry["failedPolicies"] = reasons(&denied.failed);
-            }
-            entry
-        })
-        .collect();
+    let entries: Value = denial.denied.iter().map(|denied| entry(nic, denied)).collect();
     let detail = if denial.is_error() {
         "a policy could not be evaluated, which denies the request: tell whoever writes the policies"
     } else if denial.denied.iter().any(|denied| !denied.policies.is_empty()) {
@@ -35,8 +21,21 @@ pub(super) fn denied(caller: &Caller, nic: &NicId, denial: &Denial) -> Error {
          nothing was sent"
     };
     Error::new(Problem::PolicyDenied, detail)
-        .with_member("denied", Value::Array(entries))
+        .with_member("denied", entries)
         .with_member("caller", who(caller))
+}
+
+fn entry(nic: &NicId, denied: &Denied) -> Value {
+    let mut entry = Map::new();
+    match denied.address {
+        Some(address) => entry.insert("address".to_owned(), json!(address)),
+        None => entry.insert("nicId".to_owned(), json!(nic.as_str())),
+    };
+    entry.insert("policies".to_owned(), reasons(&denied.policies));
+    if !denied.failed.is_empty() {
+        entry.insert("failedPolicies".to_owned(), reasons(&denied.failed));
+    }
+    Value::Object(entry)
 }
 
 /// A caller as the policy sees them: `/whoami`, and the `caller` of a 403.

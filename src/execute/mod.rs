@@ -96,12 +96,12 @@ impl Executor {
                 let nic = self.look(&id, asking).await?.ok_or_else(|| failure::no_such_nic(&id))?;
                 (permit, nic)
             }
-            Verdict::Denied(denial) => return Err(self.denied(&id, denial, asking)),
+            Verdict::Denied(denial) => return Err(self.denied(&id, &denial, asking)),
             Verdict::DependsOnNic(pending) => match self.look(&id, asking).await? {
                 None => return Err(self.absent(&engine, &id, &pending.into_operation(), asking)),
                 Some(nic) => match engine.decide(asking.caller, pending, &nic) {
                     Ok(permit) => (self.allowed(permit, asking), nic),
-                    Err(denial) => return Err(self.denied(&id, denial, asking)),
+                    Err(denial) => return Err(self.denied(&id, &denial, asking)),
                 },
             },
         };
@@ -113,12 +113,12 @@ impl Executor {
         let id = change.nic.clone();
         let permit = match engine.ask(asking.caller, change) {
             Verdict::Allowed(permit) => permit,
-            Verdict::Denied(denial) => return Err(self.denied(&id, denial, asking)),
+            Verdict::Denied(denial) => return Err(self.denied(&id, &denial, asking)),
             Verdict::DependsOnNic(pending) => match self.look(&id, asking).await? {
                 None => return Err(self.absent(&engine, &id, &pending.into_operation(), asking)),
                 Some(nic) => engine
                     .decide(asking.caller, pending, &nic)
-                    .map_err(|denial| self.denied(&id, denial, asking))?,
+                    .map_err(|denial| self.denied(&id, &denial, asking))?,
             },
         };
         let permit = self.allowed(permit, asking);
@@ -196,11 +196,11 @@ impl Executor {
         if engine.may_learn_of_absence(asking.caller, ReadNic { nic: id.clone() }) {
             failure::no_such_nic(id)
         } else {
-            self.denied(id, unread(operation), asking)
+            self.denied(id, &unread(operation), asking)
         }
     }
 
-    fn denied(&self, nic: &NicId, denial: Denial, asking: Asking<'_>) -> Error {
+    fn denied(&self, nic: &NicId, denial: &Denial, asking: Asking<'_>) -> Error {
         let decision = if denial.is_error() { Decision::Error } else { Decision::Deny };
         if let Some((action, ..)) = asking.record.facts().asked {
             self.metrics.decided(action, decision);
@@ -212,7 +212,7 @@ impl Executor {
             facts.policies.sort_unstable();
             facts.policies.dedup();
         });
-        failure::denied(asking.caller, nic, &denial)
+        failure::denied(asking.caller, nic, denial)
     }
 }
 

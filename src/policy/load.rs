@@ -1,6 +1,7 @@
 use std::{
     collections::{HashMap, HashSet},
     ffi::OsStr,
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     str::FromStr,
@@ -233,7 +234,11 @@ fn version(sources: &[Source]) -> Arc<str> {
         }
     }
     let digest = context.finish();
-    digest.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>().into()
+    let mut text = String::new();
+    for byte in digest.as_ref().iter().take(6) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text.into()
 }
 
 fn permits_everything(policy: &Policy) -> bool {

@@ -9,7 +9,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id of a caller's that is kept.
 const MAX_CHARS: usize = 64;
 
-/// Keeps the caller's one `X-Request-Id` where it is harmless, makes a UUIDv7 otherwise, and
+/// Keeps the caller's one `X-Request-Id` where it is harmless, makes a UUID (version 7) otherwise, and
 /// puts it on the answer.
 pub(super) async fn keep_or_make<B, S>(mut request: Request<B>, next: S) -> Result<Answer, S::Error>
 where

@@ -11,7 +11,7 @@ const ID_VARIABLE: &str = "ZEC_ACCESS_KEY_ID";
 const PASSWORD_VARIABLE: &str = "ZEC_ACCESS_KEY_PASSWORD";
 
 /// The team's access key, ready to sign with. Whoever holds it can do everything, so nothing
-/// but [`sign`](super::sign) ever reads the password, and `Debug` shows neither half.
+/// but signing ever reads the password, and `Debug` shows neither half.
 pub struct AccessKey {
     id: String,
     key: hmac::Key,

@@ -1,6 +1,6 @@
 //! A client that sends exactly the bytes it is told to.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 
 use serde_json::Value;
 use tokio::{
@@ -93,10 +93,10 @@ pub async fn read(stream: &mut TcpStream) -> Option<Answer> {
 pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: Option<&str>) -> String {
     let mut text = format!("{method} {target} HTTP/1.1\r\nHost: gateway\r\n");
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        write!(text, "{name}: {value}\r\n").unwrap();
     }
     if let Some(body) = body {
-        text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        write!(text, "Content-Length: {}\r\n", body.len()).unwrap();
     }
     text.push_str("\r\n");
     text.push_str(body.unwrap_or_default());

@@ -2,6 +2,15 @@
 //! a ZEC that can be told to misbehave.
 
 #![expect(unreachable_pub, reason = "one binary: `pub` means for the other modules")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a broken expectation is a test's way of failing"
+)]
+#![expect(clippy::large_futures, reason = "a test may be fat")]
+#![expect(clippy::float_cmp, reason = "counters are whole numbers")]
 
 mod client;
 mod world;

@@ -209,7 +209,7 @@ async fn a_handshake_that_never_ends_is_nothing_sent() {
         }
     });
     let zec = "connect_timeout = \"200ms\"".to_owned();
-    let world = Setup { endpoint, zec, ..Setup::default() }.start().await;
+    let world = Setup { zec, endpoint, ..Setup::default() }.start().await;
     assert_eq!(world.alice().delete(&write_target()).await.problem().1, "zec-unavailable");
     held.abort();
 }
