@@ -22,9 +22,9 @@ impl RequestId {
     }
 }
 
-/// A success with a JSON body.
-pub(super) fn ok(body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+/// A success with a JSON body; the line feed is for those who read it on a terminal.
+pub(super) fn ok(body: impl Into<String>) -> Answer {
+    let mut answer = Response::new(line(body.into()));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }
@@ -32,7 +32,7 @@ pub(super) fn ok(body: impl Into<Bytes>) -> Answer {
 /// The document of an error, with the headers that belong to it.
 #[must_use]
 pub fn problem(error: &Error, request_id: &RequestId) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(document(error, request_id).to_string())));
+    let mut answer = Response::new(line(document(error, request_id).to_string()));
     *answer.status_mut() =
         StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = answer.headers_mut();
@@ -47,6 +47,11 @@ pub fn problem(error: &Error, request_id: &RequestId) -> Answer {
         headers.insert(header::WWW_AUTHENTICATE, challenge);
     }
     answer
+}
+
+fn line(mut text: String) -> Full<Bytes> {
+    text.push('\n');
+    Full::new(Bytes::from(text))
 }
 
 fn document(error: &Error, request_id: &RequestId) -> Value {

@@ -129,7 +129,8 @@ impl Router {
         path: &str,
     ) -> Result<Matched, (Option<&'static str>, Error)> {
         let Ok(found) = self.inner.at(path) else {
-            let detail = "the gateway has no such path: the ones there are, are in its README";
+            let detail = "the gateway has no such path; it has `/nics/{nicId}`, \
+                          `/nics/{nicId}/ipv4`, `/nics/{nicId}/ipv4/{address}` and `/whoami`";
             return Err((None, Error::new(Problem::NotFound, detail)));
         };
         let route = *found.value;

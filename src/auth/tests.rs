@@ -427,7 +427,7 @@ fn two_issuers_that_share_a_kid_never_cross() {
         let token = format!("{message}.{}", signer.sign_message(message.as_bytes()).unwrap());
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
-        auth.authenticate(&headers, SystemTime::now()).map(|caller| caller.id()).ok()
+        auth.authenticate(&headers, SystemTime::now()).map(|caller| caller.id().to_owned()).ok()
     };
     assert_eq!(check(&corp, ISS).as_deref(), Some("corp/alice"));
     assert_eq!(check(&partner, "https://p.example").as_deref(), Some("partner/alice"));

@@ -10,8 +10,8 @@ pub const MAX_NAME_BYTES: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     issuer: String,
-    subject: String,
-    groups: BTreeSet<String>,
+    id: String,
+    group_ids: BTreeSet<String>,
 }
 
 /// Why a name cannot stand in a policy.
@@ -42,16 +42,11 @@ impl Caller {
         if subject.is_empty() {
             return Err(CallerError::EmptySubject);
         }
-        let groups: BTreeSet<String> = groups.into_iter().collect();
-        for name in groups.iter().map(String::as_str).chain([subject]) {
-            if name.len() > MAX_NAME_BYTES {
-                return Err(CallerError::TooLong);
-            }
-            if name.chars().any(char::is_control) {
-                return Err(CallerError::Control);
-            }
+        let mut group_ids = BTreeSet::new();
+        for group in groups {
+            group_ids.insert(qualified(issuer, &group)?);
         }
-        Ok(Self { issuer: issuer.to_owned(), subject: subject.to_owned(), groups })
+        Ok(Self { issuer: issuer.to_owned(), id: qualified(issuer, subject)?, group_ids })
     }
 
     /// The configured name of the token's issuer, as `corp`.
@@ -63,20 +58,39 @@ impl Caller {
     /// The token's subject, as the issuer wrote it.
     #[must_use]
     pub fn subject(&self) -> &str {
-        &self.subject
+        self.bare(&self.id)
     }
 
     /// The token's groups in alphabetical order, as the issuer wrote them.
     pub fn groups(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.groups.iter().map(String::as_str)
+        self.group_ids.iter().map(|id| self.bare(id))
     }
 
     /// `issuer/subject`: the id that policies and logs use. Unambiguous, for an issuer's name
     /// never holds a `/` (threats, row 29).
     #[must_use]
-    pub fn id(&self) -> String {
-        format!("{}/{}", self.issuer, self.subject)
+    pub fn id(&self) -> &str {
+        &self.id
     }
+
+    /// `issuer/group` for each group: the ids that policies use.
+    pub fn group_ids(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.group_ids.iter().map(String::as_str)
+    }
+
+    fn bare<'a>(&self, id: &'a str) -> &'a str {
+        id.get(self.issuer.len() + 1..).unwrap_or_default()
+    }
+}
+
+fn qualified(issuer: &str, name: &str) -> Result<String, CallerError> {
+    if name.len() > MAX_NAME_BYTES {
+        return Err(CallerError::TooLong);
+    }
+    if name.chars().any(char::is_control) {
+        return Err(CallerError::Control);
+    }
+    Ok(format!("{issuer}/{name}"))
 }
 
 #[cfg(test)]

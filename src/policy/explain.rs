@@ -19,8 +19,7 @@ impl Engine {
     #[must_use]
     pub fn explain(&self, caller: &Caller, operation: Operation, nic: Option<&Nic>) -> Explanation {
         let mut text = String::new();
-        let groups: Vec<String> =
-            caller.groups().map(|group| format!("{}/{group}", caller.issuer())).collect();
+        let groups: Vec<&str> = caller.group_ids().collect();
         let groups = if groups.is_empty() { "no group".to_owned() } else { groups.join(", ") };
         let _ = writeln!(text, "caller      {}, in {groups}", caller.id());
         let _ = writeln!(text, "operation   {} on {}", operation.action().name(), operation.nic());

@@ -55,13 +55,12 @@ impl Index {
     pub(super) fn candidates(&self, caller: &Caller, action: Action) -> Vec<usize> {
         let Some(scopes) = self.actions.get(&action) else { return Vec::new() };
         let mut found = scopes.any.clone();
-        if let Some(own) = scopes.callers.get(&caller.id()) {
+        if let Some(own) = scopes.callers.get(caller.id()) {
             found.extend(own);
         }
         if !scopes.groups.is_empty() {
-            for group in caller.groups() {
-                let id = Vocabulary::group_id(caller.issuer(), group);
-                found.extend(scopes.groups.get(&id).into_iter().flatten());
+            for id in caller.group_ids() {
+                found.extend(scopes.groups.get(id).into_iter().flatten());
             }
         }
         found

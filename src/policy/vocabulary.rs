@@ -66,11 +66,6 @@ impl Vocabulary {
         })
     }
 
-    /// The Cedar id of a token's group.
-    pub(super) fn group_id(issuer: &str, group: &str) -> String {
-        format!("{issuer}/{group}")
-    }
-
     #[expect(clippy::indexing_slicing, reason = "`new` puts every action in")]
     pub(super) fn action(&self, action: Action) -> &EntityUid {
         &self.actions[&action].uid
@@ -119,7 +114,7 @@ impl Vocabulary {
             pairs.push(("addressCount".to_owned(), RestrictedExpression::new_long(count)));
         }
         Request::new(
-            uid(&self.caller, &caller.id()),
+            uid(&self.caller, caller.id()),
             self.action(action).clone(),
             uid(&self.nic, nic.as_str()),
             Context::from_pairs(pairs).map_err(unspeakable)?,
@@ -134,14 +129,10 @@ impl Vocabulary {
         caller: &Caller,
         relevant: impl Fn(&str) -> bool,
     ) -> Result<Entity, Unspeakable> {
-        let groups = caller
-            .groups()
-            .map(|group| Self::group_id(caller.issuer(), group))
-            .filter(|id| relevant(id))
-            .map(|id| uid(&self.group, &id));
+        let groups = caller.group_ids().filter(|id| relevant(id)).map(|id| uid(&self.group, id));
         let attributes = [("issuer", caller.issuer()), ("subject", caller.subject())];
         Entity::new(
-            uid(&self.caller, &caller.id()),
+            uid(&self.caller, caller.id()),
             attributes.map(|(name, value)| (name.to_owned(), text(value))).into(),
             groups.collect(),
         )

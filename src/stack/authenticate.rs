@@ -24,7 +24,7 @@ where
         Some(Access::Caller) => {
             let caller = authenticator.authenticate(request.headers(), SystemTime::now())?;
             if let Some(record) = request.extensions().get::<Arc<Record>>() {
-                record.note(|facts| facts.caller = Some(caller.id()));
+                record.note(|facts| facts.caller = Some(caller.id().to_owned()));
             }
             request.extensions_mut().insert(caller);
         }

@@ -98,11 +98,10 @@ async fn a_real_prometheus_scrapes_the_gateway_and_answers_a_query() {
     let world = World::start().await;
     world.alice().get("/whoami").await;
     let files = tempfile::tempdir().unwrap();
-    let config = format!(
-        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: zec-gateway\n  \
-         static_configs: [{{targets: ['{}']}}]\n",
-        world.admin
-    );
+    let example = include_str!("../../deploy/prometheus/prometheus.yml");
+    let config = example
+        .replace("127.0.0.1:9464", &world.admin.to_string())
+        .replace("scrape_interval: 15s", "scrape_interval: 1s");
     std::fs::write(files.path().join("prometheus.yml"), config).unwrap();
     // Let the kernel choose a port, then hand it over.
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();

@@ -1,0 +1,172 @@
+//! What a request costs, stage by stage: `cargo bench`. Figures stand in `docs/performance.md`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a benchmark that cannot run should say so and stop"
+)]
+
+use std::{hint::black_box, path::PathBuf, sync::Arc, time::SystemTime};
+
+use bytes::Bytes;
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use http::{HeaderMap, Request, header::AUTHORIZATION};
+use http_body_util::{BodyExt, Full};
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tower::ServiceExt;
+use zec_gateway::{
+    app::App,
+    auth::{self, Authenticator},
+    config::Config,
+    domain::{Addresses, Caller, Change, ChangeIpv4, NicId},
+    issuer::{Grant, Signer, key_set},
+    metrics::Metrics,
+    policy::{Engine, Source, Verdict},
+    zec::{self, AccessKey},
+};
+
+const ISSUER: &str = "https://sso.example.com";
+
+fn access_key() -> AccessKey {
+    AccessKey::new("id".to_owned(), &SecretString::from("password")).unwrap()
+}
+
+fn sign(c: &mut Criterion) {
+    let key = access_key();
+    let body = br#"{"nicId":"1612345678901234567","ipAddresses":["10.0.0.21"]}"#;
+    c.bench_function("sign a request", |b| {
+        b.iter(|| {
+            let host = "console.zenlayer.com";
+            zec::authorization(&key, "1767225600", zec::CONTENT_TYPE, host, black_box(body))
+        });
+    });
+}
+
+/// An issuer's settings and a token of its, in a header.
+fn identity(directory: &std::path::Path) -> (Config, HeaderMap) {
+    let signer = Signer::es256().unwrap();
+    std::fs::write(directory.join("jwks.json"), key_set(&[&signer])).unwrap();
+    let text = format!(
+        "[[auth.issuers]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\naudiences = [\"zec-gateway\"]\n\
+         jwks_file = \"jwks.json\"\n[policy]\ndirectory = \"policy\"\n"
+    );
+    let config = Config::parse(&directory.join("gateway.toml"), &text, std::iter::empty()).unwrap();
+    let grant = Grant {
+        issuer: ISSUER.to_owned(),
+        audience: "zec-gateway".to_owned(),
+        subject: "alice".to_owned(),
+        groups: vec!["team-5".to_owned(), "staff".to_owned()],
+        lifetime: std::time::Duration::from_secs(12 * 3600),
+    };
+    let mut headers = HeaderMap::new();
+    let bearer = format!("Bearer {}", signer.token(&grant).unwrap());
+    headers.insert(AUTHORIZATION, bearer.parse().unwrap());
+    (config, headers)
+}
+
+fn verify(c: &mut Criterion) {
+    let directory = tempfile::tempdir().unwrap();
+    let (config, headers) = identity(directory.path());
+    let settings: &auth::Settings = &config.auth;
+    let metrics = Arc::new(Metrics::new(&[], &["corp".to_owned()]).unwrap());
+    let authenticator = Authenticator::load(settings, metrics).unwrap();
+    c.bench_function("verify an ES256 token", |b| {
+        b.iter(|| authenticator.authenticate(black_box(&headers), SystemTime::now()).unwrap());
+    });
+}
+
+/// So many teams' policies, of which one concerns the caller.
+fn policies(count: usize) -> Engine {
+    let text: String = (0..count)
+        .map(|team| {
+            format!(
+                "@id(\"team-{team}\") permit (principal in Zec::Group::\"corp/team-{team}\", \
+                 action == Zec::Action::\"UnassignNetworkInterfaceIpv4\", resource) \
+                 when {{ context.address.isInRange(ip(\"10.{}.{}.0/24\")) }};\n",
+                team / 250,
+                team % 250
+            )
+        })
+        .collect();
+    Engine::from_sources(&[Source { path: PathBuf::from("teams.cedar"), text }]).unwrap().0
+}
+
+fn decide(c: &mut Criterion) {
+    let caller = Caller::vouch("corp", "alice", ["team-5".to_owned(), "staff".to_owned()]).unwrap();
+    let crowd = (0..100).map(|n| format!("crowd-{n}")).chain(["team-5".to_owned()]);
+    let crowded = Caller::vouch("corp", "alice", crowd).unwrap();
+    let change = ChangeIpv4 {
+        change: Change::Unassign,
+        nic: NicId::parse("1612345678901234567").unwrap(),
+        addresses: Addresses::parse(["10.0.5.21"], 50).unwrap(),
+    };
+    for (count, caller, name) in [
+        (10, &caller, "decide one address, 10 policies"),
+        (1000, &caller, "decide one address, 1,000 policies"),
+        (1000, &crowded, "decide one address, 1,000 policies, 101 groups"),
+    ] {
+        let engine = policies(count);
+        c.bench_function(name, |b| {
+            b.iter_batched(
+                || change.clone(),
+                |change| match engine.ask(black_box(caller), change) {
+                    Verdict::Allowed(permit) => permit,
+                    verdict => panic!("{verdict:?}"),
+                },
+                BatchSize::SmallInput,
+            );
+        });
+    }
+}
+
+/// Answers every request at once with the same bytes.
+async fn stub(listener: TcpListener) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    const BODY: &str = r#"{"requestId":"T1","response":{"requestId":"T1"}}"#;
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{BODY}",
+        BODY.len()
+    );
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let answer = answer.clone();
+        tokio::spawn(async move {
+            let mut buffer = [0; 4096];
+            // The gateway writes a request at once and waits for its answer.
+            while matches!(stream.read(&mut buffer).await, Ok(count) if count > 0) {
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+    }
+}
+
+fn whole_path(c: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (mut config, headers) = identity(directory.path());
+    let stack = runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        config.zec.scheme = http::uri::Scheme::HTTP;
+        config.zec.authority = listener.local_addr().unwrap().to_string().parse().unwrap();
+        tokio::spawn(stub(listener));
+        let app = App::assemble(&config, policies(25), access_key()).unwrap();
+        app.stack::<Full<Bytes>>()
+    });
+    c.bench_function("the whole path, stub upstream", |b| {
+        b.iter(|| {
+            let mut request =
+                Request::delete("/nics/1612345678901234567/ipv4?ipAddresses=10.0.5.21")
+                    .body(Full::new(Bytes::new()))
+                    .unwrap();
+            request.headers_mut().clone_from(&headers);
+            runtime.block_on(async {
+                let answer = stack.clone().oneshot(request).await.unwrap();
+                assert_eq!(answer.status(), 200);
+                answer.into_body().collect().await.unwrap()
+            })
+        });
+    });
+}
+
+criterion_group!(benches, sign, verify, decide, whole_path);
+criterion_main!(benches);
