@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use tokio::net::TcpListener;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api::{self, Api, BodyLimits},
@@ -15,7 +15,7 @@ use crate::{
     execute::Executor,
     metrics::Metrics,
     policy::Engine,
-    server::{self, Readiness},
+    server::{self, Drain, Readiness},
     stack::{self, Stack},
     zec::{self, AccessKey},
 };
@@ -26,8 +26,7 @@ pub struct App {
     server: server::Settings,
     authenticator: Arc<Authenticator>,
     metrics: Arc<Metrics>,
-    readiness: Arc<Readiness>,
-    writes: TaskTracker,
+    drain: Drain,
     parts: stack::Parts,
     /// What is allowed and probably not meant.
     pub warnings: Vec<Fault>,
@@ -50,8 +49,7 @@ impl App {
     /// Every fault of every part at once.
     pub fn load(config: &Config) -> Result<Self, Vec<Fault>> {
         let policy = Engine::load(&config.policy.directory);
-        let key = AccessKey::load(&config.zec);
-        match (policy, key) {
+        match (policy, AccessKey::load(&config.zec)) {
             (Ok((engine, warnings)), Ok(key)) => {
                 let mut app = Self::assemble(config, engine, key)?;
                 app.warnings.extend(warnings);
@@ -60,12 +58,10 @@ impl App {
             (policy, key) => {
                 let mut faults = policy.err().unwrap_or_default();
                 faults.extend(key.err().unwrap_or_default());
-                let names = issuer_names(config);
-                if let Ok(metrics) = metrics(&names) {
-                    faults.extend(
-                        Authenticator::load(&config.auth, metrics).err().unwrap_or_default(),
-                    );
-                }
+                // The other parts are loaded all the same, for the sake of their faults.
+                faults.extend(zec::check(&config.zec).err());
+                let metrics = metrics(&issuer_names(config)).map_err(|fault| vec![fault])?;
+                faults.extend(Authenticator::load(&config.auth, metrics).err().unwrap_or_default());
                 Err(faults)
             }
         }
@@ -90,11 +86,15 @@ impl App {
         };
         metrics.policy_loaded(engine.version());
         metrics.loaded(true);
-        let writes = TaskTracker::new();
+        let drain = Drain {
+            readiness: Arc::new(Readiness::new(Arc::clone(&authenticator))),
+            begun: CancellationToken::new(),
+            writes: TaskTracker::new(),
+        };
         let executor = Executor::new(
             Arc::new(ArcSwap::from_pointee(engine)),
             client,
-            writes.clone(),
+            drain.writes.clone(),
             Arc::clone(&metrics),
         );
         let limits =
@@ -106,16 +106,16 @@ impl App {
                 api::Router::new().map_err(|error| one(Fault::new(error.to_string())))?,
             ),
             metrics: Arc::clone(&metrics),
+            draining: drain.begun.clone(),
             max_concurrent: config.limits.max_concurrent_requests,
             request_timeout: config.server.request_timeout,
             allowed_origins: origins(&config.cors_allowed_origins).map_err(one)?,
         };
         Ok(Self {
             server: config.server.clone(),
-            readiness: Arc::new(Readiness::new(Arc::clone(&authenticator))),
+            drain,
             authenticator,
             metrics,
-            writes,
             parts,
             warnings: config.warnings.clone(),
         })
@@ -144,14 +144,13 @@ impl App {
         let admin = tokio::spawn(server::serve_admin(
             listeners.admin,
             Arc::clone(&self.metrics),
-            Arc::clone(&self.readiness),
+            Arc::clone(&self.drain.readiness),
         ));
         let in_time = server::serve(
             listeners.public,
             stack::build(self.parts),
             &self.server,
-            &self.readiness,
-            &self.writes,
+            &self.drain,
             shutdown,
         )
         .await;

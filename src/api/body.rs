@@ -66,6 +66,16 @@ where
     Ok(Some(bytes))
 }
 
+/// Refuses a body where none belongs, before a byte of it is waited for: on a public route it
+/// would hold a place that callers need.
+pub(super) fn refuse(body: &impl Body) -> Result<(), Error> {
+    if body.is_end_stream() {
+        Ok(())
+    } else {
+        Err(Error::invalid("this request takes no body: leave it out"))
+    }
+}
+
 fn declared_as_json(headers: &HeaderMap) -> Result<(), Error> {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let mut parts = value.unwrap_or_default().split(';').map(str::trim);

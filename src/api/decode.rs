@@ -53,17 +53,13 @@ impl Parts<'_> {
         }
     }
 
-    /// A request that has neither query nor body.
+    /// A request that has no query.
     pub(super) fn bare(&self) -> Result<(), Error> {
         let keys: &[&str] = match self.matched.endpoint {
             Endpoint::UnassignOne => &["dryRun"],
             _ => &[],
         };
-        not_yet(&Query::parse(self.query, keys)?)?;
-        match self.body {
-            None => Ok(()),
-            Some(_) => Err(Error::invalid("this request takes no body: leave it out")),
-        }
+        not_yet(&Query::parse(self.query, keys)?)
     }
 
     fn nic(&self) -> Result<NicId, Error> {

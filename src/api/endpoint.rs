@@ -56,7 +56,12 @@ impl Api {
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let (head, body) = request.into_parts();
-        let body = body::read(&head.headers, body, self.limits, context.deadline).await?;
+        let body = if context.matched.endpoint.takes_body() {
+            body::read(&head.headers, body, self.limits, context.deadline).await?
+        } else {
+            body::refuse(&body)?;
+            None
+        };
         let parts = self.parts(&head, &context.matched, body.as_deref());
         match (context.matched.endpoint, &context.caller) {
             (Endpoint::Problem, _) => {

@@ -30,6 +30,17 @@ pub enum Endpoint {
     Problem,
 }
 
+impl Endpoint {
+    /// Whether a request may have a body.
+    #[must_use]
+    pub const fn takes_body(self) -> bool {
+        match self {
+            Self::Unassign | Self::Assign => true,
+            Self::UnassignOne | Self::ReadNic | Self::WhoAmI | Self::Problem => false,
+        }
+    }
+}
+
 /// One method of one route.
 #[derive(Debug)]
 struct Entry {
@@ -41,10 +52,10 @@ struct Entry {
 }
 
 /// The statuses of the gateway's own that every route may answer.
-const PUBLIC: &[u16] = &[200, 400, 404, 405, 411, 414, 500, 503];
-const READ: &[u16] = &[200, 400, 401, 403, 404, 405, 411, 414, 429, 500, 502, 503, 504];
-const WRITE: &[u16] =
-    &[200, 400, 401, 403, 404, 405, 409, 411, 413, 414, 415, 429, 500, 502, 503, 504];
+const PUBLIC: &[u16] = &[200, 400, 404, 411, 500, 503];
+const CALLER: &[u16] = &[200, 400, 401, 411, 500, 503];
+const READ: &[u16] = &[200, 400, 401, 403, 404, 411, 429, 500, 502, 503, 504];
+const WRITE: &[u16] = &[200, 400, 401, 403, 404, 409, 411, 413, 415, 429, 500, 502, 503, 504];
 
 #[rustfmt::skip] // one line a route reads as the table it is
 static ROUTES: [Entry; 6] = [
@@ -52,7 +63,7 @@ static ROUTES: [Entry; 6] = [
     Entry { route: "/nics/{nicId}/ipv4/{address}", method: Method::DELETE, access: Access::Caller, endpoint: Endpoint::UnassignOne, codes: WRITE },
     Entry { route: "/nics/{nicId}/ipv4", method: Method::POST, access: Access::Caller, endpoint: Endpoint::Assign, codes: WRITE },
     Entry { route: "/nics/{nicId}", method: Method::GET, access: Access::Caller, endpoint: Endpoint::ReadNic, codes: READ },
-    Entry { route: "/whoami", method: Method::GET, access: Access::Caller, endpoint: Endpoint::WhoAmI, codes: READ },
+    Entry { route: "/whoami", method: Method::GET, access: Access::Caller, endpoint: Endpoint::WhoAmI, codes: CALLER },
     Entry { route: "/problems/{slug}", method: Method::GET, access: Access::Public, endpoint: Endpoint::Problem, codes: PUBLIC },
 ];
 
@@ -73,7 +84,7 @@ pub fn method_label(method: &Method) -> &'static str {
 #[must_use]
 pub fn series() -> Vec<RouteSeries> {
     let unmatched =
-        RouteSeries { route: UNMATCHED, method: "GET", codes: &[400, 404, 411, 414, 500, 503] };
+        RouteSeries { route: UNMATCHED, method: "GET", codes: &[400, 404, 414, 500, 503] };
     let own = ROUTES.iter().map(|entry| RouteSeries {
         route: entry.route,
         method: method_label(&entry.method),

@@ -25,7 +25,15 @@ pub(super) fn check(
         ));
     }
     required_text(claims, "sub")?;
-    let subject = required_text(claims, &settings.subject_claim)?;
+    let subject = match at_path(claims, &settings.subject_claim) {
+        Ok(Some(Value::String(subject))) if !subject.is_empty() => subject,
+        _ => {
+            let name = &settings.subject_claim;
+            return Err(Refusal::claims(format!(
+                "the token's `{name}` is missing, empty or not a text"
+            )));
+        }
+    };
     let groups = groups(claims, &settings.groups_claim)?;
     Caller::vouch(&settings.name, subject, groups)
         .map_err(|error| Refusal::claims(format!("the token names nobody: {error}")))
@@ -132,30 +140,39 @@ fn groups(claims: &Map<String, Value>, path: &str) -> Result<Vec<String>, Refusa
              concern this application",
         ));
     }
-    // A claim whose very name has dots comes first: some providers use URLs as names.
-    let mut found = claims.get(path);
-    if found.is_none() {
-        let mut segments = path.split('.');
-        found = segments.next().and_then(|name| claims.get(name));
-        for name in segments {
-            found = match found {
-                Some(Value::Object(members)) => members.get(name),
-                Some(_) => return Err(malformed_groups(path)),
-                None => None,
-            };
-        }
-    }
-    match found {
+    let malformed =
+        || Refusal::claims(format!("the token's groups (`{path}`) are not a list of texts"));
+    match at_path(claims, path).map_err(|NotAnObject| malformed())? {
         None => Ok(Vec::new()),
         Some(Value::Array(list)) => list
             .iter()
             .map(|group| group.as_str().map(str::to_owned))
             .collect::<Option<_>>()
-            .ok_or_else(|| malformed_groups(path)),
-        Some(_) => Err(malformed_groups(path)),
+            .ok_or_else(malformed),
+        Some(_) => Err(malformed()),
     }
 }
 
-fn malformed_groups(path: &str) -> Refusal {
-    Refusal::claims(format!("the token's groups (`{path}`) are not a list of texts"))
+/// A step of a path leads into something that has no members.
+struct NotAnObject;
+
+/// The claim at a dotted path; none where a step of it is absent. A claim whose very name has
+/// dots comes first: some providers use URLs as names.
+fn at_path<'a>(
+    claims: &'a Map<String, Value>,
+    path: &str,
+) -> Result<Option<&'a Value>, NotAnObject> {
+    if let Some(claim) = claims.get(path) {
+        return Ok(Some(claim));
+    }
+    let mut segments = path.split('.');
+    let mut found = segments.next().and_then(|name| claims.get(name));
+    for name in segments {
+        found = match found {
+            Some(Value::Object(members)) => members.get(name),
+            Some(_) => return Err(NotAnObject),
+            None => return Ok(None),
+        };
+    }
+    Ok(found)
 }

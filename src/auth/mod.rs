@@ -13,7 +13,7 @@ mod token;
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
 
 use arc_swap::ArcSwapOption;
@@ -21,6 +21,7 @@ use http::HeaderMap;
 use serde_json::Value;
 
 pub use algorithm::Algorithm;
+use fetch::Fetcher;
 use keys::KeySet;
 use refusal::Refusal;
 pub use settings::{IssuerSettings, KeySource, Settings};
@@ -36,6 +37,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Authenticator {
     issuers: Vec<Arc<Issuer>>,
+    fetcher: Fetcher,
     metrics: Arc<Metrics>,
 }
 
@@ -59,6 +61,7 @@ impl Authenticator {
     /// # Errors
     /// Every fault of every key file.
     pub fn load(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, Vec<Fault>> {
+        let fetcher = Fetcher::new(settings).map_err(|fault| vec![fault])?;
         let mut faults = Vec::new();
         let mut issuers = Vec::new();
         for (number, settings) in settings.issuers.iter().enumerate() {
@@ -76,7 +79,7 @@ impl Authenticator {
             }
             issuers.push(Arc::new(issuer));
         }
-        if faults.is_empty() { Ok(Self { issuers, metrics }) } else { Err(faults) }
+        if faults.is_empty() { Ok(Self { issuers, fetcher, metrics }) } else { Err(faults) }
     }
 
     /// Whether at least one issuer has keys.
@@ -94,12 +97,12 @@ impl Authenticator {
 
     /// Fetches every key address once, together; a failure is logged and counted.
     pub async fn refresh(&self) {
-        fetch::once(&self.issuers, &self.metrics).await;
+        self.fetcher.once(&self.issuers, &self.metrics).await;
     }
 
     /// Fetches every key address now and then anew, for ever.
     pub async fn refresh_forever(&self) {
-        fetch::forever(&self.issuers, &self.metrics).await;
+        self.fetcher.forever(&self.issuers, &self.metrics).await;
     }
 
     /// Who calls, by the request's one bearer token.
@@ -149,7 +152,10 @@ impl Issuer {
                 "a key of the issuer is left out"
             );
         }
-        metrics.keys_fetched(&self.settings.name, set.len());
+        match fetched {
+            Some(_) => metrics.keys_fetched(&self.settings.name, set.len()),
+            None => metrics.keys_read(&self.settings.name, set.len()),
+        }
         self.keys.store(Some(Arc::new(Keys { set, fetched })));
     }
 
@@ -196,9 +202,6 @@ impl Issuer {
         }
     }
 }
-
-/// How long the first retry after a failed fetch waits; each further one twice as long.
-const FIRST_RETRY: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests;

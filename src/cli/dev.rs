@@ -5,7 +5,9 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use super::{Stop, asked_to_stop, bind, runtime, runtime_files::RuntimeFiles, say, token};
+use super::{
+    Stop, asked_to_stop, bind, runtime, runtime_files::RuntimeFiles, say, start_logging, token,
+};
 use crate::{
     app::{App, Listeners},
     config::Config,
@@ -13,7 +15,7 @@ use crate::{
     error::Fault,
     issuer::{self, Grant, Signer},
     policy::{Engine, Source},
-    telemetry,
+    telemetry::Format,
     zec::AccessKey,
 };
 
@@ -48,7 +50,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> Result<(), Stop> {
+pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     for address in [args.listen, args.admin_listen] {
         if !address.ip().is_loopback() {
             return Err(Stop::Usage(format!(
@@ -56,10 +58,10 @@ pub(super) fn run(args: &Args) -> Result<(), Stop> {
             )));
         }
     }
-    runtime()?.block_on(dev(args))
+    runtime()?.block_on(dev(args, log_format))
 }
 
-async fn dev(args: &Args) -> Result<(), Stop> {
+async fn dev(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let listeners = Listeners {
         public: bind(args.listen, "--listen").await?,
@@ -89,7 +91,7 @@ async fn dev(args: &Args) -> Result<(), Stop> {
     ));
 
     let config = urls.config(args)?;
-    telemetry::init(&config.log)?;
+    start_logging(&config.log, log_format)?;
     let key = AccessKey::new(access_key_id.clone(), &password)?;
     let app = App::assemble(&config, policy()?, key)?;
     app.fetch_keys().await;

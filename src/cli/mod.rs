@@ -16,12 +16,18 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-use crate::error::Fault;
+use crate::{
+    error::Fault,
+    telemetry::{self, Format},
+};
 
 /// A policy gateway in front of Zenlayer Elastic Compute's API.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Cli {
+    /// The form of log lines: auto, text or json; wins over the configuration
+    #[arg(long, global = true, value_name = "FORM")]
+    log_format: Option<Format>,
     #[command(subcommand)]
     command: Command,
 }
@@ -69,9 +75,10 @@ impl From<Vec<Fault>> for Stop {
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Serve(args) => serve::run(&args),
-        Command::Dev(args) => dev::run(&args),
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Serve(args) => serve::run(&args, cli.log_format),
+        Command::Dev(args) => dev::run(&args, cli.log_format),
         Command::Emulator(args) => emulator::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Policy(command) => policy::run(&command),
@@ -101,6 +108,12 @@ fn say(line: impl Display) {
 /// Writes a line on stderr.
 fn complain(line: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Turns logging on; the command line's form wins.
+fn start_logging(settings: &telemetry::Settings, format: Option<Format>) -> Result<(), Fault> {
+    let format = format.unwrap_or(settings.format);
+    telemetry::init(&telemetry::Settings { format, ..settings.clone() })
 }
 
 /// A runtime for a command that serves.

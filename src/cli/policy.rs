@@ -16,7 +16,7 @@ pub(super) enum Command {
         /// The directory with *.cedar and cases/
         directory: PathBuf,
     },
-    /// Say who may do what, and why
+    /// Say who may do what, and why; exits 1 where the answer is not a yes
     Explain(Explain),
     /// Print the Cedar schema that policies are written against
     Schema,

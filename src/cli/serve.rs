@@ -1,10 +1,10 @@
 use std::path::PathBuf;
 
-use super::{Stop, asked_to_stop, bind, runtime};
+use super::{Stop, asked_to_stop, bind, runtime, start_logging};
 use crate::{
     app::{App, Listeners},
     config::{self, Config},
-    telemetry,
+    telemetry::Format,
 };
 
 #[derive(Debug, clap::Args)]
@@ -14,9 +14,9 @@ pub(super) struct Args {
     config: PathBuf,
 }
 
-pub(super) fn run(args: &Args) -> Result<(), Stop> {
+pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     let config = Config::load(&args.config, config::environment())?;
-    telemetry::init(&config.log)?;
+    start_logging(&config.log, log_format)?;
     runtime()?.block_on(async {
         // Everything is read whole before a port is bound.
         let app = App::load(&config)?;

@@ -21,6 +21,15 @@ pub(super) fn plain(text: &str) -> Result<String, String> {
     }
 }
 
+/// A log level, or a filter in the syntax of `RUST_LOG`.
+pub(super) fn log_level(text: &str) -> Result<String, String> {
+    let text = plain(text)?;
+    crate::telemetry::check_level(&text).map_err(|_| {
+        format!("{} is no level, as `info`, or filter, as `zec_gateway=debug`", shown(&text))
+    })?;
+    Ok(text)
+}
+
 /// A duration, as `5s`, `10m` or `1h 30m`.
 pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)

@@ -139,6 +139,6 @@ pub(super) fn log(root: &mut Fields<'_>) -> telemetry::Settings {
     let mut fields = root.table("log");
     telemetry::Settings {
         format: fields.text("format", forms::log_format).unwrap_or(telemetry::Format::Auto),
-        level: fields.text("level", forms::plain).unwrap_or_else(|| "info".to_owned()),
+        level: fields.text("level", forms::log_level).unwrap_or_else(|| "info".to_owned()),
     }
 }

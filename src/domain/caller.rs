@@ -6,7 +6,7 @@ pub const MAX_NAME_BYTES: usize = 256;
 /// A verified identity: who calls, as the gateway sees it.
 ///
 /// Made by `auth` from a token that passed every check, and by the offline policy tools, which
-/// decide nothing; `tests/repo/architecture.rs` keeps every other room from making one.
+/// decide nothing; `tests/blackbox/architecture.rs` keeps every other room from making one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     issuer: String,
@@ -62,6 +62,7 @@ impl Caller {
     }
 
     /// The token's groups in alphabetical order, as the issuer wrote them.
+    #[must_use]
     pub fn groups(&self) -> impl ExactSizeIterator<Item = &str> {
         self.group_ids.iter().map(|id| self.bare(id))
     }
@@ -74,6 +75,7 @@ impl Caller {
     }
 
     /// `issuer/group` for each group: the ids that policies use.
+    #[must_use]
     pub fn group_ids(&self) -> impl ExactSizeIterator<Item = &str> {
         self.group_ids.iter().map(String::as_str)
     }

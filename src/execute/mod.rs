@@ -11,16 +11,16 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    domain::{Caller, Change, ChangeIpv4, Nic, NicId, Operation, ReadNic},
+    domain::{Action, Caller, Change, ChangeIpv4, Nic, NicId, Operation, ReadNic},
     error::{Error, Problem},
     metrics::{Decision, Metrics},
     policy::{Ask, Denial, Denied, Engine, Permit, Verdict},
     telemetry::Record,
-    zec::{Reader, Sent, Writer},
+    zec::{Failure, Reader, Sent, Writer},
 };
 
 pub use failure::who;
@@ -61,7 +61,7 @@ pub struct Asking<'a> {
     /// Until when.
     pub deadline: Instant,
     /// Where.
-    pub record: &'a Record,
+    pub record: &'a Arc<Record>,
 }
 
 impl Executor {
@@ -96,12 +96,21 @@ impl Executor {
                 let nic = self.look(&id, asking).await?.ok_or_else(|| failure::no_such_nic(&id))?;
                 (permit, nic)
             }
-            Verdict::Denied(denial) => return Err(self.denied(&id, &denial, asking)),
+            Verdict::Denied(denial) => {
+                return Err(self.denied(&id, Action::DescribeNetworkInterfaces, &denial, asking));
+            }
             Verdict::DependsOnNic(pending) => match self.look(&id, asking).await? {
                 None => return Err(self.absent(&engine, &id, &pending.into_operation(), asking)),
                 Some(nic) => match engine.decide(asking.caller, pending, &nic) {
                     Ok(permit) => (self.allowed(permit, asking), nic),
-                    Err(denial) => return Err(self.denied(&id, &denial, asking)),
+                    Err(denial) => {
+                        return Err(self.denied(
+                            &id,
+                            Action::DescribeNetworkInterfaces,
+                            &denial,
+                            asking,
+                        ));
+                    }
                 },
             },
         };
@@ -110,15 +119,15 @@ impl Executor {
 
     async fn change(&self, change: ChangeIpv4, asking: Asking<'_>) -> Result<Done, Error> {
         let engine = self.policy.load_full();
-        let id = change.nic.clone();
+        let (id, action) = (change.nic.clone(), change.change.action());
         let permit = match engine.ask(asking.caller, change) {
             Verdict::Allowed(permit) => permit,
-            Verdict::Denied(denial) => return Err(self.denied(&id, &denial, asking)),
+            Verdict::Denied(denial) => return Err(self.denied(&id, action, &denial, asking)),
             Verdict::DependsOnNic(pending) => match self.look(&id, asking).await? {
                 None => return Err(self.absent(&engine, &id, &pending.into_operation(), asking)),
                 Some(nic) => engine
                     .decide(asking.caller, pending, &nic)
-                    .map_err(|denial| self.denied(&id, &denial, asking))?,
+                    .map_err(|denial| self.denied(&id, action, &denial, asking))?,
             },
         };
         let permit = self.allowed(permit, asking);
@@ -136,22 +145,26 @@ impl Executor {
             ));
         }
         let (writer, metrics) = (self.writer.clone(), Arc::clone(&self.metrics));
+        let (tell, told) = oneshot::channel();
+        let record = Arc::clone(asking.record);
         let started = StdInstant::now();
-        let sending = self.writes.spawn(async move {
+        self.writes.spawn(async move {
             let sent = writer.send(permit, deadline).await;
             if let Ok(Sent { change, .. }) = &sent
                 && change.change == Change::Unassign
             {
                 metrics.unassigned(change.addresses.as_slice().len());
             }
-            sent
+            // What happened can be told, also where nobody waits for it any more.
+            if let Err(sent) = tell.send(sent) {
+                log_unheard(&record, &sent);
+            }
         });
-        let sent = sending.await.map_err(|error| {
+        let sent = told.await.map_err(|_| {
             Error::new(
                 Problem::Internal,
                 "the write's task broke: look at the vNIC before you repeat it",
             )
-            .with_cause(error)
         })?;
         asking.record.note(|facts| facts.zec_took += started.elapsed());
         match sent {
@@ -196,15 +209,13 @@ impl Executor {
         if engine.may_learn_of_absence(asking.caller, ReadNic { nic: id.clone() }) {
             failure::no_such_nic(id)
         } else {
-            self.denied(id, &unread(operation), asking)
+            self.denied(id, operation.action(), &unread(operation), asking)
         }
     }
 
-    fn denied(&self, nic: &NicId, denial: &Denial, asking: Asking<'_>) -> Error {
+    fn denied(&self, nic: &NicId, action: Action, denial: &Denial, asking: Asking<'_>) -> Error {
         let decision = if denial.is_error() { Decision::Error } else { Decision::Deny };
-        if let Some((action, ..)) = asking.record.facts().asked {
-            self.metrics.decided(action, decision);
-        }
+        self.metrics.decided(action, decision);
         asking.record.note(|facts| {
             facts.decision = Some(decision.label());
             let all = denial.denied.iter().flat_map(|one| one.policies.iter().chain(&one.failed));
@@ -214,6 +225,27 @@ impl Executor {
         });
         failure::denied(asking.caller, nic, denial)
     }
+}
+
+/// The outcome of a write whose caller has hung up.
+fn log_unheard(record: &Record, sent: &Result<Sent, Failure>) {
+    let facts = record.facts();
+    let (action, nic, addresses) = match &facts.asked {
+        Some((action, nic, addresses)) => (Some(action.name()), Some(nic), Some(addresses)),
+        None => (None, None, None),
+    };
+    tracing::info!(
+        request.id = record.request_id(),
+        caller = facts.caller,
+        action,
+        nic,
+        addresses,
+        policies = facts.policies.join(" "),
+        done = sent.is_ok(),
+        cause = sent.as_ref().err().map(ToString::to_string),
+        zec.request_id = sent.as_ref().ok().map(|sent| sent.request_id.as_str()),
+        "a write ended after its caller had hung up",
+    );
 }
 
 /// A vNIC may be shown to whoever has a permit to see it.

@@ -32,6 +32,8 @@ const NO_ISSUER: &str = "none";
 const DURATION_BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
 
+const FROM_FILE: u64 = u64::MAX;
+
 /// Every metric of the gateway.
 #[derive(Debug)]
 pub struct Metrics {
@@ -54,7 +56,8 @@ pub struct Metrics {
     rejected: IntCounterVec,
 }
 
-/// When an issuer's key set was last fetched, in Unix milliseconds; 0 is never.
+/// When an issuer's key set was last fetched, in Unix milliseconds; 0 is never, [`FROM_FILE`] that
+/// it is not fetched at all.
 #[derive(Debug)]
 struct IssuerKeys {
     name: String,
@@ -76,7 +79,7 @@ impl Metrics {
                 .iter()
                 .map(|name| IssuerKeys { name: name.clone(), fetched: AtomicU64::new(0) })
                 .collect(),
-            jwks_age: make.float_gauges("jwks_age_seconds", "Seconds since an issuer's key set was last fetched whole; +Inf before the first time.", &["issuer"])?,
+            jwks_age: make.float_gauges("jwks_age_seconds", "Seconds since an issuer's key set was last fetched whole; +Inf before the first time, 0 for a file.", &["issuer"])?,
             jwks_keys: make.gauges("jwks_keys", "Usable keys in an issuer's key set.", &["issuer"])?,
             jwks_refreshes: make.counters("jwks_refreshes_total", "Attempts to fetch an issuer's key set.", &["issuer", "result"])?,
             policy_decisions: make.counters("policy_decisions_total", "Requests decided by the policy.", &["action", "decision"])?,
@@ -139,6 +142,14 @@ impl Metrics {
         }
     }
 
+    /// A key set with so many usable keys was read from a file; it has no age.
+    pub fn keys_read(&self, issuer: &str, keys: usize) {
+        self.jwks_keys.with_label_values(&[issuer]).set(i64::try_from(keys).unwrap_or(i64::MAX));
+        if let Some(issuer) = self.issuers.iter().find(|keys| keys.name == issuer) {
+            issuer.fetched.store(FROM_FILE, Ordering::Relaxed);
+        }
+    }
+
     /// A key set could not be fetched.
     pub fn keys_failed(&self, issuer: &str) {
         self.jwks_refreshes.with_label_values(&[issuer, "failed"]).inc();
@@ -191,6 +202,7 @@ impl Metrics {
             #[expect(clippy::cast_precision_loss, reason = "an age in seconds needs no more")]
             let age = match issuer.fetched.load(Ordering::Relaxed) {
                 0 => f64::INFINITY,
+                FROM_FILE => 0.0,
                 fetched => now.saturating_sub(fetched) as f64 / 1000.0,
             };
             self.jwks_age.with_label_values(&[&issuer.name]).set(age);

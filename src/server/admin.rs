@@ -11,18 +11,19 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, sync::Semaphore};
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::{service_fn, util::BoxCloneSyncService};
 
-use super::ACCEPT_PAUSE;
+use super::{accept, connection::Timers};
 use crate::{auth::Authenticator, metrics::Metrics};
 
 /// Scrapers and probes are few; more than this at once is somebody's mistake.
 const MAX_CONNECTIONS: usize = 64;
 
-/// How long a probe may take to ask, the next one on the same connection included.
-const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
+/// A scraper comes back every minute at the latest.
+const TIMERS: Timers = Timers { head: Duration::from_secs(10), idle: Duration::from_secs(90) };
 
 /// Whether the gateway wants requests; ZEC's state has no say in it.
 #[derive(Debug)]
@@ -64,27 +65,13 @@ impl Readiness {
 /// Serves `/metrics`, `/livez` and `/readyz` for ever. It stays up while the public listener
 /// drains, so that the drain can be watched.
 pub async fn serve_admin(listener: TcpListener, metrics: Arc<Metrics>, readiness: Arc<Readiness>) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let (metrics, readiness) = (Arc::clone(&metrics), Arc::clone(&readiness));
-        let service = service_fn(move |request| {
-            let answer = answer(&request, &metrics, &readiness);
-            async move { Ok::<_, Infallible>(answer) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service);
-        tokio::spawn(async move {
-            let _ = connection.await;
-            drop(place);
-        });
-    }
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answer = answer(&request, &metrics, &readiness);
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    let service = BoxCloneSyncService::new(service);
+    let (connections, never) = (TaskTracker::new(), CancellationToken::new());
+    accept(listener, service, TIMERS, MAX_CONNECTIONS, &connections, &never).await;
 }
 
 fn answer(

@@ -7,7 +7,7 @@ use tokio::{net::TcpStream, time::Instant};
 use tower::Service;
 
 use super::{
-    MAX_HEAD, Settings,
+    MAX_HEAD,
     phase::{Phase, Watched},
 };
 use crate::stack::Stack;
@@ -15,14 +15,10 @@ use crate::stack::Stack;
 /// The timers of a connection (threats, row 25); a body has its own, where it is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timers {
-    head: Duration,
-    idle: Duration,
-}
-
-impl From<&Settings> for Timers {
-    fn from(settings: &Settings) -> Self {
-        Self { head: settings.header_timeout, idle: settings.idle_timeout }
-    }
+    /// How long the head of a request may take.
+    pub(super) head: Duration,
+    /// How long a connection may stay without a request, or an answer unread.
+    pub(super) idle: Duration,
 }
 
 /// Serves one plaintext connection, HTTP/1.1 only, until it ends, its time is up, or the drain
@@ -48,16 +44,15 @@ pub(super) async fn serve(
         }
     });
     // hyper's own timer for heads runs between requests too and would end idle connections
-    // early, so both times are kept here.
+    // early, so both times are kept by `overdue`.
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .max_header_size(MAX_HEAD)
         .max_buf_size(2 * MAX_HEAD)
         .serve_connection(io, service);
-    tokio::pin!(connection, draining);
-    let timer = tokio::time::sleep(timers.head);
-    tokio::pin!(timer);
+    let overdue = overdue(&phase, timers);
+    tokio::pin!(connection, overdue, draining);
     let mut drains = false;
     loop {
         tokio::select! {
@@ -67,22 +62,32 @@ pub(super) async fn serve(
                 }
                 return;
             }
-            () = &mut timer => {
-                let now = Instant::now();
-                match phase.ends(timers.head, timers.idle) {
-                    Some(end) if end <= now => {
-                        tracing::debug!("a connection was silent for too long");
-                        return;
-                    }
-                    // The phase changed since the timer was set: nothing is reset per request.
-                    Some(end) => timer.as_mut().reset(end),
-                    None => timer.as_mut().reset(now + timers.head.min(timers.idle)),
-                }
+            () = &mut overdue => {
+                tracing::debug!("a connection was silent for too long");
+                return;
             }
             () = &mut draining, if !drains => {
                 drains = true;
                 connection.as_mut().graceful_shutdown();
             }
+        }
+    }
+}
+
+/// Resolves when the connection has stayed in a phase for longer than it may. Nothing is reset
+/// per request: the phase is looked at now and then, and since a head may begin at any moment,
+/// the next look is never later than its end would be.
+async fn overdue(phase: &Phase, timers: Timers) {
+    let mut look = Instant::now() + timers.head;
+    loop {
+        tokio::time::sleep_until(look).await;
+        let now = Instant::now();
+        look = now + timers.head;
+        if let Some(end) = phase.ends(timers.head, timers.idle) {
+            if end <= now {
+                return;
+            }
+            look = look.min(end);
         }
     }
 }

@@ -6,12 +6,16 @@ mod connection;
 mod phase;
 mod settings;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, io, sync::Arc, time::Duration};
 
 pub use admin::{Readiness, serve_admin};
+use connection::Timers;
 use hyper::body::Incoming;
 pub use settings::{Settings, TlsSettings};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::stack::Stack;
@@ -22,76 +26,100 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How many bytes the head of a request may have: an 8 KiB token, an 8 KiB target, and room.
 const MAX_HEAD: usize = 32 * 1024;
 
+/// What a drain goes through, shared with those who must hear of it.
+#[derive(Clone, Debug)]
+pub struct Drain {
+    /// Goes off first.
+    pub readiness: Arc<Readiness>,
+    /// Cancelled when nothing new is begun any more.
+    pub begun: CancellationToken,
+    /// The writes that run, which are waited for.
+    pub writes: TaskTracker,
+}
+
 /// Serves until `shutdown` resolves, then drains: not ready, wait, stop accepting, let what runs
 /// finish, writes too. Returns whether everything finished in time.
 pub async fn serve(
     listener: TcpListener,
     stack: Stack<Incoming>,
     settings: &Settings,
-    readiness: &Readiness,
-    writes: &TaskTracker,
+    drain: &Drain,
     shutdown: impl Future<Output = ()>,
 ) -> bool {
-    let draining = CancellationToken::new();
     let connections = TaskTracker::new();
     {
         // The listener is closed with the future that owns it, at the end of this block.
-        let accepting = accept(listener, stack, settings, &connections, &draining);
+        let timers = Timers { head: settings.header_timeout, idle: settings.idle_timeout };
+        let most = settings.max_connections;
+        let accepting = accept(listener, stack, timers, most, &connections, &drain.begun);
         tokio::pin!(accepting, shutdown);
         tokio::select! {
             () = &mut accepting => {}
             () = &mut shutdown => {
-                readiness.drain();
+                drain.readiness.drain();
                 tracing::info!(drain_delay_ms = settings.drain_delay.as_millis(), "draining");
                 // Load balancers must see that we are not ready before we stop (threats, row 24).
                 let _ = tokio::time::timeout(settings.drain_delay, &mut accepting).await;
             }
         }
     }
-    draining.cancel();
+    drain.begun.cancel();
     connections.close();
-    writes.close();
+    drain.writes.close();
     let finished = async {
         connections.wait().await;
-        writes.wait().await;
+        drain.writes.wait().await;
     };
     let in_time = tokio::time::timeout(settings.drain_timeout, finished).await.is_ok();
     if !in_time {
         tracing::warn!(
             connections = connections.len(),
-            writes = writes.len(),
+            writes = drain.writes.len(),
             "stopped before everything had finished: raise `server.drain_timeout`"
         );
     }
     in_time
 }
 
+/// Accepts connections, at most so many at once, for ever.
 async fn accept(
     listener: TcpListener,
     stack: Stack<Incoming>,
-    settings: &Settings,
+    timers: Timers,
+    most: usize,
     connections: &TaskTracker,
     draining: &CancellationToken,
 ) {
-    let timers = connection::Timers::from(settings);
-    let most = settings.max_connections.min(Semaphore::MAX_PERMITS);
-    let room = Arc::new(Semaphore::new(most));
+    let room = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
     loop {
         // No room, no accept: further callers wait in the kernel's queue, which costs nothing.
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let connection =
-            connection::serve(stream, stack.clone(), timers, draining.clone().cancelled_owned());
+        let Some(stream) = next_stream(&listener).await else { continue };
+        let draining = draining.clone().cancelled_owned();
+        let connection = connection::serve(stream, stack.clone(), timers, draining);
         connections.spawn(async move {
             connection.await;
             drop(place);
         });
+    }
+}
+
+async fn next_stream(listener: &TcpListener) -> Option<TcpStream> {
+    match listener.accept().await {
+        Ok((stream, _)) => Some(stream),
+        // The caller's fault, and over with the caller.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+            ) =>
+        {
+            None
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
     }
 }

@@ -10,12 +10,20 @@ use crate::{
 /// row 10). A second `Authorization` is refused where tokens are, with 401.
 const ONCE: [HeaderName; 2] = [header::CONTENT_TYPE, HeaderName::from_static("idempotency-key")];
 
-/// Refuses requests that could be read in two ways.
-pub(super) async fn check<B, S>(request: Request<B>, next: S) -> Result<Answer, Error>
+/// Refuses targets that could be read in two ways.
+pub(super) async fn target<B, S>(request: Request<B>, next: S) -> Result<Answer, Error>
 where
     S: Service<Request<B>, Response = Answer, Error = Error>,
 {
     check_target(request.uri())?;
+    next.oneshot(request).await
+}
+
+/// Refuses headers that could be read in two ways.
+pub(super) async fn headers<B, S>(request: Request<B>, next: S) -> Result<Answer, Error>
+where
+    S: Service<Request<B>, Response = Answer, Error = Error>,
+{
     check_headers(request.headers())?;
     next.oneshot(request).await
 }

@@ -16,6 +16,7 @@ use std::{convert::Infallible, error::Error as StdError, sync::Arc, time::Durati
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, header};
 use http_body::Body;
+use tokio_util::sync::CancellationToken;
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -44,6 +45,8 @@ pub struct Parts {
     pub max_concurrent: usize,
     /// How long a whole answer may take.
     pub request_timeout: Duration,
+    /// Cancelled when nothing new is begun any more.
+    pub draining: CancellationToken,
     /// The origins whose pages may call.
     pub allowed_origins: Vec<HeaderValue>,
 }
@@ -54,7 +57,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let Parts { authenticator, api, router, metrics, .. } = parts;
+    let Parts { authenticator, api, router, metrics, draining, .. } = parts;
     let (counted, limit) = (Arc::clone(&metrics), shed::Limit::new(parts.max_concurrent));
     let timeout = parts.request_timeout;
     let service = ServiceBuilder::new()
@@ -73,13 +76,17 @@ where
             problems::errors_to_problems(Arc::clone(&counted), request, next)
         }))
         // Sheds before any work is done, least of all a signature check.
-        .layer(from_fn(move |request, next| shed::shed(limit.clone(), request, next)))
+        .layer(from_fn(move |request, next| {
+            shed::shed(limit.clone(), draining.clone(), request, next)
+        }))
         // From here the clock runs; whoever waits for something waits until then at most.
         .layer(from_fn(move |request, next| deadline::stamp(timeout, request, next)))
-        // A request that two parties could read differently goes no further.
-        .layer(from_fn(framing::check))
+        // A path that two parties could read differently is not even routed.
+        .layer(from_fn(framing::target))
         // The path is read once; policy and ZEC see only what was parsed of it.
         .layer(from_fn(move |request, next| route::route(Arc::clone(&router), request, next)))
+        // The same for headers, once it is known on which route to count the refusal.
+        .layer(from_fn(framing::headers))
         // Before a byte of the body is read: strangers cost one signature check at most.
         .layer(from_fn(move |request, next| {
             authenticate::authenticate(Arc::clone(&authenticator), request, next)

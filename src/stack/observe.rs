@@ -18,11 +18,11 @@ pub(super) async fn observe<B, S>(
 where
     S: Service<Request<B>, Response = Answer>,
 {
-    let record = Arc::new(Record::default());
+    let id = request.extensions().get::<RequestId>().map_or("none", RequestId::as_str);
+    let record = Arc::new(Record::start(id));
     let mut watch = Watch {
         running: metrics.http.running(),
         method: method_label(request.method()),
-        request_id: request.extensions().get::<RequestId>().cloned(),
         status: None,
         record: Arc::clone(&record),
         metrics,
@@ -38,7 +38,6 @@ struct Watch {
     #[expect(dead_code, reason = "held for its drop")]
     running: InFlight,
     method: &'static str,
-    request_id: Option<RequestId>,
     status: Option<StatusCode>,
     record: Arc<Record>,
     metrics: Arc<Metrics>,
@@ -63,7 +62,7 @@ impl Drop for Watch {
         let policies = (!facts.policies.is_empty()).then(|| facts.policies.join(" "));
         let zec_ms = (!facts.zec_took.is_zero()).then_some(facts.zec_took.as_secs_f64() * 1000.0);
         tracing::info!(
-            request.id = self.request_id.as_ref().map(RequestId::as_str),
+            request.id = self.record.request_id(),
             http.route = route,
             http.method = self.method,
             http.status = self.status.map(|status| status.as_u16()),

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use http::Request;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
 use crate::{
@@ -19,12 +20,23 @@ impl Limit {
     }
 }
 
-/// Refuses a request at once where too many run already: a queue would only make all of them
-/// late.
-pub(super) async fn shed<B, S>(limit: Limit, request: Request<B>, next: S) -> Result<Answer, Error>
+/// Refuses a request at once where too many run already, for a queue would only make all of them
+/// late; and where the gateway is about to stop, for it might not be finished in time.
+pub(super) async fn shed<B, S>(
+    limit: Limit,
+    draining: CancellationToken,
+    request: Request<B>,
+    next: S,
+) -> Result<Answer, Error>
 where
     S: Service<Request<B>, Response = Answer, Error = Error>,
 {
+    if draining.is_cancelled() {
+        return Err(Error::new(
+            Problem::Draining,
+            "this instance is stopping; nothing was sent, try again",
+        ));
+    }
     let Ok(_running) = limit.0.try_acquire() else {
         return Err(Error::new(
             Problem::Overloaded,

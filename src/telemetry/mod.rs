@@ -11,6 +11,14 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 
 use crate::error::Fault;
 
+/// Whether a text is a log level or filter.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_level(text: &str) -> Result<(), String> {
+    EnvFilter::try_new(text).map(drop).map_err(|error| error.to_string())
+}
+
 /// Turns logging on for the process; `RUST_LOG`, where it is set, wins over the configured level.
 ///
 /// # Errors

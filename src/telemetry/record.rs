@@ -8,6 +8,7 @@ use crate::domain::Action;
 /// What becomes of one request, filled in as it travels and logged once, at its end.
 #[derive(Debug)]
 pub struct Record {
+    request_id: String,
     started: Instant,
     facts: Mutex<Facts>,
 }
@@ -33,13 +34,19 @@ pub struct Facts {
     pub problem: Option<(&'static str, Option<String>)>,
 }
 
-impl Default for Record {
-    fn default() -> Self {
-        Self { started: Instant::now(), facts: Mutex::default() }
-    }
-}
-
 impl Record {
+    /// The record of a request that starts now.
+    #[must_use]
+    pub fn start(request_id: &str) -> Self {
+        Self { request_id: request_id.to_owned(), started: Instant::now(), facts: Mutex::default() }
+    }
+
+    /// The gateway's id of the request.
+    #[must_use]
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
     /// Adds to what is known.
     pub fn note(&self, add: impl FnOnce(&mut Facts)) {
         // A panic elsewhere leaves whole facts behind: each note is one assignment or two.

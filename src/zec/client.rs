@@ -71,6 +71,19 @@ struct Client {
     metrics: Arc<Metrics>,
 }
 
+/// Looks whether a client could be made, without an access key.
+///
+/// # Errors
+/// When the trusted certificates cannot be used.
+pub fn check(settings: &Settings) -> Result<(), Fault> {
+    http_client(settings).map(drop)
+}
+
+fn http_client(settings: &Settings) -> Result<HttpClient, Fault> {
+    let https = settings.scheme == Scheme::HTTPS;
+    net::client(settings.connect_timeout, https, settings.ca_file.as_deref())
+}
+
 /// Makes both halves of a client; connects to nobody yet.
 ///
 /// # Errors
@@ -84,9 +97,8 @@ pub fn connect(
         Fault::new(format!("the endpoint cannot be used: {error}")).at_key("zec.endpoint")
     };
     let host_text = settings.authority.as_str().to_owned();
-    let https = settings.scheme == Scheme::HTTPS;
     let client = Arc::new(Client {
-        http: net::client(settings.connect_timeout, https, settings.ca_file.as_deref())?,
+        http: http_client(settings)?,
         uri: Uri::builder()
             .scheme(settings.scheme.clone())
             .authority(settings.authority.clone())
@@ -228,13 +240,19 @@ fn found(asked: &NicId, answer: Answer) -> Result<Found, Failure> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Described {
+        total_count: u64,
+        // Null is ZEC's other way to write an empty list; an absent member is no answer.
+        #[serde(deserialize_with = "Option::deserialize")]
         data_set: Option<Vec<Box<RawValue>>>,
     }
     let Answer { request_id, response } = answer;
     let bad = |cause: String| Failure::BadAnswer { cause, request_id: Some(request_id.clone()) };
     let described: Described =
-        serde_json::from_str(response.get()).map_err(|e| bad(format!("no `dataSet`: {e}")))?;
+        serde_json::from_str(response.get()).map_err(|e| bad(format!("no list of vNICs: {e}")))?;
     let mut nics = described.data_set.unwrap_or_default();
+    if nics.is_empty() && described.total_count != 0 {
+        return Err(bad(format!("no vNIC of {} shown", described.total_count)));
+    }
     let nic = match (nics.pop(), nics.is_empty()) {
         (None, _) => None,
         (Some(raw), true) => Some(Nic::parse(raw).map_err(|e| bad(e.to_string()))?),

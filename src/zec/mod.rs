@@ -10,7 +10,7 @@ mod sign;
 mod skew;
 
 pub use answer::Failure;
-pub use client::{Found, Reader, Sent, Writer, connect};
+pub use client::{Found, Reader, Sent, Writer, check, connect};
 pub use credentials::AccessKey;
 pub use settings::{EipCheck, Settings};
 pub use sign::{CONTENT_TYPE, authorization};

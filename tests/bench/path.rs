@@ -78,7 +78,7 @@ fn verify(c: &mut Criterion) {
 
 /// So many teams' policies, of which one concerns the caller.
 fn policies(count: usize) -> Engine {
-    let text: String = (0..count)
+    let texts: Vec<String> = (0..count)
         .map(|team| {
             format!(
                 "@id(\"team-{team}\") permit (principal in Zec::Group::\"corp/team-{team}\", \
@@ -89,6 +89,7 @@ fn policies(count: usize) -> Engine {
             )
         })
         .collect();
+    let text = texts.concat();
     Engine::from_sources(&[Source { path: PathBuf::from("teams.cedar"), text }]).unwrap().0
 }
 

@@ -55,6 +55,69 @@ async fn a_head_that_trickles_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_second_head_that_trickles_is_cut_off_as_early_as_the_first() {
+    let world = with("header_timeout = \"200ms\"\nidle_timeout = \"1h\"").await;
+    let text = world.alice().text("GET", "/whoami", &[], None);
+    let mut stream = TcpStream::connect(world.gateway).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    assert_eq!(client::read(&mut stream).await.expect("an answer").status, 200);
+    stream.write_all(b"GET /whoami HTTP/1.1\r\nX: ").await.unwrap();
+    // Far sooner than the hour that a pause may last.
+    assert!(closed(&mut stream).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_stranger_with_a_body_that_never_comes_holds_no_place() {
+    let server = "body_timeout = \"30s\"".to_owned();
+    let limits = "max_concurrent_requests = 1".to_owned();
+    let world = Setup { server, limits, ..Setup::default() }.start().await;
+    let mut held = Vec::new();
+    for target in ["/problems/internal", "/whoami", "/nics/n/ipv4"] {
+        let method = if target == "/nics/n/ipv4" { "DELETE" } else { "GET" };
+        let text = world.stranger().text(method, target, &[("Content-Length", "5")], None);
+        let mut stream = TcpStream::connect(world.gateway).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let answer = client::read(&mut stream).await.expect("an answer at once");
+        assert!(matches!(answer.status, 400 | 401), "{target}: {}", answer.status);
+        held.push(stream);
+        assert_eq!(world.alice().get("/whoami").await.status, 200, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn the_operators_port_cannot_be_kept_busy_by_those_who_do_not_read() {
+    let world = World::start().await;
+    let mut held = Vec::new();
+    for _ in 0..64 {
+        let mut stream = TcpStream::connect(world.admin).await.unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nX: ").await.unwrap();
+        held.push(stream);
+    }
+    // All places are taken; the head timer (10 s) frees them, and the probe gets its turn.
+    let probe = client::request("GET", "/livez", &[], None);
+    assert_eq!(client::raw(world.admin, probe.as_bytes()).await.expect("an answer").status, 200);
+}
+
+#[tokio::test]
+async fn what_begins_after_accepting_has_stopped_is_sent_away() {
+    let mut world = with("drain_timeout = \"20s\"").await;
+    let text = world.alice().text("GET", "/whoami", &[], None);
+    let (early, late) = text.split_at(30);
+    let mut stream = TcpStream::connect(world.gateway).await.unwrap();
+    stream.write_all(early.as_bytes()).await.unwrap();
+    // Once this is answered, the gateway has the other connection too.
+    assert_eq!(world.alice().get("/whoami").await.status, 200);
+    world.ask_to_stop();
+    let closed = async { while TcpStream::connect(world.gateway).await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, closed).await.expect("accepting goes on");
+    stream.write_all(late.as_bytes()).await.unwrap();
+    let answer = client::read(&mut stream).await.expect("an answer");
+    assert_eq!(answer.problem().1, "draining");
+    assert!(answer.header("retry-after").is_some());
+    assert!(world.stopped().await);
+}
+
+#[tokio::test]
 async fn an_idle_connection_outlives_the_head_timer_and_not_its_own() {
     let world = with("header_timeout = \"100ms\"\nidle_timeout = \"1500ms\"").await;
     let text = world.alice().text("GET", "/whoami", &[], None);

@@ -13,6 +13,7 @@
 #![expect(clippy::float_cmp, reason = "counters are whole numbers")]
 
 mod client;
+mod program;
 mod world;
 
 mod architecture;

@@ -41,12 +41,31 @@ async fn every_series_of_the_contract_is_there_from_the_start() {
     for name in ["process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"] {
         assert!(metrics.contains(name), "{name} is missing");
     }
-    for code in [200, 400, 401, 403, 404, 409, 429, 502, 503, 504] {
-        let series = format!(
-            r#"http_requests_total{{code="{code}",method="DELETE",route="/nics/{{nicId}}/ipv4"}}"#
-        );
-        assert!(world.metric(&series).await == 0.0, "{series}");
+}
+
+#[tokio::test]
+async fn no_answer_of_a_route_makes_a_new_series() {
+    let world = World::start().await;
+    let before = series(&world.metrics().await);
+    let (alice, stranger) = (world.alice(), world.stranger());
+    for (method, target) in [
+        ("DELETE", "/nics/n/ipv4"),
+        ("POST", "/nics/n/ipv4"),
+        ("DELETE", "/nics/n/ipv4/10.0.0.2"),
+        ("GET", "/nics/n"),
+        ("GET", "/whoami"),
+        ("GET", "/problems/internal"),
+    ] {
+        alice.send(method, target, &[], None).await;
+        alice.send(method, &format!("{target}?x=1"), &[], None).await;
+        alice.send(method, target, &[("Content-Type", "text/plain")], Some("x")).await;
+        alice.send(method, target, &[("Transfer-Encoding", "chunked")], None).await;
+        stranger.send(method, target, &[], None).await;
     }
+    let after = series(&world.metrics().await);
+    assert_eq!(after.difference(&before).collect::<Vec<_>>(), Vec::<&String>::new());
+    let refused = r#"http_requests_total{code="411",method="GET",route="/whoami"}"#;
+    assert!(world.metric(refused).await == 1.0);
 }
 
 #[tokio::test]

@@ -1,72 +1,20 @@
 //! The program itself: its commands, its exit codes, its signals, and what it never says.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Output, Stdio},
-};
+use std::{fs, process::Command};
 
 use secrecy::SecretString;
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 use zec_gateway::{
     emulator::{Emulator, Settings},
-    issuer::{Grant, Signer, key_set},
+    issuer::Signer,
 };
 
 use crate::{
     client,
-    world::{ISSUER, KEY_ID, NIC, PASSWORD},
+    program::{Files, Running, Served, program, run},
+    world::{KEY_ID, NIC, PASSWORD},
 };
-
-const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
-
-/// The program, in an environment of its own.
-fn program(args: &[&str], runtime: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zec-gateway"));
-    command.args(args).env_clear().env("XDG_RUNTIME_DIR", runtime).current_dir(REPOSITORY);
-    command
-}
-
-fn run(args: &[&str], runtime: &Path) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = program(args, runtime).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (status.code().unwrap_or(-1), text(stdout), text(stderr))
-}
-
-/// A program that runs until it is dropped.
-struct Running {
-    child: Child,
-    lines: BufReader<ChildStdout>,
-}
-
-impl Running {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
-        Self { child, lines }
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
-        line
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dev_runs_the_main_job_with_what_it_prints() {
@@ -147,51 +95,6 @@ async fn devs_curl_lines_work_as_they_stand() {
     }
 }
 
-/// A directory with everything that `serve` wants.
-struct Files {
-    directory: TempDir,
-    signer: Signer,
-}
-
-impl Files {
-    fn new(endpoint: &str) -> Self {
-        let (directory, signer) = (tempfile::tempdir().unwrap(), Signer::es256().unwrap());
-        let at = |name: &str| directory.path().join(name);
-        fs::write(at("jwks.json"), key_set(&[&signer])).unwrap();
-        fs::write(at("ak"), KEY_ID).unwrap();
-        fs::write(at("sk"), PASSWORD).unwrap();
-        fs::create_dir(at("policy")).unwrap();
-        for name in ["guards.cedar", "netops.cedar"] {
-            fs::copy(
-                Path::new(REPOSITORY).join("config/policy").join(name),
-                at("policy").join(name),
-            )
-            .unwrap();
-        }
-        let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [[auth.issuers]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\naudiences = [\"zec-gateway\"]\n\
-             jwks_file = \"jwks.json\"\n[policy]\ndirectory = \"policy\"\n\
-             [zec]\nendpoint = \"{endpoint}\"\naccess_key_id_file = \"ak\"\naccess_key_password_file = \"sk\"\n\
-             [log]\nformat = \"json\"\n"
-        );
-        fs::write(at("gateway.toml"), text).unwrap();
-        Self { directory, signer }
-    }
-
-    fn config(&self) -> PathBuf {
-        self.directory.path().join("gateway.toml")
-    }
-
-    fn serve(&self, level: &str) -> Command {
-        let config = self.config();
-        let mut command =
-            program(&["serve", "--config", config.to_str().unwrap()], self.directory.path());
-        command.env("RUST_LOG", level);
-        command
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn serve_drains_on_sigterm_and_never_says_a_secret() {
     let settings = Settings::new(KEY_ID, SecretString::from(PASSWORD));
@@ -200,47 +103,20 @@ async fn serve_drains_on_sigterm_and_never_says_a_secret() {
     let files = Files::new(&format!("http://{}", listener.local_addr().unwrap()));
     tokio::spawn(zec.clone().serve(listener, std::future::pending()));
 
-    let mut child = files.serve("trace").stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    let gateway = loop {
-        let start = said.len();
-        assert!(log.read_line(&mut said).unwrap() > 0, "{said}");
-        let event: Value = serde_json::from_str(&said[start..]).unwrap();
-        if event["message"] == "serving" {
-            break event["listen"].as_str().unwrap().parse().unwrap();
-        }
-    };
-    let grant = Grant {
-        issuer: ISSUER.to_owned(),
-        audience: "zec-gateway".to_owned(),
-        subject: "alice".to_owned(),
-        groups: vec!["netops".to_owned()],
-        lifetime: std::time::Duration::from_mins(5),
-    };
-    let token = files.signer.token(&grant).unwrap();
-    let bearer = format!("Bearer {token}");
+    let mut served = Served::start(&files, "trace");
+    let bearer = files.bearer(&["netops"]);
+    let token = bearer.strip_prefix("Bearer ").unwrap();
     let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
     let text = client::request("DELETE", &target, &[("Authorization", &bearer)], None);
-    let answer = client::raw(gateway, text.as_bytes()).await.unwrap();
+    let answer = client::raw(served.gateway, text.as_bytes()).await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
-
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    loop {
-        if log.read_line(&mut said).unwrap() == 0 {
-            break;
-        }
-    }
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(served.stop(), Some(0));
 
     let signature = token.rsplit('.').next().unwrap();
-    for secret in [PASSWORD, KEY_ID, token.as_str(), signature, "Signature="] {
-        assert!(!said.contains(secret), "the log holds {secret}");
+    for secret in [PASSWORD, KEY_ID, token, signature, "Signature="] {
+        assert!(!served.said.contains(secret), "the log holds {secret}");
     }
-    let event =
-        said.lines().find(|line| line.contains("\"answered\"")).expect("the request's event");
-    let event: Value = serde_json::from_str(event).unwrap();
+    let event = served.event("\"answered\"");
     assert_eq!(event["http.status"], 200);
     assert_eq!(event["caller"], "corp/alice");
     assert_eq!(event["policies"], "netops-lab");
@@ -260,12 +136,14 @@ fn check_says_every_fault_of_every_file_at_once_and_serve_refuses_the_same() {
     let at = |name: &str| files.directory.path().join(name);
     fs::write(at("jwks.json"), "{}").unwrap();
     fs::remove_file(at("sk")).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("[zec]", "[zec]\nca_file = \"none.pem\"")).unwrap();
     fs::write(at("policy/bad.cedar"), "@id(\"x\")\npermit (principal, action, resource) when { nonsense };\npermit (principal, action, resource);").unwrap();
     for command in ["check", "serve"] {
         let (code, _, said) =
             run(&[command, "--config", path.to_str().unwrap()], files.directory.path());
         assert_eq!(code, 1, "{command}");
-        for word in ["jwks_file", "access_key_password_file", "bad.cedar:"] {
+        for word in ["jwks_file", "access_key_password_file", "bad.cedar:", "ca_file"] {
             assert!(said.contains(word), "{command} does not say {word}: {said}");
         }
     }
@@ -287,6 +165,34 @@ fn check_says_every_fault_of_every_file_at_once_and_serve_refuses_the_same() {
             assert!(said.contains(place), "{command} does not say {place}: {said}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_outcome_of_a_write_is_logged_although_its_caller_has_hung_up() {
+    use tokio::io::AsyncWriteExt;
+    use zec_gateway::emulator::{Fault, FaultKind};
+
+    let zec = Emulator::new(Settings::new(KEY_ID, SecretString::from(PASSWORD))).with_demo_nics();
+    zec.inject(Fault::once(FaultKind::Delay(std::time::Duration::from_millis(500))));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let files = Files::new(&format!("http://{}", listener.local_addr().unwrap()));
+    tokio::spawn(zec.clone().serve(listener, std::future::pending()));
+    let mut served = Served::start(&files, "info");
+    let bearer = files.bearer(&["netops"]);
+    let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
+    let headers = [("Authorization", bearer.as_str()), ("X-Request-Id", "hung-up")];
+    let text = client::request("DELETE", &target, &headers, None);
+    let mut stream = tokio::net::TcpStream::connect(served.gateway).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    while zec.requests().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    drop(stream);
+    served.until("after its caller had hung up");
+    let event = served.event("after its caller had hung up");
+    assert_eq!((&event["done"], &event["request.id"]), (&true.into(), &"hung-up".into()));
+    assert_eq!(event["policies"], "netops-lab");
+    assert!(event["zec.request_id"].as_str().unwrap().starts_with('T'));
 }
 
 #[test]
@@ -351,6 +257,8 @@ fn explain_says_who_may_do_what_and_why() {
 #[test]
 fn the_schema_is_printed_and_usage_faults_exit_with_2() {
     let runtime = tempfile::tempdir().unwrap();
+    let (code, _, said) = run(&["--log-format", "xml", "check", "--config", "x"], runtime.path());
+    assert!(code == 2 && said.contains("`json`"), "{said}");
     let (code, said, _) = run(&["policy", "schema"], runtime.path());
     assert!(code == 0 && said.contains("entity Caller"));
     assert_eq!(run(&["serve"], runtime.path()).0, 2);

@@ -277,3 +277,14 @@ fn words_come_from_a_list() {
     let log = parse_after("log.level = \"info,zec_gateway=debug\"\n").unwrap().log;
     assert_eq!(log.level, "info,zec_gateway=debug");
 }
+
+#[test]
+fn a_log_level_is_a_level_or_a_filter() {
+    for text in ["info", "off", "zec_gateway=debug,hyper=warn"] {
+        assert!(parse_after(&format!("[log]\nlevel = \"{text}\"\n")).is_ok(), "{text}");
+    }
+    assert_fault(
+        "[log]\nlevel = \"foo=bar=baz\"\n",
+        "2: log.level: `foo=bar=baz` is no level, as `info`, or filter, as `zec_gateway=debug`",
+    );
+}

@@ -1,5 +1,7 @@
 //! A battery of tokens: what counts, what does not, and for which reason (threats, row 17).
 
+mod keys;
+
 use std::{
     path::PathBuf,
     sync::Arc,
@@ -338,6 +340,18 @@ fn groups_are_found_by_a_dotted_path() {
 }
 
 #[test]
+fn the_subject_is_found_by_a_dotted_path_too() {
+    let world = world_with(|issuer| issuer.subject_claim = "user.id".to_owned());
+    let nested = world.with("user", json!({"id": "al"}));
+    assert_eq!(world.check(&world.es.sign(&nested).unwrap()).unwrap().subject(), "al");
+    world.refuses_claims(&world.claims(), "`user.id`");
+    world.refuses_claims(&world.with("user", json!({"id": ""})), "`user.id`");
+    let mut no_sub = nested;
+    no_sub.remove("sub");
+    world.refuses_claims(&no_sub, "`sub`");
+}
+
+#[test]
 fn type_party_and_lifetime_are_enforced_where_configured() {
     let world = world_with(|issuer| {
         issuer.token_types = Some(vec!["at+jwt".to_owned()]);
@@ -390,108 +404,4 @@ fn exactly_one_bearer_token_counts() {
     assert_eq!(check(&["Bearer ".to_owned()]), Err(Problem::InvalidToken));
     assert_eq!(check(&[bearer.clone(), bearer]), Err(Problem::InvalidToken));
     assert_eq!(check(&[format!("Bearer {good}, Bearer {good}")]), Err(Problem::InvalidToken));
-}
-
-#[test]
-fn a_token_without_kid_counts_only_where_one_key_fits() {
-    let world = world();
-    let claims = Value::Object(world.claims()).to_string();
-    assert!(world.check(&world.forged(r#"{"alg":"ES256"}"#, &claims)).is_ok());
-    let other = Signer::es256().unwrap();
-    let two = KeySet::parse(key_set(&[&world.es, &other]).as_bytes()).unwrap();
-    assert!(two.find(None, Algorithm::Es256).is_none());
-    assert!(two.find(Some(other.key_id()), Algorithm::Es256).is_some());
-}
-
-#[test]
-fn two_issuers_that_share_a_kid_never_cross() {
-    let (corp, partner) = (Signer::es256().unwrap(), Signer::es256().unwrap());
-    let files = tempfile::tempdir().unwrap();
-    let mut issuers = Vec::new();
-    for (name, iss, signer) in [("corp", ISS, &corp), ("partner", "https://p.example", &partner)] {
-        let mut jwk = signer.jwk().clone();
-        jwk["kid"] = json!("shared");
-        let file = files.path().join(name);
-        std::fs::write(&file, json!({"keys": [jwk]}).to_string()).unwrap();
-        issuers.push(settings(name, iss, file));
-    }
-    let names = ["corp".to_owned(), "partner".to_owned()];
-    let metrics = Arc::new(Metrics::new(&[], &names).unwrap());
-    let settings = Settings { keys_cache_directory: None, issuers };
-    let auth = Authenticator::load(&settings, metrics).unwrap();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let check = |signer: &Signer, iss: &str| {
-        let claims = json!({"iss": iss, "aud": "zec-gateway", "sub": "alice", "exp": now + 60});
-        let head = B64.encode(r#"{"alg":"ES256","kid":"shared"}"#);
-        let message = format!("{head}.{}", B64.encode(claims.to_string()));
-        let token = format!("{message}.{}", signer.sign_message(message.as_bytes()).unwrap());
-        let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
-        auth.authenticate(&headers, SystemTime::now()).map(|caller| caller.id().to_owned()).ok()
-    };
-    assert_eq!(check(&corp, ISS).as_deref(), Some("corp/alice"));
-    assert_eq!(check(&partner, "https://p.example").as_deref(), Some("partner/alice"));
-    assert_eq!(check(&partner, ISS), None);
-    assert_eq!(check(&corp, "https://p.example"), None);
-}
-
-#[test]
-fn keys_that_are_missing_or_too_old_are_503_never_401() {
-    let world = world_with(|issuer| issuer.max_stale = Duration::from_secs(60));
-    let token = world.es.sign(&world.claims()).unwrap();
-    let issuer = &world.auth.issuers[0];
-    let document = key_set(&[&world.es]);
-    let put = |age: u64| {
-        let set = KeySet::parse(document.as_bytes()).unwrap();
-        let fetched = Instant::now().checked_sub(Duration::from_secs(age));
-        assert!(fetched.is_some());
-        issuer.keys.store(Some(Arc::new(Keys { set, fetched })));
-    };
-    put(1);
-    assert!(world.check(&token).is_ok() && world.auth.is_ready());
-    put(61);
-    let error = world.check(&token).unwrap_err();
-    assert_eq!(error.problem(), Problem::IdentityProviderUnavailable);
-    assert!(error.retry_after().is_some() && !world.auth.is_ready());
-    issuer.keys.store(None);
-    assert_eq!(world.check(&token).unwrap_err().status(), 503);
-}
-
-#[test]
-fn unusable_keys_are_left_out_and_do_not_spoil_the_set() {
-    let (es, rs) = (Signer::es256().unwrap(), Signer::rs256().unwrap());
-    let with = |signer: &Signer, name: &str, value: Value| {
-        let mut jwk = signer.jwk().clone();
-        jwk[name] = value;
-        jwk
-    };
-    let small = B64.encode([0xff_u8; 128]);
-    let bad = [
-        with(&es, "use", json!("enc")),
-        with(&es, "key_ops", json!(["encrypt"])),
-        with(&es, "key_ops", json!("verify")),
-        with(&es, "alg", json!("RS256")),
-        with(&es, "alg", json!(7)),
-        with(&es, "kid", json!(7)),
-        with(&es, "crv", json!("P-521")),
-        with(&es, "x", es.jwk()["y"].clone()),
-        with(&es, "x", json!("AAAA")),
-        with(&es, "d", json!("AAAA")),
-        with(&rs, "n", json!(small)),
-        with(&rs, "e", json!("Ag")),
-        with(&rs, "e", json!("AQ")),
-        with(&rs, "n", json!("?")),
-        json!({"kty": "oct", "k": "AAAA", "kid": "shared-secret"}),
-        json!({"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}),
-        json!({"kty": "unheard-of"}),
-        json!("no object"),
-    ];
-    for jwk in &bad {
-        let set = KeySet::parse(json!({"keys": [jwk, es.jwk()]}).to_string().as_bytes()).unwrap();
-        assert_eq!((set.len(), set.left_out.len()), (1, 1), "{jwk}");
-        assert!(KeySet::parse(json!({"keys": [jwk]}).to_string().as_bytes()).is_err());
-    }
-    for document in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[]}"#, "<html>"] {
-        assert!(KeySet::parse(document.as_bytes()).is_err(), "{document}");
-    }
 }
