@@ -101,6 +101,17 @@ pub async fn read_body(body: hyper::body::Incoming, limit: usize) -> Result<Byte
     Ok(Limited::new(body, limit).collect().await?.to_bytes())
 }
 
+/// What lies behind an error, the nearest cause first.
+pub fn causes<'a>(error: &'a dyn StdError) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |error| (*error).source())
+}
+
+/// An error in words, with all its causes: hyper's own text names only the place.
+#[must_use]
+pub fn with_causes(error: &dyn StdError) -> String {
+    causes(error).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// Whether the URI's host is this machine itself.
 #[must_use]
 pub fn is_loopback(uri: &Uri) -> bool {

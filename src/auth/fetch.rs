@@ -119,12 +119,12 @@ impl Fetcher {
             .header(header::CONNECTION, "close")
             .body(Full::new(Bytes::new()))
             .map_err(|error| error.to_string())?;
-        let response = self.http.request(request).await.map_err(|error| error.to_string())?;
+        let response = self.http.request(request).await.map_err(|e| net::with_causes(&e))?;
         // Redirects are not followed: keys come from where the operator said, or not at all.
         if response.status() != StatusCode::OK {
             return Err(format!("status {}", response.status()));
         }
-        net::read_body(response.into_body(), MAX_DOCUMENT).await.map_err(|error| error.to_string())
+        net::read_body(response.into_body(), MAX_DOCUMENT).await.map_err(|e| net::with_causes(&*e))
     }
 }
 

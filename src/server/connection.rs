@@ -75,14 +75,15 @@ pub(super) async fn serve(
 }
 
 /// Resolves when the connection has stayed in a phase for longer than it may. Nothing is reset
-/// per request: the phase is looked at now and then, and since a head may begin at any moment,
-/// the next look is never later than its end would be.
+/// per request: the phase is looked at now and then, and since either may begin at any moment, the
+/// next look is never later than the shorter one's end would be.
 async fn overdue(phase: &Phase, timers: Timers) {
-    let mut look = Instant::now() + timers.head;
+    let pause = timers.head.min(timers.idle);
+    let mut look = Instant::now() + pause;
     loop {
         tokio::time::sleep_until(look).await;
         let now = Instant::now();
-        look = now + timers.head;
+        look = now + pause;
         if let Some(end) = phase.ends(timers.head, timers.idle) {
             if end <= now {
                 return;

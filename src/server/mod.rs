@@ -57,7 +57,7 @@ pub async fn serve(
             () = &mut accepting => {}
             () = &mut shutdown => {
                 drain.readiness.drain();
-                tracing::info!(drain_delay_ms = settings.drain_delay.as_millis(), "draining");
+                tracing::info!(drain_delay_s = settings.drain_delay.as_secs_f64(), "draining");
                 // Load balancers must see that we are not ready before we stop (threats, row 24).
                 let _ = tokio::time::timeout(settings.drain_delay, &mut accepting).await;
             }

@@ -226,14 +226,10 @@ async fn whole_answer(response: Response<Incoming>) -> Result<Answer, Failure> {
 /// Tells "nothing was sent" from "nobody knows". hyper hands an unsent request back and calls
 /// that *canceled*; everything else may have reached ZEC.
 fn send_failure(error: &hyper_util::client::legacy::Error) -> Failure {
-    let unsent = causes(error)
+    let unsent = net::causes(error)
         .any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled));
-    let text = causes(error).fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+    let text = net::with_causes(error);
     if error.is_connect() || unsent { Failure::NotSent(text) } else { Failure::NoAnswer(text) }
-}
-
-fn causes<'a>(error: &'a dyn StdError) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(error.source(), |error| (*error).source())
 }
 
 fn found(asked: &NicId, answer: Answer) -> Result<Found, Failure> {

@@ -118,16 +118,25 @@ async fn what_begins_after_accepting_has_stopped_is_sent_away() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_outlives_the_head_timer_and_not_its_own() {
-    let world = with("header_timeout = \"100ms\"\nidle_timeout = \"1500ms\"").await;
+async fn an_idle_connection_outlives_the_head_timer() {
+    let world = with("header_timeout = \"100ms\"\nidle_timeout = \"1h\"").await;
     let text = world.alice().text("GET", "/whoami", &[], None);
     let mut stream = TcpStream::connect(world.gateway).await.unwrap();
     for _ in 0..3 {
         stream.write_all(text.as_bytes()).await.unwrap();
         assert_eq!(client::read(&mut stream).await.expect("an answer").status, 200);
-        // Longer than a head may take, shorter than a pause may last.
+        // Longer than a head may take; how much longer makes no difference.
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_when_its_own_time_is_up() {
+    let world = with("header_timeout = \"1h\"\nidle_timeout = \"300ms\"").await;
+    let text = world.alice().text("GET", "/whoami", &[], None);
+    let mut stream = TcpStream::connect(world.gateway).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    assert_eq!(client::read(&mut stream).await.expect("an answer").status, 200);
     assert!(closed(&mut stream).await.is_empty());
 }
 
