@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read as _},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
@@ -12,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use zec_gateway::{
-    emulator::{Emulator, Settings},
+    emulator::{Emulator, Fault, FaultKind, Settings},
     issuer::{Grant, Signer, key_set},
 };
 
@@ -183,6 +184,18 @@ impl Files {
         self.directory.path().join("gateway.toml")
     }
 
+    /// A token of alice's, who is of netops.
+    fn token(&self) -> String {
+        let grant = Grant {
+            issuer: ISSUER.to_owned(),
+            audience: "zec-gateway".to_owned(),
+            subject: "alice".to_owned(),
+            groups: vec!["netops".to_owned()],
+            lifetime: std::time::Duration::from_mins(5),
+        };
+        self.signer.token(&grant).unwrap()
+    }
+
     fn serve(&self, level: &str) -> Command {
         let config = self.config();
         let mut command =
@@ -190,6 +203,53 @@ impl Files {
         command.env("RUST_LOG", level);
         command
     }
+}
+
+/// Reads the log until the gateway says where it serves.
+fn serving(log: &mut impl BufRead, said: &mut String) -> SocketAddr {
+    loop {
+        let start = said.len();
+        assert!(log.read_line(said).unwrap() > 0, "{said}");
+        let event: Value = serde_json::from_str(&said[start..]).unwrap();
+        if event["message"] == "serving" {
+            return event["listen"].as_str().unwrap().parse().unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn serve_exits_with_1_where_something_had_not_finished_in_time() {
+    let settings = Settings::new(KEY_ID, SecretString::from(PASSWORD));
+    let zec = Emulator::new(settings).with_demo_nics();
+    zec.inject(Fault::always(FaultKind::Hang));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let files = Files::new(&format!("http://{}", listener.local_addr().unwrap()));
+    tokio::spawn(zec.clone().serve(listener, std::future::pending()));
+    let text = fs::read_to_string(files.config()).unwrap();
+    let text = text.replacen("[server]", "[server]\ndrain_timeout = \"100ms\"", 1);
+    fs::write(files.config(), text).unwrap();
+
+    let mut child = files.serve("info").stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    let gateway = serving(&mut log, &mut said);
+    let bearer = format!("Bearer {}", files.token());
+    let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
+    let text = client::request("DELETE", &target, &[("Authorization", &bearer)], None);
+    let hanging = tokio::spawn(async move { client::raw(gateway, text.as_bytes()).await });
+    let sent = async {
+        while zec.requests().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(client::PATIENCE, sent).await.expect("a request at ZEC");
+
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    log.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
+    assert!(said.contains("stopped before everything had finished"), "{said}");
+    hanging.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,22 +263,8 @@ async fn serve_drains_on_sigterm_and_never_says_a_secret() {
     let mut child = files.serve("trace").stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
     let mut said = String::new();
-    let gateway = loop {
-        let start = said.len();
-        assert!(log.read_line(&mut said).unwrap() > 0, "{said}");
-        let event: Value = serde_json::from_str(&said[start..]).unwrap();
-        if event["message"] == "serving" {
-            break event["listen"].as_str().unwrap().parse().unwrap();
-        }
-    };
-    let grant = Grant {
-        issuer: ISSUER.to_owned(),
-        audience: "zec-gateway".to_owned(),
-        subject: "alice".to_owned(),
-        groups: vec!["netops".to_owned()],
-        lifetime: std::time::Duration::from_mins(5),
-    };
-    let token = files.signer.token(&grant).unwrap();
+    let gateway = serving(&mut log, &mut said);
+    let token = files.token();
     let bearer = format!("Bearer {token}");
     let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
     let text = client::request("DELETE", &target, &[("Authorization", &bearer)], None);
@@ -315,6 +361,47 @@ fn the_examples_policy_passes_its_own_cases() {
     let (code, said, warned) = run(&["policy", "test", "config/policy"], runtime.path());
     assert_eq!(code, 0, "{said}{warned}");
     assert!(said.contains(" passed, 0 failed") && warned.is_empty(), "{said}{warned}");
+}
+
+#[test]
+fn a_policy_that_fails_a_case_of_its_own_exits_with_1() {
+    let runtime = tempfile::tempdir().unwrap();
+    let at = |name: &str| runtime.path().join(name);
+    fs::create_dir(at("cases")).unwrap();
+    fs::write(at("none.cedar"), "@id(\"none\") forbid (principal, action, resource);").unwrap();
+    let case = |expect: &str| {
+        let text = format!(
+            "[[case]]\nname = \"n\"\ncaller = \"corp/a\"\nnic = \"x\"\n\
+             action = \"DescribeNetworkInterfaces\"\nexpect = \"{expect}\"\n"
+        );
+        fs::write(at("cases/c.toml"), text).unwrap();
+        run(&["policy", "test", runtime.path().to_str().unwrap()], runtime.path())
+    };
+    let (code, said, _) = case("deny");
+    assert!(code == 0 && said.contains("1 passed, 0 failed"), "{said}");
+    let (code, said, _) = case("allow");
+    assert!(code == 1 && said.contains("0 passed, 1 failed"), "{said}");
+}
+
+#[test]
+fn explain_refuses_a_file_with_another_vnic() {
+    let runtime = tempfile::tempdir().unwrap();
+    let file = runtime.path().join("nic.json");
+    let explain = |id: &str| {
+        let nic = format!(
+            r#"{{"nicId":"{id}","name":"","status":"USED","nicType":"Secondary","regionId":"r",
+            "vpcId":"v","subnetId":"s","publicIpList":[],"resourceGroup":{{}},"tags":null}}"#
+        );
+        fs::write(&file, nic).unwrap();
+        let (file, action) = (file.to_str().unwrap(), "DescribeNetworkInterfaces");
+        let args = ["policy", "explain", "config/policy", "--caller", "corp/alice", "--group"];
+        let more = ["netops", "--action", action, "--nic", NIC, "--nic-file", file];
+        run(&[&args[..], &more[..]].concat(), runtime.path())
+    };
+    let (code, said, warned) = explain(NIC);
+    assert!(code != 2, "{said}{warned}");
+    let (code, _, said) = explain("another-1");
+    assert!(code == 2 && said.contains("another vNIC"), "{said}");
 }
 
 #[test]
