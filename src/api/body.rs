@@ -129,3 +129,77 @@ pub(super) fn addresses(bytes: &[u8], deprecated_too: bool) -> Result<Vec<String
         Some(_) => Err(Error::invalid("`ipAddresses` is not a list of texts")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use http_body::{Frame, SizeHint};
+
+    use super::*;
+
+    const LIMITS: BodyLimits = BodyLimits { max: 8, timeout: Duration::from_secs(10) };
+
+    /// A body that declares what it likes, and whose end comes after its parts, or never.
+    struct Odd {
+        declared: u64,
+        parts: u32,
+        ends: bool,
+    }
+
+    impl Body for Odd {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            if self.parts == 0 {
+                return if self.ends { Poll::Ready(None) } else { Poll::Pending };
+            }
+            self.parts -= 1;
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"12345")))))
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            let mut hint = SizeHint::new();
+            hint.set_lower(self.declared);
+            hint
+        }
+    }
+
+    async fn refusal(body: Odd, left: Duration) -> (Problem, Duration) {
+        let started = Instant::now();
+        let error = read(&HeaderMap::new(), body, LIMITS, started + left).await.unwrap_err();
+        (error.problem(), started.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_declared_too_large_is_refused_before_a_byte_of_it_came() {
+        let body = Odd { declared: 9, parts: 0, ends: false };
+        let (problem, waited) = refusal(body, Duration::from_mins(1)).await;
+        assert_eq!((problem, waited), (Problem::BodyTooLarge, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_declares_nothing_is_counted_as_it_comes() {
+        let body = Odd { declared: 0, parts: 2, ends: true };
+        let (problem, _) = refusal(body, Duration::from_mins(1)).await;
+        assert_eq!(problem, Problem::BodyTooLarge);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_is_awaited_for_its_time_and_no_longer_than_the_request_has() {
+        for (left, waits) in [(60, 10), (3, 3)] {
+            let body = Odd { declared: 0, parts: 1, ends: false };
+            let (problem, waited) = refusal(body, Duration::from_secs(left)).await;
+            assert_eq!(problem, Problem::InvalidRequest);
+            assert_eq!(waited.as_secs(), waits, "{left} seconds left");
+        }
+    }
+}

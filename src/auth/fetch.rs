@@ -134,3 +134,100 @@ fn addressed(issuers: &[Arc<Issuer>]) -> impl Iterator<Item = (Arc<Issuer>, Uri)
         KeySource::File(_) | KeySource::Discovery => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use arc_swap::ArcSwapOption;
+    use tokio::{net::TcpListener, sync::Notify};
+
+    use super::*;
+    use crate::auth::{Algorithm, IssuerSettings};
+
+    /// How often somebody asked a provider, and word of it when that is far too often.
+    #[derive(Default)]
+    struct Asked {
+        times: AtomicUsize,
+        too_often: Notify,
+    }
+
+    /// An issuer with its keys at this address, where whoever asks is hung up on, or left waiting
+    /// for ever.
+    async fn issuer(hangs_up: bool) -> (Issuer, Uri, Arc<Asked>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri: Uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let asked = Arc::new(Asked::default());
+        let count = Arc::clone(&asked);
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                if count.times.fetch_add(1, Ordering::Relaxed) == 20 {
+                    count.too_often.notify_one();
+                }
+                if !hangs_up {
+                    held.push(stream);
+                }
+            }
+        });
+        let settings = IssuerSettings {
+            name: "corp".to_owned(),
+            issuer: "https://sso.example.com".to_owned(),
+            audiences: vec!["zec-gateway".to_owned()],
+            algorithms: vec![Algorithm::Es256],
+            keys: KeySource::Url(uri.clone()),
+            subject_claim: "sub".to_owned(),
+            groups_claim: "groups".to_owned(),
+            leeway: Duration::from_secs(30),
+            refresh_interval: Duration::from_mins(10),
+            max_stale: Duration::from_hours(24),
+            max_lifetime: None,
+            token_types: None,
+            authorized_parties: None,
+        };
+        (Issuer { settings, keys: ArcSwapOption::empty() }, uri, asked)
+    }
+
+    fn fetcher() -> Fetcher {
+        Fetcher { http: net::client(CONNECT, false, None).unwrap() }
+    }
+
+    fn metrics() -> Metrics {
+        Metrics::new(&[], &["corp".to_owned()]).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_provider_that_never_answers_is_given_up() {
+        let (issuer, uri, _) = issuer(false).await;
+        let started = tokio::time::Instant::now();
+        assert!(!fetcher().attempt(&issuer, &uri, &metrics()).await);
+        assert!(started.elapsed() < Duration::from_secs(11), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_provider_that_fails_is_asked_again_ever_more_seldom() {
+        let (issuer, uri, asked) = issuer(true).await;
+        let (fetcher, metrics) = (fetcher(), metrics());
+        tokio::select! {
+            () = fetcher.keep_fresh(&issuer, &uri, &metrics) => {}
+            () = asked.too_often.notified() => {}
+            () = tokio::time::sleep(Duration::from_mins(5)) => {}
+        }
+        let asked = asked.times.load(Ordering::Relaxed);
+        assert!((4..=12).contains(&asked), "asked {asked} times within five minutes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_delays_no_fetch_past_its_refresh() {
+        let (mut issuer, uri, asked) = issuer(true).await;
+        issuer.settings.refresh_interval = Duration::from_secs(1);
+        let (fetcher, metrics) = (fetcher(), metrics());
+        tokio::select! {
+            () = fetcher.keep_fresh(&issuer, &uri, &metrics) => {}
+            () = tokio::time::sleep(Duration::from_secs(15)) => {}
+        }
+        // By the waits between failures alone it would be four times.
+        let asked = asked.times.load(Ordering::Relaxed);
+        assert!(asked > 6, "asked {asked} times in fifteen seconds");
+    }
+}

@@ -5,9 +5,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use super::{
-    Stop, asked_to_stop, bind, runtime, runtime_files::RuntimeFiles, say, start_logging, token,
-};
+use super::{Signals, Stop, bind, runtime, runtime_files::RuntimeFiles, say, start_logging, token};
 use crate::{
     app::{App, Listeners},
     config::Config,
@@ -62,6 +60,7 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
 }
 
 async fn dev(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
+    let signals = Signals::hear()?;
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let listeners = Listeners {
         public: bind(args.listen, "--listen").await?,
@@ -107,7 +106,7 @@ async fn dev(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     } else {
         greeting.for_people(&header);
     }
-    app.run(listeners, asked_to_stop()).await;
+    app.run(listeners, signals.asked_to_stop()).await;
     Ok(())
 }
 

@@ -2,7 +2,7 @@ use std::{fs, net::SocketAddr, path::PathBuf};
 
 use secrecy::SecretString;
 
-use super::{Stop, asked_to_stop, bind, runtime, say};
+use super::{Signals, Stop, bind, runtime, say};
 use crate::{
     emulator::{Emulator, Fault as EmulatedFault, Settings},
     error::Fault,
@@ -49,10 +49,11 @@ pub(super) fn run(args: &Args) -> Result<(), Stop> {
     settings.eip_check_per_address = args.eip_check_per_address;
     let emulator = Emulator::new(settings).with_demo_nics();
     runtime()?.block_on(async {
+        let signals = Signals::hear()?;
         let listener = bind(args.listen, "--listen").await?;
         let address = listener.local_addr().map_err(|error| Fault::new(error.to_string()))?;
         say(format_args!("emulating ZEC on http://{address}/api/v2/zec"));
-        emulator.serve(listener, asked_to_stop()).await;
+        emulator.serve(listener, signals.asked_to_stop()).await;
         Ok(())
     })
 }

@@ -15,6 +15,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     error::Fault,
@@ -131,30 +132,44 @@ async fn bind(address: std::net::SocketAddr, key: &str) -> Result<tokio::net::Tc
     })
 }
 
-/// Resolves at the first SIGTERM or SIGINT; the second one ends the process at once.
-async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int), Ok(mut hup)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::hangup()),
-    ) else {
-        tracing::error!("signals cannot be heard: stop the process with SIGKILL");
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::select! {
-            _ = term.recv() => break,
-            _ = int.recv() => break,
-            _ = hup.recv() => tracing::warn!("SIGHUP: this version cannot reload yet; restart it"),
-        }
+/// The signals that end a serving process, heard from the moment this is made on.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    /// Made before anything says that it serves: a signal that came earlier would kill.
+    fn hear() -> Result<Self, Fault> {
+        let hear = |kind| {
+            signal(kind).map_err(|error| Fault::new(format!("signals cannot be heard: {error}")))
+        };
+        Ok(Self {
+            term: hear(SignalKind::terminate())?,
+            int: hear(SignalKind::interrupt())?,
+            hup: hear(SignalKind::hangup())?,
+        })
     }
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
+
+    /// Resolves at the first SIGTERM or SIGINT; the second one ends the process at once.
+    async fn asked_to_stop(mut self) {
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => break,
+                _ = self.int.recv() => break,
+                _ = self.hup.recv() => {
+                    tracing::warn!("SIGHUP: this version cannot reload yet; restart it");
+                }
+            }
         }
-        tracing::warn!("asked to stop a second time: stopping at once");
-        std::process::exit(1);
-    });
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = self.term.recv() => {}
+                _ = self.int.recv() => {}
+            }
+            tracing::warn!("asked to stop a second time: stopping at once");
+            std::process::exit(1);
+        });
+    }
 }

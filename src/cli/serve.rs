@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::{Stop, asked_to_stop, bind, runtime, start_logging};
+use super::{Signals, Stop, bind, runtime, start_logging};
 use crate::{
     app::{App, Listeners},
     config::{self, Config},
@@ -18,6 +18,7 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     let config = Config::load(&args.config, config::environment())?;
     start_logging(&config.log, log_format)?;
     runtime()?.block_on(async {
+        let signals = Signals::hear()?;
         // Everything is read whole before a port is bound.
         let app = App::load(&config)?;
         for warning in &app.warnings {
@@ -33,7 +34,7 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
             version = env!("CARGO_PKG_VERSION"),
             "serving"
         );
-        let in_time = app.run(listeners, asked_to_stop()).await;
+        let in_time = app.run(listeners, signals.asked_to_stop()).await;
         tracing::info!("stopped");
         if in_time { Ok(()) } else { Err(Stop::Told) }
     })

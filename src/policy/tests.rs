@@ -197,6 +197,48 @@ fn reads_and_action_groups_are_policed_too() {
 }
 
 #[test]
+fn every_form_of_a_scope_finds_its_caller() {
+    for scope in [
+        "principal",
+        "principal is Zec::Caller",
+        r#"principal == Zec::Caller::"corp/alice""#,
+        r#"principal in Zec::Caller::"corp/alice""#,
+        r#"principal in Zec::Group::"corp/netops""#,
+        r#"principal is Zec::Caller in Zec::Caller::"corp/alice""#,
+        r#"principal is Zec::Caller in Zec::Group::"corp/netops""#,
+    ] {
+        let engine = Engine::unvalidated(&format!(
+            "@id(\"p\") permit (principal, action, resource);
+             @id(\"f\") forbid ({scope}, action, resource);"
+        ));
+        let Verdict::Denied(denial) = engine.ask(&caller(&["netops"]), read()) else {
+            panic!("a forbid was not found: {scope}")
+        };
+        assert_eq!(ids(&denial.denied[0].policies), ["f"], "{scope}");
+    }
+}
+
+#[test]
+fn whoever_a_policy_might_forbid_the_sight_of_a_vnic_does_not_learn_of_its_absence() {
+    let see = r#"@id("see") permit (principal, action in Zec::Action::"read", resource);"#;
+    assert!(engine(see).may_learn_of_absence(&caller(&[]), read()));
+    let secret = r#"@id("secret") forbid (principal, action, resource is Zec::Nic)
+        when { resource.hasTag("secret") };"#;
+    assert!(!engine(&format!("{see}{secret}")).may_learn_of_absence(&caller(&[]), read()));
+    assert!(!engine(LAB).may_learn_of_absence(&caller(&["netops"]), read()));
+}
+
+#[test]
+fn a_directory_without_policies_is_a_fault() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("lab.cedar.bak"), LAB).unwrap();
+    let faults = Engine::load(directory.path()).unwrap_err();
+    assert!(faults[0].to_string().contains("no *.cedar file"), "{faults:?}");
+    std::fs::write(directory.path().join("lab.cedar"), LAB).unwrap();
+    assert_eq!(Engine::load(directory.path()).unwrap().0.len(), 1);
+}
+
+#[test]
 fn every_fault_is_said_at_once_with_its_line() {
     let found = faults(
         r#"permit (principal, action, resource);

@@ -120,3 +120,28 @@ fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncReadExt, net::TcpStream, time::Instant};
+
+    use super::*;
+    use crate::auth::Settings;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_says_nothing_is_hung_up_on() {
+        let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
+        let nobody = Settings { keys_cache_directory: None, issuers: Vec::new() };
+        let authenticator = Authenticator::load(&nobody, Arc::clone(&metrics)).unwrap();
+        let readiness = Arc::new(Readiness::new(Arc::new(authenticator)));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve_admin(listener, metrics, readiness));
+        let started = Instant::now();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes).await;
+        let waited = started.elapsed();
+        assert!(waited <= Duration::from_mins(3), "{waited:?}");
+    }
+}

@@ -193,12 +193,22 @@ mod tests {
             (200, r#"{"requestId":"T1","response":[]}"#),
             (200, r#"{"response":{}}"#),
             (200, r#"{"requestId":"T1","requestId":"T2","response":{}}"#),
+            (200, r#"{"requestId":"T1","response":{"a":1,"a":2}}"#),
+            (400, r#"{"requestId":"T1","code":"A","code":"B","message":"m"}"#),
             (200, r#"{"requestId":"T1","response":{}} x"#),
             (200, "<html>"),
             (200, ""),
         ] {
             assert_eq!(kind(status, body), "bad", "{status} {body}");
         }
+    }
+
+    #[test]
+    fn an_encoded_answer_is_none() {
+        let encoded = [(http::header::CONTENT_ENCODING, "gzip".parse().unwrap())];
+        let envelope = br#"{"requestId":"T1","response":{}}"#;
+        let answer = read(StatusCode::OK, &encoded.into_iter().collect(), envelope);
+        assert!(matches!(answer, Err(Failure::BadAnswer { .. })), "{answer:?}");
     }
 
     #[test]
@@ -214,8 +224,11 @@ mod tests {
             (503, "SERVICE_TEMPORARY_UNAVAILABLE", "unavailable"),
             (503, "REQUEST_TIMED_OUT", "bad"),
             (400, "INVALID_OPERATION_TIMEOUT", "bad"),
+            (400, "REQUEST_TIMED_OUT", "bad"),
+            (400, "INTERNAL_SERVER_ERROR", "bad"),
             (401, "SOMETHING", "bad"),
             (407, "SOMETHING", "bad"),
+            (408, "SOMETHING", "bad"),
             (451, "SOMETHING", "bad"),
             (500, "SOMETHING", "bad"),
             (400, "", "bad"),

@@ -125,6 +125,15 @@ mod tests {
     }
 
     #[test]
+    fn an_id_that_could_end_its_place_in_the_header_is_refused() {
+        let word = SecretString::from("the-word");
+        for id in ["", "a b", "a,b", "a;b", "a\nb", "a\u{7f}b", "\u{e9}"] {
+            assert!(AccessKey::new(id.to_owned(), &word).is_err(), "{id:?}");
+        }
+        assert!(AccessKey::new("0D9UtpyKYcHxms5v".to_owned(), &word).is_ok());
+    }
+
+    #[test]
     fn both_missing_files_are_said_at_once_and_an_empty_half_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let (id, password) = (directory.path().join("ak"), directory.path().join("sk"));

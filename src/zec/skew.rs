@@ -44,3 +44,55 @@ fn difference(theirs: SystemTime, ours: SystemTime) -> f64 {
         |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     seconds(theirs) + 0.5 - seconds(ours)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+        time::Duration,
+    };
+
+    use http::HeaderValue;
+
+    use super::*;
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Log {
+        fn warnings(&self) -> usize {
+            let bytes = self.0.lock().unwrap();
+            String::from_utf8_lossy(&bytes).matches("the clock is far from ZEC's").count()
+        }
+    }
+
+    #[test]
+    fn clocks_that_differ_are_warned_of_once_each_time_they_come_apart() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        let _logging = tracing::subscriber::set_default(subscriber);
+        let (skew, metrics) = (Skew::default(), Metrics::new(&[], &[]).unwrap());
+        let now = SystemTime::now();
+        let hour = Duration::from_secs(3600);
+        for (theirs, warnings) in
+            [(now, 0), (now + hour, 1), (now + hour, 1), (now, 1), (now - hour, 2)]
+        {
+            let date = HeaderValue::from_str(&httpdate::fmt_http_date(theirs)).unwrap();
+            skew.observe(&[(DATE, date)].into_iter().collect(), &metrics);
+            assert_eq!(log.warnings(), warnings);
+        }
+    }
+}

@@ -58,9 +58,11 @@ async fn a_provider_that_talks_nonsense_leaves_the_keys_at_hand_in_use() {
     let signer = Signer::es256().unwrap();
     let provider = provider(key_set(&[&signer])).await;
     let mut world = world(&provider.url).await;
-    world.signer = signer;
     let failed = r#"jwks_refreshes_total{issuer="corp",result="failed"}"#;
-    let huge = format!(r#"{{"keys":[],"x":"{}"}}"#, "y".repeat(1 << 20));
+    // Good keys, in a document that is too large to be read.
+    let huge =
+        key_set(&[&signer]).replacen('{', &format!(r#"{{"x":"{}","#, "y".repeat(1 << 20)), 1);
+    world.signer = signer;
     for nonsense in ["<html>", "{}", r#"{"keys":[]}"#, "", &huge] {
         *provider.document.lock().unwrap() = nonsense.to_owned();
         let before = world.metric(failed).await;
@@ -80,6 +82,33 @@ async fn without_keys_the_gateway_is_not_ready_and_says_503_not_401() {
     let answer = crate::client::raw(world.admin, ready.as_bytes()).await.unwrap();
     assert_eq!(answer.status, 503);
     assert!(answer.text().contains("keys of corp: not ok"), "{}", answer.text());
+    assert!(world.metric(r#"jwks_age_seconds{issuer="corp"}"#).await == f64::INFINITY);
     // A stranger is still a stranger.
     assert_eq!(world.stranger().get("/whoami").await.status, 401);
+}
+
+#[tokio::test]
+async fn keys_under_any_status_but_200_are_none() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let signer = Signer::es256().unwrap();
+    let keys = key_set(&[&signer]);
+    for status in ["302 Found\r\nlocation: /elsewhere", "404 Not Found", "500 Oops", "201 Created"]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
+        let length = keys.len();
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{keys}"
+        );
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        let world = world(&url).await;
+        let answer = world.alice().get("/whoami").await;
+        assert_eq!(answer.problem().1, "identity-provider-unavailable", "{status}");
+    }
 }

@@ -225,6 +225,7 @@ async fn the_drain_finishes_what_runs_and_takes_nothing_new() {
 #[tokio::test]
 async fn readiness_goes_off_before_accepting_stops() {
     let mut world = with("drain_delay = \"700ms\"").await;
+    let started = std::time::Instant::now();
     let ready = client::request("GET", "/readyz", &[], None);
     assert_eq!(client::raw(world.admin, ready.as_bytes()).await.unwrap().status, 200);
     world.ask_to_stop();
@@ -236,4 +237,71 @@ async fn readiness_goes_off_before_accepting_stops() {
     tokio::time::timeout(PATIENCE, off).await.unwrap();
     assert_eq!(world.alice().get("/whoami").await.status, 200, "still served while draining");
     assert!(world.stopped().await);
+    assert!(
+        started.elapsed() >= Duration::from_millis(700),
+        "load balancers had no time to see it"
+    );
+}
+
+#[tokio::test]
+async fn the_drain_waits_for_a_write_whose_caller_hung_up() {
+    let mut world = with("drain_timeout = \"20s\"").await;
+    world.zec.inject(Fault::once(FaultKind::Delay(Duration::from_millis(700))));
+    let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
+    let text = world.alice().text("DELETE", &target, &[], None);
+    let mut stream = TcpStream::connect(world.gateway).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    world.until_sent(1).await;
+    drop(stream);
+    world.ask_to_stop();
+    assert!(world.stopped().await);
+    assert!(!world.addresses(NIC).contains(&"10.0.0.21".to_owned()), "stopped before it was done");
+}
+
+#[tokio::test]
+async fn the_drain_gives_up_after_its_time() {
+    let mut world = with("drain_timeout = \"200ms\"").await;
+    world.zec.inject(Fault::always(FaultKind::Hang));
+    let text = world.alice().text("GET", &format!("/nics/{NIC}"), &[], None);
+    let mut stream = TcpStream::connect(world.gateway).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    world.until_sent(1).await;
+    world.ask_to_stop();
+    assert!(!world.stopped().await, "it says that everything had finished");
+}
+
+#[tokio::test]
+async fn a_second_head_that_trickles_is_cut_off_too() {
+    let world = with("header_timeout = \"1s\"\nidle_timeout = \"10m\"").await;
+    let first = world.alice().text("GET", "/whoami", &[], None);
+    let stream = TcpStream::connect(world.gateway).await.unwrap();
+    let (mut read, mut write) = stream.into_split();
+    let trickle = tokio::spawn(async move {
+        write.write_all(format!("{first}GET /whoami HTTP/1.1\r\nX: ").as_bytes()).await.unwrap();
+        while write.write_all(b"y").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let mut bytes = Vec::new();
+    let end = tokio::time::timeout(PATIENCE, read.read_to_end(&mut bytes)).await;
+    let _ = end.expect("the second head may trickle for ever");
+    assert!(String::from_utf8(bytes).unwrap().starts_with("HTTP/1.1 200 OK"));
+    trickle.abort();
+}
+
+#[tokio::test]
+async fn the_admin_listener_caps_its_connections_too() {
+    let world = World::start().await;
+    let mut held = Vec::new();
+    for _ in 0..64 {
+        held.push(TcpStream::connect(world.admin).await.unwrap());
+    }
+    let mut next = TcpStream::connect(world.admin).await.unwrap();
+    let text = client::request("GET", "/livez", &[], None);
+    next.write_all(text.as_bytes()).await.unwrap();
+    let mut byte = [0];
+    let early = tokio::time::timeout(Duration::from_millis(300), next.peek(&mut byte)).await;
+    assert!(early.is_err(), "one more connection was served");
+    drop(held.pop());
+    assert_eq!(client::read(&mut next).await.expect("an answer").status, 200);
 }

@@ -41,6 +41,12 @@ async fn every_series_of_the_contract_is_there_from_the_start() {
     for name in ["process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"] {
         assert!(metrics.contains(name), "{name} is missing");
     }
+    for issuer in ["corp", "none"] {
+        for result in ["ok", "missing", "bad_signature", "expired"] {
+            let series = format!(r#"auth_results_total{{issuer="{issuer}",result="{result}"}}"#);
+            assert!(world.metric(&series).await == 0.0, "{series}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -74,12 +80,15 @@ async fn requests_are_counted_by_route_method_and_code() {
     let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
     world.alice().delete(&target).await;
     world.stranger().delete(&target).await;
+    world.stranger().get("/beside").await;
     for code in [200, 401] {
         let series = format!(
             r#"http_requests_total{{code="{code}",method="DELETE",route="/nics/{{nicId}}/ipv4"}}"#
         );
         assert!(world.metric(&series).await == 1.0, "{series}");
     }
+    let beside = r#"http_requests_total{code="404",method="GET",route="unmatched"}"#;
+    assert!(world.metric(beside).await == 1.0);
     assert!(world.metric("http_requests_in_flight").await == 0.0);
     assert!(world.metric(r#"auth_results_total{issuer="corp",result="ok"}"#).await == 1.0);
     assert!(world.metric(r#"auth_results_total{issuer="none",result="missing"}"#).await == 1.0);
@@ -101,6 +110,9 @@ async fn no_caller_can_make_the_series_grow() {
         }
     }
     let before = series(&world.metrics().await);
+    for invented in ["BREW", "X-1", "get", "beside"] {
+        assert!(!before.iter().any(|one| one.contains(&format!("\"{invented}\""))), "{invented}");
+    }
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..20 {
         let stranger = world.stranger();

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use zec_gateway::{
-    emulator::{Emulator, Settings},
+    emulator::{Emulator, Fault, FaultKind, Settings},
     issuer::Signer,
 };
 
@@ -96,6 +96,46 @@ async fn devs_curl_lines_work_as_they_stand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn serve_exits_with_1_where_something_had_not_finished_in_time() {
+    let zec = Emulator::new(Settings::new(KEY_ID, SecretString::from(PASSWORD))).with_demo_nics();
+    zec.inject(Fault::always(FaultKind::Hang));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let files = Files::new(&format!("http://{}", listener.local_addr().unwrap()));
+    tokio::spawn(zec.clone().serve(listener, std::future::pending()));
+    let text = fs::read_to_string(files.config()).unwrap();
+    let text = text.replacen("[server]", "[server]\ndrain_timeout = \"100ms\"", 1);
+    fs::write(files.config(), text).unwrap();
+
+    let mut served = Served::start(&files, "info");
+    let (gateway, bearer) = (served.gateway, files.bearer(&["netops"]));
+    let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
+    let text = client::request("DELETE", &target, &[("Authorization", &bearer)], None);
+    let hanging = tokio::spawn(async move { client::raw(gateway, text.as_bytes()).await });
+    until_asked(&zec).await;
+    assert_eq!(served.stop(), Some(1), "{}", served.said);
+    assert!(served.said.contains("stopped before everything had finished"), "{}", served.said);
+    hanging.abort();
+}
+
+/// Waits until a request has reached ZEC.
+async fn until_asked(zec: &Emulator) {
+    let asked = async {
+        while zec.requests().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(client::PATIENCE, asked).await.expect("a request at ZEC");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_heard_from_the_first_moment_on() {
+    let files = Files::new("https://console.zenlayer.com");
+    for _ in 0..20 {
+        assert_eq!(Served::start(&files, "info").stop(), Some(0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn serve_drains_on_sigterm_and_never_says_a_secret() {
     let settings = Settings::new(KEY_ID, SecretString::from(PASSWORD));
     let zec = Emulator::new(settings).with_demo_nics();
@@ -170,7 +210,6 @@ fn check_says_every_fault_of_every_file_at_once_and_serve_refuses_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_outcome_of_a_write_is_logged_although_its_caller_has_hung_up() {
     use tokio::io::AsyncWriteExt;
-    use zec_gateway::emulator::{Fault, FaultKind};
 
     let zec = Emulator::new(Settings::new(KEY_ID, SecretString::from(PASSWORD))).with_demo_nics();
     zec.inject(Fault::once(FaultKind::Delay(std::time::Duration::from_millis(500))));
@@ -184,9 +223,7 @@ async fn the_outcome_of_a_write_is_logged_although_its_caller_has_hung_up() {
     let text = client::request("DELETE", &target, &headers, None);
     let mut stream = tokio::net::TcpStream::connect(served.gateway).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
-    while zec.requests().is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    until_asked(&zec).await;
     drop(stream);
     served.until("after its caller had hung up");
     let event = served.event("after its caller had hung up");
@@ -221,6 +258,47 @@ fn the_examples_policy_passes_its_own_cases() {
     let (code, said, warned) = run(&["policy", "test", "config/policy"], runtime.path());
     assert_eq!(code, 0, "{said}{warned}");
     assert!(said.contains(" passed, 0 failed") && warned.is_empty(), "{said}{warned}");
+}
+
+#[test]
+fn a_policy_that_fails_a_case_of_its_own_exits_with_1() {
+    let runtime = tempfile::tempdir().unwrap();
+    let at = |name: &str| runtime.path().join(name);
+    fs::create_dir(at("cases")).unwrap();
+    fs::write(at("none.cedar"), "@id(\"none\") forbid (principal, action, resource);").unwrap();
+    let case = |expect: &str| {
+        let text = format!(
+            "[[case]]\nname = \"n\"\ncaller = \"corp/a\"\nnic = \"x\"\n\
+             action = \"DescribeNetworkInterfaces\"\nexpect = \"{expect}\"\n"
+        );
+        fs::write(at("cases/c.toml"), text).unwrap();
+        run(&["policy", "test", runtime.path().to_str().unwrap()], runtime.path())
+    };
+    let (code, said, _) = case("deny");
+    assert!(code == 0 && said.contains("1 passed, 0 failed"), "{said}");
+    let (code, said, _) = case("allow");
+    assert!(code == 1 && said.contains("0 passed, 1 failed"), "{said}");
+}
+
+#[test]
+fn explain_refuses_a_file_with_another_vnic() {
+    let runtime = tempfile::tempdir().unwrap();
+    let file = runtime.path().join("nic.json");
+    let explain = |id: &str| {
+        let nic = format!(
+            r#"{{"nicId":"{id}","name":"","status":"USED","nicType":"Secondary","regionId":"r",
+            "vpcId":"v","subnetId":"s","publicIpList":[],"resourceGroup":{{}},"tags":null}}"#
+        );
+        fs::write(&file, nic).unwrap();
+        let (file, action) = (file.to_str().unwrap(), "DescribeNetworkInterfaces");
+        let args = ["policy", "explain", "config/policy", "--caller", "corp/alice", "--group"];
+        let more = ["netops", "--action", action, "--nic", NIC, "--nic-file", file];
+        run(&[&args[..], &more[..]].concat(), runtime.path())
+    };
+    let (code, said, warned) = explain(NIC);
+    assert!(code != 2, "{said}{warned}");
+    let (code, _, said) = explain("another-1");
+    assert!(code == 2 && said.contains("another vNIC"), "{said}");
 }
 
 #[test]

@@ -357,3 +357,41 @@ async fn a_write_is_not_started_when_too_little_time_is_left() {
     assert!(world.nothing_was_sent());
     assert_eq!(world.alice().get(&format!("/nics/{NIC}")).await.status, 200);
 }
+
+#[tokio::test]
+async fn an_answer_is_awaited_no_longer_than_the_request_has() {
+    // Whoever waited for ZEC's own time would wait past the test's patience.
+    let (server, zec) =
+        ("request_timeout = \"300ms\"".to_owned(), "request_timeout = \"5m\"".to_owned());
+    let world = Setup { server, zec, ..Setup::default() }.start().await;
+    world.zec.inject(Fault::always(FaultKind::Hang));
+    let answer = world.alice().get(&format!("/nics/{NIC}")).await;
+    assert_eq!(answer.problem().1, "zec-timeout");
+}
+
+#[tokio::test]
+async fn a_read_is_not_tried_again_where_no_time_is_left_for_it() {
+    // The first retry may come after 200 ms, which is all there is.
+    let endpoint = Some(format!("http://{}", nobody().await));
+    let server = "request_timeout = \"200ms\"".to_owned();
+    let world = Setup { server, endpoint, ..Setup::default() }.start().await;
+    let answer = world.alice().get(&format!("/nics/{NIC}")).await;
+    assert!(matches!(answer.status, 503 | 504), "{}", answer.text());
+    let mut tries = 0.0;
+    for outcome in ["not_sent", "unknown"] {
+        let series = format!("zec_requests_total{{action=\"{READ}\",outcome=\"{outcome}\"}}");
+        tries += world.metric(&series).await;
+    }
+    assert!(tries == 1.0, "{tries}");
+}
+
+#[tokio::test]
+async fn only_addresses_that_were_taken_off_are_counted_as_such() {
+    let world = World::start().await;
+    let given = r#"{"ipAddresses": ["10.0.0.60", "10.0.0.61"]}"#;
+    let answer = world.alice().post(&format!("/nics/{NIC}/ipv4"), given).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(world.metric("unassigned_addresses_total").await == 0.0);
+    assert_eq!(world.alice().delete(&write_target()).await.status, 200);
+    assert!(world.metric("unassigned_addresses_total").await == 1.0);
+}

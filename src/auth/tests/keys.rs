@@ -75,7 +75,7 @@ fn unusable_keys_are_left_out_and_do_not_spoil_the_set() {
         jwk[name] = value;
         jwk
     };
-    let small = B64.encode([0xff_u8; 128]);
+    let (small, huge) = (B64.encode([0xff_u8; 128]), B64.encode([0xff_u8; 1025]));
     let bad = [
         with(&es, "use", json!("enc")),
         with(&es, "key_ops", json!(["encrypt"])),
@@ -88,6 +88,7 @@ fn unusable_keys_are_left_out_and_do_not_spoil_the_set() {
         with(&es, "x", json!("AAAA")),
         with(&es, "d", json!("AAAA")),
         with(&rs, "n", json!(small)),
+        with(&rs, "n", json!(huge)),
         with(&rs, "e", json!("Ag")),
         with(&rs, "e", json!("AQ")),
         with(&rs, "n", json!("?")),
@@ -104,4 +105,12 @@ fn unusable_keys_are_left_out_and_do_not_spoil_the_set() {
     for document in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[]}"#, "<html>"] {
         assert!(KeySet::parse(document.as_bytes()).is_err(), "{document}");
     }
+}
+
+#[test]
+fn no_more_than_a_hundred_keys_of_a_set_are_read() {
+    let es = Signer::es256().unwrap();
+    let document = json!({"keys": vec![es.jwk(); 101]}).to_string();
+    let set = KeySet::parse(document.as_bytes()).unwrap();
+    assert_eq!(set.len(), 100);
 }

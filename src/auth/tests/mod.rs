@@ -405,3 +405,15 @@ fn exactly_one_bearer_token_counts() {
     assert_eq!(check(&[bearer.clone(), bearer]), Err(Problem::InvalidToken));
     assert_eq!(check(&[format!("Bearer {good}, Bearer {good}")]), Err(Problem::InvalidToken));
 }
+
+#[test]
+fn the_subject_must_be_there_also_where_another_claim_names_the_caller() {
+    let world = world_with(|issuer| issuer.subject_claim = "email".to_owned());
+    let named = world.with("email", json!("alice@example.com"));
+    let caller = world.check(&world.es.sign(&named).unwrap()).unwrap();
+    assert_eq!(caller.id(), "corp/alice@example.com");
+    world.refuses_claims(&world.claims(), "`email`");
+    let mut nobody = named.clone();
+    nobody.remove("sub");
+    world.refuses_claims(&nobody, "`sub`");
+}
