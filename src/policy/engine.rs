@@ -5,6 +5,7 @@ use cedar_policy::{Authorizer, Decision, Entities, Policy, PolicyId, PolicySet, 
 use super::{
     denial::{Denial, Denied, Reason},
     index::Index,
+    looks::Needs,
     permit::Permit,
     vocabulary::Vocabulary,
 };
@@ -18,6 +19,7 @@ pub(super) struct Rule {
     pub(super) permits: bool,
     /// Whether its answer may depend on the vNIC's data.
     pub(super) looks: bool,
+    pub(super) needs: Needs,
     /// The one vNIC that its scope can match, where it names one.
     pub(super) only_nic: Option<String>,
     pub(super) policy: Policy,
@@ -267,16 +269,12 @@ impl Engine {
     ) -> Result<(PolicySet, Entities), String> {
         let set = PolicySet::from_policies(rules.iter().map(|rule| rule.policy.clone()))
             .map_err(|error| error.to_string())?;
+        let needs = rules.iter().fold(Needs::default(), |needs, rule| needs.or(rule.needs));
+        // A group that no policy names can make no difference.
+        let relevant = |group: &str| self.groups.contains(group);
         let entities = self
             .vocabulary
-            .entities(
-                operation.action(),
-                caller,
-                // A group that no policy names can make no difference.
-                |group| self.groups.contains(group),
-                operation.nic(),
-                nic,
-            )
+            .entities(operation.action(), needs, (caller, relevant), (operation.nic(), nic))
             .map_err(|error| error.to_string())?;
         Ok((set, entities))
     }

@@ -213,6 +213,7 @@ fn build(named: &[Found<'_>], vocabulary: Vocabulary, sources: &[Source]) -> Eng
             reason: policy.annotation("reason").map(str::to_owned),
             permits: policy.effect() == Effect::Permit,
             looks: looks::looks_at_nic(policy),
+            needs: looks::Needs::of(policy),
             only_nic: match policy.resource_constraint() {
                 ResourceConstraint::Eq(uid) => Some(uid.id().unescaped().to_owned()),
                 _ => None,

@@ -1,10 +1,10 @@
-//! Finds out, when a policy is loaded, whether it looks at the vNIC's data.
+//! Finds out, when a policy is loaded, what it looks at: above all, whether at the vNIC's data.
 //!
 //! On an entity without data, Cedar's `in`, `has` and `hasTag` are silently false, and a `forbid`
 //! that uses them would vanish (threats, row 27). So a policy counts as looking unless every
 //! mention of the resource is one that needs no data: a bare scope, `==`, `is`, or `.id`.
 
-use cedar_policy::{Policy, ResourceConstraint};
+use cedar_policy::{ActionConstraint, Policy, ResourceConstraint};
 use serde_json::Value;
 
 /// Types whose literals say nothing about any vNIC's data.
@@ -26,6 +26,69 @@ pub(super) fn looks_at_nic(policy: &Policy) -> bool {
             },
             Err(_) => true,
         }
+}
+
+/// Which entities a policy needs besides the caller's groups. What none of the policies that
+/// matter to a request needs is not built for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// The action in its groups.
+    pub(super) action: bool,
+    /// The caller's attributes.
+    pub(super) caller: bool,
+    /// The vNIC, be it only its id.
+    pub(super) nic: bool,
+}
+
+impl Needs {
+    /// Everything.
+    pub(super) const ALL: Self = Self { action: true, caller: true, nic: true };
+
+    /// What the policy needs. Errs on the side of needing.
+    pub(super) fn of(policy: &Policy) -> Self {
+        let Ok(json) = policy.to_json() else { return Self::ALL };
+        let Some(conditions) = json.get("conditions") else { return Self::ALL };
+        // A literal may stand for the caller, the action or the vNIC of the request.
+        if has_literal_but_of_groups(conditions) {
+            return Self::ALL;
+        }
+        let in_scope = matches!(policy.action_constraint(), ActionConstraint::In(_));
+        Self {
+            action: in_scope || mentions(conditions, "action"),
+            caller: mentions(conditions, "principal"),
+            nic: looks_at_nic(policy) || mentions(conditions, "resource"),
+        }
+    }
+
+    /// What either needs.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            action: self.action || other.action,
+            caller: self.caller || other.caller,
+            nic: self.nic || other.nic,
+        }
+    }
+}
+
+fn mentions(value: &Value, variable: &str) -> bool {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .any(|(name, inner)| (name == "Var" && inner == variable) || mentions(inner, variable)),
+        Value::Array(items) => items.iter().any(|item| mentions(item, variable)),
+        _ => false,
+    }
+}
+
+fn has_literal_but_of_groups(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.iter().any(|(name, inner)| {
+            let other = || inner.get("type").is_none_or(|kind| kind != "Zec::Group");
+            (name == "__entity" && other()) || has_literal_but_of_groups(inner)
+        }),
+        Value::Array(items) => items.iter().any(has_literal_but_of_groups),
+        _ => false,
+    }
 }
 
 /// The groups that the policy names anywhere: no other can make a difference to it.
@@ -125,6 +188,26 @@ mod tests {
         ] {
             assert!(!look(scope, condition), "{scope} {condition}");
         }
+    }
+
+    #[test]
+    fn a_policy_needs_what_it_mentions_and_all_where_it_names_an_entity() {
+        let needs = |scope: &str, condition: &str| {
+            let text = format!("permit ({scope}) {condition};");
+            Needs::of(&Policy::parse(None, text).unwrap())
+        };
+        let bare = "principal in Zec::Group::\"g\", action == Zec::Action::\"a\", resource";
+        let by = |condition: &str| needs(bare, condition);
+        let nothing = Needs::default();
+        assert_eq!(by("when { context.address == ip(\"10.0.0.1\") }"), nothing);
+        assert_eq!(by("when { resource.id == \"a\" }"), Needs { nic: true, ..nothing });
+        assert_eq!(by("when { principal.subject == \"a\" }"), Needs { caller: true, ..nothing });
+        assert_eq!(by("when { {\"x\": action}.x == action }"), Needs { action: true, ..nothing });
+        for literal in ["Zec::Caller::\"a\".subject", "Zec::Nic::\"a\".id"] {
+            assert_eq!(by(&format!("when {{ {literal} == \"a\" }}")), Needs::ALL);
+        }
+        let read = "principal, action in Zec::Action::\"read\", resource in Zec::Vpc::\"v\"";
+        assert_eq!(needs(read, ""), Needs { action: true, nic: true, ..nothing });
     }
 
     #[test]

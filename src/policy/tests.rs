@@ -322,6 +322,10 @@ fn conditions() -> impl Strategy<Value = &'static str> {
         r#"when { principal in Zec::Group::"corp/b" }"#,
         r#"when { resource.hasTag("t") }"#,
         r#"when { resource.id == "nic-1" }"#,
+        r#"when { principal.subject == "alice" }"#,
+        r#"unless { action in Zec::Action::"destructive" }"#,
+        r#"when { Zec::Caller::"corp/alice".issuer == "corp" }"#,
+        r#"when { Zec::Nic::"nic-1" in Zec::Subnet::"s" }"#,
         r#"when { context has addressCount && context.addressCount + 9223372036854775806 > 0 }"#,
         r#"when { resource has primaryIpv4 }"#,
     ])
@@ -346,7 +350,9 @@ fn unsliced(text: &str, who: &Caller, asked: &ChangeIpv4, nic: &Nic) -> Vec<[BTr
     let named = parsed.policies().map(|p| p.new_id(PolicyId::new(p.annotation("id").unwrap())));
     let set = PolicySet::from_policies(named).unwrap();
     let action = asked.action();
-    let entities = vocabulary.entities(action, who, |_| true, &asked.nic, Some(nic)).unwrap();
+    let entities = vocabulary
+        .entities(action, looks::Needs::ALL, (who, |_: &str| true), (&asked.nic, Some(nic)))
+        .unwrap();
     let addresses = asked.addresses.as_slice();
     let one = |address: &std::net::Ipv4Addr| {
         let about = Some((*address, addresses.len()));

@@ -5,6 +5,7 @@ use cedar_policy::{
     Schema,
 };
 
+use super::looks::Needs;
 use crate::{
     domain::{Action, Caller, Nic, NicId},
     error::Fault,
@@ -76,27 +77,25 @@ impl Vocabulary {
         &self.actions[&action].with_groups
     }
 
-    /// The data of a request: the action's groups, the caller in those of its groups that
-    /// `relevant` picks, and the vNIC, with its data where it was read.
+    /// The data of a request, as far as it is needed: the action in its groups, the caller in
+    /// those of its groups that `relevant` picks, and the vNIC, with its data where it was read.
     #[expect(clippy::indexing_slicing, reason = "`new` puts every action in")]
     pub(super) fn entities(
         &self,
         action: Action,
-        caller: &Caller,
-        relevant: impl Fn(&str) -> bool,
-        nic: &NicId,
-        data: Option<&Nic>,
+        needs: Needs,
+        (caller, relevant): (&Caller, impl Fn(&str) -> bool),
+        (nic, data): (&NicId, Option<&Nic>),
     ) -> Result<Entities, Unspeakable> {
-        let caller = self.caller_entity(caller, relevant)?;
-        let nic = match data {
-            Some(data) => self.nic_entity(data)?,
-            None => self.unread_nic(nic)?,
+        let caller = self.caller_entity(caller, needs.caller, relevant)?;
+        let nic = match (needs.nic, data) {
+            (false, _) => None,
+            (true, Some(data)) => Some(self.nic_entity(data)?),
+            (true, None) => Some(self.unread_nic(nic)?),
         };
-        self.actions[&action]
-            .entities
-            .clone()
-            .add_entities([caller, nic], None)
-            .map_err(unspeakable)
+        let known =
+            if needs.action { self.actions[&action].entities.clone() } else { Entities::empty() };
+        known.add_entities([caller].into_iter().chain(nic), None).map_err(unspeakable)
     }
 
     /// The question about one address, or about the vNIC itself.
@@ -127,12 +126,17 @@ impl Vocabulary {
     fn caller_entity(
         &self,
         caller: &Caller,
+        with_attributes: bool,
         relevant: impl Fn(&str) -> bool,
     ) -> Result<Entity, Unspeakable> {
         let groups = caller.group_ids().filter(|id| relevant(id)).map(|id| uid(&self.group, id));
+        let name = uid(&self.caller, caller.id());
+        if !with_attributes {
+            return Ok(Entity::new_no_attrs(name, groups.collect()));
+        }
         let attributes = [("issuer", caller.issuer()), ("subject", caller.subject())];
         Entity::new(
-            uid(&self.caller, caller.id()),
+            name,
             attributes.map(|(name, value)| (name.to_owned(), text(value))).into(),
             groups.collect(),
         )
