@@ -3,11 +3,14 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a benchmark that cannot run should say so and stop"
 )]
 
 use std::{hint::black_box, path::PathBuf, sync::Arc, time::SystemTime};
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, Request, header::AUTHORIZATION};
@@ -71,6 +74,19 @@ fn verify(c: &mut Criterion) {
     let settings: &auth::Settings = &config.auth;
     let metrics = Arc::new(Metrics::new(&[], &["corp".to_owned()]).unwrap());
     let authenticator = Authenticator::load(settings, metrics).unwrap();
+    let token = headers[AUTHORIZATION].to_str().unwrap().strip_prefix("Bearer ").unwrap();
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let document: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(directory.path().join("jwks.json")).unwrap())
+            .unwrap();
+    let coordinate =
+        |name: &str| URL_SAFE_NO_PAD.decode(document["keys"][0][name].as_str().unwrap()).unwrap();
+    let point = [vec![4], coordinate("x"), coordinate("y")].concat();
+    let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point);
+    c.bench_function("the ES256 primitive alone", |b| {
+        b.iter(|| key.verify(black_box(message.as_bytes()), &signature).unwrap());
+    });
     c.bench_function("verify an ES256 token", |b| {
         b.iter(|| authenticator.authenticate(black_box(&headers), SystemTime::now()).unwrap());
     });
