@@ -143,7 +143,7 @@ mod tests {
     use tokio::{net::TcpListener, sync::Notify};
 
     use super::*;
-    use crate::auth::{Algorithm, IssuerSettings};
+    use crate::auth::tests::settings;
 
     /// How often somebody asked a provider, and word of it when that is far too often.
     #[derive(Default)]
@@ -170,21 +170,8 @@ mod tests {
                 }
             }
         });
-        let settings = IssuerSettings {
-            name: "corp".to_owned(),
-            issuer: "https://sso.example.com".to_owned(),
-            audiences: vec!["zec-gateway".to_owned()],
-            algorithms: vec![Algorithm::Es256],
-            keys: KeySource::Url(uri.clone()),
-            subject_claim: "sub".to_owned(),
-            groups_claim: "groups".to_owned(),
-            leeway: Duration::from_secs(30),
-            refresh_interval: Duration::from_mins(10),
-            max_stale: Duration::from_hours(24),
-            max_lifetime: None,
-            token_types: None,
-            authorized_parties: None,
-        };
+        let mut settings = settings("corp", "https://sso.example.com", "no-file".into());
+        settings.keys = KeySource::Url(uri.clone());
         (Issuer { settings, keys: ArcSwapOption::empty() }, uri, asked)
     }
 

@@ -1,0 +1,155 @@
+//! Slicing changes nothing: the candidates give what the whole set gives.
+
+use std::collections::BTreeSet;
+
+use proptest::{prelude::*, sample::select};
+
+use super::*;
+
+fn scopes() -> impl Strategy<Value = String> {
+    let principal = select(vec![
+        "principal",
+        "principal is Zec::Caller",
+        r#"principal == Zec::Caller::"corp/alice""#,
+        r#"principal == Zec::Caller::"corp/bob""#,
+        r#"principal in Zec::Caller::"corp/alice""#,
+        r#"principal in Zec::Group::"corp/a""#,
+        r#"principal in Zec::Group::"corp/b""#,
+        r#"principal is Zec::Caller in Zec::Group::"corp/b""#,
+        r#"principal is Zec::Caller in Zec::Caller::"corp/bob""#,
+        r#"principal == Zec::Group::"corp/a""#,
+        "principal is Zec::Group",
+        r#"principal in Zec::Nic::"nic-1""#,
+    ]);
+    let action = select(vec![
+        "action",
+        r#"action == Zec::Action::"UnassignNetworkInterfaceIpv4""#,
+        r#"action == Zec::Action::"write""#,
+        r#"action in Zec::Action::"write""#,
+        r#"action in [Zec::Action::"destructive", Zec::Action::"read"]"#,
+        r#"action in Zec::Action::"read""#,
+        r#"action in [Zec::Action::"BatchAssignNetworkInterfaceIpv4"]"#,
+    ]);
+    let resource = select(vec![
+        "resource",
+        r#"resource == Zec::Nic::"nic-1""#,
+        r#"resource == Zec::Nic::"nic-2""#,
+        r#"resource in Zec::Subnet::"s""#,
+        r#"resource is Zec::Nic in Zec::Vpc::"x""#,
+    ]);
+    (principal, action, resource).prop_map(|(p, a, r)| format!("({p}, {a}, {r})"))
+}
+
+fn conditions() -> impl Strategy<Value = &'static str> {
+    select(vec![
+        "",
+        r#"when { context has address && context.address.isInRange(ip("10.0.0.0/24")) }"#,
+        r#"unless { context has addressCount && context.addressCount > 1 }"#,
+        r#"when { principal in Zec::Group::"corp/b" }"#,
+        r#"when { resource.hasTag("t") }"#,
+        r#"when { resource.id == "nic-1" }"#,
+        r#"when { principal.subject == "alice" }"#,
+        r#"unless { action in Zec::Action::"destructive" }"#,
+        r#"when { Zec::Caller::"corp/alice".issuer == "corp" }"#,
+        r#"when { Zec::Nic::"nic-1" in Zec::Subnet::"s" }"#,
+        r#"when { context has addressCount && context.addressCount + 9223372036854775806 > 0 }"#,
+        r#"when { resource has primaryIpv4 }"#,
+    ])
+}
+
+fn policies() -> impl Strategy<Value = String> {
+    let one = (proptest::bool::weighted(0.7), scopes(), conditions());
+    proptest::collection::vec(one, 0..9).prop_map(|list| {
+        let write = |(number, (permit, scope, condition)): (usize, &(bool, String, &str))| {
+            let effect = if *permit { "permit" } else { "forbid" };
+            format!("@id(\"p{number}\") {effect} {scope} {condition};\n")
+        };
+        list.iter().enumerate().map(write).collect()
+    })
+}
+
+/// Cedar alone, over every policy and all the caller's groups.
+fn unsliced(text: &str, who: &Caller, asked: &ChangeIpv4, nic: &Nic) -> Vec<[BTreeSet<String>; 3]> {
+    use cedar_policy::{Authorizer, Decision, PolicyId, PolicySet};
+    let vocabulary = vocabulary::Vocabulary::new().unwrap();
+    let parsed: PolicySet = text.parse().unwrap();
+    let named = parsed.policies().map(|p| p.new_id(PolicyId::new(p.annotation("id").unwrap())));
+    let set = PolicySet::from_policies(named).unwrap();
+    let action = asked.action();
+    let entities = vocabulary
+        .entities(action, looks::Needs::ALL, (who, |_: &str| true), (&asked.nic, Some(nic)))
+        .unwrap();
+    let addresses = asked.addresses.as_slice();
+    let one = |address: &std::net::Ipv4Addr| {
+        let about = Some((*address, addresses.len()));
+        let request = vocabulary.request(action, who, &asked.nic, about).unwrap();
+        let response = Authorizer::new().is_authorized(&request, &set, &entities);
+        let failed = response.diagnostics().errors().map(|error| {
+            let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
+            error.policy_id().to_string()
+        });
+        let reasons: BTreeSet<String> =
+            response.diagnostics().reason().map(ToString::to_string).collect();
+        let allowed = response.decision() == Decision::Allow;
+        let (by, against) = if allowed { (reasons, [].into()) } else { ([].into(), reasons) };
+        [by, against, failed.collect()]
+    };
+    addresses.iter().map(one).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The engine's slices, its skipped groups and its blind first look give the decision, the
+    /// determining ids and the errors that Cedar gives over the full set.
+    #[test]
+    fn slicing_changes_nothing(
+        text in policies(),
+        groups in proptest::sample::subsequence(vec!["a", "b", "c"], 0..=3),
+        change in select(vec![Change::Assign, Change::Unassign]),
+        addresses in select(vec![vec!["10.0.0.2"], vec!["10.9.0.2"], vec!["10.0.0.2", "10.9.0.2"]]),
+        tagged in any::<bool>(),
+    ) {
+        let tags: &[(&str, &str)] = if tagged { &[("t", "")] } else { &[] };
+        let (who, nic) = (caller(&groups), nic(tags));
+        let asked = ChangeIpv4 { change, ..unassign(&addresses) };
+        let full = unsliced(&text, &who, &asked, &nic);
+        let allowed = full.iter().all(|[by, _, failed]| !by.is_empty() && failed.is_empty());
+        let engine = Engine::unvalidated(&text);
+        let verdict = match engine.ask(&who, asked.clone()) {
+            Verdict::Allowed(permit) => Ok(permit),
+            Verdict::Denied(denial) => {
+                // Sent away unread: what is named must be denied by the full set as well.
+                prop_assert!(!allowed);
+                for denied in &denial.denied {
+                    let at = asked.addresses.as_slice().iter().position(|a| Some(*a) == denied.address).unwrap();
+                    let [by, against, failed] = &full[at];
+                    prop_assert!(by.is_empty() || !failed.is_empty());
+                    prop_assert!(denied.policies.iter().all(|reason| against.contains(&reason.id)));
+                    prop_assert!(denied.failed.iter().all(|reason| failed.contains(&reason.id)));
+                }
+                return Ok(());
+            }
+            Verdict::DependsOnNic(pending) => engine.decide(&who, pending, &nic),
+        };
+        match verdict {
+            Ok(permit) => {
+                prop_assert!(allowed);
+                let by: BTreeSet<String> = full.iter().flat_map(|[by, ..]| by.clone()).collect();
+                prop_assert_eq!(permit.policies().iter().cloned().collect::<BTreeSet<_>>(), by);
+            }
+            Err(denial) => {
+                prop_assert!(!allowed);
+                for (address, [by, against, failed]) in asked.addresses.as_slice().iter().zip(&full) {
+                    let denied = denial.denied.iter().find(|denied| denied.address == Some(*address));
+                    let is_denied = by.is_empty() || !failed.is_empty();
+                    prop_assert_eq!(denied.is_some(), is_denied);
+                    let Some(denied) = denied else { continue };
+                    let names = |list: &[Reason]| list.iter().map(|r| r.id.clone()).collect::<BTreeSet<_>>();
+                    prop_assert_eq!(&names(&denied.policies), against);
+                    prop_assert_eq!(&names(&denied.failed), failed);
+                }
+            }
+        }
+    }
+}
