@@ -88,50 +88,46 @@ impl Executor {
     }
 
     async fn read(&self, read: ReadNic, asking: Asking<'_>) -> Result<Done, Error> {
-        let engine = self.policy.load_full();
         let id = read.nic.clone();
-        let (permit, nic) = match engine.ask(asking.caller, read) {
-            Verdict::Allowed(permit) => {
-                let permit = self.allowed(permit, asking);
-                let nic = self.look(&id, asking).await?.ok_or_else(|| failure::no_such_nic(&id))?;
-                (permit, nic)
-            }
-            Verdict::Denied(denial) => {
-                return Err(self.denied(&id, Action::DescribeNetworkInterfaces, &denial, asking));
-            }
-            Verdict::DependsOnNic(pending) => match self.look(&id, asking).await? {
-                None => return Err(self.absent(&engine, &id, &pending.into_operation(), asking)),
-                Some(nic) => match engine.decide(asking.caller, pending, &nic) {
-                    Ok(permit) => (self.allowed(permit, asking), nic),
-                    Err(denial) => {
-                        return Err(self.denied(
-                            &id,
-                            Action::DescribeNetworkInterfaces,
-                            &denial,
-                            asking,
-                        ));
-                    }
-                },
-            },
+        let (permit, nic) = self.permit(read, asking).await?;
+        let nic = match nic {
+            Some(nic) => nic,
+            None => self.look(&id, asking).await?.ok_or_else(|| failure::no_such_nic(&id))?,
         };
         Ok(show(permit, nic))
     }
 
     async fn change(&self, change: ChangeIpv4, asking: Asking<'_>) -> Result<Done, Error> {
+        let (permit, _) = self.permit(change, asking).await?;
+        self.send(permit, asking).await
+    }
+
+    /// Has the policy decide, on the vNIC if it must be looked at; that one comes back too, so
+    /// that what is decided on is what is shown.
+    async fn permit<O: Ask>(
+        &self,
+        operation: O,
+        asking: Asking<'_>,
+    ) -> Result<(Permit<O>, Option<Nic>), Error> {
         let engine = self.policy.load_full();
-        let (id, action) = (change.nic.clone(), change.change.action());
-        let permit = match engine.ask(asking.caller, change) {
-            Verdict::Allowed(permit) => permit,
-            Verdict::Denied(denial) => return Err(self.denied(&id, action, &denial, asking)),
+        let (id, action) = (operation.nic().clone(), operation.action());
+        let decided = match engine.ask(asking.caller, operation) {
+            Verdict::Allowed(permit) => Ok((permit, None)),
+            Verdict::Denied(denial) => Err(denial),
             Verdict::DependsOnNic(pending) => match self.look(&id, asking).await? {
                 None => return Err(self.absent(&engine, &id, &pending.into_operation(), asking)),
-                Some(nic) => engine
-                    .decide(asking.caller, pending, &nic)
-                    .map_err(|denial| self.denied(&id, action, &denial, asking))?,
+                Some(nic) => {
+                    engine.decide(asking.caller, pending, &nic).map(|permit| (permit, Some(nic)))
+                }
             },
         };
-        let permit = self.allowed(permit, asking);
-        self.send(permit, asking).await
+        let (permit, nic) = decided.map_err(|denial| self.denied(&id, action, &denial, asking))?;
+        self.metrics.decided(action, Decision::Allow);
+        asking.record.note(|facts| {
+            facts.decision = Some("allow");
+            facts.policies = permit.policies().to_vec();
+        });
+        Ok((permit, nic))
     }
 
     /// Sends a write in a task of its own: a caller who hangs up changes nothing (threats, row
@@ -187,15 +183,6 @@ impl Executor {
             }
             Err(failure) => Err(failure::of_a_read(failure)),
         }
-    }
-
-    fn allowed<O: Ask>(&self, permit: Permit<O>, asking: Asking<'_>) -> Permit<O> {
-        self.metrics.decided(permit.operation().action(), Decision::Allow);
-        asking.record.note(|facts| {
-            facts.decision = Some("allow");
-            facts.policies = permit.policies().to_vec();
-        });
-        permit
     }
 
     /// There is no such vNIC: for those to know who may see it, a denial for all others.
