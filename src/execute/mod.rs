@@ -217,10 +217,7 @@ impl Executor {
 /// The outcome of a write whose caller has hung up.
 fn log_unheard(record: &Record, sent: &Result<Sent, Failure>) {
     let facts = record.facts();
-    let (action, nic, addresses) = match &facts.asked {
-        Some((action, nic, addresses)) => (Some(action.name()), Some(nic), Some(addresses)),
-        None => (None, None, None),
-    };
+    let (action, nic, addresses) = facts.asked_fields();
     tracing::info!(
         request.id = record.request_id(),
         caller = facts.caller,

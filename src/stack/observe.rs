@@ -51,10 +51,7 @@ impl Drop for Watch {
         if let Some(status) = self.status {
             self.metrics.http.answered(route, self.method, status, took);
         }
-        let (action, nic, addresses) = match &facts.asked {
-            Some((action, nic, addresses)) => (Some(action.name()), Some(nic), Some(addresses)),
-            None => (None, None, None),
-        };
+        let (action, nic, addresses) = facts.asked_fields();
         let (problem, cause) = match &facts.problem {
             Some((slug, cause)) => (Some(*slug), cause.as_deref()),
             None => (None, None),

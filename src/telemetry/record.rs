@@ -34,6 +34,17 @@ pub struct Facts {
     pub problem: Option<(&'static str, Option<String>)>,
 }
 
+impl Facts {
+    /// What was asked, as the fields of a log event: action, vNIC and number of addresses.
+    #[must_use]
+    pub fn asked_fields(&self) -> (Option<&'static str>, Option<&str>, Option<usize>) {
+        match &self.asked {
+            Some((action, nic, addresses)) => (Some(action.name()), Some(nic), Some(*addresses)),
+            None => (None, None, None),
+        }
+    }
+}
+
 impl Record {
     /// The record of a request that starts now.
     #[must_use]
