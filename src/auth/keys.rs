@@ -1,7 +1,5 @@
 //! An issuer's public keys: what of a JWKS (RFC 7517) can verify a token, and with what.
 
-use std::collections::HashMap;
-
 use aws_lc_rs::signature::{self, ParsedPublicKey};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm as JwtAlgorithm, DecodingKey};
@@ -21,7 +19,6 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 #[derive(Debug)]
 pub(super) struct KeySet {
     keys: Vec<Key>,
-    by_id: HashMap<String, Vec<usize>>,
     /// Why the other keys of the document were left out, for the log.
     pub(super) left_out: Vec<String>,
 }
@@ -29,6 +26,7 @@ pub(super) struct KeySet {
 /// One key, with the algorithms that it alone decides on.
 #[derive(Debug)]
 struct Key {
+    id: Option<String>,
     algorithms: Vec<Algorithm>,
     decoding: DecodingKey,
 }
@@ -39,19 +37,21 @@ impl KeySet {
     /// # Errors
     /// When the document is not one, or no key in it can be used.
     pub(super) fn parse(document: &[u8]) -> Result<Self, String> {
-        let value = json::parse(document).map_err(|error| format!("not JSON: {error}"))?;
+        Self::read(&json::parse(document).map_err(|error| format!("not JSON: {error}"))?)
+    }
+
+    /// Reads a JWKS that is JSON already.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub(super) fn read(value: &Value) -> Result<Self, String> {
         let Some(list) = value.get("keys").and_then(Value::as_array) else {
             return Err("no member `keys` with a list of keys".to_owned());
         };
-        let mut set = Self { keys: Vec::new(), by_id: HashMap::new(), left_out: Vec::new() };
+        let mut set = Self { keys: Vec::new(), left_out: Vec::new() };
         for jwk in list.iter().take(MAX_KEYS) {
             match jwk.as_object().ok_or_else(|| "not an object".to_owned()).and_then(key) {
-                Ok((id, key)) => {
-                    if let Some(id) = id {
-                        set.by_id.entry(id).or_default().push(set.keys.len());
-                    }
-                    set.keys.push(key);
-                }
+                Ok(key) => set.keys.push(key),
                 Err(why) => set.left_out.push(why),
             }
         }
@@ -68,27 +68,30 @@ impl KeySet {
 
     /// The one key that a token with this `kid` and algorithm can have been signed with. A token
     /// without `kid` finds one only where a single key fits.
-    pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
-        let fits = |key: &&Key| key.algorithms.contains(&algorithm);
-        let mut fitting: Box<dyn Iterator<Item = &Key>> = match id {
-            Some(id) => Box::new(
-                self.by_id
-                    .get(id)
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|at| self.keys.get(*at))
-                    .filter(fits),
-            ),
-            None => Box::new(self.keys.iter().filter(fits)),
-        };
+    pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Lookup<'_> {
+        let named = || self.keys.iter().filter(|key| id.is_none() || key.id.as_deref() == id);
+        let mut fitting = named().filter(|key| key.algorithms.contains(&algorithm));
         match (fitting.next(), fitting.next()) {
-            (Some(key), None) => Some(&key.decoding),
-            _ => None,
+            (Some(key), None) => Lookup::Key(&key.decoding),
+            (Some(_), Some(_)) => Lookup::Unfit,
+            (None, _) if id.is_some() && named().next().is_some() => Lookup::Unfit,
+            (None, _) => Lookup::Unknown,
         }
     }
 }
 
-fn key(jwk: &Map<String, Value>) -> Result<(Option<String>, Key), String> {
+/// What a key set has for a token.
+#[derive(Debug)]
+pub(super) enum Lookup<'a> {
+    /// The key that must have signed it.
+    Key(&'a DecodingKey),
+    /// Keys that cannot have signed it, or several that might.
+    Unfit,
+    /// Nothing: the set may be older than the key.
+    Unknown,
+}
+
+fn key(jwk: &Map<String, Value>) -> Result<Key, String> {
     let id = match jwk.get("kid") {
         None => None,
         Some(Value::String(id)) => Some(id.clone()),
@@ -119,7 +122,7 @@ fn key(jwk: &Map<String, Value>) -> Result<(Option<String>, Key), String> {
     if algorithms.is_empty() {
         return refuse("its `alg` does not fit its type, or is not taken");
     }
-    Ok((id, Key { algorithms, decoding }))
+    Ok(Key { id, algorithms, decoding })
 }
 
 /// The key itself, checked, and every algorithm that a key of its type could have.

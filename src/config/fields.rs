@@ -250,9 +250,8 @@ impl<'a> Fields<'a> {
         let origin = node.as_ref().map_or(Origin::Nowhere, |node| node.origin.clone());
         self.asked.insert(key, origin);
         if let Some(node) = &node {
-            let switch = node.boolean().ok();
             let origin = node.origin.clone();
-            self.findings.note(Seen { key: self.path_of(key), origin, switch });
+            self.findings.note(Seen { key: self.path_of(key), origin });
         }
         node
     }

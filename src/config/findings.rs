@@ -29,8 +29,6 @@ pub(super) struct Seen {
     pub(super) key: String,
     /// Where.
     pub(super) origin: Origin,
-    /// To what, if it is a switch.
-    pub(super) switch: Option<bool>,
 }
 
 impl Findings {

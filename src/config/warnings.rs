@@ -11,12 +11,10 @@ use super::{
 };
 use crate::auth::KeySource;
 
-/// Keys that are taken and do nothing in this version, with what happens instead; an `=true` or
-/// `=false` at the end means that value only. A key that gains its effect leaves this table.
+/// Keys that are taken and do nothing in this version, with what happens instead. A key that gains
+/// its effect leaves this table.
 const NO_EFFECT: &[(&str, &str)] = &[
     ("server.tls", "callers are served plain HTTP"),
-    ("auth.keys_cache_directory", "key sets are fetched anew at every start"),
-    ("auth.issuers[].discovery=true", "callers of this issuer get 503; use `jwks_url`"),
     ("policy.shadow_directory", "no second policy is decided"),
     ("zec.preflight", "the state of a vNIC is left to ZEC to check"),
     ("zec.eip_check", "elastic IPs are left to ZEC to check"),
@@ -42,26 +40,11 @@ pub(super) fn find(config: &Config, findings: &Findings) {
 }
 
 fn no_effect(findings: &Findings) {
-    for Seen { key, origin, switch } in findings.seen() {
-        let place = without_numbers(&key);
-        let entry = NO_EFFECT.iter().find(|(pattern, _)| match pattern.split_once('=') {
-            Some((pattern, value)) => *pattern == place && switch == value.parse().ok(),
-            None => *pattern == place,
-        });
-        if let Some((_, instead)) = entry {
+    for Seen { key, origin } in findings.seen() {
+        if let Some((_, instead)) = NO_EFFECT.iter().find(|(name, _)| *name == key) {
             findings.warning(&key, &origin, format!("has no effect yet: {instead}"));
         }
     }
-}
-
-/// `auth.issuers[0].name` as `auth.issuers[].name`.
-fn without_numbers(key: &str) -> String {
-    let mut inside = false;
-    let keep = |c: &char| {
-        inside = *c == '[' || (inside && *c != ']');
-        *c == '[' || !inside
-    };
-    key.chars().filter(keep).collect()
 }
 
 fn listeners(config: &Config, findings: &Findings) {

@@ -142,6 +142,15 @@ impl Metrics {
         }
     }
 
+    /// A key set with so many usable keys and of this age was found on disk.
+    pub fn keys_recalled(&self, issuer: &str, keys: usize, age: Duration) {
+        self.jwks_keys.with_label_values(&[issuer]).set(i64::try_from(keys).unwrap_or(i64::MAX));
+        if let Some(issuer) = self.issuers.iter().find(|keys| keys.name == issuer) {
+            let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+            issuer.fetched.store(unix_millis().saturating_sub(age).max(1), Ordering::Relaxed);
+        }
+    }
+
     /// A key set with so many usable keys was read from a file; it has no age.
     pub fn keys_read(&self, issuer: &str, keys: usize) {
         self.jwks_keys.with_label_values(&[issuer]).set(i64::try_from(keys).unwrap_or(i64::MAX));

@@ -22,7 +22,7 @@ where
     match request.extensions().get::<Matched>().map(|matched| matched.access) {
         Some(Access::Public) => {}
         Some(Access::Caller) => {
-            let caller = authenticator.authenticate(request.headers(), SystemTime::now())?;
+            let caller = authenticator.authenticate(request.headers(), SystemTime::now()).await?;
             if let Some(record) = request.extensions().get::<Arc<Record>>() {
                 record.note(|facts| facts.caller = Some(caller.id().to_owned()));
             }

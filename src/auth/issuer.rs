@@ -1,0 +1,167 @@
+use std::{path::Path, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwapOption;
+use jsonwebtoken::DecodingKey;
+use tokio::time::Instant;
+
+use super::{
+    IssuerSettings, KeySet, KeySource,
+    demand::Demand,
+    keys::{self, Lookup},
+    refusal::Refusal,
+    token::{self, Token},
+};
+use crate::metrics::{AuthResult, Metrics};
+
+/// A trusted issuer, with its keys as they are now.
+#[derive(Debug)]
+pub(super) struct Issuer {
+    settings: IssuerSettings,
+    keys: ArcSwapOption<Keys>,
+    /// What callers want of whoever refreshes the keys.
+    pub(super) demand: Demand,
+}
+
+/// A key set, and until when it may be used.
+#[derive(Debug)]
+struct Keys {
+    set: KeySet,
+    /// None for a file: it is as fresh as the operator keeps it.
+    usable_until: Option<Instant>,
+}
+
+impl Issuer {
+    pub(super) fn new(settings: IssuerSettings) -> Self {
+        Self { settings, keys: ArcSwapOption::empty(), demand: Demand::default() }
+    }
+
+    pub(super) fn settings(&self) -> &IssuerSettings {
+        &self.settings
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// Whether tokens with this `iss` are this issuer's: letter for letter.
+    pub(super) fn is(&self, iss: &str) -> bool {
+        self.settings.issuer == iss
+    }
+
+    /// Whether there are keys that may be used.
+    pub(super) fn has_keys(&self) -> bool {
+        self.usable_keys().is_some()
+    }
+
+    /// Takes the keys of a file.
+    pub(super) fn read_file(&self, path: &Path, metrics: &Metrics) -> Result<(), String> {
+        let document = std::fs::read(path).map_err(|error| error.to_string())?;
+        let set = KeySet::parse(&document)?;
+        metrics.keys_read(self.name(), set.len());
+        self.put(set, None);
+        Ok(())
+    }
+
+    /// Takes a key set that is this old; one older than may be used is as good as none.
+    pub(super) fn take(&self, set: KeySet, age: Duration) {
+        let usable_until = Instant::now() + self.settings.max_stale.saturating_sub(age);
+        self.put(set, Some(usable_until));
+    }
+
+    fn put(&self, set: KeySet, usable_until: Option<Instant>) {
+        let before = self.keys.load();
+        // Said when it is new: providers publish keys for encryption beside the others for years.
+        if before.as_ref().is_none_or(|keys| keys.set.left_out != set.left_out) {
+            for why in &set.left_out {
+                tracing::warn!(auth.issuer = self.name(), why, "a key of the issuer is left out");
+            }
+        }
+        self.keys.store(Some(Arc::new(Keys { set, usable_until })));
+    }
+
+    /// The keys, unless there are none or they are too old to be trusted.
+    fn usable_keys(&self) -> Option<Arc<Keys>> {
+        let now = Instant::now();
+        self.keys.load_full().filter(|keys| keys.usable_until.is_none_or(|until| now < until))
+    }
+
+    /// Checks that the token was signed by one of the issuer's keys.
+    ///
+    /// # Errors
+    /// When it was not, or nobody can say.
+    pub(super) async fn verify_signature(&self, token: &Token<'_>) -> Result<(), Refusal> {
+        self.takes(token)?;
+        if let Some(verified) = self.verify_by_known_keys(token) {
+            return verified;
+        }
+        // The issuer may have begun to sign with a new key since its set was last fetched.
+        let fetched = match self.settings.keys {
+            KeySource::File(_) => true,
+            KeySource::Url(_) | KeySource::Discovery => self.demand.fresh_keys().await,
+        };
+        self.verify_by_known_keys(token).unwrap_or_else(|| {
+            Err(if fetched {
+                not_published()
+            } else {
+                Refusal::new(
+                    AuthResult::KeysUnavailable,
+                    "the token's key is not known, and its issuer cannot be asked for it now: try \
+                     again in a moment",
+                )
+            })
+        })
+    }
+
+    /// Whether tokens of this form are taken at all.
+    fn takes(&self, token: &Token<'_>) -> Result<(), Refusal> {
+        if let Some(kinds) = &self.settings.token_types {
+            let kind = token.kind.as_deref().unwrap_or_default();
+            if !kinds.iter().any(|taken| token::is_type(kind, taken)) {
+                return Err(Refusal::claims(
+                    "the token is of another type (`typ`): send an access token, not an ID token",
+                ));
+            }
+        }
+        if !self.settings.algorithms.contains(&token.algorithm) {
+            return Err(Refusal::new(
+                AuthResult::UnknownKey,
+                format!("`{}` is not taken from this issuer", token.algorithm.name()),
+            ));
+        }
+        Ok(())
+    }
+
+    /// None where no key of the set can have signed the token, and a new one might have.
+    fn verify_by_known_keys(&self, token: &Token<'_>) -> Option<Result<(), Refusal>> {
+        let Some(keys) = self.usable_keys() else {
+            // Nobody waits for a provider that is down, but the next try comes the sooner.
+            self.demand.raise();
+            return Some(Err(Refusal::new(
+                AuthResult::KeysUnavailable,
+                "the keys of your token's issuer are not at hand: try again in a moment",
+            )));
+        };
+        match keys.set.find(token.key_id.as_deref(), token.algorithm) {
+            Lookup::Key(key) => Some(check(token, key)),
+            Lookup::Unfit => Some(Err(not_published())),
+            Lookup::Unknown => None,
+        }
+    }
+}
+
+fn check(token: &Token<'_>, key: &DecodingKey) -> Result<(), Refusal> {
+    let algorithm = keys::jwt_algorithm(token.algorithm);
+    match jsonwebtoken::crypto::verify(token.signature, token.message, key, algorithm) {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => {
+            Err(Refusal::new(AuthResult::BadSignature, "the token's signature is not its issuer's"))
+        }
+    }
+}
+
+fn not_published() -> Refusal {
+    Refusal::new(
+        AuthResult::UnknownKey,
+        "the token is signed with a key that its issuer does not publish: get a fresh one",
+    )
+}

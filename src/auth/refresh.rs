@@ -1,0 +1,145 @@
+//! Who keeps the key sets fresh: one task an issuer, so that it is never asked twice at once.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{task::JoinSet, time::Instant};
+
+use super::{KeySet, KeySource, Settings, cache::Cache, fetch::Fetcher, issuer::Issuer};
+use crate::{error::Fault, metrics::Metrics};
+
+/// How long the first retry after a failure waits; each further one twice as long, up to the
+/// longest.
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// Fetches the key sets of those issuers whose keys are not in a file.
+#[derive(Clone, Debug)]
+pub(super) struct Refresher {
+    fetcher: Fetcher,
+    cache: Option<Cache>,
+    metrics: Arc<Metrics>,
+}
+
+impl Refresher {
+    pub(super) fn new(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, Fault> {
+        let fetcher = Fetcher::new(settings)?;
+        let cache = settings.keys_cache_directory.clone().map(Cache::new);
+        Ok(Self { fetcher, cache, metrics })
+    }
+
+    /// Takes the key set that was kept on disk, if there is one: with it a gateway that starts
+    /// while the provider is down serves at once.
+    pub(super) fn recall(&self, issuer: &Issuer) {
+        let Some(cache) = &self.cache else { return };
+        match cache.read(issuer.settings()) {
+            Ok(Some((set, age))) => {
+                tracing::info!(
+                    auth.issuer = issuer.name(),
+                    age_s = age.as_secs(),
+                    "the keys kept on disk serve until fresh ones are fetched"
+                );
+                self.metrics.keys_recalled(issuer.name(), set.len(), age);
+                issuer.take(set, age);
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(
+                auth.issuer = issuer.name(),
+                error,
+                "the keys kept on disk are not used"
+            ),
+        }
+    }
+
+    /// Fetches every key set once, all together.
+    pub(super) async fn once(&self, issuers: &[Arc<Issuer>]) {
+        let mut all = JoinSet::new();
+        for issuer in fetched(issuers) {
+            let refresher = self.clone();
+            all.spawn(async move { refresher.attempt(&issuer).await });
+        }
+        all.join_all().await;
+    }
+
+    /// Keeps every key set fresh, until dropped.
+    pub(super) async fn forever(&self, issuers: &[Arc<Issuer>]) {
+        let mut all = JoinSet::new();
+        for issuer in fetched(issuers) {
+            let refresher = self.clone();
+            all.spawn(async move { refresher.keep_fresh(&issuer).await });
+        }
+        all.join_all().await;
+    }
+
+    async fn keep_fresh(&self, issuer: &Issuer) {
+        let interval = issuer.settings().refresh_interval;
+        let mut due = Instant::now();
+        if issuer.demand.was_reached() {
+            due += interval;
+        }
+        let mut failures = 0_u32;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(due) => {}
+                () = issuer.demand.raised() => {}
+            }
+            let wait = if self.attempt(issuer).await {
+                failures = 0;
+                interval
+            } else {
+                let doubled = FIRST_RETRY * 2_u32.saturating_pow(failures.min(8));
+                failures = failures.saturating_add(1);
+                doubled.min(LONGEST_RETRY).min(interval)
+            };
+            due = Instant::now() + wait;
+        }
+    }
+
+    /// One fetch; says whether it went well. What was there before stays when it did not.
+    async fn attempt(&self, issuer: &Issuer) -> bool {
+        let refresh = issuer.demand.begin();
+        let started = Instant::now();
+        let fetched = self.fetcher.key_set(issuer.settings()).await;
+        match fetched.and_then(|document| Ok((KeySet::parse(&document)?, document))) {
+            Ok((set, document)) => {
+                self.metrics.keys_fetched(issuer.name(), set.len());
+                issuer.take(set, started.elapsed());
+                refresh.end(true);
+                self.keep(issuer, document).await;
+                true
+            }
+            Err(error) => {
+                self.metrics.keys_failed(issuer.name());
+                tracing::warn!(
+                    auth.issuer = issuer.name(),
+                    error,
+                    "the issuer's keys could not be fetched; the ones at hand, if any, stay in use"
+                );
+                refresh.end(false);
+                false
+            }
+        }
+    }
+
+    /// Keeps the key set on disk, where the operator wants that.
+    async fn keep(&self, issuer: &Issuer, document: bytes::Bytes) {
+        let Some(cache) = self.cache.clone() else { return };
+        let settings = issuer.settings().clone();
+        let writing = tokio::task::spawn_blocking(move || cache.write(&settings, &document));
+        let written = writing.await.unwrap_or_else(|error| Err(error.to_string()));
+        if let Err(error) = written {
+            tracing::warn!(
+                auth.issuer = issuer.name(),
+                error,
+                "the issuer's keys could not be kept on disk"
+            );
+        }
+    }
+}
+
+fn fetched(issuers: &[Arc<Issuer>]) -> impl Iterator<Item = Arc<Issuer>> {
+    let is_fetched = |issuer: &&Arc<Issuer>| match &issuer.settings().keys {
+        KeySource::Url(_) | KeySource::Discovery => true,
+        KeySource::File(_) => false,
+    };
+    issuers.iter().filter(is_fetched).cloned()
+}

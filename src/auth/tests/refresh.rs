@@ -1,0 +1,323 @@
+//! Keys that are fetched: who waits for them, who asks how often, and when they are too old.
+
+use tokio::{
+    net::TcpListener,
+    sync::Notify,
+    time::{Instant, advance, sleep, timeout},
+};
+
+use super::*;
+use crate::{
+    auth::{demand::COOLDOWN, refresh::Refresher},
+    metrics::AuthResult,
+};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// An issuer whose keys are fetched from this address.
+fn fetched(uri: &str) -> Settings {
+    let mut issuer = settings("corp", ISS, "no-file".into());
+    issuer.keys = KeySource::Url(uri.parse().unwrap());
+    issuer.max_stale = Duration::from_mins(5);
+    Settings { keys_cache_directory: None, issuers: vec![issuer] }
+}
+
+fn metrics() -> Arc<Metrics> {
+    Arc::new(Metrics::new(&[], &["corp".to_owned()]).unwrap())
+}
+
+/// Tokens of an issuer whose provider is the test itself.
+struct Remote {
+    auth: Authenticator,
+    known: Signer,
+    new: Signer,
+}
+
+impl Remote {
+    /// A gateway that has fetched the known key just now.
+    fn start() -> Self {
+        let auth = Authenticator::load(&fetched("http://127.0.0.1:1/"), metrics()).unwrap();
+        let remote = Self { auth, known: Signer::es256().unwrap(), new: Signer::es256().unwrap() };
+        remote.publish(&[&remote.known]);
+        remote
+    }
+
+    fn issuer(&self) -> &Issuer {
+        &self.auth.issuers[0]
+    }
+
+    fn publish(&self, signers: &[&Signer]) {
+        self.issuer().take(KeySet::parse(key_set(signers).as_bytes()).unwrap(), Duration::ZERO);
+    }
+
+    /// How a token of the signer's fares: 200, or the problem's status.
+    async fn check(&self, signer: &Signer) -> u16 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let claims = json!({"iss": ISS, "aud": "zec-gateway", "sub": "alice", "exp": now + 600});
+        let token = signer.sign(claims.as_object().unwrap()).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+        let result = self.auth.authenticate(&headers, SystemTime::now()).await;
+        result.map_or_else(|error| error.status(), |_| 200)
+    }
+
+    /// Waits for somebody to ask for keys, and answers like a provider with these.
+    async fn provide(&self, signers: Option<&[&Signer]>) {
+        self.issuer().demand.raised().await;
+        let refresh = self.issuer().demand.begin();
+        signers.inspect(|signers| self.publish(signers));
+        refresh.end(signers.is_some());
+    }
+
+    /// Whether a refresh has been asked for that nobody has begun.
+    async fn is_asked(&self) -> bool {
+        timeout(Duration::ZERO, self.issuer().demand.raised()).await.is_ok()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_key_is_fetched_while_its_first_token_waits() {
+    let remote = Remote::start();
+    let both: &[&Signer] = &[&remote.known, &remote.new];
+    let (status, ()) = tokio::join!(remote.check(&remote.new), remote.provide(Some(both)));
+    assert_eq!(status, 200);
+    assert!(!remote.is_asked().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_not_published_after_all_is_401() {
+    let remote = Remote::start();
+    let stranger = Signer::es256().unwrap();
+    let known: &[&Signer] = &[&remote.known];
+    let (status, ()) = tokio::join!(remote.check(&stranger), remote.provide(Some(known)));
+    assert_eq!(status, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_provider_longer_than_a_second() {
+    let remote = Remote::start();
+    let started = Instant::now();
+    assert_eq!(remote.check(&remote.new).await, 503);
+    assert!(started.elapsed() <= Duration::from_millis(1100), "{:?}", started.elapsed());
+    // Those who come while it is still asked do not begin to wait anew.
+    let started = Instant::now();
+    assert_eq!(remote.check(&remote.new).await, 503);
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    // Good tokens never wait.
+    at_once(remote.check(&remote.known));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_fails_makes_no_401() {
+    let remote = Remote::start();
+    let (status, ()) = tokio::join!(remote.check(&remote.new), remote.provide(None));
+    assert_eq!(status, 503);
+    // Nor within the cooldown, while nobody may ask again.
+    assert_eq!(at_once(remote.check(&remote.new)), 503);
+    assert_eq!(at_once(remote.check(&remote.known)), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_keys_make_one_refresh_a_cooldown_whether_it_succeeds_or_not() {
+    let remote = Remote::start();
+    let known: &[&Signer] = &[&remote.known];
+    for outcome in [Some(known), None, Some(known)] {
+        let [one, two, three] = [(); 3].map(|()| Signer::es256().unwrap());
+        let (first, second, third, ()) = tokio::join!(
+            remote.check(&one),
+            remote.check(&two),
+            remote.check(&three),
+            remote.provide(outcome)
+        );
+        let want = if outcome.is_some() { 401 } else { 503 };
+        assert_eq!((first, second, third), (want, want, want));
+        advance(COOLDOWN.saturating_sub(Duration::from_millis(1))).await;
+        assert_eq!(at_once(remote.check(&one)), want);
+        assert!(!remote.is_asked().await, "asked again within the cooldown");
+        advance(Duration::from_millis(1)).await;
+    }
+    remote.issuer().demand.raise();
+    assert!(remote.is_asked().await, "never asked again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_began_before_the_question_does_not_answer_it() {
+    let remote = Remote::start();
+    let early = remote.issuer().demand.begin();
+    let later = async {
+        remote.issuer().demand.raised().await;
+        early.end(true);
+        let new: &[&Signer] = &[&remote.new];
+        remote.provide(Some(new)).await;
+    };
+    let (status, ()) = tokio::join!(remote.check(&remote.new), later);
+    assert_eq!(status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_strangers_wait_at_once() {
+    let remote = Remote::start();
+    let demand = &remote.issuer().demand;
+    let mut waiting = Vec::new();
+    for _ in 0..64 {
+        let mut future = Box::pin(demand.fresh_keys());
+        let poll = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll.is_pending());
+        waiting.push(future);
+    }
+    assert!(!at_once(demand.fresh_keys()), "one more waits");
+    // Whoever hangs up makes room.
+    drop(waiting.pop());
+    let mut next = Box::pin(demand.fresh_keys());
+    assert!(next.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_no_new_key_could_verify_ask_for_nothing() {
+    let remote = Remote::start();
+    let rs = Signer::rs256().unwrap();
+    let message = |header: Value| {
+        let claims = json!({"iss": ISS});
+        format!("{}.{}", B64.encode(header.to_string()), B64.encode(claims.to_string()))
+    };
+    // A known key with another algorithm, a bad signature, an algorithm that is not taken.
+    for header in [
+        json!({"alg": "RS256", "kid": remote.known.key_id()}),
+        json!({"alg": "ES256", "kid": remote.known.key_id()}),
+        json!({"alg": "ES384", "kid": "new"}),
+    ] {
+        let message = message(header);
+        let token = format!("{message}.{}", rs.sign_message(message.as_bytes()).unwrap());
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+        let error = at_once(remote.auth.authenticate(&headers, SystemTime::now())).unwrap_err();
+        assert_eq!(error.status(), 401);
+    }
+    assert!(!remote.is_asked().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_are_missing_or_too_old_are_503_never_401() {
+    let remote = Remote::start();
+    advance(Duration::from_secs(299)).await;
+    assert_eq!(at_once(remote.check(&remote.known)), 200);
+    assert!(remote.auth.is_ready() && !remote.is_asked().await);
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(at_once(remote.check(&remote.known)), 503);
+    assert!(!remote.auth.is_ready());
+    assert!(remote.is_asked().await, "nobody makes the next try come sooner");
+    remote.publish(&[&remote.known]);
+    assert_eq!(at_once(remote.check(&remote.known)), 200);
+
+    // A set that was kept on disk has lived already.
+    let set = KeySet::parse(key_set(&[&remote.known]).as_bytes()).unwrap();
+    remote.issuer().take(set, Duration::from_secs(299));
+    assert_eq!(at_once(remote.check(&remote.known)), 200);
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(at_once(remote.check(&remote.known)), 503);
+
+    let empty = Authenticator::load(&fetched("http://127.0.0.1:1/"), metrics()).unwrap();
+    let nobody = Remote { auth: empty, known: remote.known, new: remote.new };
+    assert_eq!(at_once(nobody.check(&nobody.known)), 503);
+    assert_eq!(AuthResult::KeysUnavailable.label(), "keys_unavailable");
+}
+
+/// How often somebody asked a provider, and word of it when that is far too often.
+#[derive(Default)]
+struct Asked {
+    times: AtomicUsize,
+    too_often: Notify,
+}
+
+/// A provider that hangs up on whoever asks, or leaves them waiting for ever.
+async fn broken_provider(hangs_up: bool) -> (String, Arc<Asked>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}/", listener.local_addr().unwrap());
+    let asked = Arc::new(Asked::default());
+    let count = Arc::clone(&asked);
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            if count.times.fetch_add(1, Ordering::Relaxed) == 20 {
+                count.too_often.notify_one();
+            }
+            if !hangs_up {
+                held.push(stream);
+            }
+        }
+    });
+    (uri, asked)
+}
+
+/// How often a provider that hangs up is asked within so long.
+async fn asked_within(time: Duration, refresh: Duration) -> usize {
+    let (uri, asked) = broken_provider(true).await;
+    let mut settings = fetched(&uri);
+    settings.issuers[0].refresh_interval = refresh;
+    let auth = Authenticator::load(&settings, metrics()).unwrap();
+    tokio::select! {
+        () = auth.refresh_forever() => {}
+        () = asked.too_often.notified() => {}
+        () = sleep(time) => {}
+    }
+    asked.times.load(Ordering::Relaxed)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_never_answers_is_given_up() {
+    let (uri, _) = broken_provider(false).await;
+    let auth = Authenticator::load(&fetched(&uri), metrics()).unwrap();
+    let started = Instant::now();
+    auth.refresh().await;
+    assert!(started.elapsed() < Duration::from_secs(11), "{:?}", started.elapsed());
+    assert!(!auth.is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_fails_is_asked_again_ever_more_seldom() {
+    let asked = asked_within(Duration::from_mins(5), Duration::from_mins(10)).await;
+    assert!((4..=12).contains(&asked), "asked {asked} times within five minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_delays_no_fetch_past_its_refresh() {
+    let asked = asked_within(Duration::from_secs(15), Duration::from_secs(1)).await;
+    // By the waits between failures alone it would be four times.
+    assert!(asked > 6, "asked {asked} times in fifteen seconds");
+}
+
+#[tokio::test]
+async fn what_is_kept_on_disk_serves_until_it_is_too_old() {
+    let directory = tempfile::tempdir().unwrap();
+    let signer = Signer::es256().unwrap();
+    let mut settings = fetched("http://127.0.0.1:1/");
+    settings.keys_cache_directory = Some(directory.path().join("keys"));
+    assert!(!Authenticator::load(&settings, metrics()).unwrap().is_ready());
+
+    let document = key_set(&[&signer]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    settings.issuers[0].keys = KeySource::Url(
+        format!("http://{}/jwks.json", listener.local_addr().unwrap()).parse().unwrap(),
+    );
+    let provider = tokio::spawn(crate::issuer::serve_key_set(
+        listener,
+        move || document.clone(),
+        std::future::pending(),
+    ));
+    let refresher = Refresher::new(&settings, metrics()).unwrap();
+    let issuer = Arc::new(Issuer::new(settings.issuers[0].clone()));
+    refresher.once(std::slice::from_ref(&issuer)).await;
+    assert!(issuer.has_keys());
+    provider.abort();
+
+    // The next start finds them, and says how old they are.
+    let seen = metrics();
+    let again = Authenticator::load(&settings, Arc::clone(&seen)).unwrap();
+    assert!(again.is_ready());
+    let text = seen.render().unwrap();
+    assert!(text.contains(r#"zec_gateway_jwks_keys{issuer="corp"} 1"#), "{text}");
+    assert!(!text.contains(r#"zec_gateway_jwks_age_seconds{issuer="corp"} +Inf"#), "{text}");
+    // Fresh ones are still fetched at once.
+    assert!(!again.issuers[0].demand.was_reached());
+    settings.issuers[0].max_stale = Duration::from_nanos(1);
+    assert!(!Authenticator::load(&settings, metrics()).unwrap().is_ready());
+}
