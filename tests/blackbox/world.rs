@@ -35,11 +35,14 @@ pub struct Setup {
     pub policy: String,
     /// Lines put into the configuration, by section.
     pub server: String,
+    pub auth: String,
     pub limits: String,
     pub zec: String,
     pub rest: String,
     /// Replaces the emulator's address.
     pub endpoint: Option<String>,
+    /// Replaces the issuer.
+    pub issuer: Option<String>,
     /// Replaces the key file.
     pub keys: Option<String>,
     pub emulator: emulator::Settings,
@@ -50,10 +53,12 @@ impl Default for Setup {
         Self {
             policy: POLICY.to_owned(),
             server: String::new(),
+            auth: String::new(),
             limits: String::new(),
             zec: String::new(),
             rest: String::new(),
             endpoint: None,
+            issuer: None,
             keys: None,
             emulator: emulator::Settings::new(KEY_ID, SecretString::from(PASSWORD)),
         }
@@ -66,6 +71,7 @@ pub struct World {
     pub zec: Emulator,
     pub zec_address: SocketAddr,
     pub signer: Signer,
+    pub issuer: String,
     _files: TempDir,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<bool>>,
@@ -79,7 +85,7 @@ impl World {
     /// Somebody with these groups and a good token.
     pub fn caller(&self, subject: &str, groups: &[&str]) -> Caller {
         let grant = Grant {
-            issuer: ISSUER.to_owned(),
+            issuer: self.issuer.clone(),
             audience: "zec-gateway".to_owned(),
             subject: subject.to_owned(),
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),
@@ -183,13 +189,14 @@ impl Setup {
         fs::write(files.path().join("policy/test.cedar"), &self.policy).unwrap();
         let endpoint = self.endpoint.unwrap_or_else(|| format!("http://{zec_address}"));
         let keys = self.keys.unwrap_or_else(|| "jwks_file = \"jwks.json\"".to_owned());
+        let issuer = self.issuer.unwrap_or_else(|| ISSUER.to_owned());
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [[auth.issuers]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\n\
+             [auth]\n{}\n[[auth.issuers]]\nname = \"corp\"\nissuer = \"{issuer}\"\n\
              audiences = [\"zec-gateway\"]\n{keys}\n[policy]\ndirectory = \"policy\"\n\
              [zec]\nendpoint = \"{endpoint}\"\naccess_key_id_file = \"ak\"\n\
              access_key_password_file = \"sk\"\n{}\n[limits]\n{}\n{}\n",
-            self.server, self.zec, self.limits, self.rest
+            self.server, self.auth, self.zec, self.limits, self.rest
         );
         let file: PathBuf = files.path().join("gateway.toml");
         fs::write(&file, &text).unwrap();
@@ -210,6 +217,7 @@ impl Setup {
             zec,
             zec_address,
             signer,
+            issuer,
             _files: files,
             stop: Some(stop),
             running: Some(running),

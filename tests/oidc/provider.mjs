@@ -45,6 +45,8 @@ const state = {
   keys: await newKeys(),
   /** What a request for a path meets, by `discovery` or `keys`. */
   faults: {},
+  /** Requests that are left hanging. */
+  hanging: [],
   /** How often each was asked for. */
   asked: { discovery: 0, keys: 0 },
   /** The provider's own request handler. */
@@ -132,8 +134,8 @@ function reply(response, status, type, body) {
 }
 
 const FAULTS = {
-  /** Takes the request and says nothing, for ever. */
-  hang: async () => {},
+  /** Takes the request and says nothing, until the fault is mended. */
+  hang: async (response) => state.hanging.push(response),
   error: async (response, path) =>
     reply(response, 500, 'application/json', JSON.stringify(await good(path))),
   html: async (response) =>
@@ -168,6 +170,7 @@ const COMMANDS = {
   fault: async ({ of, fault }) => {
     if (!(of in PATHS) || (fault !== undefined && !(fault in FAULTS))) throw new Error('what?');
     state.faults[of] = fault;
+    for (const response of state.hanging.splice(0)) response.destroy();
     return {};
   },
   /** Nobody listens any more. */
