@@ -7,7 +7,23 @@ use serde_json::{Map, Value};
 use super::{IssuerSettings, refusal::Refusal};
 use crate::{domain::Caller, metrics::AuthResult};
 
-/// Checks every claim of a token whose signature is good and whose `iss` is this issuer's.
+/// When a token counts, in seconds since 1970, the leeway included.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Validity {
+    from: f64,
+    until: f64,
+}
+
+impl Validity {
+    /// Whether the token counts at that time.
+    pub(super) fn holds(&self, now: SystemTime) -> bool {
+        let now = unix_seconds(now);
+        self.from <= now && now < self.until
+    }
+}
+
+/// Checks every claim of a token whose signature is good and whose `iss` is this issuer's. Says
+/// who calls, and when the token counts: all else about it never changes.
 ///
 /// # Errors
 /// The first reason for which the token does not count.
@@ -15,8 +31,8 @@ pub(super) fn check(
     claims: &Map<String, Value>,
     settings: &IssuerSettings,
     now: SystemTime,
-) -> Result<Caller, Refusal> {
-    times(claims, settings, now)?;
+) -> Result<(Caller, Validity), Refusal> {
+    let validity = times(claims, settings, now)?;
     audience(claims, settings)?;
     authorized_party(claims, settings)?;
     if claims.contains_key("cnf") {
@@ -35,24 +51,30 @@ pub(super) fn check(
         }
     };
     let groups = groups(claims, &settings.groups_claim)?;
-    Caller::vouch(&settings.name, subject, groups)
-        .map_err(|error| Refusal::claims(format!("the token names nobody: {error}")))
+    let caller = Caller::vouch(&settings.name, subject, groups)
+        .map_err(|error| Refusal::claims(format!("the token names nobody: {error}")))?;
+    Ok((caller, validity))
+}
+
+fn unix_seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64()
 }
 
 fn times(
     claims: &Map<String, Value>,
     settings: &IssuerSettings,
     now: SystemTime,
-) -> Result<(), Refusal> {
+) -> Result<Validity, Refusal> {
     let leeway = settings.leeway.as_secs_f64();
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64();
+    let now = unix_seconds(now);
     let Some(expires) = seconds(claims, "exp")? else {
         return Err(Refusal::claims("the token has no `exp`: it would never expire"));
     };
     if expires + leeway <= now {
         return Err(Refusal::new(AuthResult::Expired, "the token has expired: get a fresh one"));
     }
-    if seconds(claims, "nbf")?.is_some_and(|from| from - leeway > now) {
+    let begins = seconds(claims, "nbf")?;
+    if begins.is_some_and(|from| from - leeway > now) {
         return Err(Refusal::new(
             AuthResult::NotYetValid,
             "the token is not valid yet (`nbf`): wait, or set the issuer's clock",
@@ -65,7 +87,14 @@ fn times(
             "the token was issued in the future (`iat`): set the issuer's clock",
         ));
     }
-    let Some(longest) = settings.max_lifetime else { return Ok(()) };
+    if let Some(longest) = settings.max_lifetime {
+        lifetime(expires, issued, longest)?;
+    }
+    let from = begins.unwrap_or(0.0).max(issued.unwrap_or(0.0)) - leeway;
+    Ok(Validity { from, until: expires + leeway })
+}
+
+fn lifetime(expires: f64, issued: Option<f64>, longest: Duration) -> Result<(), Refusal> {
     match issued {
         None => Err(Refusal::claims("the token has no `iat`, so its lifetime is not known")),
         Some(at) if expires - at > longest.as_secs_f64() => Err(Refusal::claims(format!(

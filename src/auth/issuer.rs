@@ -1,4 +1,8 @@
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use arc_swap::ArcSwapOption;
 use jsonwebtoken::DecodingKey;
@@ -8,10 +12,14 @@ use super::{
     IssuerSettings, KeySet, KeySource,
     demand::Demand,
     keys::{self, Lookup},
+    memory::{Memory, TokenId},
     refusal::Refusal,
     token::{self, Token},
 };
-use crate::metrics::{AuthResult, Metrics};
+use crate::{
+    domain::Caller,
+    metrics::{AuthResult, Metrics},
+};
 
 /// A trusted issuer, with its keys as they are now.
 #[derive(Debug)]
@@ -22,12 +30,20 @@ pub(super) struct Issuer {
     pub(super) demand: Demand,
 }
 
-/// A key set, and until when it may be used.
+/// A key set, until when it may be used, and what it has verified.
 #[derive(Debug)]
-struct Keys {
+pub(super) struct Keys {
     set: KeySet,
     /// None for a file: it is as fresh as the operator keeps it.
     usable_until: Option<Instant>,
+    /// It dies with the set: a token is never remembered longer than its key is at hand.
+    pub(super) memory: Memory,
+}
+
+impl Keys {
+    fn are_usable(&self) -> bool {
+        self.usable_until.is_none_or(|until| Instant::now() < until)
+    }
 }
 
 impl Issuer {
@@ -76,20 +92,32 @@ impl Issuer {
                 tracing::warn!(auth.issuer = self.name(), why, "a key of the issuer is left out");
             }
         }
-        self.keys.store(Some(Arc::new(Keys { set, usable_until })));
+        self.keys.store(Some(Arc::new(Keys { set, usable_until, memory: Memory::new() })));
+    }
+
+    #[cfg(test)]
+    pub(super) fn keys_now(&self) -> Arc<Keys> {
+        self.usable_keys().unwrap()
     }
 
     /// The keys, unless there are none or they are too old to be trusted.
     fn usable_keys(&self) -> Option<Arc<Keys>> {
-        let now = Instant::now();
-        self.keys.load_full().filter(|keys| keys.usable_until.is_none_or(|until| now < until))
+        self.keys.load_full().filter(|keys| keys.are_usable())
     }
 
-    /// Checks that the token was signed by one of the issuer's keys.
+    /// Who calls with this token, if the keys at hand have verified it before and it still counts.
+    pub(super) fn remembered(&self, token: &TokenId, now: SystemTime) -> Option<Caller> {
+        let keys = self.keys.load();
+        let keys = keys.as_ref().filter(|keys| keys.are_usable())?;
+        keys.memory.find(token, now)
+    }
+
+    /// Checks that the token was signed by one of the issuer's keys, and gives the keys that say
+    /// so.
     ///
     /// # Errors
     /// When it was not, or nobody can say.
-    pub(super) async fn verify_signature(&self, token: &Token<'_>) -> Result<(), Refusal> {
+    pub(super) async fn verify_signature(&self, token: &Token<'_>) -> Result<Arc<Keys>, Refusal> {
         self.takes(token)?;
         if let Some(verified) = self.verify_by_known_keys(token) {
             return verified;
@@ -132,7 +160,7 @@ impl Issuer {
     }
 
     /// None where no key of the set can have signed the token, and a new one might have.
-    fn verify_by_known_keys(&self, token: &Token<'_>) -> Option<Result<(), Refusal>> {
+    fn verify_by_known_keys(&self, token: &Token<'_>) -> Option<Result<Arc<Keys>, Refusal>> {
         let Some(keys) = self.usable_keys() else {
             // Nobody waits for a provider that is down, but the next try comes the sooner.
             self.demand.raise();
@@ -142,7 +170,7 @@ impl Issuer {
             )));
         };
         match keys.set.find(token.key_id.as_deref(), token.algorithm) {
-            Lookup::Key(key) => Some(check(token, key)),
+            Lookup::Key(key) => Some(check(token, key).map(|()| Arc::clone(&keys))),
             Lookup::Unfit => Some(Err(not_published())),
             Lookup::Unknown => None,
         }

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The most bytes a subject or a group may have (contract, section 5).
 pub const MAX_NAME_BYTES: usize = 256;
@@ -6,9 +6,13 @@ pub const MAX_NAME_BYTES: usize = 256;
 /// A verified identity: who calls, as the gateway sees it.
 ///
 /// Made by `auth` from a token that passed every check, and by the offline policy tools, which
-/// decide nothing; `tests/blackbox/architecture.rs` keeps every other room from making one.
+/// decide nothing; `tests/blackbox/architecture.rs` keeps every other room from making one. A clone
+/// is the same identity, however many groups it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
+pub struct Caller(Arc<Identity>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Identity {
     issuer: String,
     id: String,
     group_ids: BTreeSet<String>,
@@ -46,42 +50,43 @@ impl Caller {
         for group in groups {
             group_ids.insert(qualified(issuer, &group)?);
         }
-        Ok(Self { issuer: issuer.to_owned(), id: qualified(issuer, subject)?, group_ids })
+        let id = qualified(issuer, subject)?;
+        Ok(Self(Arc::new(Identity { issuer: issuer.to_owned(), id, group_ids })))
     }
 
     /// The configured name of the token's issuer, as `corp`.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        &self.issuer
+        &self.0.issuer
     }
 
     /// The token's subject, as the issuer wrote it.
     #[must_use]
     pub fn subject(&self) -> &str {
-        self.bare(&self.id)
+        self.bare(&self.0.id)
     }
 
     /// The token's groups in alphabetical order, as the issuer wrote them.
     #[must_use]
     pub fn groups(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.group_ids.iter().map(|id| self.bare(id))
+        self.0.group_ids.iter().map(|id| self.bare(id))
     }
 
     /// `issuer/subject`: the id that policies and logs use. Unambiguous, for an issuer's name
     /// never holds a `/` (threats, row 29).
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.id
+        &self.0.id
     }
 
     /// `issuer/group` for each group: the ids that policies use.
     #[must_use]
     pub fn group_ids(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.group_ids.iter().map(String::as_str)
+        self.0.group_ids.iter().map(String::as_str)
     }
 
     fn bare<'a>(&self, id: &'a str) -> &'a str {
-        id.get(self.issuer.len() + 1..).unwrap_or_default()
+        id.get(self.0.issuer.len() + 1..).unwrap_or_default()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod groups;
 mod keys;
+mod remembering;
 mod refresh;
 
 use std::{

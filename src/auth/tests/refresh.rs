@@ -26,15 +26,15 @@ fn metrics() -> Arc<Metrics> {
 }
 
 /// Tokens of an issuer whose provider is the test itself.
-struct Remote {
+pub(super) struct Remote {
     auth: Authenticator,
-    known: Signer,
-    new: Signer,
+    pub(super) known: Signer,
+    pub(super) new: Signer,
 }
 
 impl Remote {
     /// A gateway that has fetched the known key just now.
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let auth = Authenticator::load(&fetched("http://127.0.0.1:1/"), metrics()).unwrap();
         let remote = Self { auth, known: Signer::es256().unwrap(), new: Signer::es256().unwrap() };
         remote.publish(&[&remote.known]);
@@ -45,15 +45,22 @@ impl Remote {
         &self.auth.issuers[0]
     }
 
-    fn publish(&self, signers: &[&Signer]) {
+    pub(super) fn publish(&self, signers: &[&Signer]) {
         self.issuer().take(KeySet::parse(key_set(signers).as_bytes()).unwrap(), Duration::ZERO);
     }
 
     /// How a token of the signer's fares: 200, or the problem's status.
-    async fn check(&self, signer: &Signer) -> u16 {
+    pub(super) async fn check(&self, signer: &Signer) -> u16 {
+        self.check_token(&self.token(signer)).await
+    }
+
+    pub(super) fn token(&self, signer: &Signer) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let claims = json!({"iss": ISS, "aud": "zec-gateway", "sub": "alice", "exp": now + 600});
-        let token = signer.sign(claims.as_object().unwrap()).unwrap();
+        signer.sign(claims.as_object().unwrap()).unwrap()
+    }
+
+    pub(super) async fn check_token(&self, token: &str) -> u16 {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
         let result = self.auth.authenticate(&headers, SystemTime::now()).await;
@@ -61,7 +68,7 @@ impl Remote {
     }
 
     /// Waits for somebody to ask for keys, and answers like a provider with these.
-    async fn provide(&self, signers: Option<&[&Signer]>) {
+    pub(super) async fn provide(&self, signers: Option<&[&Signer]>) {
         self.issuer().demand.raised().await;
         let refresh = self.issuer().demand.begin();
         signers.inspect(|signers| self.publish(signers));

@@ -1,0 +1,114 @@
+//! What is remembered of verified tokens, and that it never outlives what made it true.
+
+use tokio::time::advance;
+
+use super::{refresh::Remote, *};
+
+#[test]
+fn a_verified_token_is_known_again() {
+    let world = world();
+    let token = world.es.sign(&world.claims()).unwrap();
+    let keys = || world.auth.issuers[0].keys_now();
+    let first = world.check(&token).unwrap();
+    assert_eq!(keys().memory.len(), 1);
+    assert_eq!(world.check(&token).unwrap(), first);
+    assert_eq!(keys().memory.len(), 1);
+    assert!(keys().memory.find(&memory::id(&token), SystemTime::now()).is_some());
+}
+
+#[test]
+fn refused_tokens_are_not_remembered() {
+    let world = world();
+    world.refuses_claims(&world.with("aud", json!("someone-else")), "another service");
+    world.refuses_claims(&world.with("exp", json!(1)), "expired");
+    world.refuses(&format!("{}A", world.es.sign(&world.claims()).unwrap()), "signature is not");
+    assert_eq!(world.auth.issuers[0].keys_now().memory.len(), 0);
+}
+
+#[test]
+fn another_signature_under_the_same_claims_is_another_token() {
+    let world = world();
+    let token = world.es.sign(&world.claims()).unwrap();
+    world.check(&token).unwrap();
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let mut bytes = B64.decode(signature).unwrap();
+    bytes[40] ^= 1;
+    world.refuses(&format!("{message}.{}", B64.encode(&bytes)), "signature is not");
+}
+
+#[test]
+fn a_remembered_token_expires_to_the_second() {
+    let world = world();
+    let mut claims = world.with("exp", json!(world.now + 60));
+    claims.insert("nbf".to_owned(), json!(world.now));
+    claims.remove("iat");
+    let token = world.es.sign(&claims).unwrap();
+    world.check(&token).unwrap();
+    assert!(world.check_at(&token, world.now + 89).is_ok());
+    let late = world.check_at(&token, world.now + 90).unwrap_err();
+    assert!(late.detail().contains("expired"), "{}", late.detail());
+    // A clock that is set back ends it too.
+    let early = world.check_at(&token, world.now - 31).unwrap_err();
+    assert!(early.detail().contains("not valid yet"), "{}", early.detail());
+    claims.remove("nbf");
+    claims.insert("iat".to_owned(), json!(world.now));
+    let token = world.es.sign(&claims).unwrap();
+    world.check(&token).unwrap();
+    let early = world.check_at(&token, world.now - 31).unwrap_err();
+    assert!(early.detail().contains("in the future"), "{}", early.detail());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_remembered_token_dies_with_its_key() {
+    let remote = Remote::start();
+    assert_eq!(at_once(remote.check(&remote.known)), 200);
+    let new: &[&Signer] = &[&remote.new];
+    remote.publish(new);
+    let (status, ()) = tokio::join!(remote.check(&remote.known), remote.provide(Some(new)));
+    assert_eq!(status, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_remembered_token_ends_with_keys_that_are_too_old() {
+    let remote = Remote::start();
+    let token = remote.token(&remote.known);
+    assert_eq!(at_once(remote.check_token(&token)), 200);
+    advance(Duration::from_secs(299)).await;
+    assert_eq!(at_once(remote.check_token(&token)), 200);
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(at_once(remote.check_token(&token)), 503);
+}
+
+#[test]
+fn issuers_do_not_share_a_memory() {
+    // The same token text can be one issuer's only: its `iss` is signed with the rest.
+    let world = world();
+    let token = world.es.sign(&world.claims()).unwrap();
+    world.check(&token).unwrap();
+    let other = world_with(|issuer| issuer.name = "corp".to_owned());
+    other.refuses(&token, "does not publish");
+}
+
+#[test]
+fn what_is_remembered_is_bounded() {
+    let world = world();
+    let token = world.es.sign(&world.claims()).unwrap();
+    world.check(&token).unwrap();
+    let keys = world.auth.issuers[0].keys_now();
+    let claims = world.claims();
+    let settings = world.auth.issuers[0].settings();
+    let (few, validity) = claims::check(&claims, settings, SystemTime::now()).unwrap();
+    for number in 0..50_000_u64 {
+        keys.memory.keep(memory::id(&number.to_string()), &few, validity);
+    }
+    assert!((1000..=11_000).contains(&keys.memory.len()), "{}", keys.memory.len());
+    // Callers in many groups take more room, so fewer fit.
+    let groups: Vec<String> = (0..200).map(|n| format!("a-group-with-a-long-name-{n}")).collect();
+    let many = world.with("groups", json!(groups));
+    let (many, validity) = claims::check(&many, settings, SystemTime::now()).unwrap();
+    let memory = memory::Memory::new();
+    for number in 0..5_000_u64 {
+        memory.keep(memory::id(&number.to_string()), &many, validity);
+    }
+    assert!((10..=200).contains(&memory.len()), "{}", memory.len());
+}
