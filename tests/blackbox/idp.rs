@@ -123,8 +123,12 @@ impl Provider {
 
     /// A world whose only issuer is this provider, found by discovery.
     pub fn setup(&self, refresh: &str) -> Setup {
-        let keys = format!("discovery = true\nrefresh_interval = \"{refresh}\"");
-        Setup { issuer: Some(self.issuer.clone()), keys: Some(keys), ..Setup::default() }
+        let issuers = format!(
+            "[[auth.issuers]]\nname = \"corp\"\nissuer = \"{}\"\naudiences = [\"zec-gateway\"]\n\
+             discovery = true\nrefresh_interval = \"{refresh}\"\n",
+            self.issuer
+        );
+        Setup { issuers: Some(issuers), ..Setup::default() }
     }
 }
 

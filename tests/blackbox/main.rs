@@ -22,6 +22,7 @@ mod cors;
 mod decoding;
 mod errors;
 mod identity;
+mod identity_page;
 mod limits;
 mod main_path;
 mod metrics;

@@ -214,7 +214,8 @@ async fn kept_keys_are_no_younger_for_a_restart() {
     let (provider, token) = outage(&directory).await;
     let start = |max_stale: &str| {
         let mut setup = with_cache(provider.setup("50ms"), &directory);
-        setup.keys = setup.keys.map(|keys| format!("{keys}\nmax_stale = \"{max_stale}\""));
+        setup.issuers =
+            setup.issuers.map(|issuers| format!("{issuers}max_stale = \"{max_stale}\"\n"));
         setup.start()
     };
     served(&start("1h").await, &token, ("cache", "young")).await;

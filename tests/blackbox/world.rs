@@ -41,11 +41,13 @@ pub struct Setup {
     pub rest: String,
     /// Replaces the emulator's address.
     pub endpoint: Option<String>,
-    /// Replaces the issuer.
-    pub issuer: Option<String>,
     /// Replaces the key file.
     pub keys: Option<String>,
+    /// Replaces the issuer, keys and all; what it names is beside the world's other files.
+    pub issuers: Option<String>,
     pub emulator: emulator::Settings,
+    /// Whose public key is in `jwks.json`.
+    pub signer: Signer,
 }
 
 impl Default for Setup {
@@ -58,9 +60,10 @@ impl Default for Setup {
             zec: String::new(),
             rest: String::new(),
             endpoint: None,
-            issuer: None,
             keys: None,
+            issuers: None,
             emulator: emulator::Settings::new(KEY_ID, SecretString::from(PASSWORD)),
+            signer: Signer::es256().unwrap(),
         }
     }
 }
@@ -71,7 +74,6 @@ pub struct World {
     pub zec: Emulator,
     pub zec_address: SocketAddr,
     pub signer: Signer,
-    pub issuer: String,
     _files: TempDir,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<bool>>,
@@ -85,7 +87,7 @@ impl World {
     /// Somebody with these groups and a good token.
     pub fn caller(&self, subject: &str, groups: &[&str]) -> Caller {
         let grant = Grant {
-            issuer: self.issuer.clone(),
+            issuer: ISSUER.to_owned(),
             audience: "zec-gateway".to_owned(),
             subject: subject.to_owned(),
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),
@@ -176,7 +178,7 @@ impl World {
 impl Setup {
     pub async fn start(self) -> World {
         let files = tempfile::tempdir().unwrap();
-        let signer = Signer::es256().unwrap();
+        let signer = self.signer;
         let zec = Emulator::new(self.emulator).with_demo_nics();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let zec_address = listener.local_addr().unwrap();
@@ -189,11 +191,15 @@ impl Setup {
         fs::write(files.path().join("policy/test.cedar"), &self.policy).unwrap();
         let endpoint = self.endpoint.unwrap_or_else(|| format!("http://{zec_address}"));
         let keys = self.keys.unwrap_or_else(|| "jwks_file = \"jwks.json\"".to_owned());
-        let issuer = self.issuer.unwrap_or_else(|| ISSUER.to_owned());
+        let issuers = self.issuers.unwrap_or_else(|| {
+            format!(
+                "[[auth.issuers]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\n\
+                 audiences = [\"zec-gateway\"]\n{keys}"
+            )
+        });
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [auth]\n{}\n[[auth.issuers]]\nname = \"corp\"\nissuer = \"{issuer}\"\n\
-             audiences = [\"zec-gateway\"]\n{keys}\n[policy]\ndirectory = \"policy\"\n\
+             [auth]\n{}\n{issuers}\n[policy]\ndirectory = \"policy\"\n\
              [zec]\nendpoint = \"{endpoint}\"\naccess_key_id_file = \"ak\"\n\
              access_key_password_file = \"sk\"\n{}\n[limits]\n{}\n{}\n",
             self.server, self.auth, self.zec, self.limits, self.rest
@@ -217,7 +223,6 @@ impl Setup {
             zec,
             zec_address,
             signer,
-            issuer,
             _files: files,
             stop: Some(stop),
             running: Some(running),
