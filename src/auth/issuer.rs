@@ -30,13 +30,19 @@ pub(super) struct Issuer {
     pub(super) demand: Demand,
 }
 
-/// A key set, until when it may be used, and what it has verified.
+/// A key set, and until when it may be used.
 #[derive(Debug)]
-pub(super) struct Keys {
-    set: KeySet,
+struct Keys {
+    live: Arc<Live>,
     /// None for a file: it is as fresh as the operator keeps it.
     usable_until: Option<Instant>,
-    /// It dies with the set: a token is never remembered longer than its key is at hand.
+}
+
+/// A key set with what it has verified. The two live and die together: a token is never remembered
+/// longer than its key is at hand.
+#[derive(Debug)]
+pub(super) struct Live {
+    set: KeySet,
     pub(super) memory: Memory,
 }
 
@@ -85,31 +91,44 @@ impl Issuer {
     }
 
     fn put(&self, set: KeySet, usable_until: Option<Instant>) {
-        let before = self.keys.load();
-        // Said when it is new: providers publish keys for encryption beside the others for years.
-        if before.as_ref().is_none_or(|keys| keys.set.left_out != set.left_out) {
+        let before = self.keys.load_full().map(|keys| Arc::clone(&keys.live));
+        let live = match before {
+            // Nothing has changed but the time: what was verified stays verified.
+            Some(live) if live.set.is_same(&set) => live,
+            before => {
+                self.warn_of_unusable_keys(before.as_deref(), &set);
+                Arc::new(Live { set, memory: Memory::new() })
+            }
+        };
+        self.keys.store(Some(Arc::new(Keys { live, usable_until })));
+    }
+
+    /// Said when it is new: providers publish keys for encryption beside the others for years.
+    fn warn_of_unusable_keys(&self, before: Option<&Live>, set: &KeySet) {
+        if before.is_none_or(|live| live.set.left_out != set.left_out) {
             for why in &set.left_out {
                 tracing::warn!(auth.issuer = self.name(), why, "a key of the issuer is left out");
             }
         }
-        self.keys.store(Some(Arc::new(Keys { set, usable_until, memory: Memory::new() })));
     }
 
     #[cfg(test)]
-    pub(super) fn keys_now(&self) -> Arc<Keys> {
+    pub(super) fn live(&self) -> Arc<Live> {
         self.usable_keys().unwrap()
     }
 
     /// The keys, unless there are none or they are too old to be trusted.
-    fn usable_keys(&self) -> Option<Arc<Keys>> {
-        self.keys.load_full().filter(|keys| keys.are_usable())
+    fn usable_keys(&self) -> Option<Arc<Live>> {
+        let keys = self.keys.load();
+        let keys = keys.as_ref().filter(|keys| keys.are_usable())?;
+        Some(Arc::clone(&keys.live))
     }
 
     /// Who calls with this token, if the keys at hand have verified it before and it still counts.
     pub(super) fn remembered(&self, token: &TokenId, now: SystemTime) -> Option<Caller> {
         let keys = self.keys.load();
         let keys = keys.as_ref().filter(|keys| keys.are_usable())?;
-        keys.memory.find(token, now)
+        keys.live.memory.find(token, now)
     }
 
     /// Checks that the token was signed by one of the issuer's keys, and gives the keys that say
@@ -117,7 +136,7 @@ impl Issuer {
     ///
     /// # Errors
     /// When it was not, or nobody can say.
-    pub(super) async fn verify_signature(&self, token: &Token<'_>) -> Result<Arc<Keys>, Refusal> {
+    pub(super) async fn verify_signature(&self, token: &Token<'_>) -> Result<Arc<Live>, Refusal> {
         self.takes(token)?;
         if let Some(verified) = self.verify_by_known_keys(token) {
             return verified;
@@ -160,7 +179,7 @@ impl Issuer {
     }
 
     /// None where no key of the set can have signed the token, and a new one might have.
-    fn verify_by_known_keys(&self, token: &Token<'_>) -> Option<Result<Arc<Keys>, Refusal>> {
+    fn verify_by_known_keys(&self, token: &Token<'_>) -> Option<Result<Arc<Live>, Refusal>> {
         let Some(keys) = self.usable_keys() else {
             // Nobody waits for a provider that is down, but the next try comes the sooner.
             self.demand.raise();

@@ -1,6 +1,9 @@
 //! An issuer's public keys: what of a JWKS (RFC 7517) can verify a token, and with what.
 
-use aws_lc_rs::signature::{self, ParsedPublicKey};
+use aws_lc_rs::{
+    digest::{SHA256, SHA256_OUTPUT_LEN, digest},
+    signature::{self, ParsedPublicKey},
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm as JwtAlgorithm, DecodingKey};
 use serde_json::{Map, Value};
@@ -19,6 +22,8 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 #[derive(Debug)]
 pub(super) struct KeySet {
     keys: Vec<Key>,
+    /// The SHA-256 of the document, where it was read from bytes.
+    document: Option<[u8; SHA256_OUTPUT_LEN]>,
     /// Why the other keys of the document were left out, for the log.
     pub(super) left_out: Vec<String>,
 }
@@ -37,7 +42,10 @@ impl KeySet {
     /// # Errors
     /// When the document is not one, or no key in it can be used.
     pub(super) fn parse(document: &[u8]) -> Result<Self, String> {
-        Self::read(&json::parse(document).map_err(|error| format!("not JSON: {error}"))?)
+        let value = json::parse(document).map_err(|error| format!("not JSON: {error}"))?;
+        let mut set = Self::read(&value)?;
+        set.document = digest(&SHA256, document).as_ref().try_into().ok();
+        Ok(set)
     }
 
     /// Reads a JWKS that is JSON already.
@@ -48,7 +56,7 @@ impl KeySet {
         let Some(list) = value.get("keys").and_then(Value::as_array) else {
             return Err("no member `keys` with a list of keys".to_owned());
         };
-        let mut set = Self { keys: Vec::new(), left_out: Vec::new() };
+        let mut set = Self { keys: Vec::new(), document: None, left_out: Vec::new() };
         for jwk in list.iter().take(MAX_KEYS) {
             match jwk.as_object().ok_or_else(|| "not an object".to_owned()).and_then(key) {
                 Ok(key) => set.keys.push(key),
@@ -59,6 +67,11 @@ impl KeySet {
             return Err(format!("no usable key: {}", set.left_out.join("; ")));
         }
         Ok(set)
+    }
+
+    /// Whether both were read from the same document, byte for byte.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.document.is_some() && self.document == other.document
     }
 
     /// How many keys can be used.

@@ -13,8 +13,15 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use aws_lc_rs::hmac;
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as B64};
+use aws_lc_rs::{
+    encoding::{AsDer, PublicKeyX509Der},
+    hmac, rsa,
+    signature::KeyPair as _,
+};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as B64},
+};
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use serde_json::{Map, Value, json};
 
@@ -167,6 +174,16 @@ fn a_flipped_signature_and_a_swapped_payload_are_refused() {
     }
 }
 
+/// The public half of an RSA key as the world knows it: PEM and DER.
+fn public_key(signer: &Signer) -> (String, Vec<u8>) {
+    let body: String = signer.pem().lines().filter(|line| !line.starts_with('-')).collect();
+    let pair = rsa::KeyPair::from_pkcs8(&STANDARD.decode(body).unwrap()).unwrap();
+    let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+    let text = STANDARD.encode(der.as_ref());
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n");
+    (pem, der.as_ref().to_vec())
+}
+
 #[test]
 fn the_algorithm_is_the_keys_never_the_tokens() {
     let world = world();
@@ -177,16 +194,24 @@ fn the_algorithm_is_the_keys_never_the_tokens() {
         world.refuses(&format!("{header}.{payload}."), "not signed");
         world.refuses(&format!("{header}.{payload}.AAAA"), "`alg`");
     }
-    // HMAC keyed with what is public: the PEM, the DER, the JWK, the key id.
-    let secrets =
-        [world.rs.jwk().to_string(), world.rs.jwk()["n"].to_string(), world.rs.key_id().to_owned()];
-    for secret in secrets {
-        for alg in ["HS256", "HS384", "HS512"] {
+    // HMAC keyed with what is public: the PEM, the DER, the JWK, the modulus, the key id.
+    let (public_pem, public_der) = public_key(&world.rs);
+    let secrets = [
+        public_pem.as_bytes(),
+        public_der.as_slice(),
+        world.rs.jwk().to_string().as_bytes(),
+        world.rs.jwk()["n"].as_str().unwrap().as_bytes(),
+        world.rs.key_id().as_bytes(),
+    ]
+    .map(<[u8]>::to_vec);
+    let families =
+        [("HS256", hmac::HMAC_SHA256), ("HS384", hmac::HMAC_SHA384), ("HS512", hmac::HMAC_SHA512)];
+    for secret in &secrets {
+        for (alg, family) in families {
             let header = B64.encode(json!({"alg": alg, "kid": world.rs.key_id()}).to_string());
             let message = format!("{header}.{payload}");
-            let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-            let tag = B64.encode(hmac::sign(&key, message.as_bytes()));
-            world.refuses(&format!("{message}.{tag}"), "`alg`");
+            let tag = hmac::sign(&hmac::Key::new(family, secret), message.as_bytes());
+            world.refuses(&format!("{message}.{}", B64.encode(tag)), "`alg`");
         }
     }
     // An algorithm of another family than the key's, and one that is not configured.

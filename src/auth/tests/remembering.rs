@@ -8,7 +8,7 @@ use super::{refresh::Remote, *};
 fn a_verified_token_is_known_again() {
     let world = world();
     let token = world.es.sign(&world.claims()).unwrap();
-    let keys = || world.auth.issuers[0].keys_now();
+    let keys = || world.auth.issuers[0].live();
     let first = world.check(&token).unwrap();
     assert_eq!(keys().memory.len(), 1);
     assert_eq!(world.check(&token).unwrap(), first);
@@ -22,7 +22,7 @@ fn refused_tokens_are_not_remembered() {
     world.refuses_claims(&world.with("aud", json!("someone-else")), "another service");
     world.refuses_claims(&world.with("exp", json!(1)), "expired");
     world.refuses(&format!("{}A", world.es.sign(&world.claims()).unwrap()), "signature is not");
-    assert_eq!(world.auth.issuers[0].keys_now().memory.len(), 0);
+    assert_eq!(world.auth.issuers[0].live().memory.len(), 0);
 }
 
 #[test]
@@ -69,9 +69,20 @@ async fn a_remembered_token_dies_with_its_key() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refresh_that_changes_nothing_forgets_nothing() {
+    let remote = Remote::start();
+    assert_eq!(at_once(remote.check(&remote.known)), 200);
+    remote.publish(&[&remote.known]);
+    assert_eq!(remote.issuer().live().memory.len(), 1);
+    // One key more is another set; whatever it has not verified itself is verified again.
+    remote.publish(&[&remote.known, &remote.new]);
+    assert_eq!(remote.issuer().live().memory.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_remembered_token_ends_with_keys_that_are_too_old() {
     let remote = Remote::start();
-    let token = remote.token(&remote.known);
+    let token = Remote::token(&remote.known);
     assert_eq!(at_once(remote.check_token(&token)), 200);
     advance(Duration::from_secs(299)).await;
     assert_eq!(at_once(remote.check_token(&token)), 200);
@@ -94,7 +105,7 @@ fn what_is_remembered_is_bounded() {
     let world = world();
     let token = world.es.sign(&world.claims()).unwrap();
     world.check(&token).unwrap();
-    let keys = world.auth.issuers[0].keys_now();
+    let keys = world.auth.issuers[0].live();
     let claims = world.claims();
     let settings = world.auth.issuers[0].settings();
     let (few, validity) = claims::check(&claims, settings, SystemTime::now()).unwrap();
