@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     client::PATIENCE,
@@ -214,10 +214,18 @@ async fn kept_keys_are_no_younger_for_a_restart() {
     let (provider, token) = outage(&directory).await;
     let start = |max_stale: &str| {
         let mut setup = with_cache(provider.setup("50ms"), &directory);
-        setup.issuers =
-            setup.issuers.map(|issuers| format!("{issuers}max_stale = \"{max_stale}\"\n"));
+        setup.issuers.as_mut().unwrap().push_str(max_stale);
         setup.start()
     };
-    served(&start("1h").await, &token, ("cache", "young")).await;
-    unavailable(&start("1ms").await, &token).await;
+    // As if it had been kept two hours ago, or two hours from now.
+    let file = directory.join("corp.json");
+    let mut kept: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let now = kept["fetchedAt"].as_u64().unwrap();
+    kept["fetchedAt"] = json!(now - 7200);
+    fs::write(&file, kept.to_string()).unwrap();
+    served(&start("max_stale = \"3h\"\n").await, &token, ("cache", "young")).await;
+    unavailable(&start("max_stale = \"1h\"\n").await, &token).await;
+    kept["fetchedAt"] = json!(now + 7200);
+    fs::write(&file, kept.to_string()).unwrap();
+    unavailable(&start("max_stale = \"3h\"\n").await, &token).await;
 }
