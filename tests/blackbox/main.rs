@@ -13,6 +13,7 @@
 #![expect(clippy::float_cmp, reason = "counters are whole numbers")]
 
 mod client;
+mod idp;
 mod program;
 mod world;
 
@@ -21,10 +22,13 @@ mod cors;
 mod decoding;
 mod errors;
 mod identity;
+mod identity_page;
 mod limits;
 mod main_path;
 mod metrics;
 mod policy;
 mod process;
+mod provider;
+mod provider_faults;
 mod real_parts;
 mod upstream;

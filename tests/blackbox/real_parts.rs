@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Whether a part is to be left out. Where it is neither there nor named, the test fails.
-fn left_out(part: &str) -> bool {
+pub fn left_out(part: &str) -> bool {
     let without = std::env::var("ZEC_GATEWAY_TEST_WITHOUT").unwrap_or_default();
     let out = without.split_whitespace().any(|name| name == part);
     if out {
@@ -28,7 +28,7 @@ fn left_out(part: &str) -> bool {
     out
 }
 
-fn need(path: &Path) -> &Path {
+pub fn need(path: &Path) -> &Path {
     let hint = "run scripts/test, which installs it";
     assert!(path.exists(), "{} is not there: {hint}", path.display());
     path

@@ -35,6 +35,7 @@ pub struct Setup {
     pub policy: String,
     /// Lines put into the configuration, by section.
     pub server: String,
+    pub auth: String,
     pub limits: String,
     pub zec: String,
     pub rest: String,
@@ -42,7 +43,11 @@ pub struct Setup {
     pub endpoint: Option<String>,
     /// Replaces the key file.
     pub keys: Option<String>,
+    /// Replaces the issuer, keys and all; what it names is beside the world's other files.
+    pub issuers: Option<String>,
     pub emulator: emulator::Settings,
+    /// Whose public key is in `jwks.json`.
+    pub signer: Signer,
 }
 
 impl Default for Setup {
@@ -50,12 +55,15 @@ impl Default for Setup {
         Self {
             policy: POLICY.to_owned(),
             server: String::new(),
+            auth: String::new(),
             limits: String::new(),
             zec: String::new(),
             rest: String::new(),
             endpoint: None,
             keys: None,
+            issuers: None,
             emulator: emulator::Settings::new(KEY_ID, SecretString::from(PASSWORD)),
+            signer: Signer::es256().unwrap(),
         }
     }
 }
@@ -170,7 +178,7 @@ impl World {
 impl Setup {
     pub async fn start(self) -> World {
         let files = tempfile::tempdir().unwrap();
-        let signer = Signer::es256().unwrap();
+        let signer = self.signer;
         let zec = Emulator::new(self.emulator).with_demo_nics();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let zec_address = listener.local_addr().unwrap();
@@ -183,13 +191,18 @@ impl Setup {
         fs::write(files.path().join("policy/test.cedar"), &self.policy).unwrap();
         let endpoint = self.endpoint.unwrap_or_else(|| format!("http://{zec_address}"));
         let keys = self.keys.unwrap_or_else(|| "jwks_file = \"jwks.json\"".to_owned());
+        let issuers = self.issuers.unwrap_or_else(|| {
+            format!(
+                "[[auth.issuers]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\n\
+                 audiences = [\"zec-gateway\"]\n{keys}"
+            )
+        });
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [[auth.issuers]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\n\
-             audiences = [\"zec-gateway\"]\n{keys}\n[policy]\ndirectory = \"policy\"\n\
+             [auth]\n{}\n{issuers}\n[policy]\ndirectory = \"policy\"\n\
              [zec]\nendpoint = \"{endpoint}\"\naccess_key_id_file = \"ak\"\n\
              access_key_password_file = \"sk\"\n{}\n[limits]\n{}\n{}\n",
-            self.server, self.zec, self.limits, self.rest
+            self.server, self.auth, self.zec, self.limits, self.rest
         );
         let file: PathBuf = files.path().join("gateway.toml");
         fs::write(&file, &text).unwrap();

@@ -1,0 +1,236 @@
+//! docs/identity.md, held to its word: every block of it loads, and tokens with the claims that
+//! each provider documents are whom the page says they are. Only where the keys come from differs.
+
+use std::{path::Path, time::SystemTime};
+
+use serde_json::{Value, json};
+use zec_gateway::{config::Config, issuer::Signer};
+
+use crate::{
+    client::Answer,
+    world::{NIC, Setup, World},
+};
+
+const PAGE: &str = include_str!("../../docs/identity.md");
+
+/// The fenced blocks of a language, in the order of a text.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let begin = format!("```{language}\n");
+    let rest = text.split(begin.as_str()).skip(1);
+    rest.map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// The one block of a language under a heading.
+fn block(heading: &str, language: &str) -> String {
+    let section = PAGE.split("\n## ").find(|section| section.starts_with(heading)).unwrap();
+    let mut found = blocks(section, language);
+    assert_eq!(found.len(), 1, "{heading}");
+    found.remove(0)
+}
+
+/// A world with a provider's set-up and policy as they stand on the page.
+async fn world(heading: &str) -> World {
+    let block = block(heading, "toml");
+    let issuers = block.replace("discovery = true", "jwks_file = \"jwks.json\"");
+    assert_ne!(block, issuers, "{heading}");
+    let signer = Signer::rs256().unwrap();
+    let policy = self::block(heading, "cedar");
+    Setup { issuers: Some(issuers), policy, signer, ..Setup::default() }.start().await
+}
+
+/// A token with these claims, as they are now; times are left out of them.
+fn token(world: &World, claims: &Value) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let mut claims = claims.as_object().unwrap().clone();
+    claims.insert("iat".to_owned(), json!(now));
+    claims.insert("exp".to_owned(), json!(now + 300));
+    world.signer.sign(&claims).unwrap()
+}
+
+/// Claims with some of them replaced.
+fn with(claims: &Value, changes: &Value) -> Value {
+    let mut claims = claims.clone();
+    for (name, value) in changes.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    claims
+}
+
+async fn get(world: &World, claims: &Value, target: &str) -> Answer {
+    world.bearer(&token(world, claims)).get(target).await
+}
+
+/// Who the claims' bearer is, and that the page's policy lets them read.
+async fn permitted(world: &World, claims: &Value) -> Value {
+    let answer = get(world, claims, &format!("/nics/{NIC}")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    get(world, claims, "/whoami").await.json()
+}
+
+async fn denied(world: &World, claims: &Value) {
+    let answer = get(world, claims, &format!("/nics/{NIC}")).await;
+    assert_eq!(answer.problem().1, "policy-denied", "{}", answer.text());
+}
+
+async fn refused(world: &World, claims: &Value, why: &str) {
+    let answer = get(world, claims, "/whoami").await;
+    assert_eq!(answer.problem().1, "invalid-token", "{}", answer.text());
+    assert!(answer.text().contains(why), "{why}: {}", answer.text());
+}
+
+#[test]
+fn every_block_of_the_page_loads_alone_and_beside_the_others() {
+    let rest = "[policy]\ndirectory = \"policy\"\n[zec]\nendpoint = \"https://zec.example.com\"\n";
+    let mut blocks = blocks(PAGE, "toml");
+    assert_eq!(blocks.len(), 4);
+    blocks.push(blocks.concat());
+    for block in blocks {
+        let parsed = Config::parse(Path::new("page"), &(block.clone() + rest), std::iter::empty());
+        let config = parsed.unwrap_or_else(|faults| panic!("{faults:?} in {block}"));
+        // Nothing that the page recommends is warned of, or without effect.
+        let said = format!("{:?}", config.warnings);
+        assert!(!said.contains("auth"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn keycloak_gives_realm_roles_and_its_id_tokens_are_refused() {
+    let world = world("Keycloak").await;
+    let access = json!({
+        "jti": "19b582b8-28c5-4a7e-ae0b-0500e11c6bd4",
+        "iss": "https://sso.example.com/realms/corp",
+        "aud": ["zec-gateway", "account"],
+        "sub": "d952cf23-bf92-4c8f-a3ff-4972b4f2bc5b",
+        "typ": "Bearer",
+        "azp": "billing",
+        "acr": "1",
+        "allowed-origins": ["*"],
+        "realm_access": { "roles": ["offline_access", "default-roles-corp", "netops"] },
+        "resource_access": { "account": { "roles": ["view-profile"] } },
+        "scope": "email profile",
+        "email_verified": false,
+        "preferred_username": "service-account-billing",
+    });
+    let caller = json!({
+        "issuer": "corp",
+        "subject": "d952cf23-bf92-4c8f-a3ff-4972b4f2bc5b",
+        "groups": ["default-roles-corp", "netops", "offline_access"],
+    });
+    assert_eq!(permitted(&world, &access).await, caller);
+    let roles = |roles: Value| with(&access, &json!({ "realm_access": roles }));
+    denied(&world, &roles(json!({ "roles": ["offline_access"] }))).await;
+    denied(&world, &roles(json!({}))).await;
+    refused(&world, &roles(json!({ "roles": "netops" })), "not a list").await;
+    // Roles of a client, or of the token itself, are not the realm's.
+    denied(&world, &with(&roles(json!({})), &json!({ "roles": ["netops"] }))).await;
+    // An ID token is for the client, and so is an access token without the mapper.
+    let id = json!({ "typ": "ID", "aud": "billing" });
+    refused(&world, &with(&access, &id), "another service").await;
+    refused(&world, &with(&access, &json!({ "aud": "account" })), "another service").await;
+    let realm = json!({ "iss": "https://sso.example.com/realms/other" });
+    refused(&world, &with(&access, &realm), "does not know").await;
+}
+
+#[tokio::test]
+async fn entra_gives_app_roles_and_a_cut_groups_claim_is_refused() {
+    let world = world("Microsoft Entra ID").await;
+    let access = json!({
+        "aud": "00001111-aaaa-2222-bbbb-3333cccc4444",
+        "iss": "https://login.microsoftonline.com/bbbbcccc-1111-dddd-2222-eeee3333ffff/v2.0",
+        "nbf": 1_669_657_224,
+        "aio": "AXQAi/8IAAAA",
+        "azp": "04b07795-8ddb-461a-bbee-02f9e1bf7b46",
+        "azpacr": "0",
+        "name": "Kyle Marsh",
+        "oid": "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb",
+        "preferred_username": "kylemar@example.com",
+        "roles": ["Approver", "Reviewer"],
+        "scp": "access_as_user",
+        "sub": "3OBtLXUC2ZrN_ADLNjW9X4o0lcd61py7lgHw3Skh77s",
+        "tid": "bbbbcccc-1111-dddd-2222-eeee3333ffff",
+        "uti": "fqiBqXLPj0eQa82S-IYFAA",
+        "ver": "2.0",
+    });
+    let caller = json!({
+        "issuer": "entra",
+        "subject": "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb",
+        "groups": ["Approver", "Reviewer"],
+    });
+    assert_eq!(permitted(&world, &access).await, caller);
+    denied(&world, &with(&access, &json!({ "roles": ["Reviewer"] }))).await;
+    // A pairwise `sub` alone names nobody that the policy could know.
+    refused(&world, &with(&access, &json!({ "oid": null })), "`oid`").await;
+    let pointer = json!({
+        "_claim_names": { "groups": "src1" },
+        "_claim_sources": { "src1": { "endpoint": "https://graph.microsoft.com/v1.0/users/x" } },
+    });
+    refused(&world, &with(&access, &pointer), "cut the token's groups short").await;
+    let implicit = json!({ "hasgroups": true });
+    refused(&world, &with(&access, &implicit), "cut the token's groups short").await;
+    let first = json!({
+        "iss": "https://sts.windows.net/bbbbcccc-1111-dddd-2222-eeee3333ffff/",
+        "ver": "1.0",
+    });
+    refused(&world, &with(&access, &first), "does not know").await;
+    let address = json!({ "aud": "api://00001111-aaaa-2222-bbbb-3333cccc4444" });
+    refused(&world, &with(&access, &address), "another service").await;
+    let tenant = "https://login.microsoftonline.com/99999999-1111-dddd-2222-eeee3333ffff/v2.0";
+    refused(&world, &with(&access, &json!({ "iss": tenant })), "does not know").await;
+}
+
+#[tokio::test]
+async fn google_names_accounts_by_number_and_tells_audiences_apart() {
+    let world = world("Google").await;
+    let id = json!({
+        "iss": "https://accounts.google.com",
+        "aud": "zec-gateway",
+        "azp": "113289723416554971153",
+        "sub": "113289723416554971153",
+        "email": "backup@project.iam.gserviceaccount.com",
+        "email_verified": true,
+    });
+    let caller = json!({ "issuer": "google", "subject": "113289723416554971153", "groups": [] });
+    assert_eq!(permitted(&world, &id).await, caller);
+    // A service account of somebody else can have the same audience, but not the same number.
+    denied(&world, &with(&id, &json!({ "sub": "100000000000000000001" }))).await;
+    let people = json!({ "aud": "32555940559.apps.googleusercontent.com" });
+    refused(&world, &with(&id, &people), "another service").await;
+    refused(&world, &with(&id, &json!({ "iss": "accounts.google.com" })), "does not know").await;
+}
+
+#[tokio::test]
+async fn github_names_the_repository_and_the_branch() {
+    let world = world("GitHub Actions").await;
+    let main = "repo:octo-org@123456/octo-repo@456789:ref:refs/heads/main";
+    let id = json!({
+        "jti": "6a4bfeeb-3f7c-4e21-9d3a-8a1b6f6c2f10",
+        "sub": main,
+        "aud": "zec-gateway",
+        "ref": "refs/heads/main",
+        "sha": "4ef445ef4a941510221fccb2e4ef346cbd8e315a",
+        "repository": "octo-org/octo-repo",
+        "repository_owner": "octo-org",
+        "repository_id": "456789",
+        "run_id": "1",
+        "actor": "octocat",
+        "event_name": "push",
+        "ref_type": "branch",
+        "job_workflow_ref": "octo-org/octo-repo/.github/workflows/deploy.yml@refs/heads/main",
+        "iss": "https://token.actions.githubusercontent.com",
+        "nbf": 1_669_657_224,
+    });
+    let caller = json!({ "issuer": "github", "subject": main, "groups": [] });
+    assert_eq!(permitted(&world, &id).await, caller);
+    // Their tokens are as good as ours; it is the policy that knows the repositories.
+    for other in [
+        "repo:octo-org@123456/octo-repo@456789:ref:refs/heads/feature",
+        "repo:octo-org@123456/octo-repo@456789:pull_request",
+        "repo:octo-org@654321/octo-repo@987654:ref:refs/heads/main",
+        "repo:octo-org/octo-repo:ref:refs/heads/main",
+    ] {
+        denied(&world, &with(&id, &json!({ "sub": other }))).await;
+    }
+    // The audience that a workflow gets when it asks for none.
+    let default = json!({ "aud": "https://github.com/octo-org" });
+    refused(&world, &with(&id, &default), "another service").await;
+}
