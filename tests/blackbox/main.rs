@@ -13,13 +13,16 @@
 #![expect(clippy::float_cmp, reason = "counters are whole numbers")]
 
 mod client;
+mod frames;
 mod program;
+mod secure;
 mod world;
 
 mod architecture;
 mod cors;
 mod decoding;
 mod errors;
+mod http2;
 mod identity;
 mod limits;
 mod main_path;
@@ -27,4 +30,6 @@ mod metrics;
 mod policy;
 mod process;
 mod real_parts;
+mod tls;
+mod tls_reload;
 mod upstream;

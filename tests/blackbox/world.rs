@@ -10,6 +10,7 @@ use zec_gateway::{
     config::Config,
     emulator::{self, Emulator, NicSeed},
     issuer::{Grant, Signer, key_set},
+    reload::Pace,
 };
 
 use crate::client::{self, Answer};
@@ -43,6 +44,10 @@ pub struct Setup {
     /// Replaces the key file.
     pub keys: Option<String>,
     pub emulator: emulator::Settings,
+    /// Further files beside the configuration.
+    pub files: Vec<(&'static str, String)>,
+    /// How often they are looked at; tests have no time for the real pace.
+    pub pace: Pace,
 }
 
 impl Default for Setup {
@@ -56,6 +61,8 @@ impl Default for Setup {
             endpoint: None,
             keys: None,
             emulator: emulator::Settings::new(KEY_ID, SecretString::from(PASSWORD)),
+            files: Vec::new(),
+            pace: Pace { every: Duration::from_millis(20), settle: Duration::from_millis(20) },
         }
     }
 }
@@ -66,7 +73,7 @@ pub struct World {
     pub zec: Emulator,
     pub zec_address: SocketAddr,
     pub signer: Signer,
-    _files: TempDir,
+    pub files: TempDir,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<bool>>,
 }
@@ -179,6 +186,9 @@ impl Setup {
         fs::write(files.path().join("jwks.json"), key_set(&[&signer])).unwrap();
         fs::write(files.path().join("ak"), KEY_ID).unwrap();
         fs::write(files.path().join("sk"), format!("{PASSWORD}\n")).unwrap();
+        for (name, text) in &self.files {
+            fs::write(files.path().join(name), text).unwrap();
+        }
         fs::create_dir(files.path().join("policy")).unwrap();
         fs::write(files.path().join("policy/test.cedar"), &self.policy).unwrap();
         let endpoint = self.endpoint.unwrap_or_else(|| format!("http://{zec_address}"));
@@ -195,7 +205,8 @@ impl Setup {
         fs::write(&file, &text).unwrap();
 
         let config = Config::load(&file, std::iter::empty()).unwrap();
-        let app = App::load(&config).unwrap();
+        let mut app = App::load(&config).unwrap();
+        app.pace = self.pace;
         app.fetch_keys().await;
         let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -210,7 +221,7 @@ impl Setup {
             zec,
             zec_address,
             signer,
-            _files: files,
+            files,
             stop: Some(stop),
             running: Some(running),
         }
@@ -250,6 +261,11 @@ impl Caller {
     ) -> Answer {
         let text = self.text(method, target, headers, body);
         client::raw(self.gateway, text.as_bytes()).await.expect("an answer")
+    }
+
+    /// The value of the header that says who calls.
+    pub fn bearer(&self) -> String {
+        format!("Bearer {}", self.token.as_deref().unwrap_or_default())
     }
 
     /// The request's text, for tests that send it their own way.
