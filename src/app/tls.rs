@@ -48,9 +48,10 @@ impl Loaded {
 async fn follow(tls: Arc<Tls>, mut watcher: Watcher, metrics: Arc<Metrics>) {
     loop {
         let files = watcher.changed().await;
+        // Parsing what is in memory takes no longer than a request does.
         let result = tls.replace(&|path| files.read(path).map(<[u8]>::to_vec));
-        metrics.certificate_expires(tls.expires_unix());
         metrics.reloaded(result.is_ok());
+        metrics.certificate_expires(tls.expires_unix());
         let Err(faults) = result else {
             let expires = format_rfc3339_seconds(tls.expires());
             tracing::info!(%expires, "a changed certificate is in force");
