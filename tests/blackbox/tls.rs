@@ -106,7 +106,7 @@ async fn older_versions_and_plain_http_are_hung_up_on() {
 
 #[tokio::test]
 async fn a_handshake_that_stalls_or_trickles_is_cut_off_while_others_are_served() {
-    let (world, authority) = secure("handshake_timeout = \"300ms\"\nheader_timeout = \"1h\"").await;
+    let (world, authority) = secure("handshake_timeout = \"1s\"\nheader_timeout = \"1h\"").await;
     let mut silent = TcpStream::connect(world.gateway).await.unwrap();
     let trickling = TcpStream::connect(world.gateway).await.unwrap();
     let mut stream = Client::new(&authority).connect(world.gateway).await.unwrap();
@@ -143,7 +143,7 @@ async fn a_handshake_takes_a_place_among_the_connections() {
 
 #[tokio::test]
 async fn the_drain_does_not_wait_for_a_handshake_that_stalls() {
-    let server = "handshake_timeout = \"300ms\"\ndrain_timeout = \"20s\"";
+    let server = "handshake_timeout = \"1s\"\ndrain_timeout = \"20s\"";
     let (mut world, authority) = secure(server).await;
     let _silent = TcpStream::connect(world.gateway).await.unwrap();
     // Once this is through, the gateway has the other connection too.
@@ -154,7 +154,7 @@ async fn the_drain_does_not_wait_for_a_handshake_that_stalls() {
 
 #[tokio::test]
 async fn the_timers_of_connections_hold_inside_tls_too() {
-    let (world, authority) = secure("header_timeout = \"200ms\"\nidle_timeout = \"1h\"").await;
+    let (world, authority) = secure("header_timeout = \"500ms\"\nidle_timeout = \"1h\"").await;
     let client = Client::new(&authority).speaks(&["http/1.1"]);
     let mut silent = client.connect(world.gateway).await.unwrap();
     let mut byte = [0];
@@ -163,7 +163,7 @@ async fn the_timers_of_connections_hold_inside_tls_too() {
     let mut second = client.connect(world.gateway).await.unwrap();
     assert_eq!(whoami(&mut second, &world.alice()).await.expect("an answer").status, 200);
     // Longer than a head may take; how much longer makes no difference.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
     assert_eq!(whoami(&mut second, &world.alice()).await.expect("an answer").status, 200);
     second.write_all(b"GET /whoami HTTP/1.1\r\nX: ").await.unwrap();
     let end = tokio::time::timeout(PATIENCE, second.read(&mut byte)).await;
