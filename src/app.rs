@@ -1,10 +1,12 @@
 //! The composition root: out of a configuration, everything; with listeners, a gateway.
 
+mod tls;
+
 use std::{future::Future, sync::Arc};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -15,6 +17,7 @@ use crate::{
     execute::Executor,
     metrics::Metrics,
     policy::Engine,
+    reload::Pace,
     server::{self, Drain, Readiness},
     stack::{self, Stack},
     zec::{self, AccessKey},
@@ -28,6 +31,9 @@ pub struct App {
     metrics: Arc<Metrics>,
     drain: Drain,
     parts: stack::Parts,
+    tls: Option<tls::Loaded>,
+    /// How often files are looked at for changes.
+    pub pace: Pace,
     /// What is allowed and probably not meant.
     pub warnings: Vec<Fault>,
 }
@@ -60,6 +66,7 @@ impl App {
                 faults.extend(key.err().unwrap_or_default());
                 // The other parts are loaded all the same, for the sake of their faults.
                 faults.extend(zec::check(&config.zec).err());
+                faults.extend(tls::load(config).err().unwrap_or_default());
                 let metrics = metrics(&issuer_names(config)).map_err(|fault| vec![fault])?;
                 faults.extend(Authenticator::load(&config.auth, metrics).err().unwrap_or_default());
                 Err(faults)
@@ -76,11 +83,12 @@ impl App {
         let metrics = metrics(&issuer_names(config)).map_err(one)?;
         let authenticator = Authenticator::load(&config.auth, Arc::clone(&metrics));
         let client = zec::connect(&config.zec, key, Arc::clone(&metrics));
-        let (authenticator, client) = match (authenticator, client) {
-            (Ok(authenticator), Ok(client)) => (Arc::new(authenticator), client),
-            (authenticator, client) => {
+        let (authenticator, client, tls) = match (authenticator, client, tls::load(config)) {
+            (Ok(authenticator), Ok(client), Ok(tls)) => (Arc::new(authenticator), client, tls),
+            (authenticator, client, tls) => {
                 let mut faults = authenticator.err().unwrap_or_default();
                 faults.extend(client.err());
+                faults.extend(tls.err().unwrap_or_default());
                 return Err(faults);
             }
         };
@@ -117,7 +125,9 @@ impl App {
             authenticator,
             metrics,
             parts,
-            warnings: config.warnings.clone(),
+            warnings: [config.warnings.clone(), tls::warnings(tls.as_ref())].concat(),
+            tls,
+            pace: Pace::default(),
         })
     }
 
@@ -146,8 +156,11 @@ impl App {
             Arc::clone(&self.metrics),
             Arc::clone(&self.drain.readiness),
         ));
+        let tls = self.tls.map(|tls| tls.follow(self.pace, &self.metrics));
+        let (tls, following) = tls.unzip();
         let in_time = server::serve(
             listeners.public,
+            tls,
             stack::build(self.parts),
             &self.server,
             &self.drain,
@@ -156,6 +169,7 @@ impl App {
         .await;
         keys.abort();
         admin.abort();
+        following.inspect(JoinHandle::abort);
         in_time
     }
 }

@@ -21,6 +21,7 @@ pub mod zec;
 
 // How a gateway is put together and driven.
 pub mod config;
+pub mod reload;
 pub mod app;
 pub mod cli;
 

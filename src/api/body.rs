@@ -24,7 +24,8 @@ pub struct BodyLimits {
     pub timeout: Duration,
 }
 
-/// Reads a body within its limits; an empty one is no body.
+/// Reads a body within its limits; an empty one is no body, and any other must have been declared
+/// with its length. HTTP/2 knows the end of a body without it, so there it must be asked for.
 pub(super) async fn read<B>(
     headers: &HeaderMap,
     body: B,
@@ -45,15 +46,19 @@ where
     if body.size_hint().lower() > limits.max as u64 {
         return Err(too_large());
     }
+    let declared = headers.contains_key(header::CONTENT_LENGTH);
+    let most = if declared { limits.max } else { 0 };
     let until = deadline.min(Instant::now() + limits.timeout);
-    let collected = tokio::time::timeout_at(until, Limited::new(body, limits.max).collect()).await;
+    let collected = tokio::time::timeout_at(until, Limited::new(body, most).collect()).await;
     let bytes = match collected {
         Err(_) => {
             return Err(Error::invalid(
                 "the body did not arrive in time: send it whole and at once",
             ));
         }
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            return Err(if declared { too_large() } else { undeclared() });
+        }
         Ok(Err(error)) => {
             return Err(Error::invalid("the body broke off: send it whole").with_cause(error));
         }
@@ -64,6 +69,11 @@ where
     }
     declared_as_json(headers)?;
     Ok(Some(bytes))
+}
+
+/// What a body without `Content-Length` is refused with.
+fn undeclared() -> Error {
+    Error::new(Problem::LengthRequired, "send the body with `Content-Length`")
 }
 
 /// Refuses a body where none belongs, before a byte of it is waited for: on a public route it
@@ -174,8 +184,9 @@ mod tests {
     }
 
     async fn refusal(body: Odd, left: Duration) -> (Problem, Duration) {
+        let declared = HeaderMap::from_iter([(header::CONTENT_LENGTH, 8.into())]);
         let started = Instant::now();
-        let error = read(&HeaderMap::new(), body, LIMITS, started + left).await.unwrap_err();
+        let error = read(&declared, body, LIMITS, started + left).await.unwrap_err();
         (error.problem(), started.elapsed())
     }
 
@@ -187,7 +198,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_declares_nothing_is_counted_as_it_comes() {
+    async fn a_body_without_a_length_is_refused_with_its_first_byte_unless_it_is_empty() {
+        let until = Instant::now() + Duration::from_mins(1);
+        let body = Odd { declared: 0, parts: 1, ends: false };
+        let error = read(&HeaderMap::new(), body, LIMITS, until).await.unwrap_err();
+        assert_eq!(error.problem(), Problem::LengthRequired);
+        let empty = Odd { declared: 0, parts: 0, ends: true };
+        assert_eq!(read(&HeaderMap::new(), empty, LIMITS, until).await.unwrap(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_is_counted_as_it_comes_whatever_was_declared() {
         let body = Odd { declared: 0, parts: 2, ends: true };
         let (problem, _) = refusal(body, Duration::from_mins(1)).await;
         assert_eq!(problem, Problem::BodyTooLarge);

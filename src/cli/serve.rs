@@ -31,6 +31,7 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
         tracing::info!(
             listen = listeners.public.local_addr().ok().map(|address| address.to_string()),
             admin = listeners.admin.local_addr().ok().map(|address| address.to_string()),
+            tls = config.server.tls.is_some(),
             version = env!("CARGO_PKG_VERSION"),
             "serving"
         );

@@ -14,7 +14,6 @@ use crate::auth::KeySource;
 /// Keys that are taken and do nothing in this version, with what happens instead. A key that gains
 /// its effect leaves this table.
 const NO_EFFECT: &[(&str, &str)] = &[
-    ("server.tls", "callers are served plain HTTP"),
     ("policy.shadow_directory", "no second policy is decided"),
     ("zec.preflight", "the state of a vNIC is left to ZEC to check"),
     ("zec.eip_check", "elastic IPs are left to ZEC to check"),
@@ -49,13 +48,11 @@ fn no_effect(findings: &Findings) {
 
 fn listeners(config: &Config, findings: &Findings) {
     let server = &config.server;
-    let tls_works = NO_EFFECT.iter().all(|(key, _)| *key != "server.tls");
-    let encrypted = tls_works && server.tls.is_some();
-    if !encrypted && !server.listen.ip().to_canonical().is_loopback() {
+    if server.tls.is_none() && !server.listen.ip().to_canonical().is_loopback() {
         warn(
             findings,
             "server.listen",
-            "plain HTTP beyond loopback shows every token on the way: listen on loopback behind a TLS proxy",
+            "plain HTTP beyond loopback shows every token on the way: set `[server.tls]`, or listen on loopback behind a TLS proxy",
         );
     }
     if !server.admin_listen.ip().to_canonical().is_loopback() {

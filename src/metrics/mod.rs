@@ -49,6 +49,7 @@ pub struct Metrics {
     policy_info: IntGaugeVec,
     reloads: IntCounterVec,
     last_reload_successful: IntGauge,
+    tls_certificate_expiry: IntGaugeVec,
     zec_requests: IntCounterVec,
     zec_durations: HistogramVec,
     zec_clock_skew: Gauge,
@@ -86,6 +87,8 @@ impl Metrics {
             policy_info: make.gauges("policy_info", "1 for the version of the policy in force.", &["version"])?,
             reloads: make.counters("reloads_total", "Attempts to load changed files.", &["result"])?,
             last_reload_successful: make.gauge("last_reload_successful", "1 if the last load of the files was without a fault.")?,
+            // Without a label and without TLS there is no series: 0 would be a date long past.
+            tls_certificate_expiry: make.gauges("tls_certificate_expiry_timestamp_seconds", "When the listener's own certificate expires, in Unix seconds.", &[])?,
             zec_requests: make.counters("zec_requests_total", "Requests to ZEC.", &["action", "outcome"])?,
             zec_durations: make.histograms("zec_request_duration_seconds", "Seconds that a request to ZEC took.", &["action"], &DURATION_BUCKETS)?,
             zec_clock_skew: make.float_gauge("zec_clock_skew_seconds", "Seconds that ZEC's clock is ahead of ours, by its last answer; ZEC refuses signatures past 300.")?,
@@ -178,6 +181,18 @@ impl Metrics {
     /// The files were loaded, or could not be.
     pub fn loaded(&self, ok: bool) {
         self.last_reload_successful.set(i64::from(ok));
+    }
+
+    /// Changed files were loaded, or could not be and what was loaded before stays.
+    pub fn reloaded(&self, ok: bool) {
+        self.reloads.with_label_values(&[if ok { "ok" } else { "failed" }]).inc();
+        self.loaded(ok);
+    }
+
+    /// The listener's certificate expires so many seconds after 1970 began.
+    pub fn certificate_expires(&self, at: u64) {
+        let series = self.tls_certificate_expiry.with_label_values::<&str>(&[]);
+        series.set(i64::try_from(at).unwrap_or(i64::MAX));
     }
 
     /// A request to ZEC ended.

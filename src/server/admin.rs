@@ -16,7 +16,10 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{service_fn, util::BoxCloneSyncService};
 
-use super::{accept, connection::Timers};
+use super::{
+    accept,
+    connection::{Terms, Timers},
+};
 use crate::{auth::Authenticator, metrics::Metrics};
 
 /// Scrapers and probes are few; more than this at once is somebody's mistake.
@@ -71,7 +74,9 @@ pub async fn serve_admin(listener: TcpListener, metrics: Arc<Metrics>, readiness
     });
     let service = BoxCloneSyncService::new(service);
     let (connections, never) = (TaskTracker::new(), CancellationToken::new());
-    accept(listener, service, TIMERS, MAX_CONNECTIONS, &connections, &never).await;
+    // Plain HTTP: it is for a network of its own.
+    let terms = Terms { timers: TIMERS, tls: None, handshake: Duration::ZERO };
+    accept(listener, service, terms, MAX_CONNECTIONS, &connections, &never).await;
 }
 
 fn answer(

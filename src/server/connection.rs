@@ -1,16 +1,32 @@
-use std::{future::Future, time::Duration};
+use std::{convert::Infallible, fmt::Display, future::Future, pin::pin, sync::Arc, time::Duration};
 
-use http::Request;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpStream, time::Instant};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service as HyperService, service_fn},
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulConnection,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::Instant,
+};
 use tower::Service;
 
 use super::{
-    MAX_HEAD,
+    MAX_HEAD, Tls, http2,
     phase::{Phase, Watched},
 };
 use crate::stack::Stack;
+
+/// The shortest pause between two looks at a phase, however short its time.
+const TICK: Duration = Duration::from_millis(10);
 
 /// The timers of a connection (threats, row 25); a body has its own, where it is read.
 #[derive(Clone, Copy, Debug)]
@@ -21,56 +37,122 @@ pub(super) struct Timers {
     pub(super) idle: Duration,
 }
 
-/// Serves one plaintext connection, HTTP/1.1 only, until it ends, its time is up, or the drain
-/// finds it between requests.
+/// What holds for every connection of a listener.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    pub(super) timers: Timers,
+    /// None: plain HTTP/1.1.
+    pub(super) tls: Option<Arc<Tls>>,
+    /// How long a TLS handshake may take.
+    pub(super) handshake: Duration,
+}
+
+/// Serves one connection until it ends, its time is up, or the drain finds it between requests.
+/// What is spoken is agreed upon in the TLS handshake and never guessed from bytes; without TLS it
+/// is HTTP/1.1.
 pub(super) async fn serve(
     stream: TcpStream,
     stack: Stack<Incoming>,
-    timers: Timers,
+    terms: Terms,
     draining: impl Future<Output = ()>,
 ) {
     // Answers are small and whole: waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
+    let Some(tls) = &terms.tls else {
+        return http1(stream, stack, terms.timers, draining).await;
+    };
+    match tls.accept(stream, terms.handshake).await {
+        Some((stream, true)) => http2::serve(stream, stack, terms.timers, draining).await,
+        Some((stream, false)) => http1(stream, stack, terms.timers, draining).await,
+        None => {}
+    }
+}
+
+async fn http1(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    stack: Stack<Incoming>,
+    timers: Timers,
+    draining: impl Future<Output = ()>,
+) {
     let phase = Phase::new();
     let io = TokioIo::new(Watched { stream, phase: phase.clone() });
-    let watched = phase.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
-        watched.busy();
-        let (answering, phase) = (stack.clone().call(request), watched.clone());
-        async move {
-            let answer = answering.await;
-            phase.idle();
-            answer
-        }
-    });
     // hyper's own timer for heads runs between requests too and would end idle connections
     // early, so both times are kept by `overdue`.
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
-        .max_header_size(MAX_HEAD)
-        .max_buf_size(2 * MAX_HEAD)
-        .serve_connection(io, service);
-    let overdue = overdue(&phase, timers);
-    tokio::pin!(connection, overdue, draining);
-    let mut drains = false;
-    loop {
-        tokio::select! {
-            result = &mut connection => {
-                if let Err(error) = result {
-                    tracing::debug!(%error, "a connection ended badly");
-                }
-                return;
-            }
-            () = &mut overdue => {
-                tracing::debug!("a connection was silent for too long");
-                return;
-            }
-            () = &mut draining, if !drains => {
-                drains = true;
-                connection.as_mut().graceful_shutdown();
-            }
+        .max_header_size(MAX_HEAD as usize)
+        .max_buf_size(2 * MAX_HEAD as usize)
+        .serve_connection(io, counted(stack, &phase));
+    // Between requests the connection is closed in form, which takes no time; in the middle of a
+    // head there is no form.
+    let at_once = Timers { head: Duration::ZERO, idle: Duration::ZERO };
+    let farewell = Farewell { overdue: at_once, draining: timers };
+    keep(connection, &phase, timers, farewell, draining).await;
+}
+
+/// The service, with its requests counted as running.
+pub(super) fn counted(
+    stack: Stack<Incoming>,
+    phase: &Phase,
+) -> impl HyperService<
+    Request<Incoming>,
+    Response = Response<Full<Bytes>>,
+    Error = Infallible,
+    Future: Send + 'static,
+> + use<> {
+    let phase = phase.clone();
+    service_fn(move |request: Request<Incoming>| {
+        let running = phase.run();
+        let answering = stack.clone().call(request);
+        async move {
+            let answer = answering.await;
+            drop(running);
+            answer
         }
+    })
+}
+
+/// What time is left to a connection that was told that it ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Farewell {
+    /// Because its own time is up.
+    pub(super) overdue: Timers,
+    /// Because the gateway stops.
+    pub(super) draining: Timers,
+}
+
+/// Drives a connection to its end.
+pub(super) async fn keep<C>(
+    connection: C,
+    phase: &Phase,
+    timers: Timers,
+    farewell: Farewell,
+    draining: impl Future<Output = ()>,
+) where
+    C: GracefulConnection,
+    C::Error: Display,
+{
+    let mut connection = pin!(connection);
+    let left = tokio::select! {
+        result = &mut connection => return ended(result),
+        () = overdue(phase, timers) => {
+            tracing::debug!("a connection was silent for too long");
+            farewell.overdue
+        }
+        () = draining => farewell.draining,
+    };
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        biased;
+        result = &mut connection => ended(result),
+        () = overdue(phase, left) => tracing::debug!("a connection was cut off"),
+    }
+}
+
+fn ended<E: Display>(result: Result<(), E>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended badly");
     }
 }
 
@@ -78,7 +160,7 @@ pub(super) async fn serve(
 /// per request: the phase is looked at now and then, and since either may begin at any moment, the
 /// next look is never later than the shorter one's end would be.
 async fn overdue(phase: &Phase, timers: Timers) {
-    let pause = timers.head.min(timers.idle);
+    let pause = timers.head.min(timers.idle).max(TICK);
     let mut look = Instant::now() + pause;
     loop {
         tokio::time::sleep_until(look).await;

@@ -2,16 +2,21 @@
 //! operators' own port.
 
 mod admin;
+mod certificate;
 mod connection;
+mod http2;
 mod phase;
 mod settings;
+mod tls;
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
 pub use admin::{Readiness, serve_admin};
-use connection::Timers;
+pub use certificate::Read;
+use connection::{Terms, Timers};
 use hyper::body::Incoming;
 pub use settings::{Settings, TlsSettings};
+pub use tls::Tls;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -24,7 +29,7 @@ use crate::stack::Stack;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How many bytes the head of a request may have: an 8 KiB token, an 8 KiB target, and room.
-const MAX_HEAD: usize = 32 * 1024;
+const MAX_HEAD: u32 = 32 * 1024;
 
 /// What a drain goes through, shared with those who must hear of it.
 #[derive(Clone, Debug)]
@@ -37,10 +42,11 @@ pub struct Drain {
     pub writes: TaskTracker,
 }
 
-/// Serves until `shutdown` resolves, then drains: not ready, wait, stop accepting, let what runs
+/// Serves, plainly or over TLS, until `shutdown` resolves, then drains: not ready, wait, stop accepting, let what runs
 /// finish, writes too. Returns whether everything finished in time.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     stack: Stack<Incoming>,
     settings: &Settings,
     drain: &Drain,
@@ -50,8 +56,9 @@ pub async fn serve(
     {
         // The listener is closed with the future that owns it, at the end of this block.
         let timers = Timers { head: settings.header_timeout, idle: settings.idle_timeout };
+        let terms = Terms { timers, tls, handshake: settings.handshake_timeout };
         let most = settings.max_connections;
-        let accepting = accept(listener, stack, timers, most, &connections, &drain.begun);
+        let accepting = accept(listener, stack, terms, most, &connections, &drain.begun);
         tokio::pin!(accepting, shutdown);
         tokio::select! {
             () = &mut accepting => {}
@@ -85,7 +92,7 @@ pub async fn serve(
 async fn accept(
     listener: TcpListener,
     stack: Stack<Incoming>,
-    timers: Timers,
+    terms: Terms,
     most: usize,
     connections: &TaskTracker,
     draining: &CancellationToken,
@@ -96,7 +103,7 @@ async fn accept(
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let Some(stream) = next_stream(&listener).await else { continue };
         let draining = draining.clone().cancelled_owned();
-        let connection = connection::serve(stream, stack.clone(), timers, draining);
+        let connection = connection::serve(stream, stack.clone(), terms.clone(), draining);
         connections.spawn(async move {
             connection.await;
             drop(place);

@@ -11,23 +11,30 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::Instant,
 };
 
 /// What a connection is doing, and since when; shared by its stream, its requests and its timer.
+///
+/// One number holds all of it, so that requests of one connection that begin and end on several
+/// threads (HTTP/2) never leave it in a state that neither meant.
 #[derive(Clone, Debug)]
 pub(super) struct Phase {
     shared: Arc<AtomicU64>,
     opened: Instant,
 }
 
-/// The head of a request is arriving, or the first one is awaited.
-const HEAD: u64 = 0;
-/// Between requests.
-const IDLE: u64 = 1;
-/// A request runs; its own limits hold.
-const BUSY: u64 = 2;
+/// Set while the head of a request is arriving, or the first one is awaited; else, without a
+/// request that runs, the connection is between requests.
+const HEAD: u64 = 1;
+/// One request that runs; its own limits hold. There is room for two million of them.
+const ONE: u64 = 1 << 1;
+/// Where the milliseconds begin that stand for the moment in which the phase began.
+const SINCE: u32 = 22;
+
+const fn running(packed: u64) -> u64 {
+    (packed & ((1 << SINCE) - 1)) >> 1
+}
 
 impl Phase {
     /// A connection just opened: whoever connects must say something soon.
@@ -35,47 +42,62 @@ impl Phase {
         Self { shared: Arc::new(AtomicU64::new(HEAD)), opened: Instant::now() }
     }
 
-    fn enter(&self, phase: u64) {
-        let millis = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX >> 2);
-        self.shared.store(millis << 2 | phase, Ordering::Relaxed);
+    /// A request's head is complete; the request runs until the guard is dropped, with an answer
+    /// or given up.
+    pub(super) fn run(&self) -> Running {
+        self.shared.fetch_add(ONE, Ordering::Relaxed);
+        Running(self.clone())
     }
 
-    /// A request's head is complete.
-    pub(super) fn busy(&self) {
-        self.enter(BUSY);
-    }
-
-    /// A request's answer is made.
-    pub(super) fn idle(&self) {
-        self.enter(IDLE);
+    fn ended(&self) {
+        let now = self.now();
+        let end = |packed: u64| {
+            let left = packed.saturating_sub(ONE);
+            Some(if running(left) == 0 { now << SINCE } else { left })
+        };
+        let _ = self.shared.fetch_update(Ordering::Relaxed, Ordering::Relaxed, end);
     }
 
     fn bytes_came(&self) {
-        if self.shared.load(Ordering::Relaxed) & 3 == IDLE {
-            self.enter(HEAD);
+        let packed = self.shared.load(Ordering::Relaxed);
+        if running(packed) == 0 && packed & HEAD == 0 {
+            self.shared.store(self.now() << SINCE | HEAD, Ordering::Relaxed);
         }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX) & (u64::MAX >> SINCE)
     }
 
     /// When the phase that holds now must have ended; none while a request runs.
     pub(super) fn ends(&self, head: Duration, idle: Duration) -> Option<Instant> {
         let packed = self.shared.load(Ordering::Relaxed);
-        let since = self.opened + Duration::from_millis(packed >> 2);
-        match packed & 3 {
-            HEAD => Some(since + head),
-            IDLE => Some(since + idle),
-            _ => None,
+        if running(packed) > 0 {
+            return None;
         }
+        let since = self.opened + Duration::from_millis(packed >> SINCE);
+        Some(since + if packed & HEAD == 0 { idle } else { head })
+    }
+}
+
+/// A request that runs; dropping it ends it.
+#[derive(Debug)]
+pub(super) struct Running(Phase);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.ended();
     }
 }
 
 /// A stream that tells its connection's phase when bytes come.
 #[derive(Debug)]
-pub(super) struct Watched {
-    pub(super) stream: TcpStream,
+pub(super) struct Watched<S> {
+    pub(super) stream: S,
     pub(super) phase: Phase,
 }
 
-impl AsyncRead for Watched {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -90,7 +112,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -117,5 +139,50 @@ impl AsyncWrite for Watched {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD_TIME: Duration = Duration::from_secs(10);
+    const IDLE_TIME: Duration = Duration::from_secs(75);
+
+    fn left(phase: &Phase) -> Option<Duration> {
+        phase.ends(HEAD_TIME, IDLE_TIME).map(|end| end - Instant::now())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_once_the_last_of_its_requests_has_ended() {
+        let phase = Phase::new();
+        assert_eq!(left(&phase), Some(HEAD_TIME));
+        let (first, second) = (phase.run(), phase.run());
+        tokio::time::advance(Duration::from_mins(5)).await;
+        assert_eq!(left(&phase), None);
+        drop(first);
+        phase.bytes_came();
+        assert_eq!(left(&phase), None, "one still runs");
+        drop(second);
+        assert_eq!(left(&phase), Some(IDLE_TIME));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        phase.bytes_came();
+        assert_eq!(left(&phase), Some(HEAD_TIME));
+        tokio::time::advance(Duration::from_secs(4)).await;
+        phase.bytes_came();
+        assert_eq!(left(&phase), Some(Duration::from_secs(6)), "each byte buys time");
+    }
+
+    #[test]
+    fn requests_that_begin_and_end_on_many_threads_are_all_counted() {
+        let phase = Phase::new();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..10_000).for_each(|_| drop(phase.run())));
+            }
+        });
+        assert!(phase.ends(HEAD_TIME, IDLE_TIME).is_some(), "a request seems to run for ever");
+        let _one = phase.run();
+        assert!(phase.ends(HEAD_TIME, IDLE_TIME).is_none(), "a request that runs is not seen");
     }
 }

@@ -20,13 +20,14 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("execute", &["domain", "error", "metrics", "policy", "telemetry", "zec"]),
     ("api", &["domain", "error", "execute", "metrics", "telemetry"]),
     ("stack", &["api", "auth", "error", "metrics", "telemetry"]),
-    ("server", &["auth", "metrics", "stack"]),
+    ("server", &["auth", "error", "metrics", "stack"]),
+    ("reload", &[]),
     ("config", &["auth", "error", "limit", "net", "policy", "server", "telemetry", "zec"]),
     (
         "app",
         &[
-            "api", "auth", "config", "error", "execute", "metrics", "net", "policy", "server",
-            "stack", "zec",
+            "api", "auth", "config", "error", "execute", "metrics", "net", "policy", "reload",
+            "server", "stack", "zec",
         ],
     ),
     ("emulator", &["domain"]),

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 
 use serde_json::Value;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
@@ -74,7 +74,7 @@ pub async fn raw(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
 }
 
 /// Reads one answer; none if the peer closes instead.
-pub async fn read(stream: &mut TcpStream) -> Option<Answer> {
+pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Answer> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 16 * 1024];
     loop {

@@ -13,14 +13,17 @@
 #![expect(clippy::float_cmp, reason = "counters are whole numbers")]
 
 mod client;
+mod frames;
 mod idp;
 mod program;
+mod secure;
 mod world;
 
 mod architecture;
 mod cors;
 mod decoding;
 mod errors;
+mod http2;
 mod identity;
 mod identity_page;
 mod limits;
@@ -31,4 +34,6 @@ mod process;
 mod provider;
 mod provider_faults;
 mod real_parts;
+mod tls;
+mod tls_reload;
 mod upstream;

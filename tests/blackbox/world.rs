@@ -1,6 +1,11 @@
 //! A whole world for one test: a ZEC, an issuer, a gateway, and people who call it.
 
-use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use secrecy::SecretString;
 use tempfile::TempDir;
@@ -10,6 +15,7 @@ use zec_gateway::{
     config::Config,
     emulator::{self, Emulator, NicSeed},
     issuer::{Grant, Signer, key_set},
+    reload::Pace,
 };
 
 use crate::client::{self, Answer};
@@ -48,6 +54,10 @@ pub struct Setup {
     pub emulator: emulator::Settings,
     /// Whose public key is in `jwks.json`.
     pub signer: Signer,
+    /// Further files beside the configuration.
+    pub files: Vec<(&'static str, String)>,
+    /// How often they are looked at; tests have no time for the real pace.
+    pub pace: Pace,
 }
 
 impl Default for Setup {
@@ -64,6 +74,8 @@ impl Default for Setup {
             issuers: None,
             emulator: emulator::Settings::new(KEY_ID, SecretString::from(PASSWORD)),
             signer: Signer::es256().unwrap(),
+            files: Vec::new(),
+            pace: Pace { every: Duration::from_millis(20), settle: Duration::from_millis(20) },
         }
     }
 }
@@ -74,7 +86,7 @@ pub struct World {
     pub zec: Emulator,
     pub zec_address: SocketAddr,
     pub signer: Signer,
-    _files: TempDir,
+    pub files: TempDir,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<bool>>,
 }
@@ -176,39 +188,17 @@ impl World {
 }
 
 impl Setup {
-    pub async fn start(self) -> World {
+    pub async fn start(mut self) -> World {
         let files = tempfile::tempdir().unwrap();
-        let signer = self.signer;
-        let zec = Emulator::new(self.emulator).with_demo_nics();
+        let zec = Emulator::new(std::mem::take(&mut self.emulator)).with_demo_nics();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let zec_address = listener.local_addr().unwrap();
         tokio::spawn(zec.clone().serve(listener, std::future::pending()));
 
-        fs::write(files.path().join("jwks.json"), key_set(&[&signer])).unwrap();
-        fs::write(files.path().join("ak"), KEY_ID).unwrap();
-        fs::write(files.path().join("sk"), format!("{PASSWORD}\n")).unwrap();
-        fs::create_dir(files.path().join("policy")).unwrap();
-        fs::write(files.path().join("policy/test.cedar"), &self.policy).unwrap();
-        let endpoint = self.endpoint.unwrap_or_else(|| format!("http://{zec_address}"));
-        let keys = self.keys.unwrap_or_else(|| "jwks_file = \"jwks.json\"".to_owned());
-        let issuers = self.issuers.unwrap_or_else(|| {
-            format!(
-                "[[auth.issuers]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\n\
-                 audiences = [\"zec-gateway\"]\n{keys}"
-            )
-        });
-        let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [auth]\n{}\n{issuers}\n[policy]\ndirectory = \"policy\"\n\
-             [zec]\nendpoint = \"{endpoint}\"\naccess_key_id_file = \"ak\"\n\
-             access_key_password_file = \"sk\"\n{}\n[limits]\n{}\n{}\n",
-            self.server, self.auth, self.zec, self.limits, self.rest
-        );
-        let file: PathBuf = files.path().join("gateway.toml");
-        fs::write(&file, &text).unwrap();
-
+        let file = self.write(files.path(), &zec_address);
         let config = Config::load(&file, std::iter::empty()).unwrap();
-        let app = App::load(&config).unwrap();
+        let mut app = App::load(&config).unwrap();
+        app.pace = self.pace;
         app.fetch_keys().await;
         let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -222,11 +212,41 @@ impl Setup {
             admin: admin_address,
             zec,
             zec_address,
-            signer,
-            _files: files,
+            signer: self.signer,
+            files,
             stop: Some(stop),
             running: Some(running),
         }
+    }
+
+    /// Everything that a gateway reads, and the configuration's path.
+    fn write(&self, directory: &Path, zec_address: &SocketAddr) -> PathBuf {
+        fs::write(directory.join("jwks.json"), key_set(&[&self.signer])).unwrap();
+        fs::write(directory.join("ak"), KEY_ID).unwrap();
+        fs::write(directory.join("sk"), format!("{PASSWORD}\n")).unwrap();
+        for (name, text) in &self.files {
+            fs::write(directory.join(name), text).unwrap();
+        }
+        fs::create_dir(directory.join("policy")).unwrap();
+        fs::write(directory.join("policy/test.cedar"), &self.policy).unwrap();
+        let endpoint = self.endpoint.clone().unwrap_or_else(|| format!("http://{zec_address}"));
+        let keys = self.keys.clone().unwrap_or_else(|| "jwks_file = \"jwks.json\"".to_owned());
+        let issuers = self.issuers.clone().unwrap_or_else(|| {
+            format!(
+                "[[auth.issuers]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\n\
+                 audiences = [\"zec-gateway\"]\n{keys}"
+            )
+        });
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+             [auth]\n{}\n{issuers}\n[policy]\ndirectory = \"policy\"\n\
+             [zec]\nendpoint = \"{endpoint}\"\naccess_key_id_file = \"ak\"\n\
+             access_key_password_file = \"sk\"\n{}\n[limits]\n{}\n{}\n",
+            self.server, self.auth, self.zec, self.limits, self.rest
+        );
+        let file = directory.join("gateway.toml");
+        fs::write(&file, &text).unwrap();
+        file
     }
 }
 
@@ -263,6 +283,11 @@ impl Caller {
     ) -> Answer {
         let text = self.text(method, target, headers, body);
         client::raw(self.gateway, text.as_bytes()).await.expect("an answer")
+    }
+
+    /// The value of the header that says who calls.
+    pub fn bearer(&self) -> String {
+        format!("Bearer {}", self.token.as_deref().unwrap_or_default())
     }
 
     /// The request's text, for tests that send it their own way.

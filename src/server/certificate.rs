@@ -1,0 +1,340 @@
+//! What the TLS listener shows and demands: read from PEM, with every fault at once.
+
+use std::{
+    io,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use humantime::format_rfc3339_seconds;
+use rustls::{
+    InconsistentKeys, RootCertStore, ServerConfig,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
+    server::{ServerSessionMemoryCache, WebPkiClientVerifier, danger::ClientCertVerifier},
+    sign::{CertifiedKey, SingleCertAndKey},
+    version::{TLS12, TLS13},
+};
+use x509_cert::{Certificate, der::Decode};
+
+use super::TlsSettings;
+use crate::error::Fault;
+
+/// The protocols that are spoken inside TLS, the better one first.
+pub(super) const H2: &[u8] = b"h2";
+const HTTP_1_1: &[u8] = b"http/1.1";
+
+/// Sessions that may be resumed, for callers who connect anew for every request; each keeps its
+/// caller's certificates.
+const SESSIONS: usize = 1024;
+
+/// How far the clock of whoever signs certificates may be ahead of ours.
+const LEEWAY: Duration = Duration::from_secs(60);
+
+/// How a file is come by: from the disk, or from what was seen there.
+pub type Read<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
+
+/// A certificate that fits its key, and from when to when it holds.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub(super) config: Arc<ServerConfig>,
+    not_before: SystemTime,
+    pub(super) not_after: SystemTime,
+}
+
+impl Pair {
+    /// Reads the files.
+    pub(super) fn load(settings: &TlsSettings, read: Read<'_>) -> Result<Self, Vec<Fault>> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let certificate = certificate(settings, read, &provider);
+        let clients = settings.client_ca_file.as_deref().map(|file| clients(file, read, &provider));
+        let ((certificate, [not_before, not_after]), clients) =
+            match (certificate, clients.transpose()) {
+                (Ok(certificate), Ok(clients)) => (certificate, clients),
+                (certificate, clients) => {
+                    let mut faults = certificate.err().unwrap_or_default();
+                    faults.extend(clients.err());
+                    return Err(faults);
+                }
+            };
+        let config = config(certificate, clients, provider).map_err(|fault| vec![fault])?;
+        Ok(Self { config: Arc::new(config), not_before, not_after })
+    }
+
+    /// Why no caller would take the certificate at this time, if so.
+    pub(super) fn out_of_time(&self, settings: &TlsSettings, now: SystemTime) -> Option<Fault> {
+        let text = if now > self.not_after {
+            let when = format_rfc3339_seconds(self.not_after);
+            format!("the certificate expired at {when}: put a new one and its key in place")
+        } else if now + LEEWAY < self.not_before {
+            let when = format_rfc3339_seconds(self.not_before);
+            format!("the certificate is not valid before {when}: put it in place after that")
+        } else {
+            return None;
+        };
+        Some(fault(text, &settings.cert_file, CERT_FILE))
+    }
+}
+
+const CERT_FILE: &str = "server.tls.cert_file";
+const KEY_FILE: &str = "server.tls.key_file";
+const CLIENT_CA_FILE: &str = "server.tls.client_ca_file";
+
+fn fault(text: impl Into<String>, file: &Path, key: &str) -> Fault {
+    Fault::new(text).in_file(file).at_key(key)
+}
+
+fn bytes(file: &Path, key: &str, read: Read<'_>) -> Result<Vec<u8>, Fault> {
+    read(file).map_err(|error| fault(format!("the file cannot be read: {error}"), file, key))
+}
+
+/// The chain and its key, each checked by itself and against the other.
+fn certificate(
+    settings: &TlsSettings,
+    read: Read<'_>,
+    provider: &CryptoProvider,
+) -> Result<(CertifiedKey, [SystemTime; 2]), Vec<Fault>> {
+    let chain = bytes(&settings.cert_file, CERT_FILE, read)
+        .and_then(|pem| certificates(&pem, &settings.cert_file, CERT_FILE))
+        .and_then(|chain| Ok((validity(&chain, &settings.cert_file)?, chain)));
+    let key = bytes(&settings.key_file, KEY_FILE, read)
+        .and_then(|pem| private_key(&pem, &settings.key_file));
+    let key = key.and_then(|key| {
+        provider.key_provider.load_private_key(key).map_err(|error| {
+            let text = format!("the private key is of no use: {error}");
+            fault(text, &settings.key_file, KEY_FILE)
+        })
+    });
+    let ((validity, chain), key) = match (chain, key) {
+        (Ok(chain), Ok(key)) => (chain, key),
+        (chain, key) => return Err(chain.err().into_iter().chain(key.err()).collect()),
+    };
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
+            Ok((certified, validity))
+        }
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            let text = format!(
+                "the private key does not fit the certificate in `{}`: put both of one pair in place",
+                settings.cert_file.display()
+            );
+            Err(vec![fault(text, &settings.key_file, KEY_FILE)])
+        }
+        Err(error) => {
+            let text = format!("the first certificate is of no use: {error}");
+            Err(vec![fault(text, &settings.cert_file, CERT_FILE)])
+        }
+    }
+}
+
+fn certificates(pem: &[u8], file: &Path, key: &str) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|error| {
+        let text = format!("the certificates cannot be read: {}", in_words(&error));
+        fault(text, file, key)
+    })?;
+    if chain.is_empty() {
+        return Err(fault("the file holds no certificate in PEM", file, key));
+    }
+    Ok(chain)
+}
+
+fn private_key(pem: &[u8], file: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
+    // Said before anything is parsed: both forms of an encrypted key carry the word.
+    if pem.windows(b"ENCRYPTED".len()).any(|word| word == b"ENCRYPTED") {
+        let text = "the private key is encrypted, and nobody could be asked for its password: \
+                    store it decrypted (`openssl pkey`), readable for the gateway alone";
+        return Err(fault(text, file, KEY_FILE));
+    }
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        pem::Error::NoItemsFound => fault("the file holds no private key in PEM", file, KEY_FILE),
+        error => {
+            let text = format!("the private key cannot be read: {}", in_words(&error));
+            fault(text, file, KEY_FILE)
+        }
+    })
+}
+
+/// The PEM errors' own texts show lines of the file, and that may be a key.
+fn in_words(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "the file breaks off inside a PEM section",
+        pem::Error::IllegalSectionStart { .. } => "a line that begins a PEM section is malformed",
+        pem::Error::Base64Decode(_) => "a PEM section is not base64",
+        _ => "the file is not PEM",
+    }
+}
+
+/// From when to when the first certificate holds, the gateway's own. Those after it are left out:
+/// some chains carry an expired cross-signature for old callers on purpose.
+fn validity(chain: &[CertificateDer<'_>], file: &Path) -> Result<[SystemTime; 2], Fault> {
+    let own = chain.first().map(AsRef::as_ref).unwrap_or_default();
+    let parsed = Certificate::from_der(own).map_err(|error| {
+        fault(format!("the first certificate is not X.509: {error}"), file, CERT_FILE)
+    })?;
+    let validity = parsed.tbs_certificate().validity();
+    let at = |time: x509_cert::time::Time| UNIX_EPOCH + time.to_unix_duration();
+    Ok([at(validity.not_before), at(validity.not_after)])
+}
+
+/// Demands a certificate of one of the file's authorities; who it names does not matter, for the
+/// token says who calls.
+fn clients(
+    file: &Path,
+    read: Read<'_>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, Fault> {
+    let unusable = |error: &dyn std::fmt::Display| {
+        let text = format!("an authority's certificate is of no use: {error}");
+        fault(text, file, CLIENT_CA_FILE)
+    };
+    let mut roots = RootCertStore::empty();
+    let pem = bytes(file, CLIENT_CA_FILE, read)?;
+    for certificate in certificates(&pem, file, CLIENT_CA_FILE)? {
+        roots.add(certificate).map_err(|error| unusable(&error))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .build()
+        .map_err(|error| unusable(&error))
+}
+
+fn config(
+    certificate: CertifiedKey,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+    provider: Arc<CryptoProvider>,
+) -> Result<ServerConfig, Fault> {
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(|error| Fault::new(format!("TLS cannot be set up: {error}")))?;
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(clients),
+        None => builder.with_no_client_auth(),
+    };
+    let resolver = SingleCertAndKey::from(certificate);
+    let mut config = builder.with_cert_resolver(Arc::new(resolver));
+    config.alpn_protocols = vec![H2.to_vec(), HTTP_1_1.to_vec()];
+    // Early data (0-RTT) can be replayed by whoever saw it, and a write must not be.
+    config.max_early_data_size = 0;
+    // A resumed session is not asked for its certificate again. So the sessions live in this
+    // configuration and end with it: they cannot outlive an authority that was taken away.
+    config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, path::PathBuf};
+
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    fn settings() -> TlsSettings {
+        TlsSettings {
+            cert_file: PathBuf::from("cert"),
+            key_file: PathBuf::from("key"),
+            client_ca_file: Some(PathBuf::from("ca")),
+        }
+    }
+
+    /// A certificate and its key.
+    fn pair(until: i32) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["gateway".to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    }
+
+    fn load(files: &[(&str, &str)]) -> Result<Pair, Vec<String>> {
+        let files: HashMap<_, _> =
+            files.iter().map(|(name, text)| (Path::new(*name), *text)).collect();
+        let read = |path: &Path| {
+            let text = files.get(path).map(|text| text.as_bytes().to_vec());
+            text.ok_or_else(|| io::ErrorKind::NotFound.into())
+        };
+        Pair::load(&settings(), &read)
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect())
+    }
+
+    #[track_caller]
+    fn assert_faults(files: &[(&str, &str)], want: &[&str]) {
+        let faults = load(files).unwrap_err();
+        let fit = faults.iter().zip(want).all(|(fault, want)| fault.contains(want));
+        assert!(faults.len() == want.len() && fit, "{faults:#?} instead of {want:#?}");
+    }
+
+    #[test]
+    fn a_good_pair_is_loaded_with_its_time() {
+        let (cert, key) = pair(2100);
+        let pair = load(&[("cert", &cert), ("key", &key), ("ca", &cert)]).unwrap();
+        assert_eq!(format_rfc3339_seconds(pair.not_after).to_string(), "2100-01-01T00:00:00Z");
+        assert_eq!(pair.config.max_early_data_size, 0);
+        assert!(pair.out_of_time(&settings(), SystemTime::now()).is_none());
+        let said = |at: SystemTime| pair.out_of_time(&settings(), at).unwrap().to_string();
+        assert_eq!(
+            said(pair.not_after + Duration::from_secs(1)),
+            "cert: server.tls.cert_file: the certificate expired at 2100-01-01T00:00:00Z: put a new one and its key in place"
+        );
+        assert!(said(pair.not_before - LEEWAY - Duration::from_secs(1)).contains("before 2020-"));
+        assert!(pair.out_of_time(&settings(), pair.not_before - LEEWAY).is_none());
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once_with_its_file_and_key() {
+        let key_of = ["key: server.tls.key_file: ", "ca: server.tls.client_ca_file: "];
+        let cert_of = "cert: server.tls.cert_file: ";
+        let unreadable = |place: &str| format!("{place}the file cannot be read: ");
+        let [no_cert, no_key, no_ca] = [cert_of, key_of[0], key_of[1]].map(unreadable);
+        assert_faults(&[], &[&no_cert, &no_key, &no_ca]);
+        assert_faults(
+            &[("cert", "garbage"), ("key", "garbage"), ("ca", "")],
+            &[
+                "cert: server.tls.cert_file: the file holds no certificate in PEM",
+                "key: server.tls.key_file: the file holds no private key in PEM",
+                "ca: server.tls.client_ca_file: the file holds no certificate in PEM",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_certificate_that_is_none_is_refused() {
+        let (cert, key) = pair(2100);
+        let broken = cert.replace("MII", "MIJ");
+        let not_base64 = cert.replace("MII", "M!!");
+        let cut = &cert[..cert.len() / 2];
+        for (text, want) in [
+            (broken.as_str(), "the first certificate is not X.509"),
+            (&not_base64, "a PEM section is not base64"),
+            (cut, "breaks off inside a PEM section"),
+            (&key, "the file holds no certificate in PEM"),
+        ] {
+            assert_faults(&[("cert", text), ("key", &key), ("ca", &cert)], &[want]);
+        }
+        assert_faults(&[("cert", &cert), ("key", &key), ("ca", &broken)], &["of no use"]);
+    }
+
+    #[test]
+    fn a_key_that_is_none_or_another_ones_is_refused() {
+        let (cert, key) = pair(2100);
+        let (_, other) = pair(2100);
+        let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+        let legacy = key.replacen("-----\n", "-----\nProc-Type: 4,ENCRYPTED\n", 1);
+        let broken = key.replace("MI", "MA");
+        for (text, want) in [
+            (other.as_str(), "does not fit the certificate in `cert`"),
+            (&encrypted, "the private key is encrypted"),
+            (&legacy, "the private key is encrypted"),
+            (&broken, "the private key is of no use"),
+            (&cert, "the file holds no private key in PEM"),
+        ] {
+            assert_faults(&[("cert", &cert), ("key", text), ("ca", &cert)], &[want]);
+        }
+    }
+}

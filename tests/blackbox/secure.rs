@@ -1,0 +1,227 @@
+//! Certificates for a test, and callers who use TLS.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Body, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, date_time_ymd,
+};
+use rustls::{
+    ClientConfig, RootCertStore, SupportedProtocolVersion,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+    version::{TLS12, TLS13},
+};
+use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinHandle};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::{
+    client::{self, Answer, PATIENCE},
+    world::{Caller, Setup, World},
+};
+
+/// The lines of a listener with TLS, and of one that wants certificates.
+pub const TLS: &str = "tls = {cert_file = \"server.pem\", key_file = \"server.key\"}\n";
+pub const MUTUAL: &str = "tls = {cert_file = \"server.pem\", key_file = \"server.key\", client_ca_file = \"clients.pem\"}\n";
+
+/// Who signs certificates.
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate and its key, in PEM.
+#[derive(Clone)]
+pub struct Pair {
+    pub cert: String,
+    pub key: String,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A server's certificate that holds until the year begins.
+    pub fn server(&self, until: i32) -> Pair {
+        self.sign(ExtendedKeyUsagePurpose::ServerAuth, 2020, until)
+    }
+
+    /// The same, from a year on.
+    pub fn server_from(&self, from: i32, until: i32) -> Pair {
+        self.sign(ExtendedKeyUsagePurpose::ServerAuth, from, until)
+    }
+
+    pub fn client(&self) -> Pair {
+        self.sign(ExtendedKeyUsagePurpose::ClientAuth, 2020, 2100)
+    }
+
+    fn sign(&self, purpose: ExtendedKeyUsagePurpose, from: i32, until: i32) -> Pair {
+        let key = KeyPair::generate().unwrap();
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let mut params = CertificateParams::new(names).unwrap();
+        // Not the authority's own name, or it would pass for a signature by itself.
+        params.distinguished_name.push(DnType::CommonName, "a gateway or its caller");
+        params.extended_key_usages = vec![purpose];
+        params.not_before = date_time_ymd(from, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        let cert = params.signed_by(&key, &self.0).unwrap();
+        Pair { cert: cert.pem(), key: key.serialize_pem() }
+    }
+}
+
+/// A world whose gateway speaks TLS, and who signed its certificate.
+pub async fn secure(server: &str) -> (World, Authority) {
+    let authority = Authority::new();
+    let world = setup(server, &authority.server(2100)).start().await;
+    (world, authority)
+}
+
+pub fn setup(server: &str, pair: &Pair) -> Setup {
+    let files = vec![("server.pem", pair.cert.clone()), ("server.key", pair.key.clone())];
+    Setup { server: format!("{TLS}{server}"), files, ..Setup::default() }
+}
+
+/// Somebody who connects with TLS.
+pub struct Client {
+    versions: Vec<&'static SupportedProtocolVersion>,
+    protocols: Vec<&'static str>,
+    roots: RootCertStore,
+    shows: Option<Pair>,
+}
+
+impl Client {
+    /// Trusts an authority, speaks every version, and nothing in particular inside.
+    pub fn new(trusts: &Authority) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(trusts.pem().as_bytes()).unwrap()).unwrap();
+        Self { versions: vec![&TLS13, &TLS12], protocols: Vec::new(), roots, shows: None }
+    }
+
+    pub fn versions(mut self, versions: &[&'static SupportedProtocolVersion]) -> Self {
+        self.versions = versions.to_vec();
+        self
+    }
+
+    pub fn speaks(mut self, protocols: &[&'static str]) -> Self {
+        self.protocols = protocols.to_vec();
+        self
+    }
+
+    pub fn shows(mut self, pair: Pair) -> Self {
+        self.shows = Some(pair);
+        self
+    }
+
+    pub fn connector(&self) -> TlsConnector {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&self.versions)
+            .unwrap()
+            .with_root_certificates(self.roots.clone());
+        let mut config = match &self.shows {
+            None => config.with_no_client_auth(),
+            Some(Pair { cert, key }) => {
+                let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
+                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+                config.with_client_auth_cert(vec![cert], key).unwrap()
+            }
+        };
+        config.alpn_protocols =
+            self.protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        TlsConnector::from(Arc::new(config))
+    }
+
+    pub async fn connect(&self, address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
+        connect(&self.connector(), address).await
+    }
+
+    /// A new connection with HTTP/2 on it.
+    pub async fn http2(&self, world: &World) -> Http2 {
+        let connector = Self {
+            protocols: vec!["h2"],
+            shows: self.shows.clone(),
+            roots: self.roots.clone(),
+            versions: self.versions.clone(),
+        };
+        let stream = connector.connect(world.gateway).await.unwrap();
+        let (sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        Http2 { sender, connection: tokio::spawn(connection) }
+    }
+}
+
+/// One connection.
+pub async fn connect(
+    connector: &TlsConnector,
+    address: SocketAddr,
+) -> io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    let connecting = connector.connect(name, stream);
+    tokio::time::timeout(PATIENCE, connecting).await.expect("the handshake never ends")
+}
+
+/// Asks `/whoami` over HTTP/1.1; none if the peer closes instead.
+pub async fn whoami(stream: &mut TlsStream<TcpStream>, caller: &Caller) -> Option<Answer> {
+    let text = caller.text("GET", "/whoami", &[], None);
+    let _ = stream.write_all(text.as_bytes()).await;
+    client::read(stream).await
+}
+
+/// A connection that speaks HTTP/2.
+pub struct Http2 {
+    pub sender: http2::SendRequest<Sent>,
+    pub connection: JoinHandle<hyper::Result<()>>,
+}
+
+/// A request's body.
+pub type Sent = http_body_util::combinators::BoxBody<Bytes, std::convert::Infallible>;
+
+impl Http2 {
+    pub async fn ask(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: impl Body<Data = Bytes, Error = std::convert::Infallible> + Send + Sync + 'static,
+    ) -> hyper::Result<Answer> {
+        let mut request = Request::builder().method(method).uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Sent::new(body)).unwrap();
+        let asking = self.sender.send_request(request);
+        let response = tokio::time::timeout(PATIENCE, asking).await.expect("no answer")?;
+        Ok(answer(response).await)
+    }
+
+    pub async fn whoami(&mut self, caller: &Caller) -> hyper::Result<Answer> {
+        self.get("/whoami", caller).await
+    }
+
+    pub async fn get(&mut self, path: &str, caller: &Caller) -> hyper::Result<Answer> {
+        let target = format!("https://localhost{path}");
+        let bearer = caller.bearer();
+        self.ask("GET", &target, &[("authorization", &bearer)], Full::default()).await
+    }
+}
+
+async fn answer(response: Response<hyper::body::Incoming>) -> Answer {
+    let (head, body) = response.into_parts();
+    let body = tokio::time::timeout(PATIENCE, body.collect()).await.expect("a body without end");
+    let text = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
+    Answer {
+        status: head.status.as_u16(),
+        headers: head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+        body: body.unwrap().to_bytes().to_vec(),
+    }
+}
