@@ -2,10 +2,11 @@
 
 use aws_lc_rs::{
     digest::{SHA256, SHA256_OUTPUT_LEN, digest},
-    signature::{self, ParsedPublicKey},
+    encoding::AsDer,
+    error::KeyRejected,
+    signature::{self, ParsedPublicKey, RsaPublicKeyComponents, VerificationAlgorithm},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm as JwtAlgorithm, DecodingKey};
 use serde_json::{Map, Value};
 
 use super::Algorithm;
@@ -28,12 +29,11 @@ pub(super) struct KeySet {
     pub(super) left_out: Vec<String>,
 }
 
-/// One key, with the algorithms that it alone decides on.
+/// One key, ready to verify with each algorithm that it alone decides on.
 #[derive(Debug)]
 struct Key {
     id: Option<String>,
-    algorithms: Vec<Algorithm>,
-    decoding: DecodingKey,
+    verifiers: Vec<(Algorithm, ParsedPublicKey)>,
 }
 
 impl KeySet {
@@ -83,9 +83,10 @@ impl KeySet {
     /// without `kid` finds one only where a single key fits.
     pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Lookup<'_> {
         let named = || self.keys.iter().filter(|key| id.is_none() || key.id.as_deref() == id);
-        let mut fitting = named().filter(|key| key.algorithms.contains(&algorithm));
+        let verifiers = named().flat_map(|key| &key.verifiers);
+        let mut fitting = verifiers.filter(|(fits, _)| *fits == algorithm);
         match (fitting.next(), fitting.next()) {
-            (Some(key), None) => Lookup::Key(&key.decoding),
+            (Some((_, key)), None) => Lookup::Key(key),
             (Some(_), Some(_)) => Lookup::Unfit,
             (None, _) if id.is_some() && named().next().is_some() => Lookup::Unfit,
             (None, _) => Lookup::Unknown,
@@ -96,8 +97,8 @@ impl KeySet {
 /// What a key set has for a token.
 #[derive(Debug)]
 pub(super) enum Lookup<'a> {
-    /// The key that must have signed it.
-    Key(&'a DecodingKey),
+    /// The key that must have signed it, parsed once for all tokens.
+    Key(&'a ParsedPublicKey),
     /// Keys that cannot have signed it, or several that might.
     Unfit,
     /// Nothing: the set may be older than the key.
@@ -123,7 +124,7 @@ fn key(jwk: &Map<String, Value>) -> Result<Key, String> {
     if jwk.contains_key("d") {
         return refuse("a private key: the issuer has published its secret");
     }
-    let (mut algorithms, decoding) = match material(jwk) {
+    let (mut algorithms, public) = match material(jwk) {
         Ok(material) => material,
         Err(why) => return refuse(why),
     };
@@ -135,31 +136,30 @@ fn key(jwk: &Map<String, Value>) -> Result<Key, String> {
     if algorithms.is_empty() {
         return refuse("its `alg` does not fit its type, or is not taken");
     }
-    Ok(Key { id, algorithms, decoding })
+    let verifiers: Result<Vec<_>, _> = algorithms
+        .into_iter()
+        .map(|algorithm| Ok((algorithm, ParsedPublicKey::new(verification(algorithm), &public)?)))
+        .collect();
+    match verifiers {
+        Ok(verifiers) => Ok(Key { id, verifiers }),
+        Err(KeyRejected { .. }) => refuse("its numbers are no key of its type"),
+    }
 }
 
-/// The key itself, checked, and every algorithm that a key of its type could have.
-fn material(jwk: &Map<String, Value>) -> Result<(Vec<Algorithm>, DecodingKey), &'static str> {
+/// The public key itself, and every algorithm that a key of its type could have.
+fn material(jwk: &Map<String, Value>) -> Result<(Vec<Algorithm>, Vec<u8>), &'static str> {
     let text = |name| jwk.get(name).and_then(Value::as_str);
     match (text("kty"), text("crv")) {
         (Some("RSA"), _) => rsa(&bytes(jwk, "n")?, &bytes(jwk, "e")?),
-        (Some("EC"), Some("P-256")) => {
-            elliptic(jwk, Algorithm::Es256, &signature::ECDSA_P256_SHA256_FIXED, 32)
-        }
-        (Some("EC"), Some("P-384")) => {
-            elliptic(jwk, Algorithm::Es384, &signature::ECDSA_P384_SHA384_FIXED, 48)
-        }
-        (Some("OKP"), Some("Ed25519")) => {
-            let x = bytes(jwk, "x")?;
-            ParsedPublicKey::new(&signature::ED25519, &x).map_err(|_| "not an Ed25519 key")?;
-            Ok((vec![Algorithm::EdDsa], DecodingKey::from_ed_der(&x)))
-        }
+        (Some("EC"), Some("P-256")) => Ok((vec![Algorithm::Es256], point(jwk, 32)?)),
+        (Some("EC"), Some("P-384")) => Ok((vec![Algorithm::Es384], point(jwk, 48)?)),
+        (Some("OKP"), Some("Ed25519")) => Ok((vec![Algorithm::EdDsa], bytes(jwk, "x")?)),
         (Some("oct"), _) => Err("a shared secret: only asymmetric keys are taken"),
         _ => Err("a type or curve that is not taken"),
     }
 }
 
-fn rsa(n: &[u8], e: &[u8]) -> Result<(Vec<Algorithm>, DecodingKey), &'static str> {
+fn rsa(n: &[u8], e: &[u8]) -> Result<(Vec<Algorithm>, Vec<u8>), &'static str> {
     let n = strip_zeros(n);
     let bits = n.first().map_or(0, |first| n.len() * 8 - first.leading_zeros() as usize);
     if !RSA_BITS.contains(&bits) {
@@ -178,7 +178,8 @@ fn rsa(n: &[u8], e: &[u8]) -> Result<(Vec<Algorithm>, DecodingKey), &'static str
         Algorithm::Ps384,
         Algorithm::Ps512,
     ];
-    Ok((algorithms, DecodingKey::from_rsa_raw_components(n, e)))
+    let der = RsaPublicKeyComponents { n, e }.as_der().map_err(|_| "no RSA key")?;
+    Ok((algorithms, der.as_ref().to_vec()))
 }
 
 fn strip_zeros(mut bytes: &[u8]) -> &[u8] {
@@ -188,19 +189,13 @@ fn strip_zeros(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-fn elliptic(
-    jwk: &Map<String, Value>,
-    algorithm: Algorithm,
-    verification: &'static signature::EcdsaVerificationAlgorithm,
-    size: usize,
-) -> Result<(Vec<Algorithm>, DecodingKey), &'static str> {
+/// A point in SEC 1's uncompressed form.
+fn point(jwk: &Map<String, Value>, size: usize) -> Result<Vec<u8>, &'static str> {
     let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
     if x.len() != size || y.len() != size {
         return Err("coordinates of the wrong length");
     }
-    let point = [&[4], x.as_slice(), y.as_slice()].concat();
-    ParsedPublicKey::new(verification, &point).map_err(|_| "a point that is not on its curve")?;
-    Ok((vec![algorithm], DecodingKey::from_ec_der(&point)))
+    Ok([&[4], x.as_slice(), y.as_slice()].concat())
 }
 
 fn bytes(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, &'static str> {
@@ -210,17 +205,17 @@ fn bytes(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, &'static str> 
         .ok_or("a part of the key that is missing or not base64url")
 }
 
-/// The same algorithm in `jsonwebtoken`'s words.
-pub(super) fn jwt_algorithm(algorithm: Algorithm) -> JwtAlgorithm {
+/// How aws-lc verifies with an algorithm.
+fn verification(algorithm: Algorithm) -> &'static dyn VerificationAlgorithm {
     match algorithm {
-        Algorithm::Es256 => JwtAlgorithm::ES256,
-        Algorithm::Es384 => JwtAlgorithm::ES384,
-        Algorithm::Rs256 => JwtAlgorithm::RS256,
-        Algorithm::Rs384 => JwtAlgorithm::RS384,
-        Algorithm::Rs512 => JwtAlgorithm::RS512,
-        Algorithm::Ps256 => JwtAlgorithm::PS256,
-        Algorithm::Ps384 => JwtAlgorithm::PS384,
-        Algorithm::Ps512 => JwtAlgorithm::PS512,
-        Algorithm::EdDsa => JwtAlgorithm::EdDSA,
+        Algorithm::Es256 => &signature::ECDSA_P256_SHA256_FIXED,
+        Algorithm::Es384 => &signature::ECDSA_P384_SHA384_FIXED,
+        Algorithm::Rs256 => &signature::RSA_PKCS1_2048_8192_SHA256,
+        Algorithm::Rs384 => &signature::RSA_PKCS1_2048_8192_SHA384,
+        Algorithm::Rs512 => &signature::RSA_PKCS1_2048_8192_SHA512,
+        Algorithm::Ps256 => &signature::RSA_PSS_2048_8192_SHA256,
+        Algorithm::Ps384 => &signature::RSA_PSS_2048_8192_SHA384,
+        Algorithm::Ps512 => &signature::RSA_PSS_2048_8192_SHA512,
+        Algorithm::EdDsa => &signature::ED25519,
     }
 }

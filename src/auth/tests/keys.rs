@@ -1,7 +1,76 @@
 //! Which key verifies a token, and which keys of a set can.
 
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{
+        ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384,
+        RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding,
+    },
+};
+
 use super::*;
 use crate::auth::keys::Lookup;
+
+/// A world of every algorithm and this key set.
+fn world_of(document: &str) -> World {
+    world_with(|issuer| {
+        issuer.algorithms = Algorithm::ALL.to_vec();
+        let KeySource::File(path) = &issuer.keys else { unreachable!() };
+        std::fs::write(path, document).unwrap();
+    })
+}
+
+#[test]
+fn each_rsa_algorithm_is_verified_as_itself_and_no_other() {
+    let mut world = world();
+    let mut jwk = world.rs.jwk().clone();
+    // A key that names no `alg` is one of each.
+    jwk.as_object_mut().unwrap().remove("alg");
+    world.auth = world_of(&json!({"keys": [jwk]}).to_string()).auth;
+    let pair = rsa_pair(&world.rs);
+    let families: [(&str, &'static dyn RsaEncoding); 6] = [
+        ("RS256", &RSA_PKCS1_SHA256),
+        ("RS384", &RSA_PKCS1_SHA384),
+        ("RS512", &RSA_PKCS1_SHA512),
+        ("PS256", &RSA_PSS_SHA256),
+        ("PS384", &RSA_PSS_SHA384),
+        ("PS512", &RSA_PSS_SHA512),
+    ];
+    let payload = B64.encode(Value::Object(world.claims()).to_string());
+    for (alg, _) in families {
+        let header = B64.encode(json!({"alg": alg, "kid": world.rs.key_id()}).to_string());
+        let message = format!("{header}.{payload}");
+        for (signed_as, encoding) in families {
+            let mut signature = vec![0; pair.public_modulus_len()];
+            let random = SystemRandom::new();
+            pair.sign(encoding, &random, message.as_bytes(), &mut signature).unwrap();
+            let token = format!("{message}.{}", B64.encode(signature));
+            if alg == signed_as {
+                assert!(world.check(&token).is_ok(), "{alg}");
+            } else {
+                world.refuses(&token, "signature is not");
+            }
+        }
+    }
+}
+
+#[test]
+fn es384_is_verified_with_keys_of_its_curve() {
+    let random = SystemRandom::new();
+    let signing = &ECDSA_P384_SHA384_FIXED_SIGNING;
+    let pair = EcdsaKeyPair::generate_pkcs8(signing, &random).unwrap();
+    let pair = EcdsaKeyPair::from_pkcs8(signing, pair.as_ref()).unwrap();
+    let (x, y) = pair.public_key().as_ref()[1..].split_at(48);
+    let jwk = json!({"kty": "EC", "crv": "P-384", "kid": "es384", "x": B64.encode(x), "y": B64.encode(y)});
+    let world = world_of(&json!({"keys": [jwk]}).to_string());
+    let payload = B64.encode(Value::Object(world.claims()).to_string());
+    let message = format!("{}.{payload}", B64.encode(r#"{"alg":"ES384","kid":"es384"}"#));
+    let signature = pair.sign(&random, message.as_bytes()).unwrap();
+    assert!(world.check(&format!("{message}.{}", B64.encode(signature))).is_ok());
+    world.refuses(&world.forged(r#"{"alg":"ES256","kid":"es384"}"#, &payload), "not a JSON");
+    let claims = Value::Object(world.claims()).to_string();
+    world.refuses(&world.forged(r#"{"alg":"ES256","kid":"es384"}"#, &claims), "does not publish");
+}
 
 #[test]
 fn a_token_without_kid_counts_only_where_one_key_fits() {

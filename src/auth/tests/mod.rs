@@ -174,10 +174,15 @@ fn a_flipped_signature_and_a_swapped_payload_are_refused() {
     }
 }
 
+/// The private key of an RSA signer.
+fn rsa_pair(signer: &Signer) -> rsa::KeyPair {
+    let body: String = signer.pem().lines().filter(|line| !line.starts_with('-')).collect();
+    rsa::KeyPair::from_pkcs8(&STANDARD.decode(body).unwrap()).unwrap()
+}
+
 /// The public half of an RSA key as the world knows it: PEM and DER.
 fn public_key(signer: &Signer) -> (String, Vec<u8>) {
-    let body: String = signer.pem().lines().filter(|line| !line.starts_with('-')).collect();
-    let pair = rsa::KeyPair::from_pkcs8(&STANDARD.decode(body).unwrap()).unwrap();
+    let pair = rsa_pair(signer);
     let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
     let text = STANDARD.encode(der.as_ref());
     let pem = format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n");
