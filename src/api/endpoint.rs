@@ -62,7 +62,16 @@ impl Api {
             body::refuse(&body)?;
             None
         };
-        let parts = self.parts(&head, &context.matched, body.as_deref());
+        self.perform(&head, context, body.as_deref()).await.map_err(Error::after_body)
+    }
+
+    async fn perform(
+        &self,
+        head: &request::Parts,
+        context: Context,
+        body: Option<&[u8]>,
+    ) -> Result<Answer, Error> {
+        let parts = self.parts(head, &context.matched, body);
         match (context.matched.endpoint, &context.caller) {
             (Endpoint::Problem, _) => {
                 parts.bare()?;

@@ -1,6 +1,6 @@
-use std::{future::Future, time::Duration};
+use std::{convert::Infallible, future::Future, time::Duration};
 
-use http::Request;
+use http::{HeaderValue, Request, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpStream, time::Instant};
@@ -9,6 +9,7 @@ use tower::Service;
 use super::{
     MAX_HEAD,
     phase::{Phase, Watched},
+    wire::{Left, Wire},
 };
 use crate::stack::Stack;
 
@@ -32,15 +33,23 @@ pub(super) async fn serve(
     // Answers are small and whole: waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
     let phase = Phase::new();
-    let io = TokioIo::new(Watched { stream, phase: phase.clone() });
+    let left = Left::default();
+    let io = Watched { stream: Wire::new(stream, left.clone()), phase: phase.clone() };
+    let io = TokioIo::new(io);
     let watched = phase.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         watched.busy();
-        let (answering, phase) = (stack.clone().call(request), watched.clone());
+        left.await_body(request.body());
+        let (answering, phase, left) = (stack.clone().call(request), watched.clone(), left.clone());
         async move {
-            let answer = answering.await;
+            let mut answer = answering.await?;
             phase.idle();
-            answer
+            // Answered before its body was read: what comes of it must not be the next request.
+            if left.has_body() {
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(header::CONNECTION, close);
+            }
+            Ok::<_, Infallible>(answer)
         }
     });
     // hyper's own timer for heads runs between requests too and would end idle connections

@@ -5,6 +5,7 @@ mod admin;
 mod connection;
 mod phase;
 mod settings;
+mod wire;
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 

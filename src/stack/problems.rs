@@ -8,6 +8,7 @@ use std::{
 };
 
 use http::{HeaderValue, Request};
+use http_body::Body;
 use tower::{Service, ServiceExt};
 
 use crate::{
@@ -25,15 +26,21 @@ pub(super) async fn errors_to_problems<B, S>(
     next: S,
 ) -> Result<Answer, Infallible>
 where
+    B: Body,
     S: Service<Request<B>, Response = Answer, Error = Error>,
 {
+    let has_body = !request.body().is_end_stream();
     let record = request.extensions().get::<Arc<Record>>().cloned();
     let id = request.extensions().get::<RequestId>().cloned();
-    let error = match catch_panic(next.oneshot(request)).await {
+    let mut error = match catch_panic(next.oneshot(request)).await {
         Ok(answer) => return Ok(answer),
         Err(error) => error,
     };
     metrics.rejected(error.problem());
+    // Whatever there is of a body that nobody read must never be taken for the next request.
+    if has_body && !error.body_was_read() {
+        error = error.ending_connection();
+    }
     if let Some(record) = record {
         record.note(|facts| {
             facts.problem = Some((error.problem().slug(), error.cause().map(str::to_owned)));

@@ -27,4 +27,6 @@ mod metrics;
 mod policy;
 mod process;
 mod real_parts;
+mod smuggling;
+mod sockets;
 mod upstream;
