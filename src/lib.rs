@@ -27,3 +27,6 @@ pub mod cli;
 // The outside, for development and tests.
 pub mod emulator;
 pub mod issuer;
+
+#[cfg(fuzzing)]
+pub mod fuzz;

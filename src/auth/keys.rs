@@ -66,6 +66,12 @@ impl KeySet {
         self.keys.len()
     }
 
+    /// For `tests/fuzz`.
+    #[cfg(fuzzing)]
+    pub(super) fn algorithms(&self) -> Vec<Vec<Algorithm>> {
+        self.keys.iter().map(|key| key.algorithms.clone()).collect()
+    }
+
     /// The one key that a token with this `kid` and algorithm can have been signed with. A token
     /// without `kid` finds one only where a single key fits.
     pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {

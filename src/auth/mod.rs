@@ -5,6 +5,8 @@
 
 mod algorithm;
 mod claims;
+#[cfg(fuzzing)]
+pub(crate) mod door;
 mod fetch;
 mod keys;
 mod refusal;

@@ -19,6 +19,9 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+#[cfg(fuzzing)]
+pub(crate) use wire::door;
+
 use crate::stack::Stack;
 
 /// After a failed accept, most likely for want of file descriptors, the wait before the next.

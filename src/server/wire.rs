@@ -215,6 +215,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 }
 
+/// For `tests/fuzz`: what is handed on of these bytes, read in pieces of this size.
+#[cfg(fuzzing)]
+pub(crate) fn door(bytes: &[u8], piece: usize) -> Vec<Vec<u8>> {
+    let mut wire = Wire::new(bytes, Left::default());
+    let mut handed_on = Vec::new();
+    let mut room = vec![0; piece.max(1)];
+    loop {
+        let mut buf = ReadBuf::new(&mut room);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match Pin::new(&mut wire).poll_read(&mut cx, &mut buf) {
+            Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                handed_on.push(buf.filled().to_vec());
+            }
+            _ => return handed_on,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use http_body_util::Full;

@@ -28,6 +28,14 @@ const BAD_DELETES: &[(&str, Option<&str>, &str)] = &[
     ("/nics/n/ipv4", Some(r#"{"ipAddresses":"10.0.0.2"}"#), "not a list"),
     ("/nics/n/ipv4", Some(r#"{"ipAddresses":null}"#), "not a list"),
     ("/nics/n/ipv4", Some(r#"{"ipAddress":["10.0.0.2"]}"#), "not a text"),
+    // Not an address, where it would count for nothing.
+    ("/nics/n/ipv4?ipAddresses=10.0.0.2&ipAddress=%26ipAddresses=10.0.0.3", None, "%26"),
+    ("/nics/n/ipv4?ipAddress=&ipAddresses=10.0.0.2", None, "not an IPv4 address"),
+    (
+        "/nics/n/ipv4",
+        Some(r#"{"ipAddress":"x","ipAddresses":["10.0.0.2"]}"#),
+        "not an IPv4 address",
+    ),
     // Unknown or repeated.
     ("/nics/n/ipv4?ipAddresses=10.0.0.2&x=1", None, "unknown query key `x`"),
     ("/nics/n/ipv4?ipAddresses[]=10.0.0.2", None, "unknown query key"),

@@ -206,3 +206,21 @@ async fn what_follows_a_whole_request_is_a_request_or_the_end() {
     }
     assert!(world.nothing_was_sent());
 }
+
+#[tokio::test]
+async fn the_operators_port_reads_no_further_behind_a_body() {
+    let world = World::start().await;
+    let last = client::request("GET", "/livez", &[("Connection", "close")], None);
+    for (headers, body) in [
+        (&[("Transfer-Encoding", "chunked")][..], "0\r\n\r\n"),
+        (&[("Content-Length", "99")], ""),
+        (&[("Content-Length", "99")], "x"),
+    ] {
+        let text = client::request("GET", "/livez", headers, None) + body;
+        let rest = if body.is_empty() { "" } else { &last };
+        let (answers, end) = client::exchange(world.admin, (text + rest).as_bytes()).await;
+        let [answer] = answers.as_slice() else { panic!("{headers:?}: {answers:?}") };
+        assert_eq!((answer.status, end), (200, End::Closed), "{headers:?}");
+        assert_eq!(answer.header("connection"), Some("close"), "{headers:?}");
+    }
+}
