@@ -28,3 +28,6 @@ pub mod cli;
 // The outside, for development and tests.
 pub mod emulator;
 pub mod issuer;
+
+#[cfg(fuzzing)]
+pub mod fuzz;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::query::shown;
 use crate::{
-    domain::json,
+    domain::{Addresses, json},
     error::{Error, Problem},
 };
 
@@ -127,6 +127,9 @@ pub(super) fn addresses(bytes: &[u8], deprecated_too: bool) -> Result<Vec<String
         Some(Value::String(text)) => Some(text),
         Some(_) => return Err(Error::invalid("`ipAddress` is not a text")),
     };
+    if let (Some(_), Some(text)) = (&list, &single) {
+        outranked(text)?;
+    }
     match list {
         None => Ok(single.into_iter().collect()),
         Some(Value::Array(items)) => items
@@ -138,6 +141,11 @@ pub(super) fn addresses(bytes: &[u8], deprecated_too: bool) -> Result<Vec<String
             .collect(),
         Some(_) => Err(Error::invalid("`ipAddresses` is not a list of texts")),
     }
+}
+
+/// Checks an address that counts for nothing beside the list: another reader might go by it.
+pub(super) fn outranked(text: &str) -> Result<(), Error> {
+    Addresses::parse([text], 1).map(drop).map_err(|error| Error::invalid(error.to_string()))
 }
 
 #[cfg(test)]

@@ -84,7 +84,7 @@ impl Parts<'_> {
         let query = Query::parse(self.query, &UNASSIGN_KEYS)?;
         not_yet(&query)?;
         self.no_idempotency_key()?;
-        let Some(bytes) = self.body else { return Ok(in_query(&query)) };
+        let Some(bytes) = self.body else { return in_query(&query) };
         if let Some(key) = query.first_of(&["ipAddresses", "ipAddress"]) {
             return Err(Error::invalid(format!(
                 "addresses stand both in the query (`{key}`) and in the body: use one of them"
@@ -111,12 +111,13 @@ impl Parts<'_> {
 }
 
 /// The list outranks the deprecated single address, as ZEC documents.
-fn in_query(query: &Query<'_>) -> Vec<String> {
-    let mut texts: Vec<String> = query.all("ipAddresses").map(str::to_owned).collect();
+fn in_query(query: &Query<'_>) -> Result<Vec<String>, Error> {
+    let texts: Vec<String> = query.all("ipAddresses").map(str::to_owned).collect();
     if texts.is_empty() {
-        texts.extend(query.all("ipAddress").map(str::to_owned));
+        return Ok(query.all("ipAddress").map(str::to_owned).collect());
     }
-    texts
+    query.all("ipAddress").try_for_each(body::outranked)?;
+    Ok(texts)
 }
 
 fn not_yet(query: &Query<'_>) -> Result<(), Error> {
@@ -127,4 +128,22 @@ fn not_yet(query: &Query<'_>) -> Result<(), Error> {
             shown(key)
         ))),
     }
+}
+
+/// For `tests/fuzz`: a request's way from its target to its operation.
+#[cfg(fuzzing)]
+pub(crate) fn door(
+    method: &http::Method,
+    target: &http::Uri,
+    body: Option<&[u8]>,
+    max_addresses: usize,
+) -> Result<Operation, Error> {
+    super::check_target(target)?;
+    let router = super::Router::new().map_err(|error| Error::invalid(error.to_string()))?;
+    let matched = router.route(method, target.path()).map_err(|(_, error)| error)?;
+    let headers = HeaderMap::new();
+    // An empty body is none, and some routes read none: as `endpoint` has it.
+    let body = body.filter(|body| !body.is_empty() && matched.endpoint.takes_body());
+    Parts { matched: &matched, query: target.query(), headers: &headers, body, max_addresses }
+        .operation()
 }

@@ -13,3 +13,6 @@ pub use endpoint::{Api, Context};
 pub use path::check_target;
 pub use reply::{Answer, RequestId, problem};
 pub use routes::{Access, Endpoint, Matched, Router, UNMATCHED, method_label, series};
+
+#[cfg(fuzzing)]
+pub(crate) use decode::door;

@@ -79,6 +79,13 @@ impl KeySet {
         self.keys.len()
     }
 
+    /// For `tests/fuzz`.
+    #[cfg(fuzzing)]
+    pub(super) fn algorithms(&self) -> Vec<Vec<Algorithm>> {
+        let of = |key: &Key| key.verifiers.iter().map(|(algorithm, _)| *algorithm).collect();
+        self.keys.iter().map(of).collect()
+    }
+
     /// The one key that a token with this `kid` and algorithm can have been signed with. A token
     /// without `kid` finds one only where a single key fits.
     pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Lookup<'_> {

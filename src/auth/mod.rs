@@ -11,6 +11,8 @@ mod cache;
 mod claims;
 mod demand;
 mod discovery;
+#[cfg(fuzzing)]
+pub(crate) mod door;
 mod fetch;
 mod issuer;
 mod keys;

@@ -29,6 +29,7 @@ struct Inner {
     cause: Option<String>,
     retry_after: Option<u32>,
     allow: Option<String>,
+    ends_connection: bool,
     zec_request_id: Option<String>,
     members: Map<String, Value>,
 }
@@ -46,6 +47,7 @@ impl Error {
                 cause: None,
                 retry_after: problem.default_retry_after(),
                 allow: None,
+                ends_connection: false,
                 zec_request_id: None,
                 members: Map::new(),
             }),
@@ -96,6 +98,13 @@ impl Error {
     #[must_use]
     pub fn with_allow(mut self, methods: impl Into<String>) -> Self {
         self.inner.allow = Some(methods.into());
+        self
+    }
+
+    /// Ends the connection with the answer: what follows on it could be read in two ways.
+    #[must_use]
+    pub fn ending_connection(mut self) -> Self {
+        self.inner.ends_connection = true;
         self
     }
 
@@ -153,6 +162,12 @@ impl Error {
     #[must_use]
     pub fn allow(&self) -> Option<&str> {
         self.inner.allow.as_deref()
+    }
+
+    /// Whether the connection ends with the answer.
+    #[must_use]
+    pub fn ends_connection(&self) -> bool {
+        self.inner.ends_connection
     }
 
     /// ZEC's request id, where ZEC answered.

@@ -91,7 +91,7 @@ pub(super) fn of_a_read(failure: Failure) -> Error {
 }
 
 /// A write that failed: either nothing was done, or nobody knows.
-pub(super) fn of_a_write(failure: Failure) -> Error {
+pub(crate) fn of_a_write(failure: Failure) -> Error {
     const LOOK: &str = "look at the vNIC (`GET /nics/{nicId}`) before you repeat it";
     let cause = failure.to_string();
     let error = match failure {

@@ -23,6 +23,8 @@ use crate::{
     zec::{Failure, Reader, Sent, Writer},
 };
 
+#[cfg(fuzzing)]
+pub(crate) use failure::of_a_write as door;
 pub use failure::who;
 
 /// A write starts only if at least this long is left for it: else the caller would be told that

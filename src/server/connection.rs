@@ -1,7 +1,7 @@
 use std::{convert::Infallible, fmt::Display, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
@@ -22,6 +22,7 @@ use tower::Service;
 use super::{
     MAX_HEAD, Tls, http2,
     phase::{Phase, Watched},
+    wire::{Left, Wire},
 };
 use crate::stack::Stack;
 
@@ -75,7 +76,8 @@ async fn http1(
     draining: impl Future<Output = ()>,
 ) {
     let phase = Phase::new();
-    let io = TokioIo::new(Watched { stream, phase: phase.clone() });
+    let left = Left::default();
+    let io = Watched { stream: Wire::new(stream, left.clone()), phase: phase.clone() };
     // hyper's own timer for heads runs between requests too and would end idle connections
     // early, so both times are kept by `overdue`.
     let connection = http1::Builder::new()
@@ -83,7 +85,7 @@ async fn http1(
         .header_read_timeout(None)
         .max_header_size(MAX_HEAD as usize)
         .max_buf_size(2 * MAX_HEAD as usize)
-        .serve_connection(io, counted(stack, &phase));
+        .serve_connection(TokioIo::new(io), counted(stack, &phase, Some(left)));
     // Between requests the connection is closed in form, which takes no time; in the middle of a
     // head there is no form.
     let at_once = Timers { head: Duration::ZERO, idle: Duration::ZERO };
@@ -91,10 +93,13 @@ async fn http1(
     keep(connection, &phase, timers, farewell, draining).await;
 }
 
-/// The service, with its requests counted as running.
+/// The service, with its requests counted as running. Where `left` tells how much of a body is
+/// still to come, the connection is closed after a request whose body was not read: what comes of
+/// it must not be the next request.
 pub(super) fn counted(
     stack: Stack<Incoming>,
     phase: &Phase,
+    left: Option<Left>,
 ) -> impl HyperService<
     Request<Incoming>,
     Response = Response<Full<Bytes>>,
@@ -104,11 +109,19 @@ pub(super) fn counted(
     let phase = phase.clone();
     service_fn(move |request: Request<Incoming>| {
         let running = phase.run();
+        let left = left.clone();
+        if let Some(left) = &left {
+            left.await_body(request.body());
+        }
         let answering = stack.clone().call(request);
         async move {
-            let answer = answering.await;
+            let mut answer = answering.await?;
             drop(running);
-            answer
+            if left.is_some_and(|left| left.has_body()) {
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(header::CONNECTION, close);
+            }
+            Ok(answer)
         }
     })
 }

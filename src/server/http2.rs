@@ -77,7 +77,7 @@ pub(super) async fn serve(
         .max_send_buf_size(MAX_SEND_BUFFER)
         // Extended CONNECT (RFC 8441) stays off, as it is unless asked for: there is nothing to
         // tunnel to.
-        .serve_connection(TokioIo::new(stream), counted(stack, &phase));
+        .serve_connection(TokioIo::new(stream), counted(stack, &phase, None));
     let soon = timers.head.min(FAREWELL);
     let soon = Timers { head: soon, idle: soon };
     keep(connection, &phase, timers, Farewell { overdue: soon, draining: soon }, draining).await;

@@ -8,6 +8,7 @@ mod http2;
 mod phase;
 mod settings;
 mod tls;
+mod wire;
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
@@ -22,6 +23,9 @@ use tokio::{
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+#[cfg(fuzzing)]
+pub(crate) use wire::door;
 
 use crate::stack::Stack;
 

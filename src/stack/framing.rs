@@ -1,4 +1,7 @@
-use http::{HeaderMap, HeaderName, Request, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header,
+    uri::{Authority, Scheme},
+};
 use tower::{Service, ServiceExt};
 
 use crate::{
@@ -10,12 +13,18 @@ use crate::{
 /// row 10). A second `Authorization` is refused where tokens are, with 401.
 const ONCE: [HeaderName; 2] = [header::CONTENT_TYPE, HeaderName::from_static("idempotency-key")];
 
-/// Refuses targets that could be read in two ways.
+/// What an absolute target may begin with.
+const SCHEMES: [Scheme; 2] = [Scheme::HTTP, Scheme::HTTPS];
+
+/// Refuses targets and hosts that could be read in two ways; what follows such a request on its
+/// connection is not read at all.
 pub(super) async fn target<B, S>(request: Request<B>, next: S) -> Result<Answer, Error>
 where
     S: Service<Request<B>, Response = Answer, Error = Error>,
 {
-    check_target(request.uri())?;
+    check_target(request.uri())
+        .and_then(|()| check_host(request.version(), request.uri(), request.headers()))
+        .map_err(Error::ending_connection)?;
     next.oneshot(request).await
 }
 
@@ -24,8 +33,43 @@ pub(super) async fn headers<B, S>(request: Request<B>, next: S) -> Result<Answer
 where
     S: Service<Request<B>, Response = Answer, Error = Error>,
 {
-    check_headers(request.headers())?;
+    check_headers(request.headers()).map_err(Error::ending_connection)?;
     next.oneshot(request).await
+}
+
+/// The gateway has one name or many, and cares for none; but two parties must not each read
+/// another one (RFC 9112, 3.2).
+fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
+    let mut sent = headers.get_all(header::HOST).iter();
+    let host = match (sent.next(), sent.next()) {
+        (Some(_), Some(_)) => {
+            return Err(Error::invalid("the header `Host` stands twice: send it once"));
+        }
+        (Some(host), None) => Some(authority(host).ok_or_else(|| {
+            Error::invalid("the header `Host` is no host: send the gateway's, as `name:port`")
+        })?),
+        // HTTP/2 has `:authority` in its place (RFC 9113, 8.3.1), HTTP/1.0 need not say.
+        (None, _) if version < Version::HTTP_11 => None,
+        (None, _) if version >= Version::HTTP_2 && uri.authority().is_some() => None,
+        (None, _) => {
+            return Err(Error::invalid("the request has no header `Host`: send it once"));
+        }
+    };
+    // A target with scheme and host is as good as its path; every server must take it.
+    let Some(named) = uri.authority() else { return Ok(()) };
+    let scheme = uri.scheme().is_some_and(|scheme| SCHEMES.contains(scheme));
+    if !scheme || named.as_str().contains('@') || host.is_some_and(|host| host != *named) {
+        return Err(Error::invalid(
+            "the request target names another host than the header `Host`, or a scheme or user \
+             that the gateway does not have: send the path alone, as `/...`",
+        ));
+    }
+    Ok(())
+}
+
+fn authority(host: &HeaderValue) -> Option<Authority> {
+    // A comma is what somebody leaves who has joined two headers into one.
+    Authority::try_from(host.as_bytes()).ok().filter(|host| !host.as_str().contains(['@', ',']))
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), Error> {
@@ -59,6 +103,41 @@ mod tests {
             headers.append(HeaderName::from_static(name), value.parse().unwrap());
         }
         check_headers(&headers).map_or_else(|error| error.status(), |()| 200)
+    }
+
+    /// Over HTTP/1.1, 1.0 and 2.
+    fn host_status(target: &str, hosts: &[&'static str]) -> [u16; 3] {
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(header::HOST, HeaderValue::from_static(host));
+        }
+        let uri: Uri = target.parse().unwrap();
+        let status = |version| {
+            check_host(version, &uri, &headers).map_or_else(|error| error.status(), |()| 200)
+        };
+        [Version::HTTP_11, Version::HTTP_10, Version::HTTP_2].map(status)
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        for (target, hosts, want) in [
+            ("/", &["gateway"][..], [200, 200, 200]),
+            ("/", &["[::1]:8080"], [200, 200, 200]),
+            ("http://Gateway:80/", &["gateway:80"], [200, 200, 200]),
+            ("/", &[], [400, 200, 400]),
+            ("http://gateway/", &[], [400, 200, 200]),
+            ("/", &["gateway", "gateway"], [400, 400, 400]),
+            ("/", &[""], [400, 400, 400]),
+            ("/", &["a b"], [400, 400, 400]),
+            ("/", &["a/b"], [400, 400, 400]),
+            ("/", &["a,b"], [400, 400, 400]),
+            ("/", &["user@gateway"], [400, 400, 400]),
+            ("http://evil/", &["gateway"], [400, 400, 400]),
+            ("http://user@gateway/", &["gateway"], [400, 400, 400]),
+            ("ftp://gateway/", &["gateway"], [400, 400, 400]),
+        ] {
+            assert_eq!(host_status(target, hosts), want, "{target} {hosts:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
     task::Poll,
 };
 
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, Version, header};
 use tower::{Service, ServiceExt};
 
 use crate::{
@@ -27,6 +27,7 @@ pub(super) async fn errors_to_problems<B, S>(
 where
     S: Service<Request<B>, Response = Answer, Error = Error>,
 {
+    let version = request.version();
     let record = request.extensions().get::<Arc<Record>>().cloned();
     let id = request.extensions().get::<RequestId>().cloned();
     let error = match catch_panic(next.oneshot(request)).await {
@@ -42,7 +43,12 @@ where
             }
         });
     }
-    Ok(problem(&error, &id.unwrap_or(RequestId(HeaderValue::from_static("none")))))
+    let mut answer = problem(&error, &id.unwrap_or(RequestId(HeaderValue::from_static("none"))));
+    // HTTP/2 knows no such header, and its streams cannot be taken for one another.
+    if error.ends_connection() && version < Version::HTTP_2 {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(answer)
 }
 
 /// A panic's text may hold anything, so it goes nowhere but to the panic hook's own log line.

@@ -274,6 +274,28 @@ fn outcome(result: &Result<Answer, Failure>) -> Outcome {
     }
 }
 
+/// For `tests/fuzz`: what an answer to a write says.
+#[cfg(fuzzing)]
+pub(crate) fn door_write(
+    status: http::StatusCode,
+    headers: &http::HeaderMap,
+    body: &[u8],
+) -> Result<String, Failure> {
+    answer::read(status, headers, body).map(|answer| answer.request_id)
+}
+
+/// For `tests/fuzz`: the vNIC that an answer to a read shows.
+#[cfg(fuzzing)]
+pub(crate) fn door_read(
+    asked: &NicId,
+    status: http::StatusCode,
+    headers: &http::HeaderMap,
+    body: &[u8],
+) -> Option<Option<Nic>> {
+    let found = answer::read(status, headers, body).and_then(|answer| found(asked, answer));
+    found.ok().map(|found| found.nic)
+}
+
 #[cfg(test)]
 mod tests {
     use std::{

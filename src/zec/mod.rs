@@ -14,3 +14,8 @@ pub use client::{Found, Reader, Sent, Writer, check, connect};
 pub use credentials::AccessKey;
 pub use settings::{EipCheck, Settings};
 pub use sign::{CONTENT_TYPE, authorization};
+
+#[cfg(fuzzing)]
+pub(crate) use client::{door_read, door_write};
+#[cfg(fuzzing)]
+pub(crate) use request::door as door_change;

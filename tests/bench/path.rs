@@ -20,7 +20,10 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use http::{HeaderMap, Request, header::AUTHORIZATION};
+use http::{
+    HeaderMap, HeaderValue, Request,
+    header::{AUTHORIZATION, HOST},
+};
 use http_body_util::{BodyExt, Full};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
@@ -210,6 +213,7 @@ fn whole_path(c: &mut Criterion) {
         let target = "/nics/1612345678901234567/ipv4?ipAddresses=10.0.5.21";
         let mut request = Request::delete(target).body(Full::new(Bytes::new())).unwrap();
         *request.headers_mut() = headers;
+        request.headers_mut().insert(HOST, HeaderValue::from_static("gateway"));
         runtime.block_on(async {
             let answer = stack.clone().oneshot(request).await.unwrap();
             assert_eq!(answer.status(), 200);

@@ -32,6 +32,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ),
     ("emulator", &["domain"]),
     ("issuer", &[]),
+    ("fuzz", &["api", "auth", "domain", "error", "execute", "server", "zec"]),
 ];
 
 /// Constructors that only some rooms may call, where the type alone cannot say so.

@@ -89,6 +89,43 @@ pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Answer> {
     }
 }
 
+/// How the peer ended a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// In order: whatever it had said before has arrived.
+    Closed,
+    /// By a reset, which may eat an answer that was on its way.
+    Reset,
+}
+
+/// Sends raw bytes on a new connection and reads until the peer ends it: every answer there was,
+/// and how it ended. The sending side stays open, so the end is the peer's own wish.
+pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> (Vec<Answer>, End) {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut from, mut to) = stream.into_split();
+    let bytes = bytes.to_vec();
+    // In a task of its own: the peer may answer, or end, before it has taken everything.
+    let sending = tokio::spawn(async move {
+        let _ = to.write_all(&bytes).await;
+        to
+    });
+    let mut said = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, from.read_to_end(&mut said)).await;
+    let end = match read.expect("the peer does not end the connection") {
+        Ok(_) => End::Closed,
+        Err(_) => End::Reset,
+    };
+    let _ = sending.await;
+    let mut answers = Vec::new();
+    let mut rest = said.as_slice();
+    while let Some((answer, length)) = Answer::parse(rest) {
+        answers.push(answer);
+        rest = &rest[length..];
+    }
+    assert!(rest.is_empty(), "half an answer: {:?}", String::from_utf8_lossy(rest));
+    (answers, end)
+}
+
 /// A request with these headers and an optional body, written the plain way.
 pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: Option<&str>) -> String {
     let mut text = format!("{method} {target} HTTP/1.1\r\nHost: gateway\r\n");

@@ -34,6 +34,8 @@ mod process;
 mod provider;
 mod provider_faults;
 mod real_parts;
+mod smuggling;
+mod sockets;
 mod tls;
 mod tls_reload;
 mod upstream;

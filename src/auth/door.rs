@@ -1,0 +1,70 @@
+//! For `tests/fuzz`: the parsers of this room, called as the room itself does.
+
+use std::time::SystemTime;
+
+use http::HeaderMap;
+use serde_json::{Map, Value};
+
+use super::{Algorithm, IssuerSettings, KeySet, Token, claims, discovery, keys::Lookup, token};
+use crate::domain::Caller;
+
+/// A token taken apart, not verified.
+#[derive(Debug)]
+pub struct TokenParts {
+    /// What is signed.
+    pub message: Vec<u8>,
+    /// The algorithm that it claims.
+    pub algorithm: Algorithm,
+    /// The key that it claims.
+    pub key_id: Option<String>,
+    /// Its claims.
+    pub claims: Map<String, Value>,
+}
+
+pub(crate) fn token(text: &str) -> Option<TokenParts> {
+    let Token { message, algorithm, key_id, claims, .. } = Token::parse(text).ok()?;
+    Some(TokenParts { message: message.to_owned(), algorithm, key_id, claims })
+}
+
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    token::bearer(headers).ok()
+}
+
+pub(crate) fn claims(
+    claims: &Map<String, Value>,
+    settings: &IssuerSettings,
+    now: SystemTime,
+) -> Option<Caller> {
+    claims::check(claims, settings, now).ok().map(|(caller, _)| caller)
+}
+
+/// The usable keys of a key set.
+#[derive(Debug)]
+pub struct Keys(KeySet);
+
+impl Keys {
+    /// Reads a key set.
+    ///
+    /// # Errors
+    /// When there is no usable key in it.
+    pub fn parse(document: &[u8]) -> Result<Self, String> {
+        KeySet::parse(document).map(Self)
+    }
+
+    /// The algorithms of each key, in order.
+    #[must_use]
+    pub fn algorithms(&self) -> Vec<Vec<Algorithm>> {
+        self.0.algorithms()
+    }
+
+    /// Whether exactly one key can have signed a token with this `kid` and algorithm.
+    #[must_use]
+    pub fn has_one_for(&self, id: Option<&str>, algorithm: Algorithm) -> bool {
+        matches!(self.0.find(id, algorithm), Lookup::Key(_))
+    }
+}
+
+/// Where the discovery document of this issuer says that its keys are.
+pub(crate) fn discovered(document: &[u8], issuer: &str) -> Option<http::Uri> {
+    discovery::parse(document, issuer).ok()
+}

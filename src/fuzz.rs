@@ -1,0 +1,91 @@
+//! The one door through which `tests/fuzz` reaches what is private: parsers of what comes from
+//! outside, called as the gateway calls them. It is there under `cfg(fuzzing)` only.
+
+use std::time::SystemTime;
+
+use http::{HeaderMap, Method, StatusCode, Uri};
+use serde_json::{Map, Value};
+
+pub use crate::auth::door::{Keys, TokenParts};
+use crate::{
+    api,
+    auth::{self, IssuerSettings},
+    domain::{Caller, ChangeIpv4, Nic, NicId, Operation},
+    error::Error,
+    execute, server, zec,
+};
+
+/// The operation that a request asks for.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn operation(
+    method: &Method,
+    target: &Uri,
+    body: Option<&[u8]>,
+    max_addresses: usize,
+) -> Result<Operation, Error> {
+    api::door(method, target, body, max_addresses)
+}
+
+/// The body that goes to ZEC for a change.
+///
+/// # Errors
+/// When it cannot be serialised.
+pub fn change_body(change: &ChangeIpv4) -> Result<Vec<u8>, String> {
+    zec::door_change(change)
+}
+
+/// Takes a token apart.
+#[must_use]
+pub fn token(text: &str) -> Option<TokenParts> {
+    auth::door::token(text)
+}
+
+/// The one bearer token of a request.
+#[must_use]
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    auth::door::bearer(headers)
+}
+
+/// Whom the claims of a token speak of, if they count.
+#[must_use]
+pub fn claims(
+    claims: &Map<String, Value>,
+    settings: &IssuerSettings,
+    now: SystemTime,
+) -> Option<Caller> {
+    auth::door::claims(claims, settings, now)
+}
+
+/// Where the discovery document of this issuer says that its keys are.
+#[must_use]
+pub fn discovered(document: &[u8], issuer: &str) -> Option<Uri> {
+    auth::door::discovered(document, issuer)
+}
+
+/// What the caller of a write is told of ZEC's answer; ZEC's request id if it was done.
+///
+/// # Errors
+/// What it means that it was not, or that nobody knows.
+pub fn written(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<String, Error> {
+    zec::door_write(status, headers, body).map_err(execute::door)
+}
+
+/// The vNIC that ZEC's answer shows, where this one was asked for.
+#[must_use]
+pub fn found(
+    asked: &NicId,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Option<Option<Nic>> {
+    zec::door_read(asked, status, headers, body)
+}
+
+/// What of a connection's bytes is handed on, cut as it is read in pieces of this size, none of
+/// them a body.
+#[must_use]
+pub fn heads(bytes: &[u8], piece: usize) -> Vec<Vec<u8>> {
+    server::door(bytes, piece)
+}

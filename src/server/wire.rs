@@ -1,0 +1,308 @@
+//! The bytes of a connection, cut into heads and bodies before hyper reads them.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+use http_body::Body;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Sleep,
+};
+
+/// How long the end of a connection waits for a peer in the midst of a message. Closed at once, the
+/// kernel would answer its remaining bytes with a reset, which can eat the answer on its way.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What is left of the message that arrives; shared by the stream and by the requests made of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Left(Arc<AtomicU64>);
+
+/// Between messages.
+const NOTHING: u64 = 0;
+/// A head has begun and no request has come of it; hyper takes no body of this length.
+const HEAD: u64 = u64::MAX - 1;
+/// A body of unknown length: no telling where the next head would begin.
+const UNKNOWN: u64 = u64::MAX;
+
+impl Left {
+    /// A request came of the head: now its body is awaited.
+    pub(super) fn await_body(&self, body: &impl Body) {
+        let length = body.size_hint().exact().unwrap_or(UNKNOWN);
+        self.set(if body.is_end_stream() { NOTHING } else { length });
+    }
+
+    /// Whether some of a request's body is still to come.
+    pub(super) fn has_body(&self) -> bool {
+        !matches!(self.get(), NOTHING | HEAD)
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, left: u64) {
+        self.0.store(left, Ordering::Relaxed);
+    }
+}
+
+/// A stream of requests that hands on one head or body at a time, and heads with whole line ends
+/// only: hyper takes a bare LF for one too, and a hop that does not would see other headers, or
+/// another number of requests (RFC 9112, 2.2 and 11.2).
+#[derive(Debug)]
+pub(super) struct Wire<S> {
+    stream: S,
+    left: Left,
+    /// Read, and not handed on yet.
+    held: Bytes,
+    lines: Lines,
+    lingers: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Wire<S> {
+    pub(super) fn new(stream: S, left: Left) -> Self {
+        Self { stream, left, held: Bytes::new(), lines: Lines::default(), lingers: None }
+    }
+
+    /// How many of the fresh bytes may be handed on now, and what is to follow them instead of
+    /// the others, if anything is.
+    fn cut(&mut self, fresh: &mut [u8]) -> (usize, Option<Bytes>) {
+        match self.left.get() {
+            UNKNOWN => (fresh.len(), None),
+            NOTHING | HEAD if fresh.is_empty() => (0, None),
+            NOTHING | HEAD => {
+                self.left.set(HEAD);
+                match self.lines.read(fresh) {
+                    Seen::More => (fresh.len(), None),
+                    Seen::Head(end) => (end, None),
+                    // hyper gives its 400 for a head that holds a NUL, once it sees its end.
+                    Seen::Bare(end) => (end, Some(Bytes::from_static(b"\r\n\r\n"))),
+                }
+            }
+            body => {
+                let count = usize::try_from(body).map_or(fresh.len(), |body| body.min(fresh.len()));
+                self.left.set(body - count as u64);
+                (count, None)
+            }
+        }
+    }
+}
+
+/// What the bytes of a head hold.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    /// A part of it.
+    More,
+    /// Its end, before this byte.
+    Head(usize),
+    /// A line end that is not whole, before this byte; it is a NUL now.
+    Bare(usize),
+}
+
+/// Reads heads line by line.
+#[derive(Debug, Default)]
+struct Lines {
+    last: u8,
+    /// Whether the head has a line already: empty ones before it count for nothing.
+    begun: bool,
+    /// Whether this line holds anything.
+    filled: bool,
+}
+
+impl Lines {
+    fn read(&mut self, bytes: &mut [u8]) -> Seen {
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            let before = std::mem::replace(&mut self.last, *byte);
+            match *byte {
+                b'\n' if before != b'\r' => {
+                    *byte = 0;
+                    *self = Self::default();
+                    return Seen::Bare(at + 1);
+                }
+                b'\n' if self.begun && !self.filled => {
+                    *self = Self::default();
+                    return Seen::Head(at + 1);
+                }
+                b'\n' => self.begun |= std::mem::take(&mut self.filled),
+                b'\r' => {}
+                _ => self.filled = true,
+            }
+        }
+        Seen::More
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let start = buf.filled().len();
+        if this.held.is_empty() {
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        } else {
+            let count = this.held.len().min(buf.remaining());
+            buf.put_slice(this.held.get(..count).unwrap_or_default());
+        }
+        let fresh = buf.filled_mut().get_mut(start..).unwrap_or_default();
+        let (count, instead) = this.cut(fresh);
+        match instead {
+            Some(instead) => this.held = instead,
+            None if this.held.is_empty() => {
+                this.held = Bytes::copy_from_slice(fresh.get(count..).unwrap_or_default());
+            }
+            None => this.held.advance(count),
+        }
+        buf.set_filled(start + count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// Says that nothing more will come, then hears a peer in the midst of a message out.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.lingers.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            if this.held.is_empty() && this.left.get() == NOTHING {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let until = this.lingers.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        let mut scratch = [0; 4096];
+        while until.as_mut().poll(cx).is_pending() {
+            let mut buf = ReadBuf::new(&mut scratch);
+            let read = ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buf));
+            if read.is_err() || buf.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// For `tests/fuzz`: what is handed on of these bytes, read in pieces of this size.
+#[cfg(fuzzing)]
+pub(crate) fn door(bytes: &[u8], piece: usize) -> Vec<Vec<u8>> {
+    let mut wire = Wire::new(bytes, Left::default());
+    let mut handed_on = Vec::new();
+    let mut room = vec![0; piece.max(1)];
+    loop {
+        let mut buf = ReadBuf::new(&mut room);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match Pin::new(&mut wire).poll_read(&mut cx, &mut buf) {
+            Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                handed_on.push(buf.filled().to_vec());
+            }
+            _ => return handed_on,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    async fn wire(bytes: &[u8]) -> (Wire<DuplexStream>, DuplexStream, Left) {
+        let (near, mut far) = duplex(1024);
+        far.write_all(bytes).await.unwrap();
+        let left = Left::default();
+        (Wire::new(near, left.clone()), far, left)
+    }
+
+    async fn next(wire: &mut Wire<DuplexStream>, room: usize) -> String {
+        let mut buffer = vec![0; room];
+        let count = wire.read(&mut buffer).await.unwrap();
+        String::from_utf8(buffer[..count].to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn heads_and_bodies_are_handed_on_one_at_a_time() {
+        let (mut wire, _far, left) =
+            wire(b"\r\nA b c\r\nD: e\r\n\r\nx\ny\n\nA\r\n\r\nB\r\n\r\n").await;
+        assert_eq!(next(&mut wire, 999).await, "\r\nA b c\r\nD: e\r\n\r\n");
+        left.await_body(&Full::new(Bytes::from_static(b"x\ny\n\n")));
+        assert_eq!(next(&mut wire, 2).await, "x\n");
+        assert!(left.has_body());
+        assert_eq!(next(&mut wire, 999).await, "y\n\n");
+        assert!(!left.has_body());
+        assert_eq!(next(&mut wire, 2).await, "A\r");
+        assert_eq!(next(&mut wire, 999).await, "\n\r\n");
+        left.await_body(&Full::new(Bytes::new()));
+        assert_eq!(next(&mut wire, 999).await, "B\r\n\r\n");
+    }
+
+    #[tokio::test]
+    async fn a_bare_line_feed_in_a_head_becomes_what_is_refused_at_once() {
+        for (text, handed_on) in [
+            ("\nA b c\r\n\r\nT", "\0"),
+            ("A b c\nD: e\r\n\r\nT", "A b c\0"),
+            ("A b c\r\nD: e\nF: g\r\n\r\nT", "A b c\r\nD: e\0"),
+            ("A b c\r\nD: e\r\n\nT", "A b c\r\nD: e\r\n\0"),
+            ("\r\n\r\nA\n\r\n", "\r\n\r\nA\0"),
+        ] {
+            let (mut wire, _far, _) = wire(text.as_bytes()).await;
+            assert_eq!(next(&mut wire, 999).await, handed_on, "{text:?}");
+            assert_eq!(next(&mut wire, 999).await, "\r\n\r\n", "{text:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_waits_for_a_peer_in_the_midst_of_a_message_and_for_no_other() {
+        let (mut whole, _far, left) = wire(b"A b c\r\n\r\n").await;
+        next(&mut whole, 999).await;
+        left.await_body(&Full::new(Bytes::new()));
+        let started = tokio::time::Instant::now();
+        whole.shutdown().await.unwrap();
+        assert_eq!(started.elapsed(), Duration::ZERO);
+
+        let (mut half, _far, _) = wire(b"A b c\r\n").await;
+        next(&mut half, 999).await;
+        half.shutdown().await.unwrap();
+        assert!(started.elapsed() >= LINGER);
+
+        let (mut gone, far, _) = wire(b"A b c\r\n").await;
+        next(&mut gone, 999).await;
+        drop(far);
+        let started = tokio::time::Instant::now();
+        gone.shutdown().await.unwrap();
+        assert_eq!(started.elapsed(), Duration::ZERO);
+    }
+}

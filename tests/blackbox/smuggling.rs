@@ -1,0 +1,233 @@
+//! Requests that two parties could cut at different places. Each carries a second request in its
+//! tail, a DELETE that the policy allows: whoever takes the tail for a request of its own is found
+//! out at ZEC.
+
+use crate::{
+    client::{self, End},
+    world::{NIC, Setup, World},
+};
+
+/// Header lines of a request whose body is an empty chunk, and what the gateway says to them.
+const FRAMINGS: &[(&str, u16)] = &[
+    // `Transfer-Encoding` in every form: 411 where hyper can frame it, hyper's own 400 elsewhere.
+    ("Transfer-Encoding: chunked", 411),
+    ("Transfer-Encoding: Chunked", 411),
+    ("TRANSFER-ENCODING: CHUNKED", 411),
+    ("transfer-encoding: chunked ", 411),
+    ("Transfer-Encoding:\tchunked", 411),
+    ("Transfer-Encoding:chunked", 411),
+    ("Transfer-Encoding: identity, chunked", 411),
+    ("Transfer-Encoding: gzip, chunked", 411),
+    ("Transfer-Encoding: , chunked", 411),
+    ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", 411),
+    ("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked", 411),
+    ("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", 400),
+    ("Transfer-Encoding: identity", 400),
+    ("Transfer-Encoding: chunked, identity", 400),
+    ("Transfer-Encoding: chunked,", 400),
+    ("Transfer-Encoding: chunked;q=1", 400),
+    ("Transfer-Encoding: xchunked", 400),
+    ("Transfer-Encoding: chunkedx", 400),
+    ("Transfer-Encoding: \"chunked\"", 400),
+    ("Transfer-Encoding: \x0bchunked", 400),
+    ("Transfer-Encoding: chunked\x0c", 400),
+    ("Transfer-Encoding: chunked\0", 400),
+    ("Transfer-Encoding: chun\rked", 400),
+    ("Transfer-Encoding:", 400),
+    ("Transfer-Encoding: ", 400),
+    ("Transfer-Encoding : chunked", 400),
+    ("Transfer-Encoding\t: chunked", 400),
+    (" Transfer-Encoding: chunked", 400),
+    ("X: y\r\n Transfer-Encoding: chunked", 400),
+    ("Transfer-Encoding:\r\n chunked", 400),
+    ("Transfer-Encoding: chunked\r\n , identity", 400),
+    ("Transfer\0-Encoding: chunked", 400),
+    ("Transfer-Encoding: chunked\r\nContent-Length: 5", 411),
+    ("Content-Length: 5\r\nTransfer-Encoding: chunked", 411),
+    ("Content-Length: 0\r\nTransfer-Encoding: chunked", 411),
+    ("Content-Length: 5\r\nTransfer-Encoding: identity", 400),
+    ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\nContent-Length: 9", 411),
+    // `Content-Length` that is not one plain number.
+    ("Content-Length: 5\r\nContent-Length: 6", 400),
+    ("Content-Length: 5\r\nContent-Length: 0", 400),
+    ("Content-Length: 5\r\ncontent-length: 05x", 400),
+    ("Content-Length: +5", 400),
+    ("Content-Length: -1", 400),
+    ("Content-Length: 5, 5", 400),
+    ("Content-Length: 5,6", 400),
+    ("Content-Length: 0x5", 400),
+    ("Content-Length: 5.0", 400),
+    ("Content-Length: 5e0", 400),
+    ("Content-Length: 5 5", 400),
+    ("Content-Length: \"5\"", 400),
+    ("Content-Length: \u{ff15}", 400),
+    ("Content-Length:", 400),
+    ("Content-Length: 18446744073709551616", 400),
+    ("Content-Length: 18446744073709551615", 431),
+    ("Content-Length: 99999999999999999999999999999999999", 400),
+    ("Content-Length: 5\r\n 0", 400),
+    ("Content-Length:\r\n 5", 400),
+    ("Content-Length : 5", 400),
+    ("Content-Length\t: 5", 400),
+    ("Content\0-Length: 5", 400),
+    ("Content-Length: 5\0", 400),
+    // A line that ends in a bare LF or CR, or hides one.
+    ("X: y\nTransfer-Encoding: chunked", 400),
+    ("X: y\nContent-Length: 5", 400),
+    ("X: y\rTransfer-Encoding: chunked", 400),
+    ("Content-Length: 5\nX: y", 400),
+    ("X: y\n", 400),
+    // Two hops may each see another request behind these.
+    ("Connection: authorization", 400),
+    ("Host: other", 400),
+    ("Content-Type: application/json", 400),
+];
+
+/// What a second party might take for a request of its own: it names what it would take off.
+fn tail(world: &World, address: &str) -> String {
+    let target = format!("/nics/{NIC}/ipv4/{address}");
+    world.alice().text("DELETE", &target, &[("Connection", "close")], None)
+}
+
+/// A DELETE with these header lines besides the usual ones, and whatever comes after its head.
+fn delete(world: &World, lines: &str, rest: &str) -> String {
+    let json = [("Content-Type", "application/json")];
+    let head = world.alice().text("DELETE", &format!("/nics/{NIC}/ipv4"), &json, None);
+    format!("{}{lines}\r\n\r\n{rest}", head.strip_suffix("\r\n").unwrap())
+}
+
+/// The statuses that come back on a connection before the gateway ends it, in order.
+async fn statuses(world: &World, text: &str) -> Vec<u16> {
+    let (answers, end) = client::exchange(world.gateway, text.as_bytes()).await;
+    assert_eq!(end, End::Closed, "{text:?}");
+    answers.iter().map(|answer| answer.status).collect()
+}
+
+#[tokio::test]
+async fn an_ambiguous_framing_is_refused_and_its_tail_is_never_a_request() {
+    let world = World::start().await;
+    let tail = tail(&world, "10.0.0.21");
+    for (lines, status) in FRAMINGS {
+        let text = delete(&world, lines, &format!("0\r\n\r\n{tail}"));
+        let (answers, end) = client::exchange(world.gateway, text.as_bytes()).await;
+        let [answer] = answers.as_slice() else { panic!("{lines:?}: {answers:?}") };
+        assert_eq!((answer.status, end), (*status, End::Closed), "{lines:?}");
+        assert_eq!(answer.header("connection"), Some("close"), "{lines:?}");
+        if *status == 411 {
+            assert_eq!(answer.problem().1, "length-required", "{lines:?}");
+        }
+    }
+    assert!(world.nothing_was_sent());
+}
+
+#[tokio::test]
+async fn what_is_not_ambiguous_is_framed_as_it_says() {
+    let world = World::start().await;
+    let body = r#"{"ipAddresses":["10.0.0.21"]}"#;
+    let tail = tail(&world, "10.0.0.22");
+    // Equal lengths say the same twice: hyper makes one of them, and nothing is passed on.
+    let length = format!("Content-Length: {0}\r\nContent-Length: {0}", body.len());
+    let text = delete(&world, &length, &format!("{body}{tail}"));
+    assert_eq!(statuses(&world, &text).await, [200, 200]);
+    let sent = |address| format!(r#"{{"nicId":"{NIC}","ipAddresses":["{address}"]}}"#);
+    let both = [sent("10.0.0.21"), sent("10.0.0.22")];
+    assert_eq!(world.sent("UnassignNetworkInterfaceIpv4"), both);
+
+    // A body may look like a request, or end in the line ends of a head: it is a body.
+    let text = delete(&world, &format!("Content-Length: {}", tail.len()), &tail);
+    assert_eq!(statuses(&world, &format!("{text}{tail}")).await[0], 400);
+    assert_eq!(world.sent("UnassignNetworkInterfaceIpv4").len(), 3, "the tail alone is a request");
+}
+
+#[tokio::test]
+async fn the_body_of_a_refused_request_is_never_the_next_request() {
+    let world = Setup { server: "max_body = \"64B\"".to_owned(), ..Setup::default() }.start().await;
+    let (alice, stranger) = (world.alice(), world.stranger());
+    let (inside, behind) = (tail(&world, "10.0.0.21"), tail(&world, "10.0.0.22"));
+    let (length, json) = (inside.len().to_string(), ("Content-Type", "application/json"));
+    let body = [("Content-Length", length.as_str()), json];
+    let waits = [body[0], json, ("Expect", "100-continue")];
+    let target = format!("/nics/{NIC}/ipv4");
+    for (text, status) in [
+        (stranger.text("DELETE", &target, &body, None), 401),
+        (stranger.text("DELETE", &target, &waits, None), 401),
+        (alice.text("DELETE", &target, &body, None), 413),
+        (alice.text("DELETE", &target, &waits, None), 413),
+        (alice.text("DELETE", &format!("{target}/10.0.0.300"), &body, None), 400),
+        (alice.text("GET", "/whoami", &body, None), 400),
+        (alice.text("GET", "/problems/internal", &body, None), 400),
+        (alice.text("GET", "/nowhere", &body, None), 404),
+        (alice.text("PUT", &target, &body, None), 405),
+        (alice.text("CONNECT", "gateway:443", &body, None), 400),
+    ] {
+        // Without its body, and with a part of it: where the next request begins nobody can tell.
+        for rest in ["", &inside[..20]] {
+            let (answers, end) =
+                client::exchange(world.gateway, (text.clone() + rest).as_bytes()).await;
+            let [answer] = answers.as_slice() else { panic!("{text}: {answers:?}") };
+            assert_eq!((answer.status, end), (status, End::Closed), "{text}");
+            assert_eq!(answer.header("connection"), Some("close"), "{text}");
+        }
+        // With its body and another request behind it, which may have its turn if all came at once.
+        let whole = format!("{text}{inside}{behind}");
+        let (answers, end) = client::exchange(world.gateway, whole.as_bytes()).await;
+        assert_eq!((answers[0].status, end), (status, End::Closed), "{text}");
+        assert!(answers.len() <= 2, "{text}: {answers:?}");
+    }
+    let sent = world.sent("UnassignNetworkInterfaceIpv4");
+    assert!(sent.iter().all(|body| body.contains("10.0.0.22")), "{sent:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_was_read_leaves_the_connection_as_it_was() {
+    let world = World::start().await;
+    let json = [("Content-Type", "application/json")];
+    let target = format!("/nics/{NIC}/ipv4");
+    let mut text = String::new();
+    for body in [r#"{"ipAddresses":["10.9.0.1"]}"#, "{}", r#"{"ipAddresses":["10.0.0.21"]}"#] {
+        text += &world.alice().text("DELETE", &target, &json, Some(body));
+    }
+    text += &tail(&world, "10.0.0.22");
+    assert_eq!(statuses(&world, &text).await, [403, 400, 200, 200]);
+}
+
+#[tokio::test]
+async fn what_follows_a_whole_request_is_a_request_or_the_end() {
+    let world = World::start().await;
+    let (alice, tail) = (world.alice(), tail(&world, "10.0.0.21"));
+    let look = alice.text("GET", "/whoami", &[], None);
+    let last = alice.text("GET", "/whoami", &[("Connection", "keep-alive, close")], None);
+    let json = [("Content-Type", "application/json")];
+    let change = alice.text("DELETE", "/nics/n.1/ipv4", &json, Some("{}"));
+    for (text, want) in [
+        (format!("{look}garbage\r\n\r\n{tail}"), &[200, 400][..]),
+        (format!("{look}\0{tail}"), &[200, 400]),
+        (format!("{look}\n{tail}"), &[200, 400]),
+        (format!("{change}x{tail}"), &[400, 405]),
+        (format!("{change}\0{tail}"), &[400, 400]),
+        (format!("{last}{tail}"), &[200]),
+        // An empty line before a request counts for nothing (RFC 9112, 2.2).
+        (format!("\r\n\r\n{look}\r\n{last}{tail}"), &[200, 200]),
+    ] {
+        assert_eq!(statuses(&world, &text).await, want, "{text:?}");
+    }
+    assert!(world.nothing_was_sent());
+}
+
+#[tokio::test]
+async fn the_operators_port_reads_no_further_behind_a_body() {
+    let world = World::start().await;
+    let last = client::request("GET", "/livez", &[("Connection", "close")], None);
+    for (headers, body) in [
+        (&[("Transfer-Encoding", "chunked")][..], "0\r\n\r\n"),
+        (&[("Content-Length", "99")], ""),
+        (&[("Content-Length", "99")], "x"),
+    ] {
+        let text = client::request("GET", "/livez", headers, None) + body;
+        let rest = if body.is_empty() { "" } else { &last };
+        let (answers, end) = client::exchange(world.admin, (text + rest).as_bytes()).await;
+        let [answer] = answers.as_slice() else { panic!("{headers:?}: {answers:?}") };
+        assert_eq!((answer.status, end), (200, End::Closed), "{headers:?}");
+        assert_eq!(answer.header("connection"), Some("close"), "{headers:?}");
+    }
+}

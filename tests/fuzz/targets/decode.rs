@@ -1,0 +1,106 @@
+//! Target and body in, operation out: what decodes is within its grammar, means the same however it
+//! is written, and is what goes to ZEC.
+//!
+//! An input is a line `METHOD TARGET`, and the body after its line feed.
+
+#![no_main]
+
+use std::{collections::BTreeSet, net::Ipv4Addr};
+
+use http::{Method, Uri};
+use libfuzzer_sys::fuzz_target;
+use serde_json::json;
+use zec_gateway::{
+    domain::{Change, ChangeIpv4, NicId, Operation},
+    fuzz,
+};
+
+const MAX: usize = 5;
+
+fuzz_target!(|input: &[u8]| {
+    let mut parts = input.splitn(2, |byte| *byte == b'\n');
+    let (line, body) = (parts.next().unwrap_or_default(), parts.next());
+    let mut words = line.splitn(2, |byte| *byte == b' ');
+    let method = words.next().and_then(|method| Method::from_bytes(method).ok());
+    let target = words.next().and_then(|target| Uri::try_from(target).ok());
+    let (Some(method), Some(target)) = (method, target) else { return };
+    let Ok(operation) = fuzz::operation(&method, &target, body, MAX) else { return };
+
+    let path = target.path();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/".contains(&byte);
+    assert!(path.bytes().all(plain), "{path} was routed");
+    id(operation.nic());
+    assert_eq!(path.split('/').nth(2), Some(operation.nic().as_str()), "not what the path says");
+    if let Some(query) = target.query() {
+        // Nothing that two readers could unescape, split or fold differently.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"=&.".contains(&byte);
+        assert!(query.bytes().all(plain), "{query} was taken");
+    }
+    match operation {
+        Operation::Read(_) => assert!(method == Method::GET),
+        Operation::Change(change) => {
+            let wanted = if method == Method::POST { Change::Assign } else { Change::Unassign };
+            assert_eq!(change.change, wanted);
+            addresses(&change, &target, body.filter(|body| !body.is_empty()));
+            again(&change);
+        }
+    }
+});
+
+fn id(nic: &NicId) {
+    let id = nic.as_str().as_bytes();
+    assert!((1..=64).contains(&id.len()) && id[0].is_ascii_alphanumeric());
+    assert!(id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte)));
+}
+
+/// Each address stands somewhere in the request, and each once.
+fn addresses(change: &ChangeIpv4, target: &Uri, body: Option<&[u8]>) {
+    let list = change.addresses.as_slice();
+    assert!((1..=MAX).contains(&list.len()));
+    assert_eq!(list.iter().collect::<BTreeSet<_>>().len(), list.len(), "one of them twice");
+    let said: Vec<String> = match (target.path().split('/').nth(4), target.query(), body) {
+        (Some(address), _, _) => vec![address.to_owned()],
+        (None, Some(query), None) => {
+            let pairs = query.split('&').map(|pair| pair.split_once('=').expect("a pair"));
+            pairs.map(|(_, value)| value.to_owned()).collect()
+        }
+        (None, _, body) => {
+            let value = oracle::strict(body.expect("a body")).expect("strict JSON");
+            let members = value.as_object().expect("an object");
+            let known = |name: &String| ["ipAddresses", "ipAddress"].contains(&name.as_str());
+            assert!(members.keys().all(known), "an unknown field was ignored");
+            let texts = members.values().flat_map(|value| match value.as_array() {
+                Some(list) => list.clone(),
+                None => vec![value.clone()],
+            });
+            texts.map(|text| text.as_str().expect("a text").to_owned()).collect()
+        }
+    };
+    for address in list {
+        assert!(said.contains(&address.to_string()), "{address} was not named as it is written");
+    }
+}
+
+/// What goes to ZEC says the same to any reader, and back at the gateway it is the same change.
+fn again(change: &ChangeIpv4) {
+    let sent = fuzz::change_body(change).expect("a body for ZEC");
+    let value = oracle::strict(&sent).expect("strict JSON");
+    let (nic, list) = (change.nic.as_str(), change.addresses.as_slice());
+    assert_eq!(value, json!({ "nicId": nic, "ipAddresses": list }));
+
+    let method = if change.change == Change::Assign { Method::POST } else { Method::DELETE };
+    let target = format!("/nics/{nic}/ipv4");
+    let uri = target.parse().expect("a target");
+    let body = json!({ "ipAddresses": list }).to_string();
+    let same = |again: Result<Operation, _>| match again {
+        Ok(Operation::Change(again)) => again == *change,
+        _ => false,
+    };
+    assert!(same(fuzz::operation(&method, &uri, Some(body.as_bytes()), MAX)));
+    if change.change == Change::Unassign {
+        let pairs: Vec<String> =
+            list.iter().map(|one: &Ipv4Addr| format!("ipAddresses={one}")).collect();
+        let uri = format!("{target}?{}", pairs.join("&")).parse().expect("a target");
+        assert!(same(fuzz::operation(&method, &uri, None, MAX)));
+    }
+}
