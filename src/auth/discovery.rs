@@ -78,6 +78,11 @@ mod tests {
                 "https://sso.example.com/.well-known/openid-configuration",
             ),
             ("http://127.0.0.1:9000", "http://127.0.0.1:9000/.well-known/openid-configuration"),
+            // What `check` takes for loopback must be loopback here, too.
+            (
+                "http://[::ffff:127.0.0.1]:9000",
+                "http://[::ffff:127.0.0.1]:9000/.well-known/openid-configuration",
+            ),
         ] {
             assert_eq!(address(issuer).unwrap().to_string(), want);
         }

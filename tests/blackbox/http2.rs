@@ -255,6 +255,26 @@ async fn the_drain_does_not_wait_for_whoever_does_not_listen() {
 }
 
 #[tokio::test]
+async fn the_drain_does_not_wait_for_whoever_goes_on_asking() {
+    let (mut world, authority) =
+        secure("drain_timeout = \"10s\"\nheader_timeout = \"300ms\"\nidle_timeout = \"1h\"").await;
+    let mut deaf = Raw::connect(&world, &authority).await;
+    // No token is needed, and the ping that follows GOAWAY is never answered.
+    let head = request("GET", "/whoami", &[]);
+    deaf.send(&frame(HEADERS, OPENS_AND_ENDS, 1, &head)).await;
+    deaf.until(HEADERS).await.expect("an answer");
+    world.ask_to_stop();
+    let asking = tokio::spawn(async move {
+        for number in 1.. {
+            deaf.send(&frame(HEADERS, OPENS_AND_ENDS, 2 * number + 1, &head)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert!(world.stopped().await, "a stranger held up the drain by asking on");
+    asking.abort();
+}
+
+#[tokio::test]
 async fn a_body_without_a_length_is_411_unless_it_is_empty() {
     let (world, authority) = secure("").await;
     let mut http2 = Client::new(&authority).http2(&world).await;

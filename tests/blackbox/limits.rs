@@ -271,6 +271,27 @@ async fn the_drain_gives_up_after_its_time() {
 }
 
 #[tokio::test]
+async fn the_drain_does_not_wait_for_whoever_reads_no_answers() {
+    let mut world = with("drain_timeout = \"10s\"\nheader_timeout = \"300ms\"").await;
+    // No token is needed; more answers than any buffer on the way takes.
+    let text = world.stranger().text("GET", "/whoami", &[], None).repeat(50_000);
+    let stream = TcpStream::connect(world.gateway).await.unwrap();
+    let (_never_read, mut write) = stream.into_split();
+    let asking = tokio::spawn(async move { write.write_all(text.as_bytes()).await });
+    // Until nothing moves any more.
+    let counted = r#"http_requests_total{code="401",method="GET",route="/whoami"}"#;
+    let mut answered = (-1.0, world.metric(counted).await);
+    while answered.0 < answered.1 || answered.1 == 0.0 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        answered = (answered.1, world.metric(counted).await);
+    }
+    assert!(answered.1 < 50_000.0, "everything fitted into the buffers");
+    world.ask_to_stop();
+    assert!(world.stopped().await, "a stranger held up the drain by not reading");
+    asking.abort();
+}
+
+#[tokio::test]
 async fn a_second_head_that_trickles_is_cut_off_too() {
     let world = with("header_timeout = \"1s\"\nidle_timeout = \"10m\"").await;
     let first = world.alice().text("GET", "/whoami", &[], None);

@@ -167,3 +167,22 @@ fn no_more_than_a_hundred_keys_of_a_set_are_read() {
     let set = KeySet::parse(document.as_bytes()).unwrap();
     assert_eq!(set.len(), 100);
 }
+
+#[test]
+fn what_is_said_of_a_key_is_short_whatever_its_name() {
+    let name = "\u{7f}".repeat(100_000);
+    let keys: Vec<Value> = (0..2).map(|_| json!({"kty": "oct", "kid": name})).collect();
+    let said = KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap_err();
+    assert!(said.len() < 10_000, "{} bytes of log at every try", said.len());
+}
+
+#[test]
+fn keys_past_the_most_that_are_read_are_told_of() {
+    let signer = Signer::es256().unwrap();
+    let mut keys = vec![signer.jwk().clone(); 100];
+    let mut last = signer.jwk().clone();
+    last["kid"] = json!("the-101st");
+    keys.push(last);
+    let set = KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
+    assert!(!set.left_out.is_empty(), "a key was left out without a word");
+}

@@ -328,3 +328,43 @@ async fn what_is_kept_on_disk_serves_until_it_is_too_old() {
     settings.issuers[0].max_stale = Duration::from_nanos(1);
     assert!(!Authenticator::load(&settings, metrics()).unwrap().is_ready());
 }
+
+#[test]
+fn a_disk_that_hangs_does_not_stop_the_refreshes() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    let (release, hold) = std::sync::mpsc::channel::<()>();
+    runtime.block_on(async {
+        // The one thread that may write waits, as it would for a network disk that is gone.
+        drop(tokio::task::spawn_blocking(move || hold.recv()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut settings = fetched(&format!("http://{}/", listener.local_addr().unwrap()));
+        let directory = tempfile::tempdir().unwrap();
+        settings.keys_cache_directory = Some(directory.path().join("keys"));
+        settings.issuers[0].refresh_interval = Duration::from_millis(20);
+        let (asked, signer) = (Arc::new(AtomicUsize::new(0)), Signer::es256().unwrap());
+        let (count, document) = (Arc::clone(&asked), key_set(&[&signer]));
+        let document = move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            document.clone()
+        };
+        tokio::spawn(crate::issuer::serve_key_set(listener, document, std::future::pending()));
+        let auth = Authenticator::load(&settings, metrics()).unwrap();
+        let thrice = async {
+            while asked.load(Ordering::Relaxed) < 3 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            () = auth.refresh_forever() => {}
+            result = timeout(Duration::from_secs(10), thrice) => {
+                let asked = asked.load(Ordering::Relaxed);
+                assert!(result.is_ok(), "asked {asked} times, and never again");
+            }
+        }
+    });
+    drop(release);
+}
