@@ -7,7 +7,6 @@ use std::{future::Future, sync::Arc};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api::{self, Api, BodyLimits},
@@ -18,7 +17,7 @@ use crate::{
     metrics::Metrics,
     policy::Engine,
     reload::Pace,
-    server::{self, Drain, Readiness},
+    server::{self, Drain},
     stack::{self, Stack},
     zec::{self, AccessKey},
 };
@@ -92,13 +91,15 @@ impl App {
                 return Err(faults);
             }
         };
+        let warnings = [
+            config.warnings.clone(),
+            tls::warnings(tls.as_ref()),
+            authenticator.warnings().to_vec(),
+        ]
+        .concat();
         metrics.policy_loaded(engine.version());
         metrics.loaded(true);
-        let drain = Drain {
-            readiness: Arc::new(Readiness::new(Arc::clone(&authenticator))),
-            begun: CancellationToken::new(),
-            writes: TaskTracker::new(),
-        };
+        let drain = Drain::new(&authenticator);
         let executor = Executor::new(
             Arc::new(ArcSwap::from_pointee(engine)),
             client,
@@ -110,9 +111,7 @@ impl App {
         let parts = stack::Parts {
             authenticator: Arc::clone(&authenticator),
             api: Api::new(Arc::new(executor), limits, config.limits.max_addresses),
-            router: Arc::new(
-                api::Router::new().map_err(|error| one(Fault::new(error.to_string())))?,
-            ),
+            router: router().map_err(one)?,
             metrics: Arc::clone(&metrics),
             draining: drain.begun.clone(),
             max_concurrent: config.limits.max_concurrent_requests,
@@ -125,7 +124,7 @@ impl App {
             authenticator,
             metrics,
             parts,
-            warnings: [config.warnings.clone(), tls::warnings(tls.as_ref())].concat(),
+            warnings,
             tls,
             pace: Pace::default(),
         })
@@ -172,6 +171,10 @@ impl App {
         following.inspect(JoinHandle::abort);
         in_time
     }
+}
+
+fn router() -> Result<Arc<api::Router>, Fault> {
+    api::Router::new().map(Arc::new).map_err(|error| Fault::new(error.to_string()))
 }
 
 fn issuer_names(config: &Config) -> Vec<String> {

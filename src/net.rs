@@ -4,6 +4,7 @@
 use std::{
     error::Error as StdError,
     future::Future,
+    net::IpAddr,
     path::Path,
     pin::Pin,
     sync::Arc,
@@ -83,7 +84,8 @@ fn tls(https: bool, ca_file: Option<&Path>) -> Result<rustls::ClientConfig, Faul
     }
     if https && roots.is_empty() {
         return Err(Fault::new(
-            "no trusted certificates: install the system's CA certificates or set `zec.ca_file`",
+            "no trusted certificates: install the system's CA certificates (for ZEC alone, setting \
+             `zec.ca_file` does too)",
         ));
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -112,13 +114,12 @@ pub fn with_causes(error: &dyn StdError) -> String {
     causes(error).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// Whether the URI's host is this machine itself.
+/// Whether what goes to that host, as it stands in an address, stays on this machine.
 #[must_use]
-pub fn is_loopback(uri: &Uri) -> bool {
-    let host = uri.host().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
+pub fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     host.eq_ignore_ascii_case("localhost")
-        || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// A connector that gives up after a while: hyper's own timeout ends before the TLS handshake.

@@ -1,9 +1,9 @@
 //! The last good key sets on disk, so that a gateway that starts during an outage serves.
 
 use std::{
-    fs::{DirBuilder, File},
+    fs::{DirBuilder, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -110,7 +110,9 @@ fn source(issuer: &IssuerSettings) -> String {
 /// The bytes of a file that nobody else can have written: whoever writes it says who may sign
 /// tokens. None if there is no such file.
 fn read_own(path: &Path) -> Result<Option<Vec<u8>>, String> {
-    let file = match File::open(path) {
+    // Opened without waiting: whatever else lies there under this name must not hold up the start.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
@@ -199,6 +201,10 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         assert!(cache.read(&issuer()).is_err());
+        fs::remove_dir(&path).unwrap();
+        let made = std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&path).status();
+        assert!(made.unwrap().success());
+        assert!(cache.read(&issuer()).unwrap_err().contains("others"), "a pipe without a writer");
     }
 
     #[test]

@@ -60,7 +60,11 @@ fn unix_seconds(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64()
 }
 
-fn times(
+/// When the token counts.
+///
+/// # Errors
+/// When that is not now, or cannot be told.
+pub(super) fn times(
     claims: &Map<String, Value>,
     settings: &IssuerSettings,
     now: SystemTime,

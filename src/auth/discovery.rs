@@ -52,7 +52,7 @@ fn safe(uri: Uri, name: &str, local: bool) -> Result<Uri, String> {
     if uri.host().is_none_or(str::is_empty) || !(https || http) {
         return Err(format!("{name} is not an https address"));
     }
-    if http && !(local && net::is_loopback(&uri)) {
+    if http && !(local && uri.host().is_some_and(net::is_loopback)) {
         return Err(format!("{name} is plain http: keys come over https, or from loopback"));
     }
     Ok(uri)

@@ -7,10 +7,10 @@ use std::{
 use arc_swap::ArcSwapOption;
 use aws_lc_rs::signature::ParsedPublicKey;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
-    IssuerSettings, KeySet, KeySource,
+    IssuerSettings, KeySet, KeySource, claims,
     demand::Demand,
     keys::Lookup,
     memory::{Memory, TokenId},
@@ -29,6 +29,8 @@ pub(super) struct Issuer {
     keys: ArcSwapOption<Keys>,
     /// What callers want of whoever refreshes the keys.
     pub(super) demand: Demand,
+    /// The one place for whoever writes the keys to disk.
+    pub(super) writing: Arc<Semaphore>,
 }
 
 /// A key set, and until when it may be used.
@@ -55,7 +57,8 @@ impl Keys {
 
 impl Issuer {
     pub(super) fn new(settings: IssuerSettings) -> Self {
-        Self { settings, keys: ArcSwapOption::empty(), demand: Demand::default() }
+        let (keys, demand) = (ArcSwapOption::empty(), Demand::default());
+        Self { settings, keys, demand, writing: Arc::new(Semaphore::new(1)) }
     }
 
     pub(super) fn settings(&self) -> &IssuerSettings {
@@ -137,11 +140,17 @@ impl Issuer {
     ///
     /// # Errors
     /// When it was not, or nobody can say.
-    pub(super) async fn verify_signature(&self, token: &Token<'_>) -> Result<Arc<Live>, Refusal> {
+    pub(super) async fn verify_signature(
+        &self,
+        token: &Token<'_>,
+        now: SystemTime,
+    ) -> Result<Arc<Live>, Refusal> {
         self.takes(token)?;
         if let Some(verified) = self.verify_by_known_keys(token) {
             return verified;
         }
+        // No key makes a token good whose time is over: nobody need be asked.
+        claims::times(&token.claims, &self.settings, now)?;
         // The issuer may have begun to sign with a new key since its set was last fetched.
         let fetched = match self.settings.keys {
             KeySource::File(_) => true,

@@ -15,6 +15,9 @@ use crate::domain::json;
 /// The most keys that are read of one set.
 const MAX_KEYS: usize = 100;
 
+/// How much of a key's name is shown in the log: the issuer chooses it.
+const MAX_SHOWN: usize = 64;
+
 /// RSA keys are taken from 2048 bits (NIST SP 800-131A) to 8192, past which verifying one token
 /// costs so much that a set could stall the gateway.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
@@ -62,6 +65,9 @@ impl KeySet {
                 Ok(key) => set.keys.push(key),
                 Err(why) => set.left_out.push(why),
             }
+        }
+        if list.len() > MAX_KEYS {
+            set.left_out.push(format!("all keys after the first {MAX_KEYS}: too many"));
         }
         if set.keys.is_empty() {
             return Err(format!("no usable key: {}", set.left_out.join("; ")));
@@ -118,7 +124,7 @@ fn key(jwk: &Map<String, Value>) -> Result<Key, String> {
         Some(Value::String(id)) => Some(id.clone()),
         Some(_) => return Err("a `kid` that is no text".to_owned()),
     };
-    let name = id.as_deref().unwrap_or("(no kid)").escape_debug().to_string();
+    let name: String = id.as_deref().unwrap_or("(no kid)").escape_debug().take(MAX_SHOWN).collect();
     let refuse = |why: &str| Err(format!("{name}: {why}"));
     if jwk.get("use").is_some_and(|usage| usage != "sig") {
         return refuse("not for signatures (`use`)");
@@ -175,7 +181,7 @@ fn rsa(n: &[u8], e: &[u8]) -> Result<(Vec<Algorithm>, Vec<u8>), &'static str> {
     // An even or tiny exponent is no RSA key; 65537 is what everyone uses.
     let e = strip_zeros(e);
     if e.len() > 4 || e.last().is_none_or(|last| last % 2 == 0) || e == [1] {
-        return Err("an RSA key with an odd exponent");
+        return Err("an RSA key with an unusual exponent");
     }
     let algorithms = vec![
         Algorithm::Rs256,

@@ -4,13 +4,21 @@
 use std::time::SystemTime;
 
 use aws_lc_rs::digest;
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::{
+    DefaultHashBuilder, OptionsBuilder, Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
 
 use super::claims::Validity;
 use crate::domain::Caller;
 
 /// How many bytes the tokens of one key set may take, roughly: some thousands of callers.
 const MAX_BYTES: u64 = 2 * 1024 * 1024;
+
+/// Parts of the memory with a lock each. It is not the number of cores, as it is by default: a part
+/// takes no entry that is larger than itself, so on many cores callers in many groups would never
+/// be remembered.
+const SHARDS: usize = 8;
 
 /// What an entry takes besides its caller's names.
 const ENTRY: u64 = 192;
@@ -42,7 +50,24 @@ struct Verified {
 impl Memory {
     pub(super) fn new() -> Self {
         let most = usize::try_from(MAX_BYTES / ENTRY).unwrap_or(usize::MAX);
-        Self(Cache::with_weighter(most, MAX_BYTES, ByBytes))
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(most)
+            .weight_capacity(MAX_BYTES)
+            .shards(SHARDS)
+            .build();
+        // None is missing: capacities are all that there is to give.
+        let cache = options.map_or_else(
+            |_| Cache::with_weighter(most, MAX_BYTES, ByBytes),
+            |options| {
+                Cache::with_options(
+                    options,
+                    ByBytes,
+                    DefaultHashBuilder::default(),
+                    DefaultLifecycle::default(),
+                )
+            },
+        );
+        Self(cache)
     }
 
     /// Whose token it is, if it was verified before and counts at that time.

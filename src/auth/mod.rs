@@ -46,6 +46,7 @@ use crate::{
 pub struct Authenticator {
     issuers: Vec<Arc<Issuer>>,
     refresher: Refresher,
+    warnings: Vec<Fault>,
     metrics: Arc<Metrics>,
 }
 
@@ -58,7 +59,7 @@ impl Authenticator {
     pub fn load(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, Vec<Fault>> {
         let refresher =
             Refresher::new(settings, Arc::clone(&metrics)).map_err(|fault| vec![fault])?;
-        let (mut faults, mut issuers) = (Vec::new(), Vec::new());
+        let (mut faults, mut warnings, mut issuers) = (Vec::new(), Vec::new(), Vec::new());
         for (number, settings) in settings.issuers.iter().enumerate() {
             let issuer = Issuer::new(settings.clone());
             match &settings.keys {
@@ -70,11 +71,23 @@ impl Authenticator {
                             .at_key(format!("auth.issuers[{number}].jwks_file")),
                     ),
                 },
-                KeySource::Url(_) | KeySource::Discovery => refresher.recall(&issuer),
+                KeySource::Url(_) | KeySource::Discovery => {
+                    warnings.extend(refresher.recall(&issuer));
+                }
             }
             issuers.push(Arc::new(issuer));
         }
-        if faults.is_empty() { Ok(Self { issuers, refresher, metrics }) } else { Err(faults) }
+        if faults.is_empty() {
+            Ok(Self { issuers, refresher, warnings, metrics })
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// What was found at the start that is no fault and should be known.
+    #[must_use]
+    pub fn warnings(&self) -> &[Fault] {
+        &self.warnings
     }
 
     /// Whether at least one issuer has keys.
@@ -142,7 +155,7 @@ impl Authenticator {
             ));
         };
         *named = Some(issuer.name());
-        let keys = issuer.verify_signature(&token).await?;
+        let keys = issuer.verify_signature(&token, now).await?;
         let (caller, validity) = claims::check(&token.claims, issuer.settings(), now)?;
         keys.memory.keep(id, &caller, validity);
         Ok(caller)

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use tokio::{task::JoinSet, time::Instant};
 
 use super::{KeySet, KeySource, Settings, cache::Cache, fetch::Fetcher, issuer::Issuer};
@@ -28,9 +29,9 @@ impl Refresher {
     }
 
     /// Takes the key set that was kept on disk, if there is one: with it a gateway that starts
-    /// while the provider is down serves at once.
-    pub(super) fn recall(&self, issuer: &Issuer) {
-        let Some(cache) = &self.cache else { return };
+    /// while the provider is down serves at once. Says why one cannot be used.
+    pub(super) fn recall(&self, issuer: &Issuer) -> Option<Fault> {
+        let cache = self.cache.as_ref()?;
         match cache.read(issuer.settings()) {
             Ok(Some((set, age))) => {
                 tracing::info!(
@@ -40,12 +41,12 @@ impl Refresher {
                 );
                 self.metrics.keys_recalled(issuer.name(), set.len(), age);
                 issuer.take(set, age);
+                None
             }
-            Ok(None) => {}
-            Err(error) => tracing::warn!(
-                auth.issuer = issuer.name(),
-                error,
-                "the keys kept on disk are not used"
+            Ok(None) => None,
+            Err(error) => Some(
+                Fault::new(format!("the keys kept there are not used: {error}"))
+                    .at_key("auth.keys_cache_directory"),
             ),
         }
     }
@@ -53,7 +54,7 @@ impl Refresher {
     /// Fetches every key set once, all together.
     pub(super) async fn once(&self, issuers: &[Arc<Issuer>]) {
         let mut all = JoinSet::new();
-        for issuer in fetched(issuers) {
+        for issuer in remote(issuers) {
             let refresher = self.clone();
             all.spawn(async move { refresher.attempt(&issuer).await });
         }
@@ -63,11 +64,14 @@ impl Refresher {
     /// Keeps every key set fresh, until dropped.
     pub(super) async fn forever(&self, issuers: &[Arc<Issuer>]) {
         let mut all = JoinSet::new();
-        for issuer in fetched(issuers) {
+        for issuer in remote(issuers) {
             let refresher = self.clone();
             all.spawn(async move { refresher.keep_fresh(&issuer).await });
         }
-        all.join_all().await;
+        while let Some(ended) = all.join_next().await {
+            // The others' go on.
+            tracing::error!(?ended, "an issuer's keys are refreshed no more: restart the gateway");
+        }
     }
 
     async fn keep_fresh(&self, issuer: &Issuer) {
@@ -104,7 +108,7 @@ impl Refresher {
                 self.metrics.keys_fetched(issuer.name(), set.len());
                 issuer.take(set, started.elapsed());
                 refresh.end(true);
-                self.keep(issuer, document).await;
+                self.keep(issuer, document);
                 true
             }
             Err(error) => {
@@ -120,26 +124,37 @@ impl Refresher {
         }
     }
 
-    /// Keeps the key set on disk, where the operator wants that.
-    async fn keep(&self, issuer: &Issuer, document: bytes::Bytes) {
+    /// Keeps the key set on disk, where the operator wants that. A thread of its own writes, which
+    /// neither a refresh nor the end of the gateway waits for: a disk may hang.
+    fn keep(&self, issuer: &Issuer, document: Bytes) {
         let Some(cache) = self.cache.clone() else { return };
+        let name = issuer.name().to_owned();
+        let Ok(place) = Arc::clone(&issuer.writing).try_acquire_owned() else {
+            tracing::warn!(auth.issuer = name, "the issuer's keys are still being kept on disk");
+            return;
+        };
         let settings = issuer.settings().clone();
-        let writing = tokio::task::spawn_blocking(move || cache.write(&settings, &document));
-        let written = writing.await.unwrap_or_else(|error| Err(error.to_string()));
-        if let Err(error) = written {
-            tracing::warn!(
-                auth.issuer = issuer.name(),
-                error,
-                "the issuer's keys could not be kept on disk"
-            );
+        let writing = std::thread::Builder::new().name("keys".to_owned()).spawn(move || {
+            if let Err(error) = cache.write(&settings, &document) {
+                cannot_keep(&settings.name, &error);
+            }
+            drop(place);
+        });
+        if let Err(error) = writing {
+            cannot_keep(&name, &error.to_string());
         }
     }
 }
 
-fn fetched(issuers: &[Arc<Issuer>]) -> impl Iterator<Item = Arc<Issuer>> {
-    let is_fetched = |issuer: &&Arc<Issuer>| match &issuer.settings().keys {
+fn cannot_keep(issuer: &str, error: &str) {
+    tracing::warn!(auth.issuer = issuer, error, "the issuer's keys could not be kept on disk");
+}
+
+/// The issuers whose keys have to be fetched.
+fn remote(issuers: &[Arc<Issuer>]) -> impl Iterator<Item = Arc<Issuer>> {
+    let is_remote = |issuer: &&Arc<Issuer>| match &issuer.settings().keys {
         KeySource::Url(_) | KeySource::Discovery => true,
         KeySource::File(_) => false,
     };
-    issuers.iter().filter(is_fetched).cloned()
+    issuers.iter().filter(is_remote).cloned()
 }

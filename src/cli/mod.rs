@@ -159,7 +159,7 @@ impl Signals {
                 _ = self.term.recv() => break,
                 _ = self.int.recv() => break,
                 _ = self.hup.recv() => {
-                    tracing::warn!("SIGHUP: this version cannot reload yet; restart it");
+                    tracing::warn!("SIGHUP: changed certificates are loaded without it; anything else needs a restart");
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Addresses on the web, each of the narrowest kind that its key needs.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use http::{
     Uri,
@@ -8,6 +8,7 @@ use http::{
 };
 
 use super::tree::shown;
+use crate::net::is_loopback;
 
 /// An http or https address; no user name or password, which would be a secret in the file.
 struct Web {
@@ -108,13 +109,6 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
     } else {
         Err(format!("{} is not how browsers write an origin: write it as `{exact}`", shown(text)))
     }
-}
-
-/// Whether what goes to that host stays on this computer.
-pub(super) fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
-        || bracketed(host).is_some_and(|address| address.to_canonical().is_loopback())
 }
 
 fn bracketed(host: &str) -> Option<Ipv6Addr> {

@@ -1,5 +1,7 @@
 //! What is allowed and still should be known: keys without effect, and dangerous settings.
 
+use std::time::Duration;
+
 use http::uri::Scheme;
 use humantime::format_duration;
 
@@ -7,9 +9,8 @@ use super::{
     Config,
     findings::{Findings, Seen},
     tree::Origin,
-    url,
 };
-use crate::auth::KeySource;
+use crate::{auth::KeySource, net::is_loopback};
 
 /// Keys that are taken and do nothing in this version, with what happens instead. A key that gains
 /// its effect leaves this table.
@@ -25,6 +26,9 @@ const NO_EFFECT: &[(&str, &str)] = &[
     ("journal.path", "writes are not recorded"),
     ("journal.enabled", "writes are not recorded"),
 ];
+
+/// Keys that are fetched more often than this are fetched too often: they change once in weeks.
+const SOON: Duration = Duration::from_secs(10);
 
 /// Adds every warning to the findings.
 pub(super) fn find(config: &Config, findings: &Findings) {
@@ -65,7 +69,7 @@ fn listeners(config: &Config, findings: &Findings) {
 }
 
 fn endpoint(config: &Config, findings: &Findings) {
-    if config.zec.scheme == Scheme::HTTP && !url::is_loopback(config.zec.authority.host()) {
+    if config.zec.scheme == Scheme::HTTP && !is_loopback(config.zec.authority.host()) {
         warn(
             findings,
             "zec.endpoint",
@@ -92,15 +96,33 @@ fn timeouts(config: &Config, findings: &Findings) {
 
 fn stale_keys(config: &Config, findings: &Findings) {
     for (index, issuer) in config.auth.issuers.iter().enumerate() {
-        let fetched = !matches!(issuer.keys, KeySource::File(_));
-        if fetched && issuer.max_stale <= issuer.refresh_interval {
-            let key = format!("auth.issuers[{index}].max_stale");
+        let key = |name: &str| format!("auth.issuers[{index}].{name}");
+        if matches!(issuer.keys, KeySource::File(_)) {
+            for key in ["refresh_interval", "max_stale"].map(key) {
+                if findings.origin(&key).is_some() {
+                    warn(findings, &key, "has no effect beside `jwks_file`, which is not fetched");
+                }
+            }
+            continue;
+        }
+        if issuer.max_stale <= issuer.refresh_interval {
             warn(
                 findings,
-                &key,
+                &key("max_stale"),
                 "is not longer than `refresh_interval`: good tokens would be refused between two refreshes",
             );
         }
+        if issuer.refresh_interval < SOON {
+            warn(
+                findings,
+                &key("refresh_interval"),
+                "is short: providers slow down who asks so often",
+            );
+        }
+    }
+    let fetched = config.auth.issuers.iter().any(|i| !matches!(i.keys, KeySource::File(_)));
+    if config.auth.keys_cache_directory.is_some() && !fetched {
+        warn(findings, "auth.keys_cache_directory", "has no effect: all keys are in files");
     }
 }
 

@@ -26,6 +26,11 @@ use super::{
 };
 use crate::stack::Stack;
 
+/// How long a caller has to take what is left for them once the connection ends: over HTTP/2 the
+/// goodbye, over HTTP/1.1 answers that they do not read. Whoever does neither must not hold up a
+/// drain.
+pub(super) const FAREWELL: Duration = Duration::from_secs(5);
+
 /// The shortest pause between two looks at a phase, however short its time.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -89,7 +94,8 @@ async fn http1(
     // Between requests the connection is closed in form, which takes no time; in the middle of a
     // head there is no form.
     let at_once = Timers { head: Duration::ZERO, idle: Duration::ZERO };
-    let farewell = Farewell { overdue: at_once, draining: timers };
+    let unread = Timers { head: timers.head, idle: timers.idle.min(FAREWELL) };
+    let farewell = Farewell { overdue: at_once, draining: unread };
     keep(connection, &phase, timers, farewell, draining).await;
 }
 
@@ -146,20 +152,30 @@ pub(super) async fn keep<C>(
     C: GracefulConnection,
     C::Error: Display,
 {
-    let mut connection = pin!(connection);
-    let left = tokio::select! {
-        result = &mut connection => return ended(result),
-        () = overdue(phase, timers) => {
-            tracing::debug!("a connection was silent for too long");
-            farewell.overdue
+    let (mut connection, mut draining) = (pin!(connection), pin!(draining));
+    let (mut left, mut told, mut drains) = (timers, false, false);
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut connection => return ended(result),
+            () = &mut draining, if !drains => {
+                drains = true;
+                phase.drain();
+                left = farewell.draining;
+            }
+            () = overdue(phase, left) => {
+                if told {
+                    tracing::debug!("a connection was cut off");
+                    return;
+                }
+                tracing::debug!("a connection was silent for too long");
+                left = farewell.overdue;
+            }
         }
-        () = draining => farewell.draining,
-    };
-    connection.as_mut().graceful_shutdown();
-    tokio::select! {
-        biased;
-        result = &mut connection => ended(result),
-        () = overdue(phase, left) => tracing::debug!("a connection was cut off"),
+        if !told {
+            told = true;
+            connection.as_mut().graceful_shutdown();
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
 use hyper::{body::Incoming, server::conn::http2::Builder};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     MAX_HEAD,
-    connection::{Farewell, Timers, counted, keep},
+    connection::{FAREWELL, Farewell, Timers, counted, keep},
     phase::Phase,
 };
 use crate::stack::Stack;
@@ -44,11 +44,6 @@ const MAX_FRAME: u32 = 16 * 1024;
 /// hyper's default is 400 KiB.
 const MAX_SEND_BUFFER: usize = 64 * 1024;
 
-/// How long a caller has to hear that the connection ends. GOAWAY is followed by a ping, so that
-/// requests on their way still arrive; a caller who never answers the ping must not hold up a
-/// drain.
-const FAREWELL: Duration = Duration::from_secs(5);
-
 /// Serves one HTTP/2 connection.
 ///
 /// The timers look at whether a request runs, not at bytes: pings, settings and window updates
@@ -78,6 +73,7 @@ pub(super) async fn serve(
         // Extended CONNECT (RFC 8441) stays off, as it is unless asked for: there is nothing to
         // tunnel to.
         .serve_connection(TokioIo::new(stream), counted(stack, &phase, None));
+    // GOAWAY is followed by a ping, so that requests on their way still arrive.
     let soon = timers.head.min(FAREWELL);
     let soon = Timers { head: soon, idle: soon };
     keep(connection, &phase, timers, Farewell { overdue: soon, draining: soon }, draining).await;

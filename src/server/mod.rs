@@ -27,7 +27,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[cfg(fuzzing)]
 pub(crate) use wire::door;
 
-use crate::stack::Stack;
+use crate::{auth::Authenticator, stack::Stack};
 
 /// After a failed accept, most likely for want of file descriptors, the wait before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -46,8 +46,20 @@ pub struct Drain {
     pub writes: TaskTracker,
 }
 
-/// Serves, plainly or over TLS, until `shutdown` resolves, then drains: not ready, wait, stop accepting, let what runs
-/// finish, writes too. Returns whether everything finished in time.
+impl Drain {
+    /// Nothing is drained yet.
+    #[must_use]
+    pub fn new(authenticator: &Arc<Authenticator>) -> Self {
+        Self {
+            readiness: Arc::new(Readiness::new(Arc::clone(authenticator))),
+            begun: CancellationToken::new(),
+            writes: TaskTracker::new(),
+        }
+    }
+}
+
+/// Serves, plainly or over TLS, until `shutdown` resolves, then drains: not ready, wait, stop
+/// accepting, let what runs finish, writes too. Returns whether everything finished in time.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,

@@ -3,7 +3,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -22,6 +22,7 @@ use tokio::{
 pub(super) struct Phase {
     shared: Arc<AtomicU64>,
     opened: Instant,
+    drains: Arc<AtomicBool>,
 }
 
 /// Set while the head of a request is arriving, or the first one is awaited; else, without a
@@ -39,14 +40,24 @@ const fn running(packed: u64) -> u64 {
 impl Phase {
     /// A connection just opened: whoever connects must say something soon.
     pub(super) fn new() -> Self {
-        Self { shared: Arc::new(AtomicU64::new(HEAD)), opened: Instant::now() }
+        let shared = Arc::new(AtomicU64::new(HEAD));
+        Self { shared, opened: Instant::now(), drains: Arc::default() }
     }
 
     /// A request's head is complete; the request runs until the guard is dropped, with an answer
-    /// or given up.
-    pub(super) fn run(&self) -> Running {
+    /// or given up. None where it does not count any more.
+    pub(super) fn run(&self) -> Option<Running> {
+        if self.drains.load(Ordering::Relaxed) {
+            return None;
+        }
         self.shared.fetch_add(ONE, Ordering::Relaxed);
-        Running(self.clone())
+        Some(Running(self.clone()))
+    }
+
+    /// The gateway stops. What begins from now on is sent away at once, and neither that nor
+    /// further bytes make the connection last longer.
+    pub(super) fn drain(&self) {
+        self.drains.store(true, Ordering::Relaxed);
     }
 
     fn ended(&self) {
@@ -60,7 +71,8 @@ impl Phase {
 
     fn bytes_came(&self) {
         let packed = self.shared.load(Ordering::Relaxed);
-        if running(packed) == 0 && packed & HEAD == 0 {
+        let drains = self.drains.load(Ordering::Relaxed);
+        if running(packed) == 0 && packed & HEAD == 0 && !drains {
             self.shared.store(self.now() << SINCE | HEAD, Ordering::Relaxed);
         }
     }
@@ -171,6 +183,20 @@ mod tests {
         tokio::time::advance(Duration::from_secs(4)).await;
         phase.bytes_came();
         assert_eq!(left(&phase), Some(Duration::from_secs(6)), "each byte buys time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_begins_during_the_drain_does_not_count() {
+        let phase = Phase::new();
+        let before = phase.run();
+        phase.drain();
+        assert!(phase.run().is_none());
+        assert_eq!(left(&phase), None, "what had begun still runs");
+        drop(before);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert!(phase.run().is_none());
+        phase.bytes_came();
+        assert_eq!(left(&phase), Some(Duration::from_secs(70)));
     }
 
     #[test]

@@ -188,19 +188,19 @@ async fn an_idle_connection_is_closed_with_goaway_and_pings_do_not_keep_it() {
 
 #[tokio::test]
 async fn a_connection_between_requests_outlives_the_head_timer() {
-    let (world, authority) = secure("header_timeout = \"500ms\"\nidle_timeout = \"1h\"").await;
+    let (world, authority) = secure("header_timeout = \"2s\"\nidle_timeout = \"1h\"").await;
     let mut http2 = Client::new(&authority).http2(&world).await;
     for _ in 0..2 {
         assert_eq!(http2.whoami(&world.alice()).await.unwrap().status, 200);
         // Longer than a head may take; how much longer makes no difference.
-        tokio::time::sleep(Duration::from_millis(1200)).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
     }
 }
 
 #[tokio::test]
 async fn a_request_that_runs_keeps_its_connection_although_others_end() {
-    let (world, authority) = secure("header_timeout = \"500ms\"\nidle_timeout = \"500ms\"").await;
-    world.zec.inject(Fault::once(FaultKind::Delay(Duration::from_secs(3))));
+    let (world, authority) = secure("header_timeout = \"2s\"\nidle_timeout = \"2s\"").await;
+    world.zec.inject(Fault::once(FaultKind::Delay(Duration::from_secs(6))));
     let mut http2 = Client::new(&authority).http2(&world).await;
     let mut other = crate::secure::Http2 {
         sender: http2.sender.clone(),
@@ -244,7 +244,7 @@ async fn the_drain_says_goaway_and_lets_running_streams_finish() {
 #[tokio::test]
 async fn the_drain_does_not_wait_for_whoever_does_not_listen() {
     let (mut world, authority) =
-        secure("drain_timeout = \"20s\"\nheader_timeout = \"300ms\"\nidle_timeout = \"1h\"").await;
+        secure("drain_timeout = \"20s\"\nheader_timeout = \"2s\"\nidle_timeout = \"1h\"").await;
     let mut deaf = Raw::connect(&world, &authority).await;
     let head = request("GET", "/whoami", &[("authorization", &world.alice().bearer())]);
     deaf.send(&frame(HEADERS, OPENS_AND_ENDS, 1, &head)).await;
@@ -257,7 +257,7 @@ async fn the_drain_does_not_wait_for_whoever_does_not_listen() {
 #[tokio::test]
 async fn the_drain_does_not_wait_for_whoever_goes_on_asking() {
     let (mut world, authority) =
-        secure("drain_timeout = \"10s\"\nheader_timeout = \"300ms\"\nidle_timeout = \"1h\"").await;
+        secure("drain_timeout = \"20s\"\nheader_timeout = \"2s\"\nidle_timeout = \"1h\"").await;
     let mut deaf = Raw::connect(&world, &authority).await;
     // No token is needed, and the ping that follows GOAWAY is never answered.
     let head = request("GET", "/whoami", &[]);

@@ -278,7 +278,7 @@ async fn invented_keys_have_the_provider_asked_once_per_cooldown_also_where_it_f
 async fn join<T>(calls: Vec<impl Future<Output = T>>) -> Vec<T> {
     let mut calls: Vec<_> = calls.into_iter().map(Box::pin).collect();
     let mut answers = Vec::new();
-    // Each is polled from the start: they run side by side, though they are taken in order.
+    // Each is polled from the start, so they run side by side; answers come as they are ready.
     std::future::poll_fn(|context| {
         calls.retain_mut(|call| match call.as_mut().poll(context) {
             std::task::Poll::Ready(answer) => {

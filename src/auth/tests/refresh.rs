@@ -314,6 +314,13 @@ async fn what_is_kept_on_disk_serves_until_it_is_too_old() {
     let issuer = Arc::new(Issuer::new(settings.issuers[0].clone()));
     refresher.once(std::slice::from_ref(&issuer)).await;
     assert!(issuer.has_keys());
+    let kept = directory.path().join("keys/corp.json");
+    let written = async {
+        while !kept.exists() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), written).await.expect("keys on disk");
     provider.abort();
 
     // The next start finds them, and says how old they are.
@@ -325,8 +332,21 @@ async fn what_is_kept_on_disk_serves_until_it_is_too_old() {
     assert!(!text.contains(r#"zec_gateway_jwks_age_seconds{issuer="corp"} +Inf"#), "{text}");
     // Fresh ones are still fetched at once.
     assert!(!again.issuers[0].demand.was_reached());
+    assert!(again.warnings().is_empty());
     settings.issuers[0].max_stale = Duration::from_nanos(1);
-    assert!(!Authenticator::load(&settings, metrics()).unwrap().is_ready());
+    let stale = Authenticator::load(&settings, metrics()).unwrap();
+    assert!(!stale.is_ready());
+    let said = stale.warnings()[0].to_string();
+    assert!(said.contains("keys_cache_directory: ") && said.contains("older"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_token_asks_for_no_keys() {
+    let remote = Remote::start();
+    let expired = json!({"iss": ISS, "aud": "zec-gateway", "sub": "alice", "exp": 1});
+    let token = remote.new.sign(expired.as_object().unwrap()).unwrap();
+    assert_eq!(at_once(remote.check_token(&token)), 401);
+    assert!(!remote.is_asked().await);
 }
 
 #[test]
@@ -341,7 +361,8 @@ fn a_disk_that_hangs_does_not_stop_the_refreshes() {
         // The one thread that may write waits, as it would for a network disk that is gone.
         drop(tokio::task::spawn_blocking(move || hold.recv()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut settings = fetched(&format!("http://{}/", listener.local_addr().unwrap()));
+        let keys = format!("http://{}/jwks.json", listener.local_addr().unwrap());
+        let mut settings = fetched(&keys);
         let directory = tempfile::tempdir().unwrap();
         settings.keys_cache_directory = Some(directory.path().join("keys"));
         settings.issuers[0].refresh_interval = Duration::from_millis(20);

@@ -101,12 +101,24 @@ async fn a_remembered_token_ends_with_keys_that_are_too_old() {
 
 #[test]
 fn issuers_do_not_share_a_memory() {
-    // The same token text can be one issuer's only: its `iss` is signed with the rest.
     let world = world();
-    let token = world.es.sign(&world.claims()).unwrap();
-    world.check(&token).unwrap();
-    let other = world_with(|issuer| issuer.name = "corp".to_owned());
-    other.refuses(&token, "does not publish");
+    let KeySource::File(file) = &world.auth.issuers[0].settings().keys else { unreachable!() };
+    let both = ["https://p.example", ISS].map(|iss| {
+        let name = if iss == ISS { "corp" } else { "partner" };
+        settings(name, iss, file.clone())
+    });
+    let names = ["corp".to_owned(), "partner".to_owned()];
+    let settings = Settings { keys_cache_directory: None, issuers: both.to_vec() };
+    let auth = Authenticator::load(&settings, Metrics::new(&[], &names).unwrap().into()).unwrap();
+    let mut headers = HeaderMap::new();
+    let bearer = format!("Bearer {}", world.es.sign(&world.claims()).unwrap());
+    headers.insert(AUTHORIZATION, bearer.parse().unwrap());
+    for _ in 0..2 {
+        let caller = at_once(auth.authenticate(&headers, SystemTime::now())).unwrap();
+        assert_eq!(caller.id(), "corp/alice");
+    }
+    let remembered = auth.issuers.iter().map(|issuer| issuer.live().memory.len());
+    assert_eq!(remembered.collect::<Vec<_>>(), [0, 1]);
 }
 
 #[test]

@@ -120,6 +120,27 @@ fn fetched_keys_should_outlive_a_refresh() {
 }
 
 #[test]
+fn keys_in_files_are_neither_refreshed_nor_kept() {
+    let text = MINIMAL.replace(
+        "jwks_file = \"jwks.json\"",
+        "jwks_file = \"jwks.json\"\nrefresh_interval = \"5m\"\nmax_stale = \"1h\"",
+    );
+    let said = warnings(&parse(&format!("auth.keys_cache_directory = \"k\"\n{text}")).unwrap());
+    assert_eq!(said.len(), 3, "{said:#?}");
+    assert!(said.iter().all(|warning| warning.contains("has no effect")), "{said:#?}");
+}
+
+#[test]
+fn providers_are_not_to_be_asked_all_the_time() {
+    let with = |interval: &str| {
+        let way = format!("jwks_url = \"https://sso/j\"\nrefresh_interval = \"{interval}\"");
+        let text = MINIMAL.replace("jwks_file = \"jwks.json\"", &way);
+        warnings(&parse(&text).unwrap()).len()
+    };
+    assert_eq!((with("9s"), with("10s")), (1, 0));
+}
+
+#[test]
 fn warnings_come_in_the_order_of_the_file() {
     let said = warnings(&parse_after("zec.proxy = \"http://p\"\nadmin.listen = \"0.0.0.0:1\"\n[server]\nlisten = \"0.0.0.0:2\"\n").unwrap());
     let keys: Vec<_> = said.iter().map(|text| text.split(": ").nth(1).unwrap()).collect();
