@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::{Map, Value};
 
-pub use crate::auth::door::TokenParts;
+pub use crate::auth::door::{Keys, TokenParts};
 use crate::{
     api,
-    auth::{self, Algorithm, IssuerSettings},
+    auth::{self, IssuerSettings},
     domain::{Caller, ChangeIpv4, Nic, NicId, Operation},
     error::Error,
     execute, server, zec,
@@ -56,20 +56,6 @@ pub fn claims(
     now: SystemTime,
 ) -> Option<Caller> {
     auth::door::claims(claims, settings, now)
-}
-
-/// The algorithms of every usable key of a key set, in order.
-///
-/// # Errors
-/// When there is none.
-pub fn keys(document: &[u8]) -> Result<Vec<Vec<Algorithm>>, String> {
-    auth::door::keys(document)
-}
-
-/// Whether a key set has exactly one key for a token.
-#[must_use]
-pub fn finds_key(document: &[u8], id: Option<&str>, algorithm: Algorithm) -> bool {
-    auth::door::finds_key(document, id, algorithm)
 }
 
 /// What the caller of a write is told of ZEC's answer; ZEC's request id if it was done.

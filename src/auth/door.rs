@@ -38,10 +38,28 @@ pub(crate) fn claims(
     claims::check(claims, settings, now).ok()
 }
 
-pub(crate) fn keys(document: &[u8]) -> Result<Vec<Vec<Algorithm>>, String> {
-    KeySet::parse(document).map(|set| set.algorithms())
-}
+/// The usable keys of a key set.
+#[derive(Debug)]
+pub struct Keys(KeySet);
 
-pub(crate) fn finds_key(document: &[u8], id: Option<&str>, algorithm: Algorithm) -> bool {
-    KeySet::parse(document).is_ok_and(|set| set.find(id, algorithm).is_some())
+impl Keys {
+    /// Reads a key set.
+    ///
+    /// # Errors
+    /// When there is no usable key in it.
+    pub fn parse(document: &[u8]) -> Result<Self, String> {
+        KeySet::parse(document).map(Self)
+    }
+
+    /// The algorithms of each key, in order.
+    #[must_use]
+    pub fn algorithms(&self) -> Vec<Vec<Algorithm>> {
+        self.0.algorithms()
+    }
+
+    /// Whether exactly one key can have signed a token with this `kid` and algorithm.
+    #[must_use]
+    pub fn has_one_for(&self, id: Option<&str>, algorithm: Algorithm) -> bool {
+        self.0.find(id, algorithm).is_some()
+    }
 }

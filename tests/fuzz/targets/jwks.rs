@@ -5,7 +5,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
-use zec_gateway::{auth::Algorithm, fuzz};
+use zec_gateway::{auth::Algorithm, fuzz::Keys};
 
 /// The most keys that are read of one set.
 const MAX_KEYS: usize = 100;
@@ -13,22 +13,24 @@ const MAX_KEYS: usize = 100;
 const RSA: [&str; 6] = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
 
 fuzz_target!(|document: &[u8]| {
-    let Ok(keys) = fuzz::keys(document) else { return };
+    let Ok(keys) = Keys::parse(document) else { return };
+    let all = keys.algorithms();
     let value = oracle::strict(document).expect("strict JSON");
     let list = value["keys"].as_array().expect("a list of keys");
-    assert!((1..=MAX_KEYS).contains(&keys.len()));
+    assert!((1..=MAX_KEYS).contains(&all.len()));
 
     // Each by itself is the same key as in the set, and none is there that is not good alone.
     let mut alone = Vec::new();
     for jwk in list.iter().take(MAX_KEYS) {
-        if let Ok(found) = fuzz::keys(json!({ "keys": [jwk] }).to_string().as_bytes()) {
+        if let Ok(found) = Keys::parse(json!({ "keys": [jwk] }).to_string().as_bytes()) {
+            let found = found.algorithms();
             let [algorithms] = found.as_slice() else { panic!("several keys of one") };
             fits(jwk, algorithms);
             alone.push((jwk["kid"].as_str(), algorithms.clone()));
         }
     }
     let algorithms = |(_, algorithms): &(_, Vec<Algorithm>)| algorithms.clone();
-    assert_eq!(keys, alone.iter().map(algorithms).collect::<Vec<_>>());
+    assert_eq!(all, alone.iter().map(algorithms).collect::<Vec<_>>());
 
     // Exactly one must fit, be it by its id or as the only one there is.
     for algorithm in Algorithm::ALL {
@@ -37,7 +39,7 @@ fuzz_target!(|document: &[u8]| {
             let fitting = alone.iter().filter(|(one, algorithms)| {
                 algorithms.contains(&algorithm) && (id.is_none() || *one == id)
             });
-            assert_eq!(fuzz::finds_key(document, id, algorithm), fitting.count() == 1);
+            assert_eq!(keys.has_one_for(id, algorithm), fitting.count() == 1);
         }
     }
 });
