@@ -8,7 +8,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    auth::{demand::COOLDOWN, refresh::Refresher},
+    auth::{cache::Cache, demand::COOLDOWN, refresh::Refresher},
     metrics::AuthResult,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -235,6 +235,17 @@ struct Asked {
     too_often: Notify,
 }
 
+impl Asked {
+    /// One more; how many there were before.
+    fn ask(&self) -> usize {
+        let before = self.times.fetch_add(1, Ordering::Relaxed);
+        if before == 20 {
+            self.too_often.notify_one();
+        }
+        before
+    }
+}
+
 /// A provider that hangs up on whoever asks, or leaves them waiting for ever.
 async fn broken_provider(hangs_up: bool) -> (String, Arc<Asked>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -244,9 +255,7 @@ async fn broken_provider(hangs_up: bool) -> (String, Arc<Asked>) {
     tokio::spawn(async move {
         let mut held = Vec::new();
         while let Ok((stream, _)) = listener.accept().await {
-            if count.times.fetch_add(1, Ordering::Relaxed) == 20 {
-                count.too_often.notify_one();
-            }
+            count.ask();
             if !hangs_up {
                 held.push(stream);
             }
@@ -276,13 +285,54 @@ async fn a_provider_that_never_answers_is_given_up() {
     let started = Instant::now();
     auth.refresh().await;
     assert!(started.elapsed() < Duration::from_secs(11), "{:?}", started.elapsed());
-    assert!(!auth.is_ready());
+    assert!(!auth.is_ready() && !auth.issuers[0].demand.was_reached());
+}
+
+/// How often a provider is asked at the start and within so long, which answers by the number of
+/// the question.
+async fn asked_of(
+    time: Duration,
+    answer: impl Fn(usize) -> String + Send + Sync + 'static,
+) -> usize {
+    let asked = Arc::new(Asked::default());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}/jwks.json", listener.local_addr().unwrap());
+    let count = Arc::clone(&asked);
+    let answer = move || answer(count.ask());
+    tokio::spawn(crate::issuer::serve_key_set(listener, answer, std::future::pending()));
+    let auth = Authenticator::load(&fetched(&uri), metrics()).unwrap();
+    auth.refresh().await;
+    tokio::select! {
+        () = auth.refresh_forever() => {}
+        () = asked.too_often.notified() => {}
+        () = sleep(time) => {}
+    }
+    asked.times.load(Ordering::Relaxed)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_answers_is_asked_once_an_interval() {
+    let keys = key_set(&[&Signer::es256().unwrap()]);
+    let asked = asked_of(Duration::from_mins(35), move |_| keys.clone()).await;
+    assert_eq!(asked, 4, "at the start, and after ten, twenty and thirty minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_between_failures_makes_the_next_retry_come_soon() {
+    let keys = key_set(&[&Signer::es256().unwrap()]);
+    let answer = move |number| if number == 5 { keys.clone() } else { String::new() };
+    // The good answer comes after half a minute, the next question ten minutes later.
+    let asked = asked_of(Duration::from_secs(650), answer).await;
+    assert!(asked > 8, "asked {asked} times");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_fails_is_asked_again_ever_more_seldom() {
     let asked = asked_within(Duration::from_mins(5), Duration::from_mins(10)).await;
     assert!((4..=12).contains(&asked), "asked {asked} times within five minutes");
+    // Not more seldom than once a minute, or it would be back for long before anybody saw it.
+    let asked = asked_within(Duration::from_mins(30), Duration::from_hours(1)).await;
+    assert!(asked > 20, "asked {asked} times within half an hour");
 }
 
 #[tokio::test(start_paused = true)]
@@ -327,4 +377,22 @@ async fn what_is_kept_on_disk_serves_until_it_is_too_old() {
     assert!(!again.issuers[0].demand.was_reached());
     settings.issuers[0].max_stale = Duration::from_nanos(1);
     assert!(!Authenticator::load(&settings, metrics()).unwrap().is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_were_kept_on_disk_go_on_ageing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = fetched("http://127.0.0.1:1/");
+    settings.keys_cache_directory = Some(directory.path().to_owned());
+    settings.issuers[0].max_stale = Duration::from_hours(2);
+    let keys = key_set(&[&Signer::es256().unwrap()]);
+    Cache::new(directory.path().to_owned()).write(&settings.issuers[0], keys.as_bytes()).unwrap();
+    let file = directory.path().join("corp.json");
+    let mut kept: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    kept["fetchedAt"] = json!(kept["fetchedAt"].as_u64().unwrap() - 3600);
+    std::fs::write(&file, kept.to_string()).unwrap();
+    let auth = Authenticator::load(&settings, metrics()).unwrap();
+    assert!(auth.is_ready());
+    advance(Duration::from_hours(1)).await;
+    assert!(!auth.is_ready(), "an hour on the disk does not count");
 }
