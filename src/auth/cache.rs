@@ -135,7 +135,10 @@ fn read_own(path: &Path) -> Result<Option<Vec<u8>>, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt, chown},
+    };
 
     use super::*;
     use crate::{
@@ -171,6 +174,8 @@ mod tests {
         assert_eq!(names.len(), 1, "{names:?}");
         let mode = fs::metadata(cache.file(&issuer())).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+        let mode = fs::metadata(&cache.directory).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 
     #[test]
@@ -197,6 +202,10 @@ mod tests {
         for (mode, fine) in [(0o620, false), (0o602, false), (0o644, true), (0o600, true)] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             assert_eq!(cache.read(&issuer()).is_ok(), fine, "{mode:o}");
+        }
+        // Only root can give a file away.
+        if chown(&path, Some(4242), None).is_ok() {
+            assert!(cache.read(&issuer()).unwrap_err().contains("others"));
         }
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();

@@ -109,6 +109,7 @@ mod tests {
             ("{}".to_owned(), "no `issuer`"),
             (document("https://evil.example", keys), "`https://evil.example`, not"),
             (document(&format!("{ISSUER}/"), keys), "not `https://sso"),
+            (document("https://sso.example.com/realms", keys), "not `https://sso"),
             (document(&ISSUER.to_uppercase(), keys), "not `https://sso"),
             (format!(r#"{{"issuer":"{ISSUER}"}}"#), "no `jwks_uri`"),
             (format!(r#"{{"issuer":"{ISSUER}","jwks_uri":7}}"#), "no `jwks_uri`"),

@@ -183,6 +183,11 @@ mod tests {
         tokio::time::advance(Duration::from_secs(4)).await;
         phase.bytes_came();
         assert_eq!(left(&phase), Some(Duration::from_secs(6)), "each byte buys time");
+        drop(phase.run());
+        // One that had come behind the last one runs without a byte more.
+        let _third = phase.run();
+        phase.bytes_came();
+        assert_eq!(left(&phase), None, "what comes behind a request ends it");
     }
 
     #[tokio::test(start_paused = true)]

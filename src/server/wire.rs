@@ -293,10 +293,19 @@ mod tests {
         whole.shutdown().await.unwrap();
         assert_eq!(started.elapsed(), Duration::ZERO);
 
-        let (mut half, _far, _) = wire(b"A b c\r\n").await;
-        next(&mut half, 999).await;
-        half.shutdown().await.unwrap();
-        assert!(started.elapsed() >= LINGER);
+        // In the midst of a head, or of one that has come behind a whole message.
+        for bytes in [&b"A b c\r\n"[..], b"A b c\r\n\r\nB"] {
+            let (mut half, mut far, left) = wire(bytes).await;
+            next(&mut half, 999).await;
+            if bytes.ends_with(b"B") {
+                left.await_body(&Full::new(Bytes::new()));
+            }
+            let started = tokio::time::Instant::now();
+            half.shutdown().await.unwrap();
+            assert!((LINGER..2 * LINGER).contains(&started.elapsed()), "{:?}", started.elapsed());
+            let end = tokio::time::timeout(LINGER, far.read_u8()).await;
+            end.expect("the peer is not told").unwrap_err();
+        }
 
         let (mut gone, far, _) = wire(b"A b c\r\n").await;
         next(&mut gone, 999).await;

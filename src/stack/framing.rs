@@ -134,6 +134,7 @@ mod tests {
             ("/", &["user@gateway"], [400, 400, 400]),
             ("http://evil/", &["gateway"], [400, 400, 400]),
             ("http://user@gateway/", &["gateway"], [400, 400, 400]),
+            ("http://user@gateway/", &[], [400, 400, 400]),
             ("ftp://gateway/", &["gateway"], [400, 400, 400]),
         ] {
             assert_eq!(host_status(target, hosts), want, "{target} {hosts:?}");

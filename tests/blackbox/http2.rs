@@ -243,15 +243,17 @@ async fn the_drain_says_goaway_and_lets_running_streams_finish() {
 
 #[tokio::test]
 async fn the_drain_does_not_wait_for_whoever_does_not_listen() {
-    let (mut world, authority) =
-        secure("drain_timeout = \"20s\"\nheader_timeout = \"2s\"\nidle_timeout = \"1h\"").await;
-    let mut deaf = Raw::connect(&world, &authority).await;
-    let head = request("GET", "/whoami", &[("authorization", &world.alice().bearer())]);
-    deaf.send(&frame(HEADERS, OPENS_AND_ENDS, 1, &head)).await;
-    deaf.until(HEADERS).await.expect("an answer");
-    world.ask_to_stop();
-    assert!(world.stopped().await, "it waited for a ping that never came back");
-    assert!(deaf.rest().await.iter().any(|frame| frame.kind == GOAWAY));
+    for header_timeout in ["2s", "1h"] {
+        let server = format!("header_timeout = \"{header_timeout}\"\nidle_timeout = \"1h\"");
+        let (mut world, authority) = secure(&format!("drain_timeout = \"20s\"\n{server}")).await;
+        let mut deaf = Raw::connect(&world, &authority).await;
+        let head = request("GET", "/whoami", &[("authorization", &world.alice().bearer())]);
+        deaf.send(&frame(HEADERS, OPENS_AND_ENDS, 1, &head)).await;
+        deaf.until(HEADERS).await.expect("an answer");
+        world.ask_to_stop();
+        assert!(world.stopped().await, "it waited for a ping that never came back");
+        assert!(deaf.rest().await.iter().any(|frame| frame.kind == GOAWAY));
+    }
 }
 
 #[tokio::test]

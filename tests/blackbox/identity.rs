@@ -93,8 +93,9 @@ async fn keys_under_any_status_but_200_are_none() {
 
     let signer = Signer::es256().unwrap();
     let keys = key_set(&[&signer]);
-    for status in ["302 Found\r\nlocation: /elsewhere", "404 Not Found", "500 Oops", "201 Created"]
-    {
+    let good = provider(keys.clone()).await;
+    let redirect = format!("302 Found\r\nlocation: {}", good.url);
+    for status in [redirect.as_str(), "404 Not Found", "500 Oops", "201 Created"] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
         let length = keys.len();

@@ -110,6 +110,8 @@ async fn what_begins_after_accepting_has_stopped_is_sent_away() {
     world.ask_to_stop();
     let closed = async { while TcpStream::connect(world.gateway).await.is_ok() {} };
     tokio::time::timeout(PATIENCE, closed).await.expect("accepting goes on");
+    // Nor is it cut off for being slow, as long as its head may take.
+    tokio::time::sleep(Duration::from_millis(200)).await;
     stream.write_all(late.as_bytes()).await.unwrap();
     let answer = client::read(&mut stream).await.expect("an answer");
     assert_eq!(answer.problem().1, "draining");

@@ -185,7 +185,8 @@ async fn an_idle_connection_is_closed_in_form() {
 async fn mutual(authority: &Authority, clients: &Authority) -> World {
     let setup = setup("", &authority.server(2100));
     let mut files = setup.files;
-    files.push(("clients.pem", clients.pem()));
+    // One of several.
+    files.push(("clients.pem", [Authority::new().pem(), clients.pem()].concat()));
     Setup { server: MUTUAL.to_owned(), files, ..Setup::default() }.start().await
 }
 

@@ -43,6 +43,7 @@ async fn a_new_certificate_is_for_new_connections_and_open_ones_go_on() {
     let mut http2 = Client::new(&old).http2(&world).await;
     assert!(served(&mut http1, &world).await && http2.whoami(&world.alice()).await.is_ok());
     assert_eq!(world.metric(EXPIRY).await, Y2100);
+    assert_eq!(world.metric("last_reload_successful").await, 1.0);
     put(&world, &new.server(2101));
     world.until_metric(EXPIRY, Y2101).await;
     assert!(trusted(&new, &world).await && !trusted(&old, &world).await);

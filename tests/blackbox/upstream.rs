@@ -65,7 +65,9 @@ fn table() -> Vec<Row> {
 #[tokio::test]
 async fn every_fault_of_zecs_gives_the_contracts_answer_and_a_write_is_sent_once() {
     for (kind, read, reads, write) in table() {
-        let world = impatient().await;
+        // Only who waits in vain may be impatient: a slow machine takes its time for the others.
+        let waits = matches!(kind, FaultKind::Hang | FaultKind::HangAfter);
+        let world = if waits { impatient().await } else { World::start().await };
         world.zec.inject(Fault::always(kind.clone()));
 
         let answer = world.alice().get(&format!("/nics/{NIC}")).await;

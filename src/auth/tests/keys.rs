@@ -3,12 +3,13 @@
 use aws_lc_rs::{
     rand::SystemRandom,
     signature::{
-        ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384,
-        RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding,
+        ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+        RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512,
+        RsaEncoding,
     },
 };
 
-use super::*;
+use super::{forged::rsa_pair, *};
 use crate::auth::keys::Lookup;
 
 /// A world of every algorithm and this key set.
@@ -85,6 +86,12 @@ fn a_token_without_kid_counts_only_where_one_key_fits() {
     assert!(matches!(two.find(None, Algorithm::Rs256), Lookup::Unknown));
     assert!(matches!(two.find(Some("new"), Algorithm::Es256), Lookup::Unknown));
     assert!(matches!(two.find(Some(other.key_id()), Algorithm::Rs256), Lookup::Unfit));
+    // A key without a name answers to none.
+    let mut jwk = other.jwk().clone();
+    jwk.as_object_mut().unwrap().remove("kid");
+    let nameless = KeySet::parse(json!({"keys": [jwk]}).to_string().as_bytes()).unwrap();
+    assert!(matches!(nameless.find(None, Algorithm::Es256), Lookup::Key(_)));
+    assert!(matches!(nameless.find(Some("a"), Algorithm::Es256), Lookup::Unknown));
 }
 
 #[test]
@@ -144,6 +151,7 @@ fn unusable_keys_are_left_out_and_do_not_spoil_the_set() {
         with(&rs, "n", json!(huge)),
         with(&rs, "e", json!("Ag")),
         with(&rs, "e", json!("AQ")),
+        with(&rs, "e", json!("AQAAAAE")),
         with(&rs, "n", json!("?")),
         json!({"kty": "oct", "k": "AAAA", "kid": "shared-secret"}),
         json!({"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}),

@@ -1,27 +1,19 @@
 //! Keys that are fetched: who waits for them, who asks how often, and when they are too old.
 
-use tokio::{
-    net::TcpListener,
-    sync::Notify,
-    time::{Instant, advance, sleep, timeout},
-};
+use tokio::time::{Instant, advance, timeout};
 
 use super::*;
-use crate::{
-    auth::{demand::COOLDOWN, refresh::Refresher},
-    metrics::AuthResult,
-};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::{auth::demand::COOLDOWN, metrics::AuthResult};
 
 /// An issuer whose keys are fetched from this address.
-fn fetched(uri: &str) -> Settings {
+pub(super) fn fetched(uri: &str) -> Settings {
     let mut issuer = settings("corp", ISS, "no-file".into());
     issuer.keys = KeySource::Url(uri.parse().unwrap());
     issuer.max_stale = Duration::from_mins(5);
     Settings { keys_cache_directory: None, issuers: vec![issuer] }
 }
 
-fn metrics() -> Arc<Metrics> {
+pub(super) fn metrics() -> Arc<Metrics> {
     Arc::new(Metrics::new(&[], &["corp".to_owned()]).unwrap())
 }
 
@@ -228,118 +220,6 @@ async fn keys_that_are_missing_or_too_old_are_503_never_401() {
     assert_eq!(AuthResult::KeysUnavailable.label(), "keys_unavailable");
 }
 
-/// How often somebody asked a provider, and word of it when that is far too often.
-#[derive(Default)]
-struct Asked {
-    times: AtomicUsize,
-    too_often: Notify,
-}
-
-/// A provider that hangs up on whoever asks, or leaves them waiting for ever.
-async fn broken_provider(hangs_up: bool) -> (String, Arc<Asked>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let uri = format!("http://{}/", listener.local_addr().unwrap());
-    let asked = Arc::new(Asked::default());
-    let count = Arc::clone(&asked);
-    tokio::spawn(async move {
-        let mut held = Vec::new();
-        while let Ok((stream, _)) = listener.accept().await {
-            if count.times.fetch_add(1, Ordering::Relaxed) == 20 {
-                count.too_often.notify_one();
-            }
-            if !hangs_up {
-                held.push(stream);
-            }
-        }
-    });
-    (uri, asked)
-}
-
-/// How often a provider that hangs up is asked within so long.
-async fn asked_within(time: Duration, refresh: Duration) -> usize {
-    let (uri, asked) = broken_provider(true).await;
-    let mut settings = fetched(&uri);
-    settings.issuers[0].refresh_interval = refresh;
-    let auth = Authenticator::load(&settings, metrics()).unwrap();
-    tokio::select! {
-        () = auth.refresh_forever() => {}
-        () = asked.too_often.notified() => {}
-        () = sleep(time) => {}
-    }
-    asked.times.load(Ordering::Relaxed)
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_provider_that_never_answers_is_given_up() {
-    let (uri, _) = broken_provider(false).await;
-    let auth = Authenticator::load(&fetched(&uri), metrics()).unwrap();
-    let started = Instant::now();
-    auth.refresh().await;
-    assert!(started.elapsed() < Duration::from_secs(11), "{:?}", started.elapsed());
-    assert!(!auth.is_ready());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_provider_that_fails_is_asked_again_ever_more_seldom() {
-    let asked = asked_within(Duration::from_mins(5), Duration::from_mins(10)).await;
-    assert!((4..=12).contains(&asked), "asked {asked} times within five minutes");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_failure_delays_no_fetch_past_its_refresh() {
-    let asked = asked_within(Duration::from_secs(15), Duration::from_secs(1)).await;
-    // By the waits between failures alone it would be four times.
-    assert!(asked > 6, "asked {asked} times in fifteen seconds");
-}
-
-#[tokio::test]
-async fn what_is_kept_on_disk_serves_until_it_is_too_old() {
-    let directory = tempfile::tempdir().unwrap();
-    let signer = Signer::es256().unwrap();
-    let mut settings = fetched("http://127.0.0.1:1/");
-    settings.keys_cache_directory = Some(directory.path().join("keys"));
-    assert!(!Authenticator::load(&settings, metrics()).unwrap().is_ready());
-
-    let document = key_set(&[&signer]);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    settings.issuers[0].keys = KeySource::Url(
-        format!("http://{}/jwks.json", listener.local_addr().unwrap()).parse().unwrap(),
-    );
-    let provider = tokio::spawn(crate::issuer::serve_key_set(
-        listener,
-        move || document.clone(),
-        std::future::pending(),
-    ));
-    let refresher = Refresher::new(&settings, metrics()).unwrap();
-    let issuer = Arc::new(Issuer::new(settings.issuers[0].clone()));
-    refresher.once(std::slice::from_ref(&issuer)).await;
-    assert!(issuer.has_keys());
-    let kept = directory.path().join("keys/corp.json");
-    let written = async {
-        while !kept.exists() {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(Duration::from_secs(30), written).await.expect("keys on disk");
-    provider.abort();
-
-    // The next start finds them, and says how old they are.
-    let seen = metrics();
-    let again = Authenticator::load(&settings, Arc::clone(&seen)).unwrap();
-    assert!(again.is_ready());
-    let text = seen.render().unwrap();
-    assert!(text.contains(r#"zec_gateway_jwks_keys{issuer="corp"} 1"#), "{text}");
-    assert!(!text.contains(r#"zec_gateway_jwks_age_seconds{issuer="corp"} +Inf"#), "{text}");
-    // Fresh ones are still fetched at once.
-    assert!(!again.issuers[0].demand.was_reached());
-    assert!(again.warnings().is_empty());
-    settings.issuers[0].max_stale = Duration::from_nanos(1);
-    let stale = Authenticator::load(&settings, metrics()).unwrap();
-    assert!(!stale.is_ready());
-    let said = stale.warnings()[0].to_string();
-    assert!(said.contains("keys_cache_directory: ") && said.contains("older"), "{said}");
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_expired_token_asks_for_no_keys() {
     let remote = Remote::start();
@@ -347,45 +227,4 @@ async fn an_expired_token_asks_for_no_keys() {
     let token = remote.new.sign(expired.as_object().unwrap()).unwrap();
     assert_eq!(at_once(remote.check_token(&token)), 401);
     assert!(!remote.is_asked().await);
-}
-
-#[test]
-fn a_disk_that_hangs_does_not_stop_the_refreshes() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(1)
-        .build()
-        .unwrap();
-    let (release, hold) = std::sync::mpsc::channel::<()>();
-    runtime.block_on(async {
-        // The one thread that may write waits, as it would for a network disk that is gone.
-        drop(tokio::task::spawn_blocking(move || hold.recv()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let keys = format!("http://{}/jwks.json", listener.local_addr().unwrap());
-        let mut settings = fetched(&keys);
-        let directory = tempfile::tempdir().unwrap();
-        settings.keys_cache_directory = Some(directory.path().join("keys"));
-        settings.issuers[0].refresh_interval = Duration::from_millis(20);
-        let (asked, signer) = (Arc::new(AtomicUsize::new(0)), Signer::es256().unwrap());
-        let (count, document) = (Arc::clone(&asked), key_set(&[&signer]));
-        let document = move || {
-            count.fetch_add(1, Ordering::Relaxed);
-            document.clone()
-        };
-        tokio::spawn(crate::issuer::serve_key_set(listener, document, std::future::pending()));
-        let auth = Authenticator::load(&settings, metrics()).unwrap();
-        let thrice = async {
-            while asked.load(Ordering::Relaxed) < 3 {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::select! {
-            () = auth.refresh_forever() => {}
-            result = timeout(Duration::from_secs(10), thrice) => {
-                let asked = asked.load(Ordering::Relaxed);
-                assert!(result.is_ok(), "asked {asked} times, and never again");
-            }
-        }
-    });
-    drop(release);
 }

@@ -44,6 +44,13 @@ fn a_remembered_token_expires_to_the_second() {
     claims.remove("iat");
     let token = world.es.sign(&claims).unwrap();
     world.check(&token).unwrap();
+    // Known by heart for as long as the leeway lasts, on either side.
+    let knows = |at: u64| {
+        let at = UNIX_EPOCH + Duration::from_secs(at);
+        world.auth.issuers[0].live().memory.find(&memory::id(&token), at).is_some()
+    };
+    let around = [world.now - 31, world.now - 30, world.now + 89, world.now + 90];
+    assert_eq!(around.map(knows), [false, true, true, false]);
     assert!(world.check_at(&token, world.now + 89).is_ok());
     let late = world.check_at(&token, world.now + 90).unwrap_err();
     assert!(late.detail().contains("expired"), "{}", late.detail());

@@ -1,0 +1,119 @@
+//! What a well-signed token must say, and when.
+
+use super::*;
+
+#[test]
+fn times_are_checked_within_the_leeway_and_must_be_numbers() {
+    let world = world();
+    let now = world.now;
+    for (claims, why) in [
+        (world.with("exp", json!(now - 31)), "expired"),
+        (world.with("exp", json!(0)), "expired"),
+        (world.with("exp", json!(-1)), "expired"),
+        (world.without("exp"), "no `exp`"),
+        (world.with("exp", json!((now + 600).to_string())), "`exp` is not a number"),
+        (world.with("exp", json!(null)), "`exp` is not a number"),
+        (world.with("exp", json!([now + 600])), "`exp` is not a number"),
+        (world.with("nbf", json!(now + 31)), "not valid yet"),
+        (world.with("nbf", json!("999")), "`nbf` is not a number"),
+        (world.with("nbf", json!(null)), "`nbf` is not a number"),
+        (world.with("iat", json!(now + 31)), "in the future"),
+        (world.with("iat", json!("999")), "`iat` is not a number"),
+    ] {
+        world.refuses_claims(&claims, why);
+    }
+    for claims in [
+        world.with("exp", json!(now - 29)),
+        world.with("nbf", json!(now + 29)),
+        world.with("iat", json!(now + 29)),
+        world.without("iat"),
+    ] {
+        assert!(world.check(&world.es.sign(&claims).unwrap()).is_ok(), "{claims:?}");
+    }
+}
+
+#[test]
+fn issuer_audience_and_subject_must_be_there_and_right() {
+    let world = world();
+    for (claims, why) in [
+        (world.without("iss"), "`iss`"),
+        (world.with("iss", json!("")), "`iss`"),
+        (world.with("iss", json!([ISS])), "`iss`"),
+        (world.with("iss", json!("https://evil.example")), "does not know"),
+        (world.with("iss", json!(format!("{ISS}/"))), "does not know"),
+        (world.with("iss", json!(ISS.to_uppercase())), "does not know"),
+        (world.without("aud"), "`aud`"),
+        (world.with("aud", json!("someone-else")), "another service"),
+        (world.with("aud", json!([])), "another service"),
+        (world.with("aud", json!("zec-gateway ")), "another service"),
+        (world.with("aud", json!(["zec-gateway", 7])), "`aud`"),
+        (world.with("aud", json!({"zec-gateway": true})), "`aud`"),
+        (world.without("sub"), "`sub`"),
+        (world.with("sub", json!("")), "`sub`"),
+        (world.with("sub", json!(7)), "`sub`"),
+        (world.with("sub", json!("a\u{0}b")), "control character"),
+        (world.with("sub", json!("x".repeat(257))), "256 bytes"),
+        (world.with("cnf", json!({"jkt": "x"})), "`cnf`"),
+    ] {
+        world.refuses_claims(&claims, why);
+    }
+}
+
+#[test]
+fn the_subject_is_found_by_a_dotted_path_too() {
+    let world = world_with(|issuer| issuer.subject_claim = "user.id".to_owned());
+    let nested = world.with("user", json!({"id": "al"}));
+    assert_eq!(world.check(&world.es.sign(&nested).unwrap()).unwrap().subject(), "al");
+    world.refuses_claims(&world.claims(), "`user.id`");
+    world.refuses_claims(&world.with("user", json!({"id": ""})), "`user.id`");
+    let mut no_sub = nested;
+    no_sub.remove("sub");
+    world.refuses_claims(&no_sub, "`sub`");
+}
+
+#[test]
+fn type_party_and_lifetime_are_enforced_where_configured() {
+    let world = world_with(|issuer| {
+        issuer.token_types = Some(vec!["at+jwt".to_owned()]);
+        issuer.authorized_parties = Some(vec!["webapp".to_owned()]);
+        issuer.max_lifetime = Some(Duration::from_mins(10));
+    });
+    let kid = world.es.key_id();
+    let typed = |kind: &str, claims: &Map<String, Value>| {
+        let header = format!(r#"{{"alg":"ES256","kid":"{kid}","typ":"{kind}"}}"#);
+        world.forged(&header, &Value::Object(claims.clone()).to_string())
+    };
+    let good = world.with("azp", json!("webapp"));
+    assert!(world.check(&typed("at+jwt", &good)).is_ok());
+    assert!(world.check(&typed("application/AT+JWT", &good)).is_ok());
+    assert!(world.check(&typed("at+jwt", &world.with("client_id", json!("webapp")))).is_ok());
+    world.refuses(&typed("JWT", &good), "another type");
+    world.refuses(
+        &world.forged(
+            &format!(r#"{{"alg":"ES256","kid":"{kid}"}}"#),
+            "{\"iss\":\"https://sso.example.com\"}",
+        ),
+        "another type",
+    );
+    world.refuses(&typed("at+jwt", &world.claims()), "`azp`");
+    let mut other = world.with("azp", json!("other"));
+    other.insert("client_id".to_owned(), json!("webapp"));
+    world.refuses(&typed("at+jwt", &other), "`azp`");
+    let mut long = good.clone();
+    long.insert("exp".to_owned(), json!(world.now + 601));
+    world.refuses(&typed("at+jwt", &long), "lives longer");
+    long.remove("iat");
+    world.refuses(&typed("at+jwt", &long), "no `iat`");
+}
+
+#[test]
+fn the_subject_must_be_there_also_where_another_claim_names_the_caller() {
+    let world = world_with(|issuer| issuer.subject_claim = "email".to_owned());
+    let named = world.with("email", json!("alice@example.com"));
+    let caller = world.check(&world.es.sign(&named).unwrap()).unwrap();
+    assert_eq!(caller.id(), "corp/alice@example.com");
+    world.refuses_claims(&world.claims(), "`email`");
+    let mut nobody = named.clone();
+    nobody.remove("sub");
+    world.refuses_claims(&nobody, "`sub`");
+}
