@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Uri;
+use http::{Uri, uri::Authority};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
@@ -120,6 +120,19 @@ pub fn is_loopback(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     host.eq_ignore_ascii_case("localhost")
         || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+/// Whether what follows the host is nothing or a port from 1 to 65535: `http` takes other things for
+/// an authority, too, and would go to the scheme's own port.
+#[must_use]
+pub fn is_port_or_nothing(authority: &Authority) -> bool {
+    match authority.as_str().strip_prefix(authority.host()) {
+        Some("") => true,
+        Some(rest) => {
+            authority.port_u16().is_some_and(|port| port > 0 && rest == format!(":{port}"))
+        }
+        None => false,
+    }
 }
 
 /// A connector that gives up after a while: hyper's own timeout ends before the TLS handshake.

@@ -49,7 +49,8 @@ pub(super) fn parse(document: &[u8], issuer: &str) -> Result<Uri, String> {
 fn safe(uri: Uri, name: &str, local: bool) -> Result<Uri, String> {
     let https = uri.scheme() == Some(&Scheme::HTTPS);
     let http = uri.scheme() == Some(&Scheme::HTTP);
-    if uri.host().is_none_or(str::is_empty) || !(https || http) {
+    let named = uri.host().is_some_and(|host| !host.is_empty());
+    if !named || !uri.authority().is_some_and(net::is_port_or_nothing) || !(https || http) {
         return Err(format!("{name} is not an https address"));
     }
     if http && !(local && uri.host().is_some_and(net::is_loopback)) {
@@ -124,6 +125,8 @@ mod tests {
             (document(ISSUER, "http://localhost:9000/jwks"), "plain http"),
             (document(ISSUER, "file:///etc/jwks"), "no address"),
             (document(ISSUER, "/jwks"), "not an https"),
+            // Found by fuzzing.
+            (document(ISSUER, "https://sso.example.com:4221b=c"), "not an https"),
             (document(ISSUER, "ftp://sso.example.com/jwks"), "not an https"),
             (document(ISSUER, "https://"), "no address"),
             (document(ISSUER, "https://sso.example.com@evil.example/"), "user name"),

@@ -8,7 +8,7 @@ use http::{
 };
 
 use super::tree::shown;
-use crate::net::is_loopback;
+use crate::net::{is_loopback, is_port_or_nothing};
 
 /// An http or https address; no user name or password, which would be a secret in the file.
 struct Web {
@@ -33,7 +33,7 @@ impl Web {
         let (Some(scheme), Some(authority)) = (scheme.cloned(), uri.authority().cloned()) else {
             return Err(wrong());
         };
-        if !is_host(authority.host()) || !is_port_of(&authority) {
+        if !is_host(authority.host()) || !is_port_or_nothing(&authority) {
             return Err(wrong());
         }
         Ok(Self { uri, scheme, authority })
@@ -118,15 +118,4 @@ fn bracketed(host: &str) -> Option<Ipv6Addr> {
 fn is_host(host: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     bracketed(host).is_some() || (!host.is_empty() && host.bytes().all(letter))
-}
-
-/// Whether what follows the host is nothing or a port from 1 to 65535.
-fn is_port_of(authority: &Authority) -> bool {
-    match authority.as_str().strip_prefix(authority.host()) {
-        Some("") => true,
-        Some(rest) => {
-            authority.port_u16().is_some_and(|port| port > 0 && rest == format!(":{port}"))
-        }
-        None => false,
-    }
 }
