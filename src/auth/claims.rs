@@ -160,7 +160,7 @@ fn required_text<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<&'a s
 
 /// The groups at a dotted path. An absent claim is no group at all; one that is malformed or cut
 /// short by the provider is refused, for a missing group could lift a forbid (threats, row 28).
-fn groups(claims: &Map<String, Value>, path: &str) -> Result<Vec<String>, Refusal> {
+fn groups<'a>(claims: &'a Map<String, Value>, path: &str) -> Result<Vec<&'a str>, Refusal> {
     let first = path.split('.').next().unwrap_or(path);
     let moved = claims.get("_claim_names").is_some_and(|names| {
         names
@@ -177,11 +177,9 @@ fn groups(claims: &Map<String, Value>, path: &str) -> Result<Vec<String>, Refusa
         || Refusal::claims(format!("the token's groups (`{path}`) are not a list of texts"));
     match at_path(claims, path).map_err(|NotAnObject| malformed())? {
         None => Ok(Vec::new()),
-        Some(Value::Array(list)) => list
-            .iter()
-            .map(|group| group.as_str().map(str::to_owned))
-            .collect::<Option<_>>()
-            .ok_or_else(malformed),
+        Some(Value::Array(list)) => {
+            list.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(malformed)
+        }
         Some(_) => Err(malformed()),
     }
 }

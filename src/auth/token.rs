@@ -82,20 +82,20 @@ impl<'a> Token<'a> {
             return Err(Refusal::malformed("the token is not signed"));
         }
         let message = token.get(..header.len() + 1 + payload.len()).unwrap_or_default().as_bytes();
-        let header = object(header, "header")?;
-        if let Some(member) = REFUSED_MEMBERS.into_iter().find(|name| header.contains_key(*name)) {
+        let mut header = object(header, "header")?;
+        if let Some(member) = header.keys().find(|name| REFUSED_MEMBERS.contains(&name.as_str())) {
             return Err(Refusal::malformed(format!(
                 "a token with `{member}` in its header is not taken"
             )));
         }
-        let kind = text(&header, "typ")?;
-        if text(&header, "cty")?.is_some_and(|kind| is_type(&kind, "JWT")) {
+        let kind = text(&mut header, "typ")?;
+        if text(&mut header, "cty")?.is_some_and(|kind| is_type(&kind, "JWT")) {
             return Err(Refusal::malformed("nested tokens are not taken"));
         }
-        let algorithm = text(&header, "alg")?
+        let algorithm = text(&mut header, "alg")?
             .and_then(|name| Algorithm::from_name(&name))
             .ok_or_else(|| Refusal::malformed("the token's `alg` is missing or not taken"))?;
-        let key_id = text(&header, "kid")?;
+        let key_id = text(&mut header, "kid")?;
         let claims = object(payload, "payload")?;
         Ok(Self { message, signature, algorithm, key_id, kind, claims })
     }
@@ -122,10 +122,11 @@ fn object(part: &str, name: &str) -> Result<Map<String, Value>, Refusal> {
     }
 }
 
-fn text(header: &Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
-    match header.get(name) {
+/// Takes a member out of the header.
+fn text(header: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
+    match header.swap_remove(name) {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(Refusal::malformed(format!("the token's `{name}` is no text"))),
     }
 }

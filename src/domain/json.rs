@@ -4,7 +4,10 @@
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, map::Entry};
+
+/// How many keys an object is given room for at first: the claims of most tokens.
+const USUAL_KEYS: usize = 8;
 
 /// Reads one JSON value and nothing after it.
 ///
@@ -80,17 +83,20 @@ impl<'de> Visitor<'de> for StrictSeed {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
+        let mut map = Map::with_capacity(USUAL_KEYS);
         while let Some(key) = access.next_key::<String>()? {
-            if map.contains_key(&key) {
-                let key: String = key.chars().take(64).collect();
-                return Err(A::Error::custom(format!(
-                    "the key `{}` stands twice",
-                    key.escape_debug()
-                )));
+            match map.entry(key) {
+                Entry::Vacant(place) => {
+                    place.insert(access.next_value_seed(self)?);
+                }
+                Entry::Occupied(there) => {
+                    let key: String = there.key().chars().take(64).collect();
+                    return Err(A::Error::custom(format!(
+                        "the key `{}` stands twice",
+                        key.escape_debug()
+                    )));
+                }
             }
-            let value = access.next_value_seed(self)?;
-            map.insert(key, value);
         }
         Ok(Value::Object(map))
     }
