@@ -1,7 +1,10 @@
 //! Tokens that were verified already: verifying one costs more than all the rest of a request,
 //! and a caller sends the same one for minutes.
 
-use std::time::SystemTime;
+use std::{
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    time::SystemTime,
+};
 
 use aws_lc_rs::digest;
 use quick_cache::{
@@ -36,10 +39,47 @@ pub(super) fn id(token: &str) -> TokenId {
     id
 }
 
-/// The tokens that one key set has verified, bounded. A flood of tokens that come once does not
-/// drive out those that come often.
+/// The tokens that one key set has verified, bounded. A token is kept when it comes for the second
+/// time: one that comes once costs no more than it did without a memory, and drives out nobody.
 #[derive(Debug)]
-pub(super) struct Memory(Cache<TokenId, Verified, ByBytes>);
+pub(super) struct Memory {
+    kept: Cache<TokenId, Verified, ByBytes>,
+    seen: Seen,
+}
+
+/// Which tokens came before, by a few bits of their ids. Two tokens may share them: then one is kept
+/// at its first sight, which does no harm.
+#[derive(Debug)]
+struct Seen {
+    bits: Box<[AtomicU64]>,
+    set: AtomicUsize,
+}
+
+/// So many bits; once a quarter of them is set, all are forgotten, or soon every token would seem to
+/// have come before.
+const SEEN_BITS: usize = 1 << 16;
+
+impl Seen {
+    fn new() -> Self {
+        let bits = (0..SEEN_BITS / 64).map(|_| AtomicU64::new(0)).collect();
+        Self { bits, set: AtomicUsize::new(0) }
+    }
+
+    /// Whether a token came before, as far as is known; from now on it did.
+    fn before(&self, [high, low, ..]: &TokenId) -> bool {
+        let place = usize::from(u16::from_be_bytes([*high, *low]));
+        let Some(word) = self.bits.get(place / 64) else { return true };
+        let bit = 1 << (place % 64);
+        if word.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
+            return true;
+        }
+        if self.set.fetch_add(1, Ordering::Relaxed) == SEEN_BITS / 4 {
+            self.set.store(0, Ordering::Relaxed);
+            self.bits.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+        }
+        false
+    }
+}
 
 #[derive(Clone, Debug)]
 struct Verified {
@@ -67,23 +107,25 @@ impl Memory {
                 )
             },
         );
-        Self(cache)
+        Self { kept: cache, seen: Seen::new() }
     }
 
     /// Whose token it is, if it was verified before and counts at that time.
     pub(super) fn find(&self, token: &TokenId, now: SystemTime) -> Option<Caller> {
-        let found = self.0.get(token)?;
+        let found = self.kept.get(token)?;
         found.validity.holds(now).then_some(found.caller)
     }
 
-    /// Remembers a token that has passed every check.
+    /// Remembers a token that has passed every check, if it has not come for the first time.
     pub(super) fn keep(&self, token: TokenId, caller: &Caller, validity: Validity) {
-        self.0.insert(token, Verified { caller: caller.clone(), validity });
+        if self.seen.before(&token) {
+            self.kept.insert(token, Verified { caller: caller.clone(), validity });
+        }
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.kept.len()
     }
 }
 

@@ -126,6 +126,14 @@ impl World {
         at_once(self.auth.authenticate(&headers, UNIX_EPOCH + Duration::from_secs(now)))
     }
 
+    /// The token is taken, often enough to be remembered.
+    #[track_caller]
+    fn knows(&self, token: &str) {
+        for _ in 0..2 {
+            self.check(token).unwrap();
+        }
+    }
+
     /// The token is refused, for a reason whose text holds `why`.
     #[track_caller]
     fn refuses(&self, token: &str, why: &str) {
