@@ -5,7 +5,11 @@ use std::time::SystemTime;
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
-use super::{Algorithm, IssuerSettings, KeySet, Token, claims, discovery, keys::Lookup, token};
+use super::{
+    Algorithm, IssuerSettings, KeySet, Token, claims, discovery,
+    keys::Lookup,
+    token::{self, Headers},
+};
 use crate::domain::Caller;
 
 /// A token taken apart, not verified.
@@ -22,7 +26,8 @@ pub struct TokenParts {
 }
 
 pub(crate) fn token(text: &str) -> Option<TokenParts> {
-    let Token { message, algorithm, key_id, claims, .. } = Token::parse(text).ok()?;
+    let Token { message, header, claims, .. } = Token::parse(text, &Headers::new()).ok()?;
+    let (algorithm, key_id) = (header.algorithm, header.key_id.clone());
     Some(TokenParts { message: message.to_owned(), algorithm, key_id, claims })
 }
 

@@ -172,17 +172,17 @@ impl Issuer {
     /// Whether tokens of this form are taken at all.
     fn takes(&self, token: &Token<'_>) -> Result<(), Refusal> {
         if let Some(kinds) = &self.settings.token_types {
-            let kind = token.kind.as_deref().unwrap_or_default();
+            let kind = token.header.kind.as_deref().unwrap_or_default();
             if !kinds.iter().any(|taken| token::is_type(kind, taken)) {
                 return Err(Refusal::claims(
                     "the token is of another type (`typ`): send an access token, not an ID token",
                 ));
             }
         }
-        if !self.settings.algorithms.contains(&token.algorithm) {
+        if !self.settings.algorithms.contains(&token.header.algorithm) {
             return Err(Refusal::new(
                 AuthResult::UnknownKey,
-                format!("`{}` is not taken from this issuer", token.algorithm.name()),
+                format!("`{}` is not taken from this issuer", token.header.algorithm.name()),
             ));
         }
         Ok(())
@@ -198,7 +198,7 @@ impl Issuer {
                 "the keys of your token's issuer are not at hand: try again in a moment",
             )));
         };
-        match keys.set.find(token.key_id.as_deref(), token.algorithm) {
+        match keys.set.find(token.header.key_id.as_deref(), token.header.algorithm) {
             Lookup::Key(key) => Some(check(token, key).map(|()| Arc::clone(&keys))),
             Lookup::Unfit => Some(Err(not_published())),
             Lookup::Unknown => None,

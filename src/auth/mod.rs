@@ -33,7 +33,7 @@ use keys::KeySet;
 use refresh::Refresher;
 use refusal::Refusal;
 pub use settings::{IssuerSettings, KeySource, Settings};
-use token::Token;
+use token::{Headers, Token};
 
 use crate::{
     domain::Caller,
@@ -47,6 +47,7 @@ pub struct Authenticator {
     issuers: Vec<Arc<Issuer>>,
     refresher: Refresher,
     warnings: Vec<Fault>,
+    headers: Headers,
     metrics: Arc<Metrics>,
 }
 
@@ -78,7 +79,7 @@ impl Authenticator {
             issuers.push(Arc::new(issuer));
         }
         if faults.is_empty() {
-            Ok(Self { issuers, refresher, warnings, metrics })
+            Ok(Self { issuers, refresher, warnings, headers: Headers::new(), metrics })
         } else {
             Err(faults)
         }
@@ -143,7 +144,7 @@ impl Authenticator {
                 return Ok(caller);
             }
         }
-        let token = Token::parse(text)?;
+        let token = Token::parse(text, &self.headers)?;
         let issuer = match token.claims.get("iss").and_then(Value::as_str) {
             Some(iss) if !iss.is_empty() => self.issuers.iter().find(|issuer| issuer.is(iss)),
             _ => return Err(Refusal::malformed("the token's `iss` is missing or not a text")),
@@ -158,6 +159,7 @@ impl Authenticator {
         let keys = issuer.verify_signature(&token, now).await?;
         let (caller, validity) = claims::check(&token.claims, issuer.settings(), now)?;
         keys.memory.keep(id, &caller, validity);
+        self.headers.keep(&token);
         Ok(caller)
     }
 }

@@ -1,7 +1,10 @@
 //! A bearer token taken apart (RFC 6750, RFC 7515): form only, nothing is believed yet.
 
+use std::sync::Arc;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, header::AUTHORIZATION};
+use quick_cache::sync::Cache;
 use serde_json::{Map, Value};
 
 use super::{Algorithm, refusal::Refusal};
@@ -9,6 +12,9 @@ use crate::{domain::json, metrics::AuthResult};
 
 /// The longest token, in bytes: beyond what identity providers issue, below what costs.
 const MAX_TOKEN: usize = 8 * 1024;
+
+/// How many headers are remembered: a few keys of a few issuers.
+const MAX_HEADERS: usize = 64;
 
 /// Header members that name a key, or change what the rest means: no key is ever taken from a
 /// token (threats, row 17), and an extension we do not know must be refused (RFC 7515, 4.1.11).
@@ -21,14 +27,47 @@ pub(super) struct Token<'a> {
     pub(super) message: &'a [u8],
     /// The signature, in base64url.
     pub(super) signature: &'a str,
+    /// The header, and its text.
+    pub(super) header: Arc<Header>,
+    header_text: &'a str,
+    /// The claims, not verified.
+    pub(super) claims: Map<String, Value>,
+}
+
+/// A token's header.
+#[derive(Debug)]
+pub(super) struct Header {
     /// The algorithm that the token claims.
     pub(super) algorithm: Algorithm,
     /// The key that the token claims.
     pub(super) key_id: Option<String>,
     /// The token's `typ`.
     pub(super) kind: Option<String>,
-    /// The claims, not verified.
-    pub(super) claims: Map<String, Value>,
+}
+
+/// Headers that were taken apart before: an issuer's tokens all have the same one until its key
+/// changes. Only those of good tokens are kept, so that nobody can fill the room with others.
+#[derive(Debug)]
+pub(super) struct Headers(Cache<Box<str>, Arc<Header>>);
+
+impl Headers {
+    pub(super) fn new() -> Self {
+        Self(Cache::new(MAX_HEADERS))
+    }
+
+    /// Remembers the header of a token that was found good.
+    pub(super) fn keep(&self, token: &Token<'_>) {
+        if self.0.peek(token.header_text).is_none() {
+            self.0.insert(token.header_text.into(), Arc::clone(&token.header));
+        }
+    }
+
+    fn read(&self, text: &str) -> Result<Arc<Header>, Refusal> {
+        match self.0.get(text) {
+            Some(header) => Ok(header),
+            None => Header::parse(text).map(Arc::new),
+        }
+    }
 }
 
 /// The one bearer token of a request.
@@ -60,7 +99,7 @@ impl<'a> Token<'a> {
     ///
     /// # Errors
     /// When it is not a signed JWT of the plain kind.
-    pub(super) fn parse(token: &'a str) -> Result<Self, Refusal> {
+    pub(super) fn parse(token: &'a str, headers: &Headers) -> Result<Self, Refusal> {
         if token.len() > MAX_TOKEN {
             return Err(Refusal::malformed(
                 "the token is longer than 8 KiB: ask for one with fewer groups or claims",
@@ -68,7 +107,7 @@ impl<'a> Token<'a> {
         }
         let parts: Vec<&str> = token.splitn(6, '.').collect();
         let (header, payload, signature) = match parts.as_slice() {
-            [header, payload, signature] => (header, payload, *signature),
+            [header, payload, signature] => (*header, *payload, *signature),
             [_, _, _, _, _] => {
                 return Err(Refusal::malformed(
                     "encrypted tokens are not taken: send a signed one",
@@ -82,22 +121,32 @@ impl<'a> Token<'a> {
             return Err(Refusal::malformed("the token is not signed"));
         }
         let message = token.get(..header.len() + 1 + payload.len()).unwrap_or_default().as_bytes();
-        let mut header = object(header, "header")?;
+        Ok(Self {
+            message,
+            signature,
+            header: headers.read(header)?,
+            header_text: header,
+            claims: object(payload, "payload")?,
+        })
+    }
+}
+
+impl Header {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let mut header = object(text, "header")?;
         if let Some(member) = header.keys().find(|name| REFUSED_MEMBERS.contains(&name.as_str())) {
             return Err(Refusal::malformed(format!(
                 "a token with `{member}` in its header is not taken"
             )));
         }
-        let kind = text(&mut header, "typ")?;
-        if text(&mut header, "cty")?.is_some_and(|kind| is_type(&kind, "JWT")) {
+        let kind = member(&mut header, "typ")?;
+        if member(&mut header, "cty")?.is_some_and(|kind| is_type(&kind, "JWT")) {
             return Err(Refusal::malformed("nested tokens are not taken"));
         }
-        let algorithm = text(&mut header, "alg")?
+        let algorithm = member(&mut header, "alg")?
             .and_then(|name| Algorithm::from_name(&name))
             .ok_or_else(|| Refusal::malformed("the token's `alg` is missing or not taken"))?;
-        let key_id = text(&mut header, "kid")?;
-        let claims = object(payload, "payload")?;
-        Ok(Self { message, signature, algorithm, key_id, kind, claims })
+        Ok(Self { algorithm, key_id: member(&mut header, "kid")?, kind })
     }
 }
 
@@ -123,7 +172,7 @@ fn object(part: &str, name: &str) -> Result<Map<String, Value>, Refusal> {
 }
 
 /// Takes a member out of the header.
-fn text(header: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
+fn member(header: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
     match header.swap_remove(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),

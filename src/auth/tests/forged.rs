@@ -143,3 +143,18 @@ fn tokens_that_are_no_tokens_are_refused() {
     let long = world.with("x", json!("y".repeat(9000)));
     world.refuses_claims(&long, "8 KiB");
 }
+
+#[test]
+fn a_header_that_is_known_already_changes_nothing() {
+    let world = world();
+    let good = world.es.sign(&world.claims()).unwrap();
+    world.check(&good).unwrap();
+    // The same header again: with other claims, without a signature, with somebody else's.
+    let other = world.es.sign(&world.with("sub", json!("bob"))).unwrap();
+    assert_eq!(world.check(&other).unwrap().subject(), "bob");
+    let (message, _) = good.rsplit_once('.').unwrap();
+    world.refuses(&format!("{message}."), "not signed");
+    let forged = world.rs.sign_message(message.as_bytes()).unwrap();
+    world.refuses(&format!("{message}.{forged}"), "signature is not");
+    world.refuses_claims(&world.with("exp", json!(1)), "expired");
+}
