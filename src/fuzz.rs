@@ -33,7 +33,7 @@ pub fn operation(
 /// # Errors
 /// When it cannot be serialised.
 pub fn change_body(change: &ChangeIpv4) -> Result<Vec<u8>, String> {
-    zec::door_change(change)
+    zec::door::change(change)
 }
 
 /// Takes a token apart.
@@ -69,7 +69,7 @@ pub fn discovered(document: &[u8], issuer: &str) -> Option<Uri> {
 /// # Errors
 /// What it means that it was not, or that nobody knows.
 pub fn written(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<String, Error> {
-    zec::door_write(status, headers, body).map_err(execute::door)
+    zec::door::written(status, headers, body).map_err(execute::door)
 }
 
 /// The vNIC that ZEC's answer shows, where this one was asked for.
@@ -80,7 +80,7 @@ pub fn found(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Option<Option<Nic>> {
-    zec::door_read(asked, status, headers, body)
+    zec::door::found(asked, status, headers, body)
 }
 
 /// What of a connection's bytes is handed on, cut as it is read in pieces of this size, none of

@@ -232,7 +232,7 @@ fn send_failure(error: &hyper_util::client::legacy::Error) -> Failure {
     if error.is_connect() || unsent { Failure::NotSent(text) } else { Failure::NoAnswer(text) }
 }
 
-fn found(asked: &NicId, answer: Answer) -> Result<Found, Failure> {
+pub(super) fn found(asked: &NicId, answer: Answer) -> Result<Found, Failure> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Described {
@@ -272,28 +272,6 @@ fn outcome(result: &Result<Answer, Failure>) -> Outcome {
             Outcome::Unknown
         }
     }
-}
-
-/// For `tests/fuzz`: what an answer to a write says.
-#[cfg(fuzzing)]
-pub(crate) fn door_write(
-    status: http::StatusCode,
-    headers: &http::HeaderMap,
-    body: &[u8],
-) -> Result<String, Failure> {
-    answer::read(status, headers, body).map(|answer| answer.request_id)
-}
-
-/// For `tests/fuzz`: the vNIC that an answer to a read shows.
-#[cfg(fuzzing)]
-pub(crate) fn door_read(
-    asked: &NicId,
-    status: http::StatusCode,
-    headers: &http::HeaderMap,
-    body: &[u8],
-) -> Option<Option<Nic>> {
-    let found = answer::read(status, headers, body).and_then(|answer| found(asked, answer));
-    found.ok().map(|found| found.nic)
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 mod answer;
 mod client;
 mod credentials;
+#[cfg(fuzzing)]
+pub(crate) mod door;
 mod request;
 mod settings;
 mod sign;
@@ -14,8 +16,3 @@ pub use client::{Found, Reader, Sent, Writer, check, connect};
 pub use credentials::AccessKey;
 pub use settings::{EipCheck, Settings};
 pub use sign::{CONTENT_TYPE, authorization};
-
-#[cfg(fuzzing)]
-pub(crate) use client::{door_read, door_write};
-#[cfg(fuzzing)]
-pub(crate) use request::door as door_change;

@@ -42,12 +42,6 @@ fn serialize(body: &impl Serialize) -> Result<Bytes, serde_json::Error> {
     serde_json::to_vec(body).map(Bytes::from)
 }
 
-/// For `tests/fuzz`.
-#[cfg(fuzzing)]
-pub(crate) fn door(wanted: &ChangeIpv4) -> Result<Vec<u8>, String> {
-    change(wanted).map(|body| body.to_vec()).map_err(|error| error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,31 @@
+//! For `tests/fuzz`: what goes to ZEC and what comes back, as the room itself makes and reads it.
+
+use http::{HeaderMap, StatusCode};
+
+use super::{Failure, answer, client, request};
+use crate::domain::{ChangeIpv4, Nic, NicId};
+
+/// The body of a change.
+pub(crate) fn change(wanted: &ChangeIpv4) -> Result<Vec<u8>, String> {
+    request::change(wanted).map(|body| body.to_vec()).map_err(|error| error.to_string())
+}
+
+/// What an answer to a write says.
+pub(crate) fn written(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<String, Failure> {
+    answer::read(status, headers, body).map(|answer| answer.request_id)
+}
+
+/// The vNIC that an answer to a read shows.
+pub(crate) fn found(
+    asked: &NicId,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Option<Option<Nic>> {
+    let answer = answer::read(status, headers, body).ok()?;
+    client::found(asked, answer).ok().map(|found| found.nic)
+}
