@@ -21,7 +21,7 @@ use tower::Service;
 
 use super::{
     MAX_HEAD, Tls, http2,
-    phase::{Phase, Watched},
+    phase::Phase,
     wire::{Left, Wire},
 };
 use crate::stack::Stack;
@@ -82,7 +82,7 @@ async fn http1(
 ) {
     let phase = Phase::new();
     let left = Left::default();
-    let io = Watched { stream: Wire::new(stream, left.clone()), phase: phase.clone() };
+    let io = Wire::new(stream, left.clone(), phase.clone());
     // hyper's own timer for heads runs between requests too and would end idle connections
     // early, so both times are kept by `overdue`.
     let connection = http1::Builder::new()

@@ -18,6 +18,8 @@ use tokio::{
     time::Sleep,
 };
 
+use super::phase::Phase;
+
 /// How long the end of a connection waits for a peer in the midst of a message. Closed at once, the
 /// kernel would answer its remaining bytes with a reset, which can eat the answer on its way.
 const LINGER: Duration = Duration::from_secs(2);
@@ -61,6 +63,7 @@ impl Left {
 pub(super) struct Wire<S> {
     stream: S,
     left: Left,
+    phase: Phase,
     /// Read, and not handed on yet.
     held: Bytes,
     lines: Lines,
@@ -68,8 +71,9 @@ pub(super) struct Wire<S> {
 }
 
 impl<S> Wire<S> {
-    pub(super) fn new(stream: S, left: Left) -> Self {
-        Self { stream, left, held: Bytes::new(), lines: Lines::default(), lingers: None }
+    /// Cuts what comes of the stream, and tells the phase when something is handed on.
+    pub(super) fn new(stream: S, left: Left, phase: Phase) -> Self {
+        Self { stream, left, phase, held: Bytes::new(), lines: Lines::default(), lingers: None }
     }
 
     /// How many of the fresh bytes may be handed on now, and what is to follow them instead of
@@ -164,6 +168,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
             None => this.held.advance(count),
         }
         buf.set_filled(start + count);
+        if count > 0 {
+            this.phase.bytes_came();
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -218,7 +225,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 /// For `tests/fuzz`: what is handed on of these bytes, read in pieces of this size.
 #[cfg(fuzzing)]
 pub(crate) fn door(bytes: &[u8], piece: usize) -> Vec<Vec<u8>> {
-    let mut wire = Wire::new(bytes, Left::default());
+    let mut wire = Wire::new(bytes, Left::default(), Phase::new());
     let mut handed_on = Vec::new();
     let mut room = vec![0; piece.max(1)];
     loop {
@@ -244,7 +251,7 @@ mod tests {
         let (near, mut far) = duplex(1024);
         far.write_all(bytes).await.unwrap();
         let left = Left::default();
-        (Wire::new(near, left.clone()), far, left)
+        (Wire::new(near, left.clone(), Phase::new()), far, left)
     }
 
     async fn next(wire: &mut Wire<DuplexStream>, room: usize) -> String {
