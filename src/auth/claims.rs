@@ -2,10 +2,14 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Map, Value};
-
 use super::{IssuerSettings, refusal::Refusal};
-use crate::{domain::Caller, metrics::AuthResult};
+use crate::{
+    domain::{
+        Caller,
+        json::{Members, Node},
+    },
+    metrics::AuthResult,
+};
 
 /// When a token counts, in seconds since 1970, the leeway included.
 #[derive(Clone, Copy, Debug)]
@@ -28,21 +32,21 @@ impl Validity {
 /// # Errors
 /// The first reason for which the token does not count.
 pub(super) fn check(
-    claims: &Map<String, Value>,
+    claims: &Members<'_>,
     settings: &IssuerSettings,
     now: SystemTime,
 ) -> Result<(Caller, Validity), Refusal> {
     let validity = times(claims, settings, now)?;
     audience(claims, settings)?;
     authorized_party(claims, settings)?;
-    if claims.contains_key("cnf") {
+    if claims.has("cnf") {
         return Err(Refusal::claims(
             "the token is bound to a key (`cnf`) and cannot be used as a plain bearer token",
         ));
     }
     required_text(claims, "sub")?;
     let subject = match at_path(claims, &settings.subject_claim) {
-        Ok(Some(Value::String(subject))) if !subject.is_empty() => subject,
+        Ok(Some(Node::Text(subject))) if !subject.is_empty() => subject,
         _ => {
             let name = &settings.subject_claim;
             return Err(Refusal::claims(format!(
@@ -65,7 +69,7 @@ fn unix_seconds(time: SystemTime) -> f64 {
 /// # Errors
 /// When that is not now, or cannot be told.
 pub(super) fn times(
-    claims: &Map<String, Value>,
+    claims: &Members<'_>,
     settings: &IssuerSettings,
     now: SystemTime,
 ) -> Result<Validity, Refusal> {
@@ -110,21 +114,21 @@ fn lifetime(expires: f64, issued: Option<f64>, longest: Duration) -> Result<(), 
 }
 
 /// A `NumericDate`; text such as `"999"` is refused, not skipped (threats, row 17).
-fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, Refusal> {
+fn seconds(claims: &Members<'_>, name: &str) -> Result<Option<f64>, Refusal> {
     match claims.get(name) {
         None => Ok(None),
-        Some(Value::Number(number)) => Ok(number.as_f64()),
+        Some(Node::Number(number)) => Ok(number.as_f64()),
         Some(_) => Err(Refusal::claims(format!("the token's `{name}` is not a number"))),
     }
 }
 
-fn audience(claims: &Map<String, Value>, settings: &IssuerSettings) -> Result<(), Refusal> {
+fn audience(claims: &Members<'_>, settings: &IssuerSettings) -> Result<(), Refusal> {
     let malformed =
         || Refusal::claims("the token's `aud` is missing or not a text or list of texts");
     let named: Vec<&str> = match claims.get("aud") {
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(list)) => {
-            list.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(malformed)?
+        Some(Node::Text(one)) => vec![one],
+        Some(Node::List(list)) => {
+            list.iter().map(Node::as_str).collect::<Option<_>>().ok_or_else(malformed)?
         }
         _ => return Err(malformed()),
     };
@@ -141,9 +145,9 @@ fn audience(claims: &Map<String, Value>, settings: &IssuerSettings) -> Result<()
     }
 }
 
-fn authorized_party(claims: &Map<String, Value>, settings: &IssuerSettings) -> Result<(), Refusal> {
+fn authorized_party(claims: &Members<'_>, settings: &IssuerSettings) -> Result<(), Refusal> {
     let Some(allowed) = &settings.authorized_parties else { return Ok(()) };
-    let party = claims.get("azp").or_else(|| claims.get("client_id")).and_then(Value::as_str);
+    let party = claims.get("azp").or_else(|| claims.get("client_id")).and_then(Node::as_str);
     if party.is_some_and(|party| allowed.iter().any(|one| one == party)) {
         Ok(())
     } else {
@@ -151,8 +155,8 @@ fn authorized_party(claims: &Map<String, Value>, settings: &IssuerSettings) -> R
     }
 }
 
-fn required_text<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<&'a str, Refusal> {
-    match claims.get(name).and_then(Value::as_str) {
+fn required_text<'a>(claims: &'a Members<'a>, name: &str) -> Result<&'a str, Refusal> {
+    match claims.get(name).and_then(Node::as_str) {
         Some(text) if !text.is_empty() => Ok(text),
         _ => Err(Refusal::claims(format!("the token's `{name}` is missing, empty or not a text"))),
     }
@@ -160,14 +164,13 @@ fn required_text<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<&'a s
 
 /// The groups at a dotted path. An absent claim is no group at all; one that is malformed or cut
 /// short by the provider is refused, for a missing group could lift a forbid (threats, row 28).
-fn groups<'a>(claims: &'a Map<String, Value>, path: &str) -> Result<Vec<&'a str>, Refusal> {
+fn groups<'a>(claims: &'a Members<'a>, path: &str) -> Result<Vec<&'a str>, Refusal> {
     let first = path.split('.').next().unwrap_or(path);
-    let moved = claims.get("_claim_names").is_some_and(|names| {
-        names
-            .as_object()
-            .is_none_or(|names| names.contains_key(first) || names.contains_key("groups"))
+    let moved = claims.get("_claim_names").is_some_and(|names| match names {
+        Node::Object(names) => names.has(first) || names.has("groups"),
+        _ => true,
     });
-    if moved || claims.get("hasgroups").is_some_and(|has| *has != Value::Bool(false)) {
+    if moved || claims.get("hasgroups").is_some_and(|has| *has != Node::Bool(false)) {
         return Err(Refusal::claims(
             "the provider has cut the token's groups short: have it send only the groups that \
              concern this application",
@@ -177,8 +180,8 @@ fn groups<'a>(claims: &'a Map<String, Value>, path: &str) -> Result<Vec<&'a str>
         || Refusal::claims(format!("the token's groups (`{path}`) are not a list of texts"));
     match at_path(claims, path).map_err(|NotAnObject| malformed())? {
         None => Ok(Vec::new()),
-        Some(Value::Array(list)) => {
-            list.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(malformed)
+        Some(Node::List(list)) => {
+            list.iter().map(Node::as_str).collect::<Option<_>>().ok_or_else(malformed)
         }
         Some(_) => Err(malformed()),
     }
@@ -189,10 +192,7 @@ struct NotAnObject;
 
 /// The claim at a dotted path; none where a step of it is absent. A claim whose very name has
 /// dots comes first: some providers use URLs as names.
-fn at_path<'a>(
-    claims: &'a Map<String, Value>,
-    path: &str,
-) -> Result<Option<&'a Value>, NotAnObject> {
+fn at_path<'a>(claims: &'a Members<'a>, path: &str) -> Result<Option<&'a Node<'a>>, NotAnObject> {
     if let Some(claim) = claims.get(path) {
         return Ok(Some(claim));
     }
@@ -200,7 +200,7 @@ fn at_path<'a>(
     let mut found = segments.next().and_then(|name| claims.get(name));
     for name in segments {
         found = match found {
-            Some(Value::Object(members)) => members.get(name),
+            Some(Node::Object(members)) => members.get(name),
             Some(_) => return Err(NotAnObject),
             None => return Ok(None),
         };

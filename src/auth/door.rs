@@ -6,11 +6,14 @@ use http::HeaderMap;
 use serde_json::{Map, Value};
 
 use super::{
-    Algorithm, IssuerSettings, KeySet, Token, claims, discovery,
+    Algorithm, Compact, IssuerSettings, KeySet, Token, claims, discovery,
     keys::Lookup,
     token::{self, Headers},
 };
-use crate::domain::Caller;
+use crate::domain::{
+    Caller,
+    json::{self, Node},
+};
 
 /// A token taken apart, not verified.
 #[derive(Debug)]
@@ -26,21 +29,19 @@ pub struct TokenParts {
 }
 
 pub(crate) fn token(text: &str) -> Option<TokenParts> {
-    let Token { message, header, claims, .. } = Token::parse(text, &Headers::new()).ok()?;
+    let compact = Compact::split(text).ok()?;
+    let Token { message, header, claims, .. } = Token::read(&compact, &Headers::new()).ok()?;
     let (algorithm, key_id) = (header.algorithm, header.key_id.clone());
-    Some(TokenParts { message: message.to_owned(), algorithm, key_id, claims })
+    Some(TokenParts { message: message.to_owned(), algorithm, key_id, claims: claims.into() })
 }
 
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     token::bearer(headers).ok()
 }
 
-pub(crate) fn claims(
-    claims: &Map<String, Value>,
-    settings: &IssuerSettings,
-    now: SystemTime,
-) -> Option<Caller> {
-    claims::check(claims, settings, now).ok().map(|(caller, _)| caller)
+pub(crate) fn claims(claims: &[u8], settings: &IssuerSettings, now: SystemTime) -> Option<Caller> {
+    let Ok(Node::Object(claims)) = json::read(claims) else { return None };
+    claims::check(&claims, settings, now).ok().map(|(caller, _)| caller)
 }
 
 /// The usable keys of a key set.

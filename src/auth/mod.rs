@@ -25,7 +25,6 @@ mod token;
 use std::{sync::Arc, time::SystemTime};
 
 use http::HeaderMap;
-use serde_json::Value;
 
 pub use algorithm::Algorithm;
 use issuer::Issuer;
@@ -33,10 +32,10 @@ use keys::KeySet;
 use refresh::Refresher;
 use refusal::Refusal;
 pub use settings::{IssuerSettings, KeySource, Settings};
-use token::{Headers, Token};
+use token::{Compact, Headers, Token};
 
 use crate::{
-    domain::Caller,
+    domain::{Caller, json::Node},
     error::{Error, Fault},
     metrics::{AuthResult, Metrics},
 };
@@ -144,8 +143,9 @@ impl Authenticator {
                 return Ok(caller);
             }
         }
-        let token = Token::parse(text, &self.headers)?;
-        let issuer = match token.claims.get("iss").and_then(Value::as_str) {
+        let compact = Compact::split(text)?;
+        let token = Token::read(&compact, &self.headers)?;
+        let issuer = match token.claims.get("iss").and_then(Node::as_str) {
             Some(iss) if !iss.is_empty() => self.issuers.iter().find(|issuer| issuer.is(iss)),
             _ => return Err(Refusal::malformed("the token's `iss` is missing or not a text")),
         };

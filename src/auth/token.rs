@@ -5,10 +5,12 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, header::AUTHORIZATION};
 use quick_cache::sync::Cache;
-use serde_json::{Map, Value};
 
 use super::{Algorithm, refusal::Refusal};
-use crate::{domain::json, metrics::AuthResult};
+use crate::{
+    domain::json::{self, Members, Node},
+    metrics::AuthResult,
+};
 
 /// The longest token, in bytes: beyond what identity providers issue, below what costs.
 const MAX_TOKEN: usize = 8 * 1024;
@@ -20,7 +22,16 @@ const MAX_HEADERS: usize = 64;
 /// token (threats, row 17), and an extension we do not know must be refused (RFC 7515, 4.1.11).
 const REFUSED_MEMBERS: [&str; 7] = ["crit", "jku", "jwk", "x5u", "x5c", "enc", "zip"];
 
-/// A token's parts.
+/// A token in its compact form (RFC 7515, section 7.1), its payload decoded.
+#[derive(Debug)]
+pub(super) struct Compact<'a> {
+    message: &'a [u8],
+    header: &'a str,
+    payload: Vec<u8>,
+    signature: &'a str,
+}
+
+/// A token taken apart.
 #[derive(Debug)]
 pub(super) struct Token<'a> {
     /// What is signed: header and payload as they came.
@@ -31,7 +42,7 @@ pub(super) struct Token<'a> {
     pub(super) header: Arc<Header>,
     header_text: &'a str,
     /// The claims, not verified.
-    pub(super) claims: Map<String, Value>,
+    pub(super) claims: Members<'a>,
 }
 
 /// A token's header.
@@ -94,59 +105,68 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     Ok(token.trim_matches(' '))
 }
 
-impl<'a> Token<'a> {
-    /// Takes a token apart.
+impl<'a> Compact<'a> {
+    /// Splits a token.
     ///
     /// # Errors
-    /// When it is not a signed JWT of the plain kind.
-    pub(super) fn parse(token: &'a str, headers: &Headers) -> Result<Self, Refusal> {
+    /// When it is not a signed JWT.
+    pub(super) fn split(token: &'a str) -> Result<Self, Refusal> {
         if token.len() > MAX_TOKEN {
             return Err(Refusal::malformed(
                 "the token is longer than 8 KiB: ask for one with fewer groups or claims",
             ));
         }
-        let parts: Vec<&str> = token.splitn(6, '.').collect();
-        let (header, payload, signature) = match parts.as_slice() {
-            [header, payload, signature] => (*header, *payload, *signature),
-            [_, _, _, _, _] => {
-                return Err(Refusal::malformed(
-                    "encrypted tokens are not taken: send a signed one",
-                ));
-            }
-            _ => {
-                return Err(Refusal::malformed("the token is not a JWT: header.payload.signature"));
-            }
+        let mut parts = token.split('.');
+        let (header, payload, signature, more) =
+            (parts.next(), parts.next(), parts.next(), parts.count());
+        let (Some(header), Some(payload), Some(signature), 0) = (header, payload, signature, more)
+        else {
+            return Err(Refusal::malformed(match more {
+                2 => "encrypted tokens are not taken: send a signed one",
+                _ => "the token is not a JWT: header.payload.signature",
+            }));
         };
         if signature.is_empty() {
             return Err(Refusal::malformed("the token is not signed"));
         }
         let message = token.get(..header.len() + 1 + payload.len()).unwrap_or_default().as_bytes();
+        Ok(Self { message, header, payload: decode(payload, "payload")?, signature })
+    }
+}
+
+impl<'a> Token<'a> {
+    /// Takes a token apart.
+    ///
+    /// # Errors
+    /// When it is not a JWT of the plain kind.
+    pub(super) fn read(compact: &'a Compact<'a>, headers: &Headers) -> Result<Self, Refusal> {
         Ok(Self {
-            message,
-            signature,
-            header: headers.read(header)?,
-            header_text: header,
-            claims: object(payload, "payload")?,
+            message: compact.message,
+            signature: compact.signature,
+            header: headers.read(compact.header)?,
+            header_text: compact.header,
+            claims: object(&compact.payload, "payload")?,
         })
     }
 }
 
 impl Header {
     fn parse(text: &str) -> Result<Self, Refusal> {
-        let mut header = object(text, "header")?;
-        if let Some(member) = header.keys().find(|name| REFUSED_MEMBERS.contains(&name.as_str())) {
+        let bytes = decode(text, "header")?;
+        let header = object(&bytes, "header")?;
+        if let Some(member) = REFUSED_MEMBERS.iter().find(|name| header.has(name)) {
             return Err(Refusal::malformed(format!(
                 "a token with `{member}` in its header is not taken"
             )));
         }
-        let kind = member(&mut header, "typ")?;
-        if member(&mut header, "cty")?.is_some_and(|kind| is_type(&kind, "JWT")) {
+        if member(&header, "cty")?.is_some_and(|kind| is_type(kind, "JWT")) {
             return Err(Refusal::malformed("nested tokens are not taken"));
         }
-        let algorithm = member(&mut header, "alg")?
-            .and_then(|name| Algorithm::from_name(&name))
+        let algorithm = member(&header, "alg")?
+            .and_then(Algorithm::from_name)
             .ok_or_else(|| Refusal::malformed("the token's `alg` is missing or not taken"))?;
-        Ok(Self { algorithm, key_id: member(&mut header, "kid")?, kind })
+        let owned = |name| Ok(member(&header, name)?.map(str::to_owned));
+        Ok(Self { algorithm, key_id: owned("kid")?, kind: owned("typ")? })
     }
 }
 
@@ -159,23 +179,26 @@ pub(super) fn is_type(value: &str, kind: &str) -> bool {
     short(value) == short(kind)
 }
 
-fn object(part: &str, name: &str) -> Result<Map<String, Value>, Refusal> {
-    let bytes = URL_SAFE_NO_PAD
+fn decode(part: &str, name: &str) -> Result<Vec<u8>, Refusal> {
+    URL_SAFE_NO_PAD
         .decode(part)
-        .map_err(|_| Refusal::malformed(format!("the token's {name} is not base64url")))?;
-    match json::parse(&bytes) {
-        Ok(Value::Object(members)) => Ok(members),
+        .map_err(|_| Refusal::malformed(format!("the token's {name} is not base64url")))
+}
+
+fn object<'a>(bytes: &'a [u8], name: &str) -> Result<Members<'a>, Refusal> {
+    match json::read(bytes) {
+        Ok(Node::Object(members)) => Ok(members),
         _ => Err(Refusal::malformed(format!(
             "the token's {name} is not a JSON object with each key once"
         ))),
     }
 }
 
-/// Takes a member out of the header.
-fn member(header: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
-    match header.swap_remove(name) {
+/// A member of the header.
+fn member<'a>(header: &'a Members<'a>, name: &str) -> Result<Option<&'a str>, Refusal> {
+    match header.get(name) {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
+        Some(Node::Text(text)) => Ok(Some(text)),
         Some(_) => Err(Refusal::malformed(format!("the token's `{name}` is no text"))),
     }
 }
