@@ -10,10 +10,20 @@ pub enum Problem {
     InvalidToken,
     /// The policy says no.
     PolicyDenied,
+    /// The vNIC carries the tag that protects it.
+    Protected,
     /// No such route.
     NotFound,
     /// The route has no such method.
     MethodNotAllowed,
+    /// The vNIC is in a state in which ZEC would refuse the request.
+    StateConflict,
+    /// The first request with this `Idempotency-Key` still runs.
+    IdempotencyInProgress,
+    /// An earlier write on the same addresses has no outcome yet.
+    OperationInProgress,
+    /// The `Idempotency-Key` was used for another request.
+    IdempotencyKeyReused,
     /// A body without `Content-Length`.
     LengthRequired,
     /// A body over the limit.
@@ -22,8 +32,10 @@ pub enum Problem {
     UriTooLong,
     /// A body that is not declared as JSON.
     UnsupportedMediaType,
-    /// ZEC throttles us.
+    /// The caller asks too often, or ZEC throttles us.
     RateLimited,
+    /// The caller has taken off as many addresses as one may in an hour.
+    BudgetExceeded,
     /// ZEC refused the request.
     ZecRejected,
     /// ZEC refused the gateway's own key.
@@ -38,6 +50,10 @@ pub enum Problem {
     Overloaded,
     /// The gateway is stopping.
     Draining,
+    /// The operators have stopped all writes.
+    Frozen,
+    /// What is to be done cannot be recorded.
+    JournalUnavailable,
     /// The caller's issuer has no usable keys.
     IdentityProviderUnavailable,
     /// ZEC cannot be reached; nothing was sent.
@@ -57,18 +73,24 @@ struct Entry {
 
 impl Problem {
     /// Every problem, in the order of the contract's table.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 29] = [
         Self::InvalidRequest,
         Self::MissingToken,
         Self::InvalidToken,
         Self::PolicyDenied,
+        Self::Protected,
         Self::NotFound,
         Self::MethodNotAllowed,
+        Self::StateConflict,
+        Self::IdempotencyInProgress,
+        Self::OperationInProgress,
+        Self::IdempotencyKeyReused,
         Self::LengthRequired,
         Self::BodyTooLarge,
         Self::UriTooLong,
         Self::UnsupportedMediaType,
         Self::RateLimited,
+        Self::BudgetExceeded,
         Self::ZecRejected,
         Self::ZecCredentialsRefused,
         Self::ZecBadAnswer,
@@ -76,6 +98,8 @@ impl Problem {
         Self::ZecTimeout,
         Self::Overloaded,
         Self::Draining,
+        Self::Frozen,
+        Self::JournalUnavailable,
         Self::IdentityProviderUnavailable,
         Self::ZecUnavailable,
         Self::Internal,
@@ -151,6 +175,11 @@ impl Problem {
                 title: "The policy does not allow this",
                 explanation: "`denied` lists each address (or the vNIC) that is not allowed, with the policies that forbid it and their reasons; an empty list means that no policy allows it. One denied address denies the whole request and nothing is sent. `caller` shows you as the policy sees you: a missing group there is the usual cause.",
             },
+            Self::Protected => &Entry {
+                slug: "protected", status: 403, code: "NIC_PROTECTED",
+                title: "The vNIC is protected",
+                explanation: "The vNIC carries the tag `zec-gateway:protected`, so the gateway never changes it, whatever the policy allows. Nothing was sent. Whoever owns the vNIC can take the tag off in ZEC's console.",
+            },
             Self::NotFound => &Entry {
                 slug: "not-found", status: 404, code: "ROUTE_NOT_FOUND",
                 title: "No such route",
@@ -160,6 +189,26 @@ impl Problem {
                 slug: "method-not-allowed", status: 405, code: "METHOD_NOT_ALLOWED",
                 title: "The route has no such method",
                 explanation: "The header `Allow` names the methods that the route has.",
+            },
+            Self::StateConflict => &Entry {
+                slug: "state-conflict", status: 409, code: "INVALID_NIC_STATUS",
+                title: "The vNIC's state forbids this",
+                explanation: "The gateway read the vNIC before writing and found what ZEC would refuse: the primary address, an address that is not on the vNIC, an elastic IP, or a vNIC that is changing; `detail` and `addresses` say which, and `code` is ZEC's own for it. Nothing was sent. Look at the vNIC (`GET /nics/{nicId}`), then ask for what is possible.",
+            },
+            Self::IdempotencyInProgress => &Entry {
+                slug: "idempotency-in-progress", status: 409, code: "OPERATION_IN_PROGRESS",
+                title: "The first request with this key still runs",
+                explanation: "A request with the same `Idempotency-Key` has no outcome yet. Nothing was sent for this one; ask again as `Retry-After` says and you will get the first one's answer.",
+            },
+            Self::OperationInProgress => &Entry {
+                slug: "operation-in-progress", status: 409, code: "OPERATION_IN_PROGRESS",
+                title: "An earlier operation on these addresses is not over",
+                explanation: "Another write that shares an address on this vNIC has no outcome yet, perhaps because nobody knows whether ZEC has done it; the gateway is finding out. Nothing was sent. Wait as `Retry-After` says, or look at `GET /operations/{operationId}` where you are told its id.",
+            },
+            Self::IdempotencyKeyReused => &Entry {
+                slug: "idempotency-key-reused", status: 422, code: "IDEMPOTENCY_KEY_REUSED",
+                title: "The key was used for another request",
+                explanation: "You sent this `Idempotency-Key` before with a different request. Nothing was sent. Use a new key for a new request; keys are kept for 24 hours.",
             },
             Self::LengthRequired => &Entry {
                 slug: "length-required", status: 411, code: "INVALID_REQUEST",
@@ -185,6 +234,11 @@ impl Problem {
                 slug: "rate-limited", status: 429, code: "REQUEST_LIMIT_EXCEEDED",
                 title: "Too many requests",
                 explanation: "ZEC throttles the team's key and did nothing. Wait as `Retry-After` says, then try again.",
+            },
+            Self::BudgetExceeded => &Entry {
+                slug: "budget-exceeded", status: 429, code: "REQUEST_LIMIT_EXCEEDED",
+                title: "Too many addresses in an hour",
+                explanation: "You have taken off as many addresses as one caller may within an hour (`limits.addresses_per_hour`); those whose outcome is not known count too. Nothing was sent. Wait as `Retry-After` says, or ask the gateway's operators for a higher budget.",
             },
             Self::ZecRejected => &Entry {
                 slug: "zec-rejected", status: 400, code: "INVALID_PARAMETER_VALUE",
@@ -220,6 +274,16 @@ impl Problem {
                 slug: "draining", status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
                 title: "The gateway is stopping",
                 explanation: "This instance is being stopped. Nothing was sent; try again, another instance will answer.",
+            },
+            Self::Frozen => &Entry {
+                slug: "frozen", status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
+                title: "Writes are stopped",
+                explanation: "The gateway's operators have stopped all writes; `detail` holds their reason. Nothing was sent. Reads and dry runs still work; try again later, or ask the operators.",
+            },
+            Self::JournalUnavailable => &Entry {
+                slug: "journal-unavailable", status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
+                title: "The write cannot be recorded",
+                explanation: "Every write is recorded on disk before it is sent, and that was not possible in time. Nothing was sent; try again as `Retry-After` says, and tell the gateway's operators if it goes on.",
             },
             Self::IdentityProviderUnavailable => &Entry {
                 slug: "identity-provider-unavailable", status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",

@@ -1,6 +1,7 @@
 //! What a request costs, stage by stage: `cargo bench`. Figures stand in `docs/performance.md`.
 
 #![expect(
+    clippy::print_stdout,
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
