@@ -13,7 +13,7 @@ use crate::{
     auth::Authenticator,
     config::Config,
     error::Fault,
-    execute::Executor,
+    execute::{Executor, Preflight},
     metrics::Metrics,
     policy::Engine,
     reload::Pace,
@@ -91,23 +91,19 @@ impl App {
                 return Err(faults);
             }
         };
-        let warnings = [
-            config.warnings.clone(),
-            tls::warnings(tls.as_ref()),
-            authenticator.warnings().to_vec(),
-        ]
-        .concat();
+        let warnings = warnings(config, tls.as_ref(), &authenticator);
         metrics.policy_loaded(engine.version());
         metrics.loaded(true);
         let drain = Drain::new(&authenticator);
         let executor = Executor::new(
             Arc::new(ArcSwap::from_pointee(engine)),
             client,
+            Preflight { on: config.zec.preflight, eip_check: config.zec.eip_check },
             drain.writes.clone(),
             Arc::clone(&metrics),
         );
-        let limits =
-            BodyLimits { max: config.server.max_body, timeout: config.server.body_timeout };
+        let server = &config.server;
+        let limits = BodyLimits { max: server.max_body, timeout: server.body_timeout };
         let parts = stack::Parts {
             authenticator: Arc::clone(&authenticator),
             api: Api::new(Arc::new(executor), limits, config.limits.max_addresses),
@@ -115,11 +111,11 @@ impl App {
             metrics: Arc::clone(&metrics),
             draining: drain.begun.clone(),
             max_concurrent: config.limits.max_concurrent_requests,
-            request_timeout: config.server.request_timeout,
+            request_timeout: server.request_timeout,
             allowed_origins: origins(&config.cors_allowed_origins).map_err(one)?,
         };
         Ok(Self {
-            server: config.server.clone(),
+            server: server.clone(),
             drain,
             authenticator,
             metrics,
@@ -171,6 +167,10 @@ impl App {
         following.inspect(JoinHandle::abort);
         in_time
     }
+}
+
+fn warnings(config: &Config, tls: Option<&tls::Loaded>, auth: &Authenticator) -> Vec<Fault> {
+    [config.warnings.clone(), tls::warnings(tls), auth.warnings().to_vec()].concat()
 }
 
 fn router() -> Result<Arc<api::Router>, Fault> {

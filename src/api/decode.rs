@@ -4,19 +4,22 @@ use http::HeaderMap;
 
 use super::{
     body,
-    query::{Query, shown},
+    query::Query,
     routes::{Endpoint, Matched},
 };
 use crate::{
-    domain::{Addresses, AddressesError, Change, ChangeIpv4, NicId, Operation, ReadNic},
+    domain::{
+        Addresses, AddressesError, Change, ChangeIpv4, NicId, Operation, ReadNic, Selection,
+        UnassignAll,
+    },
     error::Error,
 };
 
-/// The query keys of a change. The last two have no effect yet and are refused where used,
-/// never ignored: a caller who means "dry run" must not get a write.
+/// The query keys of a request that takes addresses off.
 const UNASSIGN_KEYS: [&str; 4] = ["ipAddresses", "ipAddress", "dryRun", "all"];
-const ASSIGN_KEYS: [&str; 1] = ["dryRun"];
-const NOT_YET: [&str; 2] = ["dryRun", "all"];
+
+/// The query keys of every other change.
+const CHANGE_KEYS: [&str; 1] = ["dryRun"];
 
 /// A request with its body read.
 pub(super) struct Parts<'a> {
@@ -39,14 +42,21 @@ impl Parts<'_> {
                 self.bare()?;
                 Ok(Operation::Read(ReadNic { nic: self.nic()? }))
             }
-            Endpoint::Unassign => self.change(Change::Unassign, &self.unassigned()?),
-            Endpoint::UnassignOne => {
-                self.bare()?;
-                self.no_idempotency_key()?;
-                let address = self.matched.parameters.get(1).cloned().unwrap_or_default();
-                self.change(Change::Unassign, &[address])
+            Endpoint::Unassign => {
+                let query = Query::parse(self.query, &UNASSIGN_KEYS)?;
+                self.change(&query, self.unassigned(&query)?)
             }
-            Endpoint::Assign => self.change(Change::Assign, &self.assigned()?),
+            Endpoint::UnassignOne => {
+                let query = Query::parse(self.query, &CHANGE_KEYS)?;
+                let address = self.matched.parameters.get(1).cloned().unwrap_or_default();
+                self.change(&query, self.listed(Change::Unassign, &[address])?)
+            }
+            Endpoint::Assign => {
+                let query = Query::parse(self.query, &CHANGE_KEYS)?;
+                let texts =
+                    self.body.map_or(Ok(Vec::new()), |body| body::addresses(body, false))?;
+                self.change(&query, self.listed(Change::Assign, &texts)?)
+            }
             Endpoint::WhoAmI | Endpoint::Problem => {
                 Err(Error::invalid("this route performs no operation"))
             }
@@ -55,11 +65,7 @@ impl Parts<'_> {
 
     /// A request that has no query.
     pub(super) fn bare(&self) -> Result<(), Error> {
-        let keys: &[&str] = match self.matched.endpoint {
-            Endpoint::UnassignOne => &["dryRun"],
-            _ => &[],
-        };
-        not_yet(&Query::parse(self.query, keys)?)
+        Query::parse(self.query, &[]).map(drop)
     }
 
     fn nic(&self) -> Result<NicId, Error> {
@@ -67,36 +73,48 @@ impl Parts<'_> {
         NicId::parse(text).map_err(|error| Error::invalid(error.to_string()))
     }
 
-    fn change(&self, change: Change, texts: &[String]) -> Result<Operation, Error> {
+    fn change(&self, query: &Query<'_>, selection: Selection) -> Result<Operation, Error> {
+        self.no_idempotency_key()?;
+        Ok(if query.is_true("dryRun")? {
+            Operation::DryRun(selection)
+        } else {
+            Operation::Change(selection)
+        })
+    }
+
+    fn listed(&self, change: Change, texts: &[String]) -> Result<Selection, Error> {
         let nic = self.nic()?;
         let addresses = Addresses::parse(texts.iter().map(String::as_str), self.max_addresses);
         let addresses = addresses.map_err(|error| match error {
             AddressesError::Empty => Error::missing(
                 "no address is named: send `{\"ipAddresses\": [\"10.0.0.2\"]}` as JSON body, \
-                 or, with DELETE, `?ipAddresses=10.0.0.2` for each",
+                 or, with DELETE, `?ipAddresses=10.0.0.2` for each, or `?all=true`",
             ),
             error => Error::invalid(error.to_string()),
         })?;
-        Ok(Operation::Change(ChangeIpv4 { change, nic, addresses }))
+        Ok(Selection::Listed(ChangeIpv4 { change, nic, addresses }))
     }
 
-    fn unassigned(&self) -> Result<Vec<String>, Error> {
-        let query = Query::parse(self.query, &UNASSIGN_KEYS)?;
-        not_yet(&query)?;
-        self.no_idempotency_key()?;
-        let Some(bytes) = self.body else { return in_query(&query) };
-        if let Some(key) = query.first_of(&["ipAddresses", "ipAddress"]) {
-            return Err(Error::invalid(format!(
-                "addresses stand both in the query (`{key}`) and in the body: use one of them"
-            )));
+    fn unassigned(&self, query: &Query<'_>) -> Result<Selection, Error> {
+        let named = query.first_of(&["ipAddresses", "ipAddress"]);
+        if query.is_true("all")? {
+            if named.is_some() || self.body.is_some() {
+                return Err(Error::invalid(
+                    "`all=true` takes every secondary address off: name none beside it",
+                ));
+            }
+            return Ok(Selection::All(UnassignAll { nic: self.nic()?, max: self.max_addresses }));
         }
-        body::addresses(bytes, true)
-    }
-
-    fn assigned(&self) -> Result<Vec<String>, Error> {
-        not_yet(&Query::parse(self.query, &ASSIGN_KEYS)?)?;
-        self.no_idempotency_key()?;
-        self.body.map_or(Ok(Vec::new()), |bytes| body::addresses(bytes, false))
+        let texts = match (self.body, named) {
+            (None, _) => in_query(query)?,
+            (Some(body), None) => body::addresses(body, true)?,
+            (Some(_), Some(key)) => {
+                return Err(Error::invalid(format!(
+                    "addresses stand both in the query (`{key}`) and in the body: use one of them"
+                )));
+            }
+        };
+        self.listed(Change::Unassign, &texts)
     }
 
     /// Without a journal nothing could be remembered under the key: it is refused, not ignored.
@@ -118,16 +136,6 @@ fn in_query(query: &Query<'_>) -> Result<Vec<String>, Error> {
     }
     query.all("ipAddress").try_for_each(body::outranked)?;
     Ok(texts)
-}
-
-fn not_yet(query: &Query<'_>) -> Result<(), Error> {
-    match query.first_of(&NOT_YET) {
-        None => Ok(()),
-        Some(key) => Err(Error::invalid(format!(
-            "`{}` is not available in this version of the gateway; nothing was done",
-            shown(key)
-        ))),
-    }
 }
 
 /// For `tests/fuzz`: a request's way from its target to its operation.

@@ -2,7 +2,7 @@ use std::{error::Error as StdError, sync::Arc};
 
 use http::{Request, request};
 use http_body::Body;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::{Action, Caller, Operation},
     error::{Error, Problem},
-    execute::{self, Asking, Done, Executor},
+    execute::{self, Asking, Done, Executor, Rehearsed},
     telemetry::Record,
 };
 
@@ -100,15 +100,17 @@ impl Api {
 
 fn note(record: &Record, operation: &Operation) {
     let (action, nic): (Action, _) = (operation.action(), operation.nic().to_string());
-    let addresses = match operation {
-        Operation::Read(_) => 0,
-        Operation::Change(change) => change.addresses.as_slice().len(),
-    };
+    let addresses = operation.named_addresses();
     record.note(|facts| facts.asked = Some((action, nic, addresses)));
 }
 
 fn done(done: Done) -> Answer {
     match done {
+        Done::NothingToDo { nic, request_id } => reply::ok(
+            json!({ "requestId": request_id, "nicId": nic.as_str(), "ipAddresses": [] })
+                .to_string(),
+        ),
+        Done::Rehearsed(rehearsed) => reply::ok(rehearsal(&rehearsed).to_string()),
         Done::Nic(nic) => reply::ok(nic.as_json().to_owned()),
         Done::Changed { change, request_id } => reply::ok(
             json!({
@@ -119,6 +121,23 @@ fn done(done: Done) -> Answer {
             .to_string(),
         ),
     }
+}
+
+/// The answer to a dry run; the lists are left out for those who may not see the vNIC.
+fn rehearsal(rehearsed: &Rehearsed) -> Value {
+    let body = rehearsed.body.as_deref().and_then(|body| serde_json::from_str::<Value>(body).ok());
+    let mut answer = Map::new();
+    let mut put = |name: &str, value: Value| answer.insert(name.to_owned(), value);
+    put("dryRun", json!(true));
+    put("action", json!(rehearsed.action.name()));
+    put("body", json!(body));
+    put("nicId", json!(rehearsed.nic.as_str()));
+    put("ipAddresses", json!(rehearsed.addresses));
+    if let Some((before, after)) = &rehearsed.lists {
+        put("before", json!(before));
+        put("after", json!(after));
+    }
+    Value::Object(answer)
 }
 
 /// The page of a problem, to which its `type` points.

@@ -39,6 +39,18 @@ impl<'a> Query<'a> {
         self.pairs.iter().filter(move |(name, _)| *name == key).map(|(_, value)| *value)
     }
 
+    /// Whether a switch is on: left out, it is off.
+    pub(super) fn is_true(&self, key: &str) -> Result<bool, Error> {
+        match self.all(key).next() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => Err(Error::invalid(format!(
+                "`{key}` is `{}`: write `{key}=true`, or leave it out",
+                shown(other)
+            ))),
+        }
+    }
+
     /// The first of these keys that the query has.
     pub(super) fn first_of(&self, keys: &[&str]) -> Option<&'a str> {
         self.pairs.iter().find(|(name, _)| keys.contains(name)).map(|(name, _)| *name)

@@ -16,8 +16,6 @@ use crate::{auth::KeySource, net::is_loopback};
 /// its effect leaves this table.
 const NO_EFFECT: &[(&str, &str)] = &[
     ("policy.shadow_directory", "no second policy is decided"),
-    ("zec.preflight", "the state of a vNIC is left to ZEC to check"),
-    ("zec.eip_check", "elastic IPs are left to ZEC to check"),
     ("zec.proxy", "ZEC is called directly"),
     ("limits.max_concurrent_per_caller", "only `limits.max_concurrent_requests` bounds a caller"),
     ("limits.requests_per_second", "no caller is slowed down"),
@@ -37,6 +35,13 @@ pub(super) fn find(config: &Config, findings: &Findings) {
     endpoint(config, findings);
     timeouts(config, findings);
     stale_keys(config, findings);
+    if !config.zec.preflight {
+        warn(
+            findings,
+            "zec.preflight",
+            "no vNIC is read before a write: whether it may be changed is left to ZEC, and its tag `zec-gateway:protected` counts only where a policy looks at the vNIC",
+        );
+    }
     if !config.journal.enabled {
         warn(findings, "journal.enabled", "writes leave no record");
     }

@@ -43,14 +43,29 @@ impl Addresses {
             let address: Ipv4Addr = text
                 .parse()
                 .map_err(|_| AddressesError::Malformed(text.chars().take(64).collect()))?;
+            // Merged at once: what is kept stays small however often one is repeated.
             if !list.contains(&address) {
                 list.push(address);
             }
         }
-        match list.len() {
+        Self::from_list(&list, max)
+    }
+
+    /// Takes addresses that were read already, as [`Self::parse`] does those of a request.
+    ///
+    /// # Errors
+    /// When the list is empty or too long.
+    pub fn from_list(list: &[Ipv4Addr], max: usize) -> Result<Self, AddressesError> {
+        let mut merged: Vec<Ipv4Addr> = Vec::with_capacity(list.len());
+        for address in list {
+            if !merged.contains(address) {
+                merged.push(*address);
+            }
+        }
+        match merged.len() {
             0 => Err(AddressesError::Empty),
             count if count > max => Err(AddressesError::TooMany { count, max }),
-            _ => Ok(Self(list)),
+            _ => Ok(Self(merged)),
         }
     }
 

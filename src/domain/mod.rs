@@ -14,4 +14,6 @@ pub use addresses::{Addresses, AddressesError};
 pub use caller::{Caller, CallerError, MAX_NAME_BYTES};
 pub use nic::{Nic, NicError};
 pub use nic_id::{NicId, NicIdError};
-pub use operation::{Action, Change, ChangeIpv4, Operation, ReadNic};
+pub use operation::{
+    Action, Change, ChangeIpv4, Operation, ReadNic, Rehearsal, Selection, UnassignAll,
+};

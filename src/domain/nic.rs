@@ -30,6 +30,8 @@ pub struct Nic {
     pub resource_group: Option<String>,
     /// ZEC's `primaryIpv4`; none on an IPv6-only vNIC.
     pub primary_ipv4: Option<Ipv4Addr>,
+    /// ZEC's `secondaryIpv4s`: what can be taken off.
+    pub secondary_ipv4s: Vec<Ipv4Addr>,
     /// Whether ZEC names an `instanceId`.
     pub attached: bool,
     /// Whether ZEC's `publicIpList` names any address.
@@ -70,11 +72,18 @@ impl Nic {
             subnet: text("subnetId")?,
             resource_group: resource_group(&members)?,
             primary_ipv4: primary_ipv4(&members)?,
+            secondary_ipv4s: secondary_ipv4s(&members)?,
             attached: attached(&members)?,
             has_public_ip: has_public_ip(&members)?,
             tags: tags(&members)?,
             raw,
         })
+    }
+
+    /// Its private IPv4 addresses, the primary one first.
+    #[must_use]
+    pub fn ipv4s(&self) -> Vec<Ipv4Addr> {
+        self.primary_ipv4.iter().chain(&self.secondary_ipv4s).copied().collect()
     }
 
     /// The object as ZEC sent it, byte for byte.
@@ -105,6 +114,19 @@ fn primary_ipv4(members: &Map<String, Value>) -> Result<Option<Ipv4Addr>, NicErr
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => text.parse().map(Some).map_err(|_| NicError::Member(NAME)),
         Some(_) => Err(NicError::Member(NAME)),
+    }
+}
+
+/// ZEC writes an empty list as `[]` or null; an absent member is a fault.
+fn secondary_ipv4s(members: &Map<String, Value>) -> Result<Vec<Ipv4Addr>, NicError> {
+    const FAULT: NicError = NicError::Member("secondaryIpv4s");
+    match members.get("secondaryIpv4s") {
+        Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(list)) => {
+            let address = |item: &Value| item.as_str()?.parse().ok();
+            list.iter().map(address).collect::<Option<_>>().ok_or(FAULT)
+        }
+        _ => Err(FAULT),
     }
 }
 
@@ -162,7 +184,7 @@ mod tests {
         json!({
             "nicId": "1612345678901234567", "name": "edge-web-2", "status": "USED",
             "nicType": "Secondary", "regionId": "asia-east-1", "publicIpList": [],
-            "primaryIpv4": "10.0.0.11", "instanceId": null, "vpcId": "v", "subnetId": "s",
+            "secondaryIpv4s": ["10.0.0.21"], "primaryIpv4": "10.0.0.11", "instanceId": null, "vpcId": "v", "subnetId": "s",
             "resourceGroup": {"resourceGroupId": "g"},
             "tags": {"tags": [{"key": "env", "value": "test"}]}, "later": 12_345_678_901_234_567_890_u64
         })
@@ -175,7 +197,7 @@ mod tests {
     #[test]
     fn the_object_is_kept_as_it_came() {
         let text = r#"{"tags":{"tags":[]},"publicIpList":["1.2.3.4"],"resourceGroup":{},"zzz":1.50,
-            "nicId":"n","name":"","status":"USED","nicType":"Primary","regionId":"r","vpcId":"v","subnetId":"s"}"#;
+            "secondaryIpv4s":null,"nicId":"n","name":"","status":"USED","nicType":"Primary","regionId":"r","vpcId":"v","subnetId":"s"}"#;
         let nic = Nic::parse(RawValue::from_string(text.to_owned()).unwrap()).unwrap();
         assert_eq!(nic.as_json(), text);
         assert!(nic.has_public_ip && !nic.attached);
@@ -187,6 +209,7 @@ mod tests {
         let nic = parse(&object()).unwrap();
         assert_eq!(nic.tags.get("env").map(String::as_str), Some("test"));
         assert_eq!(nic.primary_ipv4, Some(Ipv4Addr::new(10, 0, 0, 11)));
+        assert_eq!(nic.ipv4s(), [Ipv4Addr::new(10, 0, 0, 11), Ipv4Addr::new(10, 0, 0, 21)]);
         assert_eq!(nic.resource_group.as_deref(), Some("g"));
         assert!(!nic.attached && !nic.has_public_ip);
     }
@@ -203,6 +226,7 @@ mod tests {
             "subnetId",
             "resourceGroup",
             "publicIpList",
+            "secondaryIpv4s",
             "tags",
         ] {
             let mut value = object();
@@ -210,6 +234,11 @@ mod tests {
             assert_eq!(parse(&value).unwrap_err(), NicError::Member(name));
             value[name] = json!(7);
             assert_eq!(parse(&value).unwrap_err(), NicError::Member(name));
+        }
+        for list in [json!([7]), json!(["10.0.0.256"]), json!([null]), json!("10.0.0.21")] {
+            let mut value = object();
+            value["secondaryIpv4s"] = list;
+            assert_eq!(parse(&value).unwrap_err(), NicError::Member("secondaryIpv4s"));
         }
         let mut value = object();
         value["tags"] = json!({"tags": [{"key": "a", "value": "1"}, {"key": "a", "value": "2"}]});

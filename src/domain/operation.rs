@@ -42,7 +42,27 @@ pub enum Operation {
     /// Show one vNIC.
     Read(ReadNic),
     /// Change a vNIC's addresses.
-    Change(ChangeIpv4),
+    Change(Selection),
+    /// Say what a change would do, and do nothing.
+    DryRun(Selection),
+}
+
+/// Which addresses a change is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Those that the caller names.
+    Listed(ChangeIpv4),
+    /// Every secondary address that the vNIC has: take them off.
+    All(UnassignAll),
+}
+
+/// Take every secondary address off a vNIC, whichever they are when it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnassignAll {
+    /// Of which vNIC.
+    pub nic: NicId,
+    /// The most addresses that one request may take off.
+    pub max: usize,
 }
 
 /// Show one vNIC.
@@ -61,6 +81,23 @@ pub struct ChangeIpv4 {
     pub nic: NicId,
     /// Which addresses.
     pub addresses: Addresses,
+}
+
+/// A change that is only to be judged. The policy is told so, and what may be rehearsed can never be
+/// sent: that takes a permit for the change itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rehearsal(pub ChangeIpv4);
+
+impl AsRef<ChangeIpv4> for Rehearsal {
+    fn as_ref(&self) -> &ChangeIpv4 {
+        &self.0
+    }
+}
+
+impl AsRef<Self> for ChangeIpv4 {
+    fn as_ref(&self) -> &Self {
+        self
+    }
 }
 
 /// The two directions of a [`ChangeIpv4`].
@@ -89,7 +126,7 @@ impl Operation {
     pub const fn action(&self) -> Action {
         match self {
             Self::Read(_) => Action::DescribeNetworkInterfaces,
-            Self::Change(change) => change.change.action(),
+            Self::Change(selection) | Self::DryRun(selection) => selection.change().action(),
         }
     }
 
@@ -98,7 +135,36 @@ impl Operation {
     pub const fn nic(&self) -> &NicId {
         match self {
             Self::Read(read) => &read.nic,
-            Self::Change(change) => &change.nic,
+            Self::Change(selection) | Self::DryRun(selection) => selection.nic(),
+        }
+    }
+
+    /// How many addresses the caller names.
+    #[must_use]
+    pub fn named_addresses(&self) -> usize {
+        match self {
+            Self::Change(Selection::Listed(change)) | Self::DryRun(Selection::Listed(change)) => {
+                change.addresses.as_slice().len()
+            }
+            Self::Read(_) | Self::Change(Selection::All(_)) | Self::DryRun(Selection::All(_)) => 0,
+        }
+    }
+}
+
+impl Selection {
+    const fn change(&self) -> Change {
+        match self {
+            Self::Listed(change) => change.change,
+            Self::All(_) => Change::Unassign,
+        }
+    }
+
+    /// The vNIC it is about.
+    #[must_use]
+    pub const fn nic(&self) -> &NicId {
+        match self {
+            Self::Listed(change) => &change.nic,
+            Self::All(all) => &all.nic,
         }
     }
 }

@@ -1,9 +1,13 @@
-//! From an operation to its outcome: read the vNIC where the policy needs it, decide, send once.
+//! From an operation to its outcome: read the vNIC, decide, check its state, send once.
 //!
-//! The places of what is yet to come are between `decide` and `send`: pre-flight, budget,
-//! journal, and with them the resolving of unknown outcomes.
+//! The places of what is yet to come are between `clear` and `send`: budget, journal, and with them
+//! the resolving of unknown outcomes.
 
 mod failure;
+mod judge;
+mod preflight;
+mod rehearse;
+mod select;
 
 use std::{
     sync::Arc,
@@ -15,10 +19,10 @@ use tokio::{sync::oneshot, time::Instant};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    domain::{Action, Caller, Change, ChangeIpv4, Nic, NicId, Operation, ReadNic},
+    domain::{Caller, Change, ChangeIpv4, Nic, NicId, Operation, ReadNic, Selection},
     error::{Error, Problem},
-    metrics::{Decision, Metrics},
-    policy::{Ask, Denial, Denied, Engine, Permit, Verdict},
+    metrics::Metrics,
+    policy::{Engine, Permit},
     telemetry::Record,
     zec::{Failure, Reader, Sent, Writer},
 };
@@ -26,6 +30,9 @@ use crate::{
 #[cfg(fuzzing)]
 pub(crate) use failure::of_a_write as door;
 pub use failure::who;
+use judge::Bench;
+pub use preflight::Preflight;
+pub use rehearse::Rehearsed;
 
 /// A write starts only if at least this long is left for it: else the caller would be told that
 /// nobody knows, where "nothing was sent" could be said.
@@ -34,8 +41,7 @@ const LEAST_FOR_A_WRITE: Duration = Duration::from_secs(1);
 /// Performs operations.
 #[derive(Debug)]
 pub struct Executor {
-    policy: Arc<ArcSwap<Engine>>,
-    reader: Reader,
+    bench: Bench,
     writer: Writer,
     writes: TaskTracker,
     metrics: Arc<Metrics>,
@@ -53,6 +59,15 @@ pub enum Done {
         /// ZEC's id of the request.
         request_id: String,
     },
+    /// Every secondary address was to be taken off, and there is none.
+    NothingToDo {
+        /// The vNIC.
+        nic: NicId,
+        /// ZEC's id of the request that showed it.
+        request_id: String,
+    },
+    /// What a change would have done.
+    Rehearsed(Box<Rehearsed>),
 }
 
 /// Who asks, until when an answer is worth having, and where it is written down.
@@ -72,10 +87,12 @@ impl Executor {
     pub fn new(
         policy: Arc<ArcSwap<Engine>>,
         (reader, writer): (Reader, Writer),
+        preflight: Preflight,
         writes: TaskTracker,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { policy, reader, writer, writes, metrics }
+        let bench = Bench { policy, reader, preflight, metrics: Arc::clone(&metrics) };
+        Self { bench, writer, writes, metrics }
     }
 
     /// Performs an operation, if the policy allows it.
@@ -85,51 +102,32 @@ impl Executor {
     pub async fn perform(&self, operation: Operation, asking: Asking<'_>) -> Result<Done, Error> {
         match operation {
             Operation::Read(read) => self.read(read, asking).await,
-            Operation::Change(change) => self.change(change, asking).await,
+            Operation::Change(selection) => self.change(selection, asking).await,
+            Operation::DryRun(selection) => {
+                let rehearsed = rehearse::rehearse(&self.bench.judge(asking), selection).await?;
+                Ok(Done::Rehearsed(Box::new(rehearsed)))
+            }
         }
     }
 
     async fn read(&self, read: ReadNic, asking: Asking<'_>) -> Result<Done, Error> {
-        let id = read.nic.clone();
-        let (permit, nic) = self.permit(read, asking).await?;
-        let nic = match nic {
-            Some(nic) => nic,
-            None => self.look(&id, asking).await?.ok_or_else(|| failure::no_such_nic(&id))?,
-        };
+        let (permit, nic, _) = self.bench.judge(asking).see(&read.nic).await?;
         Ok(show(permit, nic))
     }
 
-    async fn change(&self, change: ChangeIpv4, asking: Asking<'_>) -> Result<Done, Error> {
-        let (permit, _) = self.permit(change, asking).await?;
-        self.send(permit, asking).await
-    }
-
-    /// Has the policy decide, on the vNIC if it must be looked at; that one comes back too, so
-    /// that what is decided on is what is shown.
-    async fn permit<O: Ask>(
-        &self,
-        operation: O,
-        asking: Asking<'_>,
-    ) -> Result<(Permit<O>, Option<Nic>), Error> {
-        let engine = self.policy.load_full();
-        let (id, action) = (operation.nic().clone(), operation.action());
-        let decided = match engine.ask(asking.caller, operation) {
-            Verdict::Allowed(permit) => Ok((permit, None)),
-            Verdict::Denied(denial) => Err(denial),
-            Verdict::DependsOnNic(pending) => match self.look(&id, asking).await? {
-                None => return Err(self.absent(&engine, &id, &pending.into_operation(), asking)),
-                Some(nic) => {
-                    engine.decide(asking.caller, pending, &nic).map(|permit| (permit, Some(nic)))
+    async fn change(&self, selection: Selection, asking: Asking<'_>) -> Result<Done, Error> {
+        let judge = self.bench.judge(asking);
+        let (change, nic) = match selection {
+            Selection::Listed(change) => (change, None),
+            Selection::All(all) => match select::everything(&judge, all).await? {
+                select::All::These(change, nic) => (change, Some(nic)),
+                select::All::Nothing { nic, request_id } => {
+                    return Ok(Done::NothingToDo { nic: nic.id, request_id });
                 }
             },
         };
-        let (permit, nic) = decided.map_err(|denial| self.denied(&id, action, &denial, asking))?;
-        self.metrics.decided(action, Decision::Allow);
-        asking.record.note(|facts| {
-            facts.decision = Some("allow");
-            facts.policies = permit.policies().to_vec();
-        });
-        Ok((permit, nic))
+        let (permit, _) = judge.clear(change, nic, false).await?;
+        self.send(permit, asking).await
     }
 
     /// Sends a write in a task of its own: a caller who hangs up changes nothing (threats, row
@@ -173,47 +171,6 @@ impl Executor {
             Err(failure) => Err(failure::of_a_write(failure)),
         }
     }
-
-    async fn look(&self, id: &NicId, asking: Asking<'_>) -> Result<Option<Nic>, Error> {
-        let started = StdInstant::now();
-        let found = self.reader.nic(id, asking.deadline).await;
-        asking.record.note(|facts| facts.zec_took += started.elapsed());
-        match found {
-            Ok(found) => {
-                asking.record.note(|facts| facts.zec_request_id = Some(found.request_id));
-                Ok(found.nic)
-            }
-            Err(failure) => Err(failure::of_a_read(failure)),
-        }
-    }
-
-    /// There is no such vNIC: for those to know who may see it, a denial for all others.
-    fn absent<O: Ask>(
-        &self,
-        engine: &Engine,
-        id: &NicId,
-        operation: &O,
-        asking: Asking<'_>,
-    ) -> Error {
-        if engine.may_learn_of_absence(asking.caller, ReadNic { nic: id.clone() }) {
-            failure::no_such_nic(id)
-        } else {
-            self.denied(id, operation.action(), &unread(operation), asking)
-        }
-    }
-
-    fn denied(&self, nic: &NicId, action: Action, denial: &Denial, asking: Asking<'_>) -> Error {
-        let decision = if denial.is_error() { Decision::Error } else { Decision::Deny };
-        self.metrics.decided(action, decision);
-        asking.record.note(|facts| {
-            facts.decision = Some(decision.label());
-            let all = denial.denied.iter().flat_map(|one| one.policies.iter().chain(&one.failed));
-            facts.policies = all.map(|reason| reason.id.clone()).collect();
-            facts.policies.sort_unstable();
-            facts.policies.dedup();
-        });
-        failure::denied(asking.caller, nic, denial)
-    }
 }
 
 /// The outcome of a write whose caller has hung up.
@@ -239,16 +196,4 @@ fn show(permit: Permit<ReadNic>, nic: Nic) -> Done {
     debug_assert_eq!(permit.operation().nic, nic.id);
     let _ = permit.spend();
     Done::Nic(Box::new(nic))
-}
-
-/// The denial of an operation whose vNIC could not be looked at because there is none.
-fn unread<O: Ask>(operation: &O) -> Denial {
-    let entry = |address| Denied { address, policies: Vec::new(), failed: Vec::new() };
-    let addresses = operation.addresses();
-    let denied = if addresses.is_empty() {
-        vec![entry(None)]
-    } else {
-        addresses.iter().map(|address| entry(Some(*address))).collect()
-    };
-    Denial { denied }
 }

@@ -9,7 +9,7 @@ use super::{
     permit::Permit,
     vocabulary::Vocabulary,
 };
-use crate::domain::{Action, Caller, ChangeIpv4, Nic, NicId, ReadNic};
+use crate::domain::{Action, Caller, ChangeIpv4, Nic, NicId, ReadNic, Rehearsal};
 
 /// A policy with what was found out about it when it was loaded.
 #[derive(Debug)]
@@ -44,6 +44,10 @@ pub trait Ask {
     fn nic(&self) -> &NicId;
     /// For which addresses; none for a read.
     fn addresses(&self) -> &[Ipv4Addr];
+    /// Whether nothing is to be done: `context.dryRun`.
+    fn is_dry_run(&self) -> bool {
+        false
+    }
 }
 
 impl Ask for ReadNic {
@@ -71,6 +75,24 @@ impl Ask for ChangeIpv4 {
 
     fn addresses(&self) -> &[Ipv4Addr] {
         self.addresses.as_slice()
+    }
+}
+
+impl Ask for Rehearsal {
+    fn action(&self) -> Action {
+        self.0.action()
+    }
+
+    fn nic(&self) -> &NicId {
+        &self.0.nic
+    }
+
+    fn addresses(&self) -> &[Ipv4Addr] {
+        self.0.addresses()
+    }
+
+    fn is_dry_run(&self) -> bool {
+        true
     }
 }
 
@@ -188,6 +210,19 @@ impl Engine {
         self.settle(caller, operation, &candidates, Some(nic))
     }
 
+    /// Decides at once, where the vNIC was read already.
+    ///
+    /// # Errors
+    /// The denial.
+    pub fn judge<O: Ask>(
+        &self,
+        caller: &Caller,
+        operation: O,
+        nic: &Nic,
+    ) -> Result<Permit<O>, Denial> {
+        self.decide(caller, Pending { operation }, nic)
+    }
+
     /// Whether a caller may learn that there is no such vNIC: they may see it by policies that
     /// need no data, and nothing that looks could have forbidden it.
     #[must_use]
@@ -249,7 +284,7 @@ impl Engine {
             let address = address.map(|address| (address, addresses.len()));
             let request = self
                 .vocabulary
-                .request(operation.action(), caller, operation.nic(), address)
+                .request(operation, caller, address)
                 .map_err(|error| error.to_string())?;
             Ok(self.authorizer.is_authorized(&request, set, entities))
         };

@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{Denied, Engine, Reason, offline::Told};
-use crate::domain::{Caller, Nic, Operation};
+use super::{
+    Denied, Engine, Reason,
+    offline::{Asked, Told},
+};
+use crate::domain::{Caller, Nic};
 
 /// An explanation, and whether the answer is yes.
 #[derive(Debug)]
@@ -17,18 +20,18 @@ pub struct Explanation {
 impl Engine {
     /// Explains the answer to a question.
     #[must_use]
-    pub fn explain(&self, caller: &Caller, operation: Operation, nic: Option<&Nic>) -> Explanation {
+    pub fn explain(&self, caller: &Caller, asked: Asked, nic: Option<&Nic>) -> Explanation {
         let mut text = String::new();
         let groups: Vec<&str> = caller.group_ids().collect();
         let groups = if groups.is_empty() { "no group".to_owned() } else { groups.join(", ") };
         let _ = writeln!(text, "caller      {}, in {groups}", caller.id());
-        let _ = writeln!(text, "operation   {} on {}", operation.action().name(), operation.nic());
+        let _ = writeln!(text, "operation   {} on {}", asked.action().name(), asked.nic());
         let _ = writeln!(text, "policy      version {}, {} policies", self.version(), self.len());
-        for (number, line) in self.considered(caller, operation.action()).iter().enumerate() {
+        for (number, line) in self.considered(caller, asked.action()).iter().enumerate() {
             let head = if number == 0 { "considered" } else { "" };
             let _ = writeln!(text, "{head:<11} {line}");
         }
-        let allowed = match self.tell(caller, operation, nic) {
+        let allowed = match self.tell(caller, asked, nic) {
             Told::Allowed(policies) => {
                 let _ = writeln!(text, "answer      allowed by {}", policies.join(", "));
                 true

@@ -20,7 +20,7 @@ pub use denial::{Denial, Denied, Reason};
 pub use engine::{Ask, Engine, Pending, Verdict};
 pub use explain::Explanation;
 pub use load::Source;
-pub use offline::{Question, Told};
+pub use offline::{Asked, Question, Told};
 pub use permit::Permit;
 pub use settings::Settings;
 

@@ -4,9 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Ask, Denial, Engine, Verdict};
-use crate::domain::{
-    Action, Addresses, Caller, Change, ChangeIpv4, Nic, NicId, Operation, ReadNic,
-};
+use crate::domain::{Action, Addresses, Caller, Change, ChangeIpv4, Nic, NicId, ReadNic};
 
 /// More addresses than any request may name.
 const MAX_ADDRESSES: usize = 1000;
@@ -26,6 +24,33 @@ pub struct Question {
     pub addresses: Vec<String>,
 }
 
+/// What a [`Question`] is about.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// A look at a vNIC.
+    Read(ReadNic),
+    /// A change of its addresses.
+    Change(ChangeIpv4),
+}
+
+impl Asked {
+    /// The vNIC it is about.
+    #[must_use]
+    pub fn nic(&self) -> &NicId {
+        match self {
+            Self::Read(read) => &read.nic,
+            Self::Change(change) => &change.nic,
+        }
+    }
+
+    pub(super) fn action(&self) -> Action {
+        match self {
+            Self::Read(read) => read.action(),
+            Self::Change(change) => change.action(),
+        }
+    }
+}
+
 /// The policy's answer to a [`Question`].
 #[derive(Debug)]
 pub enum Told {
@@ -38,11 +63,11 @@ pub enum Told {
 }
 
 impl Question {
-    /// The caller and the operation that the question is about.
+    /// The caller, and what the question is about.
     ///
     /// # Errors
     /// When a part of it is malformed.
-    pub fn parse(&self) -> Result<(Caller, Operation), String> {
+    pub fn parse(&self) -> Result<(Caller, Asked), String> {
         let (issuer, subject) = self
             .caller
             .split_once('/')
@@ -59,7 +84,7 @@ impl Question {
         let nic = NicId::parse(&self.nic).map_err(|error| error.to_string())?;
         let change = match action {
             Action::DescribeNetworkInterfaces if self.addresses.is_empty() => {
-                return Ok((caller, Operation::Read(ReadNic { nic })));
+                return Ok((caller, Asked::Read(ReadNic { nic })));
             }
             Action::DescribeNetworkInterfaces => {
                 return Err("a read names no addresses: leave them out".to_owned());
@@ -70,7 +95,7 @@ impl Question {
         let addresses = self.addresses.iter().map(String::as_str);
         let addresses =
             Addresses::parse(addresses, MAX_ADDRESSES).map_err(|error| error.to_string())?;
-        Ok((caller, Operation::Change(ChangeIpv4 { change, nic, addresses })))
+        Ok((caller, Asked::Change(ChangeIpv4 { change, nic, addresses })))
     }
 }
 
@@ -78,10 +103,10 @@ impl Engine {
     /// Answers a question with the same steps as a request's: without the vNIC where that is
     /// enough, with it where it is told.
     #[must_use]
-    pub fn tell(&self, caller: &Caller, operation: Operation, nic: Option<&Nic>) -> Told {
-        match operation {
-            Operation::Read(read) => self.tell_about(caller, read, nic),
-            Operation::Change(change) => self.tell_about(caller, change, nic),
+    pub fn tell(&self, caller: &Caller, asked: Asked, nic: Option<&Nic>) -> Told {
+        match asked {
+            Asked::Read(read) => self.tell_about(caller, read, nic),
+            Asked::Change(change) => self.tell_about(caller, change, nic),
         }
     }
 
@@ -141,6 +166,7 @@ impl Attributes {
             "subnetId": text(&self.subnet_id, "subnet"),
             "resourceGroup": group,
             "primaryIpv4": self.primary_ipv4,
+            "secondaryIpv4s": [],
             "instanceId": self.attached.then_some("instance"),
             "publicIpList": if self.has_public_ip { json!(["192.0.2.1"]) } else { json!([]) },
             "tags": { "tags": tags.collect::<Vec<_>>() },

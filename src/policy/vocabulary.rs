@@ -5,7 +5,7 @@ use cedar_policy::{
     Schema,
 };
 
-use super::looks::Needs;
+use super::{engine::Ask, looks::Needs};
 use crate::{
     domain::{Action, Caller, Nic, NicId},
     error::Fault,
@@ -101,12 +101,12 @@ impl Vocabulary {
     /// The question about one address, or about the vNIC itself.
     pub(super) fn request(
         &self,
-        action: Action,
+        operation: &impl Ask,
         caller: &Caller,
-        nic: &NicId,
         address: Option<(Ipv4Addr, usize)>,
     ) -> Result<Request, Unspeakable> {
-        let mut pairs = vec![("dryRun".to_owned(), RestrictedExpression::new_bool(false))];
+        let dry_run = RestrictedExpression::new_bool(operation.is_dry_run());
+        let mut pairs = vec![("dryRun".to_owned(), dry_run)];
         if let Some((address, count)) = address {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             pairs.push(("address".to_owned(), RestrictedExpression::new_ip(address.to_string())));
@@ -114,8 +114,8 @@ impl Vocabulary {
         }
         Request::new(
             uid(&self.caller, caller.id()),
-            self.action(action).clone(),
-            uid(&self.nic, nic.as_str()),
+            self.action(operation.action()).clone(),
+            uid(&self.nic, operation.nic().as_str()),
             Context::from_pairs(pairs).map_err(unspeakable)?,
             // The policies were validated when they were loaded.
             None,

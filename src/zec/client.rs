@@ -300,6 +300,7 @@ mod tests {
         let nic = json!({
             "nicId": "nic-1", "name": "", "status": "USED", "nicType": "Secondary",
             "regionId": "r", "vpcId": "v", "subnetId": "s", "publicIpList": [],
+            "secondaryIpv4s": [],
             "resourceGroup": {}, "tags": null
         });
         let mut other = nic.clone();

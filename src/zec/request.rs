@@ -25,6 +25,12 @@ struct ChangeBody<'a> {
     ip_addresses: &'a [Ipv4Addr],
 }
 
+impl<'a> ChangeBody<'a> {
+    fn of(change: &'a ChangeIpv4) -> Self {
+        Self { nic_id: change.nic.as_str(), ip_addresses: change.addresses.as_slice() }
+    }
+}
+
 /// The body that asks for one vNIC.
 pub(super) fn describe(nic: &NicId) -> Result<Bytes, serde_json::Error> {
     serialize(&Describe { nic_ids: [nic.as_str()] })
@@ -32,10 +38,15 @@ pub(super) fn describe(nic: &NicId) -> Result<Bytes, serde_json::Error> {
 
 /// The body of a change, the same for both directions.
 pub(super) fn change(change: &ChangeIpv4) -> Result<Bytes, serde_json::Error> {
-    serialize(&ChangeBody {
-        nic_id: change.nic.as_str(),
-        ip_addresses: change.addresses.as_slice(),
-    })
+    serialize(&ChangeBody::of(change))
+}
+
+/// The same as text, for a dry run to show.
+///
+/// # Errors
+/// When it cannot be serialised.
+pub fn change_body(wanted: &ChangeIpv4) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&ChangeBody::of(wanted))
 }
 
 fn serialize(body: &impl Serialize) -> Result<Bytes, serde_json::Error> {

@@ -30,6 +30,7 @@ mod limits;
 mod main_path;
 mod metrics;
 mod policy;
+mod preflight;
 mod process;
 mod provider;
 mod provider_faults;

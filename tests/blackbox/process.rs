@@ -287,7 +287,7 @@ fn explain_refuses_a_file_with_another_vnic() {
     let explain = |id: &str| {
         let nic = format!(
             r#"{{"nicId":"{id}","name":"","status":"USED","nicType":"Secondary","regionId":"r",
-            "vpcId":"v","subnetId":"s","publicIpList":[],"resourceGroup":{{}},"tags":null}}"#
+            "vpcId":"v","subnetId":"s","publicIpList":[],"secondaryIpv4s":[],"resourceGroup":{{}},"tags":null}}"#
         );
         fs::write(&file, nic).unwrap();
         let (file, action) = (file.to_str().unwrap(), "DescribeNetworkInterfaces");

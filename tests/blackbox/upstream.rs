@@ -16,7 +16,8 @@ const READ: &str = "DescribeNetworkInterfaces";
 
 /// A ZEC that is given up after a moment.
 async fn impatient() -> World {
-    let zec = "request_timeout = \"300ms\"\nconnect_timeout = \"200ms\"".to_owned();
+    let zec =
+        "request_timeout = \"300ms\"\nconnect_timeout = \"200ms\"\npreflight = false".to_owned();
     Setup { zec, ..Setup::default() }.start().await
 }
 
@@ -247,7 +248,7 @@ async fn a_handshake_that_never_ends_is_nothing_sent() {
             streams.push(stream);
         }
     });
-    let zec = "connect_timeout = \"200ms\"".to_owned();
+    let zec = "connect_timeout = \"200ms\"\npreflight = false".to_owned();
     let world = Setup { zec, endpoint, ..Setup::default() }.start().await;
     assert_eq!(world.alice().delete(&write_target()).await.problem().1, "zec-unavailable");
     held.abort();
@@ -324,7 +325,7 @@ async fn https_is_spoken_to_those_whose_certificate_is_trusted_and_to_nobody_els
     let endpoint = Some(format!("https://{front}"));
     let trusting = Setup {
         endpoint: endpoint.clone(),
-        zec: format!("ca_file = \"{}\"", ca.display()),
+        zec: format!("ca_file = \"{}\"\npreflight = false", ca.display()),
         ..Setup::default()
     };
     let world = trusting.start().await;
@@ -363,8 +364,10 @@ async fn a_write_is_not_started_when_too_little_time_is_left() {
 #[tokio::test]
 async fn an_answer_is_awaited_no_longer_than_the_request_has() {
     // Whoever waited for ZEC's own time would wait past the test's patience.
-    let (server, zec) =
-        ("request_timeout = \"300ms\"".to_owned(), "request_timeout = \"5m\"".to_owned());
+    let (server, zec) = (
+        "request_timeout = \"300ms\"".to_owned(),
+        "request_timeout = \"5m\"\npreflight = false".to_owned(),
+    );
     let world = Setup { server, zec, ..Setup::default() }.start().await;
     world.zec.inject(Fault::always(FaultKind::Hang));
     let answer = world.alice().get(&format!("/nics/{NIC}")).await;

@@ -55,6 +55,15 @@ pub fn authenticator() -> zec_gateway::auth::Authenticator {
     authenticator
 }
 
+/// What a future gives that waits for nobody: a key out of a file is at hand, or will never be.
+pub fn at_once<T>(future: impl Future<Output = T>) -> T {
+    use std::task::{Context, Poll, Waker};
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
 /// An issuer as most are configured.
 pub fn settings(keys: zec_gateway::auth::KeySource) -> zec_gateway::auth::IssuerSettings {
     use std::time::Duration;

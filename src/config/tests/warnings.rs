@@ -22,8 +22,6 @@ fn defaults_give_no_warning() {
 fn a_key_without_effect_is_named_with_its_line() {
     let lines = [
         "policy.shadow_directory = \"next\"",
-        "zec.preflight = true",
-        "zec.eip_check = \"nic\"",
         "zec.proxy = \"http://proxy:3128\"",
         "limits.max_concurrent_per_caller = 64",
         "limits.requests_per_second = 50",

@@ -46,6 +46,7 @@ fn nic(tags: &[(&str, &str)]) -> Nic {
     let object = json!({
         "nicId": "nic-1", "name": "lab", "status": "USED", "nicType": "Secondary", "regionId": "r",
         "vpcId": "v", "subnetId": "s", "publicIpList": [], "primaryIpv4": "10.0.0.1",
+        "secondaryIpv4s": [],
         "instanceId": "i", "resourceGroup": {"resourceGroupId": "g"}, "tags": {"tags": tags}
     });
     Nic::parse(serde_json::value::to_raw_value(&object).unwrap()).unwrap()

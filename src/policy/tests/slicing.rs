@@ -82,7 +82,7 @@ fn unsliced(text: &str, who: &Caller, asked: &ChangeIpv4, nic: &Nic) -> Vec<[BTr
     let addresses = asked.addresses.as_slice();
     let one = |address: &std::net::Ipv4Addr| {
         let about = Some((*address, addresses.len()));
-        let request = vocabulary.request(action, who, &asked.nic, about).unwrap();
+        let request = vocabulary.request(asked, who, about).unwrap();
         let response = Authorizer::new().is_authorized(&request, &set, &entities);
         let failed = response.diagnostics().errors().map(|error| {
             let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;

@@ -11,7 +11,7 @@ use http::{Method, Uri};
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
 use zec_gateway::{
-    domain::{Change, ChangeIpv4, NicId, Operation},
+    domain::{Change, ChangeIpv4, NicId, Operation, Selection, UnassignAll},
     fuzz,
 };
 
@@ -36,16 +36,31 @@ fuzz_target!(|input: &[u8]| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"=&.".contains(&byte);
         assert!(query.bytes().all(plain), "{query} was taken");
     }
+    // A write is what was not called a dry run, and the other way round.
+    assert_eq!(matches!(operation, Operation::DryRun(_)), says(&target, "dryRun=true"));
     match operation {
         Operation::Read(_) => assert!(method == Method::GET),
-        Operation::Change(change) => {
+        Operation::Change(Selection::Listed(change))
+        | Operation::DryRun(Selection::Listed(change)) => {
             let wanted = if method == Method::POST { Change::Assign } else { Change::Unassign };
             assert_eq!(change.change, wanted);
+            assert!(!says(&target, "all=true"));
             addresses(&change, &target, body.filter(|body| !body.is_empty()));
             again(&change);
         }
+        Operation::Change(Selection::All(UnassignAll { max, .. }))
+        | Operation::DryRun(Selection::All(UnassignAll { max, .. })) => {
+            assert!(method == Method::DELETE && max == MAX);
+            assert!(says(&target, "all=true") && body.is_none_or(<[u8]>::is_empty));
+            assert!(!target.query().is_some_and(|query| query.contains("ipAddress")));
+        }
     }
 });
+
+/// Whether the query holds exactly this pair.
+fn says(target: &Uri, pair: &str) -> bool {
+    target.query().is_some_and(|query| query.split('&').any(|one| one == pair))
+}
 
 fn id(nic: &NicId) {
     let id = nic.as_str().as_bytes();
@@ -62,7 +77,8 @@ fn addresses(change: &ChangeIpv4, target: &Uri, body: Option<&[u8]>) {
         (Some(address), _, _) => vec![address.to_owned()],
         (None, Some(query), None) => {
             let pairs = query.split('&').map(|pair| pair.split_once('=').expect("a pair"));
-            pairs.map(|(_, value)| value.to_owned()).collect()
+            let named = pairs.filter(|(key, _)| key.starts_with("ipAddress"));
+            named.map(|(_, value)| value.to_owned()).collect()
         }
         (None, _, body) => {
             let value = oracle::strict(body.expect("a body")).expect("strict JSON");
@@ -93,7 +109,7 @@ fn again(change: &ChangeIpv4) {
     let uri = target.parse().expect("a target");
     let body = json!({ "ipAddresses": list }).to_string();
     let same = |again: Result<Operation, _>| match again {
-        Ok(Operation::Change(again)) => again == *change,
+        Ok(Operation::Change(Selection::Listed(again))) => again == *change,
         _ => false,
     };
     assert!(same(fuzz::operation(&method, &uri, Some(body.as_bytes()), MAX)));

@@ -1,0 +1,167 @@
+//! The policy's part of an operation: the vNIC is read where it must be, and the answer noted.
+
+use std::{sync::Arc, time::Instant};
+
+use arc_swap::ArcSwap;
+
+use super::{Asking, failure, preflight::Preflight};
+use crate::{
+    domain::{Action, ChangeIpv4, Nic, NicId, ReadNic},
+    error::Error,
+    metrics::{Decision, Metrics},
+    policy::{Ask, Denial, Denied, Engine, Permit, Verdict},
+    zec::{Found, Reader},
+};
+
+/// What decides: the policy, and the half of ZEC's client that changes nothing.
+#[derive(Debug)]
+pub(super) struct Bench {
+    pub(super) policy: Arc<ArcSwap<Engine>>,
+    pub(super) reader: Reader,
+    pub(super) preflight: Preflight,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// Decides for one request, by one policy from its first question to its last. It is all that a dry
+/// run is given.
+#[derive(Debug)]
+pub(super) struct Judge<'a> {
+    bench: &'a Bench,
+    engine: Arc<Engine>,
+    pub(super) asking: Asking<'a>,
+}
+
+impl Bench {
+    pub(super) fn judge<'a>(&'a self, asking: Asking<'a>) -> Judge<'a> {
+        Judge { bench: self, engine: self.policy.load_full(), asking }
+    }
+}
+
+impl Judge<'_> {
+    /// A vNIC that the caller may see, with ZEC's id of the request that showed it.
+    pub(super) async fn see(&self, id: &NicId) -> Result<(Permit<ReadNic>, Nic, String), Error> {
+        let (permit, found) = self.ask(ReadNic { nic: id.clone() }).await?;
+        self.allowed(&permit);
+        let found = match found {
+            Some(found) => found,
+            None => self.look(id).await?,
+        };
+        let nic = found.nic.ok_or_else(|| failure::no_such_nic(id))?;
+        Ok((permit, nic, found.request_id))
+    }
+
+    /// Whether the caller may see a vNIC that was read for another reason.
+    pub(super) fn may_see(&self, nic: &Nic) -> bool {
+        let read = ReadNic { nic: nic.id.clone() };
+        self.engine.judge(self.asking.caller, read, nic).is_ok()
+    }
+
+    /// Decides on a change, and has the vNIC's state checked. `nic` is the vNIC where it was read
+    /// already; it is read where the policy, the pre-flight or the caller of this (`look`) wants it.
+    pub(super) async fn clear<O: Ask + AsRef<ChangeIpv4>>(
+        &self,
+        operation: O,
+        nic: Option<Nic>,
+        look: bool,
+    ) -> Result<(Permit<O>, Option<Nic>), Error> {
+        let id = operation.nic().clone();
+        let (permit, nic) = if let Some(nic) = nic {
+            let action = operation.action();
+            let decided = self.engine.judge(self.asking.caller, operation, &nic);
+            (decided.map_err(|denial| self.denied(&id, action, &denial))?, Some(nic))
+        } else {
+            let (permit, found) = self.ask(operation).await?;
+            (permit, found.and_then(|found| found.nic))
+        };
+        let nic = match nic {
+            None if look || self.bench.preflight.on => match self.look(&id).await {
+                Ok(Found { nic: None, .. }) => return Err(self.absent(permit.operation())),
+                found => {
+                    self.allowed(&permit);
+                    found?.nic
+                }
+            },
+            nic => {
+                self.allowed(&permit);
+                nic
+            }
+        };
+        if let Some(nic) = &nic {
+            self.bench.preflight.check(permit.operation().as_ref(), nic)?;
+        }
+        Ok((permit, nic))
+    }
+
+    /// Has the policy decide, on the vNIC if it must be looked at; that one comes back too, so that
+    /// what is decided on is what is shown.
+    async fn ask<O: Ask>(&self, operation: O) -> Result<(Permit<O>, Option<Found>), Error> {
+        let (id, action) = (operation.nic().clone(), operation.action());
+        let caller = self.asking.caller;
+        let decided = match self.engine.ask(caller, operation) {
+            Verdict::Allowed(permit) => Ok((permit, None)),
+            Verdict::Denied(denial) => Err(denial),
+            Verdict::DependsOnNic(pending) => {
+                let found = self.look(&id).await?;
+                match &found.nic {
+                    None => return Err(self.absent(&pending.into_operation())),
+                    Some(nic) => self.engine.decide(caller, pending, nic),
+                }
+                .map(|permit| (permit, Some(found)))
+            }
+        };
+        decided.map_err(|denial| self.denied(&id, action, &denial))
+    }
+
+    async fn look(&self, id: &NicId) -> Result<Found, Error> {
+        let started = Instant::now();
+        let found = self.bench.reader.nic(id, self.asking.deadline).await;
+        let record = self.asking.record;
+        record.note(|facts| facts.zec_took += started.elapsed());
+        let found = found.map_err(failure::of_a_read)?;
+        record.note(|facts| facts.zec_request_id = Some(found.request_id.clone()));
+        Ok(found)
+    }
+
+    fn allowed<O: Ask>(&self, permit: &Permit<O>) {
+        self.bench.metrics.decided(permit.operation().action(), Decision::Allow);
+        self.asking.record.note(|facts| {
+            facts.decision = Some("allow");
+            facts.policies = permit.policies().to_vec();
+        });
+    }
+
+    /// There is no such vNIC: for those to know who may see it, a denial for all others.
+    fn absent<O: Ask>(&self, operation: &O) -> Error {
+        let id = operation.nic();
+        if self.engine.may_learn_of_absence(self.asking.caller, ReadNic { nic: id.clone() }) {
+            failure::no_such_nic(id)
+        } else {
+            self.denied(id, operation.action(), &unread(operation))
+        }
+    }
+
+    fn denied(&self, nic: &NicId, action: Action, denial: &Denial) -> Error {
+        let decision = if denial.is_error() { Decision::Error } else { Decision::Deny };
+        self.bench.metrics.decided(action, decision);
+        self.asking.record.note(|facts| {
+            facts.decision = Some(decision.label());
+            let all = denial.denied.iter().flat_map(|one| one.policies.iter().chain(&one.failed));
+            facts.policies = all.map(|reason| reason.id.clone()).collect();
+            facts.policies.sort_unstable();
+            facts.policies.dedup();
+        });
+        failure::denied(self.asking.caller, nic, denial)
+    }
+}
+
+/// The denial of an operation whose vNIC could not be looked at because there is none.
+fn unread<O: Ask>(operation: &O) -> Denial {
+    let entry = |address| Denied { address, policies: Vec::new(), failed: Vec::new() };
+    let addresses = operation.addresses();
+    let denied = if addresses.is_empty() {
+        vec![entry(None)]
+    } else {
+        addresses.iter().map(|address| entry(Some(*address))).collect()
+    };
+    Denial { denied }
+}

@@ -1,0 +1,125 @@
+//! What ZEC would refuse for the vNIC's state, found before anything is sent.
+
+use std::net::Ipv4Addr;
+
+use serde_json::{Value, json};
+
+use crate::{
+    domain::{Change, ChangeIpv4, Nic},
+    error::{Error, Problem},
+    zec::EipCheck,
+};
+
+/// The tag with which a vNIC's owner keeps the gateway from changing it, whatever its value.
+const PROTECTED: &str = "zec-gateway:protected";
+
+/// The states in which ZEC changes addresses (zec-api.md, section 5).
+const CHANGEABLE: [&str; 2] = ["AVAILABLE", "USED"];
+
+/// ZEC's codes, in the order in which ZEC looks: the first of them is what a caller would meet.
+const ABSENT: &str = "OPERATION_FAILED_RESOURCE_NOT_FOUND";
+const PRIMARY: &str = "INVALID_NIC_PRIMARY_IP_CANT_DETACH";
+const ELASTIC: &str = "INVALID_NIC_HAS_PUBLIC_IP_CANT_DETACH";
+const TAKEN: &str = "INVALID_SUBNET_PRIVATE_IPV4_IN_USED";
+const STATUS: &str = "INVALID_NIC_STATUS";
+
+/// What is looked at before a write (`zec.preflight`, `zec.eip_check`).
+#[derive(Clone, Copy, Debug)]
+pub struct Preflight {
+    /// Whether a vNIC is read for it.
+    pub on: bool,
+    /// Which elastic IPs stand in the way. Which address one belongs to is not in the vNIC that ZEC
+    /// shows, so under [`EipCheck::Address`] the answer is left to ZEC.
+    pub eip_check: EipCheck,
+}
+
+impl Preflight {
+    /// Looks at a vNIC that was read.
+    ///
+    /// # Errors
+    /// 403 where it is protected; 409 with ZEC's code where ZEC would refuse the change.
+    pub(super) fn check(self, change: &ChangeIpv4, nic: &Nic) -> Result<(), Error> {
+        unprotected(nic)?;
+        if !self.on {
+            return Ok(());
+        }
+        if !CHANGEABLE.contains(&nic.status.as_str()) {
+            let status: String = nic.status.chars().take(64).flat_map(char::escape_debug).collect();
+            return Err(conflict(
+                &format!(
+                    "the vNIC is `{status}`; it can be changed while it is `AVAILABLE` or `USED`: wait and try again"
+                ),
+                STATUS,
+            ));
+        }
+        let addresses = change.addresses.as_slice();
+        match change.change {
+            Change::Assign => {
+                let taken = |address: &Ipv4Addr| {
+                    nic.ipv4s().contains(address).then_some((TAKEN, "the vNIC has it already"))
+                };
+                each(addresses, taken)
+            }
+            Change::Unassign => {
+                each(addresses, |address| in_the_way(*address, nic))?;
+                if self.eip_check == EipCheck::Nic && nic.has_public_ip {
+                    return Err(conflict(
+                        "the vNIC has elastic IPs, and ZEC takes no address off while it has: \
+                         unbind them first",
+                        ELASTIC,
+                    ));
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn unprotected(nic: &Nic) -> Result<(), Error> {
+    if nic.tags.contains_key(PROTECTED) {
+        return Err(Error::new(
+            Problem::Protected,
+            format!(
+                "the vNIC carries the tag `{PROTECTED}`, so it is never changed from here; nothing \
+                 was sent: ask its owner"
+            ),
+        )
+        .with_member("tag", json!(PROTECTED)));
+    }
+    Ok(())
+}
+
+fn in_the_way(address: Ipv4Addr, nic: &Nic) -> Option<(&'static str, &'static str)> {
+    if nic.primary_ipv4 == Some(address) {
+        Some((PRIMARY, "it is the vNIC's primary address, which stays"))
+    } else if nic.secondary_ipv4s.contains(&address) {
+        None
+    } else {
+        Some((ABSENT, "it is not on the vNIC"))
+    }
+}
+
+/// Tells every address for which something stands in the way.
+fn each(
+    addresses: &[Ipv4Addr],
+    find: impl Fn(&Ipv4Addr) -> Option<(&'static str, &'static str)>,
+) -> Result<(), Error> {
+    let found = |address| find(address).map(|(code, why)| (*address, code, why));
+    let found: Vec<_> = addresses.iter().filter_map(found).collect();
+    let has = |wanted| found.iter().any(|(_, code, _)| *code == wanted);
+    let Some(code) = [ABSENT, PRIMARY, TAKEN].into_iter().find(|code| has(*code)) else {
+        return Ok(());
+    };
+    let entry = |(address, code, why): &(Ipv4Addr, &str, &str)| json!({ "address": address, "code": code, "reason": why });
+    let entries: Value = found.iter().map(entry).collect();
+    let said: Vec<String> =
+        found.iter().map(|(address, _, why)| format!("{address}: {why}")).collect();
+    Err(conflict(&said.join("; "), code).with_member("addresses", entries))
+}
+
+fn conflict(what: &str, code: &'static str) -> Error {
+    Error::new(Problem::StateConflict, format!("{what}; nothing was sent")).with_code(code)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! A dry run: everything but the write. It is given a judge, and nothing that could send.
+
+use std::net::Ipv4Addr;
+
+use super::{judge::Judge, select};
+use crate::{
+    domain::{Action, Change, ChangeIpv4, Nic, NicId, Rehearsal, Selection},
+    error::{Error, Problem},
+    zec,
+};
+
+/// What a change would have done.
+#[derive(Debug)]
+pub struct Rehearsed {
+    /// ZEC's action.
+    pub action: Action,
+    /// The vNIC.
+    pub nic: NicId,
+    /// The addresses that would have been sent.
+    pub addresses: Vec<Ipv4Addr>,
+    /// The body that would have been sent; none where there is nothing to do.
+    pub body: Option<String>,
+    /// The vNIC's private IPv4 addresses before and after, for those who may see it.
+    pub lists: Option<(Vec<Ipv4Addr>, Vec<Ipv4Addr>)>,
+}
+
+/// Judges a change as if it were to be made.
+///
+/// # Errors
+/// Whatever would have kept it from being sent.
+pub(super) async fn rehearse(judge: &Judge<'_>, selection: Selection) -> Result<Rehearsed, Error> {
+    let (change, nic) = match selection {
+        Selection::Listed(change) => (change, None),
+        Selection::All(all) => match select::everything(judge, all).await? {
+            select::All::These(change, nic) => (change, Some(nic)),
+            select::All::Nothing { nic, .. } => return Ok(nothing(&nic)),
+        },
+    };
+    let (permit, nic) = judge.clear(Rehearsal(change), nic, true).await?;
+    let Rehearsal(change) = permit.spend();
+    let body = zec::change_body(&change).map_err(|error| {
+        Error::new(Problem::Internal, "the request cannot be written").with_cause(error)
+    })?;
+    let lists = nic.filter(|nic| judge.may_see(nic)).map(|nic| lists(&change, &nic));
+    Ok(Rehearsed {
+        action: change.change.action(),
+        addresses: change.addresses.as_slice().to_vec(),
+        nic: change.nic,
+        body: Some(body),
+        lists,
+    })
+}
+
+fn nothing(nic: &Nic) -> Rehearsed {
+    Rehearsed {
+        action: Change::Unassign.action(),
+        nic: nic.id.clone(),
+        addresses: Vec::new(),
+        body: None,
+        lists: Some((nic.ipv4s(), nic.ipv4s())),
+    }
+}
+
+fn lists(change: &ChangeIpv4, nic: &Nic) -> (Vec<Ipv4Addr>, Vec<Ipv4Addr>) {
+    let (before, changed) = (nic.ipv4s(), change.addresses.as_slice());
+    let after = match change.change {
+        Change::Assign => before.iter().chain(changed).copied().collect(),
+        Change::Unassign => {
+            before.iter().filter(|address| !changed.contains(address)).copied().collect()
+        }
+    };
+    (before, after)
+}

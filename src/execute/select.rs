@@ -1,0 +1,39 @@
+//! `all=true`: which addresses that is, here and now.
+
+use super::judge::Judge;
+use crate::{
+    domain::{Addresses, AddressesError, Change, ChangeIpv4, Nic, UnassignAll},
+    error::Error,
+};
+
+/// Every secondary address of a vNIC.
+pub(super) enum All {
+    /// As if the caller had named them; with the vNIC that they were read from.
+    These(ChangeIpv4, Nic),
+    /// There is none.
+    Nothing {
+        /// The vNIC.
+        nic: Nic,
+        /// ZEC's id of the request that showed it.
+        request_id: String,
+    },
+}
+
+/// Reads the vNIC, if the caller may see it, and names its secondary addresses.
+///
+/// # Errors
+/// 403 or 404 where the caller cannot see it, 400 where there are too many.
+pub(super) async fn everything(judge: &Judge<'_>, all: UnassignAll) -> Result<All, Error> {
+    let (permit, nic, request_id) = judge.see(&all.nic).await?;
+    let id = permit.spend().nic;
+    match Addresses::from_list(&nic.secondary_ipv4s, all.max) {
+        Ok(addresses) => {
+            Ok(All::These(ChangeIpv4 { change: Change::Unassign, nic: id, addresses }, nic))
+        }
+        Err(AddressesError::TooMany { count, max }) => Err(Error::invalid(format!(
+            "the vNIC has {count} secondary addresses, and one request may name {max}: name them in \
+             several requests"
+        ))),
+        Err(_) => Ok(All::Nothing { nic, request_id }),
+    }
+}
