@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     error::Fault,
     execute::Executor,
+    limit::Callers,
     metrics::Metrics,
     policy::Engine,
     reload::Pace,
@@ -91,12 +92,7 @@ impl App {
                 return Err(faults);
             }
         };
-        let warnings = [
-            config.warnings.clone(),
-            tls::warnings(tls.as_ref()),
-            authenticator.warnings().to_vec(),
-        ]
-        .concat();
+        let warnings = warnings(config, tls.as_ref(), &authenticator);
         metrics.policy_loaded(engine.version());
         metrics.loaded(true);
         let drain = Drain::new(&authenticator);
@@ -113,6 +109,7 @@ impl App {
             api: Api::new(Arc::new(executor), limits, config.limits.max_addresses),
             router: router().map_err(one)?,
             metrics: Arc::clone(&metrics),
+            callers: Arc::new(Callers::new(&config.limits)),
             draining: drain.begun.clone(),
             max_concurrent: config.limits.max_concurrent_requests,
             request_timeout: config.server.request_timeout,
@@ -175,6 +172,14 @@ impl App {
 
 fn router() -> Result<Arc<api::Router>, Fault> {
     api::Router::new().map(Arc::new).map_err(|error| Fault::new(error.to_string()))
+}
+
+fn warnings(
+    config: &Config,
+    tls: Option<&tls::Loaded>,
+    authenticator: &Authenticator,
+) -> Vec<Fault> {
+    [config.warnings.clone(), tls::warnings(tls), authenticator.warnings().to_vec()].concat()
 }
 
 fn issuer_names(config: &Config) -> Vec<String> {

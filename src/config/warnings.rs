@@ -19,8 +19,6 @@ const NO_EFFECT: &[(&str, &str)] = &[
     ("zec.preflight", "the state of a vNIC is left to ZEC to check"),
     ("zec.eip_check", "elastic IPs are left to ZEC to check"),
     ("zec.proxy", "ZEC is called directly"),
-    ("limits.max_concurrent_per_caller", "only `limits.max_concurrent_requests` bounds a caller"),
-    ("limits.requests_per_second", "no caller is slowed down"),
     ("limits.addresses_per_hour", "no caller has a budget"),
     ("limits.freeze_file", "writes are not stopped while the file exists"),
     ("journal.path", "writes are not recorded"),

@@ -19,15 +19,15 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("zec", &["domain", "error", "metrics", "net", "policy"]),
     ("execute", &["domain", "error", "metrics", "policy", "telemetry", "zec"]),
     ("api", &["domain", "error", "execute", "metrics", "telemetry"]),
-    ("stack", &["api", "auth", "error", "metrics", "telemetry"]),
+    ("stack", &["api", "auth", "domain", "error", "limit", "metrics", "telemetry"]),
     ("server", &["auth", "error", "metrics", "stack"]),
     ("reload", &[]),
     ("config", &["auth", "error", "limit", "net", "policy", "server", "telemetry", "zec"]),
     (
         "app",
         &[
-            "api", "auth", "config", "error", "execute", "metrics", "net", "policy", "reload",
-            "server", "stack", "zec",
+            "api", "auth", "config", "error", "execute", "limit", "metrics", "net", "policy",
+            "reload", "server", "stack", "zec",
         ],
     ),
     ("emulator", &["domain"]),
