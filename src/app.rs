@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     error::Fault,
     execute::Executor,
-    limit::Callers,
+    limit::{Callers, Freeze},
     metrics::Metrics,
     policy::Engine,
     reload::Pace,
@@ -101,7 +101,8 @@ impl App {
             client,
             drain.writes.clone(),
             Arc::clone(&metrics),
-        );
+        )
+        .with_freeze(Freeze::new(config.limits.freeze_file.clone()));
         let limits =
             BodyLimits { max: config.server.max_body, timeout: config.server.body_timeout };
         let parts = stack::Parts {

@@ -20,7 +20,6 @@ const NO_EFFECT: &[(&str, &str)] = &[
     ("zec.eip_check", "elastic IPs are left to ZEC to check"),
     ("zec.proxy", "ZEC is called directly"),
     ("limits.addresses_per_hour", "no caller has a budget"),
-    ("limits.freeze_file", "writes are not stopped while the file exists"),
     ("journal.path", "writes are not recorded"),
     ("journal.enabled", "writes are not recorded"),
 ];

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     domain::{Action, Caller, Change, ChangeIpv4, Nic, NicId, Operation, ReadNic},
     error::{Error, Problem},
+    limit::Freeze,
     metrics::{Decision, Metrics},
     policy::{Ask, Denial, Denied, Engine, Permit, Verdict},
     telemetry::Record,
@@ -38,6 +39,7 @@ pub struct Executor {
     reader: Reader,
     writer: Writer,
     writes: TaskTracker,
+    freeze: Freeze,
     metrics: Arc<Metrics>,
 }
 
@@ -75,7 +77,13 @@ impl Executor {
         writes: TaskTracker,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { policy, reader, writer, writes, metrics }
+        Self { policy, reader, writer, writes, freeze: Freeze::default(), metrics }
+    }
+
+    /// The same, with the operators' brake on writes.
+    #[must_use]
+    pub fn with_freeze(self, freeze: Freeze) -> Self {
+        Self { freeze, ..self }
     }
 
     /// Performs an operation, if the policy allows it.
@@ -101,6 +109,7 @@ impl Executor {
 
     async fn change(&self, change: ChangeIpv4, asking: Asking<'_>) -> Result<Done, Error> {
         let (permit, _) = self.permit(change, asking).await?;
+        self.freeze.check().await?; // the operators' brake: the last look before a send
         self.send(permit, asking).await
     }
 

@@ -1,6 +1,10 @@
-//! What one caller, and all together, may ask for: rates and requests in flight.
+//! What one caller, and all together, may ask for: rates, requests in flight, and the
+//! operators' brake on writes.
+//!
+//! Nothing here sends or waits for anything; each part says yes, or how long to wait.
 
 mod callers;
+mod freeze;
 mod in_flight;
 mod rates;
 mod settings;
@@ -11,6 +15,7 @@ use std::{
 };
 
 pub use callers::Callers;
+pub use freeze::Freeze;
 pub use in_flight::{InFlight, Running};
 pub use rates::Rates;
 pub use settings::Settings;

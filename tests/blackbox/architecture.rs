@@ -17,7 +17,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("policy", &["domain", "error"]),
     ("limit", &["domain", "error", "metrics"]),
     ("zec", &["domain", "error", "metrics", "net", "policy"]),
-    ("execute", &["domain", "error", "metrics", "policy", "telemetry", "zec"]),
+    ("execute", &["domain", "error", "limit", "metrics", "policy", "telemetry", "zec"]),
     ("api", &["domain", "error", "execute", "metrics", "telemetry"]),
     ("stack", &["api", "auth", "domain", "error", "limit", "metrics", "telemetry"]),
     ("server", &["auth", "error", "metrics", "stack"]),

@@ -1,11 +1,13 @@
-//! What one caller may ask for.
+//! What one caller may ask for, and the brake on writes.
+
+use std::fs;
 
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet};
 use zec_gateway::emulator::{Fault, FaultKind};
 
 use crate::{
     client::{Answer, PATIENCE},
-    world::{Caller, NIC, Setup},
+    world::{Caller, NIC, Setup, World},
 };
 
 const READ: &str = "DescribeNetworkInterfaces";
@@ -93,4 +95,55 @@ async fn who_has_too_much_running_waits_for_an_answer_and_others_are_served() {
     held.pop();
     let served = async { while world.alice().get("/whoami").await.status != 200 {} };
     tokio::time::timeout(PATIENCE, served).await.expect("a place that is free again");
+}
+
+fn write_target() -> String {
+    format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21")
+}
+
+async fn frozen_world(reason: &str) -> World {
+    let limits = "freeze_file = \"freeze\"".to_owned();
+    let world = Setup { limits, ..Setup::default() }.start().await;
+    fs::write(world.files.path().join("freeze"), reason).unwrap();
+    world
+}
+
+#[tokio::test]
+async fn while_the_freeze_file_exists_nothing_is_written_and_everything_read() {
+    let world = frozen_world("incident 7: ask alice\nsecond line").await;
+    let answer = world.alice().delete(&write_target()).await;
+    let (status, slug, code) = answer.problem();
+    let want = (503, "frozen", "SERVICE_TEMPORARY_UNAVAILABLE");
+    assert_eq!((status, slug.as_str(), code.as_str()), want);
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains(": incident 7: ask alice; nothing was sent"), "{detail}");
+    assert!(answer.header("retry-after").is_some());
+    let given = r#"{"ipAddresses": ["10.0.0.60"]}"#;
+    let answer = world.alice().post(&format!("/nics/{NIC}/ipv4"), given).await;
+    assert_eq!(answer.problem().1, "frozen");
+    assert!(world.nothing_was_sent());
+    assert_eq!(world.metric("rejected_total{reason=\"frozen\"}").await, 2.0);
+    assert_eq!(world.alice().get(&format!("/nics/{NIC}")).await.status, 200);
+
+    fs::remove_file(world.files.path().join("freeze")).unwrap();
+    assert_eq!(world.alice().delete(&write_target()).await.status, 200);
+}
+
+#[tokio::test]
+async fn who_may_not_write_is_told_so_and_not_of_the_freeze() {
+    let world = frozen_world("secret plan").await;
+    let answer = world.caller("bob", &["staff"]).delete(&write_target()).await;
+    assert_eq!(answer.problem().1, "policy-denied");
+    assert!(!answer.text().contains("secret plan"));
+}
+
+#[tokio::test]
+async fn a_freeze_file_that_is_none_stops_writes_and_holds_nobody_up() {
+    let limits = "freeze_file = \"policy\"".to_owned();
+    let world = Setup { limits, ..Setup::default() }.start().await;
+    let answer = world.alice().delete(&write_target()).await;
+    assert_eq!(answer.problem().1, "frozen");
+    assert!(world.nothing_was_sent());
+    let text = answer.text();
+    assert!(!text.contains(world.files.path().to_str().unwrap()), "no path is shown: {text}");
 }

@@ -26,7 +26,6 @@ fn a_key_without_effect_is_named_with_its_line() {
         "zec.eip_check = \"nic\"",
         "zec.proxy = \"http://proxy:3128\"",
         "limits.addresses_per_hour = 500",
-        "limits.freeze_file = \"freeze\"",
         "journal.path = \"journal.db\"",
         "journal.enabled = true",
     ];
