@@ -1,8 +1,9 @@
-//! What one caller, and all together, may ask for: rates, requests in flight, and the
+//! What one caller, and all together, may ask for: rates, requests in flight, budgets, and the
 //! operators' brake on writes.
 //!
 //! Nothing here sends or waits for anything; each part says yes, or how long to wait.
 
+mod budget;
 mod callers;
 mod freeze;
 mod in_flight;
@@ -14,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+pub use budget::{Budget, Reservation};
 pub use callers::Callers;
 pub use freeze::Freeze;
 pub use in_flight::{InFlight, Running};
