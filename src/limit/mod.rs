@@ -1,8 +1,9 @@
-//! What one caller, and all together, may ask for: rates, requests in flight, budgets, and the
-//! operators' brake on writes.
+//! What one caller, and all together, may ask for: rates, requests in flight, budgets, the
+//! operators' brake on writes, and the breaker that spares a ZEC in trouble.
 //!
 //! Nothing here sends or waits for anything; each part says yes, or how long to wait.
 
+mod breaker;
 mod budget;
 mod callers;
 mod freeze;
@@ -15,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+pub use breaker::{Breaker, Pass};
 pub use budget::{Budget, Reservation};
 pub use callers::Callers;
 pub use freeze::Freeze;
