@@ -13,7 +13,8 @@ use crate::{
     auth::Authenticator,
     config::Config,
     error::Fault,
-    execute::{Executor, Preflight},
+    execute::{self, Executor, Preflight},
+    limit::{Callers, Freeze},
     metrics::Metrics,
     policy::Engine,
     reload::Pace,
@@ -95,13 +96,14 @@ impl App {
         metrics.policy_loaded(engine.version());
         metrics.loaded(true);
         let drain = Drain::new(&authenticator);
-        let executor = Executor::new(
-            Arc::new(ArcSwap::from_pointee(engine)),
+        let executor = Executor::new(execute::Parts {
+            policy: Arc::new(ArcSwap::from_pointee(engine)),
             client,
-            Preflight { on: config.zec.preflight, eip_check: config.zec.eip_check },
-            drain.writes.clone(),
-            Arc::clone(&metrics),
-        );
+            preflight: Preflight { on: config.zec.preflight, eip_check: config.zec.eip_check },
+            freeze: Freeze::new(config.limits.freeze_file.clone()),
+            writes: drain.writes.clone(),
+            metrics: Arc::clone(&metrics),
+        });
         let server = &config.server;
         let limits = BodyLimits { max: server.max_body, timeout: server.body_timeout };
         let parts = stack::Parts {
@@ -109,6 +111,7 @@ impl App {
             api: Api::new(Arc::new(executor), limits, config.limits.max_addresses),
             router: router().map_err(one)?,
             metrics: Arc::clone(&metrics),
+            callers: Arc::new(Callers::new(&config.limits)),
             draining: drain.begun.clone(),
             max_concurrent: config.limits.max_concurrent_requests,
             request_timeout: server.request_timeout,

@@ -53,7 +53,7 @@ struct Entry {
 
 /// The statuses of the gateway's own that every route may answer.
 const PUBLIC: &[u16] = &[200, 400, 404, 411, 500, 503];
-const CALLER: &[u16] = &[200, 400, 401, 411, 500, 503];
+const CALLER: &[u16] = &[200, 400, 401, 411, 429, 500, 503];
 const READ: &[u16] = &[200, 400, 401, 403, 404, 411, 429, 500, 502, 503, 504];
 const WRITE: &[u16] = &[200, 400, 401, 403, 404, 409, 411, 413, 415, 429, 500, 502, 503, 504];
 

@@ -17,10 +17,7 @@ use crate::{auth::KeySource, net::is_loopback};
 const NO_EFFECT: &[(&str, &str)] = &[
     ("policy.shadow_directory", "no second policy is decided"),
     ("zec.proxy", "ZEC is called directly"),
-    ("limits.max_concurrent_per_caller", "only `limits.max_concurrent_requests` bounds a caller"),
-    ("limits.requests_per_second", "no caller is slowed down"),
     ("limits.addresses_per_hour", "no caller has a budget"),
-    ("limits.freeze_file", "writes are not stopped while the file exists"),
     ("journal.path", "writes are not recorded"),
     ("journal.enabled", "writes are not recorded"),
 ];

@@ -6,9 +6,9 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Collected, Full};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use serde::Serialize;
 use tokio::time::{Sleep, sleep};
@@ -74,6 +74,22 @@ pub(super) fn truncated(output: &Output) -> Answer {
     answer.headers_mut().insert(header::CONTENT_LENGTH, length);
     *answer.body_mut() = Body::Truncated { first: Some(bytes), end };
     answer
+}
+
+/// The answer as HTTP/1.1 writes it, with its length.
+pub(super) async fn written(answer: Answer) -> Bytes {
+    let (head, body) = answer.into_parts();
+    // Only a truncated body fails, and that one is not for here.
+    let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+    let mut bytes = BytesMut::from(format!("HTTP/1.1 {}\r\n", head.status).as_bytes());
+    for (name, value) in &head.headers {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            bytes.extend_from_slice(part);
+        }
+    }
+    bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+    bytes.extend_from_slice(&body);
+    bytes.freeze()
 }
 
 fn envelope(output: &Output, padding: &str) -> Vec<u8> {

@@ -99,7 +99,7 @@ impl Emulator {
         self.state().insert(seed, self.now());
     }
 
-    /// The vNIC of that id as `DescribeNetworkInterfaces` shows it.
+    /// The vNIC of that id as it is, in the form in which `DescribeNetworkInterfaces` shows it.
     #[must_use]
     pub fn nic(&self, id: &str) -> Option<serde_json::Value> {
         let info = self.state().get(id)?.info(Version::V20250901);
@@ -121,6 +121,7 @@ impl Emulator {
     /// Lets nothing go wrong any more; what hangs already keeps hanging.
     pub fn clear_faults(&self) {
         self.faults().clear();
+        self.state().show_fresh();
     }
 
     /// The time by the emulated ZEC's clock.

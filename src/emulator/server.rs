@@ -1,4 +1,4 @@
-use std::{future::Future, pin::pin, time::Duration};
+use std::{error::Error as _, future::Future, io, pin::pin, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -8,11 +8,18 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Emulator, service};
+use super::{
+    Emulator,
+    service::{self, Cut},
+};
 
 /// How long accepting rests after a failure: it mostly means that file descriptors ran out, and
 /// trying again at once would only burn time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// In how many pieces a slow answer is written, and how long each waits for the next.
+const PIECES: usize = 8;
+const PIECE_PAUSE: Duration = Duration::from_millis(5);
 
 impl Emulator {
     /// Answers over HTTP/1.1 until `shutdown` resolves; connections still open then are dropped,
@@ -40,15 +47,47 @@ impl Emulator {
     }
 }
 
-async fn connection(emulator: Emulator, stream: TcpStream) {
+async fn connection(emulator: Emulator, mut stream: TcpStream) {
     // Without it answers in two parts wait for the other side's acknowledgement.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| service::answer(emulator.clone(), request));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(stream), service);
-    // Callers that hang up, and faults that cut: both are what the emulator is for.
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "a connection to the emulator broke");
+    loop {
+        let service = service_fn(|request| service::answer(emulator.clone(), request));
+        let mut connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(stream), service);
+        // Callers that hang up, and faults that cut: both are what the emulator is for.
+        let Err(error) = (&mut connection).await else { return };
+        let Some(Cut::Twice(answer)) = error.source().and_then(|cause| cause.downcast_ref()) else {
+            tracing::debug!(%error, "a connection to the emulator broke");
+            return;
+        };
+        stream = connection.into_parts().io.into_inner();
+        if let Err(error) = write_twice(&stream, answer).await {
+            tracing::debug!(%error, "a caller did not wait for the second answer");
+            return;
+        }
     }
+}
+
+/// Writes an answer in slow pieces, and the second one together with the last piece of the first:
+/// whoever waits for the first only finds the second behind it in any case.
+async fn write_twice(stream: &TcpStream, answer: &[u8]) -> io::Result<()> {
+    let (first, last) = answer.split_at(answer.len() - answer.len() / PIECES);
+    for piece in first.chunks(answer.len().div_ceil(PIECES).max(1)) {
+        write_all(stream, piece).await?;
+        sleep(PIECE_PAUSE).await;
+    }
+    write_all(stream, &[last, answer].concat()).await
+}
+
+async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        stream.writable().await?;
+        match stream.try_write(bytes) {
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 
 use super::{
     Emulator,
-    actions::{Action, Parameters, Version},
+    actions::{Action, Output, Parameters, Version},
     answer::{self, Answer},
     control,
     failure::{Code, Failure},
@@ -18,10 +18,16 @@ use super::{
 /// The one path.
 const PATH: &str = "/api/v2/zec";
 
-/// The connection is to be closed without an answer.
+/// What a connection does in place of an answer as HTTP has it.
 #[derive(Debug, thiserror::Error)]
-#[error("cut without an answer")]
-pub(super) struct Cut;
+pub(super) enum Cut {
+    /// It is closed.
+    #[error("cut without an answer")]
+    Silent,
+    /// The answer is written slowly, then once more, and the connection goes on.
+    #[error("answered twice")]
+    Twice(Bytes),
+}
 
 /// Answers one request.
 pub(super) async fn answer(emulator: Emulator, request: Request<Incoming>) -> Result<Answer, Cut> {
@@ -32,8 +38,13 @@ pub(super) async fn answer(emulator: Emulator, request: Request<Incoming>) -> Re
         return Ok(control::answer(&emulator, &parts.method, parts.uri.path(), &body));
     }
     let mut visit = Visit::begin(emulator, parts, body);
-    let result = visit.answer().await;
-    result.map(|answer| visit.end(answer))
+    let answer = visit.answer().await?;
+    let twice = answer.extensions().get::<Twice>().is_some();
+    let answer = visit.end(answer);
+    if twice {
+        return Err(Cut::Twice(answer::written(answer).await));
+    }
+    Ok(answer)
 }
 
 /// The whole body; none if it is longer than `max` bytes. Read to its end all the same: a caller
@@ -41,7 +52,7 @@ pub(super) async fn answer(emulator: Emulator, request: Request<Incoming>) -> Re
 async fn read(mut body: Incoming, max: usize) -> Result<Option<Bytes>, Cut> {
     let (mut bytes, mut length) = (BytesMut::new(), 0_usize);
     while let Some(frame) = body.frame().await {
-        let data = frame.map_err(|_| Cut)?.into_data().unwrap_or_default();
+        let data = frame.map_err(|_| Cut::Silent)?.into_data().unwrap_or_default();
         length = length.saturating_add(data.len());
         if length <= max {
             bytes.extend_from_slice(&data);
@@ -49,6 +60,10 @@ async fn read(mut body: Incoming, max: usize) -> Result<Option<Bytes>, Cut> {
     }
     Ok((length <= max).then(|| bytes.freeze()))
 }
+
+/// Marks an answer that goes out twice.
+#[derive(Clone, Copy)]
+struct Twice;
 
 /// One request on its way.
 struct Visit {
@@ -119,15 +134,22 @@ impl Visit {
         version: Version,
         parameters: &Parameters,
     ) -> Result<Answer, Cut> {
-        let now = self.emulator.now();
-        let result = self.emulator.state().run(action, version, parameters, now);
-        let output = match result {
+        let output = match self.change(action, version, parameters) {
             Ok(output) => output,
             Err(failure) => return Ok(answer::failure(&failure)),
         };
         Ok(match self.strike(Stage::Answer) {
-            Some(FaultKind::CutAfter) => return Err(Cut),
+            Some(FaultKind::CutAfter) => return Err(Cut::Silent),
             Some(FaultKind::HangAfter) => pending().await,
+            Some(FaultKind::LateAfter(time)) => {
+                tokio::time::sleep(time).await;
+                answer::success(&output)
+            }
+            Some(FaultKind::Twice) => {
+                let mut answer = answer::success(&output);
+                answer.extensions_mut().insert(Twice);
+                answer
+            }
             Some(FaultKind::NotJson200) => {
                 answer::json(StatusCode::OK, "done, but this is no JSON")
             }
@@ -139,6 +161,25 @@ impl Visit {
             }
             _ => answer::success(&output),
         })
+    }
+
+    /// Carries the action out; whoever reads next sees its effect, or none of it for a while.
+    fn change(
+        &self,
+        action: Action,
+        version: Version,
+        parameters: &Parameters,
+    ) -> Result<Output, Failure> {
+        let now = self.emulator.now();
+        let mut state = self.emulator.state();
+        let before = action.is_change().then(|| state.before(parameters)).flatten();
+        let output = state.run(action, version, parameters, now)?;
+        if let Some(before) = before
+            && let Some(FaultKind::Stale(time)) = self.strike(Stage::Change)
+        {
+            state.show_stale(before, time);
+        }
+        Ok(output)
     }
 
     /// The fault that meets the request at that stage, if one waits; the log shows it.
@@ -172,7 +213,7 @@ impl Visit {
 async fn in_front(kind: &FaultKind) -> Result<Answer, Cut> {
     let failure = match kind {
         FaultKind::Hang => return pending().await,
-        FaultKind::Cut => return Err(Cut),
+        FaultKind::Cut => return Err(Cut::Silent),
         FaultKind::Html => return Ok(answer::html(StatusCode::BAD_GATEWAY)),
         FaultKind::Challenge => return Ok(challenge()),
         FaultKind::Redirect => return Ok(redirect()),

@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     domain::{Caller, Change, ChangeIpv4, Nic, NicId, Operation, ReadNic, Selection},
     error::{Error, Problem},
+    limit::Freeze,
     metrics::Metrics,
     policy::{Engine, Permit},
     telemetry::Record,
@@ -44,7 +45,25 @@ pub struct Executor {
     bench: Bench,
     writer: Writer,
     writes: TaskTracker,
+    freeze: Freeze,
     metrics: Arc<Metrics>,
+}
+
+/// What an executor is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Who may do what.
+    pub policy: Arc<ArcSwap<Engine>>,
+    /// Both halves of the client of ZEC.
+    pub client: (Reader, Writer),
+    /// What is looked at before a write.
+    pub preflight: Preflight,
+    /// The operators' brake on writes.
+    pub freeze: Freeze,
+    /// Tracks the writes that run, for a drain to wait for.
+    pub writes: TaskTracker,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What an operation gave.
@@ -82,17 +101,12 @@ pub struct Asking<'a> {
 }
 
 impl Executor {
-    /// An executor; `writes` tracks the writes that run, for a drain to wait for.
+    /// An executor.
     #[must_use]
-    pub fn new(
-        policy: Arc<ArcSwap<Engine>>,
-        (reader, writer): (Reader, Writer),
-        preflight: Preflight,
-        writes: TaskTracker,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { policy, client: (reader, writer), preflight, freeze, writes, metrics } = parts;
         let bench = Bench { policy, reader, preflight, metrics: Arc::clone(&metrics) };
-        Self { bench, writer, writes, metrics }
+        Self { bench, writer, writes, freeze, metrics }
     }
 
     /// Performs an operation, if the policy allows it.
@@ -127,6 +141,8 @@ impl Executor {
             },
         };
         let (permit, _) = judge.clear(change, nic, false).await?;
+        // The operators' brake: the last look before a send.
+        self.freeze.check().await?;
         self.send(permit, asking).await
     }
 

@@ -1,6 +1,50 @@
-//! What one caller, and all together, may ask for. Only the settings so far: rates, budgets and the
-//! breaker on ZEC come here.
+//! What one caller, and all together, may ask for: rates, requests in flight, budgets, the
+//! operators' brake on writes, and the breaker that spares a ZEC in trouble.
+//!
+//! Nothing here sends or waits for anything; each part says yes, or how long to wait.
 
+mod breaker;
+mod budget;
+mod callers;
+mod freeze;
+mod in_flight;
+mod rates;
 mod settings;
 
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+pub use breaker::{Breaker, Pass};
+pub use budget::{Budget, Reservation};
+pub use callers::Callers;
+pub use freeze::Freeze;
+pub use in_flight::{InFlight, Running};
+pub use rates::Rates;
 pub use settings::Settings;
+
+/// A wait as `Retry-After` says it: in whole seconds, rounded up, at least 1.
+#[must_use]
+pub fn retry_after(wait: Duration) -> u32 {
+    let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+    u32::try_from(seconds).unwrap_or(u32::MAX).max(1)
+}
+
+/// Held for moments only, and every change under it is whole: a panic elsewhere spoils nothing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_waits_as_long_as_is_said_has_waited_long_enough() {
+        for (millis, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (59_999, 60)] {
+            assert_eq!(retry_after(Duration::from_millis(millis)), seconds);
+        }
+        assert_eq!(retry_after(Duration::MAX), u32::MAX);
+    }
+}

@@ -118,3 +118,26 @@ impl Outcome {
         }
     }
 }
+
+/// The two kinds of requests to ZEC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Shows something.
+    Read,
+    /// Changes something.
+    Write,
+}
+
+impl Kind {
+    /// Every value.
+    pub const ALL: [Self; 2] = [Self::Read, Self::Write];
+
+    /// The value of the label `kind`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}

@@ -16,7 +16,7 @@ use prometheus::{
 };
 
 pub use http::{HttpMetrics, InFlight, RouteSeries};
-pub use labels::{AuthResult, Decision, Outcome};
+pub use labels::{AuthResult, Decision, Kind, Outcome};
 use register::Maker;
 
 use crate::{domain::Action, error::Problem};
@@ -53,6 +53,7 @@ pub struct Metrics {
     zec_requests: IntCounterVec,
     zec_durations: HistogramVec,
     zec_clock_skew: Gauge,
+    zec_breaker_open: IntGaugeVec,
     unassigned_addresses: IntCounter,
     rejected: IntCounterVec,
 }
@@ -92,6 +93,7 @@ impl Metrics {
             zec_requests: make.counters("zec_requests_total", "Requests to ZEC.", &["action", "outcome"])?,
             zec_durations: make.histograms("zec_request_duration_seconds", "Seconds that a request to ZEC took.", &["action"], &DURATION_BUCKETS)?,
             zec_clock_skew: make.float_gauge("zec_clock_skew_seconds", "Seconds that ZEC's clock is ahead of ours, by its last answer; ZEC refuses signatures past 300.")?,
+            zec_breaker_open: make.gauges("zec_breaker_open", "1 while requests to ZEC are refused without being sent, for ZEC failed too often.", &["kind"])?,
             unassigned_addresses: make.counter("unassigned_addresses_total", "Addresses taken off vNICs.")?,
             rejected: make.counters("rejected_total", "Requests answered with a problem, by the problem's slug.", &["reason"])?,
             registry: make.into_registry()?,
@@ -121,6 +123,9 @@ impl Metrics {
                 self.zec_requests.with_label_values(&[action.name(), outcome.label()]);
             }
             self.zec_durations.with_label_values(&[action.name()]);
+        }
+        for kind in Kind::ALL {
+            self.zec_breaker_open.with_label_values(&[kind.label()]);
         }
         for result in ["ok", "failed"] {
             self.reloads.with_label_values(&[result]);
@@ -204,6 +209,11 @@ impl Metrics {
     /// ZEC's clock is so many seconds ahead of ours.
     pub fn zec_clock_skew(&self, seconds: f64) {
         self.zec_clock_skew.set(seconds);
+    }
+
+    /// Requests of that kind to ZEC are refused from now on, or no longer.
+    pub fn breaker(&self, kind: Kind, open: bool) {
+        self.zec_breaker_open.with_label_values(&[kind.label()]).set(i64::from(open));
     }
 
     /// So many addresses left a vNIC.

@@ -1,6 +1,7 @@
 //! Every layer that a request passes, in order, each with the reason why it is where it is.
 
 mod authenticate;
+mod caller_limits;
 mod cors;
 mod deadline;
 mod framing;
@@ -23,6 +24,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use crate::{
     api::{Answer, Api, Router},
     auth::Authenticator,
+    limit::Callers,
     metrics::Metrics,
 };
 use from_fn::from_fn;
@@ -41,6 +43,8 @@ pub struct Parts {
     pub router: Arc<Router>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What each caller may ask for.
+    pub callers: Arc<Callers>,
     /// How many requests may run at once.
     pub max_concurrent: usize,
     /// How long a whole answer may take.
@@ -57,7 +61,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let Parts { authenticator, api, router, metrics, draining, .. } = parts;
+    let Parts { authenticator, api, router, metrics, callers, draining, .. } = parts;
     let (counted, limit) = (Arc::clone(&metrics), shed::Limit::new(parts.max_concurrent));
     let timeout = parts.request_timeout;
     let service = ServiceBuilder::new()
@@ -90,6 +94,10 @@ where
         // Before a byte of the body is read: strangers cost one signature check at most.
         .layer(from_fn(move |request, next| {
             authenticate::authenticate(Arc::clone(&authenticator), request, next)
+        }))
+        // As soon as it is known who asks: nobody's haste or patience takes the others' places.
+        .layer(from_fn(move |request, next| {
+            caller_limits::limit(Arc::clone(&callers), request, next)
         }))
         .service(tower::service_fn(move |request: Request<B>| {
             let api = api.clone();

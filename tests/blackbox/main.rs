@@ -20,6 +20,7 @@ mod secure;
 mod world;
 
 mod architecture;
+mod caller_limits;
 mod cors;
 mod decoding;
 mod errors;

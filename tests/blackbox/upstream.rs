@@ -1,6 +1,6 @@
 //! What ZEC can do to us, and what the caller is told: every fault, for a read and for a write.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use tokio::{
@@ -399,4 +399,34 @@ async fn only_addresses_that_were_taken_off_are_counted_as_such() {
     assert!(world.metric("unassigned_addresses_total").await == 0.0);
     assert_eq!(world.alice().delete(&write_target()).await.status, 200);
     assert!(world.metric("unassigned_addresses_total").await == 1.0);
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_twice_is_not_taken_for_the_next_one() {
+    let world = World::start().await;
+    let other = "1612345678901234568";
+    for _ in 0..20 {
+        world.zec.inject(Fault::once(FaultKind::Twice));
+        for nic in [NIC, other] {
+            let answer = world.alice().get(&format!("/nics/{nic}")).await;
+            assert_eq!((answer.status, &answer.json()["nicId"]), (200, &nic.into()));
+        }
+    }
+    world.zec.inject(Fault::always(FaultKind::Twice).on(WRITE));
+    let mut ids = std::collections::BTreeSet::new();
+    for address in world.addresses(NIC) {
+        let answer = world.alice().delete(&format!("/nics/{NIC}/ipv4/{address}")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(ids.insert(answer.json()["requestId"].to_string()), "an answer of another write");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_too_late_leaves_a_change_of_unknown_outcome() {
+    let zec = "request_timeout = \"300ms\"".to_owned();
+    let world = Setup { zec, ..Setup::default() }.start().await;
+    world.zec.inject(Fault::once(FaultKind::LateAfter(Duration::from_hours(1))).on(WRITE));
+    assert_eq!(world.alice().delete(&write_target()).await.problem().1, "outcome-unknown");
+    assert_eq!(world.addresses(NIC).len(), 3, "it was done");
+    assert_eq!(world.sent(WRITE).len(), 1);
 }

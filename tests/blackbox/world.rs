@@ -43,6 +43,8 @@ pub struct Setup {
     pub server: String,
     pub auth: String,
     pub limits: String,
+    /// So much each caller may ask in a second; none: the gateway's own default.
+    pub requests_per_second: Option<u32>,
     pub zec: String,
     pub rest: String,
     /// Replaces the emulator's address.
@@ -67,6 +69,8 @@ impl Default for Setup {
             server: String::new(),
             auth: String::new(),
             limits: String::new(),
+            // Tests are fast; one caller may ask as often as one likes.
+            requests_per_second: Some(0),
             // What ZEC says is what most tests are about; those of the pre-flight switch it on.
             zec: "preflight = false".to_owned(),
             rest: String::new(),
@@ -238,11 +242,14 @@ impl Setup {
                  audiences = [\"zec-gateway\"]\n{keys}"
             )
         });
+        let per_second = self
+            .requests_per_second
+            .map_or_else(String::new, |per_second| format!("requests_per_second = {per_second}"));
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
              [auth]\n{}\n{issuers}\n[policy]\ndirectory = \"policy\"\n\
              [zec]\nendpoint = \"{endpoint}\"\naccess_key_id_file = \"ak\"\n\
-             access_key_password_file = \"sk\"\n{}\n[limits]\n{}\n{}\n",
+             access_key_password_file = \"sk\"\n{}\n[limits]\n{per_second}\n{}\n{}\n",
             self.server, self.auth, self.zec, self.limits, self.rest
         );
         let file = directory.join("gateway.toml");

@@ -128,8 +128,6 @@ fn what_it_shows_in_comments_is_the_default_too_where_there_is_one() {
     let defaults = [
         ("zec.preflight", config.zec.preflight.to_string()),
         ("zec.eip_check", format!("{:?}", config.zec.eip_check).to_lowercase()),
-        ("limits.max_concurrent_per_caller", limits.max_concurrent_per_caller.to_string()),
-        ("limits.requests_per_second", limits.requests_per_second.to_string()),
         ("limits.addresses_per_hour", limits.addresses_per_hour.to_string()),
         ("journal.path", config.journal.path.file_name().unwrap().to_str().unwrap().to_owned()),
         ("journal.enabled", config.journal.enabled.to_string()),

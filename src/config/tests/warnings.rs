@@ -23,10 +23,7 @@ fn a_key_without_effect_is_named_with_its_line() {
     let lines = [
         "policy.shadow_directory = \"next\"",
         "zec.proxy = \"http://proxy:3128\"",
-        "limits.max_concurrent_per_caller = 64",
-        "limits.requests_per_second = 50",
         "limits.addresses_per_hour = 500",
-        "limits.freeze_file = \"freeze\"",
         "journal.path = \"journal.db\"",
         "journal.enabled = true",
     ];

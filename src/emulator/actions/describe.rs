@@ -47,7 +47,7 @@ impl State {
             parameters.count("pageSize", self.limits.page_size)?.unwrap_or(DEFAULT_PAGE_SIZE);
         let number = parameters.count("pageNum", u64::MAX)?.unwrap_or(1);
         let first = usize::try_from((number - 1).saturating_mul(size)).unwrap_or(usize::MAX);
-        let found: Vec<_> = self.all().filter(|nic| filters.pass(&nic.seed)).collect();
+        let found: Vec<_> = self.shown().filter(|nic| filters.pass(&nic.seed)).collect();
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let page = found.iter().skip(first).take(size).map(|nic| nic.info(version)).collect();
         Ok(Output { total_count: Some(found.len()), data_set: Some(page), ..Output::default() })

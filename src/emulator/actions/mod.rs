@@ -7,9 +7,14 @@ mod parameters;
 mod tests;
 mod unassign;
 
-use std::{collections::BTreeMap, net::Ipv4Addr, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    time::{Duration, SystemTime},
+};
 
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{
     Limits,
@@ -62,6 +67,11 @@ impl Action {
             _ => None,
         }
     }
+
+    /// Whether it changes a vNIC.
+    pub(super) fn is_change(self) -> bool {
+        self != Self::Describe
+    }
 }
 
 /// What an action answers besides the request id; what it does not answer is left out.
@@ -80,6 +90,8 @@ pub(super) struct Output {
 #[derive(Debug)]
 pub(super) struct State {
     nics: BTreeMap<String, Nic>,
+    /// What is shown in place of a vNIC that was changed, and until when.
+    stale: BTreeMap<String, (Nic, Instant)>,
     limits: Limits,
     eip_check_per_address: bool,
     empty_unassign: EmptyUnassign,
@@ -91,10 +103,12 @@ impl State {
         eip_check_per_address: bool,
         empty_unassign: EmptyUnassign,
     ) -> Self {
-        Self { nics: BTreeMap::new(), limits, eip_check_per_address, empty_unassign }
+        let (nics, stale) = (BTreeMap::new(), BTreeMap::new());
+        Self { nics, stale, limits, eip_check_per_address, empty_unassign }
     }
 
     pub(super) fn insert(&mut self, seed: NicSeed, now: SystemTime) {
+        self.stale.remove(&seed.id);
         self.nics.insert(seed.id.clone(), Nic { seed, created: now, updated: now });
     }
 
@@ -105,6 +119,33 @@ impl State {
     /// Every vNIC, by id.
     pub(super) fn all(&self) -> impl Iterator<Item = &Nic> {
         self.nics.values()
+    }
+
+    /// Every vNIC by id, as reads show it: for a while after a change perhaps as it was before.
+    fn shown(&self) -> impl Iterator<Item = &Nic> {
+        let now = Instant::now();
+        self.all().map(move |nic| match self.stale.get(&nic.seed.id) {
+            Some((before, until)) if now < *until => before,
+            _ => nic,
+        })
+    }
+
+    /// The vNIC that the parameters name, as it is shown now: to be shown on after a change.
+    pub(super) fn before(&self, parameters: &Parameters) -> Option<Nic> {
+        let id = parameters.required_text("nicId").ok()?;
+        self.shown().find(|nic| nic.seed.id == id).cloned()
+    }
+
+    /// Shows a vNIC as it was before, for so long.
+    pub(super) fn show_stale(&mut self, before: Nic, time: Duration) {
+        if let Some(until) = Instant::now().checked_add(time) {
+            self.stale.insert(before.seed.id.clone(), (before, until));
+        }
+    }
+
+    /// Shows every vNIC as it is.
+    pub(super) fn show_fresh(&mut self) {
+        self.stale.clear();
     }
 
     /// Carries an action out, wholly or not at all.

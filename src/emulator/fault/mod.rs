@@ -56,6 +56,14 @@ pub enum FaultKind {
     Truncated,
     /// The request is carried out; an answer of more than 1 MiB, right otherwise.
     Huge,
+    /// The request is carried out at once; the answer comes so much later.
+    LateAfter(Duration),
+    /// The request is carried out; the answer comes in slow pieces, and behind it on the same
+    /// connection the whole of it once more.
+    Twice,
+    /// The request, a change, is carried out; for so long `DescribeNetworkInterfaces` shows the
+    /// vNIC as it was before.
+    Stale(Duration),
     /// `DescribeNetworkInterfaces` answers a vNIC that was not asked for.
     WrongNic,
     /// ZEC's clock is so many seconds ahead, or behind if negative, in its `Date` header and in
@@ -72,6 +80,8 @@ pub(super) enum Stage {
     Front,
     /// Once credentials and action are known to be right.
     Admission,
+    /// When a change has been made.
+    Change,
     /// When the answer goes out.
     Answer,
     /// Not on the way of a request.
@@ -92,8 +102,11 @@ impl FaultKind {
             | Self::Challenge
             | Self::Redirect => Stage::Front,
             Self::Throttle => Stage::Admission,
+            Self::Stale(_) => Stage::Change,
             Self::HangAfter
             | Self::CutAfter
+            | Self::LateAfter(_)
+            | Self::Twice
             | Self::NotJson200
             | Self::NoEnvelope
             | Self::Truncated

@@ -7,6 +7,8 @@ fn a_fault_is_read_from_its_text_and_written_back() {
     for (text, fault) in [
         ("delay:500ms", Fault::always(FaultKind::Delay(Duration::from_millis(500)))),
         ("delay:1m 30sx3", Fault::times(FaultKind::Delay(Duration::from_secs(90)), 3)),
+        ("late-after:2sx1", Fault::once(FaultKind::LateAfter(Duration::from_secs(2)))),
+        ("stale:5s", Fault::always(FaultKind::Stale(Duration::from_secs(5)))),
         ("hang@UnassignNetworkInterfaceIpv4", Fault::always(FaultKind::Hang).on(UNASSIGN)),
         ("cut-after@UnassignNetworkInterfaceIpv4x1", Fault::once(FaultKind::CutAfter).on(UNASSIGN)),
         ("cutx2", Fault::times(FaultKind::Cut, 2)),
@@ -33,6 +35,7 @@ fn a_fault_is_read_from_its_text_and_written_back() {
         "no-envelope",
         "truncated",
         "huge",
+        "twice",
         "wrong-nic",
     ] {
         let text = format!("{name}x7");
@@ -44,10 +47,13 @@ fn a_fault_is_read_from_its_text_and_written_back() {
 fn a_text_that_is_no_fault_says_why() {
     for (text, why) in [
         ("", "where KIND is one of hang, hang-after, cut,"),
-        ("explode", "delay:DURATION, clock-skew:[-]DURATION, status:STATUS,CODE"),
+        ("explode", "delay:DURATION, late-after:DURATION, stale:DURATION, clock-skew:"),
+        ("explode", "clock-skew:[-]DURATION, status:STATUS,CODE"),
         ("Cut", "`Cut` is not a fault"),
         ("delay", "the fault `delay` takes a duration, as `delay:500ms`, not ``"),
         ("delay:soon", "not `soon`"),
+        ("late-after", "the fault `late-after` takes a duration, as `late-after:2s`, not ``"),
+        ("stale:ever", "the fault `stale` takes a duration, as `stale:5s`, not `ever`"),
         ("clock-skew:1ms", "whole seconds"),
         ("hang:1s", "the fault `hang` takes no argument, not `1s`"),
         ("status:418", "a status and a code"),

@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use super::{Fault, FaultKind};
 
 /// The kinds by name, those without an argument.
-const PLAIN: [(&str, FaultKind); 16] = [
+const PLAIN: [(&str, FaultKind); 17] = [
     ("hang", FaultKind::Hang),
     ("hang-after", FaultKind::HangAfter),
     ("cut", FaultKind::Cut),
@@ -22,6 +22,7 @@ const PLAIN: [(&str, FaultKind); 16] = [
     ("no-envelope", FaultKind::NoEnvelope),
     ("truncated", FaultKind::Truncated),
     ("huge", FaultKind::Huge),
+    ("twice", FaultKind::Twice),
     ("wrong-nic", FaultKind::WrongNic),
 ];
 
@@ -31,7 +32,8 @@ pub enum ParseFaultError {
     /// No such kind.
     #[error(
         "`{}` is not a fault: KIND[:ARGUMENT][@ACTION][xTIMES], where KIND is one of {}, \
-         delay:DURATION, clock-skew:[-]DURATION, status:STATUS,CODE",
+         delay:DURATION, late-after:DURATION, stale:DURATION, clock-skew:[-]DURATION, \
+         status:STATUS,CODE",
         .0.escape_debug(),
         PLAIN.map(|(name, _)| name).join(", ")
     )]
@@ -97,11 +99,17 @@ fn kind(name: &str, argument: Option<&str>) -> Result<FaultKind, ParseFaultError
         wanted,
         found: argument.unwrap_or_default().to_owned(),
     };
+    let duration = || argument.and_then(|text| humantime::parse_duration(text).ok());
     match name {
-        "delay" => argument
-            .and_then(|text| humantime::parse_duration(text).ok())
-            .map(FaultKind::Delay)
-            .ok_or_else(|| wrong("a duration, as `delay:500ms`")),
+        "delay" => {
+            duration().map(FaultKind::Delay).ok_or_else(|| wrong("a duration, as `delay:500ms`"))
+        }
+        "late-after" => duration()
+            .map(FaultKind::LateAfter)
+            .ok_or_else(|| wrong("a duration, as `late-after:2s`")),
+        "stale" => {
+            duration().map(FaultKind::Stale).ok_or_else(|| wrong("a duration, as `stale:5s`"))
+        }
         "clock-skew" => argument
             .and_then(skew)
             .map(FaultKind::ClockSkew)
@@ -147,6 +155,8 @@ impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Delay(time) => write!(f, "delay:{}", humantime::format_duration(*time)),
+            Self::LateAfter(time) => write!(f, "late-after:{}", humantime::format_duration(*time)),
+            Self::Stale(time) => write!(f, "stale:{}", humantime::format_duration(*time)),
             Self::ClockSkew(seconds) => {
                 let sign = if *seconds < 0 { "-" } else { "" };
                 let time = Duration::from_secs(seconds.unsigned_abs());

@@ -37,6 +37,7 @@ fn faults_of_the_answer_come_after_the_change() {
     for (kind, check) in [
         (FaultKind::CutAfter, (|got| got.is_none()) as fn(Option<Got>) -> bool),
         (FaultKind::HangAfter, |got| got.is_none()),
+        (FaultKind::LateAfter(SHORT), |got| got.unwrap().status == 200),
         (FaultKind::NoEnvelope, |got| got.unwrap().json() == json!({})),
         (FaultKind::NotJson200, |got| {
             let got = got.unwrap();
@@ -105,4 +106,62 @@ fn a_wrong_clock_shows_in_the_date_and_in_the_check() {
     zec.describe().unwrap();
     zec.emulator.clear_faults();
     assert_eq!((skew(), code(0)), ((0, 0), 200));
+}
+
+#[test]
+fn a_late_answer_comes_long_after_the_change() {
+    let zec = Running::start();
+    zec.emulator.inject(Fault::once(FaultKind::LateAfter(Duration::from_hours(1))));
+    zec.patience.set(SHORT);
+    assert!(zec.unassign().is_none(), "nobody waits for an hour");
+    assert!(zec.is_done());
+}
+
+#[test]
+fn an_answer_that_comes_twice_is_whole_twice_and_the_connection_goes_on() {
+    let zec = Running::start();
+    zec.emulator.inject(Fault::once(FaultKind::Twice));
+    let body = json!({"nicId": NIC, "ipAddresses": ["10.0.0.21"]}).to_string();
+    let request = |end: &str| {
+        format!(
+            "POST /api/v2/zec HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\n{end}\
+             authorization: Bearer pat_1\r\nx-zc-action: {UNASSIGN}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let mut stream = TcpStream::connect(zec.address).unwrap();
+    stream.set_read_timeout(Some(zec.patience.get())).unwrap();
+    stream.write_all(request("").as_bytes()).unwrap();
+    let mut got = Vec::new();
+    while got.is_empty() || got[..got.len() / 2] != got[got.len() / 2..] {
+        let mut piece = [0; 4096];
+        let read = stream.read(&mut piece).unwrap();
+        assert!(read > 0, "the connection ended: {}", String::from_utf8_lossy(&got));
+        got.extend_from_slice(&piece[..read]);
+    }
+    let one = String::from_utf8(got[..got.len() / 2].to_vec()).unwrap();
+    let (head, body) = one.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("\r\ndate: "), "{head}");
+    assert!(head.ends_with(&format!("content-length: {}", body.len())), "{head}");
+    assert_request_id(&serde_json::from_str::<Value>(body).unwrap()["requestId"]);
+    assert!(zec.is_done());
+    stream.write_all(request("connection: close\r\n").as_bytes()).unwrap();
+    let mut next = String::new();
+    stream.read_to_string(&mut next).unwrap();
+    assert!(next.starts_with("HTTP/1.1 4") && next.contains("NOT_FOUND"), "{next}");
+}
+
+#[test]
+fn a_change_is_not_shown_until_faults_are_cleared() {
+    let zec = Running::start();
+    zec.emulator.inject(Fault::once(FaultKind::Stale(Duration::from_hours(1))));
+    let shown = || zec.describe().unwrap().json()["response"]["dataSet"][0].clone();
+    let before = shown();
+    assert_eq!(zec.unassign().unwrap().status, 200);
+    assert!(zec.is_done());
+    assert_eq!(shown(), before);
+    let struck: Vec<_> = zec.emulator.requests().into_iter().map(|request| request.fault).collect();
+    assert_eq!(struck, [None, Some("stale:1h".to_owned()), None], "the change, not a read");
+    zec.emulator.clear_faults();
+    assert_eq!(shown(), zec.emulator.nic(NIC).unwrap());
 }

@@ -1,4 +1,4 @@
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use serde_json::{Value, json};
 
@@ -130,4 +130,27 @@ fn a_body_that_is_no_object_is_refused() {
         let failure = Parameters::parse(body.as_bytes()).err().unwrap();
         assert_eq!(failure.code, code.entry().1, "{body}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_shown_as_before_a_change_is_so_for_its_time_only() {
+    let mut zec = Zec::new();
+    let named = Parameters::parse(json!({"nicId": NIC}).to_string().as_bytes()).unwrap();
+    let (before, other) = (zec.nic(NIC), zec.nic(DB));
+    let change = |zec: &mut Zec, address: &str| {
+        let before = zec.state.before(&named).unwrap();
+        zec.unassign(NIC, &[address]).unwrap();
+        zec.state.show_stale(before, Duration::from_secs(5));
+    };
+    change(&mut zec, "10.0.0.21");
+    assert_eq!((zec.nic(NIC), zec.nic(DB)), (before.clone(), other));
+    tokio::time::advance(Duration::from_secs(4)).await;
+    // A second change does not bring the first one to light.
+    change(&mut zec, "10.0.0.22");
+    tokio::time::advance(Duration::from_millis(4999)).await;
+    assert_eq!(zec.nic(NIC), before);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    let after = zec.secondaries(NIC).to_string();
+    assert!(!after.contains("10.0.0.21") && !after.contains("10.0.0.22"), "{after}");
+    assert!(zec.unassign(NIC, &["10.0.0.21"]).is_err(), "the change was made at once");
 }

@@ -1,0 +1,376 @@
+use proptest::prelude::*;
+
+use super::{
+    circuit::{FAILURES, FIRST_PAUSE, LONGEST_PAUSE, SOON},
+    *,
+};
+
+const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// Both circuits with a clock of their own.
+struct Bench {
+    circuits: Circuits,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let circuits = Circuits { read: Circuit::default(), write: Circuit::default() };
+        Self { circuits, now: Instant::now() }
+    }
+
+    fn admit(&mut self, kind: Kind) -> Result<Way, Duration> {
+        self.circuits.admit(kind, self.now)
+    }
+
+    fn succeed(&mut self, kind: Kind, way: Way) {
+        self.circuits.success(kind, way, self.now);
+        self.circuits.of(kind).abandon(way);
+    }
+
+    fn fail(&mut self, kind: Kind, way: Way) {
+        self.circuits.failure(kind, way, self.now);
+        self.circuits.of(kind).abandon(way);
+    }
+
+    /// So many failures at this moment.
+    fn failures(&mut self, kind: Kind, count: usize) {
+        for _ in 0..count {
+            let way = self.admit(kind).unwrap();
+            self.fail(kind, way);
+        }
+    }
+
+    fn open(kinds: &[Kind]) -> Self {
+        let mut bench = Self::new();
+        for kind in kinds {
+            bench.failures(*kind, FAILURES);
+        }
+        bench
+    }
+
+    /// A read that succeeds.
+    fn read(&mut self) {
+        let way = self.admit(Kind::Read).unwrap();
+        self.succeed(Kind::Read, way);
+    }
+
+    fn is_open(&self) -> (bool, bool) {
+        (self.circuits.read.is_open(), self.circuits.write.is_open())
+    }
+}
+
+#[test]
+fn the_twentieth_failure_within_ten_seconds_opens_its_own_kind_only() {
+    for (kind, open) in [(Kind::Read, (true, false)), (Kind::Write, (false, true))] {
+        let mut bench = Bench::new();
+        bench.failures(kind, 1);
+        bench.now += seconds(10);
+        bench.failures(kind, 19);
+        assert_eq!(bench.is_open(), (false, false), "the first was ten seconds ago");
+        // A success in between changes nothing: many of both is trouble too.
+        let way = bench.admit(kind).unwrap();
+        bench.succeed(kind, way);
+        bench.now += Duration::from_millis(9999);
+        bench.failures(kind, 1);
+        assert_eq!(bench.is_open(), open);
+        assert_eq!(bench.admit(kind), Err(FIRST_PAUSE));
+        let other = if kind == Kind::Read { Kind::Write } else { Kind::Read };
+        assert!(bench.admit(other).is_ok());
+    }
+}
+
+#[test]
+fn while_it_is_open_the_rest_of_the_pause_is_said() {
+    let mut bench = Bench::open(&[Kind::Read]);
+    bench.now += Duration::from_millis(4999);
+    assert_eq!(bench.admit(Kind::Read), Err(Duration::from_millis(1)));
+    bench.now += Duration::from_millis(1);
+    assert!(bench.admit(Kind::Read).is_ok());
+}
+
+#[test]
+fn one_probe_is_let_through_at_a_time_and_its_success_closes() {
+    let mut bench = Bench::open(&[Kind::Read]);
+    bench.now += FIRST_PAUSE;
+    let probe = bench.admit(Kind::Read).unwrap();
+    assert_eq!(bench.admit(Kind::Read), Err(SOON));
+    bench.circuits.of(Kind::Read).abandon(probe);
+    let probe = bench.admit(Kind::Read).unwrap();
+    assert_eq!(bench.admit(Kind::Read), Err(SOON));
+    assert_eq!(bench.is_open(), (true, false), "half open is not closed");
+    bench.succeed(Kind::Read, probe);
+    assert_eq!(bench.is_open(), (false, false));
+    bench.failures(Kind::Read, FAILURES - 1);
+    assert_eq!(bench.is_open(), (false, false), "earlier failures are forgotten");
+}
+
+#[test]
+fn each_probe_that_fails_doubles_the_pause_up_to_a_minute() {
+    let mut bench = Bench::open(&[Kind::Read]);
+    for pause in [5, 10, 20, 40, 60, 60] {
+        assert_eq!(bench.admit(Kind::Read), Err(seconds(pause)));
+        bench.now += seconds(pause);
+        let probe = bench.admit(Kind::Read).unwrap();
+        bench.fail(Kind::Read, probe);
+    }
+    bench.now += LONGEST_PAUSE;
+    bench.read();
+    bench.failures(Kind::Read, FAILURES);
+    assert_eq!(bench.admit(Kind::Read), Err(FIRST_PAUSE), "a new trouble begins anew");
+}
+
+#[test]
+fn what_was_let_through_before_says_nothing_about_what_is_now() {
+    let mut bench = Bench::new();
+    let early: Vec<_> = (0..3).map(|_| bench.admit(Kind::Read).unwrap()).collect();
+    bench.failures(Kind::Read, FAILURES);
+    bench.now += seconds(4);
+    bench.succeed(Kind::Read, early[0]);
+    bench.fail(Kind::Read, early[1]);
+    assert_eq!(bench.admit(Kind::Read), Err(seconds(1)));
+    bench.now += seconds(1);
+    let probe = bench.admit(Kind::Read).unwrap();
+    bench.fail(Kind::Read, early[2]);
+    assert_eq!(bench.admit(Kind::Read), Err(SOON), "the probe is still on its way");
+    bench.succeed(Kind::Read, probe);
+    assert_eq!(bench.is_open(), (false, false));
+}
+
+#[test]
+fn a_write_is_tried_only_after_a_read_has_succeeded_since_writes_were_stopped() {
+    let mut bench = Bench::new();
+    let early = bench.admit(Kind::Read).unwrap();
+    bench.now += Duration::from_millis(1);
+    bench.failures(Kind::Write, FAILURES);
+    bench.succeed(Kind::Read, early);
+    bench.now += FIRST_PAUSE;
+    assert_eq!(bench.admit(Kind::Write), Err(SOON), "that read began before");
+    bench.read();
+    assert_eq!(bench.is_open(), (false, true), "an ordinary read closes nothing");
+    let probe = bench.admit(Kind::Write).unwrap();
+    assert_eq!(bench.admit(Kind::Write), Err(SOON));
+    bench.fail(Kind::Write, probe);
+    assert_eq!(bench.admit(Kind::Write), Err(seconds(10)));
+    bench.now += seconds(10);
+    assert_eq!(bench.admit(Kind::Write), Err(SOON), "that read was before it was opened again");
+    bench.read();
+    let probe = bench.admit(Kind::Write).unwrap();
+    bench.succeed(Kind::Write, probe);
+    assert_eq!(bench.is_open(), (false, false));
+}
+
+#[test]
+fn a_read_during_the_pause_lets_a_write_through_after_it() {
+    let mut bench = Bench::open(&[Kind::Write]);
+    bench.now += seconds(1);
+    bench.read();
+    assert_eq!(bench.admit(Kind::Write), Err(seconds(4)));
+    bench.now += seconds(4);
+    assert!(bench.admit(Kind::Write).is_ok());
+}
+
+#[test]
+fn the_probe_of_reads_closes_writes_too_once_their_pause_is_over() {
+    let mut bench = Bench::open(&[Kind::Read, Kind::Write]);
+    bench.now += FIRST_PAUSE;
+    bench.read();
+    assert_eq!(bench.is_open(), (false, false));
+
+    let mut bench = Bench::open(&[Kind::Read]);
+    bench.now += seconds(1);
+    bench.failures(Kind::Write, FAILURES);
+    bench.now += seconds(4);
+    bench.read();
+    assert_eq!(bench.is_open(), (false, true), "writes have a second left");
+    bench.now += seconds(1);
+    assert!(bench.admit(Kind::Write).is_ok(), "and are tried after it");
+}
+
+#[test]
+fn a_probe_of_an_earlier_turn_frees_no_place_of_a_later_one() {
+    let mut bench = Bench::open(&[Kind::Write]);
+    bench.read();
+    bench.failures(Kind::Read, FAILURES);
+    bench.now += FIRST_PAUSE;
+    let early = bench.admit(Kind::Write).unwrap();
+    bench.read();
+    assert_eq!(bench.is_open(), (false, false), "closed while a write was being tried");
+    bench.failures(Kind::Write, FAILURES);
+    bench.now += FIRST_PAUSE;
+    bench.read();
+    let _probe = bench.admit(Kind::Write).unwrap();
+    bench.circuits.of(Kind::Write).abandon(early);
+    assert_eq!(bench.admit(Kind::Write), Err(SOON));
+}
+
+#[test]
+fn a_write_that_succeeds_tells_nothing_about_reads() {
+    let mut bench = Bench::open(&[Kind::Read]);
+    bench.now += FIRST_PAUSE;
+    let way = bench.admit(Kind::Write).unwrap();
+    bench.succeed(Kind::Write, way);
+    assert_eq!(bench.is_open(), (true, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_reports_once_frees_its_place_and_shows_in_the_metric() {
+    let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
+    let shown = |kind: &str, value: u8| {
+        let line = format!("zec_gateway_zec_breaker_open{{kind=\"{kind}\"}} {value}\n");
+        assert!(metrics.render().unwrap().contains(&line), "{line}");
+    };
+    let breaker = Breaker::new(Arc::clone(&metrics));
+    shown("read", 0);
+    for _ in 0..FAILURES {
+        breaker.clone().admit(Kind::Read).unwrap().failure();
+    }
+    shown("read", 1);
+    shown("write", 0);
+    assert_eq!(breaker.admit(Kind::Read).unwrap_err(), FIRST_PAUSE);
+    tokio::time::advance(FIRST_PAUSE).await;
+    let probe = breaker.admit(Kind::Read).unwrap();
+    assert_eq!(breaker.admit(Kind::Read).unwrap_err(), SOON);
+    drop(probe);
+    breaker.admit(Kind::Read).unwrap().success();
+    shown("read", 0);
+    let (_one, _other) = (breaker.admit(Kind::Read).unwrap(), breaker.admit(Kind::Read).unwrap());
+}
+
+/// The words of the breaker's page over a plain list of all that happened, in milliseconds.
+#[derive(Default)]
+struct Model {
+    now: u64,
+    /// Of each kind: failures since the last closing, and what is open.
+    failures: [Vec<u64>; 2],
+    open: [Option<ModelOpen>; 2],
+    /// Grows when a kind opens or closes.
+    turns: [u32; 2],
+}
+
+#[derive(Clone, Copy)]
+struct ModelOpen {
+    since: u64,
+    pause: u64,
+    probe: Option<usize>,
+    read_since: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Sent {
+    number: usize,
+    kind: usize,
+    at: u64,
+    turn: u32,
+}
+
+impl Model {
+    fn admit(&mut self, kind: usize, number: usize) -> Result<Sent, u64> {
+        if let Some(open) = &mut self.open[kind] {
+            if self.now < open.since + open.pause {
+                return Err(open.since + open.pause - self.now);
+            }
+            if open.probe.is_some() || (kind == 1 && !open.read_since) {
+                return Err(1000);
+            }
+            open.probe = Some(number);
+        }
+        Ok(Sent { number, kind, at: self.now, turn: self.turns[kind] })
+    }
+
+    fn is_probe(&self, sent: Sent) -> bool {
+        self.open[sent.kind].is_some_and(|open| open.probe == Some(sent.number))
+    }
+
+    fn close(&mut self, kind: usize) {
+        self.open[kind] = None;
+        self.failures[kind].clear();
+        self.turns[kind] += 1;
+    }
+
+    fn success(&mut self, sent: Sent) {
+        let probe = self.is_probe(sent);
+        if probe {
+            self.close(sent.kind);
+        }
+        if let (0, Some(write)) = (sent.kind, &mut self.open[1])
+            && sent.at >= write.since
+        {
+            write.read_since = true;
+            if probe && self.now >= write.since + write.pause {
+                self.close(1);
+            }
+        }
+    }
+
+    fn failure(&mut self, sent: Sent) {
+        let kind = sent.kind;
+        let pause = if self.is_probe(sent) {
+            (self.open[kind].unwrap().pause * 2).min(60_000)
+        } else if sent.turn == self.turns[kind] && self.open[kind].is_none() {
+            self.failures[kind].push(self.now);
+            let recent = self.failures[kind].iter().filter(|at| **at + 10_000 > self.now).count();
+            if recent < 20 {
+                return;
+            }
+            5000
+        } else {
+            return;
+        };
+        self.turns[kind] += 1;
+        self.open[kind] =
+            Some(ModelOpen { since: self.now, pause, probe: None, read_since: false });
+    }
+
+    fn abandon(&mut self, sent: Sent) {
+        if self.is_probe(sent) {
+            self.open[sent.kind].as_mut().unwrap().probe = None;
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn it_does_what_the_model_does(
+        steps in proptest::collection::vec((0..12_u8, any::<bool>(), 0..1500_u64, any::<usize>()), 1..600)
+    ) {
+        let (mut bench, mut model) = (Bench::new(), Model::default());
+        let mut out: Vec<(Sent, Way)> = Vec::new();
+        for (number, (what, write, pause, which)) in steps.into_iter().enumerate() {
+            let kind = if write { Kind::Write } else { Kind::Read };
+            match what {
+                // Mostly failures at short intervals, or nothing would ever open; now and then a pause.
+                0 => {
+                    let pause = if which % 8 == 0 { pause * 20 } else { pause / 4 };
+                    model.now += pause;
+                    bench.now += Duration::from_millis(pause);
+                }
+                1..=7 => {
+                    let (real, said) = (bench.admit(kind), model.admit(usize::from(write), number));
+                    match (real, said) {
+                        (Ok(way), Ok(sent)) if what > 2 => {
+                            bench.fail(kind, way);
+                            model.failure(sent);
+                        }
+                        (Ok(way), Ok(sent)) => out.push((sent, way)),
+                        (Err(real), Err(said)) => assert_eq!(real, Duration::from_millis(said)),
+                        (real, said) => panic!("{real:?} {:?}", said.err()),
+                    }
+                }
+                _ if out.is_empty() => {}
+                _ => {
+                    let (sent, way) = out.swap_remove(which % out.len());
+                    let kind = Kind::ALL[sent.kind];
+                    match what {
+                        8 | 9 => (bench.succeed(kind, way), model.success(sent)),
+                        10 => (bench.fail(kind, way), model.failure(sent)),
+                        _ => (bench.circuits.of(kind).abandon(way), model.abandon(sent)),
+                    };
+                }
+            }
+            assert_eq!(bench.is_open(), (model.open[0].is_some(), model.open[1].is_some()));
+        }
+    }
+}

@@ -1,0 +1,327 @@
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::Instant;
+
+use super::{lock, retry_after};
+use crate::error::{Error, Problem};
+
+/// Addresses count for an hour, and what is taken in one minute comes back together.
+const MINUTE: i64 = 60;
+const MINUTES: i64 = 60;
+
+/// How many addresses each caller may have taken off within an hour. Clones share the count.
+///
+/// The hour slides by minutes: what was taken counts for an hour at least and a minute more at
+/// most, so no hour ever sees more than the budget.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    per_hour: u64,
+    begun: Instant,
+    book: Arc<Mutex<Book>>,
+}
+
+/// Addresses by the minute in which they were taken, counted from the budget's beginning;
+/// minutes before it are negative. At most 61 of them.
+type Minutes = BTreeMap<i64, u64>;
+
+#[derive(Debug, Default)]
+struct Book {
+    /// Only callers with something in it.
+    callers: HashMap<Arc<str>, Minutes>,
+    /// Everything before this minute is forgotten already.
+    swept: Option<i64>,
+}
+
+/// Addresses that are set aside for one write. They count unless they are given back.
+#[derive(Debug)]
+#[must_use = "say what became of the write"]
+pub struct Reservation {
+    /// Whose, in which minute, how many; none where there is no limit.
+    held: Option<(Arc<str>, i64, u64)>,
+    book: Arc<Mutex<Book>>,
+}
+
+impl Budget {
+    /// A budget of so many addresses an hour and caller; 0 is no limit.
+    #[must_use]
+    pub fn new(per_hour: u32) -> Self {
+        Self { per_hour: per_hour.into(), begun: Instant::now(), book: Arc::default() }
+    }
+
+    /// Sets `count` addresses of a caller's budget aside, before a write is sent. `caller_id` is
+    /// [`Caller::id`].
+    ///
+    /// [`Caller::id`]: crate::domain::Caller::id
+    ///
+    /// # Errors
+    /// 429 `budget-exceeded`, with the time until enough is free, where too little is left.
+    pub fn reserve(&self, caller_id: &str, count: usize) -> Result<Reservation, Error> {
+        let count = count as u64;
+        if self.per_hour == 0 || count == 0 {
+            return Ok(Reservation { held: None, book: Arc::clone(&self.book) });
+        }
+        let since = self.begun.elapsed();
+        let minute = minute_of(since.as_secs());
+        let mut book = lock(&self.book);
+        book.forget_before(minute - MINUTES);
+        let minutes = book.callers.get(caller_id);
+        let used = minutes.map_or(0, |minutes| minutes.values().sum());
+        if used.saturating_add(count) > self.per_hour {
+            let empty = Minutes::new();
+            return Err(self.exceeded(
+                used,
+                count,
+                wait(minutes.unwrap_or(&empty), used.saturating_add(count) - self.per_hour, since),
+            ));
+        }
+        let caller_id = book.add(caller_id, minute, count);
+        Ok(Reservation { held: Some((caller_id, minute, count)), book: Arc::clone(&self.book) })
+    }
+
+    /// Takes into account what a caller took at a time before this start, as the journal remembers
+    /// it; what is older than an hour is left out.
+    pub fn restore(&self, caller_id: &str, at: SystemTime, count: usize) {
+        if self.per_hour == 0 || count == 0 {
+            return;
+        }
+        // A time in the future was written by a clock that has been set back: the safe reading is
+        // that it was just now.
+        let age = SystemTime::now().duration_since(at).unwrap_or_default();
+        let now = i64::try_from(self.begun.elapsed().as_secs()).unwrap_or(i64::MAX);
+        let then = now.saturating_sub_unsigned(age.as_secs());
+        let (minute, then) = (now.div_euclid(MINUTE), then.div_euclid(MINUTE));
+        if then >= minute - MINUTES {
+            lock(&self.book).add(caller_id, then, count as u64);
+        }
+    }
+
+    fn exceeded(&self, used: u64, count: u64, wait: Option<Duration>) -> Error {
+        let (most, left) = (self.per_hour, self.per_hour.saturating_sub(used));
+        let start = format!(
+            "`limits.addresses_per_hour` lets one caller have {most} addresses taken off within an \
+             hour; {left} are left to you and this would be {count}: nothing was sent,"
+        );
+        let seconds = retry_after(wait.unwrap_or(Duration::from_secs(3600)));
+        let detail = match wait {
+            Some(_) => format!("{start} ask for fewer, or try again in {seconds} s"),
+            None => format!("{start} ask for fewer"),
+        };
+        Error::new(Problem::BudgetExceeded, detail).with_retry_after(seconds)
+    }
+}
+
+fn minute_of(seconds: u64) -> i64 {
+    i64::try_from(seconds).unwrap_or(i64::MAX).div_euclid(MINUTE)
+}
+
+/// How long it takes until at least `missing` addresses have come back; none: never, for more was
+/// asked for than the whole budget.
+fn wait(minutes: &Minutes, missing: u64, since: Duration) -> Option<Duration> {
+    let mut freed = 0_u64;
+    let (minute, _) = minutes.iter().find(|(_, count)| {
+        freed = freed.saturating_add(**count);
+        freed >= missing
+    })?;
+    // Gone once the last moment of its minute is an hour old.
+    let free_at = (minute + MINUTES + 1).saturating_mul(MINUTE);
+    Some(Duration::from_secs(free_at.try_into().unwrap_or(0)).saturating_sub(since))
+}
+
+impl Book {
+    fn add(&mut self, caller_id: &str, minute: i64, count: u64) -> Arc<str> {
+        let known = self.callers.get_key_value(caller_id).map(|(known, _)| Arc::clone(known));
+        let caller_id = known.unwrap_or_else(|| Arc::from(caller_id));
+        let minutes = self.callers.entry(Arc::clone(&caller_id)).or_default();
+        let taken = minutes.entry(minute).or_insert(0);
+        *taken = taken.saturating_add(count);
+        caller_id
+    }
+
+    /// Forgets what was taken before that minute, and callers with nothing left; once a minute, for
+    /// more often would find nothing.
+    fn forget_before(&mut self, minute: i64) {
+        if self.swept.replace(minute) == Some(minute) {
+            return;
+        }
+        self.callers.retain(|_, minutes| {
+            *minutes = minutes.split_off(&minute);
+            !minutes.is_empty()
+        });
+    }
+}
+
+impl Reservation {
+    /// The write was done: the addresses count.
+    pub fn used(self) {}
+
+    /// Nobody knows what became of the write: the addresses count, the safe reading. So do those
+    /// of a reservation that is dropped.
+    pub fn unknown(self) {}
+
+    /// The write was refused or not sent: the addresses are given back.
+    pub fn release(mut self) {
+        let Some((caller_id, minute, count)) = self.held.take() else { return };
+        let mut book = lock(&self.book);
+        let Some(minutes) = book.callers.get_mut(&caller_id) else { return };
+        if let Some(taken) = minutes.get_mut(&minute) {
+            *taken = taken.saturating_sub(count);
+            if *taken == 0 {
+                minutes.remove(&minute);
+            }
+        }
+        if minutes.is_empty() {
+            book.callers.remove(&caller_id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::time::advance;
+
+    use super::*;
+
+    const ALICE: &str = "corp/alice";
+
+    fn minutes(count: u64) -> Duration {
+        Duration::from_secs(60 * count)
+    }
+
+    fn held(budget: &Budget) -> Vec<usize> {
+        lock(&budget.book).callers.values().map(BTreeMap::len).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_and_how_long_to_wait_are_said() {
+        let budget = Budget::new(10);
+        budget.reserve(ALICE, 4).unwrap().used();
+        advance(minutes(10)).await;
+        budget.reserve(ALICE, 4).unwrap().used();
+        advance(Duration::from_millis(500)).await;
+        let error = budget.reserve(ALICE, 3).unwrap_err();
+        assert_eq!((error.status(), error.problem()), (429, Problem::BudgetExceeded));
+        // The first four come back 61 minutes after the beginning, ten of which have passed.
+        assert_eq!(error.retry_after(), Some(51 * 60));
+        for part in ["`limits.addresses_per_hour`", "10 addresses", "2 are left", "would be 3"] {
+            assert!(error.detail().contains(part), "{part}: {}", error.detail());
+        }
+        // More than the first four are needed for seven.
+        assert_eq!(budget.reserve(ALICE, 7).unwrap_err().retry_after(), Some(61 * 60));
+        budget.reserve(ALICE, 2).unwrap().used();
+        budget.reserve("corp/bob", 10).unwrap().used();
+        // Whoever waits as long as was said gets it, and not a moment earlier.
+        advance(Duration::from_millis(51 * 60_000 - 501)).await;
+        assert!(budget.reserve(ALICE, 3).is_err());
+        advance(Duration::from_millis(1)).await;
+        budget.reserve(ALICE, 3).unwrap().used();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_than_the_whole_budget_is_never_free() {
+        let error = Budget::new(10).reserve(ALICE, 11).unwrap_err();
+        assert_eq!(error.retry_after(), Some(3600));
+        assert!(error.detail().ends_with("ask for fewer"), "{}", error.detail());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_certainly_was_not_done_is_given_back() {
+        let budget = Budget::new(10);
+        budget.reserve(ALICE, 2).unwrap().used();
+        budget.reserve(ALICE, 2).unwrap().unknown();
+        drop(budget.reserve(ALICE, 2).unwrap());
+        let held_back = budget.reserve(ALICE, 4).unwrap();
+        assert!(budget.reserve(ALICE, 1).is_err());
+        // Given back to the minute it was taken in.
+        advance(minutes(5)).await;
+        held_back.release();
+        assert!(budget.reserve(ALICE, 5).is_err());
+        budget.reserve(ALICE, 4).unwrap().release();
+        // Nothing comes back twice, also not after its hour.
+        let late = budget.reserve(ALICE, 4).unwrap();
+        advance(minutes(90)).await;
+        budget.reserve(ALICE, 10).unwrap().used();
+        late.release();
+        assert!(budget.reserve(ALICE, 1).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_taken_before_a_restart_counts_on() {
+        let budget = Budget::new(10);
+        let ago = |time| SystemTime::now() - time;
+        budget.restore(ALICE, ago(minutes(30)), 6);
+        budget.restore(ALICE, ago(minutes(120)), 3);
+        budget.restore(ALICE, ago(Duration::from_secs(3590)), 1);
+        budget.restore("corp/bob", SystemTime::now() + minutes(600), 10);
+        assert_eq!(held(&budget).iter().sum::<usize>(), 3);
+        assert!(budget.reserve(ALICE, 4).is_err());
+        budget.reserve(ALICE, 3).unwrap().used();
+        advance(minutes(32)).await;
+        budget.reserve(ALICE, 7).unwrap().release();
+        assert!(budget.reserve("corp/bob", 1).is_err());
+        advance(minutes(30)).await;
+        budget.reserve("corp/bob", 10).unwrap().used();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_is_bounded_and_callers_are_forgotten() {
+        let budget = Budget::new(1_000_000);
+        for _ in 0..600 {
+            budget.reserve(ALICE, 1).unwrap().used();
+            advance(Duration::from_secs(20)).await;
+        }
+        assert_eq!(held(&budget), [61]);
+        budget.reserve("corp/bob", 1).unwrap().release();
+        assert_eq!(held(&budget).len(), 1, "nothing is known of bob");
+        for n in 0..100 {
+            budget.reserve(&format!("corp/{n}"), 1).unwrap().used();
+        }
+        advance(minutes(61)).await;
+        budget.reserve("corp/carol", 1).unwrap().used();
+        assert_eq!(held(&budget), [1]);
+    }
+
+    #[tokio::test]
+    async fn nought_is_no_limit_and_remembers_nothing() {
+        let budget = Budget::new(0);
+        budget.reserve(ALICE, usize::MAX).unwrap().used();
+        budget.restore(ALICE, SystemTime::now(), 5);
+        budget.reserve(ALICE, 5).unwrap().release();
+        assert!(held(&budget).is_empty());
+    }
+
+    proptest! {
+        /// No hour, wherever it begins, sees more than the budget; what is refused would have
+        /// been too much within 61 minutes.
+        #[test]
+        fn no_hour_sees_more_than_the_budget(
+            steps in proptest::collection::vec((0..1500_u64, 1..8_usize, 0..3_u8), 1..80)
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time().start_paused(true).build().unwrap();
+            runtime.block_on(async {
+                let budget = Budget::new(10);
+                let (mut now, mut taken) = (0, Vec::new());
+                for (pause, count, fate) in steps {
+                    advance(Duration::from_secs(pause)).await;
+                    now += pause;
+                    let within = |seconds: u64| -> usize {
+                        let recent = taken.iter().filter(|(at, _)| at + seconds > now);
+                        recent.map(|(_, count): &(u64, usize)| count).sum()
+                    };
+                    match budget.reserve(ALICE, count) {
+                        Ok(held) => {
+                            assert!(within(3600) + count <= 10);
+                            if fate == 0 { held.release() } else { taken.push((now, count)) }
+                        }
+                        Err(_) => assert!(within(3660) + count > 10),
+                    }
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,184 @@
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::error::{Error, Problem};
+
+/// How much of the file is read; its first line is in there.
+const MAX_BYTES: u64 = 4096;
+/// The most characters of a reason.
+const MAX_CHARS: usize = 200;
+/// The reason where the file gives none.
+const NO_REASON: &str = "they gave no reason";
+/// A disk that has not answered by then does not answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The operators' brake: while a file exists, nothing is changed.
+#[derive(Clone, Debug, Default)]
+pub struct Freeze(Option<Arc<Path>>);
+
+/// What stands at the path.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    /// Something, and its reason.
+    Reason(String),
+}
+
+impl Freeze {
+    /// Looks at that path; none: never frozen.
+    #[must_use]
+    pub fn new(file: Option<PathBuf>) -> Self {
+        Self(file.map(Arc::from))
+    }
+
+    /// Looks whether writes are stopped, at this moment and off the async threads. For every
+    /// write that would be sent; reads and dry runs go on.
+    ///
+    /// # Errors
+    /// 503 `frozen` with the operators' reason while there is anything at the path, and also
+    /// where that cannot be told: whoever pulled the brake must be able to rely on it.
+    pub async fn check(&self) -> Result<(), Error> {
+        let Some(path) = self.0.clone() else { return Ok(()) };
+        let look = tokio::task::spawn_blocking(move || look(&path));
+        match tokio::time::timeout(PATIENCE, look).await {
+            Ok(Ok(Ok(Found::Nothing))) => Ok(()),
+            Ok(Ok(Ok(Found::Reason(reason)))) => Err(frozen(&reason)),
+            Ok(Ok(Err(error))) => Err(unclear().with_cause(format!("freeze file: {error}"))),
+            Ok(Err(error)) => Err(unclear().with_cause(format!("freeze file: {error}"))),
+            Err(_) => Err(unclear().with_cause("freeze file: the disk does not answer")),
+        }
+    }
+}
+
+fn frozen(reason: &str) -> Error {
+    Error::new(
+        Problem::Frozen,
+        format!("the gateway's operators have stopped all writes: {reason}; nothing was sent"),
+    )
+}
+
+fn unclear() -> Error {
+    Error::new(
+        Problem::Frozen,
+        "it cannot be told whether the operators have stopped all writes, so they are stopped; \
+         nothing was sent: tell the gateway's operators",
+    )
+}
+
+/// Anything at the path counts, only what is a file is read, and nothing is waited for: a FIFO
+/// without a writer would be waited for for ever.
+fn look(path: &Path) -> io::Result<Found> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(error) if error == rustix::io::Errno::NOENT => return look_at_link(path),
+        Err(error) => return Err(error.into()),
+    };
+    if !file.metadata()?.is_file() {
+        return Ok(Found::Reason(NO_REASON.to_owned()));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(Found::Reason(reason(&bytes)))
+}
+
+/// A link that leads nowhere is something all the same.
+fn look_at_link(path: &Path) -> io::Result<Found> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(Found::Reason(NO_REASON.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
+        Err(error) => Err(error),
+    }
+}
+
+/// The first line, fit for an answer and a log.
+fn reason(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.lines().next().unwrap_or_default();
+    let plain: String = line.chars().filter(|c| !c.is_control()).collect();
+    let short: String = plain.trim().chars().take(MAX_CHARS).collect();
+    if short.is_empty() { NO_REASON.to_owned() } else { short }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_reason_is_one_short_plain_line() {
+        let long = "ä".repeat(300);
+        for (bytes, want) in [
+            (&b"  incident 7: hands off \r\nsecond"[..], "incident 7: hands off"),
+            (b"a\x1b[31mb\x00c\td\x7f", "a[31mbcd"),
+            (b"\xff!", "\u{fffd}!"),
+            (long.as_bytes(), &long[..400]),
+            (b"", NO_REASON),
+            (b"\nsecond", NO_REASON),
+            (b" \x07 \n", NO_REASON),
+        ] {
+            assert_eq!(reason(bytes), want);
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_stopped_where_there_is_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(Freeze::default().check().await.is_ok());
+        assert!(Freeze::new(None).check().await.is_ok());
+        assert!(Freeze::new(Some(directory.path().join("freeze"))).check().await.is_ok());
+        assert!(Freeze::new(Some(directory.path().join("none/freeze"))).check().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn each_check_looks_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("freeze");
+        let freeze = Freeze::new(Some(path.clone()));
+        fs::write(&path, "incident 7\nmore").unwrap();
+        let error = freeze.check().await.unwrap_err();
+        assert_eq!((error.problem(), error.status()), (Problem::Frozen, 503));
+        assert!(error.detail().contains("writes: incident 7;"), "{}", error.detail());
+        assert!(error.retry_after().is_some());
+        fs::write(&path, "").unwrap();
+        assert!(freeze.check().await.unwrap_err().detail().contains(NO_REASON));
+        fs::remove_file(&path).unwrap();
+        assert!(freeze.check().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn whatever_stands_at_the_path_stops_writes_and_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("directory")).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(at("fifo")).status().unwrap();
+        assert!(made.success());
+        symlink(at("nowhere"), at("link")).unwrap();
+        for name in ["directory", "fifo", "link"] {
+            let error = Freeze::new(Some(at(name))).check().await.unwrap_err();
+            assert!(error.detail().contains(NO_REASON), "{name}: {}", error.detail());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_looked_at_stops_writes() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("file"), "").unwrap();
+        symlink(at("round"), at("round")).unwrap();
+        for path in [at("file").join("freeze"), at("round"), at(&"x".repeat(300))] {
+            let error = Freeze::new(Some(path)).check().await.unwrap_err();
+            assert_eq!(error.problem(), Problem::Frozen);
+            assert!(error.detail().contains("cannot be told"), "{}", error.detail());
+            assert!(error.cause().is_some());
+        }
+    }
+}

@@ -1,0 +1,77 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use super::lock;
+
+/// How many requests each caller may have running at once. Clones share the count.
+#[derive(Clone, Debug)]
+pub struct InFlight {
+    most: usize,
+    /// Only callers with something running.
+    running: Arc<Mutex<HashMap<Arc<str>, usize>>>,
+}
+
+/// A request that runs; dropping it ends the count.
+#[derive(Debug)]
+#[must_use = "a request that is not held is not counted"]
+pub struct Running {
+    caller_id: Arc<str>,
+    running: Arc<Mutex<HashMap<Arc<str>, usize>>>,
+}
+
+impl InFlight {
+    /// At most so many at once for each caller.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { most, running: Arc::default() }
+    }
+
+    /// Counts one more request of a caller's as running until what this gives is dropped; none
+    /// where as many run as may. `caller_id` is [`Caller::id`].
+    ///
+    /// [`Caller::id`]: crate::domain::Caller::id
+    #[must_use]
+    pub fn begin(&self, caller_id: &str) -> Option<Running> {
+        let mut running = lock(&self.running);
+        let caller_id = match running.get_key_value(caller_id) {
+            Some((_, count)) if *count >= self.most => return None,
+            Some((known, _)) => Arc::clone(known),
+            None if self.most == 0 => return None,
+            None => Arc::from(caller_id),
+        };
+        *running.entry(Arc::clone(&caller_id)).or_insert(0) += 1;
+        Some(Running { caller_id, running: Arc::clone(&self.running) })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut running = lock(&self.running);
+        match running.get_mut(&self.caller_id) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(running.remove(&self.caller_id)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_run_for_each_caller_and_no_more() {
+        let limit = InFlight::new(2);
+        let first = limit.begin("corp/alice").unwrap();
+        let second = limit.begin("corp/alice").unwrap();
+        assert!(limit.begin("corp/alice").is_none());
+        let other = limit.clone().begin("corp/bob").unwrap();
+        drop(first);
+        let third = limit.begin("corp/alice").unwrap();
+        assert!(limit.begin("corp/alice").is_none());
+        drop((second, third, other));
+        assert!(lock(&limit.running).is_empty(), "nobody is remembered who has nothing running");
+        assert!(limit.begin("corp/alice").is_some());
+    }
+}
