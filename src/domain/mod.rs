@@ -9,9 +9,13 @@ pub mod json;
 mod nic;
 mod nic_id;
 mod operation;
+mod operation_id;
+mod outcome;
 
 pub use addresses::{Addresses, AddressesError};
 pub use caller::{Caller, CallerError, MAX_NAME_BYTES};
 pub use nic::{Nic, NicError};
 pub use nic_id::{NicId, NicIdError};
 pub use operation::{Action, Change, ChangeIpv4, Operation, ReadNic};
+pub use operation_id::{OperationId, OperationIdError};
+pub use outcome::Outcome;
