@@ -23,8 +23,6 @@ const NO_EFFECT: &[(&str, &str)] = &[
     ("limits.requests_per_second", "no caller is slowed down"),
     ("limits.addresses_per_hour", "no caller has a budget"),
     ("limits.freeze_file", "writes are not stopped while the file exists"),
-    ("journal.path", "writes are not recorded"),
-    ("journal.enabled", "writes are not recorded"),
 ];
 
 /// Keys that are fetched more often than this are fetched too often: they change once in weeks.

@@ -1,9 +1,10 @@
 //! From an operation to its outcome: read the vNIC where the policy needs it, decide, send once.
 //!
-//! The places of what is yet to come are between `decide` and `send`: pre-flight, budget,
-//! journal, and with them the resolving of unknown outcomes.
+//! The places of what is yet to come are between `decide` and `record`: pre-flight and budget; the
+//! resolving of unknown outcomes comes after `send`.
 
 mod failure;
+mod record;
 
 use std::{
     sync::Arc,
@@ -15,8 +16,9 @@ use tokio::{sync::oneshot, time::Instant};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    domain::{Action, Caller, Change, ChangeIpv4, Nic, NicId, Operation, ReadNic},
+    domain::{Action, Caller, Change, ChangeIpv4, Nic, NicId, Operation, OperationId, ReadNic},
     error::{Error, Problem},
+    journal::{Journal, Ticket},
     metrics::{Decision, Metrics},
     policy::{Ask, Denial, Denied, Engine, Permit, Verdict},
     telemetry::Record,
@@ -37,6 +39,7 @@ pub struct Executor {
     policy: Arc<ArcSwap<Engine>>,
     reader: Reader,
     writer: Writer,
+    journal: Journal,
     writes: TaskTracker,
     metrics: Arc<Metrics>,
 }
@@ -52,6 +55,8 @@ pub enum Done {
         change: ChangeIpv4,
         /// ZEC's id of the request.
         request_id: String,
+        /// Under which id it is recorded; none without a journal.
+        operation: Option<OperationId>,
     },
 }
 
@@ -72,10 +77,11 @@ impl Executor {
     pub fn new(
         policy: Arc<ArcSwap<Engine>>,
         (reader, writer): (Reader, Writer),
+        journal: Journal,
         writes: TaskTracker,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { policy, reader, writer, writes, metrics }
+        Self { policy, reader, writer, journal, writes, metrics }
     }
 
     /// Performs an operation, if the policy allows it.
@@ -100,8 +106,10 @@ impl Executor {
     }
 
     async fn change(&self, change: ChangeIpv4, asking: Asking<'_>) -> Result<Done, Error> {
-        let (permit, _) = self.permit(change, asking).await?;
-        self.send(permit, asking).await
+        let (permit, nic) = self.permit(change, asking).await?;
+        enough_time(asking)?;
+        let ticket = record::begin(&self.journal, permit, nic.as_ref(), asking).await?;
+        self.send(ticket, asking).await
     }
 
     /// Has the policy decide, on the vNIC if it must be looked at; that one comes back too, so
@@ -134,25 +142,22 @@ impl Executor {
 
     /// Sends a write in a task of its own: a caller who hangs up changes nothing (threats, row
     /// 26).
-    async fn send(&self, permit: Permit<ChangeIpv4>, asking: Asking<'_>) -> Result<Done, Error> {
-        let deadline = asking.deadline;
-        if deadline.saturating_duration_since(Instant::now()) < LEAST_FOR_A_WRITE {
-            return Err(Error::new(
-                Problem::Overloaded,
-                "too little time was left to send this; nothing was sent, try again",
-            ));
-        }
-        let (writer, metrics) = (self.writer.clone(), Arc::clone(&self.metrics));
+    async fn send(&self, ticket: Ticket, asking: Asking<'_>) -> Result<Done, Error> {
+        enough_time(asking)?;
+        let (deadline, operation) = (asking.deadline, ticket.operation());
+        let (writer, journal) = (self.writer.clone(), self.journal.clone());
+        let metrics = Arc::clone(&self.metrics);
         let (tell, told) = oneshot::channel();
         let record = Arc::clone(asking.record);
         let started = StdInstant::now();
         self.writes.spawn(async move {
-            let sent = writer.send(permit, deadline).await;
+            let sent = writer.send(ticket, deadline).await;
             if let Ok(Sent { change, .. }) = &sent
                 && change.change == Change::Unassign
             {
                 metrics.unassigned(change.addresses.as_slice().len());
             }
+            record::end(&journal, operation, &sent).await;
             // What happened can be told, also where nobody waits for it any more.
             if let Err(sent) = tell.send(sent) {
                 log_unheard(&record, &sent);
@@ -168,9 +173,9 @@ impl Executor {
         match sent {
             Ok(Sent { change, request_id }) => {
                 asking.record.note(|facts| facts.zec_request_id = Some(request_id.clone()));
-                Ok(Done::Changed { change, request_id })
+                Ok(Done::Changed { change, request_id, operation })
             }
-            Err(failure) => Err(failure::of_a_write(failure)),
+            Err(failure) => Err(record::named(failure, operation)),
         }
     }
 
@@ -214,6 +219,17 @@ impl Executor {
         });
         failure::denied(asking.caller, nic, denial)
     }
+}
+
+/// Looks whether a write may still be begun.
+fn enough_time(asking: Asking<'_>) -> Result<(), Error> {
+    if asking.deadline.saturating_duration_since(Instant::now()) >= LEAST_FOR_A_WRITE {
+        return Ok(());
+    }
+    Err(Error::new(
+        Problem::Overloaded,
+        "too little time was left to send this; nothing was sent, try again",
+    ))
 }
 
 /// The outcome of a write whose caller has hung up.
