@@ -34,7 +34,7 @@ async fn gateway() -> (SocketAddr, String) {
     let text = format!(
         "[server]\nheader_timeout = \"1h\"\nidle_timeout = \"1h\"\n\
          [[auth.issuers]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\naudiences = [\"zec-gateway\"]\n\
-         jwks_file = \"jwks.json\"\n[policy]\ndirectory = \"policy\"\n"
+         jwks_file = \"jwks.json\"\n[policy]\ndirectory = \"policy\"\n[journal]\nenabled = false\n"
     );
     let file = directory.path().join("gateway.toml");
     let config = Config::parse(&file, &text, std::iter::empty()).unwrap();

@@ -70,7 +70,7 @@ impl Identity {
         std::fs::write(directory.join("jwks.json"), key_set(&[&signer])).unwrap();
         let text = format!(
             "[[auth.issuers]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\naudiences = [\"zec-gateway\"]\n\
-             jwks_file = \"jwks.json\"\n[policy]\ndirectory = \"policy\"\n"
+             jwks_file = \"jwks.json\"\n[policy]\ndirectory = \"policy\"\n[journal]\nenabled = false\n"
         );
         let file = directory.join("gateway.toml");
         let config = Config::parse(&file, &text, std::iter::empty()).unwrap();
