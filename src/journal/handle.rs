@@ -4,7 +4,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, SystemTime},
 };
 
@@ -29,6 +29,9 @@ use crate::{
 
 /// So many reads at once; others wait.
 const MAX_READS: usize = 8;
+
+/// How long closing may take.
+const CLOSING: Duration = Duration::from_secs(10);
 
 /// How patient the journal is, and how it divides its work.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +73,8 @@ struct Inner {
     reads: Semaphore,
     healthy: Arc<AtomicBool>,
     tuning: Tuning,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Resolves when the writer has left.
+    left: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 /// Why there is no ticket.
@@ -150,14 +154,15 @@ impl Journal {
             pace: tuning.pace,
             lock: Some(lock),
         };
-        let thread = start(writer).map_err(|error| fault(&error))?;
+        writer.show_head();
+        let left = start(writer).map_err(|error| fault(&error))?;
         let inner = Inner {
             queue,
             archive: Arc::new(archive),
             reads: Semaphore::new(MAX_READS),
             healthy,
             tuning,
-            thread: Mutex::new(Some(thread)),
+            left: Mutex::new(Some(left)),
         };
         Ok((Self(Some(Arc::new(inner))), unfinished))
     }
@@ -259,15 +264,16 @@ impl Journal {
     }
 
     /// Writes what waits, tidies up, and lets another gateway have the journal. What is begun
-    /// afterwards is unavailable.
+    /// afterwards is unavailable. Waits for 10 s at most: a disk that hangs must not keep the process.
     pub async fn close(&self) {
         let Some(inner) = &self.0 else { return };
         inner.queue.close();
         // The writer's connection shall be the last one: SQLite then takes its log away.
         inner.archive.rest();
-        let thread = inner.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        let left = inner.left.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(left) = left else { return };
+        if tokio::time::timeout(CLOSING, left).await.is_err() {
+            tracing::error!("the journal's disk does not answer: it is left as it is");
         }
     }
 
@@ -311,8 +317,15 @@ impl fmt::Debug for Inner {
     }
 }
 
-fn start(writer: Writer) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())
+/// Starts the writer's thread; what comes back resolves when it has ended.
+fn start(writer: Writer) -> io::Result<oneshot::Receiver<()>> {
+    let (leaves, left) = oneshot::channel();
+    let run = move || {
+        writer.run();
+        let _ = leaves.send(());
+    };
+    thread::Builder::new().name("journal".to_owned()).spawn(run)?;
+    Ok(left)
 }
 
 fn opening(permit: &Permit<ChangeIpv4>, intent: Intent) -> Opening {

@@ -55,12 +55,17 @@ struct State {
 }
 
 impl Writer {
+    /// Has the metrics say where the chain ends.
+    pub(super) fn show_head(&self) {
+        let head = self.ledger.head();
+        self.metrics.journal.head(head.length, &head.hash.short());
+    }
+
     /// Appends until the queue is closed and empty.
     pub(super) fn run(self) {
         let anchored = (self.ledger.head(), Instant::now());
         let mut state = State { writer: self, owed: VecDeque::new(), ailment: None, anchored };
         log_head("a journal is open", anchored.0);
-        state.show_head();
         loop {
             if state.round() && state.writer.queue.leave() {
                 break;
@@ -98,7 +103,7 @@ impl State {
         let started = Instant::now();
         let result = self.writer.ledger.append(&steps);
         self.writer.metrics.journal.committed(result.is_ok(), started.elapsed());
-        self.show_head();
+        self.writer.show_head();
         match result {
             Ok(applied) => {
                 self.feel(Ok(()));
@@ -190,11 +195,6 @@ impl State {
             _ => {}
         }
         self.ailment = ailment;
-    }
-
-    fn show_head(&self) {
-        let head = self.writer.ledger.head();
-        self.writer.metrics.journal.head(head.length, &head.hash.short());
     }
 
     fn anchor(&mut self) {

@@ -75,17 +75,29 @@ async fn a_read_only_file_is_noticed_whoever_we_are() {
 
 #[tokio::test]
 async fn a_file_that_goes_while_it_is_written_gives_no_ticket() {
-    let desk = Desk::new();
-    let (journal, gate) = desk.open_gated();
+    let mut desk = Desk::new();
+    desk.tuning.busy = LONG;
+    let journal = desk.open();
+    works(&journal).await;
+    let other = desk.raw();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let waiting = journal.clone();
     let begun = tokio::spawn(async move { waiting.begin(permit(), intent("alice")).await });
-    let (gate, _) = gate.arrived().await;
+    tokio::task::yield_now().await;
+    while journal.waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
+    // The writer has taken it and is about to wait for the other transaction; were it slower, it
+    // would find the file gone before and say the same.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     fs::rename(desk.path(), aside(&desk.path())).unwrap();
-    gate.let_through(Through::Well);
+    other.execute_batch("ROLLBACK").unwrap();
     assert!(unavailable(begun.await.unwrap()).ends_with("is gone"));
+    assert!(!journal.is_healthy());
     fs::rename(aside(&desk.path()), desk.path()).unwrap();
-    drop(gate);
+    works(&journal).await;
     journal.close().await;
+    assert!(desk.offline().list(&Filter::newest(9)).unwrap().iter().all(|v| v.outcome.is_final()));
 }
 
 #[tokio::test]
