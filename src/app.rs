@@ -14,13 +14,14 @@ use crate::{
     config::Config,
     error::Fault,
     execute::{self, Executor, Preflight},
+    journal::{self, Journal},
     limit::{Callers, Freeze},
     metrics::Metrics,
     policy::Engine,
     reload::Pace,
     server::{self, Drain},
     stack::{self, Stack},
-    zec::{self, AccessKey},
+    zec::{self, AccessKey, Reader, Writer},
 };
 
 /// A gateway with all its parts loaded, bound to nothing yet.
@@ -30,6 +31,7 @@ pub struct App {
     authenticator: Arc<Authenticator>,
     metrics: Arc<Metrics>,
     drain: Drain,
+    journal: Journal,
     parts: stack::Parts,
     tls: Option<tls::Loaded>,
     /// How often files are looked at for changes.
@@ -48,16 +50,32 @@ pub struct Listeners {
 }
 
 impl App {
-    /// Loads everything that a configuration names: exactly what `serve` needs and `check`
-    /// looks at.
+    /// Loads everything that a configuration names, and opens its journal. Blocks.
     ///
     /// # Errors
     /// Every fault of every part at once.
     pub fn load(config: &Config) -> Result<Self, Vec<Fault>> {
+        Self::load_with(config, |metrics| open_journal(config, metrics))
+    }
+
+    /// Loads everything that [`App::load`] would, but makes and locks nothing: a gateway may be
+    /// running with the same journal. Gives the warnings.
+    ///
+    /// # Errors
+    /// Every fault of every part at once.
+    pub fn check(config: &Config) -> Result<Vec<Fault>, Vec<Fault>> {
+        let look = |_: Arc<Metrics>| journal::check(&config.journal).map(|()| Journal::off());
+        Self::load_with(config, look).map(|app| app.warnings)
+    }
+
+    fn load_with(
+        config: &Config,
+        journal: impl FnOnce(Arc<Metrics>) -> Result<Journal, Fault>,
+    ) -> Result<Self, Vec<Fault>> {
         let policy = Engine::load(&config.policy.directory);
         match (policy, AccessKey::load(&config.zec)) {
             (Ok((engine, warnings)), Ok(key)) => {
-                let mut app = Self::assemble(config, engine, key)?;
+                let mut app = Self::assemble_with(config, engine, key, journal)?;
                 app.warnings.extend(warnings);
                 Ok(app)
             }
@@ -67,6 +85,7 @@ impl App {
                 // The other parts are loaded all the same, for the sake of their faults.
                 faults.extend(zec::check(&config.zec).err());
                 faults.extend(tls::load(config).err().unwrap_or_default());
+                faults.extend(journal::check(&config.journal).err());
                 let metrics = metrics(&issuer_names(config)).map_err(|fault| vec![fault])?;
                 faults.extend(Authenticator::load(&config.auth, metrics).err().unwrap_or_default());
                 Err(faults)
@@ -74,33 +93,38 @@ impl App {
         }
     }
 
-    /// Puts a gateway together out of a policy and an access key at hand.
+    /// Puts a gateway together out of a policy and an access key at hand, and opens its journal.
+    /// Blocks.
     ///
     /// # Errors
     /// Every fault of the parts that are still to be loaded.
     pub fn assemble(config: &Config, engine: Engine, key: AccessKey) -> Result<Self, Vec<Fault>> {
+        Self::assemble_with(config, engine, key, |metrics| open_journal(config, metrics))
+    }
+
+    fn assemble_with(
+        config: &Config,
+        engine: Engine,
+        key: AccessKey,
+        journal: impl FnOnce(Arc<Metrics>) -> Result<Journal, Fault>,
+    ) -> Result<Self, Vec<Fault>> {
         let one = |fault: Fault| vec![fault];
         let metrics = metrics(&issuer_names(config)).map_err(one)?;
-        let authenticator = Authenticator::load(&config.auth, Arc::clone(&metrics));
-        let client = zec::connect(&config.zec, key, Arc::clone(&metrics));
-        let (authenticator, client, tls) = match (authenticator, client, tls::load(config)) {
-            (Ok(authenticator), Ok(client), Ok(tls)) => (Arc::new(authenticator), client, tls),
-            (authenticator, client, tls) => {
-                let mut faults = authenticator.err().unwrap_or_default();
-                faults.extend(client.err());
-                faults.extend(tls.err().unwrap_or_default());
-                return Err(faults);
-            }
-        };
+        let Loaded { authenticator, client, tls } = Loaded::load(config, key, &metrics)?;
         let warnings = warnings(config, tls.as_ref(), &authenticator);
+        let router = router().map_err(one)?;
+        let allowed_origins = origins(&config.cors_allowed_origins).map_err(one)?;
+        // Last: it is the one thing that is made, and kept from others.
+        let journal = journal(Arc::clone(&metrics)).map_err(one)?;
         metrics.policy_loaded(engine.version());
         metrics.loaded(true);
-        let drain = Drain::new(&authenticator);
+        let drain = Drain::new(&authenticator, &journal);
         let executor = Executor::new(execute::Parts {
             policy: Arc::new(ArcSwap::from_pointee(engine)),
             client,
             preflight: Preflight { on: config.zec.preflight, eip_check: config.zec.eip_check },
             freeze: Freeze::new(config.limits.freeze_file.clone()),
+            journal: journal.clone(),
             writes: drain.writes.clone(),
             metrics: Arc::clone(&metrics),
         });
@@ -109,17 +133,18 @@ impl App {
         let parts = stack::Parts {
             authenticator: Arc::clone(&authenticator),
             api: Api::new(Arc::new(executor), limits, config.limits.max_addresses),
-            router: router().map_err(one)?,
+            router,
             metrics: Arc::clone(&metrics),
             callers: Arc::new(Callers::new(&config.limits)),
             draining: drain.begun.clone(),
             max_concurrent: config.limits.max_concurrent_requests,
             request_timeout: server.request_timeout,
-            allowed_origins: origins(&config.cors_allowed_origins).map_err(one)?,
+            allowed_origins,
         };
         Ok(Self {
             server: server.clone(),
             drain,
+            journal,
             authenticator,
             metrics,
             parts,
@@ -165,6 +190,8 @@ impl App {
             shutdown,
         )
         .await;
+        // Not before: outcomes come until the last write has ended.
+        self.journal.close().await;
         keys.abort();
         admin.abort();
         following.inspect(JoinHandle::abort);
@@ -174,6 +201,47 @@ impl App {
 
 fn warnings(config: &Config, tls: Option<&tls::Loaded>, auth: &Authenticator) -> Vec<Fault> {
     [config.warnings.clone(), tls::warnings(tls), auth.warnings().to_vec()].concat()
+}
+
+/// The parts with files of their own.
+struct Loaded {
+    authenticator: Arc<Authenticator>,
+    client: (Reader, Writer),
+    tls: Option<tls::Loaded>,
+}
+
+impl Loaded {
+    fn load(config: &Config, key: AccessKey, metrics: &Arc<Metrics>) -> Result<Self, Vec<Fault>> {
+        let authenticator = Authenticator::load(&config.auth, Arc::clone(metrics));
+        let client = zec::connect(&config.zec, key, Arc::clone(metrics));
+        match (authenticator, client, tls::load(config)) {
+            (Ok(authenticator), Ok(client), Ok(tls)) => {
+                Ok(Self { authenticator: Arc::new(authenticator), client, tls })
+            }
+            (authenticator, client, tls) => {
+                let mut faults = authenticator.err().unwrap_or_default();
+                faults.extend(client.err());
+                faults.extend(tls.err().unwrap_or_default());
+                faults.extend(journal::check(&config.journal).err());
+                Err(faults)
+            }
+        }
+    }
+}
+
+/// Opens the journal, and says which writes of the last run nobody knows the outcome of.
+fn open_journal(config: &Config, metrics: Arc<Metrics>) -> Result<Journal, Fault> {
+    let (journal, unfinished) = Journal::open(&config.journal, metrics)?;
+    for view in unfinished {
+        tracing::warn!(
+            operation = %view.id,
+            outcome = view.outcome.label(),
+            nic = %view.change.nic,
+            caller = view.caller,
+            "a write of an earlier run may have been done or not: look at the vNIC"
+        );
+    }
+    Ok(journal)
 }
 
 fn router() -> Result<Arc<api::Router>, Fault> {

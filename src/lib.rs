@@ -16,6 +16,7 @@ pub mod api;
 pub mod auth;
 pub mod limit;
 pub mod policy;
+pub mod journal;
 pub mod execute;
 pub mod zec;
 

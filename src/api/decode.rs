@@ -121,7 +121,7 @@ impl Parts<'_> {
     fn no_idempotency_key(&self) -> Result<(), Error> {
         if self.headers.contains_key("idempotency-key") {
             return Err(Error::invalid(
-                "`Idempotency-Key` is not available: this gateway keeps no journal yet; leave it out",
+                "`Idempotency-Key` is not available: this version remembers no keys yet; leave it out",
             ));
         }
         Ok(())

@@ -112,14 +112,17 @@ fn done(done: Done) -> Answer {
         ),
         Done::Rehearsed(rehearsed) => reply::ok(rehearsal(&rehearsed).to_string()),
         Done::Nic(nic) => reply::ok(nic.as_json().to_owned()),
-        Done::Changed { change, request_id } => reply::ok(
-            json!({
+        Done::Changed { change, request_id, operation } => {
+            let mut answer = json!({
                 "requestId": request_id,
                 "nicId": change.nic.as_str(),
                 "ipAddresses": change.addresses.as_slice(),
-            })
-            .to_string(),
-        ),
+            });
+            if let (Some(id), Some(members)) = (operation, answer.as_object_mut()) {
+                members.insert("operationId".to_owned(), json!(id.to_string()));
+            }
+            reply::ok(answer.to_string())
+        }
     }
 }
 

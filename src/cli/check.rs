@@ -15,10 +15,10 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Stop> {
     let config = Config::load(&args.config, config::environment())?;
-    let app = App::load(&config)?;
-    for warning in &app.warnings {
+    let warnings = App::check(&config)?;
+    for warning in &warnings {
         complain(format_args!("warning: {warning}"));
     }
-    say(format_args!("{}: no faults, {} warnings", args.config.display(), app.warnings.len()));
+    say(format_args!("{}: no faults, {} warnings", args.config.display(), warnings.len()));
     Ok(())
 }

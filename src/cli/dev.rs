@@ -89,22 +89,25 @@ async fn dev(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
         std::future::pending(),
     ));
 
-    let config = urls.config(args)?;
+    let files = RuntimeFiles::open()?;
+    let recorded = files.for_a_journal()?;
+    let mut config = urls.config(args)?;
+    config.journal.path = recorded.path().join("journal.db");
     start_logging(&config.log, log_format)?;
     let key = AccessKey::new(access_key_id.clone(), &password)?;
     let app = App::assemble(&config, policy()?, key)?;
     app.fetch_keys().await;
 
     let token = token_of_alice(&signer, &urls.issuer)?;
-    let files = RuntimeFiles::open()?;
     files.put_key(signer.pem(), &urls.issuer)?;
     let port = listeners.public.local_addr().map_err(|error| Fault::new(error.to_string()))?.port();
     let header = files.put_header(port, &token)?;
+    let journal = &config.journal.path;
     let greeting = Greeting { urls: &urls, access_key_id: &access_key_id, password: &password };
     if args.json {
         greeting.for_programs(&token);
     } else {
-        greeting.for_people(&header);
+        greeting.for_people(&header, journal);
     }
     app.run(listeners, signals.asked_to_stop()).await;
     Ok(())
@@ -170,9 +173,9 @@ impl Greeting<'_> {
         }));
     }
 
-    fn for_people(&self, header: &Path) {
+    fn for_people(&self, header: &Path, journal: &Path) {
         let Urls { gateway, admin, emulator, .. } = self.urls;
-        let header = header.display();
+        let (header, journal) = (header.display(), journal.display());
         say(format_args!(
             "A gateway, a ZEC emulator and a token issuer run on this machine, for trying out:
 
@@ -189,6 +192,10 @@ Look at a vNIC, take an address off it, and put it back, as alice of netops:
 What the policy does not allow (the policy is config/policy):
 
   curl -X DELETE -H @{header} '{gateway}/nics/{PROD_NIC}/ipv4?ipAddresses=10.1.0.21'
+
+What was written, and what came of it:
+
+  zec-gateway journal list {journal}
 
 Tokens for others: zec-gateway token --subject bob --group oncall
 Ctrl-C stops everything.

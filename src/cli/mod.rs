@@ -3,6 +3,7 @@
 mod check;
 mod dev;
 mod emulator;
+mod journal;
 mod policy;
 mod runtime_files;
 mod serve;
@@ -46,6 +47,9 @@ enum Command {
     /// Test, explain and describe policies
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Read a journal, of a stopped or a running gateway
+    #[command(subcommand)]
+    Journal(journal::Command),
     /// Sign a token, for development and tests
     Token(token::Args),
 }
@@ -83,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Emulator(args) => emulator::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Policy(command) => policy::run(&command),
+        Command::Journal(command) => journal::run(&command),
         Command::Token(args) => token::run(&args),
     };
     match result {

@@ -66,6 +66,14 @@ impl RuntimeFiles {
         self.put(&format!("header-{port}"), &format!("Authorization: Bearer {token}\n"))
     }
 
+    /// A directory for the journal of one `dev`, gone with it: the emulator's vNICs are as new too.
+    pub(super) fn for_a_journal(&self) -> Result<tempfile::TempDir, Fault> {
+        tempfile::Builder::new()
+            .prefix("journal-")
+            .tempdir_in(&self.directory)
+            .map_err(|e| Fault::new(format!("cannot be written: {e}")).in_file(&self.directory))
+    }
+
     fn put(&self, name: &str, text: &str) -> Result<PathBuf, Fault> {
         let path = self.directory.join(name);
         let fresh = self.directory.join(format!(".{name}-{}", std::process::id()));

@@ -26,7 +26,7 @@ use std::{
 use crate::{
     auth,
     error::{Fault, line_at},
-    limit, policy, server, telemetry, zec,
+    journal, limit, policy, server, telemetry, zec,
 };
 use fields::Fields;
 use findings::Findings;
@@ -52,20 +52,11 @@ pub struct Config {
     /// `[limits]`.
     pub limits: limit::Settings,
     /// `[journal]`.
-    pub journal: JournalSettings,
+    pub journal: journal::Settings,
     /// `[log]`.
     pub log: telemetry::Settings,
     /// What is allowed and should be known, in the order of the file.
     pub warnings: Vec<Fault>,
-}
-
-/// Where writes are recorded (`[journal]`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JournalSettings {
-    /// The journal's file.
-    pub path: PathBuf,
-    /// Whether writes are recorded at all.
-    pub enabled: bool,
 }
 
 impl Config {

@@ -4,9 +4,9 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use http::uri::{Authority, Scheme};
 
-use super::{JournalSettings, fields::Fields, forms, url};
+use super::{fields::Fields, forms, url};
 use crate::{
-    limit, policy,
+    journal, limit, policy,
     server::{self, TlsSettings},
     telemetry,
     zec::{self, EipCheck},
@@ -126,9 +126,9 @@ pub(super) fn limits(root: &mut Fields<'_>) -> limit::Settings {
 }
 
 /// `[journal]`.
-pub(super) fn journal(root: &mut Fields<'_>) -> JournalSettings {
+pub(super) fn journal(root: &mut Fields<'_>) -> journal::Settings {
     let mut fields = root.table("journal");
-    JournalSettings {
+    journal::Settings {
         path: fields.path("path").unwrap_or_else(|| fields.beside("journal.db")),
         enabled: fields.boolean("enabled", true),
     }

@@ -18,8 +18,6 @@ const NO_EFFECT: &[(&str, &str)] = &[
     ("policy.shadow_directory", "no second policy is decided"),
     ("zec.proxy", "ZEC is called directly"),
     ("limits.addresses_per_hour", "no caller has a budget"),
-    ("journal.path", "writes are not recorded"),
-    ("journal.enabled", "writes are not recorded"),
 ];
 
 /// Keys that are fetched more often than this are fetched too often: they change once in weeks.

@@ -9,6 +9,8 @@ pub mod json;
 mod nic;
 mod nic_id;
 mod operation;
+mod operation_id;
+mod outcome;
 
 pub use addresses::{Addresses, AddressesError};
 pub use caller::{Caller, CallerError, MAX_NAME_BYTES};
@@ -17,3 +19,5 @@ pub use nic_id::{NicId, NicIdError};
 pub use operation::{
     Action, Change, ChangeIpv4, Operation, ReadNic, Rehearsal, Selection, UnassignAll,
 };
+pub use operation_id::{OperationId, OperationIdError};
+pub use outcome::Outcome;

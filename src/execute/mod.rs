@@ -1,11 +1,12 @@
 //! From an operation to its outcome: read the vNIC, decide, check its state, send once.
 //!
-//! The places of what is yet to come are between `clear` and `send`: budget, journal, and with them
-//! the resolving of unknown outcomes.
+//! The places of what is yet to come are between `clear` and `record`: the budget; the resolving of
+//! unknown outcomes comes after `send`.
 
 mod failure;
 mod judge;
 mod preflight;
+mod record;
 mod rehearse;
 mod select;
 
@@ -19,8 +20,9 @@ use tokio::{sync::oneshot, time::Instant};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    domain::{Caller, Change, ChangeIpv4, Nic, NicId, Operation, ReadNic, Selection},
+    domain::{Caller, Change, ChangeIpv4, Nic, NicId, Operation, OperationId, ReadNic, Selection},
     error::{Error, Problem},
+    journal::{Journal, Ticket},
     limit::Freeze,
     metrics::Metrics,
     policy::{Engine, Permit},
@@ -44,6 +46,7 @@ const LEAST_FOR_A_WRITE: Duration = Duration::from_secs(1);
 pub struct Executor {
     bench: Bench,
     writer: Writer,
+    journal: Journal,
     writes: TaskTracker,
     freeze: Freeze,
     metrics: Arc<Metrics>,
@@ -60,6 +63,8 @@ pub struct Parts {
     pub preflight: Preflight,
     /// The operators' brake on writes.
     pub freeze: Freeze,
+    /// Where every write is recorded.
+    pub journal: Journal,
     /// Tracks the writes that run, for a drain to wait for.
     pub writes: TaskTracker,
     /// What is counted.
@@ -77,6 +82,8 @@ pub enum Done {
         change: ChangeIpv4,
         /// ZEC's id of the request.
         request_id: String,
+        /// Under which id it is recorded; none without a journal.
+        operation: Option<OperationId>,
     },
     /// Every secondary address was to be taken off, and there is none.
     NothingToDo {
@@ -104,9 +111,10 @@ impl Executor {
     /// An executor.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { policy, client: (reader, writer), preflight, freeze, writes, metrics } = parts;
+        let Parts { policy, client, preflight, freeze, journal, writes, metrics } = parts;
+        let (reader, writer) = client;
         let bench = Bench { policy, reader, preflight, metrics: Arc::clone(&metrics) };
-        Self { bench, writer, writes, freeze, metrics }
+        Self { bench, writer, journal, writes, freeze, metrics }
     }
 
     /// Performs an operation, if the policy allows it.
@@ -140,33 +148,32 @@ impl Executor {
                 }
             },
         };
-        let (permit, _) = judge.clear(change, nic, false).await?;
-        // The operators' brake: the last look before a send.
+        let (permit, nic) = judge.clear(change, nic, false).await?;
+        enough_time(asking)?;
+        // The operators' brake: the last look before the write is recorded and sent.
         self.freeze.check().await?;
-        self.send(permit, asking).await
+        let ticket = record::begin(&self.journal, permit, nic.as_ref(), asking).await?;
+        self.send(ticket, asking).await
     }
 
     /// Sends a write in a task of its own: a caller who hangs up changes nothing (threats, row
     /// 26).
-    async fn send(&self, permit: Permit<ChangeIpv4>, asking: Asking<'_>) -> Result<Done, Error> {
-        let deadline = asking.deadline;
-        if deadline.saturating_duration_since(Instant::now()) < LEAST_FOR_A_WRITE {
-            return Err(Error::new(
-                Problem::Overloaded,
-                "too little time was left to send this; nothing was sent, try again",
-            ));
-        }
-        let (writer, metrics) = (self.writer.clone(), Arc::clone(&self.metrics));
+    async fn send(&self, ticket: Ticket, asking: Asking<'_>) -> Result<Done, Error> {
+        enough_time(asking)?;
+        let (deadline, operation) = (asking.deadline, ticket.operation());
+        let (writer, journal) = (self.writer.clone(), self.journal.clone());
+        let metrics = Arc::clone(&self.metrics);
         let (tell, told) = oneshot::channel();
         let record = Arc::clone(asking.record);
         let started = StdInstant::now();
         self.writes.spawn(async move {
-            let sent = writer.send(permit, deadline).await;
+            let sent = writer.send(ticket, deadline).await;
             if let Ok(Sent { change, .. }) = &sent
                 && change.change == Change::Unassign
             {
                 metrics.unassigned(change.addresses.as_slice().len());
             }
+            record::end(&journal, operation, &sent).await;
             // What happened can be told, also where nobody waits for it any more.
             if let Err(sent) = tell.send(sent) {
                 log_unheard(&record, &sent);
@@ -182,11 +189,22 @@ impl Executor {
         match sent {
             Ok(Sent { change, request_id }) => {
                 asking.record.note(|facts| facts.zec_request_id = Some(request_id.clone()));
-                Ok(Done::Changed { change, request_id })
+                Ok(Done::Changed { change, request_id, operation })
             }
-            Err(failure) => Err(failure::of_a_write(failure)),
+            Err(failure) => Err(record::named(failure, operation)),
         }
     }
+}
+
+/// Looks whether a write may still be begun.
+fn enough_time(asking: Asking<'_>) -> Result<(), Error> {
+    if asking.deadline.saturating_duration_since(Instant::now()) >= LEAST_FOR_A_WRITE {
+        return Ok(());
+    }
+    Err(Error::new(
+        Problem::Overloaded,
+        "too little time was left to send this; nothing was sent, try again",
+    ))
 }
 
 /// The outcome of a write whose caller has hung up.

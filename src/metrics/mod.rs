@@ -2,6 +2,7 @@
 //! out of closed sets only, so that no caller can ever create a series (threats, row 22).
 
 mod http;
+mod journal;
 mod labels;
 mod register;
 
@@ -16,6 +17,7 @@ use prometheus::{
 };
 
 pub use http::{HttpMetrics, InFlight, RouteSeries};
+pub use journal::JournalMetrics;
 pub use labels::{AuthResult, Decision, Kind, Outcome};
 use register::Maker;
 
@@ -40,6 +42,8 @@ pub struct Metrics {
     registry: Registry,
     /// Requests, by route.
     pub http: HttpMetrics,
+    /// The record of writes.
+    pub journal: JournalMetrics,
     auth_results: IntCounterVec,
     issuers: Vec<IssuerKeys>,
     jwks_age: GaugeVec,
@@ -76,6 +80,7 @@ impl Metrics {
         let make = Maker::new();
         let metrics = Self {
             http: HttpMetrics::new(&make, routes)?,
+            journal: JournalMetrics::new(&make)?,
             auth_results: make.counters("auth_results_total", "Tokens checked.", &["issuer", "result"])?,
             issuers: issuers
                 .iter()

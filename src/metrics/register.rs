@@ -1,6 +1,6 @@
 use prometheus::{
-    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, core::Collector, process_collector::ProcessCollector,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, core::Collector, process_collector::ProcessCollector,
 };
 
 type Result<T> = std::result::Result<T, prometheus::Error>;
@@ -53,6 +53,11 @@ impl Maker {
 
     pub(super) fn float_gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec> {
         self.keep(GaugeVec::new(opts(name, help), labels)?)
+    }
+
+    pub(super) fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram> {
+        let opts = HistogramOpts::new(name, help).namespace(NAMESPACE).buckets(buckets.to_vec());
+        self.keep(Histogram::with_opts(opts)?)
     }
 
     pub(super) fn histograms(

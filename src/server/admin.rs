@@ -20,7 +20,7 @@ use super::{
     accept,
     connection::{Terms, Timers},
 };
-use crate::{auth::Authenticator, metrics::Metrics};
+use crate::{auth::Authenticator, journal::Journal, metrics::Metrics};
 
 /// Scrapers and probes are few; more than this at once is somebody's mistake.
 const MAX_CONNECTIONS: usize = 64;
@@ -32,14 +32,16 @@ const TIMERS: Timers = Timers { head: Duration::from_secs(10), idle: Duration::f
 #[derive(Debug)]
 pub struct Readiness {
     authenticator: Arc<Authenticator>,
+    journal: Journal,
     draining: AtomicBool,
 }
 
 impl Readiness {
-    /// Ready as soon as an issuer has keys; the policy was loaded before anything started.
+    /// Ready as soon as an issuer has keys, while the journal can be written; the policy was loaded
+    /// before anything started.
     #[must_use]
-    pub fn new(authenticator: Arc<Authenticator>) -> Self {
-        Self { authenticator, draining: AtomicBool::new(false) }
+    pub fn new(authenticator: Arc<Authenticator>, journal: Journal) -> Self {
+        Self { authenticator, journal, draining: AtomicBool::new(false) }
     }
 
     /// From now on not ready.
@@ -50,7 +52,9 @@ impl Readiness {
     /// Whether requests are wanted.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        !self.draining.load(Ordering::Relaxed) && self.authenticator.is_ready()
+        !self.draining.load(Ordering::Relaxed)
+            && self.authenticator.is_ready()
+            && self.journal.is_healthy()
     }
 
     fn report(&self) -> String {
@@ -59,6 +63,7 @@ impl Readiness {
         for (issuer, has_keys) in self.authenticator.issuers() {
             let _ = writeln!(report, "keys of {issuer}: {}", sign(has_keys));
         }
+        let _ = writeln!(report, "journal: {}", sign(self.journal.is_healthy()));
         let draining = self.draining.load(Ordering::Relaxed);
         let _ = writeln!(report, "draining: {}", if draining { "yes" } else { "no" });
         report
@@ -138,7 +143,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
         let nobody = Settings { keys_cache_directory: None, issuers: Vec::new() };
         let authenticator = Authenticator::load(&nobody, Arc::clone(&metrics)).unwrap();
-        let readiness = Arc::new(Readiness::new(Arc::new(authenticator)));
+        let readiness = Arc::new(Readiness::new(Arc::new(authenticator), Journal::off()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(serve_admin(listener, metrics, readiness));

@@ -27,7 +27,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[cfg(fuzzing)]
 pub(crate) use wire::door;
 
-use crate::{auth::Authenticator, stack::Stack};
+use crate::{auth::Authenticator, journal::Journal, stack::Stack};
 
 /// After a failed accept, most likely for want of file descriptors, the wait before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -49,9 +49,9 @@ pub struct Drain {
 impl Drain {
     /// Nothing is drained yet.
     #[must_use]
-    pub fn new(authenticator: &Arc<Authenticator>) -> Self {
+    pub fn new(authenticator: &Arc<Authenticator>, journal: &Journal) -> Self {
         Self {
-            readiness: Arc::new(Readiness::new(Arc::clone(authenticator))),
+            readiness: Arc::new(Readiness::new(Arc::clone(authenticator), journal.clone())),
             begun: CancellationToken::new(),
             writes: TaskTracker::new(),
         }

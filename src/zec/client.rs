@@ -22,9 +22,9 @@ use super::{
 use crate::{
     domain::{Action, ChangeIpv4, Nic, NicId},
     error::Fault,
+    journal::Ticket,
     metrics::{Metrics, Outcome},
     net::{self, HttpClient},
-    policy::Permit,
 };
 
 /// How often a read is tried again after it failed harmlessly.
@@ -146,18 +146,15 @@ impl Reader {
 }
 
 impl Writer {
-    /// Sends a permitted change, once. The permit is spent by it.
+    /// Sends a permitted and recorded change, once. The ticket is spent by it; one that is too old
+    /// is not sent.
     ///
     /// # Errors
     /// A [`Failure`]; after [`Failure::NoAnswer`], [`Failure::BadAnswer`] and
     /// [`Failure::Unavailable`] nobody knows whether ZEC made the change.
-    pub async fn send(
-        &self,
-        permit: Permit<ChangeIpv4>,
-        deadline: Instant,
-    ) -> Result<Sent, Failure> {
-        let change = permit.spend();
-        let body = request::change(&change).map_err(|e| Failure::NotSent(e.to_string()))?;
+    pub async fn send(&self, ticket: Ticket, deadline: Instant) -> Result<Sent, Failure> {
+        let body = request::change(ticket.change()).map_err(|e| Failure::NotSent(e.to_string()))?;
+        let change = ticket.spend().map_err(|e| Failure::NotSent(e.to_string()))?;
         let answer = self.0.attempt(change.change.action(), body, deadline).await?;
         Ok(Sent { change, request_id: answer.request_id })
     }

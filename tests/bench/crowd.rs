@@ -35,7 +35,7 @@ async fn gateway() -> (SocketAddr, String) {
         "[server]\nheader_timeout = \"1h\"\nidle_timeout = \"1h\"\n\
          [[auth.issuers]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\naudiences = [\"zec-gateway\"]\n\
          jwks_file = \"jwks.json\"\n[policy]\ndirectory = \"policy\"\n\
-         [limits]\nrequests_per_second = 0\n"
+         [limits]\nrequests_per_second = 0\n[journal]\nenabled = false\n"
     );
     let file = directory.path().join("gateway.toml");
     let config = Config::parse(&file, &text, std::iter::empty()).unwrap();

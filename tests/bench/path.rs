@@ -70,8 +70,8 @@ impl Identity {
         std::fs::write(directory.join("jwks.json"), key_set(&[&signer])).unwrap();
         let text = format!(
             "[[auth.issuers]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\naudiences = [\"zec-gateway\"]\n\
-             jwks_file = \"jwks.json\"\n[policy]\ndirectory = \"policy\"\n\
-         [limits]\nrequests_per_second = 0\n"
+             jwks_file = \"jwks.json\"\n[policy]\ndirectory = \"policy\"\n[zec]\npreflight = false\n\
+             [limits]\nrequests_per_second = 0\n[journal]\nenabled = false\n"
         );
         let file = directory.join("gateway.toml");
         let config = Config::parse(&file, &text, std::iter::empty()).unwrap();

@@ -99,7 +99,7 @@ async fn gateway(provider: &Arc<Provider>, refresh: &str) -> SocketAddr {
         "[[auth.issuers]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\naudiences = [\"zec-gateway\"]\n\
          jwks_url = \"http://{keys}/jwks.json\"\nrefresh_interval = \"{refresh}\"\n\
          [policy]\ndirectory = \"policy\"\n\
-         [limits]\nrequests_per_second = 0\n"
+         [limits]\nrequests_per_second = 0\n[journal]\nenabled = false\n"
     );
     let config = Config::parse("gateway.toml".as_ref(), &text, std::iter::empty()).unwrap();
     let key = AccessKey::new("id".to_owned(), &SecretString::from("password")).unwrap();

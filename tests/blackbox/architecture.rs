@@ -16,18 +16,22 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("auth", &["domain", "error", "metrics", "net"]),
     ("policy", &["domain", "error"]),
     ("limit", &["domain", "error", "metrics"]),
-    ("zec", &["domain", "error", "metrics", "net", "policy"]),
-    ("execute", &["domain", "error", "limit", "metrics", "policy", "telemetry", "zec"]),
-    ("api", &["domain", "error", "execute", "metrics", "telemetry"]),
+    ("journal", &["domain", "error", "metrics", "policy"]),
+    ("zec", &["domain", "error", "journal", "metrics", "net"]),
+    ("execute", &["domain", "error", "journal", "limit", "metrics", "policy", "telemetry", "zec"]),
+    ("api", &["domain", "error", "execute", "journal", "metrics", "telemetry"]),
     ("stack", &["api", "auth", "domain", "error", "limit", "metrics", "telemetry"]),
-    ("server", &["auth", "error", "metrics", "stack"]),
+    ("server", &["auth", "error", "journal", "metrics", "stack"]),
     ("reload", &[]),
-    ("config", &["auth", "error", "limit", "net", "policy", "server", "telemetry", "zec"]),
+    (
+        "config",
+        &["auth", "error", "journal", "limit", "net", "policy", "server", "telemetry", "zec"],
+    ),
     (
         "app",
         &[
-            "api", "auth", "config", "error", "execute", "limit", "metrics", "net", "policy",
-            "reload", "server", "stack", "zec",
+            "api", "auth", "config", "error", "execute", "journal", "limit", "metrics", "net",
+            "policy", "reload", "server", "stack", "zec",
         ],
     ),
     ("emulator", &["domain"]),
@@ -36,8 +40,11 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 ];
 
 /// Constructors that only some rooms may call, where the type alone cannot say so.
-const MADE_ONLY_BY: &[(&str, &[&str])] =
-    &[("Caller::vouch(", &["auth", "domain", "policy"]), ("Permit::grant(", &["policy"])];
+const MADE_ONLY_BY: &[(&str, &[&str])] = &[
+    ("Caller::vouch(", &["auth", "domain", "policy"]),
+    ("Permit::grant(", &["policy"]),
+    ("Ticket::new(", &["journal"]),
+];
 
 fn sources(directory: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {

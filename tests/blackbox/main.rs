@@ -27,6 +27,7 @@ mod errors;
 mod http2;
 mod identity;
 mod identity_page;
+mod journal;
 mod limits;
 mod main_path;
 mod metrics;

@@ -24,6 +24,11 @@ async fn every_series_of_the_contract_is_there_from_the_start() {
         "policy_decisions_total",
         "policy_info",
         "reloads_total",
+        "journal_entries",
+        "journal_head_info",
+        "journal_commits_total",
+        "journal_commit_seconds_bucket",
+        "operations_total",
         "last_reload_successful",
         "zec_requests_total",
         "zec_request_duration_seconds_bucket",
@@ -68,7 +73,9 @@ async fn no_answer_of_a_route_makes_a_new_series() {
         alice.send(method, target, &[("Transfer-Encoding", "chunked")], None).await;
         stranger.send(method, target, &[], None).await;
     }
-    let after = series(&world.metrics().await);
+    let mut after = series(&world.metrics().await);
+    // One series in place of another: how the journal ends now.
+    after.retain(|series| !series.starts_with("zec_gateway_journal_head_info"));
     assert_eq!(after.difference(&before).collect::<Vec<_>>(), Vec::<&String>::new());
     let refused = r#"http_requests_total{code="411",method="GET",route="/whoami"}"#;
     assert!(world.metric(refused).await == 1.0);

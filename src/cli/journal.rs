@@ -1,0 +1,224 @@
+use std::{
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use serde_json::{json, value::RawValue};
+
+use super::{Stop, say};
+use crate::{
+    domain::{NicId, OperationId, Outcome},
+    error::Fault,
+    journal::{Entry, Expected, Filter, Offline, View},
+};
+
+/// Fewer digits of a hash could be met by chance, or by somebody who tries.
+const LEAST_DIGITS: usize = 16;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Check the whole chain of entries; exits 1 at the first link that does not hold
+    Verify(Verify),
+    /// Show writes, newest first, a line each
+    List(List),
+    /// Show one write: what came of it, who asked, why it was allowed, what was there before
+    Show {
+        /// The journal
+        file: PathBuf,
+        /// The operation's id, as `operationId` in an answer
+        id: String,
+    },
+    /// Print every entry with its hashes, a line of JSON each
+    Export {
+        /// The journal
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Verify {
+    /// The journal
+    file: PathBuf,
+    /// A hash noted earlier, or its first 16 digits or more; that of entry --length, if given
+    #[arg(long, value_name = "HASH")]
+    head: Option<String>,
+    /// How many entries there were earlier, at least
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    length: Option<i64>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    /// The journal
+    file: PathBuf,
+    /// Only writes on this vNIC
+    #[arg(long)]
+    nic: Option<String>,
+    /// Only writes with this outcome: pending, done, rejected, not-sent, unknown or not-done
+    #[arg(long)]
+    outcome: Option<String>,
+    /// How many at most
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+}
+
+pub(super) fn run(command: &Command) -> Result<(), Stop> {
+    match command {
+        Command::Verify(args) => verify(args),
+        Command::List(args) => list(args),
+        Command::Show { file, id } => show(file, id),
+        Command::Export { file } => export(file),
+    }
+}
+
+fn verify(args: &Verify) -> Result<(), Stop> {
+    let head = args.head.as_ref().map(|head| head.to_ascii_lowercase());
+    let is_hash = |head: &String| {
+        (LEAST_DIGITS..=64).contains(&head.len()) && head.bytes().all(|b| b.is_ascii_hexdigit())
+    };
+    if head.as_ref().is_some_and(|head| !is_hash(head)) {
+        return Err(Stop::Usage(format!(
+            "--head is a hash of 64 hexadecimal digits, or its first {LEAST_DIGITS} or more"
+        )));
+    }
+    let journal = Offline::open(&args.file)?;
+    match journal.verify(&Expected { head, length: args.length })? {
+        Ok(head) => {
+            say(format_args!("{} entries, every link holds", head.length));
+            say(format_args!("head {}", head.hash));
+            Ok(())
+        }
+        Err(broken) => Err(Fault::new(broken.to_string()).in_file(&args.file).into()),
+    }
+}
+
+fn list(args: &List) -> Result<(), Stop> {
+    let usage = |error: &dyn std::fmt::Display| Stop::Usage(error.to_string());
+    let nic = args.nic.as_deref().map(NicId::parse).transpose().map_err(|e| usage(&e))?;
+    let outcome = match &args.outcome {
+        None => None,
+        Some(label) => Some(Outcome::from_label(label).ok_or_else(|| {
+            let known = Outcome::ALL.map(Outcome::label).join(", ");
+            Stop::Usage(format!("`{label}` is no outcome: there are {known}"))
+        })?),
+    };
+    let filter = Filter { nic, outcome, ..Filter::newest(args.limit) };
+    for view in Offline::open(&args.file)?.list(&filter)? {
+        say(format_args!(
+            "{}  {}  {:8}  {}  {}  {}  {}",
+            time(view.started_at),
+            view.id,
+            view.outcome.label(),
+            view.change.change.action().name(),
+            view.change.nic,
+            addresses(&view),
+            view.caller,
+        ));
+    }
+    Ok(())
+}
+
+fn show(file: &Path, id: &str) -> Result<(), Stop> {
+    let id = OperationId::parse(id).map_err(|error| Stop::Usage(error.to_string()))?;
+    let Some(view) = Offline::open(file)?.find(id)? else {
+        return Err(Fault::new(format!("no operation {id} is recorded here")).in_file(file).into());
+    };
+    let line = |name: &str, text: &str| {
+        // Some of it came from outside, and this goes to a terminal.
+        let text: String = text.chars().filter(|c| !c.is_control()).collect();
+        say(format_args!("{name:14}{text}"));
+    };
+    say(verdict(view.outcome));
+    say("");
+    line("operation", &view.id.to_string());
+    line("outcome", view.outcome.label());
+    line("action", view.change.change.action().name());
+    line("vNIC", view.change.nic.as_str());
+    line("addresses", &addresses(&view));
+    line("caller", &view.caller);
+    line("allowed by", &view.policies.join(", "));
+    line("policy", &view.policy_version);
+    line("started", &time(view.started_at));
+    line("finished", &view.finished_at.map_or_else(|| "not yet".to_owned(), time));
+    line("request", &view.request_id);
+    for (name, text) in [
+        ("ZEC's request", &view.zec_request_id),
+        ("code", &view.code),
+        ("status", &view.status.map(|status| status.to_string())),
+        ("detail", &view.detail),
+    ] {
+        if let Some(text) = text {
+            line(name, text);
+        }
+    }
+    match &view.before {
+        None => line("before", "the vNIC was not read"),
+        Some(before) => say(format_args!("\nThe vNIC before:\n{}", indented(before))),
+    }
+    Ok(())
+}
+
+/// Did it happen?
+const fn verdict(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Pending => {
+            "It was about to be sent, and nothing more is known: it runs, or the gateway stopped meanwhile. Look at the vNIC."
+        }
+        Outcome::Done => "It happened: ZEC made the change.",
+        Outcome::Rejected => "It did not happen: ZEC refused it and changed nothing.",
+        Outcome::NotSent => "It did not happen: nothing reached ZEC.",
+        Outcome::Unknown => {
+            "Nobody knows whether it happened: it may have reached ZEC. Look at the vNIC."
+        }
+        Outcome::NotDone => "It did not happen: the vNIC was looked at later and showed no change.",
+    }
+}
+
+fn export(file: &Path) -> Result<(), Stop> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut written = Ok(());
+    Offline::open(file)?.entries(|entry| {
+        written = writeln!(out, "{}", exported(&entry));
+        written.is_ok()
+    })?;
+    // A reader who went away is no fault.
+    let _ = written.and_then(|()| out.flush());
+    Ok(())
+}
+
+/// The columns as they are hashed; the body is a text, for its very bytes matter.
+fn exported(entry: &Entry) -> String {
+    let content = &entry.content;
+    json!({
+        "seq": entry.seq,
+        "operation": content.operation,
+        "kind": content.kind,
+        "at": content.at,
+        "caller": content.caller,
+        "nic": content.nic,
+        "action": content.action,
+        "requestId": content.request_id,
+        "outcome": content.outcome,
+        "body": content.body,
+        "previous": entry.previous.to_string(),
+        "hash": entry.hash.to_string(),
+    })
+    .to_string()
+}
+
+fn addresses(view: &View) -> String {
+    let texts: Vec<String> =
+        view.change.addresses.as_slice().iter().map(ToString::to_string).collect();
+    texts.join(",")
+}
+
+fn time(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
+}
+
+fn indented(raw: &RawValue) -> String {
+    serde_json::from_str::<serde_json::Value>(raw.get())
+        .and_then(|value| serde_json::to_string_pretty(&value))
+        .unwrap_or_else(|_| raw.get().to_owned())
+}

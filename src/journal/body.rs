@@ -1,0 +1,58 @@
+//! The JSON that entries carry beside their columns.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::record::{Ending, Intent};
+use crate::{domain::ChangeIpv4, policy::Permit};
+
+/// An intent's.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OfAnIntent {
+    pub(super) ip_addresses: Vec<String>,
+    pub(super) policies: Vec<String>,
+    pub(super) policy_version: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) before: Option<Box<RawValue>>,
+}
+
+/// An outcome's.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OfAnOutcome {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) zec_request_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) detail: Option<String>,
+}
+
+/// The body of an intent's entry.
+pub(super) fn of_an_intent(permit: &Permit<ChangeIpv4>, intent: &Intent) -> String {
+    let addresses = permit.operation().addresses.as_slice();
+    write(&OfAnIntent {
+        ip_addresses: addresses.iter().map(ToString::to_string).collect(),
+        policies: permit.policies().to_vec(),
+        policy_version: permit.version().to_owned(),
+        before: intent.before.clone(),
+    })
+}
+
+/// The body of an outcome's entry.
+pub(super) fn of_an_ending(ending: &Ending) -> String {
+    write(&OfAnOutcome {
+        zec_request_id: ending.zec_request_id.clone(),
+        code: ending.code.clone(),
+        status: ending.status,
+        detail: ending.detail.clone(),
+    })
+}
+
+/// Texts, numbers and JSON that was parsed before always make JSON.
+fn write(body: &impl Serialize) -> String {
+    serde_json::to_string(body).unwrap_or_else(|_| "{}".to_owned())
+}

@@ -1,0 +1,344 @@
+use std::{
+    fmt, io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use tokio::sync::{Semaphore, oneshot};
+
+use super::{
+    Settings, body,
+    lock::Lock,
+    queue::{Begin, Queue},
+    record::{Ending, Filter, Intent, Unassigned, View},
+    sqlite::{SqliteArchive, SqliteLedger, Watch},
+    store::{Archive, Ledger, Opening, StoreError},
+    ticket::Ticket,
+    writer::{Pace, Writer},
+};
+use crate::{
+    domain::{ChangeIpv4, OperationId, Outcome},
+    error::Fault,
+    metrics::Metrics,
+    policy::Permit,
+};
+
+/// So many reads at once; others wait.
+const MAX_READS: usize = 8;
+
+/// How long closing may take.
+const CLOSING: Duration = Duration::from_secs(10);
+
+/// How patient the journal is, and how it divides its work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tuning {
+    /// How long anybody waits for a record to be durable.
+    pub(super) patience: Duration,
+    /// How long SQLite waits for somebody else's transaction.
+    pub(super) busy: Duration,
+    /// How long an idempotency key is kept.
+    pub(super) key_lifetime: Duration,
+    /// The most intents that wait.
+    pub(super) max_waiting: usize,
+    pub(super) pace: Pace,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            patience: Duration::from_secs(2),
+            busy: Duration::from_millis(250),
+            key_lifetime: Duration::from_hours(24),
+            max_waiting: 1024,
+            pace: Pace {
+                max_batch: 256,
+                retry: Duration::from_millis(200),
+                look: Duration::from_secs(1),
+            },
+        }
+    }
+}
+
+/// The record of writes; a clone is the same one. Dropping the last one closes it in its own time.
+#[derive(Clone, Debug)]
+pub struct Journal(Option<Arc<Inner>>);
+
+struct Inner {
+    queue: Arc<Queue>,
+    archive: Arc<dyn Archive>,
+    reads: Semaphore,
+    healthy: Arc<AtomicBool>,
+    tuning: Tuning,
+    /// Resolves when the writer has left.
+    left: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+/// Why there is no ticket.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BeginError {
+    /// The intent is not durable, or not in time: nothing may be sent. The text is for the log.
+    #[error("the journal cannot be written: {0}")]
+    Unavailable(String),
+    /// The caller's idempotency key is this operation's.
+    #[error("the idempotency key is that of operation {0}")]
+    KeyTaken(OperationId),
+}
+
+/// An outcome is not durable yet; the writer goes on trying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the outcome is not on disk yet")]
+pub struct NotYet;
+
+/// The journal could not be read; the text is for the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the journal cannot be read: {0}")]
+pub struct Unreadable(String);
+
+impl From<StoreError> for Unreadable {
+    fn from(error: StoreError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Journal {
+    /// Opens or makes the journal; no other gateway can until it is closed. Gives back every
+    /// operation, oldest first, whose outcome is pending or unknown. [`Journal::off`] where the
+    /// settings say so. Blocks.
+    ///
+    /// # Errors
+    /// When another gateway has it open, it is no journal, its last entries do not hold, or it
+    /// cannot be written.
+    pub fn open(settings: &Settings, metrics: Arc<Metrics>) -> Result<(Self, Vec<View>), Fault> {
+        Self::open_with(settings, metrics, Tuning::default(), |ledger| Box::new(ledger))
+    }
+
+    /// Without a journal: permits become tickets that leave no record.
+    #[must_use]
+    pub const fn off() -> Self {
+        Self(None)
+    }
+
+    /// Whether writes are recorded.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(super) fn open_with(
+        settings: &Settings,
+        metrics: Arc<Metrics>,
+        tuning: Tuning,
+        wrap: impl FnOnce(SqliteLedger) -> Box<dyn Ledger>,
+    ) -> Result<(Self, Vec<View>), Fault> {
+        if !settings.enabled {
+            return Ok((Self::off(), Vec::new()));
+        }
+        let path = &settings.path;
+        let fault = |error: &dyn fmt::Display| Fault::new(error.to_string()).in_file(path);
+        let lock = Lock::take(path)?;
+        let ledger = SqliteLedger::open(path, tuning.busy, tuning.key_lifetime)?;
+        let watch = Watch::new(path).map_err(|error| fault(&error))?;
+        let archive = SqliteArchive::open(path, Some(watch))?;
+        let unfinished = archive.unfinished().map_err(|error| fault(&error))?;
+        let queue = Arc::new(Queue::new(tuning.max_waiting));
+        let healthy = Arc::new(AtomicBool::new(true));
+        let writer = Writer {
+            ledger: wrap(ledger),
+            queue: Arc::clone(&queue),
+            metrics,
+            healthy: Arc::clone(&healthy),
+            pace: tuning.pace,
+            lock: Some(lock),
+        };
+        writer.show_head();
+        let left = start(writer).map_err(|error| fault(&error))?;
+        let inner = Inner {
+            queue,
+            archive: Arc::new(archive),
+            reads: Semaphore::new(MAX_READS),
+            healthy,
+            tuning,
+            left: Mutex::new(Some(left)),
+        };
+        Ok((Self(Some(Arc::new(inner))), unfinished))
+    }
+
+    /// Makes the intent durable; only then there is a ticket. Waits for 2 s at most. An intent that
+    /// gets on disk after this was given up, or dropped, is recorded as not sent at once.
+    ///
+    /// # Errors
+    /// [`BeginError::Unavailable`] where it is not durable in time, [`BeginError::KeyTaken`] where
+    /// the caller used the idempotency key in the last 24 h, and not for a write that never
+    /// happened.
+    pub async fn begin(
+        &self,
+        permit: Permit<ChangeIpv4>,
+        intent: Intent,
+    ) -> Result<Ticket, BeginError> {
+        let Some(inner) = &self.0 else { return Ok(Ticket::new(permit, None)) };
+        let (reply, answer) = oneshot::channel();
+        let opening = Arc::new(opening(&permit, intent));
+        inner.queue.begin(Begin { opening, reply })?;
+        let unavailable = |why: &str| BeginError::Unavailable(why.to_owned());
+        match tokio::time::timeout(inner.tuning.patience, answer).await {
+            Ok(Ok(answer)) => Ok(Ticket::new(permit, Some(answer?))),
+            Ok(Err(_)) => Err(unavailable("its writer has stopped")),
+            Err(_) => {
+                inner.is_slow();
+                Err(unavailable("it took too long"))
+            }
+        }
+    }
+
+    /// Makes an outcome durable. Waits for 2 s at most, and goes on trying for as long as the
+    /// journal is open. An outcome after a final one changes nothing; neither does `Pending`.
+    ///
+    /// # Errors
+    /// [`NotYet`] where it takes longer.
+    pub async fn end(&self, id: OperationId, ending: Ending) -> Result<(), NotYet> {
+        let Some(inner) = &self.0 else { return Ok(()) };
+        if ending.outcome == Outcome::Pending {
+            return Ok(());
+        }
+        let (reply, answer) = oneshot::channel();
+        inner.queue.end(id, &ending, Some(reply));
+        let waited = tokio::time::timeout(inner.tuning.patience, answer).await;
+        if waited.is_err() {
+            inner.is_slow();
+        }
+        waited.map_err(|_| NotYet)?.map_err(|_| NotYet)
+    }
+
+    /// One operation; none where there is no such one, or no journal.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn find(&self, id: OperationId) -> Result<Option<View>, Unreadable> {
+        self.read(move |archive| archive.find(id)).await
+    }
+
+    /// Operations, newest first; none without a journal.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn list(&self, filter: Filter) -> Result<Vec<View>, Unreadable> {
+        self.read(move |archive| archive.list(&filter)).await
+    }
+
+    /// The operation that holds a caller's idempotency key, and the key's fingerprint.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn by_key(
+        &self,
+        caller: &str,
+        key: &str,
+    ) -> Result<Option<([u8; 32], View)>, Unreadable> {
+        let Some(inner) = &self.0 else { return Ok(None) };
+        let (caller, key) = (caller.to_owned(), key.to_owned());
+        let lifetime = inner.tuning.key_lifetime;
+        let expired = SystemTime::now().checked_sub(lifetime).unwrap_or(SystemTime::UNIX_EPOCH);
+        self.read(move |archive| archive.by_key(&caller, &key, expired)).await
+    }
+
+    /// The unassigns asked for since then that took place or may have, oldest first: what a budget
+    /// must remember over a restart.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn recent_unassigned(
+        &self,
+        since: SystemTime,
+    ) -> Result<Vec<Unassigned>, Unreadable> {
+        self.read(move |archive| archive.unassigned_since(since)).await
+    }
+
+    /// Whether writes can be recorded, as far as is known; true where none are.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.0.as_ref().is_none_or(|inner| inner.healthy.load(Ordering::Relaxed))
+    }
+
+    /// Writes what waits, tidies up, and lets another gateway have the journal. What is begun
+    /// afterwards is unavailable. Waits for 10 s at most: a disk that hangs must not keep the process.
+    pub async fn close(&self) {
+        let Some(inner) = &self.0 else { return };
+        inner.queue.close();
+        // The writer's connection shall be the last one: SQLite then takes its log away.
+        inner.archive.rest();
+        let left = inner.left.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(left) = left else { return };
+        if tokio::time::timeout(CLOSING, left).await.is_err() {
+            tracing::error!("the journal's disk does not answer: it is left as it is");
+        }
+    }
+
+    /// Reads off the runtime's own threads.
+    async fn read<T: Default + Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Archive) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Unreadable> {
+        let Some(inner) = &self.0 else { return Ok(T::default()) };
+        let gone = |error: &dyn fmt::Display| Unreadable(error.to_string());
+        let _turn = inner.reads.acquire().await.map_err(|error| gone(&error))?;
+        let archive = Arc::clone(&inner.archive);
+        let reading = tokio::task::spawn_blocking(move || read(archive.as_ref())).await;
+        Ok(reading.map_err(|error| gone(&error))??)
+    }
+
+    /// How many intents wait for the writer.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.0.as_ref().map_or(0, |inner| inner.queue.len())
+    }
+}
+
+impl Inner {
+    /// The disk may hang, and the writer with it: it cannot say so itself, and takes it back when it
+    /// can.
+    fn is_slow(&self) {
+        self.healthy.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("healthy", &self.healthy).finish_non_exhaustive()
+    }
+}
+
+/// Starts the writer's thread; what comes back resolves when it has ended.
+fn start(writer: Writer) -> io::Result<oneshot::Receiver<()>> {
+    let (leaves, left) = oneshot::channel();
+    let run = move || {
+        writer.run();
+        let _ = leaves.send(());
+    };
+    thread::Builder::new().name("journal".to_owned()).spawn(run)?;
+    Ok(left)
+}
+
+fn opening(permit: &Permit<ChangeIpv4>, intent: Intent) -> Opening {
+    let change = permit.operation();
+    let body = body::of_an_intent(permit, &intent);
+    Opening {
+        id: OperationId::new(),
+        at: SystemTime::now(),
+        caller: intent.caller.id().to_owned(),
+        nic: change.nic.to_string(),
+        action: change.change.action().name(),
+        request_id: intent.request_id,
+        body,
+        key: intent.key,
+    }
+}

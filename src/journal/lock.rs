@@ -1,0 +1,69 @@
+//! One gateway a journal: two would break the chain and each other's budgets.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{Read, Seek, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use crate::error::Fault;
+
+/// How much of what the other gateway says of itself is shown.
+const MAX_HOLDER: u64 = 200;
+
+/// Held while a journal is open for writing; the kernel gives it back, whatever becomes of us. The
+/// file stays: whoever removed it could lock a file that nobody else sees.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+/// The file beside `path` with this ending.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+impl Lock {
+    /// Takes the lock of the journal at `path`.
+    pub(super) fn take(path: &Path) -> Result<Self, Fault> {
+        let path = beside(path, ".lock");
+        let fault = |text: String| Fault::new(text).in_file(&path);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file = options.open(&path).map_err(|e| fault(format!("cannot be opened: {e}")))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = holder(&mut file);
+                return Err(fault(format!(
+                    "another gateway has this journal open: {holder}; stop it, or give this one a `journal.path` of its own"
+                )));
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(fault(format!("cannot be locked: {error}")));
+            }
+        }
+        sign(&mut file).map_err(|e| fault(format!("cannot be written: {e}")))?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Says in the file who holds it.
+fn sign(file: &mut File) -> std::io::Result<()> {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let now = humantime::format_rfc3339_seconds(SystemTime::now());
+    file.set_len(0)?;
+    file.rewind()?;
+    write!(file, "process {} on {}, since {now}", std::process::id(), host.trim())
+}
+
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    let read = file.take(MAX_HOLDER).read_to_string(&mut text);
+    let text: String = text.chars().filter(|c| !c.is_control()).collect();
+    if read.is_err() || text.is_empty() { "it does not say which".to_owned() } else { text }
+}

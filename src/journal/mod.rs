@@ -1,0 +1,29 @@
+//! The durable record of every write: what was going to be sent, before it is sent, and what came
+//! of it.
+//!
+//! Entries are only ever appended, and each holds the hash of the one before. `writer` appends,
+//! on a thread of its own; reads have their own connections and never wait for it. `store` is what
+//! a journal is kept in: a file of `sqlite`, with one gateway at a time (`lock`).
+
+mod body;
+mod chain;
+mod handle;
+mod lock;
+mod offline;
+mod queue;
+mod record;
+mod settings;
+mod sqlite;
+mod store;
+mod ticket;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use chain::{Broken, Content, Entry, Hash, Head};
+pub use handle::{BeginError, Journal, NotYet, Unreadable};
+pub use offline::{Expected, Offline, check};
+pub use record::{Ending, Filter, IdempotencyKey, Intent, Unassigned, View};
+pub use settings::Settings;
+pub use ticket::{TICKET_LIFETIME, Ticket, TooOld};

@@ -1,0 +1,140 @@
+//! What waits for the writer's thread.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    BeginError, body,
+    record::Ending,
+    store::{Closing, Opening},
+    ticket::Receipt,
+};
+use crate::domain::OperationId;
+
+/// An intent that somebody waits for.
+#[derive(Debug)]
+pub(super) struct Begin {
+    pub(super) opening: Arc<Opening>,
+    pub(super) reply: oneshot::Sender<Result<Receipt, BeginError>>,
+}
+
+/// An outcome that must be written, whether anybody waits or not.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) closing: Arc<Closing>,
+    pub(super) reply: Option<oneshot::Sender<()>>,
+    /// Whether its operation may never have been written; else its absence is a fault.
+    pub(super) if_there: bool,
+}
+
+/// What the writer takes in one go.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) begins: Vec<Begin>,
+    pub(super) ends: Vec<End>,
+    /// Nothing will come any more.
+    pub(super) finished: bool,
+}
+
+/// Intents, so many at most, and outcomes, which are never turned away: there are no more of them
+/// than there were intents.
+#[derive(Debug)]
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+    max_begins: usize,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    begins: VecDeque<Begin>,
+    ends: VecDeque<End>,
+    closed: bool,
+    /// The writer has left: nothing will be taken any more.
+    left: bool,
+}
+
+impl Queue {
+    pub(super) fn new(max_begins: usize) -> Self {
+        Self { waiting: Mutex::default(), arrived: Condvar::new(), max_begins }
+    }
+
+    /// Puts an intent in line.
+    pub(super) fn begin(&self, begin: Begin) -> Result<(), BeginError> {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return Err(BeginError::Unavailable("the journal is closed".to_owned()));
+        }
+        if waiting.begins.len() >= self.max_begins {
+            return Err(BeginError::Unavailable("too many writes wait to be recorded".to_owned()));
+        }
+        waiting.begins.push_back(begin);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Puts an outcome in line, ahead of all intents. Learned now, however late it is written.
+    pub(super) fn end(&self, id: OperationId, ending: &Ending, reply: Option<oneshot::Sender<()>>) {
+        let closing = Arc::new(Closing {
+            id,
+            at: SystemTime::now(),
+            outcome: ending.outcome,
+            body: body::of_an_ending(ending),
+        });
+        let mut waiting = self.lock();
+        if waiting.left {
+            let outcome = ending.outcome.label();
+            tracing::error!(operation = %id, outcome, "an outcome came after the journal was closed and is not recorded");
+            return;
+        }
+        waiting.ends.push_back(End { closing, reply, if_there: false });
+        self.arrived.notify_one();
+    }
+
+    /// Waits so long at most, then takes every outcome and so many intents at most.
+    pub(super) fn take(&self, max_begins: usize, wait: Duration) -> Taken {
+        let until = Instant::now() + wait;
+        let mut waiting = self.lock();
+        while waiting.begins.is_empty() && waiting.ends.is_empty() && !waiting.closed {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let woken = self.arrived.wait_timeout(waiting, left);
+            (waiting, _) = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+        let ends = waiting.ends.drain(..).collect();
+        let many = max_begins.min(waiting.begins.len());
+        let begins = waiting.begins.drain(..many).collect();
+        Taken { begins, ends, finished: waiting.closed && waiting.begins.is_empty() }
+    }
+
+    /// No intents are taken from now on.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.arrived.notify_all();
+    }
+
+    /// The writer leaves, unless an outcome has come meanwhile.
+    pub(super) fn leave(&self) -> bool {
+        let mut waiting = self.lock();
+        waiting.left = waiting.ends.is_empty();
+        waiting.left
+    }
+
+    /// How many intents wait.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.lock().begins.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Whoever panicked left whole commands behind: each is put in or taken out in one step.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

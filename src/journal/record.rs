@@ -1,0 +1,181 @@
+//! What goes into the journal and what comes out of it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::domain::{Caller, ChangeIpv4, NicId, OperationId, Outcome};
+
+/// What is recorded of a write beside its permit, before it is sent.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    /// Who asks.
+    pub caller: Caller,
+    /// The vNIC as ZEC showed it, where it was read.
+    pub before: Option<Box<RawValue>>,
+    /// The gateway's id of the request.
+    pub request_id: String,
+    /// The caller's `Idempotency-Key`, if there was one.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// A caller's `Idempotency-Key` and what it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// The header's value.
+    pub key: String,
+    /// SHA-256 of the request as decoded: the same key with another one is refused.
+    pub fingerprint: [u8; 32],
+}
+
+/// How a write ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// What became of it; [`Outcome::Pending`] is none and is not taken.
+    pub outcome: Outcome,
+    /// ZEC's id of the request, where ZEC answered.
+    pub zec_request_id: Option<String>,
+    /// ZEC's code, or the gateway's, where it went wrong.
+    pub code: Option<String>,
+    /// The HTTP status that belongs to the code.
+    pub status: Option<u16>,
+    /// More, for people; never a secret.
+    pub detail: Option<String>,
+}
+
+impl Ending {
+    /// This outcome, with nothing to add.
+    #[must_use]
+    pub const fn new(outcome: Outcome) -> Self {
+        Self { outcome, zec_request_id: None, code: None, status: None, detail: None }
+    }
+}
+
+/// What the journal knows of one write: its intent, and its last outcome.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Its id.
+    pub id: OperationId,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What was asked for.
+    pub change: ChangeIpv4,
+    /// Who asked, as `corp/alice`.
+    pub caller: String,
+    /// The ids of the policies that allowed it.
+    pub policies: Vec<String>,
+    /// The version of the policy that allowed it.
+    pub policy_version: String,
+    /// The vNIC as ZEC showed it before, where it was read.
+    pub before: Option<Box<RawValue>>,
+    /// The gateway's id of the request.
+    pub request_id: String,
+    /// ZEC's id of the request, where ZEC answered.
+    pub zec_request_id: Option<String>,
+    /// ZEC's code, or the gateway's, where it went wrong.
+    pub code: Option<String>,
+    /// The HTTP status that belongs to the code.
+    pub status: Option<u16>,
+    /// More, for people.
+    pub detail: Option<String>,
+    /// When the intent was recorded; what is sent is sent within [`TICKET_LIFETIME`] after it was.
+    ///
+    /// [`TICKET_LIFETIME`]: super::TICKET_LIFETIME
+    pub started_at: SystemTime,
+    /// When the outcome was learned; none while it is pending.
+    pub finished_at: Option<SystemTime>,
+}
+
+impl View {
+    /// The document of `GET /operations/{operationId}` (contract, section 1). What is not known is
+    /// null.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let time = |at: SystemTime| humantime::format_rfc3339_millis(at).to_string();
+        let document = Document {
+            operation_id: self.id.to_string(),
+            outcome: self.outcome.label(),
+            action: self.change.change.action().name(),
+            nic_id: self.change.nic.as_str(),
+            ip_addresses: self.change.addresses.as_slice(),
+            caller: &self.caller,
+            policies: &self.policies,
+            policy_version: &self.policy_version,
+            before: self.before.as_deref(),
+            request_id: &self.request_id,
+            zec_request_id: self.zec_request_id.as_deref(),
+            code: self.code.as_deref(),
+            started_at: time(self.started_at),
+            finished_at: self.finished_at.map(time),
+        };
+        serde_json::to_string(&document).unwrap_or_default()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    operation_id: String,
+    outcome: &'static str,
+    action: &'static str,
+    nic_id: &'a str,
+    ip_addresses: &'a [std::net::Ipv4Addr],
+    caller: &'a str,
+    policies: &'a [String],
+    policy_version: &'a str,
+    before: Option<&'a RawValue>,
+    request_id: &'a str,
+    zec_request_id: Option<&'a str>,
+    code: Option<&'a str>,
+    started_at: String,
+    finished_at: Option<String>,
+}
+
+/// Which writes a list shows; what is none does not matter.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// Of whom, as `corp/alice`.
+    pub caller: Option<String>,
+    /// On which vNIC.
+    pub nic: Option<NicId>,
+    /// With which outcome.
+    pub outcome: Option<Outcome>,
+    /// With which of the gateway's request ids.
+    pub request_id: Option<String>,
+    /// How many at most.
+    pub limit: usize,
+    /// Only those older than this one.
+    pub before: Option<OperationId>,
+}
+
+impl Filter {
+    /// The newest writes, so many at most.
+    #[must_use]
+    pub const fn newest(limit: usize) -> Self {
+        Self { caller: None, nic: None, outcome: None, request_id: None, limit, before: None }
+    }
+}
+
+/// Addresses that a caller took off a vNIC, or may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unassigned {
+    /// Who, as `corp/alice`.
+    pub caller: String,
+    /// When it was asked for.
+    pub at: SystemTime,
+    /// How many addresses.
+    pub addresses: usize,
+}
+
+/// Milliseconds since 1970, as they are stored.
+pub(super) fn millis(at: SystemTime) -> i64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The moment of so many milliseconds since 1970; 1970 for what cannot be one.
+pub(super) fn moment(millis: i64) -> SystemTime {
+    let since = Duration::from_millis(u64::try_from(millis).unwrap_or_default());
+    UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
+}

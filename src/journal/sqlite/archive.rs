@@ -1,0 +1,217 @@
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use rusqlite::{Connection, Row, params, types::Value};
+
+use super::{COLUMNS, Watch, entry, open_to_read};
+use crate::{
+    domain::{Action, Addresses, Change, ChangeIpv4, NicId, OperationId, Outcome},
+    error::Fault,
+    journal::{
+        body::{OfAnIntent, OfAnOutcome},
+        chain::{Broken, Entry, Head},
+        record::{Filter, Unassigned, View, millis, moment},
+        store::{Archive, StoreError},
+    },
+};
+
+/// How many connections are kept for the next reads.
+const KEPT: usize = 4;
+
+/// An intent `i` with the last outcome `o` of its operation.
+const VIEW: &str = "SELECT i.operation, i.at, i.caller, i.nic, i.action, i.request_id, i.body, o.at, o.outcome, o.body FROM entries i LEFT JOIN entries o ON o.seq = (SELECT max(seq) FROM entries WHERE operation = i.operation AND seq > i.seq) WHERE i.kind = 'intent'";
+
+/// Connections that only read.
+pub(in crate::journal) struct SqliteArchive {
+    path: PathBuf,
+    /// None where the file may be whatever it is.
+    watch: Option<Watch>,
+    kept: Mutex<Vec<Connection>>,
+}
+
+impl SqliteArchive {
+    /// An archive of the file at `path`; with a watch, of that very file only.
+    pub(in crate::journal) fn open(path: &Path, watch: Option<Watch>) -> Result<Self, Fault> {
+        let kept = Mutex::new(vec![open_to_read(path)?]);
+        Ok(Self { path: path.to_owned(), watch, kept })
+    }
+
+    fn with<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        self.watch.as_ref().map_or(Ok(()), Watch::check)?;
+        let at_hand = kept().pop();
+        let connection = match at_hand {
+            Some(connection) => connection,
+            None => open_to_read(&self.path).map_err(|fault| StoreError(fault.to_string()))?,
+        };
+        let result = read(&connection);
+        let mut kept = kept();
+        if kept.len() < KEPT {
+            kept.push(connection);
+        }
+        result
+    }
+
+    /// Each entry in its order, until `each` says no.
+    pub(in crate::journal) fn entries(
+        &self,
+        mut each: impl FnMut(Entry) -> bool,
+    ) -> Result<(), StoreError> {
+        self.with(|connection| {
+            // In the order of the table itself: an index could hide a row.
+            let sql = format!("SELECT {COLUMNS} FROM entries NOT INDEXED ORDER BY seq");
+            let mut statement = connection.prepare(&sql)?;
+            for entry in statement.query_map([], entry)? {
+                if !each(entry?) {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Operations whose outcome is not final, oldest first.
+    pub(in crate::journal) fn unfinished(&self) -> Result<Vec<View>, StoreError> {
+        // An operation's last entry has its outcome: the columns beside max() are of that row.
+        let open = "SELECT operation FROM (SELECT operation, max(seq), outcome FROM entries GROUP BY operation) WHERE outcome IN ('pending', 'unknown')";
+        let sql = format!("{VIEW} AND i.operation IN ({open}) ORDER BY i.seq");
+        self.with(|connection| views(connection, &sql, Vec::new()))
+    }
+}
+
+/// Looks whether an entry holds where the chain has come to, and goes on with it.
+pub(in crate::journal) fn check_from(head: &mut Head, entry: &Entry) -> Result<(), Broken> {
+    entry.check(*head)?;
+    *head = entry.head();
+    Ok(())
+}
+
+impl Archive for SqliteArchive {
+    fn find(&self, id: OperationId) -> Result<Option<View>, StoreError> {
+        let sql = format!("{VIEW} AND i.operation = ?1");
+        let found = self.with(|connection| views(connection, &sql, vec![id.to_string().into()]))?;
+        Ok(found.into_iter().next())
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Vec<View>, StoreError> {
+        let mut sql = VIEW.to_owned();
+        let mut values: Vec<Value> = Vec::new();
+        let mut only = |condition: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                values.push(value);
+                sql.push_str(&condition.replace('?', &format!("?{}", values.len())));
+            }
+        };
+        only(" AND i.caller = ?", filter.caller.clone().map(Value::from));
+        only(" AND i.nic = ?", filter.nic.as_ref().map(|nic| nic.to_string().into()));
+        only(" AND i.request_id = ?", filter.request_id.clone().map(Value::from));
+        let outcome = filter.outcome.map(|outcome| outcome.label().to_owned().into());
+        only(" AND coalesce(o.outcome, i.outcome) = ?", outcome);
+        let before = filter.before.map(|id| id.to_string().into());
+        only(
+            " AND i.seq < (SELECT seq FROM entries WHERE operation = ? AND kind = 'intent')",
+            before,
+        );
+        let limit = i64::try_from(filter.limit).unwrap_or(i64::MAX);
+        only(" ORDER BY i.seq DESC LIMIT ?", Some(limit.into()));
+        self.with(|connection| views(connection, &sql, values))
+    }
+
+    fn by_key(
+        &self,
+        caller: &str,
+        key: &str,
+        expired: SystemTime,
+    ) -> Result<Option<([u8; 32], View)>, StoreError> {
+        self.with(|connection| {
+            let sql = "SELECT fingerprint, operation FROM idempotency_keys WHERE caller = ?1 AND key = ?2 AND at > ?3";
+            let mut statement = connection.prepare(sql)?;
+            let mut rows = statement.query(params![caller, key, millis(expired)])?;
+            let Some(row) = rows.next()? else { return Ok(None) };
+            let (fingerprint, operation): ([u8; 32], String) = (row.get(0)?, row.get(1)?);
+            let sql = format!("{VIEW} AND i.operation = ?1");
+            let found = views(connection, &sql, vec![operation.into()])?;
+            Ok(found.into_iter().next().map(|view| (fingerprint, view)))
+        })
+    }
+
+    fn rest(&self) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn unassigned_since(&self, since: SystemTime) -> Result<Vec<Unassigned>, StoreError> {
+        let sql = format!(
+            "{VIEW} AND i.action = ?1 AND i.at >= ?2 AND coalesce(o.outcome, i.outcome) IN ('done', 'unknown', 'pending') ORDER BY i.seq"
+        );
+        let action = Change::Unassign.action().name().to_owned();
+        let values = vec![action.into(), millis(since).into()];
+        let views = self.with(|connection| views(connection, &sql, values))?;
+        let spent = |view: View| Unassigned {
+            addresses: view.change.addresses.as_slice().len(),
+            caller: view.caller,
+            at: view.started_at,
+        };
+        Ok(views.into_iter().map(spent).collect())
+    }
+}
+
+fn views(connection: &Connection, sql: &str, values: Vec<Value>) -> Result<Vec<View>, StoreError> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+    let mut views = Vec::new();
+    while let Some(row) = rows.next()? {
+        views.push(view(row)?);
+    }
+    Ok(views)
+}
+
+fn view(row: &Row<'_>) -> Result<View, StoreError> {
+    let operation: String = row.get(0)?;
+    let strange = |what: &str| StoreError(format!("operation {operation} cannot be read: {what}"));
+    let id = OperationId::parse(&operation).map_err(|error| strange(&error.to_string()))?;
+    let (nic, action, intent): (String, String, String) = (row.get(3)?, row.get(4)?, row.get(6)?);
+    let intent: OfAnIntent =
+        serde_json::from_str(&intent).map_err(|error| strange(&error.to_string()))?;
+    let change = change(&nic, &action, &intent).map_err(|what| strange(&what))?;
+    let (label, outcome): (Option<String>, Option<String>) = (row.get(8)?, row.get(9)?);
+    let ended: OfAnOutcome = outcome
+        .map_or_else(|| Ok(OfAnOutcome::default()), |body| serde_json::from_str(&body))
+        .map_err(|error| strange(&error.to_string()))?;
+    let outcome = label.map_or(Some(Outcome::Pending), |label| Outcome::from_label(&label));
+    let finished: Option<i64> = row.get(7)?;
+    Ok(View {
+        id,
+        outcome: outcome.ok_or_else(|| strange("an outcome of no known name"))?,
+        change,
+        caller: row.get(2)?,
+        policies: intent.policies,
+        policy_version: intent.policy_version,
+        before: intent.before,
+        request_id: row.get(5)?,
+        zec_request_id: ended.zec_request_id,
+        code: ended.code,
+        status: ended.status,
+        detail: ended.detail,
+        started_at: moment(row.get(1)?),
+        finished_at: finished.map(moment),
+    })
+}
+
+fn change(nic: &str, action: &str, intent: &OfAnIntent) -> Result<ChangeIpv4, String> {
+    let change = [Change::Assign, Change::Unassign]
+        .into_iter()
+        .find(|change| Some(change.action()) == Action::from_name(action))
+        .ok_or("an action that changes nothing")?;
+    let texts = intent.ip_addresses.iter().map(String::as_str);
+    Ok(ChangeIpv4 {
+        change,
+        nic: NicId::parse(nic).map_err(|error| error.to_string())?,
+        addresses: Addresses::parse(texts, usize::MAX).map_err(|error| error.to_string())?,
+    })
+}

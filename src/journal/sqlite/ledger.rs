@@ -1,0 +1,245 @@
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::{COLUMNS, Watch, entry, stored_head};
+use crate::{
+    domain::{OperationId, Outcome},
+    error::Fault,
+    journal::{
+        chain::{Content, Head},
+        record::millis,
+        store::{Applied, Closing, Failed, Ledger, Opening, Step, StoreError},
+    },
+};
+
+/// How many of the chain's last links are checked when a journal is opened: what a crash could
+/// have hurt. `journal verify` checks all of them.
+const CHECKED_LINKS: i64 = 1000;
+
+/// Larger than any entry is likely to be.
+const TRIAL_BYTES: i64 = 16 * 1024;
+
+/// The one connection that writes.
+pub(in crate::journal) struct SqliteLedger {
+    pub(in crate::journal) connection: Connection,
+    watch: Watch,
+    head: Head,
+    /// What the head is if a commit took place that was said to have failed.
+    perhaps: Option<Head>,
+    key_lifetime: Duration,
+}
+
+impl SqliteLedger {
+    /// Opens or makes the journal at `path`; the lock must be held.
+    pub(in crate::journal) fn open(
+        path: &Path,
+        busy: Duration,
+        key_lifetime: Duration,
+    ) -> Result<Self, Fault> {
+        let (real, connection) = super::open(path, busy)?;
+        let fault = |text: String| Fault::new(text).in_file(path);
+        let head = checked_head(&connection).map_err(fault)?;
+        let watch = Watch::new(&real).map_err(|error| fault(error.to_string()))?;
+        Ok(Self { connection, watch, head, perhaps: None, key_lifetime })
+    }
+
+    fn write(&mut self, steps: &[Step]) -> Result<(Vec<Applied>, Head), Failed> {
+        let certain = |error: StoreError| Failed { error, perhaps_done: false };
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|error| certain(error.into()))?;
+        let found = stored_head(&transaction).map_err(|error| certain(error.into()))?;
+        if found != self.head && Some(found) != self.perhaps {
+            let what = "the journal does not end as this gateway left it: run `journal verify`";
+            return Err(certain(StoreError(what.to_owned())));
+        }
+        let mut batch = Batch { transaction, head: found, key_lifetime: self.key_lifetime };
+        let applied: rusqlite::Result<Vec<Applied>> =
+            steps.iter().map(|step| batch.apply(step)).collect();
+        let applied = applied.map_err(|error| certain(error.into()))?;
+        let Batch { transaction, head, .. } = batch;
+        let committed = transaction.commit();
+        (self.head, self.perhaps) = (found, Some(head));
+        committed.map_err(|error| Failed { error: error.into(), perhaps_done: true })?;
+        (self.head, self.perhaps) = (head, None);
+        Ok((applied, head))
+    }
+}
+
+impl Ledger for SqliteLedger {
+    fn append(&mut self, steps: &[Step]) -> Result<Vec<Applied>, Failed> {
+        self.look().map_err(|error| Failed { error, perhaps_done: false })?;
+        let (applied, _) = self.write(steps)?;
+        self.watch.settle();
+        // The file may have gone while it was written.
+        self.look().map_err(|error| Failed { error, perhaps_done: true })?;
+        Ok(applied)
+    }
+
+    fn look(&mut self) -> Result<(), StoreError> {
+        self.watch.check()
+    }
+
+    fn try_out(&mut self) -> Result<(), StoreError> {
+        let sql = "INSERT INTO trial VALUES (zeroblob(?1))";
+        let tried = self.connection.execute(sql, [TRIAL_BYTES]);
+        self.connection.execute("DELETE FROM trial", [])?;
+        tried?;
+        Ok(())
+    }
+
+    fn head(&self) -> Head {
+        self.head
+    }
+
+    fn close(self: Box<Self>) {
+        // The log goes into the file, so that a copy of the file alone is the whole journal.
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        if let Err(error) = self.connection.query_row(sql, [], |_| Ok(())) {
+            tracing::warn!(%error, "the journal's log is left beside it; the next start reads it");
+        }
+        if let Err((_, error)) = self.connection.close() {
+            tracing::warn!(%error, "the journal could not be closed");
+        }
+    }
+}
+
+struct Batch<'a> {
+    transaction: Transaction<'a>,
+    head: Head,
+    key_lifetime: Duration,
+}
+
+impl Batch<'_> {
+    fn apply(&mut self, step: &Step) -> rusqlite::Result<Applied> {
+        match step {
+            Step::Begin(opening) => self.begin(opening),
+            Step::End(closing) => self.end(closing),
+        }
+    }
+
+    fn begin(&mut self, opening: &Opening) -> rusqlite::Result<Applied> {
+        let operation = opening.id.to_string();
+        if let Some(key) = &opening.key {
+            let now = SystemTime::now();
+            let expired = now.checked_sub(self.key_lifetime).map_or(0, millis);
+            let sql = "DELETE FROM idempotency_keys WHERE at <= ?1";
+            self.transaction.execute(sql, [expired])?;
+            if let Some(holder) = self.holder(&opening.caller, &key.key)? {
+                return Ok(Applied::KeyTaken(holder));
+            }
+            let sql = "INSERT INTO idempotency_keys (caller, key, fingerprint, operation, at) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let values = params![opening.caller, key.key, key.fingerprint, operation, millis(now)];
+            self.transaction.execute(sql, values)?;
+        }
+        self.append(Content {
+            operation,
+            kind: "intent".to_owned(),
+            at: millis(opening.at),
+            caller: Some(opening.caller.clone()),
+            nic: Some(opening.nic.clone()),
+            action: Some(opening.action.to_owned()),
+            request_id: Some(opening.request_id.clone()),
+            outcome: Outcome::Pending.label().to_owned(),
+            body: opening.body.clone(),
+        })
+    }
+
+    fn holder(&self, caller: &str, key: &str) -> rusqlite::Result<Option<OperationId>> {
+        let sql = "SELECT operation FROM idempotency_keys WHERE caller = ?1 AND key = ?2";
+        let text: Option<String> =
+            self.transaction.query_row(sql, [caller, key], |row| row.get(0)).optional()?;
+        let parse = |text: String| {
+            OperationId::parse(&text).map_err(|error| {
+                rusqlite::Error::FromSqlConversionFailure(
+                    0,
+                    rusqlite::types::Type::Text,
+                    Box::new(error),
+                )
+            })
+        };
+        text.map(parse).transpose()
+    }
+
+    fn end(&mut self, closing: &Closing) -> rusqlite::Result<Applied> {
+        let operation = closing.id.to_string();
+        let sql = "SELECT outcome FROM entries WHERE operation = ?1 ORDER BY seq DESC LIMIT 1";
+        let last: Option<String> =
+            self.transaction.query_row(sql, [&operation], |row| row.get(0)).optional()?;
+        let Some(last) = last else { return Ok(Applied::NoSuchOperation) };
+        if let Some(last) = Outcome::from_label(&last).filter(|last| last.is_final()) {
+            return Ok(Applied::Ended(last));
+        }
+        if closing.outcome.never_happened() {
+            let sql = "DELETE FROM idempotency_keys WHERE operation = ?1";
+            self.transaction.execute(sql, [&operation])?;
+        }
+        self.append(Content {
+            operation,
+            kind: "outcome".to_owned(),
+            at: millis(closing.at),
+            caller: None,
+            nic: None,
+            action: None,
+            request_id: None,
+            outcome: closing.outcome.label().to_owned(),
+            body: closing.body.clone(),
+        })
+    }
+
+    fn append(&mut self, content: Content) -> rusqlite::Result<Applied> {
+        let entry = content.follow(self.head);
+        let content = &entry.content;
+        let values = params![
+            entry.seq,
+            content.operation,
+            content.kind,
+            content.at,
+            content.caller,
+            content.nic,
+            content.action,
+            content.request_id,
+            content.outcome,
+            content.body,
+            entry.previous.0,
+            entry.hash.0,
+        ];
+        let sql = format!(
+            "INSERT INTO entries ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+        );
+        self.transaction.execute(&sql, values)?;
+        self.head = entry.head();
+        Ok(Applied::Appended)
+    }
+}
+
+/// The end of the chain, where its last links hold.
+fn checked_head(connection: &Connection) -> Result<Head, String> {
+    let broken = |error: &dyn std::fmt::Display| {
+        format!(
+            "the record does not hold: {error}; run `zec-gateway journal verify`, keep the file, and name another one in `journal.path`"
+        )
+    };
+    let check = || -> rusqlite::Result<Result<Head, super::super::chain::Broken>> {
+        let skipped = stored_head(connection)?.length - CHECKED_LINKS;
+        let sql = format!("SELECT {COLUMNS} FROM entries WHERE seq = ?1");
+        let before = connection.query_row(&sql, [skipped], entry).optional()?;
+        let mut head = before.map_or(Head::EMPTY, |entry| entry.head());
+        let sql = format!("SELECT {COLUMNS} FROM entries WHERE seq > ?1 ORDER BY seq");
+        let mut statement = connection.prepare(&sql)?;
+        for found in statement.query_map([head.length], entry)? {
+            let found = found?;
+            if let Err(error) = found.check(head) {
+                return Ok(Err(error));
+            }
+            head = found.head();
+        }
+        Ok(Ok(head))
+    };
+    check().map_err(|error| broken(&error))?.map_err(|error| broken(&error))
+}

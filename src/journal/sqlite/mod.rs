@@ -1,0 +1,164 @@
+//! The journal in an SQLite file: `ledger` appends, `archive` reads, `watch` sees whether the file
+//! is still the one that was opened.
+
+mod archive;
+mod ledger;
+mod watch;
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+pub(super) use archive::{SqliteArchive, check_from};
+pub(super) use ledger::SqliteLedger;
+pub(super) use watch::Watch;
+
+use super::{
+    chain::{Entry, Hash, Head},
+    lock,
+    store::StoreError,
+};
+use crate::error::Fault;
+
+/// `ZECJ`: says that the file is a journal of ours.
+const APPLICATION_ID: i32 = 0x5A45_434A;
+
+/// The version of the schema.
+const VERSION: i32 = 1;
+
+const SCHEMA: &str = include_str!("schema.sql");
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Opens or makes the file for writing: where it is really, and a connection. The lock must be
+/// held.
+pub(super) fn open(path: &Path, busy: Duration) -> Result<(PathBuf, Connection), Fault> {
+    let fault = |text: String| Fault::new(text).in_file(path);
+    make(path).map_err(|error| fault(format!("cannot be made: {error}")))?;
+    // SQLite follows links before it puts its own files beside: so must whoever watches them.
+    let real = fs::canonicalize(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let cannot = |error: rusqlite::Error| fault(format!("cannot be opened: {error}"));
+    let mut connection = Connection::open_with_flags(&real, flags).map_err(cannot)?;
+    connection.busy_timeout(busy).map_err(cannot)?;
+    let fresh = stamp(&connection).is_ok_and(|stamp| stamp == (0, 0, 0));
+    if !fresh {
+        expect_ours(&connection).map_err(fault)?;
+    }
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(cannot)?;
+    // Each commit waits until it is on disk.
+    connection.pragma_update(None, "synchronous", "FULL").map_err(cannot)?;
+    connection.pragma_update(None, "trusted_schema", false).map_err(cannot)?;
+    if fresh {
+        let transaction = connection.transaction().map_err(cannot)?;
+        transaction.execute_batch(SCHEMA).map_err(cannot)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(cannot)?;
+        transaction.pragma_update(None, "user_version", VERSION).map_err(cannot)?;
+        transaction.commit().map_err(cannot)?;
+    }
+    Ok((real, connection))
+}
+
+/// Opens a journal to read it, whether a gateway has it open or not.
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, Fault> {
+    let fault = |text: String| Fault::new(text).in_file(path);
+    let cannot = |error: &dyn std::fmt::Display| fault(format!("cannot be read: {error}"));
+    let real = fs::canonicalize(path).map_err(|error| cannot(&error))?;
+    // Without a log beside it nobody has it open, and nothing needs to be made beside it.
+    let alone = !lock::beside(&real, "-wal").exists();
+    let connection = if alone {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        Connection::open_with_flags(format!("file:{}?immutable=1", escaped(&real)?), flags)
+    } else {
+        Connection::open_with_flags(&real, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    };
+    let connection = connection.map_err(|error| cannot(&error))?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(|error| cannot(&error))?;
+    expect_ours(&connection).map_err(fault)?;
+    Ok(connection)
+}
+
+/// A path inside a `file:` address.
+fn escaped(path: &Path) -> Result<String, Fault> {
+    let text = path.to_str().ok_or_else(|| {
+        Fault::new("has a name that is not UTF-8: copy it elsewhere").in_file(path)
+    })?;
+    Ok(text.replace('%', "%25").replace('?', "%3f").replace('#', "%23"))
+}
+
+/// Makes the file, for its owner alone, unless it is there.
+fn make(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        Ok(file) => {
+            file.sync_all()?;
+            // Its name too must outlive a crash.
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+        }
+    }
+}
+
+/// Application, version, and how many tables and the like there are.
+fn stamp(connection: &Connection) -> rusqlite::Result<(i32, i32, i64)> {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get(0));
+    let things =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok((number("application_id")?, number("user_version")?, things))
+}
+
+fn expect_ours(connection: &Connection) -> Result<(), String> {
+    match stamp(connection) {
+        Err(error) => Err(format!("is no journal: {error}")),
+        Ok((APPLICATION_ID, VERSION, _)) => Ok(()),
+        Ok((APPLICATION_ID, version, _)) => Err(format!(
+            "is a journal of version {version}, and this gateway knows version {VERSION}: use the gateway that wrote it, or another `journal.path`"
+        )),
+        Ok(_) => Err("is no journal of zec-gateway: name another file".to_owned()),
+    }
+}
+
+/// The columns of an entry, in the order in which [`entry`] reads them.
+const COLUMNS: &str =
+    "seq, operation, kind, at, caller, nic, action, request_id, outcome, body, previous, hash";
+
+fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        seq: row.get(0)?,
+        content: super::chain::Content {
+            operation: row.get(1)?,
+            kind: row.get(2)?,
+            at: row.get(3)?,
+            caller: row.get(4)?,
+            nic: row.get(5)?,
+            action: row.get(6)?,
+            request_id: row.get(7)?,
+            outcome: row.get(8)?,
+            body: row.get(9)?,
+        },
+        previous: Hash(row.get(10)?),
+        hash: Hash(row.get(11)?),
+    })
+}
+
+/// The end of the chain as it is stored.
+fn stored_head(connection: &Connection) -> rusqlite::Result<Head> {
+    let sql = "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    match rows.next()? {
+        None => Ok(Head::EMPTY),
+        Some(row) => Ok(Head { length: row.get(0)?, hash: Hash(row.get(1)?) }),
+    }
+}

@@ -1,0 +1,46 @@
+-- The journal of zec-gateway, version 1. `src/journal/chain.rs` says what a hash is over.
+CREATE TABLE entries (
+  seq        INTEGER PRIMARY KEY,
+  operation  TEXT NOT NULL,
+  kind       TEXT NOT NULL CHECK (kind IN ('intent', 'outcome')),
+  at         INTEGER NOT NULL, -- milliseconds since 1970
+  caller     TEXT,
+  nic        TEXT,
+  action     TEXT,
+  request_id TEXT,
+  outcome    TEXT NOT NULL,
+  body       TEXT NOT NULL,
+  previous   BLOB NOT NULL CHECK (length(previous) = 32),
+  hash       BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+
+CREATE UNIQUE INDEX entries_intents ON entries (operation) WHERE kind = 'intent';
+CREATE INDEX entries_by_operation ON entries (operation, seq, outcome);
+CREATE INDEX entries_by_caller ON entries (caller, seq) WHERE kind = 'intent';
+CREATE INDEX entries_by_nic ON entries (nic, seq) WHERE kind = 'intent';
+CREATE INDEX entries_by_request ON entries (request_id) WHERE kind = 'intent';
+CREATE INDEX entries_by_time ON entries (action, at) WHERE kind = 'intent';
+
+-- Against mistakes. Against intent there is the chain.
+CREATE TRIGGER entries_are_never_changed BEFORE UPDATE ON entries
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER entries_are_never_removed BEFORE DELETE ON entries
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER entries_have_no_gaps BEFORE INSERT ON entries
+WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM entries)
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+
+-- Claims of idempotency keys, for a day: no record, only a way back to one.
+CREATE TABLE idempotency_keys (
+  caller      TEXT NOT NULL,
+  key         TEXT NOT NULL,
+  fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
+  operation   TEXT NOT NULL,
+  at          INTEGER NOT NULL, -- milliseconds since 1970
+  PRIMARY KEY (caller, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_keys_by_operation ON idempotency_keys (operation);
+CREATE INDEX idempotency_keys_by_time ON idempotency_keys (at);
+
+-- Filled and emptied to find out whether the file can be written.
+CREATE TABLE trial (filler BLOB NOT NULL) STRICT;

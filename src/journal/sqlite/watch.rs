@@ -1,0 +1,60 @@
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use crate::journal::{lock, store::StoreError};
+
+/// Whether the file at a path is still the one that was opened: SQLite itself would go on writing
+/// into a file that nobody can find any more (threats, row 19).
+#[derive(Debug)]
+pub(in crate::journal) struct Watch {
+    file: PathBuf,
+    log: PathBuf,
+    file_is: Identity,
+    log_is: Option<Identity>,
+}
+
+/// Device and number of a file.
+type Identity = (u64, u64);
+
+fn identity(path: &Path) -> io::Result<(Identity, bool)> {
+    let found = fs::metadata(path)?;
+    Ok(((found.dev(), found.ino()), found.permissions().readonly()))
+}
+
+impl Watch {
+    /// Remembers the file that has just been opened.
+    pub(in crate::journal) fn new(file: &Path) -> io::Result<Self> {
+        let log = lock::beside(file, "-wal");
+        let (file_is, _) = identity(file)?;
+        let mut watch = Self { file: file.to_owned(), log, file_is, log_is: None };
+        watch.settle();
+        Ok(watch)
+    }
+
+    /// Remembers the write-ahead log, once there is one.
+    pub(super) fn settle(&mut self) {
+        if self.log_is.is_none() {
+            self.log_is = identity(&self.log).ok().map(|(identity, _)| identity);
+        }
+    }
+
+    /// Looks at both files.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        expect(&self.file, self.file_is)?;
+        self.log_is.map_or(Ok(()), |log| expect(&self.log, log))
+    }
+}
+
+fn expect(path: &Path, opened: Identity) -> Result<(), StoreError> {
+    let fault = |what: &str| Err(StoreError(format!("{} {what}", path.display())));
+    match identity(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fault("is gone"),
+        Err(error) => fault(&format!("cannot be looked at: {error}")),
+        Ok((found, _)) if found != opened => fault("is another file than the one that was opened"),
+        Ok((_, true)) => fault("is read-only"),
+        Ok(_) => Ok(()),
+    }
+}

@@ -1,0 +1,109 @@
+//! What a journal is kept in: two traits, so that another database can take SQLite's place.
+
+use std::{sync::Arc, time::SystemTime};
+
+use super::{
+    chain::Head,
+    record::{Filter, IdempotencyKey, Unassigned, View},
+};
+use crate::domain::{OperationId, Outcome};
+
+/// Why the store did not do what it was asked to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct StoreError(pub(super) String);
+
+/// One entry that shall be appended.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// The first of an operation.
+    Begin(Arc<Opening>),
+    /// A further one of an operation.
+    End(Arc<Closing>),
+}
+
+/// An intent, ready to be written.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) id: OperationId,
+    pub(super) at: SystemTime,
+    pub(super) caller: String,
+    pub(super) nic: String,
+    pub(super) action: &'static str,
+    pub(super) request_id: String,
+    pub(super) body: String,
+    pub(super) key: Option<IdempotencyKey>,
+}
+
+/// An outcome, ready to be written.
+#[derive(Debug)]
+pub(super) struct Closing {
+    pub(super) id: OperationId,
+    pub(super) at: SystemTime,
+    pub(super) outcome: Outcome,
+    pub(super) body: String,
+}
+
+/// What became of a [`Step`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Applied {
+    /// It is an entry now.
+    Appended,
+    /// The idempotency key is another operation's; nothing was appended.
+    KeyTaken(OperationId),
+    /// The operation had this outcome already, a final one; nothing was appended.
+    Ended(Outcome),
+    /// There is no such operation; nothing was appended.
+    NoSuchOperation,
+}
+
+/// Why a batch was not appended.
+#[derive(Debug)]
+pub(super) struct Failed {
+    /// The cause.
+    pub(super) error: StoreError,
+    /// Whether it may have been appended all the same: the commit itself failed.
+    pub(super) perhaps_done: bool,
+}
+
+/// Appends, one batch at a time, driven by the writer's thread; may block.
+pub(super) trait Ledger: Send {
+    /// Appends all of a batch, or nothing, durably. One answer a step, in the same order.
+    fn append(&mut self, steps: &[Step]) -> Result<Vec<Applied>, Failed>;
+
+    /// Looks whether what was opened is still there, without writing. Quick.
+    fn look(&mut self) -> Result<(), StoreError>;
+
+    /// Writes something and takes it away again: whether an entry could be appended.
+    fn try_out(&mut self) -> Result<(), StoreError>;
+
+    /// The end of the chain as this ledger wrote or found it last.
+    fn head(&self) -> Head;
+
+    /// Tidies up; everything is durable before.
+    fn close(self: Box<Self>);
+}
+
+/// Reads, on any thread, beside the ledger and never in its way; may block.
+pub(super) trait Archive: Send + Sync {
+    /// One operation.
+    fn find(&self, id: OperationId) -> Result<Option<View>, StoreError>;
+
+    /// Operations, newest first.
+    fn list(&self, filter: &Filter) -> Result<Vec<View>, StoreError>;
+
+    /// The operation that holds a caller's key, and the key's fingerprint; keys claimed at or
+    /// before `expired` hold nothing.
+    fn by_key(
+        &self,
+        caller: &str,
+        key: &str,
+        expired: SystemTime,
+    ) -> Result<Option<([u8; 32], View)>, StoreError>;
+
+    /// Lets go of what is kept for the next read.
+    fn rest(&self);
+
+    /// Unassigns since then that took place or may have.
+    fn unassigned_since(&self, since: SystemTime) -> Result<Vec<Unassigned>, StoreError>;
+}

@@ -1,0 +1,83 @@
+use super::*;
+
+async fn claim(journal: &Journal, name: &str, key: &str) -> Result<OperationId, BeginError> {
+    let ticket = journal.begin(permit(), keyed(name, key)).await?;
+    let id = ticket.operation().unwrap();
+    ticket.spend().unwrap();
+    Ok(id)
+}
+
+#[tokio::test]
+async fn of_many_at_once_one_claims_the_key() {
+    let desk = Desk::new();
+    let journal = desk.open();
+    let claims: Vec<_> = (0..16)
+        .map(|_| {
+            let journal = journal.clone();
+            tokio::spawn(async move { claim(&journal, "alice", "k").await })
+        })
+        .collect();
+    let (mut won, mut lost) = (Vec::new(), Vec::new());
+    for claim in claims {
+        match claim.await.unwrap() {
+            Ok(id) => won.push(id),
+            Err(BeginError::KeyTaken(id)) => lost.push(id),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!((won.len(), lost.len()), (1, 15));
+    assert!(lost.iter().all(|id| *id == won[0]));
+    assert!(claim(&journal, "bob", "k").await.is_ok(), "a key is its caller's own");
+    assert!(claim(&journal, "alice", "K").await.is_ok());
+    let (fingerprint, view) = journal.by_key("corp/alice", "k").await.unwrap().unwrap();
+    assert_eq!((fingerprint, view.id), ([7; 32], won[0]));
+    assert!(journal.by_key("corp/carol", "k").await.unwrap().is_none());
+    journal.close().await;
+    assert_eq!(desk.story(), ["pending"; 3], "whoever lost left no entry");
+}
+
+#[tokio::test]
+async fn a_write_that_never_happened_frees_its_key_and_any_other_keeps_it() {
+    let desk = Desk::new();
+    let journal = desk.open();
+    for outcome in Outcome::ALL {
+        let key = outcome.label();
+        let id = claim(&journal, "alice", key).await.unwrap();
+        journal.end(id, Ending::new(outcome)).await.unwrap();
+        let again = claim(&journal, "alice", key).await;
+        if matches!(outcome, Outcome::NotSent | Outcome::NotDone) {
+            assert_ne!(again.unwrap(), id);
+        } else {
+            assert_eq!(again, Err(BeginError::KeyTaken(id)), "{key}");
+        }
+    }
+    journal.close().await;
+}
+
+#[tokio::test]
+async fn an_unknown_write_that_proves_not_done_frees_its_key_then() {
+    let desk = Desk::new();
+    let journal = desk.open();
+    let id = claim(&journal, "alice", "k").await.unwrap();
+    journal.end(id, Ending::new(Outcome::Unknown)).await.unwrap();
+    assert_eq!(claim(&journal, "alice", "k").await, Err(BeginError::KeyTaken(id)));
+    journal.end(id, Ending::new(Outcome::NotDone)).await.unwrap();
+    assert!(claim(&journal, "alice", "k").await.is_ok());
+    journal.close().await;
+}
+
+#[tokio::test]
+async fn a_key_holds_over_a_restart_and_not_past_its_day() {
+    let mut desk = Desk::new();
+    let journal = desk.open();
+    let id = claim(&journal, "alice", "k").await.unwrap();
+    journal.close().await;
+    let journal = desk.open();
+    assert_eq!(claim(&journal, "alice", "k").await, Err(BeginError::KeyTaken(id)));
+    journal.close().await;
+    desk.tuning.key_lifetime = Duration::ZERO;
+    let journal = desk.open();
+    assert!(journal.by_key("corp/alice", "k").await.unwrap().is_none());
+    assert!(claim(&journal, "alice", "k").await.is_ok());
+    journal.close().await;
+}

@@ -1,0 +1,272 @@
+//! What the record keeps, and what it withstands. Real files; the gate stands where a disk may
+//! hang or fail.
+
+mod files;
+mod keys;
+mod reading;
+mod tampering;
+mod tickets;
+mod writing;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, Sender},
+    },
+    time::Duration,
+};
+
+use rusqlite::Connection;
+use serde_json::value::RawValue;
+use tempfile::TempDir;
+
+use super::{
+    chain::Head,
+    handle::Tuning,
+    sqlite::SqliteLedger,
+    store::{Applied, Failed, Ledger, Step, StoreError},
+    *,
+};
+use crate::{
+    domain::{Addresses, Caller, Change, ChangeIpv4, NicId, OperationId, Outcome},
+    metrics::Metrics,
+    policy::{Engine, Permit, Source, Verdict},
+};
+
+/// Far more than anything here takes; nothing is asserted of it.
+const LONG: Duration = Duration::from_secs(60);
+
+/// A directory with a journal in it.
+struct Desk {
+    files: TempDir,
+    metrics: Arc<Metrics>,
+    tuning: Tuning,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let tuning = Tuning { patience: LONG, busy: Duration::from_millis(1), ..Tuning::default() };
+        let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
+        Self { files: tempfile::tempdir().unwrap(), metrics, tuning }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.files.path().join("journal.db")
+    }
+
+    fn settings(&self) -> Settings {
+        Settings { path: self.path(), enabled: true }
+    }
+
+    fn open(&self) -> Journal {
+        self.open_both().0
+    }
+
+    fn open_both(&self) -> (Journal, Vec<View>) {
+        self.open_as(|ledger| Box::new(ledger))
+    }
+
+    fn open_as(&self, wrap: impl FnOnce(SqliteLedger) -> Box<dyn Ledger>) -> (Journal, Vec<View>) {
+        let metrics = Arc::clone(&self.metrics);
+        Journal::open_with(&self.settings(), metrics, self.tuning, wrap).unwrap()
+    }
+
+    /// A journal whose every transaction stops at a gate.
+    fn open_gated(&self) -> (Journal, Gate) {
+        let (say, entered) = mpsc::channel();
+        let (open, opened) = mpsc::channel();
+        let (journal, _) = self.open_as(|inner| Box::new(Gated { inner, entered: say, opened }));
+        (journal, Gate { entered, open })
+    }
+
+    fn offline(&self) -> Offline {
+        Offline::open(&self.path()).unwrap()
+    }
+
+    fn raw(&self) -> Connection {
+        Connection::open(self.path()).unwrap()
+    }
+
+    fn verify(&self) -> Result<Head, Broken> {
+        self.offline().verify(&Expected::default()).unwrap()
+    }
+
+    /// Every entry's kind of step.
+    fn story(&self) -> Vec<String> {
+        let mut story = Vec::new();
+        self.offline()
+            .entries(|entry| {
+                story.push(entry.content.outcome);
+                true
+            })
+            .unwrap();
+        story
+    }
+
+    fn metric(&self, series: &str) -> String {
+        let text = self.metrics.render().unwrap();
+        let value = text.lines().find_map(|line| {
+            line.strip_prefix("zec_gateway_")?.strip_prefix(series)?.strip_prefix(' ')
+        });
+        value.unwrap_or_else(|| panic!("no {series} in {text}")).to_owned()
+    }
+}
+
+struct Gate {
+    entered: Receiver<Vec<&'static str>>,
+    open: Sender<Through>,
+}
+
+impl Gate {
+    /// Waits for a transaction and says what it holds; a thread of its own waits, so that the
+    /// runtime of the test goes on.
+    async fn arrived(self) -> (Self, Vec<&'static str>) {
+        let waiting = tokio::task::spawn_blocking(move || {
+            let steps = self.entered.recv_timeout(LONG).unwrap();
+            (self, steps)
+        });
+        waiting.await.unwrap()
+    }
+
+    fn let_through(&self, how: Through) {
+        self.open.send(how).unwrap();
+    }
+}
+
+/// How a transaction fares at the gate.
+#[derive(Clone, Copy)]
+enum Through {
+    Well,
+    /// Nothing is written.
+    Refused,
+    /// It is written, and nobody is told.
+    Unheard,
+}
+
+struct Gated {
+    inner: SqliteLedger,
+    entered: Sender<Vec<&'static str>>,
+    opened: Receiver<Through>,
+}
+
+impl Ledger for Gated {
+    fn append(&mut self, steps: &[Step]) -> Result<Vec<Applied>, Failed> {
+        let name = |step: &Step| match step {
+            Step::Begin(_) => "begin",
+            Step::End(closing) => closing.outcome.label(),
+        };
+        let _ = self.entered.send(steps.iter().map(name).collect());
+        let failed = |perhaps_done| {
+            Err(Failed { error: StoreError("the disk is on fire".to_owned()), perhaps_done })
+        };
+        // Without anybody at the gate it stands open.
+        match self.opened.recv().unwrap_or(Through::Well) {
+            Through::Well => self.inner.append(steps),
+            Through::Refused => failed(false),
+            Through::Unheard => {
+                self.inner.append(steps).unwrap();
+                failed(true)
+            }
+        }
+    }
+
+    fn look(&mut self) -> Result<(), StoreError> {
+        self.inner.look()
+    }
+
+    fn try_out(&mut self) -> Result<(), StoreError> {
+        self.inner.try_out()
+    }
+
+    fn head(&self) -> Head {
+        self.inner.head()
+    }
+
+    fn close(self: Box<Self>) {
+        Box::new(self.inner).close();
+    }
+}
+
+fn caller(name: &str) -> Caller {
+    Caller::vouch("corp", name, [""; 0]).unwrap()
+}
+
+fn permit_of(change: ChangeIpv4) -> Permit<ChangeIpv4> {
+    let text = "@id(\"any\") permit (principal, action, resource);".to_owned();
+    let (engine, _) =
+        Engine::from_sources(&[Source { path: PathBuf::from("t.cedar"), text }]).unwrap();
+    match engine.ask(&caller("alice"), change) {
+        Verdict::Allowed(permit) => permit,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn unassign(nic: &str, addresses: &[&str]) -> ChangeIpv4 {
+    ChangeIpv4 {
+        change: Change::Unassign,
+        nic: NicId::parse(nic).unwrap(),
+        addresses: Addresses::parse(addresses.iter().copied(), 50).unwrap(),
+    }
+}
+
+fn permit() -> Permit<ChangeIpv4> {
+    permit_of(unassign("nic-1", &["10.0.0.2", "10.0.0.3"]))
+}
+
+fn intent(name: &str) -> Intent {
+    let before = RawValue::from_string(r#"{"nicId":"nic-1","zzz":1.50}"#.to_owned()).unwrap();
+    Intent {
+        caller: caller(name),
+        before: Some(before),
+        request_id: format!("request-of-{name}"),
+        key: None,
+    }
+}
+
+fn keyed(name: &str, key: &str) -> Intent {
+    let key = IdempotencyKey { key: key.to_owned(), fingerprint: [7; 32] };
+    Intent { key: Some(key), ..intent(name) }
+}
+
+/// One write from its intent to this outcome.
+async fn write(journal: &Journal, name: &str, outcome: Outcome) -> OperationId {
+    let ticket = journal.begin(permit(), intent(name)).await.unwrap();
+    let id = ticket.operation().unwrap();
+    ticket.spend().unwrap();
+    journal.end(id, Ending::new(outcome)).await.unwrap();
+    id
+}
+
+/// Waits until an operation has an outcome.
+async fn until(journal: &Journal, id: OperationId, outcome: Outcome) -> View {
+    let wait = async {
+        loop {
+            let view = journal.find(id).await.unwrap().unwrap();
+            if view.outcome == outcome {
+                return view;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, wait).await.unwrap()
+}
+
+fn unavailable(begun: Result<Ticket, BeginError>) -> String {
+    match begun {
+        Err(BeginError::Unavailable(cause)) => cause,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What a power cut at this moment would leave.
+fn copy_of(desk: &Desk) -> Desk {
+    let copy = Desk::new();
+    for ending in ["", "-wal"] {
+        let from = lock::beside(&desk.path(), ending);
+        if Path::exists(&from) {
+            std::fs::copy(&from, lock::beside(&copy.path(), ending)).unwrap();
+        }
+    }
+    copy
+}

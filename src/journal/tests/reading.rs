@@ -1,0 +1,139 @@
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+#[tokio::test]
+async fn an_operation_shows_what_the_contract_says() {
+    let desk = Desk::new();
+    let journal = desk.open();
+    let ticket = journal.begin(permit(), intent("alice")).await.unwrap();
+    let id = ticket.operation().unwrap();
+    let version = {
+        let pending = journal.find(id).await.unwrap().unwrap();
+        let shown: Value = serde_json::from_str(&pending.to_json()).unwrap();
+        assert_eq!((&shown["outcome"], &shown["finishedAt"]), (&json!("pending"), &Value::Null));
+        pending.policy_version
+    };
+    let _ = ticket.spend();
+    let ending = Ending {
+        outcome: Outcome::Rejected,
+        zec_request_id: Some("T1".to_owned()),
+        code: Some("INVALID_NIC_NOT_FOUND".to_owned()),
+        status: Some(404),
+        detail: Some("no such vNIC".to_owned()),
+    };
+    journal.end(id, ending).await.unwrap();
+    let view = journal.find(id).await.unwrap().unwrap();
+    assert_eq!((view.status, view.detail.as_deref()), (Some(404), Some("no such vNIC")));
+    let text = view.to_json();
+    assert!(text.contains(r#""before":{"nicId":"nic-1","zzz":1.50}"#), "byte for byte: {text}");
+    let mut shown: Value = serde_json::from_str(&text).unwrap();
+    for time in ["startedAt", "finishedAt"] {
+        let at = shown[time].take();
+        assert!(humantime::parse_rfc3339(at.as_str().unwrap()).is_ok());
+    }
+    let expected = json!({
+        "operationId": id.to_string(), "outcome": "rejected",
+        "action": "UnassignNetworkInterfaceIpv4", "nicId": "nic-1",
+        "ipAddresses": ["10.0.0.2", "10.0.0.3"], "caller": "corp/alice", "policies": ["any"],
+        "policyVersion": version, "before": {"nicId": "nic-1", "zzz": 1.5},
+        "requestId": "request-of-alice", "zecRequestId": "T1", "code": "INVALID_NIC_NOT_FOUND",
+        "startedAt": null, "finishedAt": null
+    });
+    assert_eq!(shown, expected);
+    journal.close().await;
+}
+
+#[tokio::test]
+async fn lists_are_newest_first_and_each_filter_leaves_out_the_rest() {
+    let desk = Desk::new();
+    let journal = desk.open();
+    let a = write(&journal, "alice", Outcome::Done).await;
+    let b = write(&journal, "bob", Outcome::Unknown).await;
+    let c = write(&journal, "alice", Outcome::Rejected).await;
+    let ticket = journal.begin(permit_of(unassign("nic-2", &["10.0.0.9"])), intent("bob")).await;
+    let d = ticket.as_ref().unwrap().operation().unwrap();
+    let all = || Filter::newest(10);
+    let cases = [
+        (all(), vec![d, c, b, a]),
+        (Filter::newest(2), vec![d, c]),
+        (Filter { before: Some(c), ..all() }, vec![b, a]),
+        (Filter { before: Some(OperationId::new()), ..all() }, vec![]),
+        (Filter { caller: Some("corp/alice".to_owned()), ..all() }, vec![c, a]),
+        (Filter { caller: Some("corp/alice' OR 1 --".to_owned()), ..all() }, vec![]),
+        (Filter { nic: Some(NicId::parse("nic-2").unwrap()), ..all() }, vec![d]),
+        (Filter { outcome: Some(Outcome::Unknown), ..all() }, vec![b]),
+        (Filter { outcome: Some(Outcome::Pending), ..all() }, vec![d]),
+        (Filter { request_id: Some("request-of-bob".to_owned()), ..all() }, vec![d, b]),
+        (
+            Filter {
+                caller: Some("corp/alice".to_owned()),
+                outcome: Some(Outcome::Done),
+                before: Some(c),
+                ..all()
+            },
+            vec![a],
+        ),
+    ];
+    for (filter, expected) in cases {
+        let found = journal.list(filter.clone()).await.unwrap();
+        let found: Vec<_> = found.iter().map(|view| view.id).collect();
+        assert_eq!(found, expected, "{filter:?}");
+    }
+    journal.close().await;
+}
+
+#[tokio::test]
+async fn a_budget_remembers_what_was_taken_off_or_may_have_been() {
+    let desk = Desk::new();
+    let journal = desk.open();
+    let start = SystemTime::now();
+    for outcome in Outcome::ALL {
+        write(&journal, outcome.label(), outcome).await;
+    }
+    let assign = ChangeIpv4 { change: Change::Assign, ..unassign("nic-1", &["10.0.0.4"]) };
+    let _ticket = journal.begin(permit_of(assign), intent("assigning")).await.unwrap();
+    let since = start - Duration::from_secs(1);
+    let spent = journal.recent_unassigned(since).await.unwrap();
+    let spent: Vec<_> = spent.iter().map(|s| (s.caller.as_str(), s.addresses)).collect();
+    assert_eq!(spent, [("corp/pending", 2), ("corp/done", 2), ("corp/unknown", 2)]);
+    let later = SystemTime::now() + Duration::from_secs(1);
+    assert!(journal.recent_unassigned(later).await.unwrap().is_empty());
+    journal.close().await;
+}
+
+#[tokio::test]
+async fn a_start_gives_back_what_has_no_outcome_yet() {
+    let desk = Desk::new();
+    let journal = desk.open();
+    for outcome in Outcome::ALL {
+        write(&journal, outcome.label(), outcome).await;
+    }
+    journal.close().await;
+    for _ in 0..2 {
+        let (journal, unfinished) = desk.open_both();
+        let found: Vec<_> = unfinished.iter().map(|v| (v.caller.as_str(), v.outcome)).collect();
+        assert_eq!(found, [("corp/pending", Outcome::Pending), ("corp/unknown", Outcome::Unknown)]);
+        assert_eq!(unfinished[0].change, unassign("nic-1", &["10.0.0.2", "10.0.0.3"]));
+        journal.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_was_killed_between_intent_and_outcome_finds_the_intent_again() {
+    let desk = Desk::new();
+    let journal = desk.open();
+    write(&journal, "before", Outcome::Done).await;
+    let ticket = journal.begin(permit(), intent("killed")).await.unwrap();
+    let killed = copy_of(&desk);
+    let (again, unfinished) = killed.open_both();
+    assert_eq!(unfinished.len(), 1);
+    assert_eq!(Some(unfinished[0].id), ticket.operation());
+    again.end(unfinished[0].id, Ending::new(Outcome::NotDone)).await.unwrap();
+    again.close().await;
+    assert_eq!(killed.story(), ["pending", "done", "pending", "not-done"]);
+    assert_eq!(killed.verify().unwrap().length, 4);
+    journal.close().await;
+}

@@ -1,0 +1,168 @@
+use super::*;
+
+/// A journal of a few writes, closed, with the guards against mistakes taken away.
+async fn tampered(sql: &str) -> (Desk, Head) {
+    let desk = Desk::new();
+    let journal = desk.open();
+    for name in ["alice", "bob", "carol"] {
+        write(&journal, name, Outcome::Done).await;
+    }
+    journal.close().await;
+    let head = desk.verify().unwrap();
+    assert_eq!(head.length, 6);
+    let guards = "DROP TRIGGER entries_are_never_changed; DROP TRIGGER entries_are_never_removed; DROP TRIGGER entries_have_no_gaps;";
+    desk.raw().execute_batch(&format!("{guards} {sql}")).unwrap();
+    (desk, head)
+}
+
+#[tokio::test]
+async fn every_changed_column_is_found() {
+    for change in [
+        "operation = 'x'",
+        "kind = 'outcome'",
+        "at = at + 1",
+        "caller = 'corp/mallory'",
+        "nic = 'nic-9'",
+        "action = 'BatchAssignNetworkInterfaceIpv4'",
+        "request_id = NULL",
+        "request_id = ''",
+        "outcome = 'done'",
+        "body = replace(body, '10.0.0.2', '10.0.0.4')",
+        "caller = nic, nic = caller",
+        "hash = zeroblob(32)",
+    ] {
+        let (desk, _) = tampered(&format!("UPDATE entries SET {change} WHERE seq = 3")).await;
+        let broken = desk.verify().unwrap_err();
+        assert_eq!(broken.seq, 3, "{change}: {broken}");
+        assert!(broken.what.contains("it was changed"), "{change}: {broken}");
+    }
+    let (desk, _) = tampered("UPDATE entries SET previous = zeroblob(32) WHERE seq = 3").await;
+    assert_eq!(
+        desk.verify().unwrap_err().to_string(),
+        "entry 3: it does not follow the entry before it"
+    );
+}
+
+#[tokio::test]
+async fn swapped_removed_and_inserted_entries_are_found() {
+    let swap = "UPDATE entries SET seq = -seq WHERE seq IN (3, 5); UPDATE entries SET seq = 8 + seq WHERE seq < 0;";
+    let (desk, _) = tampered(swap).await;
+    assert_eq!(desk.verify().unwrap_err().seq, 3);
+    let (desk, _) = tampered("DELETE FROM entries WHERE seq = 2").await;
+    let broken = desk.verify().unwrap_err().to_string();
+    assert_eq!(broken, "entry 2: it is missing: the next one is entry 3");
+    let shift = "DELETE FROM entries WHERE seq = 2; UPDATE entries SET seq = -seq WHERE seq > 2; UPDATE entries SET seq = -seq - 1 WHERE seq < 0;";
+    let (desk, _) = tampered(shift).await;
+    assert_eq!(desk.verify().unwrap_err().seq, 2);
+    let (desk, _) = tampered("DELETE FROM entries WHERE seq = 1").await;
+    assert_eq!(desk.verify().unwrap_err().seq, 1);
+    let insert = "INSERT INTO entries SELECT 7, operation, 'outcome', at, NULL, NULL, NULL, NULL, 'done', body, hash, hash FROM entries WHERE seq = 6";
+    let (desk, _) = tampered(insert).await;
+    assert_eq!(desk.verify().unwrap_err().seq, 7);
+}
+
+#[tokio::test]
+async fn a_cut_end_is_found_by_whoever_noted_it() {
+    let (desk, head) = tampered("DELETE FROM entries WHERE seq > 4").await;
+    assert_eq!(desk.verify().unwrap().length, 4, "the chain alone cannot tell");
+    let (hash, length) = (Some(head.hash.to_string()), Some(head.length));
+    let short = Some(head.hash.short());
+    for (head, length) in [(hash.clone(), length), (hash, None), (None, length), (short, length)] {
+        let broken = desk.offline().verify(&Expected { head, length }).unwrap().unwrap_err();
+        assert_eq!(broken.seq, 5, "{broken}");
+    }
+}
+
+#[tokio::test]
+async fn a_chain_that_was_made_anew_is_found_by_whoever_noted_the_old_one() {
+    let (desk, head) = tampered("DELETE FROM entries WHERE seq > 4").await;
+    let restore =
+        "CREATE TRIGGER entries_have_no_gaps BEFORE INSERT ON entries WHEN 0 BEGIN SELECT 1; END";
+    desk.raw().execute_batch(restore).unwrap();
+    let journal = desk.open();
+    write(&journal, "mallory", Outcome::Done).await;
+    write(&journal, "mallory", Outcome::Done).await;
+    journal.close().await;
+    assert_eq!(desk.verify().unwrap().length, 8);
+    let (hash, length) = (Some(head.hash.to_string()), Some(head.length));
+    let verify = |head, length| desk.offline().verify(&Expected { head, length }).unwrap();
+    assert_eq!(verify(hash.clone(), length).unwrap_err().seq, 6);
+    assert!(verify(hash, None).is_err());
+    assert!(verify(None, length).is_ok(), "the length alone cannot tell");
+}
+
+#[tokio::test]
+async fn a_chain_that_only_grew_fits_what_was_noted() {
+    let desk = Desk::new();
+    let journal = desk.open();
+    write(&journal, "alice", Outcome::Done).await;
+    let head = desk.verify().unwrap();
+    write(&journal, "alice", Outcome::Done).await;
+    let hash = Some(head.hash.to_string());
+    for (head, length) in [(hash.clone(), Some(2)), (hash, None), (None, Some(2)), (None, Some(0))]
+    {
+        let found = desk.offline().verify(&Expected { head, length }).unwrap();
+        assert_eq!(found.unwrap().length, 4);
+    }
+    let head = desk.verify().unwrap();
+    assert_eq!(desk.metric("journal_entries"), "4");
+    assert_eq!(desk.metric(&format!("journal_head_info{{hash=\"{}\"}}", head.hash.short())), "1");
+    assert_eq!(desk.metrics.render().unwrap().matches("journal_head_info{").count(), 1);
+    journal.close().await;
+}
+
+#[tokio::test]
+async fn a_record_that_does_not_hold_is_not_continued() {
+    let (desk, _) = tampered("UPDATE entries SET caller = 'corp/eve' WHERE seq = 5").await;
+    let opened = Journal::open(&desk.settings(), Arc::clone(&desk.metrics));
+    let fault = opened.unwrap_err().to_string();
+    assert!(fault.contains("the record does not hold: entry 5: it was changed"), "{fault}");
+}
+
+#[tokio::test]
+async fn an_end_that_is_cut_while_we_run_is_noticed() {
+    let desk = Desk::new();
+    let journal = desk.open();
+    write(&journal, "alice", Outcome::Done).await;
+    let cut = "DROP TRIGGER entries_are_never_removed; DELETE FROM entries WHERE seq = 2";
+    desk.raw().execute_batch(cut).unwrap();
+    let cause = unavailable(journal.begin(permit(), intent("alice")).await);
+    assert!(cause.contains("does not end as this gateway left it"), "{cause}");
+    journal.close().await;
+}
+
+#[tokio::test]
+async fn the_table_itself_refuses_to_change() {
+    let desk = Desk::new();
+    let journal = desk.open();
+    write(&journal, "alice", Outcome::Done).await;
+    journal.close().await;
+    for sql in [
+        "UPDATE entries SET outcome = 'rejected' WHERE seq = 2",
+        "DELETE FROM entries WHERE seq = 2",
+        "INSERT OR REPLACE INTO entries SELECT * FROM entries WHERE seq = 2",
+        "INSERT INTO entries SELECT 9, 'x', 'outcome', at, NULL, NULL, NULL, NULL, 'done', body, hash, hash FROM entries WHERE seq = 2",
+    ] {
+        let error = desk.raw().execute_batch(sql).unwrap_err().to_string();
+        assert!(error.contains("the journal is append-only"), "{sql}: {error}");
+    }
+    assert_eq!(desk.verify().unwrap().length, 2);
+}
+
+/// Computed with another implementation from the description alone.
+#[test]
+fn the_hash_is_the_one_that_is_documented() {
+    let content = Content {
+        operation: "0190163d-8694-739b-aea5-966c26f8ad91".to_owned(),
+        kind: "intent".to_owned(),
+        at: 1_700_000_000_123,
+        caller: Some("corp/älice".to_owned()),
+        nic: Some("nic-1".to_owned()),
+        action: None,
+        request_id: Some(String::new()),
+        outcome: "pending".to_owned(),
+        body: "{}".to_owned(),
+    };
+    let hash = content.hash(7, Hash([0xab; 32])).to_string();
+    assert_eq!(hash, "9186d1cb761bcf4399e7778815648bc1d2ea6d9a56fc59ccf500fe8eb3ab5870");
+}

@@ -1,0 +1,95 @@
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::queue::Queue;
+use crate::{
+    domain::{ChangeIpv4, OperationId, Outcome},
+    journal::Ending,
+    policy::Permit,
+};
+
+/// How long a ticket can be spent: what was decided and recorded longer ago is not sent any more.
+pub const TICKET_LIFETIME: Duration = Duration::from_secs(5);
+
+/// The intent of a permitted change is durable, so it may be sent, once and soon.
+///
+/// One that is dropped instead is recorded as not sent.
+#[derive(Debug)]
+#[must_use = "a ticket that is not spent is recorded as not sent"]
+pub struct Ticket {
+    permit: Permit<ChangeIpv4>,
+    receipt: Option<Receipt>,
+    made: Instant,
+}
+
+/// The ticket is older than [`TICKET_LIFETIME`]; nothing may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the decision and its record are too old to be acted upon")]
+pub struct TooOld;
+
+impl Ticket {
+    /// `receipt` is none where no journal is kept.
+    pub(super) fn new(permit: Permit<ChangeIpv4>, receipt: Option<Receipt>) -> Self {
+        Self { permit, receipt, made: Instant::now() }
+    }
+
+    /// Under which id it is recorded; none where no journal is kept.
+    #[must_use]
+    pub fn operation(&self) -> Option<OperationId> {
+        self.receipt.as_ref().map(|receipt| receipt.id)
+    }
+
+    /// What may be sent.
+    #[must_use]
+    pub fn change(&self) -> &ChangeIpv4 {
+        self.permit.operation()
+    }
+
+    /// The ids of the policies that allow it, in alphabetical order.
+    #[must_use]
+    pub fn policies(&self) -> &[String] {
+        self.permit.policies()
+    }
+
+    /// Uses the ticket up.
+    ///
+    /// # Errors
+    /// When it is older than [`TICKET_LIFETIME`]; it is then recorded as not sent.
+    pub fn spend(self) -> Result<ChangeIpv4, TooOld> {
+        if self.made.elapsed() > TICKET_LIFETIME {
+            return Err(TooOld);
+        }
+        if let Some(receipt) = self.receipt {
+            receipt.accept();
+        }
+        Ok(self.permit.spend())
+    }
+}
+
+/// An intent is durable. Whoever drops a receipt without accepting it will not send: the writer
+/// then records that, so no intent is left without an outcome because a caller went away.
+#[derive(Debug)]
+pub(super) struct Receipt {
+    id: OperationId,
+    queue: Arc<Queue>,
+    accepted: bool,
+}
+
+impl Receipt {
+    pub(super) fn new(id: OperationId, queue: Arc<Queue>) -> Self {
+        Self { id, queue, accepted: false }
+    }
+
+    fn accept(mut self) {
+        self.accepted = true;
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if !self.accepted {
+            self.queue.end(self.id, &Ending::new(Outcome::NotSent), None);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The one thread that appends. Whatever waits when it comes round goes into one transaction, so
+//! that many writes share one wait for the disk.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::{
+    BeginError, Ending, body,
+    chain::Head,
+    lock::Lock,
+    queue::{Begin, End, Queue},
+    store::{Applied, Closing, Failed, Ledger, Step, StoreError},
+    ticket::Receipt,
+};
+use crate::{domain::Outcome, metrics::Metrics};
+
+/// The chain's head is logged this often, where it has moved: logs are kept elsewhere, and there
+/// it vouches for the file.
+const ANCHOR_EVERY: Duration = Duration::from_mins(10);
+
+/// What the writer's thread works with.
+pub(super) struct Writer {
+    pub(super) ledger: Box<dyn Ledger>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) healthy: Arc<AtomicBool>,
+    pub(super) pace: Pace,
+    /// Given back when the thread ends, after everything else.
+    pub(super) lock: Option<Lock>,
+}
+
+/// How the writer divides its work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// The most intents in one transaction.
+    pub(super) max_batch: usize,
+    /// After a failure outcomes are tried again after so long.
+    pub(super) retry: Duration,
+    /// Without work, the file is looked at so often.
+    pub(super) look: Duration,
+}
+
+struct State {
+    writer: Writer,
+    /// Outcomes that are not durable yet, in their order.
+    owed: VecDeque<End>,
+    ailment: Option<StoreError>,
+    anchored: (Head, Instant),
+}
+
+impl Writer {
+    /// Has the metrics say where the chain ends.
+    pub(super) fn show_head(&self) {
+        let head = self.ledger.head();
+        self.metrics.journal.head(head.length, &head.hash.short());
+    }
+
+    /// Appends until the queue is closed and empty.
+    pub(super) fn run(self) {
+        let anchored = (self.ledger.head(), Instant::now());
+        let mut state = State { writer: self, owed: VecDeque::new(), ailment: None, anchored };
+        log_head("a journal is open", anchored.0);
+        loop {
+            if state.round() && state.writer.queue.leave() {
+                break;
+            }
+        }
+        state.finish();
+    }
+}
+
+impl State {
+    /// One round; whether it was the last.
+    fn round(&mut self) -> bool {
+        let pace = self.writer.pace;
+        let wait = if self.owed.is_empty() { pace.look } else { pace.retry };
+        let taken = self.writer.queue.take(pace.max_batch, wait);
+        self.owed.extend(taken.ends);
+        // Nobody waits for them any more, and nothing of them is written yet.
+        let begins: Vec<Begin> =
+            taken.begins.into_iter().filter(|begin| !begin.reply.is_closed()).collect();
+        if begins.is_empty() && self.owed.is_empty() {
+            if !taken.finished {
+                self.look();
+            }
+        } else {
+            self.commit(begins);
+        }
+        self.anchor();
+        taken.finished
+    }
+
+    fn commit(&mut self, begins: Vec<Begin>) {
+        let ends = self.owed.iter().map(|end| Step::End(Arc::clone(&end.closing)));
+        let intents = begins.iter().map(|begin| Step::Begin(Arc::clone(&begin.opening)));
+        let steps: Vec<Step> = ends.chain(intents).collect();
+        let started = Instant::now();
+        let result = self.writer.ledger.append(&steps);
+        self.writer.metrics.journal.committed(result.is_ok(), started.elapsed());
+        self.writer.show_head();
+        match result {
+            Ok(applied) => {
+                self.feel(Ok(()));
+                let mut applied = applied.into_iter();
+                let ended: Vec<_> = self.owed.drain(..).zip(&mut applied).collect();
+                for (end, applied) in ended {
+                    self.ended(end, applied);
+                }
+                for (begin, applied) in begins.into_iter().zip(applied) {
+                    self.begun(begin, applied);
+                }
+            }
+            Err(failed) => self.failed(begins, &failed),
+        }
+    }
+
+    fn ended(&self, end: End, applied: Applied) {
+        let End { closing, reply, if_there } = end;
+        let (id, outcome) = (closing.id, closing.outcome);
+        match applied {
+            Applied::Appended => self.writer.metrics.journal.recorded(outcome),
+            Applied::Ended(before) if before == outcome => {}
+            Applied::NoSuchOperation if if_there => {}
+            other => {
+                tracing::error!(operation = %id, outcome = outcome.label(), found = ?other, "an outcome does not fit the journal and is not recorded");
+            }
+        }
+        if let Some(reply) = reply {
+            let _ = reply.send(());
+        }
+    }
+
+    /// Where nobody waits any more, dropping the receipt puts "not sent" in line, ahead of every
+    /// intent: it is in the very next transaction.
+    fn begun(&self, begin: Begin, applied: Applied) {
+        let Begin { opening, reply } = begin;
+        let answer = match applied {
+            Applied::Appended => {
+                self.writer.metrics.journal.recorded(Outcome::Pending);
+                Ok(Receipt::new(opening.id, Arc::clone(&self.writer.queue)))
+            }
+            Applied::KeyTaken(holder) => Err(BeginError::KeyTaken(holder)),
+            Applied::Ended(_) | Applied::NoSuchOperation => {
+                Err(BeginError::Unavailable("the store mistook an intent".to_owned()))
+            }
+        };
+        let _ = reply.send(answer);
+    }
+
+    /// Intents are given up; outcomes stay owed.
+    fn failed(&mut self, begins: Vec<Begin>, failed: &Failed) {
+        // Before anybody hears of it: whoever does may ask how the journal is.
+        self.feel(Err(failed.error.clone()));
+        for begin in begins {
+            if failed.perhaps_done {
+                let ending = Ending::new(Outcome::NotSent);
+                let closing = Closing {
+                    id: begin.opening.id,
+                    at: SystemTime::now(),
+                    outcome: ending.outcome,
+                    body: body::of_an_ending(&ending),
+                };
+                let closing = Arc::new(closing);
+                self.owed.push_back(End { closing, reply: None, if_there: true });
+            }
+            let _ = begin.reply.send(Err(BeginError::Unavailable(failed.error.to_string())));
+        }
+    }
+
+    /// Between writes: a journal that could not be written is tried out, for while it is not ready
+    /// no write may come that would find out.
+    fn look(&mut self) {
+        let mut found = self.writer.ledger.look();
+        if found.is_ok() && self.ailment.is_some() {
+            found = self.writer.ledger.try_out();
+        }
+        self.feel(found);
+    }
+
+    /// Says once what has changed.
+    fn feel(&mut self, found: Result<(), StoreError>) {
+        self.writer.healthy.store(found.is_ok(), Ordering::Relaxed);
+        let ailment = found.err();
+        match (&self.ailment, &ailment) {
+            (Some(_), None) => tracing::info!("the journal can be written again"),
+            (before, Some(now)) if before.as_ref() != Some(now) => {
+                tracing::error!(cause = %now, "the journal cannot be written: writes are refused until it can");
+            }
+            _ => {}
+        }
+        self.ailment = ailment;
+    }
+
+    fn anchor(&mut self) {
+        let (head, at) = self.anchored;
+        let now = self.writer.ledger.head();
+        if head != now && at.elapsed() >= ANCHOR_EVERY {
+            log_head("the journal has grown", now);
+            self.anchored = (now, Instant::now());
+        }
+    }
+
+    fn finish(self) {
+        let Self { writer, owed, .. } = self;
+        let Writer { ledger, lock, healthy, .. } = writer;
+        healthy.store(false, Ordering::Relaxed);
+        for End { closing, .. } in owed {
+            tracing::error!(operation = %closing.id, outcome = closing.outcome.label(), "the journal was closed before this outcome could be recorded");
+        }
+        log_head("the journal is closed", ledger.head());
+        ledger.close();
+        drop(lock);
+    }
+}
+
+fn log_head(what: &'static str, head: Head) {
+    tracing::info!(entries = head.length, head = %head.hash, "{what}");
+}

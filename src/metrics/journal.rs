@@ -1,0 +1,69 @@
+use std::time::Duration;
+
+use prometheus::{Histogram, IntCounterVec, IntGauge, IntGaugeVec};
+
+use super::{DURATION_BUCKETS, register::Maker};
+use crate::domain::Outcome;
+
+/// The record of writes.
+#[derive(Debug)]
+pub struct JournalMetrics {
+    entries: IntGauge,
+    head: IntGaugeVec,
+    commits: IntCounterVec,
+    commit_seconds: Histogram,
+    operations: IntCounterVec,
+}
+
+impl JournalMetrics {
+    pub(super) fn new(make: &Maker) -> Result<Self, prometheus::Error> {
+        let made = Self {
+            entries: make.gauge("journal_entries", "Entries in the journal's chain.")?,
+            head: make.gauges(
+                "journal_head_info",
+                "1 for the first 16 digits of the hash of the journal's last entry.",
+                &["hash"],
+            )?,
+            commits: make.counters(
+                "journal_commits_total",
+                "Transactions of the journal; one may hold many entries.",
+                &["result"],
+            )?,
+            commit_seconds: make.histogram(
+                "journal_commit_seconds",
+                "Seconds until a transaction of the journal was on disk, or had failed.",
+                &DURATION_BUCKETS,
+            )?,
+            operations: make.counters(
+                "operations_total",
+                "Writes recorded, by outcome; every one is pending first.",
+                &["outcome"],
+            )?,
+        };
+        for result in ["ok", "failed"] {
+            made.commits.with_label_values(&[result]);
+        }
+        for outcome in Outcome::ALL {
+            made.operations.with_label_values(&[outcome.label()]);
+        }
+        Ok(made)
+    }
+
+    /// The chain has so many entries, and its last one a hash that begins like this.
+    pub fn head(&self, length: i64, hash: &str) {
+        self.entries.set(length);
+        self.head.reset();
+        self.head.with_label_values(&[hash]).set(1);
+    }
+
+    /// A transaction ended.
+    pub fn committed(&self, ok: bool, took: Duration) {
+        self.commits.with_label_values(&[if ok { "ok" } else { "failed" }]).inc();
+        self.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    /// An outcome is on disk; that of an intent is pending.
+    pub fn recorded(&self, outcome: Outcome) {
+        self.operations.with_label_values(&[outcome.label()]).inc();
+    }
+}

@@ -1,0 +1,167 @@
+//! Every write is recorded before it is sent, and people can read the record.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use zec_gateway::emulator::{Fault, FaultKind};
+
+use crate::{
+    client,
+    program::run,
+    world::{NIC, Setup, World},
+};
+
+const WRITE: &str = "UnassignNetworkInterfaceIpv4";
+
+fn target() -> String {
+    format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21")
+}
+
+/// `zec-gateway journal ...` on the world's journal.
+fn journal(world: &World, command: &str, rest: &[&str]) -> (i32, String, String) {
+    let path = world.files.path().join("journal.db");
+    let args = [&["journal", command, path.to_str().unwrap()], rest].concat();
+    run(&args, world.files.path())
+}
+
+async fn readiness(world: &World) -> u16 {
+    let ready = client::request("GET", "/readyz", &[("Connection", "close")], None);
+    client::raw(world.admin, ready.as_bytes()).await.unwrap().status
+}
+
+#[tokio::test]
+async fn a_write_can_be_looked_up_while_the_gateway_runs_and_after_it_has_stopped() {
+    let mut world = World::start().await;
+    let headers = [("X-Request-Id", "mine")];
+    let answer = world.alice().send("DELETE", &target(), &headers, None).await;
+    let id = answer.json()["operationId"].as_str().unwrap().to_owned();
+    let zec_id = answer.json()["requestId"].as_str().unwrap().to_owned();
+    let mut heads = Vec::new();
+    for running in [true, false] {
+        if !running {
+            world.ask_to_stop();
+            assert!(world.stopped().await);
+        }
+        let (code, shown, _) = journal(&world, "show", &[&id]);
+        assert_eq!(code, 0);
+        let facts =
+            ["It happened", "corp/alice", "netops-lab", "10.0.0.21", NIC, "mine", zec_id.as_str()];
+        for fact in facts {
+            assert!(shown.contains(fact), "{fact} is missing: {shown}");
+        }
+        let (code, listed, _) = journal(&world, "list", &["--nic", NIC, "--outcome", "done"]);
+        assert!(code == 0 && listed.lines().count() == 1 && listed.contains(&id), "{listed}");
+        let (code, verified, _) = journal(&world, "verify", &["--length", "2"]);
+        assert_eq!(code, 0, "{verified}");
+        assert!(verified.starts_with("2 entries, every link holds\nhead "), "{verified}");
+        heads.push(verified.split_whitespace().last().unwrap().to_owned());
+        let (_, exported, _) = journal(&world, "export", &[]);
+        let last: Value = serde_json::from_str(exported.lines().last().unwrap()).unwrap();
+        assert_eq!((&last["seq"], &last["hash"]), (&json!(2), &json!(heads[0])));
+    }
+    assert_eq!(heads[0], heads[1]);
+    assert_eq!(journal(&world, "verify", &["--head", &heads[0], "--length", "2"]).0, 0);
+    let (code, _, said) = journal(&world, "verify", &["--head", &heads[0], "--length", "3"]);
+    assert!(code == 1 && said.contains("entry 3: it is missing"), "{code} {said}");
+    assert_eq!(journal(&world, "verify", &["--head", "abc"]).0, 2);
+    assert_eq!(journal(&world, "show", &["abc"]).0, 2);
+    assert_eq!(journal(&world, "list", &["--outcome", "maybe"]).0, 2);
+    let other = "0190163d-8694-739b-aea5-966c26f8ad91";
+    assert_eq!(journal(&world, "show", &[other]).0, 1);
+}
+
+#[tokio::test]
+async fn a_write_that_cannot_be_recorded_is_not_sent_and_reads_go_on() {
+    let world = World::start().await;
+    let path = world.files.path().join("journal.db");
+    let aside = world.files.path().join("aside");
+    assert_eq!(readiness(&world).await, 200);
+    fs::rename(&path, &aside).unwrap();
+    let answer = world.alice().delete(&target()).await;
+    assert_eq!(answer.problem().0, 503);
+    assert_eq!(answer.problem().1, "journal-unavailable");
+    assert!(answer.header("retry-after").is_some());
+    assert!(!answer.text().contains("journal.db"), "no answer shows a path");
+    assert!(world.nothing_was_sent());
+    assert_eq!(world.alice().get(&format!("/nics/{NIC}")).await.status, 200);
+    assert_eq!(readiness(&world).await, 503);
+    fs::rename(&aside, &path).unwrap();
+    assert_eq!(world.alice().delete(&target()).await.status, 200);
+    assert_eq!(readiness(&world).await, 200);
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_says_where_to_look_and_is_recorded_as_unknown() {
+    for (kind, outcome) in [
+        (FaultKind::Cut, "unknown"),
+        (FaultKind::Html, "unknown"),
+        (FaultKind::Throttle, "rejected"),
+        (FaultKind::RefuseCredentials, "rejected"),
+    ] {
+        let world = World::start().await;
+        world.zec.inject(Fault::always(kind));
+        let answer = world.alice().delete(&target()).await.json();
+        let (_, listed, _) = journal(&world, "list", &["--outcome", outcome]);
+        assert_eq!(listed.lines().count(), 1, "{outcome}: {listed}");
+        match answer.get("operationId") {
+            Some(id) => assert!(listed.contains(id.as_str().unwrap())),
+            None => assert_eq!(outcome, "rejected"),
+        }
+        let series = format!("operations_total{{outcome=\"{outcome}\"}}");
+        assert_eq!(world.metric(&series).await, 1.0);
+    }
+}
+
+#[tokio::test]
+async fn the_outcome_is_recorded_although_the_caller_has_hung_up() {
+    use tokio::io::AsyncWriteExt;
+
+    let world = World::start().await;
+    world.zec.inject(Fault::once(FaultKind::Delay(std::time::Duration::from_millis(300))));
+    let text = world.alice().text("DELETE", &target(), &[], None);
+    let mut stream = tokio::net::TcpStream::connect(world.gateway).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    world.until_sent(1).await;
+    drop(stream);
+    world.until_metric("operations_total{outcome=\"done\"}", 1.0).await;
+    let (_, listed, _) = journal(&world, "list", &["--outcome", "done"]);
+    assert_eq!(listed.lines().count(), 1, "{listed}");
+    assert_eq!(world.sent(WRITE).len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_denied_leaves_no_entry_and_neither_does_a_read() {
+    let world = World::start().await;
+    assert_eq!(world.caller("bob", &[]).delete(&target()).await.status, 403);
+    assert_eq!(world.alice().get(&format!("/nics/{NIC}")).await.status, 200);
+    assert_eq!(world.metric("journal_entries").await, 0.0);
+}
+
+#[tokio::test]
+async fn a_check_keeps_out_of_the_way_and_a_second_gateway_is_kept_out() {
+    let mut world = World::start().await;
+    let config = world.files.path().join("gateway.toml");
+    let config = config.to_str().unwrap();
+    let (code, out, said) = run(&["check", "--config", config], world.files.path());
+    assert_eq!(code, 0, "{out}{said}");
+    let (code, _, said) = run(&["serve", "--config", config], world.files.path());
+    assert_eq!(code, 1);
+    assert!(said.contains("another gateway has this journal open: process "), "{said}");
+    world.ask_to_stop();
+    assert!(world.stopped().await);
+    for file in ["journal.db", "journal.db.lock"] {
+        fs::remove_file(world.files.path().join(file)).unwrap();
+    }
+    assert_eq!(run(&["check", "--config", config], world.files.path()).0, 0);
+    assert!(!world.files.path().join("journal.db.lock").exists());
+    assert!(!world.files.path().join("journal.db").exists());
+}
+
+#[tokio::test]
+async fn without_a_journal_an_answer_names_no_operation() {
+    let setup = Setup { rest: "[journal]\nenabled = false".to_owned(), ..Setup::default() };
+    let world = setup.start().await;
+    let answer = world.alice().delete(&target()).await;
+    assert_eq!((answer.status, answer.json().get("operationId")), (200, None));
+    assert!(!world.files.path().join("journal.db").exists());
+}
