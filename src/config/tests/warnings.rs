@@ -39,12 +39,10 @@ fn a_key_without_effect_is_named_with_its_line() {
 
 #[test]
 fn a_variable_without_effect_is_named() {
-    let config = parse_with(MINIMAL, &[("ZEC_GATEWAY__LIMITS__FREEZE_FILE", "f")]).unwrap();
+    let config = parse_with(MINIMAL, &[("ZEC_GATEWAY__POLICY__SHADOW_DIRECTORY", "next")]).unwrap();
     assert_eq!(
         warnings(&config),
-        [
-            "ZEC_GATEWAY__LIMITS__FREEZE_FILE: has no effect yet: writes are not stopped while the file exists"
-        ]
+        ["ZEC_GATEWAY__POLICY__SHADOW_DIRECTORY: has no effect yet: no second policy is decided"]
     );
 }
 
