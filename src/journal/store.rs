@@ -51,7 +51,7 @@ pub(super) enum Applied {
     Appended,
     /// The idempotency key is another operation's; nothing was appended.
     KeyTaken(OperationId),
-    /// The operation had this outcome already, a final one; nothing was appended.
+    /// The operation had this outcome already, a final one or the same; nothing was appended.
     Ended(Outcome),
     /// There is no such operation; nothing was appended.
     NoSuchOperation,

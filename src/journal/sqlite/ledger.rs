@@ -172,7 +172,9 @@ impl Batch<'_> {
         let last: Option<String> =
             self.transaction.query_row(sql, [&operation], |row| row.get(0)).optional()?;
         let Some(last) = last else { return Ok(Applied::NoSuchOperation) };
-        if let Some(last) = Outcome::from_label(&last).filter(|last| last.is_final()) {
+        // The same again comes of a commit that failed and took place.
+        let over = |last: &Outcome| last.is_final() || *last == closing.outcome;
+        if let Some(last) = Outcome::from_label(&last).filter(over) {
             return Ok(Applied::Ended(last));
         }
         if closing.outcome.never_happened() {

@@ -228,9 +228,12 @@ async fn a_final_outcome_stays_and_an_unknown_one_may_still_be_resolved() {
     let journal = desk.open();
     let done = write(&journal, "alice", Outcome::Done).await;
     let unknown = write(&journal, "alice", Outcome::Unknown).await;
-    for (id, outcome) in
-        [(done, Outcome::NotSent), (done, Outcome::Pending), (unknown, Outcome::NotDone)]
-    {
+    for (id, outcome) in [
+        (done, Outcome::NotSent),
+        (done, Outcome::Pending),
+        (unknown, Outcome::Unknown),
+        (unknown, Outcome::NotDone),
+    ] {
         journal.end(id, Ending::new(outcome)).await.unwrap();
     }
     assert_eq!(journal.find(done).await.unwrap().unwrap().outcome, Outcome::Done);
