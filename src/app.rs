@@ -13,9 +13,9 @@ use crate::{
     auth::Authenticator,
     config::Config,
     error::Fault,
-    execute::{self, Executor, Preflight},
-    journal::{self, Journal},
-    limit::{Callers, Freeze},
+    execute::{self, Executor, Patience, Preflight},
+    journal::{self, Journal, View},
+    limit::{Budget, Callers, Freeze},
     metrics::Metrics,
     policy::Engine,
     reload::Pace,
@@ -32,10 +32,14 @@ pub struct App {
     metrics: Arc<Metrics>,
     drain: Drain,
     journal: Journal,
+    unfinished: Vec<View>,
+    executor: Arc<Executor>,
     parts: stack::Parts,
     tls: Option<tls::Loaded>,
     /// How often files are looked at for changes.
     pub pace: Pace,
+    /// How long what came of a write is looked for, where nobody knows it.
+    pub patience: Patience,
     /// What is allowed and probably not meant.
     pub warnings: Vec<Fault>,
 }
@@ -55,7 +59,7 @@ impl App {
     /// # Errors
     /// Every fault of every part at once.
     pub fn load(config: &Config) -> Result<Self, Vec<Fault>> {
-        Self::load_with(config, |metrics| open_journal(config, metrics))
+        Self::load_with(config, |metrics| Journal::open(&config.journal, metrics))
     }
 
     /// Loads everything that [`App::load`] would, but makes and locks nothing: a gateway may be
@@ -64,13 +68,15 @@ impl App {
     /// # Errors
     /// Every fault of every part at once.
     pub fn check(config: &Config) -> Result<Vec<Fault>, Vec<Fault>> {
-        let look = |_: Arc<Metrics>| journal::check(&config.journal).map(|()| Journal::off());
+        let look = |_: Arc<Metrics>| {
+            journal::check(&config.journal).map(|()| (Journal::off(), Vec::new()))
+        };
         Self::load_with(config, look).map(|app| app.warnings)
     }
 
     fn load_with(
         config: &Config,
-        journal: impl FnOnce(Arc<Metrics>) -> Result<Journal, Fault>,
+        journal: impl FnOnce(Arc<Metrics>) -> Result<(Journal, Vec<View>), Fault>,
     ) -> Result<Self, Vec<Fault>> {
         let policy = Engine::load(&config.policy.directory);
         match (policy, AccessKey::load(&config.zec)) {
@@ -99,14 +105,14 @@ impl App {
     /// # Errors
     /// Every fault of the parts that are still to be loaded.
     pub fn assemble(config: &Config, engine: Engine, key: AccessKey) -> Result<Self, Vec<Fault>> {
-        Self::assemble_with(config, engine, key, |metrics| open_journal(config, metrics))
+        Self::assemble_with(config, engine, key, |metrics| Journal::open(&config.journal, metrics))
     }
 
     fn assemble_with(
         config: &Config,
         engine: Engine,
         key: AccessKey,
-        journal: impl FnOnce(Arc<Metrics>) -> Result<Journal, Fault>,
+        journal: impl FnOnce(Arc<Metrics>) -> Result<(Journal, Vec<View>), Fault>,
     ) -> Result<Self, Vec<Fault>> {
         let one = |fault: Fault| vec![fault];
         let metrics = metrics(&issuer_names(config)).map_err(one)?;
@@ -115,24 +121,26 @@ impl App {
         let router = router().map_err(one)?;
         let allowed_origins = origins(&config.cors_allowed_origins).map_err(one)?;
         // Last: it is the one thing that is made, and kept from others.
-        let journal = journal(Arc::clone(&metrics)).map_err(one)?;
+        let (journal, unfinished) = journal(Arc::clone(&metrics)).map_err(one)?;
         metrics.policy_loaded(engine.version());
         metrics.loaded(true);
         let drain = Drain::new(&authenticator, &journal);
-        let executor = Executor::new(execute::Parts {
+        let executor = Arc::new(Executor::new(execute::Parts {
             policy: Arc::new(ArcSwap::from_pointee(engine)),
             client,
             preflight: Preflight { on: config.zec.preflight, eip_check: config.zec.eip_check },
             freeze: Freeze::new(config.limits.freeze_file.clone()),
+            budget: Budget::new(config.limits.addresses_per_hour),
+            stop: drain.begun.clone(),
             journal: journal.clone(),
             writes: drain.writes.clone(),
             metrics: Arc::clone(&metrics),
-        });
+        }));
         let server = &config.server;
         let limits = BodyLimits { max: server.max_body, timeout: server.body_timeout };
         let parts = stack::Parts {
             authenticator: Arc::clone(&authenticator),
-            api: Api::new(Arc::new(executor), limits, config.limits.max_addresses),
+            api: Api::new(Arc::clone(&executor), limits, config.limits.max_addresses),
             router,
             metrics: Arc::clone(&metrics),
             callers: Arc::new(Callers::new(&config.limits)),
@@ -145,12 +153,15 @@ impl App {
             server: server.clone(),
             drain,
             journal,
+            unfinished,
+            executor,
             authenticator,
             metrics,
             parts,
             warnings,
             tls,
             pace: Pace::default(),
+            patience: Patience::default(),
         })
     }
 
@@ -172,6 +183,8 @@ impl App {
     /// Serves until `shutdown` resolves and everything that runs has finished. Returns whether
     /// it did in time.
     pub async fn run(self, listeners: Listeners, shutdown: impl Future<Output = ()>) -> bool {
+        // Before anything is served: what is held of earlier runs must be held by then.
+        self.executor.resume(self.unfinished, self.patience).await;
         let authenticator = Arc::clone(&self.authenticator);
         let keys = tokio::spawn(async move { authenticator.refresh_forever().await });
         let admin = tokio::spawn(server::serve_admin(
@@ -227,21 +240,6 @@ impl Loaded {
             }
         }
     }
-}
-
-/// Opens the journal, and says which writes of the last run nobody knows the outcome of.
-fn open_journal(config: &Config, metrics: Arc<Metrics>) -> Result<Journal, Fault> {
-    let (journal, unfinished) = Journal::open(&config.journal, metrics)?;
-    for view in unfinished {
-        tracing::warn!(
-            operation = %view.id,
-            outcome = view.outcome.label(),
-            nic = %view.change.nic,
-            caller = view.caller,
-            "a write of an earlier run may have been done or not: look at the vNIC"
-        );
-    }
-    Ok(journal)
 }
 
 fn router() -> Result<Arc<api::Router>, Fault> {

@@ -17,7 +17,6 @@ use crate::{auth::KeySource, net::is_loopback};
 const NO_EFFECT: &[(&str, &str)] = &[
     ("policy.shadow_directory", "no second policy is decided"),
     ("zec.proxy", "ZEC is called directly"),
-    ("limits.addresses_per_hour", "no caller has a budget"),
 ];
 
 /// Keys that are fetched more often than this are fetched too often: they change once in weeks.

@@ -1,41 +1,45 @@
 //! From an operation to its outcome: read the vNIC, decide, check its state, send once.
 //!
-//! The places of what is yet to come are between `clear` and `record`: the budget; the resolving of
-//! unknown outcomes comes after `send`.
+//! `judge` decides, `write` takes it from the intent to the outcome, `resolve` finds out what nobody
+//! knows.
 
 mod failure;
+mod guard;
 mod judge;
 mod preflight;
 mod record;
 mod rehearse;
+mod resolve;
 mod select;
+mod write;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant as StdInstant},
-};
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use tokio::{sync::oneshot, time::Instant};
-use tokio_util::task::TaskTracker;
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    domain::{Caller, Change, ChangeIpv4, Nic, NicId, Operation, OperationId, ReadNic, Selection},
-    error::{Error, Problem},
-    journal::{Journal, Ticket},
-    limit::Freeze,
+    domain::{Caller, ChangeIpv4, Nic, NicId, Operation, OperationId, ReadNic, Selection},
+    error::Error,
+    journal::{Journal, View},
+    limit::{Budget, Freeze},
     metrics::Metrics,
     policy::{Engine, Permit},
     telemetry::Record,
-    zec::{Failure, Reader, Sent, Writer},
+    zec::{Reader, Writer},
 };
 
 #[cfg(fuzzing)]
 pub(crate) use failure::of_a_write as door;
 pub use failure::who;
+use guard::Guards;
 use judge::Bench;
 pub use preflight::Preflight;
 pub use rehearse::Rehearsed;
+pub use resolve::Patience;
+use resolve::Resolver;
+use write::Desk;
 
 /// A write starts only if at least this long is left for it: else the caller would be told that
 /// nobody knows, where "nothing was sent" could be said.
@@ -45,11 +49,7 @@ const LEAST_FOR_A_WRITE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Executor {
     bench: Bench,
-    writer: Writer,
-    journal: Journal,
-    writes: TaskTracker,
-    freeze: Freeze,
-    metrics: Arc<Metrics>,
+    desk: Desk,
 }
 
 /// What an executor is made of.
@@ -63,8 +63,12 @@ pub struct Parts {
     pub preflight: Preflight,
     /// The operators' brake on writes.
     pub freeze: Freeze,
+    /// How many addresses each caller may take off.
+    pub budget: Budget,
     /// Where every write is recorded.
     pub journal: Journal,
+    /// Cancelled when the gateway stops looking for them.
+    pub stop: CancellationToken,
     /// Tracks the writes that run, for a drain to wait for.
     pub writes: TaskTracker,
     /// What is counted.
@@ -111,10 +115,24 @@ impl Executor {
     /// An executor.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { policy, client, preflight, freeze, journal, writes, metrics } = parts;
-        let (reader, writer) = client;
-        let bench = Bench { policy, reader, preflight, metrics: Arc::clone(&metrics) };
-        Self { bench, writer, journal, writes, freeze, metrics }
+        let Parts { policy, client: (reader, writer), preflight, metrics, .. } = parts;
+        let resolver = Resolver {
+            reader: reader.clone(),
+            journal: parts.journal.clone(),
+            patience: Arc::default(),
+            stop: parts.stop,
+        };
+        let desk = Desk {
+            writer,
+            journal: parts.journal,
+            freeze: parts.freeze,
+            budget: parts.budget,
+            guards: Guards::default(),
+            resolver,
+            tasks: parts.writes,
+            metrics: Arc::clone(&metrics),
+        };
+        Self { bench: Bench { policy, reader, preflight, metrics }, desk }
     }
 
     /// Performs an operation, if the policy allows it.
@@ -149,80 +167,18 @@ impl Executor {
             },
         };
         let (permit, nic) = judge.clear(change, nic, false).await?;
-        enough_time(asking)?;
-        // The operators' brake: the last look before the write is recorded and sent.
-        self.freeze.check().await?;
-        let ticket = record::begin(&self.journal, permit, nic.as_ref(), asking).await?;
-        self.send(ticket, asking).await
+        self.desk.write(permit, nic.as_ref(), asking).await
     }
 
-    /// Sends a write in a task of its own: a caller who hangs up changes nothing (threats, row
-    /// 26).
-    async fn send(&self, ticket: Ticket, asking: Asking<'_>) -> Result<Done, Error> {
-        enough_time(asking)?;
-        let (deadline, operation) = (asking.deadline, ticket.operation());
-        let (writer, journal) = (self.writer.clone(), self.journal.clone());
-        let metrics = Arc::clone(&self.metrics);
-        let (tell, told) = oneshot::channel();
-        let record = Arc::clone(asking.record);
-        let started = StdInstant::now();
-        self.writes.spawn(async move {
-            let sent = writer.send(ticket, deadline).await;
-            if let Ok(Sent { change, .. }) = &sent
-                && change.change == Change::Unassign
-            {
-                metrics.unassigned(change.addresses.as_slice().len());
-            }
-            record::end(&journal, operation, &sent).await;
-            // What happened can be told, also where nobody waits for it any more.
-            if let Err(sent) = tell.send(sent) {
-                log_unheard(&record, &sent);
-            }
-        });
-        let sent = told.await.map_err(|_| {
-            Error::new(
-                Problem::Internal,
-                "the write's task broke: look at the vNIC before you repeat it",
-            )
-        })?;
-        asking.record.note(|facts| facts.zec_took += started.elapsed());
-        match sent {
-            Ok(Sent { change, request_id }) => {
-                asking.record.note(|facts| facts.zec_request_id = Some(request_id.clone()));
-                Ok(Done::Changed { change, request_id, operation })
-            }
-            Err(failure) => Err(record::named(failure, operation)),
-        }
+    /// Takes up what earlier runs left, before anything new is begun: callers' budgets, and the
+    /// writes without an outcome.
+    ///
+    /// `patience` is how long unknown outcomes are looked for, from now on.
+    pub async fn resume(&self, unfinished: Vec<View>, patience: Patience) {
+        // Set once: a gateway begins to serve once.
+        let _ = self.desk.resolver.patience.set(patience);
+        self.desk.resume(unfinished).await;
     }
-}
-
-/// Looks whether a write may still be begun.
-fn enough_time(asking: Asking<'_>) -> Result<(), Error> {
-    if asking.deadline.saturating_duration_since(Instant::now()) >= LEAST_FOR_A_WRITE {
-        return Ok(());
-    }
-    Err(Error::new(
-        Problem::Overloaded,
-        "too little time was left to send this; nothing was sent, try again",
-    ))
-}
-
-/// The outcome of a write whose caller has hung up.
-fn log_unheard(record: &Record, sent: &Result<Sent, Failure>) {
-    let facts = record.facts();
-    let (action, nic, addresses) = facts.asked_fields();
-    tracing::info!(
-        request.id = record.request_id(),
-        caller = facts.caller,
-        action,
-        nic,
-        addresses,
-        policies = facts.policies.join(" "),
-        done = sent.is_ok(),
-        cause = sent.as_ref().err().map(ToString::to_string),
-        zec.request_id = sent.as_ref().ok().map(|sent| sent.request_id.as_str()),
-        "a write ended after its caller had hung up",
-    );
 }
 
 /// A vNIC may be shown to whoever has a permit to see it.

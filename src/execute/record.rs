@@ -44,13 +44,16 @@ pub(super) async fn end(
     journal: &Journal,
     operation: Option<OperationId>,
     sent: &Result<Sent, Failure>,
-) {
-    let Some(id) = operation else { return };
+) -> Outcome {
     let ending = ending(sent.as_ref());
-    let outcome = ending.outcome.label();
-    if let Err(error) = journal.end(id, ending).await {
+    let outcome = ending.outcome;
+    if let Some(id) = operation
+        && let Err(error) = journal.end(id, ending).await
+    {
+        let outcome = outcome.label();
         tracing::error!(operation = %id, outcome, %error, "an outcome is recorded late");
     }
+    outcome
 }
 
 /// What became of a write, as it is recorded.

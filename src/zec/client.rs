@@ -116,6 +116,13 @@ pub fn connect(
 }
 
 impl Reader {
+    /// How far ZEC's clock is from ours, ahead or behind, by its last answer; in whole seconds,
+    /// rounded up.
+    #[must_use]
+    pub fn clock_skew(&self) -> Duration {
+        self.0.skew.last()
+    }
+
     /// Reads one vNIC, by `deadline` at the latest. What ZEC shows is exactly the vNIC asked
     /// for, or none. Tried again at most twice, where nothing was sent or ZEC said 503 or 429.
     ///

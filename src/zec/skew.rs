@@ -1,6 +1,6 @@
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::{SystemTime, UNIX_EPOCH},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use http::{HeaderMap, header::DATE};
@@ -14,9 +14,16 @@ const WARN_SECONDS: f64 = 60.0;
 #[derive(Debug, Default)]
 pub(super) struct Skew {
     warned: AtomicBool,
+    /// By the last answer, in whole seconds, rounded up.
+    seconds: AtomicU64,
 }
 
 impl Skew {
+    /// How far ZEC's clock is from ours, ahead or behind, by its last answer.
+    pub(super) fn last(&self) -> Duration {
+        Duration::from_secs(self.seconds.load(Ordering::Relaxed))
+    }
+
     /// Takes the `Date` of an answer that came just now, in a metric; warns once each time the
     /// difference passes a minute.
     pub(super) fn observe(&self, headers: &HeaderMap, metrics: &Metrics) {
@@ -24,6 +31,8 @@ impl Skew {
         let Some(date) = date.and_then(|text| httpdate::parse_http_date(text).ok()) else { return };
         let seconds = difference(date, SystemTime::now());
         metrics.zec_clock_skew(seconds);
+        let apart = Duration::try_from_secs_f64(seconds.abs()).unwrap_or_default();
+        self.seconds.store(apart.as_secs() + 1, Ordering::Relaxed);
         let far = seconds.abs() > WARN_SECONDS;
         if far && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(

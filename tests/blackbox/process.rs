@@ -239,14 +239,13 @@ fn check_warns_of_what_is_dangerous() {
     let text = fs::read_to_string(&path).unwrap();
     let text =
         text.replacen("127.0.0.1:0", "0.0.0.0:8080", 1).replacen("127.0.0.1:0", "0.0.0.0:9464", 1);
-    fs::write(&path, format!("{text}[limits]\naddresses_per_hour = 5\n")).unwrap();
+    fs::write(&path, format!("{text}[journal]\nenabled = false\n")).unwrap();
     let everything = "@id(\"everything\")\npermit (principal, action, resource);";
     fs::write(files.directory.path().join("policy/wide.cedar"), everything).unwrap();
     let (code, _, said) =
         run(&["check", "--config", path.to_str().unwrap()], files.directory.path());
     assert_eq!(code, 0, "{said}");
-    for word in
-        ["server.listen", "admin.listen", "zec.endpoint", "wide.cedar:1", "addresses_per_hour"]
+    for word in ["server.listen", "admin.listen", "zec.endpoint", "wide.cedar:1", "journal.enabled"]
     {
         assert!(said.contains(&word.to_owned()), "no warning of {word}: {said}");
     }

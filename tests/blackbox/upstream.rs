@@ -81,7 +81,15 @@ async fn every_fault_of_zecs_gives_the_contracts_answer_and_a_write_is_sent_once
         assert_eq!((status, slug.as_str(), code.as_str()), write, "write, {kind:?}");
         assert_eq!(world.sent(WRITE).len(), 1, "{kind:?}");
         assert_eq!(answer.header("retry-after").is_some(), matches!(status, 429 | 503), "{kind:?}");
-        if slug == "outcome-unknown" || slug == "zec-bad-answer" {
+        let unknown = slug == "outcome-unknown" || slug == "zec-bad-answer";
+        let outcome = if unknown { "unknown" } else { "rejected" };
+        let recorded = world.metric(&format!("operations_total{{outcome=\"{outcome}\"}}")).await;
+        assert!((recorded - 1.0).abs() < 0.1, "{kind:?} is not recorded as {outcome}");
+        if unknown {
+            assert!(
+                answer.json()["operationId"].is_string(),
+                "{kind:?} does not say where to look"
+            );
             assert!(answer.text().contains("before you repeat it"), "{kind:?}");
         }
         for secret in [KEY_ID, "Signature=", "cf-mitigated"] {
@@ -95,16 +103,20 @@ async fn outcomes_are_counted_as_what_they_are() {
     let world = impatient().await;
     let series =
         |outcome: &str| format!("zec_requests_total{{action=\"{WRITE}\",outcome=\"{outcome}\"}}");
-    for (kind, outcome) in [
+    for (number, (kind, outcome)) in [
         (FaultKind::Cut, "unknown"),
         (FaultKind::Html, "unknown"),
         (FaultKind::Throttle, "rejected"),
         (FaultKind::RefuseCredentials, "credentials_refused"),
         (FaultKind::UnknownStatus(409, "A".to_owned()), "rejected"),
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let before = world.metric(&series(outcome)).await;
         world.zec.inject(Fault::once(kind.clone()));
-        world.alice().delete(&write_target()).await;
+        // Another address each time: on one of an unknown outcome nothing is sent.
+        world.alice().delete(&format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.{}", 30 + number)).await;
         assert!(world.metric(&series(outcome)).await > before, "{kind:?}");
     }
     assert!(world.metric("unassigned_addresses_total").await == 0.0);

@@ -14,6 +14,7 @@ use zec_gateway::{
     app::{App, Listeners},
     config::Config,
     emulator::{self, Emulator, NicSeed},
+    execute::Patience,
     issuer::{Grant, Signer, key_set},
     reload::Pace,
 };
@@ -58,6 +59,8 @@ pub struct Setup {
     pub signer: Signer,
     /// Further files beside the configuration.
     pub files: Vec<(&'static str, String)>,
+    /// How long unknown outcomes are looked for: not at all, where a test does not say so.
+    pub patience: Patience,
     /// How often they are looked at; tests have no time for the real pace.
     pub pace: Pace,
 }
@@ -80,6 +83,7 @@ impl Default for Setup {
             emulator: emulator::Settings::new(KEY_ID, SecretString::from(PASSWORD)),
             signer: Signer::es256().unwrap(),
             files: Vec::new(),
+            patience: Patience { first: Duration::from_hours(1), ..Patience::default() },
             pace: Pace { every: Duration::from_millis(20), settle: Duration::from_millis(20) },
         }
     }
@@ -204,6 +208,7 @@ impl Setup {
         let config = Config::load(&file, std::iter::empty()).unwrap();
         let mut app = App::load(&config).unwrap();
         app.pace = self.pace;
+        app.patience = self.patience;
         app.fetch_keys().await;
         let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();

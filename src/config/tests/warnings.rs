@@ -20,11 +20,7 @@ fn defaults_give_no_warning() {
 
 #[test]
 fn a_key_without_effect_is_named_with_its_line() {
-    let lines = [
-        "policy.shadow_directory = \"next\"",
-        "zec.proxy = \"http://proxy:3128\"",
-        "limits.addresses_per_hour = 500",
-    ];
+    let lines = ["policy.shadow_directory = \"next\"", "zec.proxy = \"http://proxy:3128\""];
     // Dotted keys close their tables, so the rest of the minimal file is written in their way.
     let rest = "policy.directory = \"p\"\nauth.issuers = [{name = \"a\", issuer = \"https://i\", audiences = [\"z\"], jwks_file = \"j\"}]\n";
     let config = parse(&format!("{}\n{rest}", lines.join("\n"))).unwrap();

@@ -1,0 +1,201 @@
+//! A permitted write, from its intent to its outcome.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant as StdInstant, SystemTime},
+};
+
+use tokio::{sync::oneshot, time::Instant};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    Asking, Done, LEAST_FOR_A_WRITE,
+    guard::{Guard, Guards},
+    record,
+    resolve::{Open, Resolver},
+};
+use crate::{
+    domain::{Change, ChangeIpv4, Nic, OperationId, Outcome},
+    error::{Error, Problem},
+    journal::{Journal, Ticket, View},
+    limit::{Budget, Freeze, Reservation},
+    metrics::Metrics,
+    policy::Permit,
+    telemetry::Record,
+    zec::{Failure, Sent, Writer},
+};
+
+/// What budgets remember.
+const HOUR: Duration = Duration::from_hours(1);
+
+/// What a write needs. Clones share everything.
+#[derive(Clone, Debug)]
+pub(super) struct Desk {
+    pub(super) writer: Writer,
+    pub(super) journal: Journal,
+    pub(super) freeze: Freeze,
+    pub(super) budget: Budget,
+    pub(super) guards: Guards,
+    pub(super) resolver: Resolver,
+    pub(super) tasks: TaskTracker,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// What a write holds until its outcome is known.
+#[derive(Debug)]
+struct Holds {
+    guard: Guard,
+    reservation: Option<Reservation>,
+}
+
+impl Desk {
+    /// Records, sends and records again.
+    ///
+    /// # Errors
+    /// Whatever kept it from being sent, ZEC's refusal, or that nobody knows.
+    pub(super) async fn write(
+        &self,
+        permit: Permit<ChangeIpv4>,
+        nic: Option<&Nic>,
+        asking: Asking<'_>,
+    ) -> Result<Done, Error> {
+        enough_time(asking)?;
+        // The operators' brake: the last look before the write is recorded and sent.
+        self.freeze.check().await?;
+        let change = permit.operation();
+        let caller = asking.caller.id();
+        let guard = self.guards.claim(change, caller)?;
+        let reservation = match change.change {
+            Change::Unassign => {
+                Some(self.budget.reserve(caller, change.addresses.as_slice().len())?)
+            }
+            Change::Assign => None,
+        };
+        match record::begin(&self.journal, permit, nic, asking).await {
+            Ok(ticket) => self.send(ticket, Holds { guard, reservation }, asking).await,
+            Err(error) => {
+                reservation.into_iter().for_each(Reservation::release);
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends in a task of its own: a caller who hangs up changes nothing (threats, row 26).
+    async fn send(&self, ticket: Ticket, holds: Holds, asking: Asking<'_>) -> Result<Done, Error> {
+        if let Err(error) = enough_time(asking) {
+            holds.reservation.into_iter().for_each(Reservation::release);
+            return Err(error);
+        }
+        let (deadline, operation) = (asking.deadline, ticket.operation());
+        holds.guard.name(operation);
+        let (tell, told) = oneshot::channel();
+        let (desk, record) = (self.clone(), Arc::clone(asking.record));
+        let started = StdInstant::now();
+        self.tasks.spawn(async move {
+            let change = ticket.change().clone();
+            let sent = desk.writer.send(ticket, deadline).await;
+            desk.settle(change, operation, &sent, holds).await;
+            // What happened can be told, also where nobody waits for it any more.
+            if let Err(sent) = tell.send(sent) {
+                log_unheard(&record, &sent);
+            }
+        });
+        let sent = told.await.map_err(|_| {
+            Error::new(
+                Problem::Internal,
+                "the write's task broke: look at the vNIC before you repeat it",
+            )
+        })?;
+        asking.record.note(|facts| facts.zec_took += started.elapsed());
+        match sent {
+            Ok(Sent { change, request_id }) => {
+                asking.record.note(|facts| facts.zec_request_id = Some(request_id.clone()));
+                Ok(Done::Changed { change, request_id, operation })
+            }
+            Err(failure) => Err(record::named(failure, operation)),
+        }
+    }
+
+    /// Records the outcome and gives back what the write held; what is unknown is looked for.
+    async fn settle(
+        &self,
+        change: ChangeIpv4,
+        operation: Option<OperationId>,
+        sent: &Result<Sent, Failure>,
+        holds: Holds,
+    ) {
+        let outcome = record::end(&self.journal, operation, sent).await;
+        let Holds { guard, reservation } = holds;
+        match outcome {
+            Outcome::Done => {
+                if change.change == Change::Unassign {
+                    self.metrics.unassigned(change.addresses.as_slice().len());
+                }
+                reservation.into_iter().for_each(Reservation::used);
+            }
+            Outcome::Unknown | Outcome::Pending => {
+                let sent = SystemTime::now();
+                self.resolver.take_on(Open { operation, change, sent, guard, reservation });
+            }
+            Outcome::Rejected | Outcome::NotSent | Outcome::NotDone => {
+                reservation.into_iter().for_each(Reservation::release);
+            }
+        }
+    }
+
+    /// Takes up what earlier runs left: the writes without an outcome, whose addresses are held from
+    /// now on, and callers' budgets.
+    pub(super) async fn resume(&self, unfinished: Vec<View>) {
+        for view in unfinished {
+            tracing::warn!(
+                operation = %view.id,
+                outcome = view.outcome.label(),
+                nic = %view.change.nic,
+                caller = view.caller,
+                "a write of an earlier run may have been done or not: the vNIC is looked at"
+            );
+            let guard = self.guards.hold(&view.change, &view.caller, view.id);
+            self.resolver.take_on(Open::of_earlier(view, guard));
+        }
+        let since = SystemTime::now().checked_sub(HOUR).unwrap_or(SystemTime::UNIX_EPOCH);
+        match self.journal.recent_unassigned(since).await {
+            Ok(taken) => {
+                for one in taken {
+                    self.budget.restore(&one.caller, one.at, one.addresses);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "what callers took off in the last hour is not known");
+            }
+        }
+    }
+}
+
+/// Looks whether a write may still be begun.
+fn enough_time(asking: Asking<'_>) -> Result<(), Error> {
+    if asking.deadline.saturating_duration_since(Instant::now()) >= LEAST_FOR_A_WRITE {
+        return Ok(());
+    }
+    Err(Error::new(
+        Problem::Overloaded,
+        "too little time was left to send this; nothing was sent, try again",
+    ))
+}
+
+/// The outcome of a write whose caller has hung up.
+fn log_unheard(record: &Record, sent: &Result<Sent, Failure>) {
+    let facts = record.facts();
+    let (action, nic, addresses) = facts.asked_fields();
+    tracing::info!(
+        request.id = record.request_id(),
+        caller = facts.caller,
+        action,
+        nic,
+        addresses,
+        policies = facts.policies.join(" "),
+        done = sent.is_ok(),
+        cause = sent.as_ref().err().map(ToString::to_string),
+        zec.request_id = sent.as_ref().ok().map(|sent| sent.request_id.as_str()),
+        "a write ended after its caller had hung up",
+    );
+}
