@@ -15,6 +15,7 @@ use crate::{
     domain::{Action, Caller, Operation},
     error::{Error, Problem},
     execute::{self, Asking, Done, Executor, Rehearsed},
+    limit::Places,
     telemetry::Record,
 };
 
@@ -33,6 +34,8 @@ pub struct Context {
     pub matched: Matched,
     /// Who calls, where the route wants to know.
     pub caller: Option<Caller>,
+    /// What it takes up of the limits.
+    pub places: Places,
     /// Until when an answer is worth having.
     pub deadline: Instant,
     /// Where it is written down.
@@ -75,7 +78,8 @@ impl Api {
             (_, Some(caller)) => {
                 let operation = parts.operation()?;
                 note(&context.record, &operation);
-                let asking = Asking { caller, deadline: context.deadline, record: &context.record };
+                let Context { places, deadline, record, .. } = &context;
+                let asking = Asking { caller, places, deadline: *deadline, record };
                 self.executor.perform(operation, asking).await.map(done)
             }
             (_, None) => Err(Error::new(Problem::Internal, "a route without a caller")),

@@ -5,7 +5,9 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use super::{Signals, Stop, bind, runtime, runtime_files::RuntimeFiles, say, start_logging, token};
+use super::{
+    Signals, Stop, bind, block_on, runtime_files::RuntimeFiles, say, start_logging, token,
+};
 use crate::{
     app::{App, Listeners},
     config::Config,
@@ -56,7 +58,7 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
             )));
         }
     }
-    runtime()?.block_on(dev(args, log_format))
+    block_on(dev(args, log_format))
 }
 
 async fn dev(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {

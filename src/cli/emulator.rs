@@ -2,7 +2,7 @@ use std::{fs, net::SocketAddr, path::PathBuf};
 
 use secrecy::SecretString;
 
-use super::{Signals, Stop, bind, runtime, say};
+use super::{Signals, Stop, bind, block_on, say};
 use crate::{
     emulator::{Emulator, Fault as EmulatedFault, Settings},
     error::Fault,
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args) -> Result<(), Stop> {
     settings.control = args.control;
     settings.eip_check_per_address = args.eip_check_per_address;
     let emulator = Emulator::new(settings).with_demo_nics();
-    runtime()?.block_on(async {
+    block_on(async {
         let signals = Signals::hear()?;
         let listener = bind(args.listen, "--listen").await?;
         let address = listener.local_addr().map_err(|error| Fault::new(error.to_string()))?;

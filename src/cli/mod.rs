@@ -122,12 +122,15 @@ fn start_logging(settings: &telemetry::Settings, format: Option<Format>) -> Resu
     telemetry::init(&telemetry::Settings { format, ..settings.clone() })
 }
 
-/// A runtime for a command that serves.
-fn runtime() -> Result<tokio::runtime::Runtime, Stop> {
-    tokio::runtime::Builder::new_multi_thread()
+/// Runs to the end, whatever hangs on a disk by then: that is left behind.
+fn block_on(run: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Fault::new(format!("no threads can be started: {error}")).into())
+        .map_err(|error| Fault::new(format!("no threads can be started: {error}")))?;
+    let result = runtime.block_on(run);
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
 }
 
 /// Binds a listener, or says which address could not be had.

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::{Signals, Stop, bind, runtime, start_logging};
+use super::{Signals, Stop, bind, block_on, start_logging};
 use crate::{
     app::{App, Listeners},
     config::{self, Config},
@@ -17,7 +17,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     let config = Config::load(&args.config, config::environment())?;
     start_logging(&config.log, log_format)?;
-    runtime()?.block_on(async {
+    block_on(async {
         let signals = Signals::hear()?;
         // Everything is read whole before a port is bound.
         let app = App::load(&config)?;

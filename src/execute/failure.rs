@@ -58,6 +58,9 @@ fn reasons(reasons: &[Reason]) -> Value {
         .collect()
 }
 
+/// ZEC's code for that.
+pub(super) const NO_SUCH_NIC: &str = "INVALID_NIC_NOT_FOUND";
+
 /// ZEC shows no vNIC with this id: its own status and code for that.
 pub(super) fn no_such_nic(nic: &NicId) -> Error {
     Error::new(
@@ -65,7 +68,7 @@ pub(super) fn no_such_nic(nic: &NicId) -> Error {
         format!("ZEC has no vNIC `{nic}`: check the id; nothing was changed"),
     )
     .with_status(404)
-    .with_code("INVALID_NIC_NOT_FOUND")
+    .with_code(NO_SUCH_NIC)
 }
 
 /// A read that failed: nothing was changed, whatever happened.

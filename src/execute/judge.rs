@@ -75,7 +75,15 @@ impl Judge<'_> {
         };
         let nic = match nic {
             None if look || self.bench.preflight.on => match self.look(&id).await {
-                Ok(Found { nic: None, .. }) => return Err(self.absent(permit.operation())),
+                Ok(Found { nic: None, .. }) => {
+                    return Err(match self.hides(permit.operation()) {
+                        None => {
+                            self.allowed(&permit);
+                            failure::no_such_nic(&id)
+                        }
+                        Some(_) => self.absent(permit.operation()),
+                    });
+                }
                 found => {
                     self.allowed(&permit);
                     found?.nic
@@ -128,6 +136,13 @@ impl Judge<'_> {
             facts.decision = Some("allow");
             facts.policies = permit.policies().to_vec();
         });
+    }
+
+    /// What whoever may not know that there is no such vNIC is told instead.
+    pub(super) fn hides<O: Ask>(&self, operation: &O) -> Option<Error> {
+        let (caller, nic) = (self.asking.caller, operation.nic());
+        let may_know = self.engine.may_learn_of_absence(caller, ReadNic { nic: nic.clone() });
+        (!may_know).then(|| failure::denied(caller, nic, &unread(operation)))
     }
 
     /// There is no such vNIC: for those to know who may see it, a denial for all others.

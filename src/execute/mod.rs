@@ -23,7 +23,7 @@ use crate::{
     domain::{Caller, ChangeIpv4, Nic, NicId, Operation, OperationId, ReadNic, Selection},
     error::Error,
     journal::{Journal, View},
-    limit::{Budget, Freeze},
+    limit::{Budget, Freeze, Places},
     metrics::Metrics,
     policy::{Engine, Permit},
     telemetry::Record,
@@ -105,6 +105,8 @@ pub enum Done {
 pub struct Asking<'a> {
     /// Who.
     pub caller: &'a Caller,
+    /// What the request takes up of the limits; a write it begins holds it too.
+    pub places: &'a Places,
     /// Until when.
     pub deadline: Instant,
     /// Where.
@@ -160,14 +162,26 @@ impl Executor {
         let (change, nic) = match selection {
             Selection::Listed(change) => (change, None),
             Selection::All(all) => match select::everything(&judge, all).await? {
-                select::All::These(change, nic) => (change, Some(nic)),
+                select::All::These(change, nic) => {
+                    let count = change.addresses.as_slice().len();
+                    asking.record.note(|facts| {
+                        facts.asked.iter_mut().for_each(|asked| asked.2 = count);
+                    });
+                    (change, Some(nic))
+                }
                 select::All::Nothing { nic, request_id } => {
                     return Ok(Done::NothingToDo { nic: nic.id, request_id });
                 }
             },
         };
         let (permit, nic) = judge.clear(change, nic, false).await?;
-        self.desk.write(permit, nic.as_ref(), asking).await
+        let asked = permit.operation().clone();
+        let done = self.desk.write(permit, nic.as_ref(), asking).await;
+        // That there is no such vNIC is not told by ZEC either to those who may not see it.
+        done.map_err(|error| match judge.hides(&asked) {
+            Some(denial) if error.code() == failure::NO_SUCH_NIC => denial,
+            _ => error,
+        })
     }
 
     /// Takes up what earlier runs left, before anything new is begun: callers' budgets, and the

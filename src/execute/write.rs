@@ -90,11 +90,13 @@ impl Desk {
         holds.guard.name(operation);
         let (tell, told) = oneshot::channel();
         let (desk, record) = (self.clone(), Arc::clone(asking.record));
+        let places = asking.places.clone();
         let started = StdInstant::now();
         self.tasks.spawn(async move {
             let change = ticket.change().clone();
             let sent = desk.writer.send(ticket, deadline).await;
             desk.settle(change, operation, &sent, holds).await;
+            drop(places);
             // What happened can be told, also where nobody waits for it any more.
             if let Err(sent) = tell.send(sent) {
                 log_unheard(&record, &sent);

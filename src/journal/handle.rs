@@ -1,5 +1,6 @@
 use std::{
     fmt, io,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -137,7 +138,7 @@ impl Journal {
         if !settings.enabled {
             return Ok((Self::off(), Vec::new()));
         }
-        let path = &settings.path;
+        let path = &real(&settings.path);
         let fault = |error: &dyn fmt::Display| Fault::new(error.to_string()).in_file(path);
         let lock = Lock::take(path)?;
         let ledger = SqliteLedger::open(path, tuning.busy, tuning.key_lifetime)?;
@@ -318,6 +319,12 @@ impl fmt::Debug for Inner {
 }
 
 /// Starts the writer's thread; what comes back resolves when it has ended.
+/// The path without links, so that one file has one lock however it is named.
+fn real(path: &Path) -> PathBuf {
+    let beside = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(beside).unwrap_or_else(|| path.to_owned())
+}
+
 fn start(writer: Writer) -> io::Result<oneshot::Receiver<()>> {
     let (leaves, left) = oneshot::channel();
     let run = move || {

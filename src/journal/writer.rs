@@ -24,6 +24,9 @@ use crate::{domain::Outcome, metrics::Metrics};
 /// it vouches for the file.
 const ANCHOR_EVERY: Duration = Duration::from_mins(10);
 
+/// How long outcomes are tried once the journal is being closed: less than closing waits for.
+const LAST_TRIES: Duration = Duration::from_secs(8);
+
 /// What the writer's thread works with.
 pub(super) struct Writer {
     pub(super) ledger: Box<dyn Ledger>,
@@ -52,6 +55,8 @@ struct State {
     owed: VecDeque<End>,
     ailment: Option<StoreError>,
     anchored: (Head, Instant),
+    /// Since when only outcomes that could not be written keep the thread.
+    closing: Option<Instant>,
 }
 
 impl Writer {
@@ -64,7 +69,8 @@ impl Writer {
     /// Appends until the queue is closed and empty.
     pub(super) fn run(self) {
         let anchored = (self.ledger.head(), Instant::now());
-        let mut state = State { writer: self, owed: VecDeque::new(), ailment: None, anchored };
+        let mut state =
+            State { writer: self, owed: VecDeque::new(), ailment: None, anchored, closing: None };
         log_head("a journal is open", anchored.0);
         loop {
             if state.round() && state.writer.queue.leave() {
@@ -93,7 +99,21 @@ impl State {
             self.commit(begins);
         }
         self.anchor();
-        taken.finished
+        taken.finished && self.may_leave()
+    }
+
+    /// Whether nothing is owed any more, or it has been tried for long enough since the closing.
+    fn may_leave(&mut self) -> bool {
+        if self.owed.is_empty() {
+            return true;
+        }
+        let since = *self.closing.get_or_insert_with(Instant::now);
+        if since.elapsed() >= LAST_TRIES {
+            return true;
+        }
+        // The queue is closed and waits no longer by itself.
+        std::thread::sleep(self.writer.pace.retry);
+        false
     }
 
     fn commit(&mut self, begins: Vec<Begin>) {

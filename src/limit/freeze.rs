@@ -7,6 +7,7 @@ use std::{
 };
 
 use rustix::fs::{Mode, OFlags};
+use tokio::sync::Semaphore;
 
 use crate::error::{Error, Problem};
 
@@ -20,8 +21,15 @@ const NO_REASON: &str = "they gave no reason";
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The operators' brake: while a file exists, nothing is changed.
-#[derive(Clone, Debug, Default)]
-pub struct Freeze(Option<Arc<Path>>);
+#[derive(Clone, Debug)]
+pub struct Freeze {
+    path: Option<Arc<Path>>,
+    /// So few looks at once: on a disk that hangs each would keep a thread, and reads need some.
+    looks: Arc<Semaphore>,
+}
+
+/// How many looks there may be at once.
+const MAX_LOOKS: usize = 8;
 
 /// What stands at the path.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,7 +43,7 @@ impl Freeze {
     /// Looks at that path; none: never frozen.
     #[must_use]
     pub fn new(file: Option<PathBuf>) -> Self {
-        Self(file.map(Arc::from))
+        Self { path: file.map(Arc::from), looks: Arc::new(Semaphore::new(MAX_LOOKS)) }
     }
 
     /// Looks whether writes are stopped, at this moment and off the async threads. For every
@@ -45,8 +53,17 @@ impl Freeze {
     /// 503 `frozen` with the operators' reason while there is anything at the path, and also
     /// where that cannot be told: whoever pulled the brake must be able to rely on it.
     pub async fn check(&self) -> Result<(), Error> {
-        let Some(path) = self.0.clone() else { return Ok(()) };
-        let look = tokio::task::spawn_blocking(move || look(&path));
+        let Some(path) = self.path.clone() else { return Ok(()) };
+        let turn = Arc::clone(&self.looks).acquire_owned();
+        let look = async {
+            let turn = turn.await;
+            tokio::task::spawn_blocking(move || {
+                // Given back when the disk has answered, not when the caller has given up.
+                let _turn = turn;
+                look(&path)
+            })
+            .await
+        };
         match tokio::time::timeout(PATIENCE, look).await {
             Ok(Ok(Ok(Found::Nothing))) => Ok(()),
             Ok(Ok(Ok(Found::Reason(reason)))) => Err(frozen(&reason)),
@@ -132,7 +149,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_stopped_where_there_is_no_file() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(Freeze::default().check().await.is_ok());
+        assert!(Freeze::new(None).check().await.is_ok());
         assert!(Freeze::new(None).check().await.is_ok());
         assert!(Freeze::new(Some(directory.path().join("freeze"))).check().await.is_ok());
         assert!(Freeze::new(Some(directory.path().join("none/freeze"))).check().await.is_ok());

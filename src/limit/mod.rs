@@ -8,6 +8,7 @@ mod budget;
 mod callers;
 mod freeze;
 mod in_flight;
+mod places;
 mod rates;
 mod settings;
 
@@ -21,6 +22,7 @@ pub use budget::{Budget, Reservation};
 pub use callers::Callers;
 pub use freeze::Freeze;
 pub use in_flight::{InFlight, Running};
+pub use places::Places;
 pub use rates::Rates;
 pub use settings::Settings;
 

@@ -122,8 +122,8 @@ where
             "a layer is missing from the stack",
         ));
     };
-    let caller = extensions.remove();
-    let context = crate::api::Context { matched, caller, deadline: deadline.0, record };
+    let (caller, places) = (extensions.remove(), extensions.remove().unwrap_or_default());
+    let context = crate::api::Context { matched, caller, places, deadline: deadline.0, record };
     api.answer(request, context).await
 }
 

@@ -8,6 +8,7 @@ use tower::{Service, ServiceExt};
 use crate::{
     api::Answer,
     error::{Error, Problem},
+    limit::Places,
 };
 
 /// How many requests may run at once.
@@ -25,7 +26,7 @@ impl Limit {
 pub(super) async fn shed<B, S>(
     limit: Limit,
     draining: CancellationToken,
-    request: Request<B>,
+    mut request: Request<B>,
     next: S,
 ) -> Result<Answer, Error>
 where
@@ -37,11 +38,12 @@ where
             "this instance is stopping; nothing was sent, try again",
         ));
     }
-    let Ok(_running) = limit.0.try_acquire() else {
+    let Ok(place) = limit.0.try_acquire_owned() else {
         return Err(Error::new(
             Problem::Overloaded,
             "more requests run than the gateway takes; nothing was sent, try again",
         ));
     };
+    request.extensions_mut().get_or_insert_default::<Places>().hold(place);
     next.oneshot(request).await
 }

@@ -19,7 +19,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("journal", &["domain", "error", "metrics", "policy"]),
     ("zec", &["domain", "error", "journal", "metrics", "net"]),
     ("execute", &["domain", "error", "journal", "limit", "metrics", "policy", "telemetry", "zec"]),
-    ("api", &["domain", "error", "execute", "journal", "metrics", "telemetry"]),
+    ("api", &["domain", "error", "execute", "journal", "limit", "metrics", "telemetry"]),
     ("stack", &["api", "auth", "domain", "error", "limit", "metrics", "telemetry"]),
     ("server", &["auth", "error", "journal", "metrics", "stack"]),
     ("reload", &[]),

@@ -11,6 +11,7 @@ use crate::{
 };
 
 const READ: &str = "DescribeNetworkInterfaces";
+const WRITE: &str = "UnassignNetworkInterfaceIpv4";
 
 /// The first refusal of many requests at once, and how many were not refused.
 async fn burst(caller: &Caller, count: usize) -> (Option<Answer>, usize) {
@@ -95,6 +96,24 @@ async fn who_has_too_much_running_waits_for_an_answer_and_others_are_served() {
     held.pop();
     let served = async { while world.alice().get("/whoami").await.status != 200 {} };
     tokio::time::timeout(PATIENCE, served).await.expect("a place that is free again");
+}
+
+#[tokio::test]
+async fn a_write_counts_until_it_is_over_although_its_caller_has_hung_up() {
+    let in_flight = "http_requests_in_flight";
+    for limits in ["max_concurrent_per_caller = 1", "max_concurrent_requests = 1"] {
+        let world = Setup { limits: limits.to_owned(), ..Setup::default() }.start().await;
+        world.zec.inject(Fault::once(FaultKind::Hang).on(WRITE));
+        let text = world.alice().text("DELETE", &write_target(), &[], None);
+        let mut stream = TcpStream::connect(world.gateway).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        world.until_sent(1).await;
+        drop(stream);
+        let gone = async { while world.metric(in_flight).await > 0.0 {} };
+        tokio::time::timeout(PATIENCE, gone).await.expect("the hang-up to be noticed");
+        let status = world.alice().get("/whoami").await.status;
+        assert!(matches!(status, 429 | 503), "{limits}: {status}");
+    }
 }
 
 fn write_target() -> String {

@@ -94,10 +94,25 @@ async fn the_policy_comes_before_the_state() {
     );
     assert!((allowed.await - 1.0).abs() < 0.1);
 
+    // Where ZEC is left to say it, it is told to those only who may see the vNIC.
+    let world = with(|setup| {
+        setup.policy = blind();
+        setup.zec = "preflight = false".to_owned();
+    })
+    .await;
+    let bob = world.caller("bob", &[]);
+    let answer = bob.delete("/nics/unknown/ipv4?ipAddresses=10.0.0.21").await;
+    assert_eq!(world.sent(UNASSIGN).len(), 1);
+    assert_eq!(answer.problem().1, "policy-denied", "{}", answer.text());
+
     // alice, who may see it, is told.
     let world = self::world().await;
     let answer = world.alice().delete("/nics/unknown/ipv4?ipAddresses=10.0.0.21").await;
     assert_eq!(answer.problem(), (404, "zec-rejected".into(), "INVALID_NIC_NOT_FOUND".into()));
+    let allowed = world.metric(
+        r#"policy_decisions_total{action="UnassignNetworkInterfaceIpv4",decision="allow"}"#,
+    );
+    assert!((allowed.await - 1.0).abs() < 0.1, "the policy allowed it");
     // Someone without any permit learns nothing, and no vNIC is read for them.
     let before = world.zec.requests().len();
     let carol = world.caller("carol", &[]);
