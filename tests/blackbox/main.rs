@@ -40,6 +40,7 @@ mod provider_faults;
 mod real_parts;
 mod smuggling;
 mod sockets;
+mod storm;
 mod tls;
 mod tls_reload;
 mod upstream;
