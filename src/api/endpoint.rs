@@ -14,7 +14,8 @@ use super::{
 use crate::{
     domain::{Action, Caller, Operation},
     error::{Error, Problem},
-    execute::{self, Asking, Done, Executor, Rehearsed},
+    execute::{self, Asking, Done, Executor, Rehearsed, Seen},
+    journal::View,
     telemetry::Record,
 };
 
@@ -71,6 +72,11 @@ impl Api {
             (Endpoint::WhoAmI, Some(caller)) => {
                 parts.bare()?;
                 Ok(reply::ok(execute::who(caller).to_string()))
+            }
+            (Endpoint::ReadOperation | Endpoint::ListOperations, Some(caller)) => {
+                let lookup = parts.lookup()?;
+                let asking = Asking { caller, deadline: context.deadline, record: &context.record };
+                self.executor.look_up(lookup, asking).await.map(seen)
             }
             (_, Some(caller)) => {
                 let operation = parts.operation()?;
@@ -141,6 +147,18 @@ fn rehearsal(rehearsed: &Rehearsed) -> Value {
         put("after", json!(after));
     }
     Value::Object(answer)
+}
+
+/// The document of an operation, or of a list of them.
+fn seen(seen: Seen) -> Answer {
+    let (views, next) = match seen {
+        Seen::One(view) => return reply::ok(view.to_json()),
+        Seen::Several { views, next } => (views, next),
+    };
+    let documents = views.iter().map(View::to_json).collect::<Vec<_>>().join(",");
+    let next = next.map(|id| format!(",\"next\":\"{id}\"")).unwrap_or_default();
+    // Each is a document already: what was recorded of a vNIC keeps its very bytes.
+    reply::ok(format!("{{\"operations\":[{documents}]{next}}}"))
 }
 
 /// The page of a problem, to which its `type` points.

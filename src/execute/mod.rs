@@ -5,6 +5,7 @@
 
 mod failure;
 mod judge;
+mod operations;
 mod preflight;
 mod record;
 mod rehearse;
@@ -34,6 +35,7 @@ use crate::{
 pub(crate) use failure::of_a_write as door;
 pub use failure::who;
 use judge::Bench;
+pub use operations::{Lookup, Seen, Wanted};
 pub use preflight::Preflight;
 pub use rehearse::Rehearsed;
 
