@@ -4,15 +4,17 @@ use http::HeaderMap;
 
 use super::{
     body,
-    query::Query,
+    query::{Query, shown},
+    reply::RequestId,
     routes::{Endpoint, Matched},
 };
 use crate::{
     domain::{
-        Addresses, AddressesError, Change, ChangeIpv4, NicId, Operation, ReadNic, Selection,
-        UnassignAll,
+        Addresses, AddressesError, Change, ChangeIpv4, NicId, Operation, OperationId, Outcome,
+        ReadNic, Selection, UnassignAll,
     },
     error::Error,
+    execute::{Lookup, Wanted},
 };
 
 /// The query keys of a request that takes addresses off.
@@ -20,6 +22,13 @@ const UNASSIGN_KEYS: [&str; 4] = ["ipAddresses", "ipAddress", "dryRun", "all"];
 
 /// The query keys of every other change.
 const CHANGE_KEYS: [&str; 1] = ["dryRun"];
+
+/// The query keys of a list of operations.
+const LIST_KEYS: [&str; 5] = ["nic", "outcome", "requestId", "limit", "before"];
+
+/// How many operations a list shows at most, and unless it is asked for another number.
+const MAX_LISTED: usize = 100;
+const LISTED: usize = 20;
 
 /// A request with its body read.
 pub(super) struct Parts<'a> {
@@ -57,10 +66,31 @@ impl Parts<'_> {
                     self.body.map_or(Ok(Vec::new()), |body| body::addresses(body, false))?;
                 self.change(&query, self.listed(Change::Assign, &texts)?)
             }
-            Endpoint::WhoAmI | Endpoint::Problem => {
-                Err(Error::invalid("this route performs no operation"))
-            }
+            Endpoint::ReadOperation
+            | Endpoint::ListOperations
+            | Endpoint::WhoAmI
+            | Endpoint::Problem => Err(Error::invalid("this route performs no operation")),
         }
+    }
+
+    /// What of the record of writes the request asks for: one operation, or a list.
+    ///
+    /// # Errors
+    /// 400 with what to mend.
+    pub(super) fn lookup(&self) -> Result<Lookup, Error> {
+        if let Some(id) = self.matched.parameters.first() {
+            self.bare()?;
+            return Ok(Lookup::One(operation_id(id)?));
+        }
+        let query = Query::parse(self.query, &LIST_KEYS)?;
+        let nic = |text| NicId::parse(text).map_err(|error| Error::invalid(error.to_string()));
+        Ok(Lookup::Several(Wanted {
+            nic: query.one("nic").map(nic).transpose()?,
+            outcome: query.one("outcome").map(outcome).transpose()?,
+            request_id: query.one("requestId").map(request_id).transpose()?,
+            limit: query.one("limit").map_or(Ok(LISTED), limit)?,
+            before: query.one("before").map(operation_id).transpose()?,
+        }))
     }
 
     /// A request that has no query.
@@ -126,6 +156,34 @@ impl Parts<'_> {
         }
         Ok(())
     }
+}
+
+fn operation_id(text: &str) -> Result<OperationId, Error> {
+    OperationId::parse(text).map_err(|error| Error::invalid(error.to_string()))
+}
+
+fn outcome(text: &str) -> Result<Outcome, Error> {
+    Outcome::from_label(text).ok_or_else(|| {
+        let all = Outcome::ALL.map(Outcome::label).join("`, `");
+        Error::invalid(format!("`outcome` is `{}`: the ones there are: `{all}`", shown(text)))
+    })
+}
+
+fn request_id(text: &str) -> Result<String, Error> {
+    if RequestId::is_harmless(text.as_bytes()) {
+        return Ok(text.to_owned());
+    }
+    Err(Error::invalid(format!(
+        "`requestId` is `{}`: no request has such an id; it is an answer's `X-Request-Id`",
+        shown(text)
+    )))
+}
+
+/// A number has one form only: no sign, no leading zero.
+fn limit(text: &str) -> Result<usize, Error> {
+    (1..=MAX_LISTED).find(|limit| limit.to_string() == text).ok_or_else(|| {
+        Error::invalid(format!("`limit` is `{}`: it is 1 to {MAX_LISTED}", shown(text)))
+    })
 }
 
 /// The list outranks the deprecated single address, as ZEC documents.

@@ -14,7 +14,8 @@ use super::{
 use crate::{
     domain::{Action, Caller, Operation},
     error::{Error, Problem},
-    execute::{self, Asking, Done, Executor, Rehearsed},
+    execute::{self, Asking, Done, Executor, Rehearsed, Seen},
+    journal::View,
     limit::Places,
     telemetry::Record,
 };
@@ -40,6 +41,13 @@ pub struct Context {
     pub deadline: Instant,
     /// Where it is written down.
     pub record: Arc<Record>,
+}
+
+impl Context {
+    fn asking<'a>(&'a self, caller: &'a Caller) -> Asking<'a> {
+        let Self { places, deadline, record, .. } = self;
+        Asking { caller, places, deadline: *deadline, record }
+    }
 }
 
 impl Api {
@@ -75,12 +83,14 @@ impl Api {
                 parts.bare()?;
                 Ok(reply::ok(execute::who(caller).to_string()))
             }
+            (Endpoint::ReadOperation | Endpoint::ListOperations, Some(caller)) => {
+                let lookup = parts.lookup()?;
+                self.executor.look_up(lookup, context.asking(caller)).await.map(seen)
+            }
             (_, Some(caller)) => {
                 let operation = parts.operation()?;
                 note(&context.record, &operation);
-                let Context { places, deadline, record, .. } = &context;
-                let asking = Asking { caller, places, deadline: *deadline, record };
-                self.executor.perform(operation, asking).await.map(done)
+                self.executor.perform(operation, context.asking(caller)).await.map(done)
             }
             (_, None) => Err(Error::new(Problem::Internal, "a route without a caller")),
         }
@@ -145,6 +155,18 @@ fn rehearsal(rehearsed: &Rehearsed) -> Value {
         put("after", json!(after));
     }
     Value::Object(answer)
+}
+
+/// The document of an operation, or of a list of them.
+fn seen(seen: Seen) -> Answer {
+    let (views, next) = match seen {
+        Seen::One(view) => return reply::ok(view.to_json()),
+        Seen::Several { views, next } => (views, next),
+    };
+    let documents = views.iter().map(View::to_json).collect::<Vec<_>>().join(",");
+    let next = next.map(|id| format!(",\"next\":\"{id}\"")).unwrap_or_default();
+    // Each is a document already: what was recorded of a vNIC keeps its very bytes.
+    reply::ok(format!("{{\"operations\":[{documents}]{next}}}"))
 }
 
 /// The page of a problem, to which its `type` points.

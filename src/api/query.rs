@@ -39,9 +39,14 @@ impl<'a> Query<'a> {
         self.pairs.iter().filter(move |(name, _)| *name == key).map(|(_, value)| *value)
     }
 
+    /// The value of a key that stands once at most.
+    pub(super) fn one(&self, key: &str) -> Option<&'a str> {
+        self.all(key).next()
+    }
+
     /// Whether a switch is on: left out, it is off.
     pub(super) fn is_true(&self, key: &str) -> Result<bool, Error> {
-        match self.all(key).next() {
+        match self.one(key) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(other) => Err(Error::invalid(format!(

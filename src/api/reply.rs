@@ -10,6 +10,9 @@ use crate::error::{Error, Problem};
 /// An answer of the gateway's.
 pub type Answer = Response<Full<Bytes>>;
 
+/// The longest id of a caller's that is kept.
+const MAX_CHARS: usize = 64;
+
 /// The gateway's id of a request.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub HeaderValue);
@@ -19,6 +22,13 @@ impl RequestId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
+    }
+
+    /// Whether an id of a caller's may be one: 1 to 64 of a few characters.
+    #[must_use]
+    pub fn is_harmless(id: &[u8]) -> bool {
+        let harmless = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        (1..=MAX_CHARS).contains(&id.len()) && id.iter().all(harmless)
     }
 }
 

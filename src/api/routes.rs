@@ -24,6 +24,10 @@ pub enum Endpoint {
     Assign,
     /// Shows a vNIC.
     ReadNic,
+    /// Shows what became of a write.
+    ReadOperation,
+    /// Lists what became of writes.
+    ListOperations,
     /// Shows the caller.
     WhoAmI,
     /// Explains a problem.
@@ -36,7 +40,12 @@ impl Endpoint {
     pub const fn takes_body(self) -> bool {
         match self {
             Self::Unassign | Self::Assign => true,
-            Self::UnassignOne | Self::ReadNic | Self::WhoAmI | Self::Problem => false,
+            Self::UnassignOne
+            | Self::ReadNic
+            | Self::ReadOperation
+            | Self::ListOperations
+            | Self::WhoAmI
+            | Self::Problem => false,
         }
     }
 }
@@ -54,15 +63,18 @@ struct Entry {
 /// The statuses of the gateway's own that every route may answer.
 const PUBLIC: &[u16] = &[200, 400, 404, 411, 500, 503];
 const CALLER: &[u16] = &[200, 400, 401, 411, 429, 500, 503];
+const RECORD: &[u16] = &[200, 400, 401, 404, 411, 429, 500, 503];
 const READ: &[u16] = &[200, 400, 401, 403, 404, 411, 429, 500, 502, 503, 504];
 const WRITE: &[u16] = &[200, 400, 401, 403, 404, 409, 411, 413, 415, 429, 500, 502, 503, 504];
 
 #[rustfmt::skip] // one line a route reads as the table it is
-static ROUTES: [Entry; 6] = [
+static ROUTES: [Entry; 8] = [
     Entry { route: "/nics/{nicId}/ipv4", method: Method::DELETE, access: Access::Caller, endpoint: Endpoint::Unassign, codes: WRITE },
     Entry { route: "/nics/{nicId}/ipv4/{address}", method: Method::DELETE, access: Access::Caller, endpoint: Endpoint::UnassignOne, codes: WRITE },
     Entry { route: "/nics/{nicId}/ipv4", method: Method::POST, access: Access::Caller, endpoint: Endpoint::Assign, codes: WRITE },
     Entry { route: "/nics/{nicId}", method: Method::GET, access: Access::Caller, endpoint: Endpoint::ReadNic, codes: READ },
+    Entry { route: "/operations/{operationId}", method: Method::GET, access: Access::Caller, endpoint: Endpoint::ReadOperation, codes: RECORD },
+    Entry { route: "/operations", method: Method::GET, access: Access::Caller, endpoint: Endpoint::ListOperations, codes: RECORD },
     Entry { route: "/whoami", method: Method::GET, access: Access::Caller, endpoint: Endpoint::WhoAmI, codes: CALLER },
     Entry { route: "/problems/{slug}", method: Method::GET, access: Access::Public, endpoint: Endpoint::Problem, codes: PUBLIC },
 ];
@@ -141,7 +153,8 @@ impl Router {
     ) -> Result<Matched, (Option<&'static str>, Error)> {
         let Ok(found) = self.inner.at(path) else {
             let detail = "the gateway has no such path; it has `/nics/{nicId}`, \
-                          `/nics/{nicId}/ipv4`, `/nics/{nicId}/ipv4/{address}` and `/whoami`";
+                          `/nics/{nicId}/ipv4`, `/nics/{nicId}/ipv4/{address}`, `/operations`, \
+                          `/operations/{operationId}` and `/whoami`";
             return Err((None, Error::new(Problem::NotFound, detail)));
         };
         let route = *found.value;
@@ -183,7 +196,7 @@ mod tests {
     fn unknown_paths_are_404_and_unknown_methods_405_with_allow() {
         let router = Router::new().unwrap();
         for path in
-            ["/", "/nics", "/nics/a/", "/nics/a/ipv4/", "/nics/a/ipv6", "/metrics", "/livez"]
+            ["/", "/nics", "/nics/a/", "/nics/a/ipv4/", "/nics/a/ipv6", "/operations/", "/metrics"]
         {
             let (route, error) = router.route(&Method::GET, path).unwrap_err();
             assert_eq!((route, error.problem()), (None, Problem::NotFound), "{path}");

@@ -182,8 +182,8 @@ impl Problem {
             },
             Self::NotFound => &Entry {
                 slug: "not-found", status: 404, code: "ROUTE_NOT_FOUND",
-                title: "No such route",
-                explanation: "The gateway has no such path. This says nothing about any vNIC: an unknown vNIC is `zec-rejected` with the code INVALID_NIC_NOT_FOUND.",
+                title: "No such route or operation",
+                explanation: "The gateway has no such path, no operation with this id that you may see, or no journal to look into; `detail` says which. This says nothing about any vNIC: an unknown vNIC is `zec-rejected` with the code INVALID_NIC_NOT_FOUND.",
             },
             Self::MethodNotAllowed => &Entry {
                 slug: "method-not-allowed", status: 405, code: "METHOD_NOT_ALLOWED",
@@ -282,8 +282,8 @@ impl Problem {
             },
             Self::JournalUnavailable => &Entry {
                 slug: "journal-unavailable", status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
-                title: "The write cannot be recorded",
-                explanation: "Every write is recorded on disk before it is sent, and that was not possible in time. Nothing was sent; try again as `Retry-After` says, and tell the gateway's operators if it goes on.",
+                title: "The record of writes cannot be used",
+                explanation: "Every write is recorded on disk before it is sent, and that was not possible in time; or you asked for what was recorded, and it could not be read. Nothing was sent; try again as `Retry-After` says, and tell the gateway's operators if it goes on.",
             },
             Self::IdentityProviderUnavailable => &Entry {
                 slug: "identity-provider-unavailable", status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",

@@ -56,6 +56,11 @@ impl Judge<'_> {
         self.engine.judge(self.asking.caller, read, nic).is_ok()
     }
 
+    /// Whether the caller may see everyone's operations.
+    pub(super) fn may_read_operations(&self) -> bool {
+        self.engine.may_read_operations(self.asking.caller)
+    }
+
     /// Decides on a change, and has the vNIC's state checked. `nic` is the vNIC where it was read
     /// already; it is read where the policy, the pre-flight or the caller of this (`look`) wants it.
     pub(super) async fn clear<O: Ask + AsRef<ChangeIpv4>>(

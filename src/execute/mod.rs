@@ -6,6 +6,7 @@
 mod failure;
 mod guard;
 mod judge;
+mod operations;
 mod preflight;
 mod record;
 mod rehearse;
@@ -35,6 +36,7 @@ pub(crate) use failure::of_a_write as door;
 pub use failure::who;
 use guard::Guards;
 use judge::Bench;
+pub use operations::{Lookup, Seen, Wanted};
 pub use preflight::Preflight;
 pub use rehearse::Rehearsed;
 pub use resolve::Patience;

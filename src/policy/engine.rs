@@ -235,8 +235,17 @@ impl Engine {
         self.settle(caller, read, &blind, None).is_ok()
     }
 
+    /// Whether a caller may see everyone's operations. What cannot be evaluated is a no.
+    #[must_use]
+    pub fn may_read_operations(&self, caller: &Caller) -> bool {
+        self.denied(None, self.about_the_journal(caller)).is_none()
+    }
+
     fn candidates<O: Ask>(&self, caller: &Caller, operation: &O) -> Vec<&Rule> {
-        let numbers = self.index.candidates(caller, operation.action());
+        self.numbered(self.index.candidates(caller, operation.action()))
+    }
+
+    fn numbered(&self, numbers: Vec<usize>) -> Vec<&Rule> {
         numbers.into_iter().filter_map(|number| self.rules.get(number)).collect()
     }
 
@@ -347,6 +356,18 @@ impl Engine {
             policies.sort();
         }
         Some(Denied { address, policies, failed })
+    }
+
+    fn about_the_journal(&self, caller: &Caller) -> Result<Response, String> {
+        let rules = self.numbered(self.index.about_the_journal(caller));
+        let set = PolicySet::from_policies(rules.iter().map(|rule| rule.policy.clone()))
+            .map_err(|error| error.to_string())?;
+        let relevant = |group: &str| self.groups.contains(group);
+        let (request, entities) = self
+            .vocabulary
+            .about_the_journal(caller, relevant)
+            .map_err(|error| error.to_string())?;
+        Ok(self.authorizer.is_authorized(&request, &set, &entities))
     }
 
     fn reason(&self, id: &PolicyId) -> Reason {

@@ -1,10 +1,7 @@
 //! Which policies can matter to a request: found by the scope of its principal and its action,
 //! never by a condition, so that a thousand policies about others cost nothing.
 
-use std::{
-    collections::{HashMap, HashSet},
-    str::FromStr,
-};
+use std::{collections::HashMap, str::FromStr};
 
 use cedar_policy::{ActionConstraint, EntityTypeName, EntityUid, Policy, PrincipalConstraint};
 
@@ -15,6 +12,8 @@ use crate::domain::{Action, Caller};
 #[derive(Debug, Default)]
 pub(super) struct Index {
     actions: HashMap<Action, Scopes>,
+    /// The same for seeing everyone's operations.
+    journal: Scopes,
 }
 
 #[derive(Debug, Default)]
@@ -37,30 +36,47 @@ impl Index {
     /// Files the policy under every action and principal that its scope can match.
     pub(super) fn insert(&mut self, number: usize, policy: &Policy, vocabulary: &Vocabulary) {
         let who = who(&policy.principal_constraint());
+        let constraint = policy.action_constraint();
         for action in Action::ALL {
-            if !covers(&policy.action_constraint(), action, vocabulary) {
-                continue;
+            if covers(&constraint, vocabulary.action_and_groups(action)) {
+                self.actions.entry(action).or_default().insert(number, &who);
             }
-            let scopes = self.actions.entry(action).or_default();
-            match &who {
-                Who::Any => scopes.any.push(number),
-                Who::Caller(id) => scopes.callers.entry(id.clone()).or_default().push(number),
-                Who::Group(id) => scopes.groups.entry(id.clone()).or_default().push(number),
-                Who::Nobody => {}
-            }
+        }
+        // It is in no group: only by its own name, or where no action is named.
+        if covers(&constraint, (vocabulary.read_operations(), &[])) {
+            self.journal.insert(number, &who);
         }
     }
 
     /// The numbers of the policies whose scope can match, each once.
     pub(super) fn candidates(&self, caller: &Caller, action: Action) -> Vec<usize> {
-        let Some(scopes) = self.actions.get(&action) else { return Vec::new() };
-        let mut found = scopes.any.clone();
-        if let Some(own) = scopes.callers.get(caller.id()) {
+        self.actions.get(&action).map(|scopes| scopes.candidates(caller)).unwrap_or_default()
+    }
+
+    /// Those that have a say in whether the caller may see everyone's operations.
+    pub(super) fn about_the_journal(&self, caller: &Caller) -> Vec<usize> {
+        self.journal.candidates(caller)
+    }
+}
+
+impl Scopes {
+    fn insert(&mut self, number: usize, who: &Who) {
+        match who {
+            Who::Any => self.any.push(number),
+            Who::Caller(id) => self.callers.entry(id.clone()).or_default().push(number),
+            Who::Group(id) => self.groups.entry(id.clone()).or_default().push(number),
+            Who::Nobody => {}
+        }
+    }
+
+    fn candidates(&self, caller: &Caller) -> Vec<usize> {
+        let mut found = self.any.clone();
+        if let Some(own) = self.callers.get(caller.id()) {
             found.extend(own);
         }
-        if !scopes.groups.is_empty() {
+        if !self.groups.is_empty() {
             for id in caller.group_ids() {
-                found.extend(scopes.groups.get(id).into_iter().flatten());
+                found.extend(self.groups.get(id).into_iter().flatten());
             }
         }
         found
@@ -98,12 +114,11 @@ fn is(kind: &EntityTypeName, name: &str) -> bool {
     EntityTypeName::from_str(name).is_ok_and(|name| *kind == name)
 }
 
-fn covers(constraint: &ActionConstraint, action: Action, vocabulary: &Vocabulary) -> bool {
-    let names: HashSet<&EntityUid> = vocabulary.action_and_groups(action).iter().collect();
+fn covers(constraint: &ActionConstraint, (action, groups): (&EntityUid, &[EntityUid])) -> bool {
     match constraint {
         ActionConstraint::Any => true,
         // Cedar's `action == group` never holds: only the action itself is equal.
-        ActionConstraint::Eq(uid) => uid == vocabulary.action(action),
-        ActionConstraint::In(uids) => uids.iter().any(|uid| names.contains(uid)),
+        ActionConstraint::Eq(uid) => uid == action,
+        ActionConstraint::In(uids) => uids.iter().any(|uid| uid == action || groups.contains(uid)),
     }
 }

@@ -1,4 +1,8 @@
-use std::{collections::HashMap, net::Ipv4Addr, str::FromStr};
+use std::{
+    collections::{HashMap, HashSet},
+    net::Ipv4Addr,
+    str::FromStr,
+};
 
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
@@ -26,6 +30,8 @@ pub(super) struct Vocabulary {
     vpc: EntityTypeName,
     region: EntityTypeName,
     actions: HashMap<Action, ActionNames>,
+    read_operations: ActionNames,
+    journal: EntityUid,
 }
 
 #[derive(Debug)]
@@ -51,7 +57,7 @@ impl Vocabulary {
         let kind = |name: &str| EntityTypeName::from_str(name).map_err(|error| fault(&error));
         let mut actions = HashMap::new();
         for action in Action::ALL {
-            let names = action_names(&schema, action).map_err(|error| fault(&error))?;
+            let names = action_names(&schema, action.name()).map_err(|error| fault(&error))?;
             actions.insert(action, names);
         }
         Ok(Self {
@@ -62,19 +68,41 @@ impl Vocabulary {
             subnet: kind("Zec::Subnet")?,
             vpc: kind("Zec::Vpc")?,
             region: kind("Zec::Region")?,
+            journal: uid(&kind("Zec::Journal")?, "operations"),
+            read_operations: action_names(&schema, "ReadOperations")
+                .map_err(|error| fault(&error))?,
             schema,
             actions,
         })
     }
 
+    /// An action, and it with its groups.
     #[expect(clippy::indexing_slicing, reason = "`new` puts every action in")]
-    pub(super) fn action(&self, action: Action) -> &EntityUid {
-        &self.actions[&action].uid
+    pub(super) fn action_and_groups(&self, action: Action) -> (&EntityUid, &[EntityUid]) {
+        let names = &self.actions[&action];
+        (&names.uid, &names.with_groups)
     }
 
-    #[expect(clippy::indexing_slicing, reason = "`new` puts every action in")]
-    pub(super) fn action_and_groups(&self, action: Action) -> &[EntityUid] {
-        &self.actions[&action].with_groups
+    /// The action of seeing everyone's operations.
+    pub(super) fn read_operations(&self) -> &EntityUid {
+        &self.read_operations.uid
+    }
+
+    /// The question whether the caller may see everyone's operations, with all its data.
+    pub(super) fn about_the_journal(
+        &self,
+        caller: &Caller,
+        relevant: impl Fn(&str) -> bool,
+    ) -> Result<(Request, Entities), Unspeakable> {
+        let journal = Entity::new_no_attrs(self.journal.clone(), HashSet::new());
+        let known = self.read_operations.entities.clone();
+        let entities = known
+            .add_entities([self.caller_entity(caller, true, relevant)?, journal], None)
+            .map_err(unspeakable)?;
+        let principal = uid(&self.caller, caller.id());
+        let (action, journal) = (self.read_operations.uid.clone(), self.journal.clone());
+        let request = Request::new(principal, action, journal, Context::empty(), None);
+        Ok((request.map_err(unspeakable)?, entities))
     }
 
     /// The data of a request, as far as it is needed: the action in its groups, the caller in
@@ -114,7 +142,7 @@ impl Vocabulary {
         }
         Request::new(
             uid(&self.caller, caller.id()),
-            self.action(operation.action()).clone(),
+            self.action_and_groups(operation.action()).0.clone(),
             uid(&self.nic, operation.nic().as_str()),
             Context::from_pairs(pairs).map_err(unspeakable)?,
             // The policies were validated when they were loaded.
@@ -176,9 +204,8 @@ impl Vocabulary {
     }
 }
 
-fn action_names(schema: &Schema, action: Action) -> Result<ActionNames, Unspeakable> {
-    let uid =
-        EntityUid::from_str(&format!("Zec::Action::\"{}\"", action.name())).map_err(unspeakable)?;
+fn action_names(schema: &Schema, name: &str) -> Result<ActionNames, Unspeakable> {
+    let uid = EntityUid::from_str(&format!("Zec::Action::\"{name}\"")).map_err(unspeakable)?;
     let all = schema.action_entities().map_err(unspeakable)?;
     let groups = all.ancestors(&uid).into_iter().flatten().cloned();
     let with_groups: Vec<EntityUid> = groups.chain([uid.clone()]).collect();

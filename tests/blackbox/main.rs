@@ -31,6 +31,7 @@ mod journal;
 mod limits;
 mod main_path;
 mod metrics;
+mod operations;
 mod outcomes;
 mod policy;
 mod preflight;

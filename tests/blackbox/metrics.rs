@@ -64,6 +64,8 @@ async fn no_answer_of_a_route_makes_a_new_series() {
         ("POST", "/nics/n/ipv4"),
         ("DELETE", "/nics/n/ipv4/10.0.0.2"),
         ("GET", "/nics/n"),
+        ("GET", "/operations"),
+        ("GET", "/operations/0190163d-8694-739b-aea5-966c26f8ad91"),
         ("GET", "/whoami"),
         ("GET", "/problems/internal"),
     ] {

@@ -1,5 +1,6 @@
 //! What the policy decides.
 
+mod operations;
 mod slicing;
 
 use std::path::PathBuf;

@@ -29,11 +29,15 @@ fn scopes() -> impl Strategy<Value = String> {
         r#"action in [Zec::Action::"destructive", Zec::Action::"read"]"#,
         r#"action in Zec::Action::"read""#,
         r#"action in [Zec::Action::"BatchAssignNetworkInterfaceIpv4"]"#,
+        r#"action == Zec::Action::"ReadOperations""#,
+        r#"action in [Zec::Action::"ReadOperations", Zec::Action::"write"]"#,
     ]);
     let resource = select(vec![
         "resource",
         r#"resource == Zec::Nic::"nic-1""#,
         r#"resource == Zec::Nic::"nic-2""#,
+        r#"resource == Zec::Journal::"operations""#,
+        "resource is Zec::Journal",
         r#"resource in Zec::Subnet::"s""#,
         r#"resource is Zec::Nic in Zec::Vpc::"x""#,
     ]);
@@ -70,11 +74,9 @@ fn policies() -> impl Strategy<Value = String> {
 
 /// Cedar alone, over every policy and all the caller's groups.
 fn unsliced(text: &str, who: &Caller, asked: &ChangeIpv4, nic: &Nic) -> Vec<[BTreeSet<String>; 3]> {
-    use cedar_policy::{Authorizer, Decision, PolicyId, PolicySet};
+    use cedar_policy::{Authorizer, Decision};
     let vocabulary = vocabulary::Vocabulary::new().unwrap();
-    let parsed: PolicySet = text.parse().unwrap();
-    let named = parsed.policies().map(|p| p.new_id(PolicyId::new(p.annotation("id").unwrap())));
-    let set = PolicySet::from_policies(named).unwrap();
+    let set = every_policy(text);
     let action = asked.action();
     let entities = vocabulary
         .entities(action, looks::Needs::ALL, (who, |_: &str| true), (&asked.nic, Some(nic)))
@@ -97,8 +99,32 @@ fn unsliced(text: &str, who: &Caller, asked: &ChangeIpv4, nic: &Nic) -> Vec<[BTr
     addresses.iter().map(one).collect()
 }
 
+/// Cedar's set of every policy, each under its id.
+fn every_policy(text: &str) -> cedar_policy::PolicySet {
+    use cedar_policy::{PolicyId, PolicySet};
+    let parsed: PolicySet = text.parse().unwrap();
+    let named = parsed.policies().map(|p| p.new_id(PolicyId::new(p.annotation("id").unwrap())));
+    PolicySet::from_policies(named).unwrap()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The same for who may see everyone's operations.
+    #[test]
+    fn slicing_shows_nobody_more_operations(
+        text in policies(),
+        groups in proptest::sample::subsequence(vec!["a", "b", "c"], 0..=3),
+    ) {
+        use cedar_policy::{Authorizer, Decision};
+        let who = caller(&groups);
+        let (request, entities) =
+            vocabulary::Vocabulary::new().unwrap().about_the_journal(&who, |_| true).unwrap();
+        let answer = Authorizer::new().is_authorized(&request, &every_policy(&text), &entities);
+        let failed = answer.diagnostics().errors().next().is_some();
+        let may = answer.decision() == Decision::Allow && !failed;
+        prop_assert_eq!(Engine::unvalidated(&text).may_read_operations(&who), may);
+    }
 
     /// The engine's slices, its skipped groups and its blind first look give the decision, the
     /// determining ids and the errors that Cedar gives over the full set.

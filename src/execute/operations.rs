@@ -1,0 +1,143 @@
+//! What became of writes: the journal's answers, as far as the caller may see them.
+
+use tokio::time::timeout_at;
+
+use super::{Asking, Executor, judge::Judge};
+use crate::{
+    domain::{Nic, NicId, OperationId, Outcome},
+    error::{Error, Problem},
+    journal::{Filter, Unreadable, View},
+};
+
+/// A look into the record of writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// One operation.
+    One(OperationId),
+    /// Several, newest first.
+    Several(Wanted),
+}
+
+/// Which operations a list shows; what is none does not matter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// On which vNIC.
+    pub nic: Option<NicId>,
+    /// With which outcome.
+    pub outcome: Option<Outcome>,
+    /// With which of the gateway's request ids.
+    pub request_id: Option<String>,
+    /// How many at most.
+    pub limit: usize,
+    /// Only those older than this one.
+    pub before: Option<OperationId>,
+}
+
+/// What a look gave; nothing is left in it that the caller may not see.
+#[derive(Debug)]
+pub enum Seen {
+    /// The one operation.
+    One(Box<View>),
+    /// The list.
+    Several {
+        /// Newest first.
+        views: Vec<View>,
+        /// The last one shown, where there are older ones.
+        next: Option<OperationId>,
+    },
+}
+
+impl Executor {
+    /// Looks into the record of writes: everybody sees their own, and everyone's whom the policy
+    /// allows `ReadOperations`.
+    ///
+    /// # Errors
+    /// 404 where there is none that the caller may see, or no journal; 503 where it cannot be read.
+    pub async fn look_up(&self, lookup: Lookup, asking: Asking<'_>) -> Result<Seen, Error> {
+        if !self.desk.journal.is_on() {
+            let detail = "the gateway keeps no journal (`journal.enabled` is off), so there are no \
+                          operations to look at";
+            return Err(Error::new(Problem::NotFound, detail));
+        }
+        let desk = Desk { executor: self, judge: self.bench.judge(asking), asking };
+        match lookup {
+            Lookup::One(id) => {
+                let found = desk.find(id).await?;
+                let view = found.ok_or_else(|| {
+                    let detail = "there is no such operation, or it is not yours: \
+                                  `GET /operations` lists those that you may see";
+                    Error::new(Problem::NotFound, detail)
+                })?;
+                Ok(Seen::One(Box::new(desk.shown(view))))
+            }
+            Lookup::Several(wanted) => desk.list(wanted).await,
+        }
+    }
+}
+
+/// One caller's look.
+struct Desk<'a> {
+    executor: &'a Executor,
+    judge: Judge<'a>,
+    asking: Asking<'a>,
+}
+
+impl Desk<'_> {
+    /// An operation, if there is one that the caller may see.
+    async fn find(&self, id: OperationId) -> Result<Option<View>, Error> {
+        let found = self.read(self.executor.desk.journal.find(id)).await?;
+        let caller = self.asking.caller.id();
+        Ok(found.filter(|view| view.caller == caller || self.judge.may_read_operations()))
+    }
+
+    async fn list(&self, wanted: Wanted) -> Result<Seen, Error> {
+        if let Some(id) = wanted.before {
+            // Another's operation is no place to start from: that would tell that there is one.
+            let start = self.find(id).await?;
+            start.ok_or_else(|| {
+                Error::invalid("`before` names no operation that you may see: take it from `next`")
+            })?;
+        }
+        let everyone = self.judge.may_read_operations();
+        let filter = Filter {
+            caller: (!everyone).then(|| self.asking.caller.id().to_owned()),
+            nic: wanted.nic,
+            outcome: wanted.outcome,
+            request_id: wanted.request_id,
+            // One more than is shown tells whether there are more.
+            limit: wanted.limit.saturating_add(1),
+            before: wanted.before,
+        };
+        let mut views = self.read(self.executor.desk.journal.list(filter)).await?;
+        let more = views.len() > wanted.limit;
+        views.truncate(wanted.limit);
+        let next = views.last().map(|view| view.id).filter(|_| more);
+        let views = views.into_iter().map(|view| self.shown(view)).collect();
+        Ok(Seen::Several { views, next })
+    }
+
+    /// The operation without the vNIC as it was, unless the caller may see that vNIC.
+    fn shown(&self, mut view: View) -> View {
+        let nic = view.before.as_ref().and_then(|raw| Nic::parse(raw.clone()).ok());
+        let may_see = |nic: Nic| nic.id == view.change.nic && self.judge.may_see(&nic);
+        if !nic.is_some_and(may_see) {
+            view.before = None;
+        }
+        view
+    }
+
+    /// Waits for the journal until the deadline at most.
+    async fn read<T>(
+        &self,
+        reading: impl Future<Output = Result<T, Unreadable>>,
+    ) -> Result<T, Error> {
+        let unreadable = || {
+            let detail = "the journal cannot be read just now; nothing was changed, try again, and \
+                          tell the gateway's operators if it goes on";
+            Error::new(Problem::JournalUnavailable, detail)
+        };
+        let read = timeout_at(self.asking.deadline, reading).await;
+        let read = read.map_err(|error| unreadable().with_cause(error))?;
+        read.map_err(|error| unreadable().with_cause(error))
+    }
+}
