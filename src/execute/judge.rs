@@ -81,13 +81,10 @@ impl Judge<'_> {
         let nic = match nic {
             None if look || self.bench.preflight.on => match self.look(&id).await {
                 Ok(Found { nic: None, .. }) => {
-                    return Err(match self.hides(permit.operation()) {
-                        None => {
-                            self.allowed(&permit);
-                            failure::no_such_nic(&id)
-                        }
-                        Some(_) => self.absent(permit.operation()),
-                    });
+                    if self.may_learn_of_absence(&id) {
+                        self.allowed(&permit);
+                    }
+                    return Err(self.absent(permit.operation()));
                 }
                 found => {
                     self.allowed(&permit);
@@ -146,14 +143,18 @@ impl Judge<'_> {
     /// What whoever may not know that there is no such vNIC is told instead.
     pub(super) fn hides<O: Ask>(&self, operation: &O) -> Option<Error> {
         let (caller, nic) = (self.asking.caller, operation.nic());
-        let may_know = self.engine.may_learn_of_absence(caller, ReadNic { nic: nic.clone() });
-        (!may_know).then(|| failure::denied(caller, nic, &unread(operation)))
+        let denial = || failure::denied(caller, nic, &unread(operation));
+        (!self.may_learn_of_absence(nic)).then(denial)
+    }
+
+    fn may_learn_of_absence(&self, nic: &NicId) -> bool {
+        self.engine.may_learn_of_absence(self.asking.caller, ReadNic { nic: nic.clone() })
     }
 
     /// There is no such vNIC: for those to know who may see it, a denial for all others.
     fn absent<O: Ask>(&self, operation: &O) -> Error {
         let id = operation.nic();
-        if self.engine.may_learn_of_absence(self.asking.caller, ReadNic { nic: id.clone() }) {
+        if self.may_learn_of_absence(id) {
             failure::no_such_nic(id)
         } else {
             self.denied(id, operation.action(), &unread(operation))

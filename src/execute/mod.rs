@@ -180,8 +180,8 @@ impl Executor {
         let asked = permit.operation().clone();
         let done = self.desk.write(permit, nic.as_ref(), asking).await;
         // That there is no such vNIC is not told by ZEC either to those who may not see it.
-        done.map_err(|error| match judge.hides(&asked) {
-            Some(denial) if error.code() == failure::NO_SUCH_NIC => denial,
+        done.map_err(|error| match error.code() {
+            failure::NO_SUCH_NIC => judge.hides(&asked).unwrap_or(error),
             _ => error,
         })
     }

@@ -59,30 +59,30 @@ impl Executor {
                           operations to look at";
             return Err(Error::new(Problem::NotFound, detail));
         }
-        let desk = Desk { executor: self, judge: self.bench.judge(asking), asking };
+        let look = Look { executor: self, judge: self.bench.judge(asking), asking };
         match lookup {
             Lookup::One(id) => {
-                let found = desk.find(id).await?;
+                let found = look.find(id).await?;
                 let view = found.ok_or_else(|| {
                     let detail = "there is no such operation, or it is not yours: \
                                   `GET /operations` lists those that you may see";
                     Error::new(Problem::NotFound, detail)
                 })?;
-                Ok(Seen::One(Box::new(desk.shown(view))))
+                Ok(Seen::One(Box::new(look.shown(view))))
             }
-            Lookup::Several(wanted) => desk.list(wanted).await,
+            Lookup::Several(wanted) => look.list(wanted).await,
         }
     }
 }
 
 /// One caller's look.
-struct Desk<'a> {
+struct Look<'a> {
     executor: &'a Executor,
     judge: Judge<'a>,
     asking: Asking<'a>,
 }
 
-impl Desk<'_> {
+impl Look<'_> {
     /// An operation, if there is one that the caller may see.
     async fn find(&self, id: OperationId) -> Result<Option<View>, Error> {
         let found = self.read(self.executor.desk.journal.find(id)).await?;

@@ -97,27 +97,27 @@ impl Resolver {
 
     async fn resolve(self: Arc<Self>, open: Open) {
         let patience = self.patience.get().copied().unwrap_or_default();
-        let lasts = patience.proof + self.reader.clock_skew();
         let ago = SystemTime::now().duration_since(open.sent).unwrap_or_default();
         let begun = Instant::now();
-        let proven = begun + lasts.saturating_sub(ago);
-        let end = proven.max(begun + patience.give_up);
         let mut wait = patience.first;
         loop {
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(patience.longest);
             // Taken before the look: what is seen then was so once nothing could come any more.
-            let now = Instant::now();
-            match self.reader.nic(&open.change.nic, now + LOOK).await {
+            let looked = begun.elapsed();
+            let found = self.reader.nic(&open.change.nic, Instant::now() + LOOK).await;
+            // After it: the first answer of a run is what tells how far ZEC's clock is.
+            let proven = ago + looked >= patience.proof + self.reader.clock_skew();
+            match found {
                 Ok(found) => {
-                    let seen = verdict(&open.change, found.nic.as_ref(), now >= proven);
+                    let seen = verdict(&open.change, found.nic.as_ref(), proven);
                     if let Some(outcome) = seen {
                         return self.close(open, outcome).await;
                     }
                 }
                 Err(cause) => tracing::debug!(%cause, "an unknown outcome cannot be looked for"),
             }
-            if now >= end {
+            if proven && looked >= patience.give_up {
                 return give_up(&open);
             }
         }
