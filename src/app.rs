@@ -7,6 +7,7 @@ use std::{future::Future, sync::Arc};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{self, Api, BodyLimits},
@@ -173,6 +174,12 @@ impl App {
         B::Error: Into<crate::net::BoxError>,
     {
         stack::build(self.parts.clone())
+    }
+
+    /// Cancelled by whoever wants a drain to wait for nothing but the writes that run.
+    #[must_use]
+    pub fn hurry(&self) -> CancellationToken {
+        self.drain.hurry.clone()
     }
 
     /// Fetches every key address once, so that a first request finds keys.

@@ -104,7 +104,7 @@ impl Parts<'_> {
     }
 
     fn change(&self, query: &Query<'_>, selection: Selection) -> Result<Operation, Error> {
-        let key = self.headers.get("idempotency-key").map(|key| key.as_bytes());
+        let key = self.headers.get("idempotency-key").map(http::HeaderValue::as_bytes);
         let key = key.map(IdempotencyKey::parse).transpose();
         let key = key.map_err(|error| Error::invalid(error.to_string()))?;
         match (query.is_true("dryRun")?, key) {

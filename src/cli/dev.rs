@@ -111,7 +111,8 @@ async fn dev(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     } else {
         greeting.for_people(&header, journal);
     }
-    app.run(listeners, signals.asked_to_stop()).await;
+    let asked = signals.asked_to_stop(app.hurry());
+    app.run(listeners, asked).await;
     Ok(())
 }
 

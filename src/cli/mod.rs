@@ -17,6 +17,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::Fault,
@@ -160,8 +161,9 @@ impl Signals {
         })
     }
 
-    /// Resolves at the first SIGTERM or SIGINT; the second one ends the process at once.
-    async fn asked_to_stop(mut self) {
+    /// Resolves at the first SIGTERM or SIGINT; the second one cancels `hurry`, the third ends the
+    /// process at once.
+    async fn asked_to_stop(mut self, hurry: CancellationToken) {
         loop {
             tokio::select! {
                 _ = self.term.recv() => break,
@@ -172,12 +174,19 @@ impl Signals {
             }
         }
         tokio::spawn(async move {
-            tokio::select! {
-                _ = self.term.recv() => {}
-                _ = self.int.recv() => {}
-            }
-            tracing::warn!("asked to stop a second time: stopping at once");
+            self.asked_again().await;
+            tracing::warn!("asked to stop a second time: only the writes that run are waited for");
+            hurry.cancel();
+            self.asked_again().await;
+            tracing::warn!("asked to stop a third time: stopping at once");
             std::process::exit(1);
         });
+    }
+
+    async fn asked_again(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
     }
 }

@@ -35,7 +35,8 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
             version = env!("CARGO_PKG_VERSION"),
             "serving"
         );
-        let in_time = app.run(listeners, signals.asked_to_stop()).await;
+        let asked = signals.asked_to_stop(app.hurry());
+        let in_time = app.run(listeners, asked).await;
         tracing::info!("stopped");
         if in_time { Ok(()) } else { Err(Stop::Told) }
     })
