@@ -13,7 +13,7 @@
 )]
 
 use std::{
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
     sync::Arc,
@@ -21,19 +21,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{
-    Request,
-    header::{AUTHORIZATION, HOST},
-};
+use http::{Request, header::AUTHORIZATION, header::HOST};
 use http_body_util::{BodyExt, Full};
 use secrecy::SecretString;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 use tower::ServiceExt;
 use zec_gateway::{
     app::App,
     config::Config,
     domain::{Addresses, Caller, Change, ChangeIpv4, NicId, Outcome},
-    emulator::{Emulator, NicSeed, Settings as EmulatorSettings},
     issuer::{Grant, Signer, key_set},
     journal::{Ending, Intent, Journal, Settings},
     metrics::Metrics,
@@ -60,7 +59,7 @@ fn syncs_a_second(directory: &Path) -> f64 {
 
 fn engine() -> Engine {
     let text = "@id(\"any\") permit (principal, action, resource);".to_owned();
-    Engine::from_sources(vec![Source { path: "bench.cedar".into(), text }]).unwrap().0
+    Engine::from_sources(&[Source { path: "bench.cedar".into(), text }]).unwrap().0
 }
 
 fn permit(engine: &Engine, caller: &Caller) -> Permit<ChangeIpv4> {
@@ -87,7 +86,9 @@ async fn recorded_a_second(directory: &Path, writers: usize) -> f64 {
         .map(|writer| {
             let (journal, engine) = (journal.clone(), Arc::clone(&engine));
             tokio::spawn(async move {
-                let caller = Caller::for_benches("corp", &format!("writer-{writer}"));
+                let caller =
+                    Caller::vouch("corp", &format!("writer-{writer}"), Vec::<String>::new())
+                        .unwrap();
                 let mut count = 0_u32;
                 while Instant::now() < until {
                     let request_id = format!("request-{writer}-{count}");
@@ -123,4 +124,140 @@ async fn durable(directory: &Path) {
     }
     let after = syncs_a_second(directory);
     println!("one after the other, again: {after:.0} syncs a second");
+}
+
+const REQUESTS: usize = 20_000;
+const AT_ONCE: usize = 32;
+const ROUNDS: usize = 5;
+
+/// Answers every request at once with the same bytes.
+async fn stub(listener: TcpListener) {
+    const BODY: &str = r#"{"requestId":"T1","response":{"requestId":"T1"}}"#;
+    let length = BODY.len();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{BODY}"
+    );
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let answer = answer.clone();
+        tokio::spawn(async move {
+            let mut buffer = [0; 4096];
+            while matches!(stream.read(&mut buffer).await, Ok(count) if count > 0) {
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+    }
+}
+
+/// Seconds of processor time that this process has used, its threads and the kernel for it.
+fn processor_time() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let fields = stat.rsplit_once(") ").unwrap().1;
+    let ticks: u32 =
+        fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u32>().unwrap()).sum();
+    f64::from(ticks) / 100.0
+}
+
+struct Gateway {
+    app: App,
+    tokens: Vec<String>,
+    _files: tempfile::TempDir,
+}
+
+/// A gateway of this bench's policy, and a fresh token for each request.
+async fn gateway(journal: bool) -> Gateway {
+    let files = tempfile::tempdir_in("/dev/shm").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = listener.local_addr().unwrap();
+    tokio::spawn(stub(listener));
+    let signer = Signer::es256().unwrap();
+    fs::write(files.path().join("jwks.json"), key_set(&[&signer])).unwrap();
+    let issuer = "https://sso.example.com";
+    let text = format!(
+        "[[auth.issuers]]\nname = \"corp\"\nissuer = \"{issuer}\"\naudiences = [\"zec-gateway\"]\n\
+         jwks_file = \"jwks.json\"\n[policy]\ndirectory = \".\"\n[zec]\nendpoint = \"http://{endpoint}\"\n\
+         preflight = false\n[limits]\nrequests_per_second = 0\naddresses_per_hour = 0\n\
+         [journal]\nenabled = {journal}\n"
+    );
+    let file = files.path().join("gateway.toml");
+    fs::write(&file, text).unwrap();
+    let config = Config::load(&file, std::iter::empty()).unwrap();
+    let key = AccessKey::new("id".to_owned(), &SecretString::from("password")).unwrap();
+    let app = App::assemble(&config, engine(), key).unwrap();
+    app.fetch_keys().await;
+    let grant = |number: usize| Grant {
+        issuer: issuer.to_owned(),
+        audience: "zec-gateway".to_owned(),
+        subject: format!("caller-{number}"),
+        groups: vec!["netops".to_owned()],
+        lifetime: Duration::from_hours(1),
+    };
+    let tokens = (0..REQUESTS).map(|number| signer.token(&grant(number)).unwrap()).collect();
+    Gateway { app, tokens, _files: files }
+}
+
+/// Microseconds of processor time a request.
+async fn processor_time_a_request(gateway: &Gateway) -> f64 {
+    let stack = gateway.app.stack::<Full<Bytes>>();
+    let request = |number: usize| {
+        let nic = number % AT_ONCE;
+        let target = format!("/nics/nic-{nic}/ipv4?ipAddresses=10.0.5.21");
+        let token = gateway.tokens.get(number).unwrap();
+        Request::delete(target)
+            .header(HOST, "gateway")
+            .header(AUTHORIZATION, format!("Bearer {token}"))
+            .body(Full::new(Bytes::new()))
+            .unwrap()
+    };
+    let before = processor_time();
+    let lanes = tokio::task::LocalSet::new();
+    let done: Vec<_> = (0..AT_ONCE)
+        .map(|lane| {
+            let requests: Vec<_> = (lane..REQUESTS).step_by(AT_ONCE).map(request).collect();
+            let stack = stack.clone();
+            lanes.spawn_local(async move {
+                for request in requests {
+                    let answer = stack.clone().oneshot(request).await.unwrap();
+                    assert_eq!(answer.status(), 200);
+                    answer.into_body().collect().await.unwrap();
+                }
+            })
+        })
+        .collect();
+    lanes.await;
+    for lane in done {
+        lane.await.unwrap();
+    }
+    (processor_time() - before) * 1e6 / f64::from(u32::try_from(REQUESTS).unwrap())
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap()
+}
+
+/// In turns, so that what the machine does meanwhile happens to both.
+async fn beside_none() {
+    let (with, without) = (gateway(true).await, gateway(false).await);
+    let (mut costs, mut base) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        costs.push(processor_time_a_request(&with).await);
+        base.push(processor_time_a_request(&without).await);
+    }
+    let (with, without) = (median(costs), median(base));
+    println!(
+        "processor time of a write, {AT_ONCE} at once, tokens that come again after {REQUESTS}:"
+    );
+    println!("without a journal {without:.0} us, with one {with:.0} us, {:.2} x", with / without);
+}
+
+fn main() {
+    // `cargo bench` passes `--bench`.
+    let directory = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let directory = directory.map_or_else(std::env::temp_dir, PathBuf::from);
+    let directory = tempfile::tempdir_in(directory).unwrap();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(durable(directory.path()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(beside_none());
 }
