@@ -14,7 +14,7 @@ use crate::{
     auth::Authenticator,
     config::Config,
     error::Fault,
-    execute::{self, Executor, Patience, Preflight},
+    execute::{self, Executor, Patience, Preflight, Shadow},
     journal::{self, Journal, View},
     limit::{Budget, Callers, Freeze},
     metrics::Metrics,
@@ -79,10 +79,10 @@ impl App {
         config: &Config,
         journal: impl FnOnce(Arc<Metrics>) -> Result<(Journal, Vec<View>), Fault>,
     ) -> Result<Self, Vec<Fault>> {
-        let policy = Engine::load(&config.policy.directory);
+        let policy = Policies::load(config);
         match (policy, AccessKey::load(&config.zec)) {
-            (Ok((engine, warnings)), Ok(key)) => {
-                let mut app = Self::assemble_with(config, engine, key, journal)?;
+            (Ok((policies, warnings)), Ok(key)) => {
+                let mut app = Self::assemble_with(config, policies, key, journal)?;
                 app.warnings.extend(warnings);
                 Ok(app)
             }
@@ -106,12 +106,15 @@ impl App {
     /// # Errors
     /// Every fault of the parts that are still to be loaded.
     pub fn assemble(config: &Config, engine: Engine, key: AccessKey) -> Result<Self, Vec<Fault>> {
-        Self::assemble_with(config, engine, key, |metrics| Journal::open(&config.journal, metrics))
+        let policies = Policies { live: engine, shadow: None };
+        Self::assemble_with(config, policies, key, |metrics| {
+            Journal::open(&config.journal, metrics)
+        })
     }
 
     fn assemble_with(
         config: &Config,
-        engine: Engine,
+        policies: Policies,
         key: AccessKey,
         journal: impl FnOnce(Arc<Metrics>) -> Result<(Journal, Vec<View>), Fault>,
     ) -> Result<Self, Vec<Fault>> {
@@ -123,11 +126,12 @@ impl App {
         let allowed_origins = origins(&config.cors_allowed_origins).map_err(one)?;
         // Last: it is the one thing that is made, and kept from others.
         let (journal, unfinished) = journal(Arc::clone(&metrics)).map_err(one)?;
-        metrics.policy_loaded(engine.version());
+        let (policy, shadow) = policies.in_force(&metrics);
         metrics.loaded(true);
         let drain = Drain::new(&authenticator, &journal);
         let executor = Arc::new(Executor::new(execute::Parts {
-            policy: Arc::new(ArcSwap::from_pointee(engine)),
+            policy,
+            shadow,
             client,
             preflight: Preflight { on: config.zec.preflight, eip_check: config.zec.eip_check },
             freeze: Freeze::new(config.limits.freeze_file.clone()),
@@ -221,6 +225,38 @@ impl App {
 
 fn warnings(config: &Config, tls: Option<&tls::Loaded>, auth: &Authenticator) -> Vec<Fault> {
     [config.warnings.clone(), tls::warnings(tls), auth.warnings().to_vec()].concat()
+}
+
+/// The policy in force, and the one that is tried out.
+struct Policies {
+    live: Engine,
+    shadow: Option<Engine>,
+}
+
+impl Policies {
+    fn in_force(self, metrics: &Arc<Metrics>) -> (Arc<ArcSwap<Engine>>, Option<Shadow>) {
+        metrics.policy_loaded(self.live.version());
+        let shared = |engine| Arc::new(ArcSwap::from_pointee(engine));
+        let shadow = self.shadow.map(|shadow| Shadow::new(shared(shadow), Arc::clone(metrics)));
+        (shared(self.live), shadow)
+    }
+
+    fn load(config: &Config) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
+        let live = Engine::load(&config.policy.directory);
+        let shadow = config.policy.shadow_directory.as_deref().map(Engine::load).transpose();
+        match (live, shadow) {
+            (Ok((live, mut warnings)), Ok(shadow)) => {
+                let (shadow, more) = shadow.unzip();
+                warnings.extend(more.unwrap_or_default());
+                Ok((Self { live, shadow }, warnings))
+            }
+            (live, shadow) => {
+                let mut faults = live.err().unwrap_or_default();
+                faults.extend(shadow.err().unwrap_or_default());
+                Err(faults)
+            }
+        }
+    }
 }
 
 /// The parts with files of their own.

@@ -13,6 +13,7 @@ mod record;
 mod rehearse;
 mod resolve;
 mod select;
+mod shadow;
 mod write;
 
 use std::{sync::Arc, time::Duration};
@@ -45,6 +46,7 @@ pub use preflight::Preflight;
 pub use rehearse::Rehearsed;
 pub use resolve::Patience;
 use resolve::Resolver;
+pub use shadow::Shadow;
 use write::Desk;
 
 /// A write starts only if at least this long is left for it: else the caller would be told that
@@ -63,6 +65,8 @@ pub struct Executor {
 pub struct Parts {
     /// Who may do what.
     pub policy: Arc<ArcSwap<Engine>>,
+    /// A policy that is tried out beside it.
+    pub shadow: Option<Shadow>,
     /// Both halves of the client of ZEC.
     pub client: (Reader, Writer),
     /// What is looked at before a write.
@@ -125,7 +129,7 @@ impl Executor {
     /// An executor.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { policy, client: (reader, writer), preflight, metrics, .. } = parts;
+        let Parts { policy, shadow, client: (reader, writer), preflight, metrics, .. } = parts;
         let resolver = Resolver {
             reader: reader.clone(),
             journal: parts.journal.clone(),
@@ -143,7 +147,7 @@ impl Executor {
             tasks: parts.writes,
             metrics: Arc::clone(&metrics),
         };
-        Self { bench: Bench { policy, reader, preflight, metrics }, desk }
+        Self { bench: Bench { policy, shadow, reader, preflight, metrics }, desk }
     }
 
     /// Performs an operation, if the policy allows it.

@@ -41,6 +41,7 @@ mod process;
 mod provider;
 mod provider_faults;
 mod real_parts;
+mod shadow;
 mod smuggling;
 mod sockets;
 mod storm;
