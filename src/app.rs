@@ -139,6 +139,7 @@ impl App {
             stop: drain.begun.clone(),
             journal: journal.clone(),
             writes: drain.writes.clone(),
+            hurry: drain.hurry.clone(),
             metrics: Arc::clone(&metrics),
         }));
         let server = &config.server;

@@ -179,7 +179,7 @@ impl Judge<'_> {
         failure::denied(caller, nic, &unread(operation))
     }
 
-    fn may_learn_of_absence(&self, nic: &NicId) -> bool {
+    pub(super) fn may_learn_of_absence(&self, nic: &NicId) -> bool {
         self.engine.may_learn_of_absence(self.asking.caller, ReadNic { nic: nic.clone() })
     }
 

@@ -79,6 +79,8 @@ pub struct Parts {
     pub journal: Journal,
     /// Cancelled when the gateway stops looking for them.
     pub stop: CancellationToken,
+    /// Cancelled when no write is to be begun any more.
+    pub hurry: CancellationToken,
     /// Tracks the writes that run, for a drain to wait for.
     pub writes: TaskTracker,
     /// What is counted.
@@ -145,6 +147,7 @@ impl Executor {
             claims: Claims::default(),
             resolver,
             tasks: parts.writes,
+            hurry: parts.hurry,
             metrics: Arc::clone(&metrics),
         };
         Self { bench: Bench { policy, shadow, reader, preflight, metrics }, desk }
@@ -190,7 +193,7 @@ impl Executor {
                 select::All::These(change, nic) => (change, Some(nic)),
                 select::All::Nothing { nic, request_id } => {
                     if let Some(claim) = &claim {
-                        self.keep(claim, &nic.id, &request_id).await?;
+                        self.keep(claim, &nic.id, &request_id, asking.deadline).await?;
                     }
                     return Ok(Done::NothingToDo { nic: nic.id, request_id });
                 }
