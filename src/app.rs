@@ -1,12 +1,13 @@
 //! The composition root: out of a configuration, everything; with listeners, a gateway.
 
-mod tls;
+mod units;
 
 use std::{future::Future, sync::Arc};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use tokio::{net::TcpListener, task::JoinHandle};
+use units::{Followed, Told, access_key, keys, limits, policy, tls};
 
 use crate::{
     api::{self, Api, BodyLimits},
@@ -15,19 +16,22 @@ use crate::{
     error::Fault,
     execute::{self, Executor, Patience, Preflight},
     journal::{self, Journal, View},
-    limit::{Budget, Callers, Freeze},
+    limit::{Budget, Callers, Freeze, Live},
     metrics::Metrics,
     policy::Engine,
-    reload::Pace,
-    server::{self, Drain},
+    reload::{Board, Pace},
+    server::{self, Drain, Tls},
     stack::{self, Stack},
-    zec::{self, AccessKey, Reader, Writer},
+    telemetry::Level,
+    zec::{self, AccessKey, AccessKeys, Reader, Writer},
 };
+
+pub use units::Reloader;
 
 /// A gateway with all its parts loaded, bound to nothing yet.
 #[derive(Debug)]
 pub struct App {
-    server: server::Settings,
+    config: Config,
     authenticator: Arc<Authenticator>,
     metrics: Arc<Metrics>,
     drain: Drain,
@@ -35,7 +39,14 @@ pub struct App {
     unfinished: Vec<View>,
     executor: Arc<Executor>,
     parts: stack::Parts,
-    tls: Option<tls::Loaded>,
+    tls: Option<Arc<Tls>>,
+    units: Vec<Followed>,
+    board: Board,
+    reloader: Reloader,
+    /// Whether the configuration was read from a file that may change.
+    follows_limits: bool,
+    /// What the log's level can be changed by.
+    pub level: Level,
     /// How often files are looked at for changes.
     pub pace: Pace,
     /// How long what came of a write is looked for, where nobody knows it.
@@ -78,11 +89,14 @@ impl App {
         config: &Config,
         journal: impl FnOnce(Arc<Metrics>) -> Result<(Journal, Vec<View>), Fault>,
     ) -> Result<Self, Vec<Fault>> {
-        let policy = Engine::load(&config.policy.directory);
-        match (policy, AccessKey::load(&config.zec)) {
-            (Ok((engine, warnings)), Ok(key)) => {
-                let mut app = Self::assemble_with(config, engine, key, journal)?;
-                app.warnings.extend(warnings);
+        match (policy::load(&config.policy.directory), access_key::load(&config.zec)) {
+            (Ok(policy), Ok(key)) => {
+                let given = Given { policy: Arc::clone(&policy.policy), keys: key.keys.clone() };
+                let mut app = Self::assemble_with(config, given, journal)?;
+                app.warnings.extend(policy.warnings.clone());
+                app.units.insert(0, policy.followed(&app.metrics));
+                app.units.extend(key.followed());
+                app.follows_limits = true;
                 Ok(app)
             }
             (policy, key) => {
@@ -93,64 +107,69 @@ impl App {
                 faults.extend(tls::load(config).err().unwrap_or_default());
                 faults.extend(journal::check(&config.journal).err());
                 let metrics = metrics(&issuer_names(config)).map_err(|fault| vec![fault])?;
-                faults.extend(Authenticator::load(&config.auth, metrics).err().unwrap_or_default());
+                faults.extend(keys::load(&config.auth, metrics).err().unwrap_or_default());
                 Err(faults)
             }
         }
     }
 
     /// Puts a gateway together out of a policy and an access key at hand, and opens its journal.
-    /// Blocks.
+    /// Neither these nor the configuration are loaded again. Blocks.
     ///
     /// # Errors
     /// Every fault of the parts that are still to be loaded.
     pub fn assemble(config: &Config, engine: Engine, key: AccessKey) -> Result<Self, Vec<Fault>> {
-        Self::assemble_with(config, engine, key, |metrics| Journal::open(&config.journal, metrics))
+        let given =
+            Given { policy: Arc::new(ArcSwap::from_pointee(engine)), keys: AccessKeys::from(key) };
+        Self::assemble_with(config, given, |metrics| Journal::open(&config.journal, metrics))
     }
 
     fn assemble_with(
         config: &Config,
-        engine: Engine,
-        key: AccessKey,
+        given: Given,
         journal: impl FnOnce(Arc<Metrics>) -> Result<(Journal, Vec<View>), Fault>,
     ) -> Result<Self, Vec<Fault>> {
         let one = |fault: Fault| vec![fault];
         let metrics = metrics(&issuer_names(config)).map_err(one)?;
-        let Loaded { authenticator, client, tls } = Loaded::load(config, key, &metrics)?;
+        let Loaded { authenticator, client, tls, mut units } =
+            Loaded::load(config, given.keys, &metrics)?;
         let warnings = warnings(config, tls.as_ref(), &authenticator);
         let router = router().map_err(one)?;
         let allowed_origins = origins(&config.cors_allowed_origins).map_err(one)?;
         // Last: it is the one thing that is made, and kept from others.
         let (journal, unfinished) = journal(Arc::clone(&metrics)).map_err(one)?;
-        metrics.policy_loaded(engine.version());
+        metrics.policy_loaded(given.policy.load().version());
         metrics.loaded(true);
-        let drain = Drain::new(&authenticator, &journal);
+        let (board, limits) = (Board::default(), Live::new(config.limits.clone()));
+        let drain = Drain::new(&authenticator, &journal, board.clone());
         let executor = Arc::new(Executor::new(execute::Parts {
-            policy: Arc::new(ArcSwap::from_pointee(engine)),
+            policy: given.policy,
             client,
             preflight: Preflight { on: config.zec.preflight, eip_check: config.zec.eip_check },
-            freeze: Freeze::new(config.limits.freeze_file.clone()),
-            budget: Budget::new(config.limits.addresses_per_hour),
+            freeze: Freeze::new(limits.clone()),
+            budget: Budget::new(limits.clone()),
             stop: drain.begun.clone(),
             journal: journal.clone(),
             writes: drain.writes.clone(),
             metrics: Arc::clone(&metrics),
         }));
         let server = &config.server;
-        let limits = BodyLimits { max: server.max_body, timeout: server.body_timeout };
+        let body_limits = BodyLimits { max: server.max_body, timeout: server.body_timeout };
         let parts = stack::Parts {
             authenticator: Arc::clone(&authenticator),
-            api: Api::new(Arc::clone(&executor), limits, config.limits.max_addresses),
+            api: Api::new(Arc::clone(&executor), body_limits, limits.clone()),
             router,
             metrics: Arc::clone(&metrics),
-            callers: Arc::new(Callers::new(&config.limits)),
+            callers: Arc::new(Callers::new(limits.clone())),
             draining: drain.begun.clone(),
-            max_concurrent: config.limits.max_concurrent_requests,
+            limits,
             request_timeout: server.request_timeout,
             allowed_origins,
         };
+        let shown = tls.as_ref().map(|tls| Arc::clone(&tls.tls));
+        units.extend(tls.map(|tls| tls.followed(&metrics)));
         Ok(Self {
-            server: server.clone(),
+            config: config.clone(),
             drain,
             journal,
             unfinished,
@@ -159,7 +178,12 @@ impl App {
             metrics,
             parts,
             warnings,
-            tls,
+            tls: shown,
+            units,
+            board,
+            reloader: Reloader::default(),
+            follows_limits: false,
+            level: Level::default(),
             pace: Pace::default(),
             patience: Patience::default(),
         })
@@ -180,11 +204,19 @@ impl App {
         self.authenticator.refresh().await;
     }
 
+    /// What has everything loaded again at once, also before it is served.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
+    }
+
     /// Serves until `shutdown` resolves and everything that runs has finished. Returns whether
     /// it did in time.
-    pub async fn run(self, listeners: Listeners, shutdown: impl Future<Output = ()>) -> bool {
+    pub async fn run(mut self, listeners: Listeners, shutdown: impl Future<Output = ()>) -> bool {
         // Before anything is served: what is held of earlier runs must be held by then.
-        self.executor.resume(self.unfinished, self.patience).await;
+        let unfinished = std::mem::take(&mut self.unfinished);
+        self.executor.resume(unfinished, self.patience).await;
+        let following = self.follow();
         let authenticator = Arc::clone(&self.authenticator);
         let keys = tokio::spawn(async move { authenticator.refresh_forever().await });
         let admin = tokio::spawn(server::serve_admin(
@@ -192,13 +224,11 @@ impl App {
             Arc::clone(&self.metrics),
             Arc::clone(&self.drain.readiness),
         ));
-        let tls = self.tls.map(|tls| tls.follow(self.pace, &self.metrics));
-        let (tls, following) = tls.unzip();
         let in_time = server::serve(
             listeners.public,
-            tls,
+            self.tls,
             stack::build(self.parts),
-            &self.server,
+            &self.config.server,
             &self.drain,
             shutdown,
         )
@@ -207,13 +237,43 @@ impl App {
         self.journal.close().await;
         keys.abort();
         admin.abort();
-        following.inspect(JoinHandle::abort);
+        following.iter().for_each(JoinHandle::abort);
         in_time
+    }
+
+    /// Follows every file that is loaded again, each in a task of its own.
+    fn follow(&mut self) -> Vec<JoinHandle<()>> {
+        let mut units = std::mem::take(&mut self.units);
+        if self.follows_limits {
+            let limits = self.parts.limits.clone();
+            units.push(limits::followed(&self.config, limits, self.level.clone()));
+        }
+        let told = Told { board: self.board.clone(), metrics: Arc::clone(&self.metrics) };
+        let follow = |unit: Followed| unit.follow(self.pace, &self.reloader, told.clone());
+        units.into_iter().map(follow).collect()
     }
 }
 
 fn warnings(config: &Config, tls: Option<&tls::Loaded>, auth: &Authenticator) -> Vec<Fault> {
-    [config.warnings.clone(), tls::warnings(tls), auth.warnings().to_vec()].concat()
+    let files = few_files(config.server.max_connections, server::file_limit());
+    let few = files.into_iter().collect();
+    [config.warnings.clone(), tls::warnings(tls), auth.warnings().to_vec(), few].concat()
+}
+
+/// Each connection may have one to ZEC beside it.
+fn few_files(connections: usize, files: u64) -> Option<Fault> {
+    let wanted = (connections as u64).saturating_mul(2);
+    let text = format!(
+        "the process may have {files} files open, and so many connections want {wanted}: raise the \
+         host's limit (`LimitNOFILE=` of a systemd unit, `ulimit -Hn`), or lower this"
+    );
+    (files < wanted).then(|| Fault::new(text).at_key("server.max_connections"))
+}
+
+/// What can be replaced, and was loaded first.
+struct Given {
+    policy: policy::Policy,
+    keys: AccessKeys,
 }
 
 /// The parts with files of their own.
@@ -221,18 +281,19 @@ struct Loaded {
     authenticator: Arc<Authenticator>,
     client: (Reader, Writer),
     tls: Option<tls::Loaded>,
+    units: Vec<Followed>,
 }
 
 impl Loaded {
-    fn load(config: &Config, key: AccessKey, metrics: &Arc<Metrics>) -> Result<Self, Vec<Fault>> {
-        let authenticator = Authenticator::load(&config.auth, Arc::clone(metrics));
+    fn load(config: &Config, key: AccessKeys, metrics: &Arc<Metrics>) -> Result<Self, Vec<Fault>> {
+        let issuers = keys::load(&config.auth, Arc::clone(metrics));
         let client = zec::connect(&config.zec, key, Arc::clone(metrics));
-        match (authenticator, client, tls::load(config)) {
-            (Ok(authenticator), Ok(client), Ok(tls)) => {
-                Ok(Self { authenticator: Arc::new(authenticator), client, tls })
+        match (issuers, client, tls::load(config)) {
+            (Ok((authenticator, units)), Ok(client), Ok(tls)) => {
+                Ok(Self { authenticator, client, tls, units })
             }
-            (authenticator, client, tls) => {
-                let mut faults = authenticator.err().unwrap_or_default();
+            (issuers, client, tls) => {
+                let mut faults = issuers.err().unwrap_or_default();
                 faults.extend(client.err());
                 faults.extend(tls.err().unwrap_or_default());
                 faults.extend(journal::check(&config.journal).err());

@@ -6,7 +6,8 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use super::{
-    Signals, Stop, bind, block_on, runtime_files::RuntimeFiles, say, start_logging, token,
+    Signals, Stop, bind, block_on, raise_file_limit, reload, runtime_files::RuntimeFiles, say,
+    start_logging, token,
 };
 use crate::{
     app::{App, Listeners},
@@ -95,7 +96,9 @@ async fn dev(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     let recorded = files.for_a_journal()?;
     let mut config = urls.config(args)?;
     config.journal.path = recorded.path().join("journal.db");
-    start_logging(&config.log, log_format)?;
+    // Nothing is loaded again here: there are no files.
+    let _level = start_logging(&config.log, log_format)?;
+    raise_file_limit();
     let key = AccessKey::new(access_key_id.clone(), &password)?;
     let app = App::assemble(&config, policy()?, key)?;
     app.fetch_keys().await;
@@ -111,7 +114,8 @@ async fn dev(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     } else {
         greeting.for_people(&header, journal);
     }
-    app.run(listeners, signals.asked_to_stop()).await;
+    let reloader = app.reloader();
+    app.run(listeners, signals.asked_to_stop(move || reload(&reloader))).await;
     Ok(())
 }
 

@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args) -> Result<(), Stop> {
         let listener = bind(args.listen, "--listen").await?;
         let address = listener.local_addr().map_err(|error| Fault::new(error.to_string()))?;
         say(format_args!("emulating ZEC on http://{address}/api/v2/zec"));
-        emulator.serve(listener, signals.asked_to_stop()).await;
+        emulator.serve(listener, signals.asked_to_stop(|| ())).await;
         Ok(())
     })
 }

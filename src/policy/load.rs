@@ -2,7 +2,7 @@ use std::{
     collections::{HashMap, HashSet},
     ffi::OsStr,
     fmt::Write as _,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
@@ -22,6 +22,9 @@ use super::{
     vocabulary::Vocabulary,
 };
 use crate::error::{Fault, line_at};
+
+/// How the names of policy files end.
+pub const ENDING: &str = "cedar";
 
 /// A policy file.
 #[derive(Clone, Debug)]
@@ -55,12 +58,40 @@ impl Engine {
     /// # Errors
     /// Every fault at once, with file and line.
     pub fn load(directory: &Path) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
-        let sources = read(directory)?;
-        if sources.is_empty() {
-            let text = "no *.cedar file in the directory: write one, even if it allows nothing yet";
-            return Err(vec![Fault::new(text).in_file(directory)]);
+        let files = list(directory).map_err(|error| vec![unreadable(directory, &error)])?;
+        let read = |path: PathBuf| {
+            let bytes = fs::read(&path);
+            (path, bytes)
+        };
+        Self::from_files(directory, files.into_iter().map(read))
+    }
+
+    /// Loads the files of a directory that somebody else has read; the second value holds warnings.
+    ///
+    /// # Errors
+    /// Every fault at once, with file and line.
+    pub fn from_files(
+        directory: &Path,
+        files: impl IntoIterator<Item = (PathBuf, io::Result<Vec<u8>>)>,
+    ) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
+        let (mut sources, mut faults) = (Vec::new(), Vec::new());
+        for (path, bytes) in files {
+            match bytes.map_err(|error| unreadable(&path, &error)).and_then(|b| text(&path, b)) {
+                Ok(text) => sources.push(Source { path, text }),
+                Err(fault) => faults.push(fault),
+            }
         }
-        Self::from_sources(&sources)
+        if faults.is_empty() && sources.is_empty() {
+            let text = "no *.cedar file in the directory: write one, even if it allows nothing yet";
+            faults.push(Fault::new(text).in_file(directory));
+        }
+        match Self::from_sources(&sources) {
+            Ok(loaded) if faults.is_empty() => Ok(loaded),
+            loaded => {
+                faults.extend(loaded.err().unwrap_or_default());
+                Err(faults)
+            }
+        }
     }
 
     /// Loads policies from texts; the second value holds warnings.
@@ -99,26 +130,28 @@ impl Engine {
     }
 }
 
-fn read(directory: &Path) -> Result<Vec<Source>, Vec<Fault>> {
-    let fault = |path: &Path, error: std::io::Error| {
-        vec![Fault::new(format!("cannot be read: {error}")).in_file(path)]
-    };
-    let entries = fs::read_dir(directory).map_err(|error| fault(directory, error))?;
+fn unreadable(path: &Path, error: &io::Error) -> Fault {
+    Fault::new(format!("cannot be read: {error}")).in_file(path)
+}
+
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Fault> {
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = line_at(&String::from_utf8_lossy(error.as_bytes()), valid);
+        Fault::new("is not UTF-8: save it as UTF-8").in_file(path).on_line(line)
+    })
+}
+
+fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|error| fault(directory, error))?.path();
-        if path.extension() == Some(OsStr::new("cedar")) {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension() == Some(OsStr::new(ENDING)) {
             paths.push(path);
         }
     }
     paths.sort();
-    paths
-        .into_iter()
-        .map(|path| match fs::read_to_string(&path) {
-            Ok(text) => Ok(Source { path, text }),
-            Err(error) => Err(fault(&path, error)),
-        })
-        .collect()
+    Ok(paths)
 }
 
 fn parse(source: &Source) -> Result<Vec<Found<'_>>, Vec<Fault>> {

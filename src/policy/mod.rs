@@ -19,7 +19,7 @@ mod vocabulary;
 pub use denial::{Denial, Denied, Reason};
 pub use engine::{Ask, Engine, Pending, Verdict};
 pub use explain::Explanation;
-pub use load::Source;
+pub use load::{ENDING, Source};
 pub use offline::{Asked, Question, Told};
 pub use permit::Permit;
 pub use settings::Settings;
