@@ -1,12 +1,14 @@
 //! The composition root: out of a configuration, everything; with listeners, a gateway.
 
+mod parts;
 mod units;
 
 use std::{future::Future, sync::Arc};
 
 use arc_swap::ArcSwap;
-use http::HeaderValue;
+use parts::{Given, Loaded, issuer_names, metrics, origins, router, warnings};
 use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 use units::{Followed, Told, access_key, keys, limits, policy, tls};
 
 use crate::{
@@ -23,7 +25,7 @@ use crate::{
     server::{self, Drain, Tls},
     stack::{self, Stack},
     telemetry::Level,
-    zec::{self, AccessKey, AccessKeys, Reader, Writer},
+    zec::{self, AccessKey, AccessKeys},
 };
 
 pub use units::Reloader;
@@ -199,6 +201,12 @@ impl App {
         stack::build(self.parts.clone())
     }
 
+    /// Cancelled by whoever wants a drain to wait for nothing but the writes that run.
+    #[must_use]
+    pub fn hurry(&self) -> CancellationToken {
+        self.drain.hurry.clone()
+    }
+
     /// Fetches every key address once, so that a first request finds keys.
     pub async fn fetch_keys(&self) {
         self.authenticator.refresh().await;
@@ -252,76 +260,4 @@ impl App {
         let follow = |unit: Followed| unit.follow(self.pace, &self.reloader, told.clone());
         units.into_iter().map(follow).collect()
     }
-}
-
-fn warnings(config: &Config, tls: Option<&tls::Loaded>, auth: &Authenticator) -> Vec<Fault> {
-    let files = few_files(config.server.max_connections, server::file_limit());
-    let few = files.into_iter().collect();
-    [config.warnings.clone(), tls::warnings(tls), auth.warnings().to_vec(), few].concat()
-}
-
-/// Each connection may have one to ZEC beside it.
-fn few_files(connections: usize, files: u64) -> Option<Fault> {
-    let wanted = (connections as u64).saturating_mul(2);
-    let text = format!(
-        "the process may have {files} files open, and so many connections want {wanted}: raise the \
-         host's limit (`LimitNOFILE=` of a systemd unit, `ulimit -Hn`), or lower this"
-    );
-    (files < wanted).then(|| Fault::new(text).at_key("server.max_connections"))
-}
-
-/// What can be replaced, and was loaded first.
-struct Given {
-    policy: policy::Policy,
-    keys: AccessKeys,
-}
-
-/// The parts with files of their own.
-struct Loaded {
-    authenticator: Arc<Authenticator>,
-    client: (Reader, Writer),
-    tls: Option<tls::Loaded>,
-    units: Vec<Followed>,
-}
-
-impl Loaded {
-    fn load(config: &Config, key: AccessKeys, metrics: &Arc<Metrics>) -> Result<Self, Vec<Fault>> {
-        let issuers = keys::load(&config.auth, Arc::clone(metrics));
-        let client = zec::connect(&config.zec, key, Arc::clone(metrics));
-        match (issuers, client, tls::load(config)) {
-            (Ok((authenticator, units)), Ok(client), Ok(tls)) => {
-                Ok(Self { authenticator, client, tls, units })
-            }
-            (issuers, client, tls) => {
-                let mut faults = issuers.err().unwrap_or_default();
-                faults.extend(client.err());
-                faults.extend(tls.err().unwrap_or_default());
-                faults.extend(journal::check(&config.journal).err());
-                Err(faults)
-            }
-        }
-    }
-}
-
-fn router() -> Result<Arc<api::Router>, Fault> {
-    api::Router::new().map(Arc::new).map_err(|error| Fault::new(error.to_string()))
-}
-
-fn issuer_names(config: &Config) -> Vec<String> {
-    config.auth.issuers.iter().map(|issuer| issuer.name.clone()).collect()
-}
-
-fn metrics(issuers: &[String]) -> Result<Arc<Metrics>, Fault> {
-    Metrics::new(&api::series(), issuers)
-        .map(Arc::new)
-        .map_err(|error| Fault::new(format!("the metrics cannot be made: {error}")))
-}
-
-fn origins(texts: &[String]) -> Result<Vec<HeaderValue>, Fault> {
-    let parse = |text: &String| {
-        HeaderValue::from_str(text).map_err(|_| {
-            Fault::new(format!("`{text}` fits no header")).at_key("cors.allowed_origins")
-        })
-    };
-    texts.iter().map(parse).collect()
 }

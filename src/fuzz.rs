@@ -64,7 +64,7 @@ pub fn discovered(document: &[u8], issuer: &str) -> Option<Uri> {
 /// # Errors
 /// What it means that it was not, or that nobody knows.
 pub fn written(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<String, Error> {
-    zec::door::written(status, headers, body).map_err(execute::door)
+    zec::door::written(status, headers, body).map_err(|failure| execute::door(&failure))
 }
 
 /// The vNIC that ZEC's answer shows, where this one was asked for.

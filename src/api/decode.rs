@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Addresses, AddressesError, Change, ChangeIpv4, NicId, Operation, OperationId, Outcome,
-        ReadNic, Selection, UnassignAll,
+        Addresses, AddressesError, Change, ChangeIpv4, IdempotencyKey, NicId, Operation,
+        OperationId, Outcome, ReadNic, Selection, UnassignAll,
     },
     error::Error,
     execute::{Lookup, Wanted},
@@ -104,12 +104,17 @@ impl Parts<'_> {
     }
 
     fn change(&self, query: &Query<'_>, selection: Selection) -> Result<Operation, Error> {
-        self.no_idempotency_key()?;
-        Ok(if query.is_true("dryRun")? {
-            Operation::DryRun(selection)
-        } else {
-            Operation::Change(selection)
-        })
+        let key = self.headers.get("idempotency-key").map(http::HeaderValue::as_bytes);
+        let key = key.map(IdempotencyKey::parse).transpose();
+        let key = key.map_err(|error| Error::invalid(error.to_string()))?;
+        match (query.is_true("dryRun")?, key) {
+            (true, None) => Ok(Operation::DryRun(selection)),
+            (true, Some(_)) => Err(Error::invalid(
+                "a dry run has no `Idempotency-Key`, for there is nothing to be done once: leave \
+                 one of them out",
+            )),
+            (false, key) => Ok(Operation::Change(selection, key)),
+        }
     }
 
     fn listed(&self, change: Change, texts: &[String]) -> Result<Selection, Error> {
@@ -145,16 +150,6 @@ impl Parts<'_> {
             }
         };
         self.listed(Change::Unassign, &texts)
-    }
-
-    /// Without a journal nothing could be remembered under the key: it is refused, not ignored.
-    fn no_idempotency_key(&self) -> Result<(), Error> {
-        if self.headers.contains_key("idempotency-key") {
-            return Err(Error::invalid(
-                "`Idempotency-Key` is not available: this version remembers no keys yet; leave it out",
-            ));
-        }
-        Ok(())
     }
 }
 

@@ -120,6 +120,7 @@ fn note(record: &Record, operation: &Operation) {
 
 fn done(done: Done) -> Answer {
     match done {
+        Done::Replayed(done) => reply::replayed(self::done(*done)),
         Done::NothingToDo { nic, request_id } => reply::ok(
             json!({ "requestId": request_id, "nicId": nic.as_str(), "ipAddresses": [] })
                 .to_string(),

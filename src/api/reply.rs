@@ -1,7 +1,7 @@
 //! What answers look like: JSON, and problem documents (RFC 9457) that ZEC's SDKs can read too.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Map, Value, json};
 
@@ -9,6 +9,9 @@ use crate::error::{Error, Problem};
 
 /// An answer of the gateway's.
 pub type Answer = Response<Full<Bytes>>;
+
+/// On an answer that an earlier request under the same `Idempotency-Key` was given.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// The longest id of a caller's that is kept.
 const MAX_CHARS: usize = 64;
@@ -39,6 +42,12 @@ pub(super) fn ok(body: impl Into<String>) -> Answer {
     answer
 }
 
+/// The answer, given to an earlier request already.
+pub(super) fn replayed(mut answer: Answer) -> Answer {
+    answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    answer
+}
+
 /// The document of an error, with the headers that belong to it.
 #[must_use]
 pub fn problem(error: &Error, request_id: &RequestId) -> Answer {
@@ -52,6 +61,9 @@ pub fn problem(error: &Error, request_id: &RequestId) -> Answer {
     }
     if let Some(allow) = error.allow().and_then(|allow| HeaderValue::from_str(allow).ok()) {
         headers.insert(header::ALLOW, allow);
+    }
+    if error.is_replayed() {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
     if let Some(challenge) = challenge(error) {
         headers.insert(header::WWW_AUTHENTICATE, challenge);

@@ -115,7 +115,8 @@ async fn dev(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
         greeting.for_people(&header, journal);
     }
     let reloader = app.reloader();
-    app.run(listeners, signals.asked_to_stop(move || reload(&reloader))).await;
+    let asked = signals.asked_to_stop(app.hurry(), move || reload(&reloader));
+    app.run(listeners, asked).await;
     Ok(())
 }
 

@@ -178,7 +178,7 @@ const fn verdict(outcome: Outcome) -> &'static str {
 fn export(file: &Path) -> Result<(), Stop> {
     let mut out = BufWriter::new(io::stdout().lock());
     let mut written = Ok(());
-    Offline::open(file)?.entries(|entry| {
+    Offline::open(file)?.entries(|_, entry| {
         written = writeln!(out, "{}", exported(&entry));
         written.is_ok()
     })?;

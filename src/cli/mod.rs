@@ -17,6 +17,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::Reloader,
@@ -178,9 +179,9 @@ impl Signals {
         })
     }
 
-    /// Resolves at the first SIGTERM or SIGINT; the second one ends the process at once. A SIGHUP
-    /// is passed on to `hang_up` until then.
-    async fn asked_to_stop(mut self, hang_up: impl Fn()) {
+    /// Resolves at the first SIGTERM or SIGINT; the second one cancels `hurry`, the third ends the
+    /// process at once. A SIGHUP is passed on to `hang_up` before the first.
+    async fn asked_to_stop(mut self, hurry: CancellationToken, hang_up: impl Fn()) {
         loop {
             tokio::select! {
                 _ = self.term.recv() => break,
@@ -189,12 +190,19 @@ impl Signals {
             }
         }
         tokio::spawn(async move {
-            tokio::select! {
-                _ = self.term.recv() => {}
-                _ = self.int.recv() => {}
-            }
-            tracing::warn!("asked to stop a second time: stopping at once");
+            self.asked_again().await;
+            tracing::warn!("asked to stop a second time: only the writes that run are waited for");
+            hurry.cancel();
+            self.asked_again().await;
+            tracing::warn!("asked to stop a third time: stopping at once");
             std::process::exit(1);
         });
+    }
+
+    async fn asked_again(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
     }
 }

@@ -38,7 +38,8 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
             "serving"
         );
         let reloader = app.reloader();
-        let in_time = app.run(listeners, signals.asked_to_stop(move || reload(&reloader))).await;
+        let asked = signals.asked_to_stop(app.hurry(), move || reload(&reloader));
+        let in_time = app.run(listeners, asked).await;
         tracing::info!("stopped");
         if in_time { Ok(()) } else { Err(Stop::Told) }
     })

@@ -131,6 +131,7 @@ pub(super) fn journal(root: &mut Fields<'_>) -> journal::Settings {
     journal::Settings {
         path: fields.path("path").unwrap_or_else(|| fields.beside("journal.db")),
         enabled: fields.boolean("enabled", true),
+        keep_months: fields.integer("keep_months", 0, 0..=1200),
     }
 }
 

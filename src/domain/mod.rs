@@ -5,6 +5,7 @@
 
 mod addresses;
 mod caller;
+mod idempotency_key;
 pub mod json;
 mod nic;
 mod nic_id;
@@ -14,6 +15,7 @@ mod outcome;
 
 pub use addresses::{Addresses, AddressesError};
 pub use caller::{Caller, CallerError, MAX_NAME_BYTES};
+pub use idempotency_key::{IdempotencyKey, IdempotencyKeyError};
 pub use nic::{Nic, NicError};
 pub use nic_id::{NicId, NicIdError};
 pub use operation::{

@@ -1,4 +1,4 @@
-use super::{Addresses, NicId};
+use super::{Addresses, IdempotencyKey, NicId};
 
 /// A ZEC action that the gateway can perform, by ZEC's own name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,8 +41,8 @@ impl Action {
 pub enum Operation {
     /// Show one vNIC.
     Read(ReadNic),
-    /// Change a vNIC's addresses.
-    Change(Selection),
+    /// Change a vNIC's addresses; under a key, once however often it is asked for.
+    Change(Selection, Option<IdempotencyKey>),
     /// Say what a change would do, and do nothing.
     DryRun(Selection),
 }
@@ -126,7 +126,7 @@ impl Operation {
     pub const fn action(&self) -> Action {
         match self {
             Self::Read(_) => Action::DescribeNetworkInterfaces,
-            Self::Change(selection) | Self::DryRun(selection) => selection.change().action(),
+            Self::Change(selection, _) | Self::DryRun(selection) => selection.change().action(),
         }
     }
 
@@ -135,7 +135,7 @@ impl Operation {
     pub const fn nic(&self) -> &NicId {
         match self {
             Self::Read(read) => &read.nic,
-            Self::Change(selection) | Self::DryRun(selection) => selection.nic(),
+            Self::Change(selection, _) | Self::DryRun(selection) => selection.nic(),
         }
     }
 
@@ -143,10 +143,11 @@ impl Operation {
     #[must_use]
     pub fn named_addresses(&self) -> usize {
         match self {
-            Self::Change(Selection::Listed(change)) | Self::DryRun(Selection::Listed(change)) => {
-                change.addresses.as_slice().len()
-            }
-            Self::Read(_) | Self::Change(Selection::All(_)) | Self::DryRun(Selection::All(_)) => 0,
+            Self::Change(Selection::Listed(change), _)
+            | Self::DryRun(Selection::Listed(change)) => change.addresses.as_slice().len(),
+            Self::Read(_)
+            | Self::Change(Selection::All(_), _)
+            | Self::DryRun(Selection::All(_)) => 0,
         }
     }
 }

@@ -30,6 +30,7 @@ struct Inner {
     retry_after: Option<u32>,
     allow: Option<String>,
     ends_connection: bool,
+    replayed: bool,
     zec_request_id: Option<String>,
     members: Map<String, Value>,
 }
@@ -48,6 +49,7 @@ impl Error {
                 retry_after: problem.default_retry_after(),
                 allow: None,
                 ends_connection: false,
+                replayed: false,
                 zec_request_id: None,
                 members: Map::new(),
             }),
@@ -105,6 +107,13 @@ impl Error {
     #[must_use]
     pub fn ending_connection(mut self) -> Self {
         self.inner.ends_connection = true;
+        self
+    }
+
+    /// Says that an earlier request under the same `Idempotency-Key` was answered so.
+    #[must_use]
+    pub fn replayed(mut self) -> Self {
+        self.inner.replayed = true;
         self
     }
 
@@ -168,6 +177,12 @@ impl Error {
     #[must_use]
     pub fn ends_connection(&self) -> bool {
         self.inner.ends_connection
+    }
+
+    /// Whether an earlier request was answered so.
+    #[must_use]
+    pub fn is_replayed(&self) -> bool {
+        self.inner.replayed
     }
 
     /// ZEC's request id, where ZEC answered.

@@ -1,10 +1,13 @@
 //! What a failure means to the caller: the contract's table of errors.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use crate::{
     domain::{Caller, NicId},
     error::{Error, Problem},
+    limit::retry_after,
     policy::{Denial, Denied, Reason},
     zec::Failure,
 };
@@ -72,13 +75,14 @@ pub(super) fn no_such_nic(nic: &NicId) -> Error {
 }
 
 /// A read that failed: nothing was changed, whatever happened.
-pub(super) fn of_a_read(failure: Failure) -> Error {
+pub(super) fn of_a_read(failure: &Failure) -> Error {
     let cause = failure.to_string();
     let error = match failure {
         Failure::NotSent(_) | Failure::Unavailable { .. } => Error::new(
             Problem::ZecUnavailable,
             "ZEC cannot be reached just now; nothing was changed, try again",
         ),
+        Failure::Spared { wait } => spared(*wait),
         Failure::NoAnswer(_) => Error::new(
             Problem::ZecTimeout,
             "ZEC did not answer in time; nothing was changed, try again",
@@ -87,14 +91,14 @@ pub(super) fn of_a_read(failure: Failure) -> Error {
             Problem::ZecBadAnswer,
             "ZEC answered with something that cannot be used; nothing was changed, try again",
         )
-        .with_zec_request_id(request_id),
+        .with_zec_request_id(request_id.clone()),
         other => refused(other),
     };
     error.with_cause(cause)
 }
 
 /// A write that failed: either nothing was done, or nobody knows.
-pub(crate) fn of_a_write(failure: Failure) -> Error {
+pub(crate) fn of_a_write(failure: &Failure) -> Error {
     const LOOK: &str = "look at the vNIC (`GET /nics/{nicId}`) before you repeat it";
     let cause = failure.to_string();
     let error = match failure {
@@ -102,6 +106,7 @@ pub(crate) fn of_a_write(failure: Failure) -> Error {
             Problem::ZecUnavailable,
             "ZEC cannot be reached just now; nothing was sent, try again",
         ),
+        Failure::Spared { wait } => spared(*wait),
         Failure::NoAnswer(_) => Error::new(
             Problem::OutcomeUnknown,
             format!("the request was sent and no answer came, so it may have been done: {LOOK}"),
@@ -110,33 +115,44 @@ pub(crate) fn of_a_write(failure: Failure) -> Error {
             Problem::ZecBadAnswer,
             format!("ZEC's answer does not say whether the request was done: {LOOK}"),
         )
-        .with_zec_request_id(request_id),
+        .with_zec_request_id(request_id.clone()),
         other => refused(other),
     };
     error.with_cause(cause)
 }
 
+/// ZEC failed so often that it is left alone for a while.
+fn spared(wait: Duration) -> Error {
+    Error::new(
+        Problem::ZecUnavailable,
+        "ZEC has failed too often just now and is left alone for a moment; nothing was sent, try \
+         again as `Retry-After` says",
+    )
+    .with_retry_after(retry_after(wait))
+}
+
 /// What ZEC refused without doing anything means the same for reads and writes.
-fn refused(failure: Failure) -> Error {
+fn refused(failure: &Failure) -> Error {
     match failure {
         Failure::Throttled { request_id } => {
             Error::new(Problem::RateLimited, "ZEC throttles the team's key; nothing was done, wait and try again")
-                .with_zec_request_id(request_id)
+                .with_zec_request_id(request_id.clone())
         }
         Failure::CredentialsRefused { request_id, .. } => Error::new(
             Problem::ZecCredentialsRefused,
             "ZEC does not take the gateway's own key; your token is fine: tell the gateway's operators",
         )
-        .with_zec_request_id(request_id),
+        .with_zec_request_id(request_id.clone()),
         Failure::Rejected { status, code, message, request_id } => {
             let said = message.trim().trim_end_matches('.');
             let said = if said.is_empty() { code.as_str() } else { said };
             Error::new(Problem::ZecRejected, format!("ZEC refused, nothing was changed: {said}"))
-                .with_status(status)
-                .with_code(code)
-                .with_zec_request_id(request_id)
+                .with_status(*status)
+                .with_code(code.clone())
+                .with_zec_request_id(request_id.clone())
         }
         Failure::NotSent(_)
+        | Failure::Spared { .. }
         | Failure::NoAnswer(_)
         | Failure::BadAnswer { .. }
         | Failure::Unavailable { .. } => Error::new(Problem::Internal, "a failure of another kind"),

@@ -127,7 +127,7 @@ impl Judge<'_> {
         let found = self.bench.reader.nic(id, self.asking.deadline).await;
         let record = self.asking.record;
         record.note(|facts| facts.zec_took += started.elapsed());
-        let found = found.map_err(failure::of_a_read)?;
+        let found = found.map_err(|failure| failure::of_a_read(&failure))?;
         record.note(|facts| facts.zec_request_id = Some(found.request_id.clone()));
         Ok(found)
     }
@@ -140,11 +140,14 @@ impl Judge<'_> {
         });
     }
 
-    /// What whoever may not know that there is no such vNIC is told instead.
-    pub(super) fn hides<O: Ask>(&self, operation: &O) -> Option<Error> {
+    /// What the caller is told of an error: that there is no such vNIC is not told by ZEC either to
+    /// those who may not see it.
+    pub(super) fn hide<O: Ask>(&self, operation: &O, error: Error) -> Error {
         let (caller, nic) = (self.asking.caller, operation.nic());
-        let denial = || failure::denied(caller, nic, &unread(operation));
-        (!self.may_learn_of_absence(nic)).then(denial)
+        if error.code() != failure::NO_SUCH_NIC || self.may_learn_of_absence(nic) {
+            return error;
+        }
+        failure::denied(caller, nic, &unread(operation))
     }
 
     fn may_learn_of_absence(&self, nic: &NicId) -> bool {

@@ -5,6 +5,7 @@
 
 mod failure;
 mod guard;
+mod idempotency;
 mod judge;
 mod operations;
 mod preflight;
@@ -21,7 +22,9 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    domain::{Caller, ChangeIpv4, Nic, NicId, Operation, OperationId, ReadNic, Selection},
+    domain::{
+        Caller, ChangeIpv4, IdempotencyKey, Nic, NicId, Operation, OperationId, ReadNic, Selection,
+    },
     error::Error,
     journal::{Journal, View},
     limit::{Budget, Freeze, Places},
@@ -35,6 +38,7 @@ use crate::{
 pub(crate) use failure::of_a_write as door;
 pub use failure::who;
 use guard::Guards;
+use idempotency::{Claims, Hold};
 use judge::Bench;
 pub use operations::{Lookup, Seen, Wanted};
 pub use preflight::Preflight;
@@ -98,6 +102,8 @@ pub enum Done {
         /// ZEC's id of the request that showed it.
         request_id: String,
     },
+    /// What an earlier request under the same key gave.
+    Replayed(Box<Done>),
     /// What a change would have done.
     Rehearsed(Box<Rehearsed>),
 }
@@ -132,6 +138,7 @@ impl Executor {
             freeze: parts.freeze,
             budget: parts.budget,
             guards: Guards::default(),
+            claims: Claims::default(),
             resolver,
             tasks: parts.writes,
             metrics: Arc::clone(&metrics),
@@ -146,7 +153,7 @@ impl Executor {
     pub async fn perform(&self, operation: Operation, asking: Asking<'_>) -> Result<Done, Error> {
         match operation {
             Operation::Read(read) => self.read(read, asking).await,
-            Operation::Change(selection) => self.change(selection, asking).await,
+            Operation::Change(selection, key) => self.change(selection, key, asking).await,
             Operation::DryRun(selection) => {
                 let rehearsed = rehearse::rehearse(&self.bench.judge(asking), selection).await?;
                 Ok(Done::Rehearsed(Box::new(rehearsed)))
@@ -159,31 +166,36 @@ impl Executor {
         Ok(show(permit, nic))
     }
 
-    async fn change(&self, selection: Selection, asking: Asking<'_>) -> Result<Done, Error> {
+    async fn change(
+        &self,
+        selection: Selection,
+        key: Option<IdempotencyKey>,
+        asking: Asking<'_>,
+    ) -> Result<Done, Error> {
         let judge = self.bench.judge(asking);
+        let claim = match key {
+            None => None,
+            Some(key) => match self.claim(&judge, key, &selection).await? {
+                Hold::Claimed(claim) => Some(claim),
+                Hold::Answered(done) => return Ok(done),
+            },
+        };
         let (change, nic) = match selection {
             Selection::Listed(change) => (change, None),
             Selection::All(all) => match select::everything(&judge, all).await? {
-                select::All::These(change, nic) => {
-                    let count = change.addresses.as_slice().len();
-                    asking.record.note(|facts| {
-                        facts.asked.iter_mut().for_each(|asked| asked.2 = count);
-                    });
-                    (change, Some(nic))
-                }
+                select::All::These(change, nic) => (change, Some(nic)),
                 select::All::Nothing { nic, request_id } => {
+                    if let Some(claim) = &claim {
+                        self.keep(claim, &nic.id, &request_id).await?;
+                    }
                     return Ok(Done::NothingToDo { nic: nic.id, request_id });
                 }
             },
         };
         let (permit, nic) = judge.clear(change, nic, false).await?;
         let asked = permit.operation().clone();
-        let done = self.desk.write(permit, nic.as_ref(), asking).await;
-        // That there is no such vNIC is not told by ZEC either to those who may not see it.
-        done.map_err(|error| match error.code() {
-            failure::NO_SUCH_NIC => judge.hides(&asked).unwrap_or(error),
-            _ => error,
-        })
+        let done = self.desk.write(permit, nic.as_ref(), claim, asking).await;
+        done.map_err(|error| judge.hide(&asked, error))
     }
 
     /// Takes up what earlier runs left, before anything new is begun: callers' budgets, and the

@@ -1,6 +1,6 @@
 //! What became of writes: the journal's answers, as far as the caller may see them.
 
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Asking, Executor, judge::Judge};
 use crate::{
@@ -85,7 +85,7 @@ struct Look<'a> {
 impl Look<'_> {
     /// An operation, if there is one that the caller may see.
     async fn find(&self, id: OperationId) -> Result<Option<View>, Error> {
-        let found = self.read(self.executor.desk.journal.find(id)).await?;
+        let found = in_time(self.asking.deadline, self.executor.desk.journal.find(id)).await?;
         let caller = self.asking.caller.id();
         Ok(found.filter(|view| view.caller == caller || self.judge.may_read_operations()))
     }
@@ -108,7 +108,8 @@ impl Look<'_> {
             limit: wanted.limit.saturating_add(1),
             before: wanted.before,
         };
-        let mut views = self.read(self.executor.desk.journal.list(filter)).await?;
+        let mut views =
+            in_time(self.asking.deadline, self.executor.desk.journal.list(filter)).await?;
         let more = views.len() > wanted.limit;
         views.truncate(wanted.limit);
         let next = views.last().map(|view| view.id).filter(|_| more);
@@ -125,19 +126,22 @@ impl Look<'_> {
         }
         view
     }
+}
 
-    /// Waits for the journal until the deadline at most.
-    async fn read<T>(
-        &self,
-        reading: impl Future<Output = Result<T, Unreadable>>,
-    ) -> Result<T, Error> {
-        let unreadable = || {
-            let detail = "the journal cannot be read just now; nothing was changed, try again, and \
-                          tell the gateway's operators if it goes on";
-            Error::new(Problem::JournalUnavailable, detail)
-        };
-        let read = timeout_at(self.asking.deadline, reading).await;
-        let read = read.map_err(|error| unreadable().with_cause(error))?;
-        read.map_err(|error| unreadable().with_cause(error))
-    }
+/// Waits for the journal until the deadline at most.
+///
+/// # Errors
+/// 503 where it cannot be read by then.
+pub(super) async fn in_time<T>(
+    deadline: Instant,
+    reading: impl Future<Output = Result<T, Unreadable>>,
+) -> Result<T, Error> {
+    let unreadable = || {
+        let detail = "the journal cannot be read just now; nothing was changed, try again, and \
+                      tell the gateway's operators if it goes on";
+        Error::new(Problem::JournalUnavailable, detail)
+    };
+    let read = timeout_at(deadline, reading).await;
+    let read = read.map_err(|error| unreadable().with_cause(error))?;
+    read.map_err(|error| unreadable().with_cause(error))
 }

@@ -1,12 +1,13 @@
 //! A write's way into the journal: its intent before it is sent, its outcome after.
 
 use serde_json::{Value, value::RawValue};
+use tokio::time::{Instant, timeout_at};
 
 use super::{Asking, failure};
 use crate::{
     domain::{ChangeIpv4, Nic, OperationId, Outcome},
     error::{Error, Problem},
-    journal::{BeginError, Ending, Intent, Journal, Ticket},
+    journal::{BeginError, Ending, Intent, Journal, KeyClaim, Ticket, Told},
     policy::Permit,
     zec::{Failure, Sent},
 };
@@ -16,27 +17,35 @@ pub(super) async fn begin(
     journal: &Journal,
     permit: Permit<ChangeIpv4>,
     nic: Option<&Nic>,
+    key: Option<KeyClaim>,
     asking: Asking<'_>,
 ) -> Result<Ticket, Error> {
     let intent = Intent {
         caller: asking.caller.clone(),
         before: nic.and_then(|nic| RawValue::from_string(nic.as_json().to_owned()).ok()),
         request_id: asking.record.request_id().to_owned(),
-        key: None,
+        key,
     };
-    journal.begin(permit, intent).await.map_err(|error| {
-        let (problem, detail) = match error {
-            BeginError::Unavailable(_) => (
-                Problem::JournalUnavailable,
-                "the write could not be recorded, so nothing was sent; try again, and tell the gateway's operators if it goes on",
-            ),
-            BeginError::KeyTaken(_) => (
-                Problem::IdempotencyInProgress,
-                "a request with the same `Idempotency-Key` came before this one; nothing was sent, ask again",
-            ),
-        };
-        Error::new(problem, detail).with_cause(error)
-    })
+    // What is given up here and gets on disk all the same is closed as not sent by the journal.
+    match timeout_at(asking.deadline, journal.begin(permit, intent)).await {
+        Ok(begun) => begun.map_err(unrecorded),
+        Err(_) => Err(unrecorded(BeginError::Unavailable("the time was up".to_owned()))),
+    }
+}
+
+/// Nothing is sent of what could not be recorded.
+pub(super) fn unrecorded(error: BeginError) -> Error {
+    let (problem, detail) = match error {
+        BeginError::Unavailable(_) => (
+            Problem::JournalUnavailable,
+            "the write could not be recorded, so nothing was sent; try again, and tell the gateway's operators if it goes on",
+        ),
+        BeginError::KeyTaken => (
+            Problem::IdempotencyInProgress,
+            "a request with the same `Idempotency-Key` came before this one; nothing was sent, ask again",
+        ),
+    };
+    Error::new(problem, detail).with_cause(error)
 }
 
 /// Makes the outcome durable, or leaves that to the journal's writer.
@@ -44,14 +53,15 @@ pub(super) async fn end(
     journal: &Journal,
     operation: Option<OperationId>,
     sent: &Result<Sent, Failure>,
+    deadline: Instant,
 ) -> Outcome {
     let ending = ending(sent.as_ref());
     let outcome = ending.outcome;
-    if let Some(id) = operation
-        && let Err(error) = journal.end(id, ending).await
-    {
+    let Some(id) = operation else { return outcome };
+    let ended = timeout_at(deadline, journal.end(id, ending)).await;
+    if !matches!(ended, Ok(Ok(()))) {
         let outcome = outcome.label();
-        tracing::error!(operation = %id, outcome, %error, "an outcome is recorded late");
+        tracing::error!(operation = %id, outcome, "an outcome is recorded late");
     }
     outcome
 }
@@ -66,7 +76,7 @@ fn ending(sent: Result<&Sent, &Failure>) -> Ending {
         Err(failure) => failure,
     };
     let (outcome, code, status, zec_request_id) = match failure {
-        Failure::NotSent(_) => (Outcome::NotSent, None, None, None),
+        Failure::NotSent(_) | Failure::Spared { .. } => (Outcome::NotSent, None, None, None),
         Failure::NoAnswer(_) => (Outcome::Unknown, None, None, None),
         Failure::BadAnswer { request_id, .. } | Failure::Unavailable { request_id } => {
             (Outcome::Unknown, None, None, request_id.clone())
@@ -82,12 +92,16 @@ fn ending(sent: Result<&Sent, &Failure>) -> Ending {
             (Outcome::Rejected, Some(code.clone()), Some(*status), request_id.clone())
         }
     };
-    Ending { outcome, zec_request_id, code, status, detail: Some(failure.to_string()) }
+    let error = failure::of_a_write(failure);
+    let told =
+        Told { problem: error.problem().slug().to_owned(), detail: error.detail().to_owned() };
+    let detail = Some(failure.to_string());
+    Ending { outcome, zec_request_id, code, status, detail, told: Some(told) }
 }
 
 /// The problem of a write that failed; where nobody knows what came of it, it says where to look.
-pub(super) fn named(failure: Failure, operation: Option<OperationId>) -> Error {
-    let outcome = ending(Err(&failure)).outcome;
+pub(super) fn named(failure: &Failure, operation: Option<OperationId>) -> Error {
+    let outcome = ending(Err(failure)).outcome;
     let error = failure::of_a_write(failure);
     match (outcome, operation) {
         (Outcome::Unknown, Some(id)) => {

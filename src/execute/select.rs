@@ -28,6 +28,10 @@ pub(super) async fn everything(judge: &Judge<'_>, all: UnassignAll) -> Result<Al
     let id = permit.spend().nic;
     match Addresses::from_list(&nic.secondary_ipv4s, all.max) {
         Ok(addresses) => {
+            let count = addresses.as_slice().len();
+            judge.asking.record.note(|facts| {
+                facts.asked.iter_mut().for_each(|asked| asked.2 = count);
+            });
             Ok(All::These(ChangeIpv4 { change: Change::Unassign, nic: id, addresses }, nic))
         }
         Err(AddressesError::TooMany { count, max }) => Err(Error::invalid(format!(

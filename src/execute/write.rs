@@ -9,8 +9,9 @@ use tokio::{sync::oneshot, time::Instant};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Asking, Done, LEAST_FOR_A_WRITE,
+    Asking, Done, LEAST_FOR_A_WRITE, failure,
     guard::{Guard, Guards},
+    idempotency::{Claim, Claims},
     record,
     resolve::{Open, Resolver},
 };
@@ -18,7 +19,7 @@ use crate::{
     domain::{Change, ChangeIpv4, Nic, OperationId, Outcome},
     error::{Error, Problem},
     journal::{Journal, Ticket, View},
-    limit::{Budget, Freeze, Reservation},
+    limit::{Budget, Freeze, Pass, Reservation},
     metrics::Metrics,
     policy::Permit,
     telemetry::Record,
@@ -28,6 +29,9 @@ use crate::{
 /// What budgets remember.
 const HOUR: Duration = Duration::from_hours(1);
 
+/// What is left of a write's time for its outcome to get on disk.
+const FOR_THE_RECORD: Duration = Duration::from_millis(250);
+
 /// What a write needs. Clones share everything.
 #[derive(Clone, Debug)]
 pub(super) struct Desk {
@@ -36,6 +40,7 @@ pub(super) struct Desk {
     pub(super) freeze: Freeze,
     pub(super) budget: Budget,
     pub(super) guards: Guards,
+    pub(super) claims: Claims,
     pub(super) resolver: Resolver,
     pub(super) tasks: TaskTracker,
     pub(super) metrics: Arc<Metrics>,
@@ -46,6 +51,17 @@ pub(super) struct Desk {
 struct Holds {
     guard: Guard,
     reservation: Option<Reservation>,
+    claim: Option<Claim>,
+}
+
+impl Holds {
+    /// Says under which id the write is recorded, to those who come meanwhile.
+    fn name(&self, operation: Option<OperationId>) {
+        self.guard.name(operation);
+        if let Some(claim) = &self.claim {
+            claim.name(operation);
+        }
+    }
 }
 
 impl Desk {
@@ -57,11 +73,15 @@ impl Desk {
         &self,
         permit: Permit<ChangeIpv4>,
         nic: Option<&Nic>,
+        claim: Option<Claim>,
         asking: Asking<'_>,
     ) -> Result<Done, Error> {
         enough_time(asking)?;
         // The operators' brake: the last look before the write is recorded and sent.
         self.freeze.check().await?;
+        // Before anything is recorded: what a ZEC in trouble is spared leaves no trace.
+        let pass = self.writer.admit(&permit.operation().nic, asking.deadline).await;
+        let pass = pass.map_err(|failure| failure::of_a_write(&failure))?;
         let change = permit.operation();
         let caller = asking.caller.id();
         let guard = self.guards.claim(change, caller)?;
@@ -71,31 +91,36 @@ impl Desk {
             }
             Change::Assign => None,
         };
-        match record::begin(&self.journal, permit, nic, asking).await {
-            Ok(ticket) => self.send(ticket, Holds { guard, reservation }, asking).await,
+        let key = claim.as_ref().map(Claim::recorded);
+        let holds = Holds { guard, reservation, claim };
+        let begun = record::begin(&self.journal, permit, nic, key, asking).await;
+        match begun.and_then(|ticket| enough_time(asking).map(|()| ticket)) {
+            Ok(ticket) => self.send(ticket, pass, holds, asking).await,
             Err(error) => {
-                reservation.into_iter().for_each(Reservation::release);
+                holds.reservation.into_iter().for_each(Reservation::release);
                 Err(error)
             }
         }
     }
 
     /// Sends in a task of its own: a caller who hangs up changes nothing (threats, row 26).
-    async fn send(&self, ticket: Ticket, holds: Holds, asking: Asking<'_>) -> Result<Done, Error> {
-        if let Err(error) = enough_time(asking) {
-            holds.reservation.into_iter().for_each(Reservation::release);
-            return Err(error);
-        }
-        let (deadline, operation) = (asking.deadline, ticket.operation());
-        holds.guard.name(operation);
+    async fn send(
+        &self,
+        ticket: Ticket,
+        pass: Pass,
+        holds: Holds,
+        asking: Asking<'_>,
+    ) -> Result<Done, Error> {
+        let operation = ticket.operation();
+        holds.name(operation);
         let (tell, told) = oneshot::channel();
         let (desk, record) = (self.clone(), Arc::clone(asking.record));
-        let places = asking.places.clone();
+        let (places, deadline) = (asking.places.clone(), asking.deadline);
         let started = StdInstant::now();
         self.tasks.spawn(async move {
             let change = ticket.change().clone();
-            let sent = desk.writer.send(ticket, deadline).await;
-            desk.settle(change, operation, &sent, holds).await;
+            let sent = send_once(desk.writer.clone(), ticket, pass, deadline).await;
+            desk.settle(change, operation, &sent, holds, deadline).await;
             drop(places);
             // What happened can be told, also where nobody waits for it any more.
             if let Err(sent) = tell.send(sent) {
@@ -114,7 +139,7 @@ impl Desk {
                 asking.record.note(|facts| facts.zec_request_id = Some(request_id.clone()));
                 Ok(Done::Changed { change, request_id, operation })
             }
-            Err(failure) => Err(record::named(failure, operation)),
+            Err(failure) => Err(record::named(&failure, operation)),
         }
     }
 
@@ -125,9 +150,11 @@ impl Desk {
         operation: Option<OperationId>,
         sent: &Result<Sent, Failure>,
         holds: Holds,
+        deadline: Instant,
     ) {
-        let outcome = record::end(&self.journal, operation, sent).await;
-        let Holds { guard, reservation } = holds;
+        let outcome = record::end(&self.journal, operation, sent, deadline).await;
+        // The key is the journal's from now on.
+        let Holds { guard, reservation, claim: _ } = holds;
         match outcome {
             Outcome::Done => {
                 if change.change == Change::Unassign {
@@ -171,6 +198,20 @@ impl Desk {
             }
         }
     }
+}
+
+/// Sends, by a little before `deadline`: the outcome is to be recorded by then too. Whatever breaks
+/// meanwhile, it may have been sent.
+async fn send_once(
+    writer: Writer,
+    ticket: Ticket,
+    pass: Pass,
+    deadline: Instant,
+) -> Result<Sent, Failure> {
+    let until = deadline.checked_sub(FOR_THE_RECORD).unwrap_or(deadline);
+    let sending = tokio::spawn(async move { writer.send(ticket, pass, until).await });
+    let broken = |error| Err(Failure::NoAnswer(format!("the task that sent it broke: {error}")));
+    sending.await.unwrap_or_else(broken)
 }
 
 /// Looks whether a write may still be begun.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::record::{Ending, Intent};
+use super::record::{Ending, Intent, Told};
 use crate::{domain::ChangeIpv4, policy::Permit};
 
 /// An intent's.
@@ -29,6 +29,8 @@ pub(super) struct OfAnOutcome {
     pub(super) status: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) detail: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) told: Option<Told>,
 }
 
 /// The body of an intent's entry.
@@ -49,6 +51,7 @@ pub(super) fn of_an_ending(ending: &Ending) -> String {
         code: ending.code.clone(),
         status: ending.status,
         detail: ending.detail.clone(),
+        told: ending.told.clone(),
     })
 }
 

@@ -14,15 +14,15 @@ use tokio::sync::{Semaphore, oneshot};
 use super::{
     Settings, body,
     lock::Lock,
-    queue::{Begin, Queue},
-    record::{Ending, Filter, Intent, Unassigned, View},
+    queue::{Begin, Queue, What},
+    record::{Ending, Filter, Held, Intent, KeyClaim, Unassigned, View},
     sqlite::{SqliteArchive, SqliteLedger, Watch},
-    store::{Archive, Ledger, Opening, StoreError},
-    ticket::Ticket,
+    store::{Archive, Ledger, Memory, Opening, StoreError},
+    ticket::{Receipt, Ticket},
     writer::{Pace, Writer},
 };
 use crate::{
-    domain::{ChangeIpv4, OperationId, Outcome},
+    domain::{ChangeIpv4, IdempotencyKey, OperationId, Outcome},
     error::Fault,
     metrics::Metrics,
     policy::Permit,
@@ -59,6 +59,7 @@ impl Default for Tuning {
                 max_batch: 256,
                 retry: Duration::from_millis(200),
                 look: Duration::from_secs(1),
+                keep_months: 0,
             },
         }
     }
@@ -84,9 +85,9 @@ pub enum BeginError {
     /// The intent is not durable, or not in time: nothing may be sent. The text is for the log.
     #[error("the journal cannot be written: {0}")]
     Unavailable(String),
-    /// The caller's idempotency key is this operation's.
-    #[error("the idempotency key is that of operation {0}")]
-    KeyTaken(OperationId),
+    /// The caller's idempotency key is held already.
+    #[error("the idempotency key is held already")]
+    KeyTaken,
 }
 
 /// An outcome is not durable yet; the writer goes on trying.
@@ -152,7 +153,7 @@ impl Journal {
             queue: Arc::clone(&queue),
             metrics,
             healthy: Arc::clone(&healthy),
-            pace: tuning.pace,
+            pace: Pace { keep_months: settings.keep_months, ..tuning.pace },
             lock: Some(lock),
         };
         writer.show_head();
@@ -181,18 +182,24 @@ impl Journal {
         intent: Intent,
     ) -> Result<Ticket, BeginError> {
         let Some(inner) = &self.0 else { return Ok(Ticket::new(permit, None)) };
-        let (reply, answer) = oneshot::channel();
-        let opening = Arc::new(opening(&permit, intent));
-        inner.queue.begin(Begin { opening, reply })?;
-        let unavailable = |why: &str| BeginError::Unavailable(why.to_owned());
-        match tokio::time::timeout(inner.tuning.patience, answer).await {
-            Ok(Ok(answer)) => Ok(Ticket::new(permit, Some(answer?))),
-            Ok(Err(_)) => Err(unavailable("its writer has stopped")),
-            Err(_) => {
-                inner.is_slow();
-                Err(unavailable("it took too long"))
-            }
-        }
+        let receipt = inner.write(What::Intent(Arc::new(opening(&permit, intent)))).await?;
+        Ok(Ticket::new(permit, receipt))
+    }
+
+    /// Makes an answer durable that a caller is to be given again under a key, where there was
+    /// nothing to write. Waits for 2 s at most. Does nothing without a journal.
+    ///
+    /// # Errors
+    /// As [`Journal::begin`].
+    pub async fn remember(
+        &self,
+        caller: &str,
+        claim: KeyClaim,
+        answer: String,
+    ) -> Result<(), BeginError> {
+        let Some(inner) = &self.0 else { return Ok(()) };
+        let memory = Memory { caller: caller.to_owned(), claim, answer };
+        inner.write(What::Answer(Arc::new(memory))).await.map(drop)
     }
 
     /// Makes an outcome durable. Waits for 2 s at most, and goes on trying for as long as the
@@ -230,17 +237,17 @@ impl Journal {
         self.read(move |archive| archive.list(&filter)).await
     }
 
-    /// The operation that holds a caller's idempotency key, and the key's fingerprint.
+    /// What holds a caller's idempotency key.
     ///
     /// # Errors
     /// When the journal cannot be read.
     pub async fn by_key(
         &self,
         caller: &str,
-        key: &str,
-    ) -> Result<Option<([u8; 32], View)>, Unreadable> {
+        key: &IdempotencyKey,
+    ) -> Result<Option<Held>, Unreadable> {
         let Some(inner) = &self.0 else { return Ok(None) };
-        let (caller, key) = (caller.to_owned(), key.to_owned());
+        let (caller, key) = (caller.to_owned(), key.as_str().to_owned());
         let lifetime = inner.tuning.key_lifetime;
         let expired = SystemTime::now().checked_sub(lifetime).unwrap_or(SystemTime::UNIX_EPOCH);
         self.read(move |archive| archive.by_key(&caller, &key, expired)).await
@@ -299,6 +306,21 @@ impl Journal {
 }
 
 impl Inner {
+    /// Has the writer begin something, and waits for it.
+    async fn write(&self, what: What) -> Result<Option<Receipt>, BeginError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.begin(Begin { what, reply })?;
+        let unavailable = |why: &str| BeginError::Unavailable(why.to_owned());
+        match tokio::time::timeout(self.tuning.patience, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(unavailable("its writer has stopped")),
+            Err(_) => {
+                self.is_slow();
+                Err(unavailable("it took too long"))
+            }
+        }
+    }
+
     /// The disk may hang, and the writer with it: it cannot say so itself, and takes it back when it
     /// can.
     fn is_slow(&self) {

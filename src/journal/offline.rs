@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Settings,
-    chain::{Broken, Entry, Hash, Head},
+    chain::{Broken, Entry, Head},
     record::{Filter, View},
     sqlite::{self, SqliteArchive},
     store::Archive,
@@ -61,47 +61,17 @@ impl Offline {
     /// # Errors
     /// The first link that does not hold, or what does not fit `expected`.
     pub fn verify(&self, expected: &Expected) -> Result<Result<Head, Broken>, Fault> {
-        let mut head = Head::EMPTY;
-        let mut broken = None;
-        let mut seen = expected.head.is_none();
-        let wanted = |hash: Hash| {
-            expected.head.as_ref().is_some_and(|wanted| hash.to_string().starts_with(wanted))
-        };
-        self.entries(|entry| {
-            if let Err(error) = sqlite::check_from(&mut head, &entry) {
-                broken = Some(error);
-                return false;
-            }
-            match expected.length {
-                Some(length) if length == entry.seq && !seen => {
-                    seen = wanted(entry.hash);
-                    if !seen {
-                        let what =
-                            format!("its hash is {}, another than the one noted", entry.hash);
-                        broken = Some(Broken { seq: entry.seq, what });
-                        return false;
-                    }
-                }
-                Some(_) => {}
-                None => seen = seen || wanted(entry.hash),
-            }
-            true
-        })?;
-        let cut = |what: &str| Broken { seq: head.length + 1, what: what.to_owned() };
-        if broken.is_none() && expected.length.is_some_and(|length| length > head.length) {
-            broken = Some(cut("it is missing: the end was cut off since the length was noted"));
-        }
-        if broken.is_none() && !seen && expected.length != Some(0) {
-            broken = Some(cut("no entry has the hash that was noted: the end was cut off since"));
-        }
-        Ok(broken.map_or(Ok(head), Err))
+        let mut walk = Walk { expected, head: None, seen: expected.head.is_none(), broken: None };
+        let start = self.entries(|start, entry| walk.step(start, &entry))?;
+        Ok(walk.end(start))
     }
 
-    /// Each entry in its order, until `each` says no.
+    /// Each entry in its order, until `each` says no; with each, where the chain begins, for older
+    /// entries may have been let go of. That comes back too.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn entries(&self, each: impl FnMut(Entry) -> bool) -> Result<(), Fault> {
+    pub fn entries(&self, each: impl FnMut(Head, Entry) -> bool) -> Result<Head, Fault> {
         self.archive.entries(each).map_err(|error| self.fault(&error))
     }
 
@@ -123,5 +93,69 @@ impl Offline {
 
     fn fault(&self, error: &dyn std::fmt::Display) -> Fault {
         Fault::new(error.to_string()).in_file(&self.path)
+    }
+}
+
+/// A walk along the chain.
+struct Walk<'a> {
+    expected: &'a Expected,
+    /// How far it has come.
+    head: Option<Head>,
+    /// Whether the noted hash was met.
+    seen: bool,
+    broken: Option<Broken>,
+}
+
+impl Walk<'_> {
+    /// Looks at the next entry; whether to go on.
+    fn step(&mut self, start: Head, entry: &Entry) -> bool {
+        let head = self.head.get_or_insert(start);
+        if let Err(error) = sqlite::check_from(head, entry) {
+            self.broken = Some(error);
+            return false;
+        }
+        self.meet(entry.head());
+        self.broken.is_none()
+    }
+
+    /// Holds a place of the chain against what was noted.
+    fn meet(&mut self, head: Head) {
+        let fits = |wanted: &String| head.hash.to_string().starts_with(wanted);
+        let fits = self.expected.head.as_ref().is_some_and(fits);
+        match self.expected.length {
+            Some(length) if length == head.length && !self.seen => {
+                self.seen = fits;
+                if !fits {
+                    let what = format!("its hash is {}, another than the one noted", head.hash);
+                    self.broken = Some(Broken { seq: head.length, what });
+                }
+            }
+            Some(_) => {}
+            None => self.seen = self.seen || fits,
+        }
+    }
+
+    fn end(mut self, start: Head) -> Result<Head, Broken> {
+        let broken = |seq, what: &str| Some(Broken { seq, what: what.to_owned() });
+        let (head, length) = (self.head.unwrap_or(start), self.expected.length);
+        if self.broken.is_none() && start != Head::EMPTY {
+            if length.is_some_and(|length| (1..start.length).contains(&length)) {
+                let what = "what was noted was let go of after its time, so nothing can be held \
+                            against it: note the head anew";
+                self.broken = broken(start.length, what);
+            } else {
+                self.meet(start);
+            }
+        }
+        if self.broken.is_none() && length.is_some_and(|length| length > head.length) {
+            let what = "it is missing: the end was cut off since the length was noted";
+            self.broken = broken(head.length + 1, what);
+        }
+        if self.broken.is_none() && !self.seen && length != Some(0) {
+            let what = "no entry has the hash that was noted: the end was cut off since, or what was \
+                        noted was let go of after its time";
+            self.broken = broken(head.length + 1, what);
+        }
+        self.broken.map_or(Ok(head), Err)
     }
 }

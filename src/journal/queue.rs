@@ -11,16 +11,24 @@ use tokio::sync::oneshot;
 use super::{
     BeginError, body,
     record::Ending,
-    store::{Closing, Opening},
+    store::{Closing, Memory, Opening},
     ticket::Receipt,
 };
 use crate::domain::OperationId;
 
-/// An intent that somebody waits for.
+/// An intent, or an answer to be kept, that somebody waits for.
 #[derive(Debug)]
 pub(super) struct Begin {
-    pub(super) opening: Arc<Opening>,
-    pub(super) reply: oneshot::Sender<Result<Receipt, BeginError>>,
+    pub(super) what: What,
+    /// An intent's answer has a receipt.
+    pub(super) reply: oneshot::Sender<Result<Option<Receipt>, BeginError>>,
+}
+
+/// What begins.
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    Intent(Arc<Opening>),
+    Answer(Arc<Memory>),
 }
 
 /// An outcome that must be written, whether anybody waits or not.

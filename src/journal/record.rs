@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::domain::{Caller, ChangeIpv4, NicId, OperationId, Outcome};
+use crate::domain::{Caller, ChangeIpv4, IdempotencyKey, NicId, OperationId, Outcome};
 
 /// What is recorded of a write beside its permit, before it is sent.
 #[derive(Clone, Debug)]
@@ -17,16 +17,34 @@ pub struct Intent {
     /// The gateway's id of the request.
     pub request_id: String,
     /// The caller's `Idempotency-Key`, if there was one.
-    pub key: Option<IdempotencyKey>,
+    pub key: Option<KeyClaim>,
 }
 
 /// A caller's `Idempotency-Key` and what it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdempotencyKey {
-    /// The header's value.
-    pub key: String,
+pub struct KeyClaim {
+    /// The key.
+    pub key: IdempotencyKey,
     /// SHA-256 of the request as decoded: the same key with another one is refused.
     pub fingerprint: [u8; 32],
+}
+
+/// What a caller's `Idempotency-Key` holds.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// SHA-256 of the request as decoded.
+    pub fingerprint: [u8; 32],
+    /// What came of it.
+    pub by: Holder,
+}
+
+/// Who holds an idempotency key.
+#[derive(Clone, Debug)]
+pub enum Holder {
+    /// A write.
+    Operation(Box<View>),
+    /// An answer: there was nothing to write.
+    Answer(String),
 }
 
 /// How a write ended.
@@ -42,13 +60,24 @@ pub struct Ending {
     pub status: Option<u16>,
     /// More, for people; never a secret.
     pub detail: Option<String>,
+    /// What the caller was told, where it went wrong.
+    pub told: Option<Told>,
+}
+
+/// The problem that a caller was told: enough to tell it again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The problem's slug.
+    pub problem: String,
+    /// The problem's `detail`.
+    pub detail: String,
 }
 
 impl Ending {
     /// This outcome, with nothing to add.
     #[must_use]
     pub const fn new(outcome: Outcome) -> Self {
-        Self { outcome, zec_request_id: None, code: None, status: None, detail: None }
+        Self { outcome, zec_request_id: None, code: None, status: None, detail: None, told: None }
     }
 }
 
@@ -79,6 +108,8 @@ pub struct View {
     pub status: Option<u16>,
     /// More, for people.
     pub detail: Option<String>,
+    /// What the caller was told, where it went wrong.
+    pub told: Option<Told>,
     /// When the intent was recorded; what is sent is sent within [`TICKET_LIFETIME`] after it was.
     ///
     /// [`TICKET_LIFETIME`]: super::TICKET_LIFETIME

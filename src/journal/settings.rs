@@ -7,4 +7,6 @@ pub struct Settings {
     pub path: PathBuf,
     /// Whether writes are recorded at all.
     pub enabled: bool,
+    /// How many whole months entries are kept beside the one that runs; 0: for ever.
+    pub keep_months: u32,
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use super::{
     chain::Head,
-    record::{Filter, IdempotencyKey, Unassigned, View},
+    record::{Filter, Held, KeyClaim, Unassigned, View},
 };
 use crate::domain::{OperationId, Outcome};
 
@@ -13,11 +13,13 @@ use crate::domain::{OperationId, Outcome};
 #[error("{0}")]
 pub(super) struct StoreError(pub(super) String);
 
-/// One entry that shall be appended.
+/// One thing that shall be written.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     /// The first of an operation.
     Begin(Arc<Opening>),
+    /// No entry: an idempotency key's answer, where there was nothing to write.
+    Remember(Arc<Memory>),
     /// A further one of an operation.
     End(Arc<Closing>),
 }
@@ -32,7 +34,15 @@ pub(super) struct Opening {
     pub(super) action: &'static str,
     pub(super) request_id: String,
     pub(super) body: String,
-    pub(super) key: Option<IdempotencyKey>,
+    pub(super) key: Option<KeyClaim>,
+}
+
+/// What a caller is answered again under a key, ready to be written.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub(super) caller: String,
+    pub(super) claim: KeyClaim,
+    pub(super) answer: String,
 }
 
 /// An outcome, ready to be written.
@@ -49,8 +59,10 @@ pub(super) struct Closing {
 pub(super) enum Applied {
     /// It is an entry now.
     Appended,
-    /// The idempotency key is another operation's; nothing was appended.
-    KeyTaken(OperationId),
+    /// The answer is kept.
+    Remembered,
+    /// The idempotency key is held already; nothing was written.
+    KeyTaken,
     /// The operation had this outcome already, a final one or the same; nothing was appended.
     Ended(Outcome),
     /// There is no such operation; nothing was appended.
@@ -77,6 +89,10 @@ pub(super) trait Ledger: Send {
     /// Writes something and takes it away again: whether an entry could be appended.
     fn try_out(&mut self) -> Result<(), StoreError>;
 
+    /// Lets go of so many entries at most, the oldest, all from before that moment and of operations
+    /// that were over by then. How many it were.
+    fn let_go(&mut self, before: SystemTime, most: usize) -> Result<usize, StoreError>;
+
     /// The end of the chain as this ledger wrote or found it last.
     fn head(&self) -> Head;
 
@@ -92,14 +108,13 @@ pub(super) trait Archive: Send + Sync {
     /// Operations, newest first.
     fn list(&self, filter: &Filter) -> Result<Vec<View>, StoreError>;
 
-    /// The operation that holds a caller's key, and the key's fingerprint; keys claimed at or
-    /// before `expired` hold nothing.
+    /// What holds a caller's key; keys claimed at or before `expired` are held by nothing.
     fn by_key(
         &self,
         caller: &str,
         key: &str,
         expired: SystemTime,
-    ) -> Result<Option<([u8; 32], View)>, StoreError>;
+    ) -> Result<Option<Held>, StoreError>;
 
     /// Lets go of what is kept for the next read.
     fn rest(&self);

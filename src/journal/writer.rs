@@ -14,7 +14,8 @@ use super::{
     BeginError, Ending, body,
     chain::Head,
     lock::Lock,
-    queue::{Begin, End, Queue},
+    months,
+    queue::{Begin, End, Queue, What},
     store::{Applied, Closing, Failed, Ledger, Step, StoreError},
     ticket::Receipt,
 };
@@ -23,6 +24,9 @@ use crate::{domain::Outcome, metrics::Metrics};
 /// The chain's head is logged this often, where it has moved: logs are kept elsewhere, and there
 /// it vouches for the file.
 const ANCHOR_EVERY: Duration = Duration::from_mins(10);
+
+/// How many entries are let go of at once, at most: a matter of milliseconds.
+const SWEPT_AT_ONCE: usize = 500;
 
 /// How long outcomes are tried once the journal is being closed: less than closing waits for.
 const LAST_TRIES: Duration = Duration::from_secs(8);
@@ -47,6 +51,8 @@ pub(super) struct Pace {
     pub(super) retry: Duration,
     /// Without work, the file is looked at so often.
     pub(super) look: Duration,
+    /// How many months entries are kept; 0: for ever.
+    pub(super) keep_months: u32,
 }
 
 struct State {
@@ -55,6 +61,8 @@ struct State {
     owed: VecDeque<End>,
     ailment: Option<StoreError>,
     anchored: (Head, Instant),
+    /// When it was last looked for entries past their time.
+    swept: Instant,
     /// Since when only outcomes that could not be written keep the thread.
     closing: Option<Instant>,
 }
@@ -69,8 +77,14 @@ impl Writer {
     /// Appends until the queue is closed and empty.
     pub(super) fn run(self) {
         let anchored = (self.ledger.head(), Instant::now());
-        let mut state =
-            State { writer: self, owed: VecDeque::new(), ailment: None, anchored, closing: None };
+        let mut state = State {
+            writer: self,
+            owed: VecDeque::new(),
+            ailment: None,
+            anchored,
+            swept: Instant::now(),
+            closing: None,
+        };
         log_head("a journal is open", anchored.0);
         loop {
             if state.round() && state.writer.queue.leave() {
@@ -98,6 +112,7 @@ impl State {
         } else {
             self.commit(begins);
         }
+        self.let_go();
         self.anchor();
         taken.finished && self.may_leave()
     }
@@ -118,7 +133,10 @@ impl State {
 
     fn commit(&mut self, begins: Vec<Begin>) {
         let ends = self.owed.iter().map(|end| Step::End(Arc::clone(&end.closing)));
-        let intents = begins.iter().map(|begin| Step::Begin(Arc::clone(&begin.opening)));
+        let intents = begins.iter().map(|begin| match &begin.what {
+            What::Intent(opening) => Step::Begin(Arc::clone(opening)),
+            What::Answer(memory) => Step::Remember(Arc::clone(memory)),
+        });
         let steps: Vec<Step> = ends.chain(intents).collect();
         let started = Instant::now();
         let result = self.writer.ledger.append(&steps);
@@ -159,16 +177,21 @@ impl State {
     /// Where nobody waits any more, dropping the receipt puts "not sent" in line, ahead of every
     /// intent: it is in the very next transaction.
     fn begun(&self, begin: Begin, applied: Applied) {
-        let Begin { opening, reply } = begin;
-        let answer = match applied {
-            Applied::Appended => {
+        let Begin { what, reply } = begin;
+        let answer = match (applied, what) {
+            (Applied::Appended, What::Intent(opening)) => {
                 self.writer.metrics.journal.recorded(Outcome::Pending);
-                Ok(Receipt::new(opening.id, Arc::clone(&self.writer.queue)))
+                Ok(Some(Receipt::new(opening.id, Arc::clone(&self.writer.queue))))
             }
-            Applied::KeyTaken(holder) => Err(BeginError::KeyTaken(holder)),
-            Applied::Ended(_) | Applied::NoSuchOperation => {
-                Err(BeginError::Unavailable("the store mistook an intent".to_owned()))
-            }
+            (Applied::Remembered, What::Answer(_)) => Ok(None),
+            (Applied::KeyTaken, _) => Err(BeginError::KeyTaken),
+            (
+                Applied::Appended
+                | Applied::Remembered
+                | Applied::Ended(_)
+                | Applied::NoSuchOperation,
+                _,
+            ) => Err(BeginError::Unavailable("the store mistook an intent".to_owned())),
         };
         let _ = reply.send(answer);
     }
@@ -178,10 +201,10 @@ impl State {
         // Before anybody hears of it: whoever does may ask how the journal is.
         self.feel(Err(failed.error.clone()));
         for begin in begins {
-            if failed.perhaps_done {
+            if let (true, What::Intent(opening)) = (failed.perhaps_done, &begin.what) {
                 let ending = Ending::new(Outcome::NotSent);
                 let closing = Closing {
-                    id: begin.opening.id,
+                    id: opening.id,
                     at: SystemTime::now(),
                     outcome: ending.outcome,
                     body: body::of_an_ending(&ending),
@@ -215,6 +238,19 @@ impl State {
             _ => {}
         }
         self.ailment = ailment;
+    }
+
+    /// Lets go of what is past its time, a little at once: whoever waits to write waits for it.
+    fn let_go(&mut self) {
+        let Pace { look, keep_months, .. } = self.writer.pace;
+        if keep_months == 0 || self.ailment.is_some() || self.swept.elapsed() < look {
+            return;
+        }
+        self.swept = Instant::now();
+        let Some(before) = months::begun_before(SystemTime::now(), keep_months) else { return };
+        if let Err(error) = self.writer.ledger.let_go(before, SWEPT_AT_ONCE) {
+            self.feel(Err(error));
+        }
     }
 
     fn anchor(&mut self) {

@@ -44,6 +44,8 @@ pub struct Drain {
     pub readiness: Arc<Readiness>,
     /// Cancelled when nothing new is begun any more.
     pub begun: CancellationToken,
+    /// Cancelled where nothing is waited for any more but the writes that run.
+    pub hurry: CancellationToken,
     /// The writes that run, which are waited for.
     pub writes: TaskTracker,
 }
@@ -56,13 +58,15 @@ impl Drain {
         Self {
             readiness: Arc::new(Readiness::new(authenticator, journal, board)),
             begun: CancellationToken::new(),
+            hurry: CancellationToken::new(),
             writes: TaskTracker::new(),
         }
     }
 }
 
 /// Serves, plainly or over TLS, until `shutdown` resolves, then drains: not ready, wait, stop
-/// accepting, let what runs finish, writes too. Returns whether everything finished in time.
+/// accepting, let what runs finish, writes too; in a hurry, nothing but writes. Returns whether all
+/// that finished in time.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
@@ -85,7 +89,8 @@ pub async fn serve(
                 drain.readiness.drain();
                 tracing::info!(drain_delay_s = settings.drain_delay.as_secs_f64(), "draining");
                 // Load balancers must see that we are not ready before we stop (threats, row 24).
-                let _ = tokio::time::timeout(settings.drain_delay, &mut accepting).await;
+                let delay = tokio::time::timeout(settings.drain_delay, &mut accepting);
+                let _ = drain.hurry.run_until_cancelled(delay).await;
             }
         }
     }
@@ -93,7 +98,7 @@ pub async fn serve(
     connections.close();
     drain.writes.close();
     let finished = async {
-        connections.wait().await;
+        let _ = drain.hurry.run_until_cancelled(connections.wait()).await;
         drain.writes.wait().await;
     };
     let in_time = tokio::time::timeout(settings.drain_timeout, finished).await.is_ok();

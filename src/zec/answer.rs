@@ -25,6 +25,12 @@ pub enum Failure {
     /// Nothing reached ZEC.
     #[error("nothing was sent: {0}")]
     NotSent(String),
+    /// ZEC failed too often just now: nothing was sent, and nothing is for so long.
+    #[error("nothing was sent: ZEC failed too often")]
+    Spared {
+        /// How long.
+        wait: std::time::Duration,
+    },
     /// It was sent, or may have been, and no whole answer came.
     #[error("no answer: {0}")]
     NoAnswer(String),

@@ -23,7 +23,8 @@ use crate::{
     domain::{Action, ChangeIpv4, Nic, NicId},
     error::Fault,
     journal::Ticket,
-    metrics::{Metrics, Outcome},
+    limit::{Breaker, Pass},
+    metrics::{Kind, Metrics, Outcome},
     net::{self, HttpClient},
 };
 
@@ -68,6 +69,7 @@ struct Client {
     keys: AccessKeys,
     request_timeout: Duration,
     skew: Skew,
+    breaker: Breaker,
     metrics: Arc<Metrics>,
 }
 
@@ -110,6 +112,7 @@ pub fn connect(
         keys: keys.into(),
         request_timeout: settings.request_timeout,
         skew: Skew::default(),
+        breaker: Breaker::new(Arc::clone(&metrics)),
         metrics,
     });
     Ok((Reader(Arc::clone(&client)), Writer(client)))
@@ -128,7 +131,7 @@ impl Reader {
     /// once with the access key before, where there is one and ZEC refuses the one in use.
     ///
     /// # Errors
-    /// The last attempt's failure.
+    /// The last attempt's failure, or [`Failure::Spared`] at once.
     pub async fn nic(&self, nic: &NicId, deadline: Instant) -> Result<Found, Failure> {
         let action = Action::DescribeNetworkInterfaces;
         let body = request::describe(nic).map_err(|e| Failure::NotSent(e.to_string()))?;
@@ -136,7 +139,8 @@ impl Reader {
         let (mut key, mut other) = (&keys.current, keys.previous.as_ref());
         let mut retry = 0;
         loop {
-            let failure = match self.0.attempt(action, body.clone(), key, deadline).await {
+            let pass = self.0.admit(Kind::Read)?;
+            let failure = match self.0.attempt(action, body.clone(), key, pass, deadline).await {
                 Ok(answer) => return found(nic, answer),
                 Err(failure) => failure,
             };
@@ -163,18 +167,36 @@ impl Reader {
 }
 
 impl Writer {
+    /// Asks to send a write on a vNIC. Where writes were stopped and may be tried again, the vNIC is
+    /// read first: a write is no way to find out whether ZEC is there.
+    ///
+    /// # Errors
+    /// [`Failure::Spared`] while writes are stopped.
+    pub async fn admit(&self, nic: &NicId, deadline: Instant) -> Result<Pass, Failure> {
+        if self.0.breaker.wants_proof() {
+            // What it says is the breaker's to know.
+            let _ = Reader(Arc::clone(&self.0)).nic(nic, deadline).await;
+        }
+        self.0.admit(Kind::Write)
+    }
+
     /// Sends a permitted and recorded change, once. The ticket is spent by it; one that is too old
     /// is not sent.
     ///
     /// # Errors
     /// A [`Failure`]; after [`Failure::NoAnswer`], [`Failure::BadAnswer`] and
     /// [`Failure::Unavailable`] nobody knows whether ZEC made the change.
-    pub async fn send(&self, ticket: Ticket, deadline: Instant) -> Result<Sent, Failure> {
+    pub async fn send(
+        &self,
+        ticket: Ticket,
+        pass: Pass,
+        deadline: Instant,
+    ) -> Result<Sent, Failure> {
         let body = request::change(ticket.change()).map_err(|e| Failure::NotSent(e.to_string()))?;
         let change = ticket.spend().map_err(|e| Failure::NotSent(e.to_string()))?;
         // Never with the key before it: the write might be done twice.
         let key = &self.0.keys.now().current;
-        let answer = self.0.attempt(change.change.action(), body, key, deadline).await?;
+        let answer = self.0.attempt(change.change.action(), body, key, pass, deadline).await?;
         Ok(Sent { change, request_id: answer.request_id })
     }
 }
@@ -186,25 +208,30 @@ impl Client {
         action: Action,
         body: Bytes,
         key: &AccessKey,
+        pass: Pass,
         deadline: Instant,
     ) -> Result<Answer, Failure> {
         let started = Instant::now();
         let until = deadline.min(started + self.request_timeout);
-        let result = match tokio::time::timeout_at(until, self.exchange(action, body, key)).await {
+        let request = self.request(action, body, key).map_err(Failure::NotSent)?;
+        let result = match tokio::time::timeout_at(until, self.exchange(request)).await {
             Ok(result) => result,
             Err(_) => Err(Failure::NoAnswer("it took too long".to_owned())),
         };
+        if trouble(&result) {
+            pass.failure();
+        } else {
+            pass.success();
+        }
         self.metrics.zec_answered(action, outcome(&result), started.elapsed());
         result
     }
 
-    async fn exchange(
-        &self,
-        action: Action,
-        body: Bytes,
-        key: &AccessKey,
-    ) -> Result<Answer, Failure> {
-        let request = self.request(action, body, key).map_err(Failure::NotSent)?;
+    fn admit(&self, kind: Kind) -> Result<Pass, Failure> {
+        self.breaker.admit(kind).map_err(|wait| Failure::Spared { wait })
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
         let response = self.http.request(request).await.map_err(|e| send_failure(&e))?;
         self.skew.observe(response.headers(), &self.metrics);
         whole_answer(response).await
@@ -289,10 +316,30 @@ pub(super) fn found(asked: &NicId, answer: Answer) -> Result<Found, Failure> {
     Ok(Found { nic, request_id })
 }
 
+/// Whether ZEC is in trouble: it could not be reached, or what came is no answer of its own, as a
+/// 5xx or a proxy's page. A refusal is an answer.
+const fn trouble(result: &Result<Answer, Failure>) -> bool {
+    match result {
+        Err(
+            Failure::NotSent(_)
+            | Failure::NoAnswer(_)
+            | Failure::BadAnswer { .. }
+            | Failure::Unavailable { .. },
+        ) => true,
+        Ok(_)
+        | Err(
+            Failure::Spared { .. }
+            | Failure::Throttled { .. }
+            | Failure::CredentialsRefused { .. }
+            | Failure::Rejected { .. },
+        ) => false,
+    }
+}
+
 fn outcome(result: &Result<Answer, Failure>) -> Outcome {
     match result {
         Ok(_) => Outcome::Ok,
-        Err(Failure::NotSent(_)) => Outcome::NotSent,
+        Err(Failure::NotSent(_) | Failure::Spared { .. }) => Outcome::NotSent,
         Err(Failure::Rejected { .. } | Failure::Throttled { .. }) => Outcome::Rejected,
         Err(Failure::CredentialsRefused { .. }) => Outcome::CredentialsRefused,
         Err(Failure::NoAnswer(_) | Failure::BadAnswer { .. } | Failure::Unavailable { .. }) => {
@@ -393,7 +440,8 @@ mod tests {
         let attempt = || {
             let deadline = Instant::now() + Duration::from_secs(30);
             let action = Action::UnassignNetworkInterfaceIpv4;
-            client.attempt(action, Bytes::from_static(b"{}"), &keys.current, deadline)
+            let pass = client.admit(Kind::Write).unwrap();
+            client.attempt(action, Bytes::from_static(b"{}"), &keys.current, pass, deadline)
         };
         let scenario = async {
             assert!(attempt().await.is_ok());

@@ -17,7 +17,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("policy", &["domain", "error"]),
     ("limit", &["domain", "error", "metrics"]),
     ("journal", &["domain", "error", "metrics", "policy"]),
-    ("zec", &["domain", "error", "journal", "metrics", "net"]),
+    ("zec", &["domain", "error", "journal", "limit", "metrics", "net"]),
     ("execute", &["domain", "error", "journal", "limit", "metrics", "policy", "telemetry", "zec"]),
     ("api", &["domain", "error", "execute", "journal", "limit", "metrics", "telemetry"]),
     ("stack", &["api", "auth", "domain", "error", "limit", "metrics", "telemetry"]),

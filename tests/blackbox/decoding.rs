@@ -136,26 +136,6 @@ async fn the_other_routes_are_as_strict() {
 }
 
 #[tokio::test]
-async fn an_idempotency_key_is_refused_while_nothing_can_be_remembered() {
-    let world = World::start().await;
-    let alice = world.alice();
-    let key = ("Idempotency-Key", "abc");
-    let json = ("Content-Type", "application/json");
-    let body = Some(r#"{"ipAddresses":["10.0.0.21"]}"#);
-    let target = format!("/nics/{NIC}/ipv4");
-    for answer in [
-        alice.send("DELETE", &target, &[key, json], body).await,
-        alice.send("POST", &target, &[key, json], body).await,
-        alice.send("DELETE", &format!("{target}/10.0.0.21"), &[key], None).await,
-        alice.send("DELETE", &target, &[key, key, json], body).await,
-    ] {
-        assert_eq!(answer.problem().0, 400);
-        assert!(answer.text().to_lowercase().contains("idempotency-key"));
-    }
-    assert!(world.nothing_was_sent());
-}
-
-#[tokio::test]
 async fn the_number_of_addresses_is_limited() {
     let world = Setup { limits: "max_addresses = 2".to_owned(), ..Setup::default() }.start().await;
     let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21&ipAddresses=10.0.0.22");

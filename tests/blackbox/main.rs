@@ -14,12 +14,14 @@
 
 mod client;
 mod frames;
+mod idempotency;
 mod idp;
 mod program;
 mod secure;
 mod world;
 
 mod architecture;
+mod breaker;
 mod caller_limits;
 mod cors;
 mod decoding;

@@ -117,6 +117,35 @@ async fn serve_exits_with_1_where_something_had_not_finished_in_time() {
     hanging.abort();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_sigterm_hurries_but_waits_for_the_write_that_runs() {
+    let zec = Emulator::new(Settings::new(KEY_ID, SecretString::from(PASSWORD))).with_demo_nics();
+    zec.inject(Fault::always(FaultKind::LateAfter(std::time::Duration::from_secs(1))));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let files = Files::new(&format!("http://{}", listener.local_addr().unwrap()));
+    tokio::spawn(zec.clone().serve(listener, std::future::pending()));
+    let text = fs::read_to_string(files.config()).unwrap();
+    // Without a hurry nobody would live to see the end of this.
+    let patient = "[server]\ndrain_delay = \"1h\"\ndrain_timeout = \"1h\"\nheader_timeout = \"1h\"";
+    fs::write(files.config(), text.replacen("[server]", patient, 1)).unwrap();
+
+    let mut served = Served::start(&files, "info");
+    let (gateway, bearer) = (served.gateway, files.bearer(&["netops"]));
+    let _silent = tokio::net::TcpStream::connect(gateway).await.unwrap();
+    let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
+    let text = client::request("DELETE", &target, &[("Authorization", &bearer)], None);
+    let writing = tokio::spawn(async move { client::raw(gateway, text.as_bytes()).await });
+    until_asked(&zec).await;
+    served.terminate();
+    served.until("draining");
+    assert_eq!(served.stop(), Some(0), "{}", served.said);
+    assert!(served.said.contains("only the writes that run are waited for"), "{}", served.said);
+    assert_eq!(writing.await.unwrap().unwrap().status, 200);
+    let journal = files.directory.path().join("journal.db");
+    let listed = run(&["journal", "list", journal.to_str().unwrap()], files.directory.path()).1;
+    assert!(listed.contains("  done  "), "{listed}");
+}
+
 /// Waits until a request has reached ZEC.
 async fn until_asked(zec: &Emulator) {
     let asked = async {

@@ -150,10 +150,15 @@ impl Served {
         serde_json::from_str(line).unwrap()
     }
 
-    /// Asks it to stop, reads to the end, and gives its exit code.
-    pub fn stop(&mut self) -> Option<i32> {
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// Asks it to stop, reads to the end, and gives its exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        self.terminate();
         while self.log.read_line(&mut self.said).unwrap() > 0 {}
         self.child.wait().unwrap().code()
     }

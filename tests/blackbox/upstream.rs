@@ -82,9 +82,13 @@ async fn every_fault_of_zecs_gives_the_contracts_answer_and_a_write_is_sent_once
         assert_eq!(world.sent(WRITE).len(), 1, "{kind:?}");
         assert_eq!(answer.header("retry-after").is_some(), matches!(status, 429 | 503), "{kind:?}");
         let unknown = slug == "outcome-unknown" || slug == "zec-bad-answer";
+        let row = recorded(&world).await;
         let outcome = if unknown { "unknown" } else { "rejected" };
-        let recorded = world.metric(&format!("operations_total{{outcome=\"{outcome}\"}}")).await;
-        assert!((recorded - 1.0).abs() < 0.1, "{kind:?} is not recorded as {outcome}");
+        assert_eq!(row["outcome"], outcome, "{kind:?}");
+        assert_eq!(row["code"].is_null(), unknown, "{kind:?}: ZEC's refusal is recorded: {row}");
+        if slug == "zec-rejected" {
+            assert_eq!(row["code"], code.as_str(), "{kind:?}");
+        }
         if unknown {
             assert!(
                 answer.json()["operationId"].is_string(),
@@ -95,6 +99,33 @@ async fn every_fault_of_zecs_gives_the_contracts_answer_and_a_write_is_sent_once
         for secret in [KEY_ID, "Signature=", "cf-mitigated"] {
             assert!(!answer.text().contains(secret), "{kind:?} shows {secret}");
         }
+    }
+}
+
+/// The one write that was recorded.
+async fn recorded(world: &World) -> serde_json::Value {
+    let list = world.alice().get("/operations").await.json();
+    let [row] = list["operations"].as_array().unwrap().as_slice() else { panic!("{list}") };
+    row.clone()
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_in_its_own_way_is_an_answer_all_the_same() {
+    let soon = Duration::from_millis(30);
+    for kind in [
+        FaultKind::Delay(soon),
+        FaultKind::LateAfter(soon),
+        FaultKind::Twice,
+        FaultKind::Stale(Duration::from_secs(60)),
+    ] {
+        let world = World::start().await;
+        world.zec.inject(Fault::always(kind.clone()));
+        assert_eq!(world.alice().get(&format!("/nics/{NIC}")).await.status, 200, "{kind:?}");
+        assert_eq!(world.alice().delete(&write_target()).await.status, 200, "{kind:?}");
+        assert_eq!(world.sent(WRITE).len(), 1, "{kind:?}");
+        let row = recorded(&world).await;
+        assert_eq!((&row["outcome"], &row["code"]), (&"done".into(), &serde_json::Value::Null));
+        assert!(row["zecRequestId"].as_str().unwrap().starts_with('T'), "{kind:?}");
     }
 }
 
@@ -243,6 +274,7 @@ async fn where_nobody_listens_nothing_was_sent_and_a_client_may_retry() {
         assert_eq!(answer.problem().1, "zec-unavailable");
         assert!(answer.header("retry-after").is_some());
     }
+    assert_eq!(recorded(&world).await["outcome"], "not-sent");
     let series = format!("zec_requests_total{{action=\"{WRITE}\",outcome=\"not_sent\"}}");
     assert!(world.metric(&series).await == 1.0);
     let reads = format!("zec_requests_total{{action=\"{READ}\",outcome=\"not_sent\"}}");

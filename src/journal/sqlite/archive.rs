@@ -6,14 +6,14 @@ use std::{
 
 use rusqlite::{Connection, Row, params, types::Value};
 
-use super::{COLUMNS, Watch, entry, open_to_read};
+use super::{COLUMNS, Watch, entry, open_to_read, stored_start};
 use crate::{
     domain::{Action, Addresses, Change, ChangeIpv4, NicId, OperationId, Outcome},
     error::Fault,
     journal::{
         body::{OfAnIntent, OfAnOutcome},
         chain::{Broken, Entry, Head},
-        record::{Filter, Unassigned, View, millis, moment},
+        record::{Filter, Held, Holder, Unassigned, View, millis, moment},
         store::{Archive, StoreError},
     },
 };
@@ -58,21 +58,25 @@ impl SqliteArchive {
         result
     }
 
-    /// Each entry in its order, until `each` says no.
+    /// Each entry in its order, until `each` says no; with each, where the chain begins, which comes
+    /// back too.
     pub(in crate::journal) fn entries(
         &self,
-        mut each: impl FnMut(Entry) -> bool,
-    ) -> Result<(), StoreError> {
+        mut each: impl FnMut(Head, Entry) -> bool,
+    ) -> Result<Head, StoreError> {
         self.with(|connection| {
+            // One moment: a gateway may let go of entries meanwhile.
+            let transaction = connection.unchecked_transaction()?;
+            let start = stored_start(&transaction)?;
             // In the order of the table itself: an index could hide a row.
             let sql = format!("SELECT {COLUMNS} FROM entries NOT INDEXED ORDER BY seq");
-            let mut statement = connection.prepare(&sql)?;
+            let mut statement = transaction.prepare(&sql)?;
             for entry in statement.query_map([], entry)? {
-                if !each(entry?) {
+                if !each(start, entry?) {
                     break;
                 }
             }
-            Ok(())
+            Ok(start)
         })
     }
 
@@ -128,16 +132,21 @@ impl Archive for SqliteArchive {
         caller: &str,
         key: &str,
         expired: SystemTime,
-    ) -> Result<Option<([u8; 32], View)>, StoreError> {
+    ) -> Result<Option<Held>, StoreError> {
         self.with(|connection| {
-            let sql = "SELECT fingerprint, operation FROM idempotency_keys WHERE caller = ?1 AND key = ?2 AND at > ?3";
+            let sql = "SELECT fingerprint, operation, answer FROM idempotency_keys WHERE caller = ?1 AND key = ?2 AND at > ?3";
             let mut statement = connection.prepare(sql)?;
             let mut rows = statement.query(params![caller, key, millis(expired)])?;
             let Some(row) = rows.next()? else { return Ok(None) };
-            let (fingerprint, operation): ([u8; 32], String) = (row.get(0)?, row.get(1)?);
+            let fingerprint = row.get(0)?;
+            if let Some(answer) = row.get(2)? {
+                return Ok(Some(Held { fingerprint, by: Holder::Answer(answer) }));
+            }
+            let operation: Option<String> = row.get(1)?;
             let sql = format!("{VIEW} AND i.operation = ?1");
-            let found = views(connection, &sql, vec![operation.into()])?;
-            Ok(found.into_iter().next().map(|view| (fingerprint, view)))
+            let found = views(connection, &sql, vec![operation.into()])?.into_iter().next();
+            let held = |view| Held { fingerprint, by: Holder::Operation(Box::new(view)) };
+            Ok(found.map(held))
         })
     }
 
@@ -198,6 +207,7 @@ fn view(row: &Row<'_>) -> Result<View, StoreError> {
         code: ended.code,
         status: ended.status,
         detail: ended.detail,
+        told: ended.told,
         started_at: moment(row.get(1)?),
         finished_at: finished.map(moment),
     })

@@ -5,14 +5,14 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{COLUMNS, Watch, entry, stored_head};
+use super::{COLUMNS, Watch, entry, retention, stored_head, stored_start};
 use crate::{
-    domain::{OperationId, Outcome},
+    domain::Outcome,
     error::Fault,
     journal::{
         chain::{Content, Head},
-        record::millis,
-        store::{Applied, Closing, Failed, Ledger, Opening, Step, StoreError},
+        record::{KeyClaim, millis},
+        store::{Applied, Closing, Failed, Ledger, Memory, Opening, Step, StoreError},
     },
 };
 
@@ -22,6 +22,9 @@ const CHECKED_LINKS: i64 = 1000;
 
 /// Larger than any entry is likely to be.
 const TRIAL_BYTES: i64 = 16 * 1024;
+
+/// The order is that of [`COLUMNS`].
+const INSERT: &str = "INSERT INTO entries (seq, operation, kind, at, caller, nic, action, request_id, outcome, body, previous, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 /// The one connection that writes.
 pub(in crate::journal) struct SqliteLedger {
@@ -93,6 +96,14 @@ impl Ledger for SqliteLedger {
         Ok(())
     }
 
+    fn let_go(&mut self, before: SystemTime, most: usize) -> Result<usize, StoreError> {
+        self.look()?;
+        let gone = retention::let_go(&mut self.connection, before, most)?;
+        let Some((start, count)) = gone else { return Ok(0) };
+        tracing::info!(entries = count, until = start.length, head = %start.hash, "entries past their time were let go of");
+        Ok(count)
+    }
+
     fn head(&self) -> Head {
         self.head
     }
@@ -119,23 +130,21 @@ impl Batch<'_> {
     fn apply(&mut self, step: &Step) -> rusqlite::Result<Applied> {
         match step {
             Step::Begin(opening) => self.begin(opening),
+            Step::Remember(memory) => {
+                let Memory { caller, claim, answer } = memory.as_ref();
+                let claimed = self.claim(caller, claim, None, Some(answer))?;
+                Ok(if claimed { Applied::Remembered } else { Applied::KeyTaken })
+            }
             Step::End(closing) => self.end(closing),
         }
     }
 
     fn begin(&mut self, opening: &Opening) -> rusqlite::Result<Applied> {
         let operation = opening.id.to_string();
-        if let Some(key) = &opening.key {
-            let now = SystemTime::now();
-            let expired = now.checked_sub(self.key_lifetime).map_or(0, millis);
-            let sql = "DELETE FROM idempotency_keys WHERE at <= ?1";
-            self.transaction.execute(sql, [expired])?;
-            if let Some(holder) = self.holder(&opening.caller, &key.key)? {
-                return Ok(Applied::KeyTaken(holder));
-            }
-            let sql = "INSERT INTO idempotency_keys (caller, key, fingerprint, operation, at) VALUES (?1, ?2, ?3, ?4, ?5)";
-            let values = params![opening.caller, key.key, key.fingerprint, operation, millis(now)];
-            self.transaction.execute(sql, values)?;
+        if let Some(claim) = &opening.key
+            && !self.claim(&opening.caller, claim, Some(&operation), None)?
+        {
+            return Ok(Applied::KeyTaken);
         }
         self.append(Content {
             operation,
@@ -150,27 +159,32 @@ impl Batch<'_> {
         })
     }
 
-    fn holder(&self, caller: &str, key: &str) -> rusqlite::Result<Option<OperationId>> {
-        let sql = "SELECT operation FROM idempotency_keys WHERE caller = ?1 AND key = ?2";
-        let text: Option<String> =
-            self.transaction.query_row(sql, [caller, key], |row| row.get(0)).optional()?;
-        let parse = |text: String| {
-            OperationId::parse(&text).map_err(|error| {
-                rusqlite::Error::FromSqlConversionFailure(
-                    0,
-                    rusqlite::types::Type::Text,
-                    Box::new(error),
-                )
-            })
-        };
-        text.map(parse).transpose()
+    /// Claims a key, for an operation or an answer; whether nothing held it.
+    fn claim(
+        &self,
+        caller: &str,
+        claim: &KeyClaim,
+        operation: Option<&str>,
+        answer: Option<&str>,
+    ) -> rusqlite::Result<bool> {
+        let now = SystemTime::now();
+        let expired = now.checked_sub(self.key_lifetime).map_or(0, millis);
+        let sql = "DELETE FROM idempotency_keys WHERE at <= ?1";
+        self.transaction.prepare_cached(sql)?.execute([expired])?;
+        let sql = "INSERT INTO idempotency_keys (caller, key, fingerprint, operation, answer, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+        let key = claim.key.as_str();
+        let values = params![caller, key, claim.fingerprint, operation, answer, millis(now)];
+        Ok(self.transaction.prepare_cached(sql)?.execute(values)? == 1)
     }
 
     fn end(&mut self, closing: &Closing) -> rusqlite::Result<Applied> {
         let operation = closing.id.to_string();
         let sql = "SELECT outcome FROM entries WHERE operation = ?1 ORDER BY seq DESC LIMIT 1";
-        let last: Option<String> =
-            self.transaction.query_row(sql, [&operation], |row| row.get(0)).optional()?;
+        let last: Option<String> = self
+            .transaction
+            .prepare_cached(sql)?
+            .query_row([&operation], |row| row.get(0))
+            .optional()?;
         let Some(last) = last else { return Ok(Applied::NoSuchOperation) };
         // The same again comes of a commit that failed and took place.
         let over = |last: &Outcome| last.is_final() || *last == closing.outcome;
@@ -179,7 +193,7 @@ impl Batch<'_> {
         }
         if closing.outcome.never_happened() {
             let sql = "DELETE FROM idempotency_keys WHERE operation = ?1";
-            self.transaction.execute(sql, [&operation])?;
+            self.transaction.prepare_cached(sql)?.execute([&operation])?;
         }
         self.append(Content {
             operation,
@@ -211,10 +225,7 @@ impl Batch<'_> {
             entry.previous.0,
             entry.hash.0,
         ];
-        let sql = format!(
-            "INSERT INTO entries ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
-        );
-        self.transaction.execute(&sql, values)?;
+        self.transaction.prepare_cached(INSERT)?.execute(values)?;
         self.head = entry.head();
         Ok(Applied::Appended)
     }
@@ -231,7 +242,10 @@ fn checked_head(connection: &Connection) -> Result<Head, String> {
         let skipped = stored_head(connection)?.length - CHECKED_LINKS;
         let sql = format!("SELECT {COLUMNS} FROM entries WHERE seq = ?1");
         let before = connection.query_row(&sql, [skipped], entry).optional()?;
-        let mut head = before.map_or(Head::EMPTY, |entry| entry.head());
+        let mut head = match before {
+            Some(entry) => entry.head(),
+            None => stored_start(connection)?,
+        };
         let sql = format!("SELECT {COLUMNS} FROM entries WHERE seq > ?1 ORDER BY seq");
         let mut statement = connection.prepare(&sql)?;
         for found in statement.query_map([head.length], entry)? {

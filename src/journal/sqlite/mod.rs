@@ -3,6 +3,7 @@
 
 mod archive;
 mod ledger;
+mod retention;
 mod watch;
 
 use std::{
@@ -30,7 +31,7 @@ use crate::error::Fault;
 const APPLICATION_ID: i32 = 0x5A45_434A;
 
 /// The version of the schema.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 const SCHEMA: &str = include_str!("schema.sql");
 
@@ -152,13 +153,21 @@ fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
     })
 }
 
+/// Where the chain begins that is still there.
+fn stored_start(connection: &Connection) -> rusqlite::Result<Head> {
+    let sql = "SELECT seq, hash FROM dropped ORDER BY seq DESC LIMIT 1";
+    head_of(connection, sql).map(|head| head.unwrap_or(Head::EMPTY))
+}
+
 /// The end of the chain as it is stored.
 fn stored_head(connection: &Connection) -> rusqlite::Result<Head> {
     let sql = "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1";
+    head_of(connection, sql)?.map_or_else(|| stored_start(connection), Ok)
+}
+
+fn head_of(connection: &Connection, sql: &str) -> rusqlite::Result<Option<Head>> {
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
-    match rows.next()? {
-        None => Ok(Head::EMPTY),
-        Some(row) => Ok(Head { length: row.get(0)?, hash: Hash(row.get(1)?) }),
-    }
+    let head = |row: &rusqlite::Row<'_>| Ok(Head { length: row.get(0)?, hash: Hash(row.get(1)?) });
+    rows.next()?.map(head).transpose()
 }

@@ -1,4 +1,4 @@
--- The journal of zec-gateway, version 1. `src/journal/chain.rs` says what a hash is over.
+-- The journal of zec-gateway, version 2. `src/journal/chain.rs` says what a hash is over.
 CREATE TABLE entries (
   seq        INTEGER PRIMARY KEY,
   operation  TEXT NOT NULL,
@@ -21,13 +21,21 @@ CREATE INDEX entries_by_nic ON entries (nic, seq) WHERE kind = 'intent';
 CREATE INDEX entries_by_request ON entries (request_id) WHERE kind = 'intent';
 CREATE INDEX entries_by_time ON entries (action, at) WHERE kind = 'intent';
 
+-- Where the chain ended of what was let go of after its time: what is left follows it.
+CREATE TABLE dropped (
+  seq  INTEGER PRIMARY KEY,
+  hash BLOB NOT NULL CHECK (length(hash) = 32),
+  at   INTEGER NOT NULL -- when, in milliseconds since 1970
+) STRICT;
+
 -- Against mistakes. Against intent there is the chain.
 CREATE TRIGGER entries_are_never_changed BEFORE UPDATE ON entries
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER entries_are_never_removed BEFORE DELETE ON entries
+WHEN OLD.seq > (SELECT coalesce(max(seq), 0) FROM dropped)
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER entries_have_no_gaps BEFORE INSERT ON entries
-WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM entries)
+WHEN NEW.seq <> 1 + coalesce((SELECT max(seq) FROM entries), (SELECT max(seq) FROM dropped), 0)
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 
 -- Claims of idempotency keys, for a day: no record, only a way back to one.
@@ -35,8 +43,10 @@ CREATE TABLE idempotency_keys (
   caller      TEXT NOT NULL,
   key         TEXT NOT NULL,
   fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
-  operation   TEXT NOT NULL,
+  operation   TEXT, -- or, where there was nothing to write,
+  answer      TEXT, -- what the caller is told again
   at          INTEGER NOT NULL, -- milliseconds since 1970
+  CHECK ((operation IS NULL) <> (answer IS NULL)),
   PRIMARY KEY (caller, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_keys_by_operation ON idempotency_keys (operation);

@@ -209,10 +209,10 @@ fn what_is_no_journal_is_left_as_it_is() {
     newer
         .raw()
         .execute_batch(
-            "PRAGMA application_id = 1514488650; PRAGMA user_version = 2; CREATE TABLE t (x)",
+            "PRAGMA application_id = 1514488650; PRAGMA user_version = 3; CREATE TABLE t (x)",
         )
         .unwrap();
-    assert!(open(&newer).contains("is a journal of version 2"));
+    assert!(open(&newer).contains("is a journal of version 3"));
 }
 
 #[test]
@@ -220,7 +220,8 @@ fn a_check_makes_and_locks_nothing() {
     let desk = Desk::new();
     check(&desk.settings()).unwrap();
     assert_eq!(fs::read_dir(desk.files.path()).unwrap().count(), 0);
-    let nowhere = Settings { path: desk.files.path().join("no/journal.db"), enabled: true };
+    let nowhere =
+        Settings { path: desk.files.path().join("no/journal.db"), enabled: true, keep_months: 0 };
     assert!(check(&nowhere).unwrap_err().to_string().contains("there is no such directory"));
     let journal = desk.open();
     check(&desk.settings()).unwrap();

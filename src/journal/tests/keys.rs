@@ -17,21 +17,21 @@ async fn of_many_at_once_one_claims_the_key() {
             tokio::spawn(async move { claim(&journal, "alice", "k").await })
         })
         .collect();
-    let (mut won, mut lost) = (Vec::new(), Vec::new());
+    let (mut won, mut lost) = (Vec::new(), 0);
     for claim in claims {
         match claim.await.unwrap() {
             Ok(id) => won.push(id),
-            Err(BeginError::KeyTaken(id)) => lost.push(id),
+            Err(BeginError::KeyTaken) => lost += 1,
             Err(other) => panic!("{other}"),
         }
     }
-    assert_eq!((won.len(), lost.len()), (1, 15));
-    assert!(lost.iter().all(|id| *id == won[0]));
+    assert_eq!((won.len(), lost), (1, 15));
     assert!(claim(&journal, "bob", "k").await.is_ok(), "a key is its caller's own");
     assert!(claim(&journal, "alice", "K").await.is_ok());
-    let (fingerprint, view) = journal.by_key("corp/alice", "k").await.unwrap().unwrap();
-    assert_eq!((fingerprint, view.id), ([7; 32], won[0]));
-    assert!(journal.by_key("corp/carol", "k").await.unwrap().is_none());
+    let held = journal.by_key("corp/alice", &key("k")).await.unwrap().unwrap();
+    let Holder::Operation(view) = held.by else { panic!("an operation") };
+    assert_eq!((held.fingerprint, view.id), ([7; 32], won[0]));
+    assert!(journal.by_key("corp/carol", &key("k")).await.unwrap().is_none());
     journal.close().await;
     assert_eq!(desk.story(), ["pending"; 3], "whoever lost left no entry");
 }
@@ -48,7 +48,7 @@ async fn a_write_that_never_happened_frees_its_key_and_any_other_keeps_it() {
         if matches!(outcome, Outcome::NotSent | Outcome::NotDone) {
             assert_ne!(again.unwrap(), id);
         } else {
-            assert_eq!(again, Err(BeginError::KeyTaken(id)), "{key}");
+            assert_eq!(again, Err(BeginError::KeyTaken), "{key}");
         }
     }
     journal.close().await;
@@ -60,7 +60,7 @@ async fn an_unknown_write_that_proves_not_done_frees_its_key_then() {
     let journal = desk.open();
     let id = claim(&journal, "alice", "k").await.unwrap();
     journal.end(id, Ending::new(Outcome::Unknown)).await.unwrap();
-    assert_eq!(claim(&journal, "alice", "k").await, Err(BeginError::KeyTaken(id)));
+    assert_eq!(claim(&journal, "alice", "k").await, Err(BeginError::KeyTaken));
     journal.end(id, Ending::new(Outcome::NotDone)).await.unwrap();
     assert!(claim(&journal, "alice", "k").await.is_ok());
     journal.close().await;
@@ -70,14 +70,32 @@ async fn an_unknown_write_that_proves_not_done_frees_its_key_then() {
 async fn a_key_holds_over_a_restart_and_not_past_its_day() {
     let mut desk = Desk::new();
     let journal = desk.open();
-    let id = claim(&journal, "alice", "k").await.unwrap();
+    claim(&journal, "alice", "k").await.unwrap();
     journal.close().await;
     let journal = desk.open();
-    assert_eq!(claim(&journal, "alice", "k").await, Err(BeginError::KeyTaken(id)));
+    assert_eq!(claim(&journal, "alice", "k").await, Err(BeginError::KeyTaken));
     journal.close().await;
     desk.tuning.key_lifetime = Duration::ZERO;
     let journal = desk.open();
-    assert!(journal.by_key("corp/alice", "k").await.unwrap().is_none());
+    assert!(journal.by_key("corp/alice", &key("k")).await.unwrap().is_none());
     assert!(claim(&journal, "alice", "k").await.is_ok());
     journal.close().await;
+}
+
+#[tokio::test]
+async fn an_answer_holds_its_key_as_a_write_does() {
+    let desk = Desk::new();
+    let journal = desk.open();
+    let claim_of = |fingerprint| KeyClaim { key: key("k"), fingerprint };
+    let remember = |answer: &str| journal.remember("corp/alice", claim_of([9; 32]), answer.into());
+    remember("first").await.unwrap();
+    assert_eq!(remember("second").await, Err(BeginError::KeyTaken));
+    assert_eq!(claim(&journal, "alice", "k").await, Err(BeginError::KeyTaken));
+    journal.close().await;
+    let journal = desk.open();
+    let held = journal.by_key("corp/alice", &key("k")).await.unwrap().unwrap();
+    let Holder::Answer(answer) = held.by else { panic!("an answer") };
+    assert_eq!((held.fingerprint, answer.as_str()), ([9; 32], "first"));
+    journal.close().await;
+    assert!(desk.story().is_empty(), "nothing was written, so nothing is recorded");
 }

@@ -4,6 +4,7 @@
 mod files;
 mod keys;
 mod reading;
+mod retention;
 mod tampering;
 mod tickets;
 mod writing;
@@ -14,7 +15,7 @@ use std::{
         Arc,
         mpsc::{self, Receiver, Sender},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use rusqlite::Connection;
@@ -29,7 +30,7 @@ use super::{
     *,
 };
 use crate::{
-    domain::{Addresses, Caller, Change, ChangeIpv4, NicId, OperationId, Outcome},
+    domain::{Addresses, Caller, Change, ChangeIpv4, IdempotencyKey, NicId, OperationId, Outcome},
     metrics::Metrics,
     policy::{Engine, Permit, Source, Verdict},
 };
@@ -56,7 +57,7 @@ impl Desk {
     }
 
     fn settings(&self) -> Settings {
-        Settings { path: self.path(), enabled: true }
+        Settings { path: self.path(), enabled: true, keep_months: 0 }
     }
 
     fn open(&self) -> Journal {
@@ -96,7 +97,7 @@ impl Desk {
     fn story(&self) -> Vec<String> {
         let mut story = Vec::new();
         self.offline()
-            .entries(|entry| {
+            .entries(|_, entry| {
                 story.push(entry.content.outcome);
                 true
             })
@@ -154,6 +155,7 @@ impl Ledger for Gated {
     fn append(&mut self, steps: &[Step]) -> Result<Vec<Applied>, Failed> {
         let name = |step: &Step| match step {
             Step::Begin(_) => "begin",
+            Step::Remember(_) => "remember",
             Step::End(closing) => closing.outcome.label(),
         };
         let _ = self.entered.send(steps.iter().map(name).collect());
@@ -177,6 +179,10 @@ impl Ledger for Gated {
 
     fn try_out(&mut self) -> Result<(), StoreError> {
         self.inner.try_out()
+    }
+
+    fn let_go(&mut self, before: SystemTime, most: usize) -> Result<usize, StoreError> {
+        self.inner.let_go(before, most)
     }
 
     fn head(&self) -> Head {
@@ -224,8 +230,12 @@ fn intent(name: &str) -> Intent {
     }
 }
 
+fn key(text: &str) -> IdempotencyKey {
+    IdempotencyKey::parse(text.as_bytes()).unwrap()
+}
+
 fn keyed(name: &str, key: &str) -> Intent {
-    let key = IdempotencyKey { key: key.to_owned(), fingerprint: [7; 32] };
+    let key = KeyClaim { key: self::key(key), fingerprint: [7; 32] };
     Intent { key: Some(key), ..intent(name) }
 }
 

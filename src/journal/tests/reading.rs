@@ -17,16 +17,19 @@ async fn an_operation_shows_what_the_contract_says() {
         pending.policy_version
     };
     let _ = ticket.spend();
+    let told = Told { problem: "zec-rejected".to_owned(), detail: "check the id".to_owned() };
     let ending = Ending {
         outcome: Outcome::Rejected,
         zec_request_id: Some("T1".to_owned()),
         code: Some("INVALID_NIC_NOT_FOUND".to_owned()),
         status: Some(404),
         detail: Some("no such vNIC".to_owned()),
+        told: Some(told.clone()),
     };
     journal.end(id, ending).await.unwrap();
     let view = journal.find(id).await.unwrap().unwrap();
     assert_eq!((view.status, view.detail.as_deref()), (Some(404), Some("no such vNIC")));
+    assert_eq!(view.told.as_ref(), Some(&told));
     let text = view.to_json();
     assert!(text.contains(r#""before":{"nicId":"nic-1","zzz":1.50}"#), "byte for byte: {text}");
     let mut shown: Value = serde_json::from_str(&text).unwrap();

@@ -258,7 +258,7 @@ async fn after_closing_nothing_is_begun() {
 
 #[tokio::test]
 async fn without_a_journal_a_permit_becomes_a_ticket_without_a_record() {
-    let settings = Settings { path: "/nowhere/journal.db".into(), enabled: false };
+    let settings = Settings { path: "/nowhere/journal.db".into(), enabled: false, keep_months: 0 };
     let (journal, unfinished) = Journal::open(&settings, Desk::new().metrics).unwrap();
     assert!(!journal.is_on() && journal.is_healthy() && unfinished.is_empty());
     let ticket = journal.begin(permit(), intent("alice")).await.unwrap();

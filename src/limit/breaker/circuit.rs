@@ -62,6 +62,13 @@ impl Circuit {
         matches!(&self.state, State::Open(open) if open.encouraged)
     }
 
+    /// Whether it is open, its pause over, and nothing known of how things are.
+    pub(super) fn wants_proof(&self, now: Instant) -> bool {
+        let State::Open(open) = &self.state else { return false };
+        let over = now.saturating_duration_since(open.since) >= open.pause;
+        over && !open.probing && !open.encouraged
+    }
+
     /// Lets a request through, or says how long to wait; after the pause one at a time, and only
     /// if `may_probe`.
     pub(super) fn admit(&mut self, now: Instant, may_probe: bool) -> Result<Way, Duration> {

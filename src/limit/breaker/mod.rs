@@ -61,6 +61,12 @@ impl Breaker {
         Ok(Pass { breaker: self.clone(), kind, way })
     }
 
+    /// Whether writes wait for nothing but a read that succeeds: whoever wants to write looks first.
+    #[must_use]
+    pub fn wants_proof(&self) -> bool {
+        lock(&self.circuits).write.wants_proof(Instant::now())
+    }
+
     /// Applies a change, and tells the metric of what it has led to: under the lock, so that the
     /// metric never tells of an earlier change last.
     fn tell(&self, change: impl FnOnce(&mut Circuits)) {

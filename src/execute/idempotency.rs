@@ -1,0 +1,257 @@
+//! `Idempotency-Key`: the same request under the same key is done once, and answered alike.
+//!
+//! The claim that counts is in the journal, made in the intent's own transaction. What is held here
+//! covers the time before it, and until the outcome is durable: of two requests at once the second
+//! must neither look at the vNIC that the first is changing, nor be judged by it.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Done, Executor, judge::Judge, operations};
+use crate::{
+    domain::{IdempotencyKey, NicId, OperationId, Outcome, Selection},
+    error::{Error, Problem},
+    journal::{Holder, KeyClaim, View},
+};
+
+/// Seconds after which a caller may ask again: about as long as a write takes.
+const RETRY_AFTER: u32 = 2;
+
+/// The keys of requests that run, by caller and key. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Claims(Arc<Mutex<HashMap<Name, Running>>>);
+
+/// A caller, as `corp/alice`, and a key of theirs.
+type Name = (String, IdempotencyKey);
+
+#[derive(Debug)]
+struct Running {
+    fingerprint: [u8; 32],
+    operation: Option<OperationId>,
+}
+
+/// A request's hold on its key, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Claim {
+    claims: Claims,
+    name: Name,
+    fingerprint: [u8; 32],
+}
+
+/// What a key gives a request.
+#[derive(Debug)]
+pub(super) enum Hold {
+    /// It is the first one.
+    Claimed(Claim),
+    /// An earlier one was answered so.
+    Answered(Done),
+}
+
+/// What is told again where there was nothing to take off.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Nothing {
+    nic_id: String,
+    request_id: String,
+}
+
+impl Claims {
+    /// Holds a key for a request.
+    ///
+    /// # Errors
+    /// 422 where another request runs under it, 409 where the same one does.
+    pub(super) fn claim(
+        &self,
+        caller: &str,
+        key: IdempotencyKey,
+        selection: &Selection,
+    ) -> Result<Claim, Error> {
+        let fingerprint = fingerprint(selection);
+        let name = (caller.to_owned(), key);
+        match self.lock().entry(name.clone()) {
+            Entry::Occupied(held) if held.get().fingerprint != fingerprint => Err(reused()),
+            Entry::Occupied(held) => Err(running(held.get().operation)),
+            Entry::Vacant(free) => {
+                free.insert(Running { fingerprint, operation: None });
+                Ok(Claim { claims: self.clone(), name, fingerprint })
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Running>> {
+        // Every change under it is whole: a panic elsewhere spoils nothing.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Claim {
+    /// Says under which id the write is recorded.
+    pub(super) fn name(&self, operation: Option<OperationId>) {
+        if let Some(running) = self.claims.lock().get_mut(&self.name) {
+            running.operation = operation;
+        }
+    }
+
+    /// What the journal is to hold.
+    pub(super) fn recorded(&self) -> KeyClaim {
+        KeyClaim { key: self.name.1.clone(), fingerprint: self.fingerprint }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.claims.lock().remove(&self.name);
+    }
+}
+
+impl Executor {
+    /// Holds the key for this request, or finds the answer of an earlier one under it: before any
+    /// state is read, for by now it is another one.
+    ///
+    /// # Errors
+    /// 400 without a journal, 409 and 422 of the contract, 503 where the journal cannot be read; and
+    /// what the earlier request met, where it went wrong.
+    pub(super) async fn claim(
+        &self,
+        judge: &Judge<'_>,
+        key: IdempotencyKey,
+        selection: &Selection,
+    ) -> Result<Hold, Error> {
+        if !self.desk.journal.is_on() {
+            return Err(Error::invalid(
+                "this gateway keeps no journal, so it could not remember an `Idempotency-Key`: \
+                 leave it out",
+            ));
+        }
+        let caller = judge.asking.caller.id();
+        let claim = self.desk.claims.claim(caller, key, selection)?;
+        let held = self.desk.journal.by_key(caller, &claim.name.1);
+        let Some(held) = operations::in_time(judge.asking.deadline, held).await? else {
+            return Ok(Hold::Claimed(claim));
+        };
+        if held.fingerprint != claim.fingerprint {
+            return Err(reused());
+        }
+        judge.asking.record.note(|facts| facts.decision = Some("replayed"));
+        let done = match held.by {
+            Holder::Answer(answer) => nothing_again(&answer)?,
+            Holder::Operation(view) => {
+                let asked = view.change.clone();
+                again(*view).map_err(|error| judge.hide(&asked, error))?
+            }
+        };
+        Ok(Hold::Answered(Done::Replayed(Box::new(done))))
+    }
+
+    /// Has the journal keep that there was nothing to do: under the same key it stays so, also when
+    /// there would be something by then.
+    pub(super) async fn keep(
+        &self,
+        claim: &Claim,
+        nic: &NicId,
+        request_id: &str,
+    ) -> Result<(), Error> {
+        let nothing =
+            Nothing { nic_id: nic.as_str().to_owned(), request_id: request_id.to_owned() };
+        let answer = json!(nothing).to_string();
+        let kept = self.desk.journal.remember(&claim.name.0, claim.recorded(), answer).await;
+        kept.map_err(super::record::unrecorded)
+    }
+}
+
+/// The answer of a write that was asked for before.
+fn again(view: View) -> Result<Done, Error> {
+    let outcome = view.outcome;
+    match outcome {
+        Outcome::Done => Ok(Done::Changed {
+            // Where only the vNIC showed it, ZEC's id is not known; the gateway's leads as far.
+            request_id: view.zec_request_id.unwrap_or(view.request_id),
+            change: view.change,
+            operation: Some(view.id),
+        }),
+        Outcome::Rejected | Outcome::Unknown => Err(told_again(view)),
+        // The latter two have just given the key up.
+        Outcome::Pending | Outcome::NotSent | Outcome::NotDone => Err(running(Some(view.id))),
+    }
+}
+
+fn told_again(view: View) -> Error {
+    let told = view.told.and_then(|told| Some((Problem::from_slug(&told.problem)?, told.detail)));
+    let (problem, detail) = told.unwrap_or_else(|| {
+        let problem = match view.outcome {
+            Outcome::Rejected => Problem::ZecRejected,
+            _ => Problem::OutcomeUnknown,
+        };
+        (problem, "an earlier request under this key ended so: `GET /operations` tells more".into())
+    });
+    let mut error = Error::new(problem, detail).with_zec_request_id(view.zec_request_id).replayed();
+    if let (Problem::ZecRejected, Some(status), Some(code)) = (problem, view.status, view.code) {
+        error = error.with_status(status).with_code(code);
+    }
+    match view.outcome {
+        Outcome::Unknown => error.with_member("operationId", json!(view.id.to_string())),
+        _ => error,
+    }
+}
+
+fn nothing_again(answer: &str) -> Result<Done, Error> {
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Error::new(Problem::Internal, "what was answered under this key cannot be read any more")
+            .with_cause(error)
+    };
+    let nothing: Nothing = serde_json::from_str(answer).map_err(|error| unreadable(&error))?;
+    let nic = NicId::parse(&nothing.nic_id).map_err(|error| unreadable(&error))?;
+    Ok(Done::NothingToDo { nic, request_id: nothing.request_id })
+}
+
+fn reused() -> Error {
+    Error::new(
+        Problem::IdempotencyKeyReused,
+        "you sent this `Idempotency-Key` with another request in the last 24 hours; nothing was \
+         sent: use a new key for a new request",
+    )
+}
+
+fn running(operation: Option<OperationId>) -> Error {
+    let error = Error::new(
+        Problem::IdempotencyInProgress,
+        "the first request with this `Idempotency-Key` has no outcome yet; nothing was sent for \
+         this one: ask again in a moment",
+    )
+    .with_retry_after(RETRY_AFTER);
+    match operation {
+        Some(id) => error.with_member("operationId", json!(id.to_string())),
+        None => error,
+    }
+}
+
+/// SHA-256 over a request as decoded, before `all` is expanded: action, vNIC, and the addresses in
+/// the order in which they were named. No part can hold the zero byte that ends it.
+fn fingerprint(selection: &Selection) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    let mut part = |text: &str| {
+        context.update(text.as_bytes());
+        context.update(&[0]);
+    };
+    match selection {
+        Selection::All(all) => ["all", all.nic.as_str()].into_iter().for_each(&mut part),
+        Selection::Listed(change) => {
+            part(change.change.action().name());
+            part(change.nic.as_str());
+            change.addresses.as_slice().iter().for_each(|address| part(&address.to_string()));
+        }
+    }
+    let mut fingerprint = [0; 32];
+    // SHA-256 has 32 bytes, always.
+    fingerprint.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    fingerprint
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! Letting go of entries after their time, oldest first; where the chain ended of them is kept, and
+//! what is left follows it.
+
+use std::time::SystemTime;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use crate::journal::{
+    chain::{Hash, Head},
+    record::millis,
+};
+
+/// Lets go of so many entries at most. Where the chain begins now, and how many were let go of.
+pub(super) fn let_go(
+    connection: &mut Connection,
+    before: SystemTime,
+    most: usize,
+) -> rusqlite::Result<Option<(Head, usize)>> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let Some(last) = last_to_go(&transaction, millis(before), most)? else { return Ok(None) };
+    // First: the entries may only be removed up to there.
+    let sql = "INSERT INTO dropped (seq, hash, at) VALUES (?1, ?2, ?3)";
+    let now = millis(SystemTime::now());
+    transaction.execute(sql, params![last.length, last.hash.0, now])?;
+    transaction.execute("DELETE FROM dropped WHERE seq < ?1", [last.length])?;
+    let gone = transaction.execute("DELETE FROM entries WHERE seq <= ?1", [last.length])?;
+    transaction.commit()?;
+    Ok(Some((last, gone)))
+}
+
+/// The last of the oldest entries that are all past their time. An operation goes whole or not yet:
+/// its last entry must be past its time too.
+fn last_to_go(
+    transaction: &Transaction<'_>,
+    before: i64,
+    most: usize,
+) -> rusqlite::Result<Option<Head>> {
+    let sql = "SELECT e.seq, e.hash, (SELECT max(at) FROM entries WHERE operation = e.operation) FROM entries e ORDER BY e.seq LIMIT ?1";
+    let mut statement = transaction.prepare(sql)?;
+    let mut rows = statement.query([i64::try_from(most).unwrap_or(i64::MAX)])?;
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        let over: i64 = row.get(2)?;
+        if over >= before {
+            break;
+        }
+        last = Some(Head { length: row.get(0)?, hash: Hash(row.get(1)?) });
+    }
+    Ok(last)
+}

@@ -1,0 +1,147 @@
+use std::time::Instant;
+
+use super::*;
+
+/// Opens the closed journal's ledger, as its writer would.
+fn ledger(desk: &Desk) -> SqliteLedger {
+    SqliteLedger::open(&desk.path(), desk.tuning.busy, desk.tuning.key_lifetime).unwrap()
+}
+
+fn offline(desk: &Desk) -> Offline {
+    Offline::open(&desk.path()).unwrap()
+}
+
+fn verify(desk: &Desk, head: Option<Head>) -> Result<Head, String> {
+    let expected = head.map_or_else(Expected::default, |head| Expected {
+        head: Some(head.hash.to_string()),
+        length: Some(head.length),
+    });
+    offline(desk).verify(&expected).unwrap().map_err(|broken| broken.to_string())
+}
+
+fn later() -> SystemTime {
+    SystemTime::now() + LONG
+}
+
+#[tokio::test]
+async fn what_is_past_its_time_goes_and_what_is_left_still_holds() {
+    let desk = Desk::new();
+    let journal = desk.open();
+    for name in ["alice", "bob"] {
+        write(&journal, name, Outcome::Done).await;
+    }
+    journal.close().await;
+    let whole = verify(&desk, None).unwrap();
+    assert_eq!(whole.length, 4);
+
+    let mut oldest = ledger(&desk);
+    assert_eq!(oldest.let_go(SystemTime::UNIX_EPOCH, 9).unwrap(), 0, "nothing is so old");
+    assert_eq!(oldest.let_go(later(), 3).unwrap(), 3, "a few at once");
+    assert_eq!(verify(&desk, None).unwrap(), whole);
+    assert_eq!(verify(&desk, Some(whole)).unwrap(), whole);
+    assert_eq!(oldest.let_go(later(), 9).unwrap(), 1);
+    assert_eq!(oldest.let_go(later(), 9).unwrap(), 0);
+    Box::new(oldest).close();
+    assert_eq!(verify(&desk, None).unwrap(), whole, "an empty chain ends where it ended");
+    assert_eq!(verify(&desk, Some(whole)).unwrap(), whole);
+    let earlier = Head { length: 2, ..whole };
+    assert!(verify(&desk, Some(earlier)).unwrap_err().contains("let go of"));
+    let other = Head { hash: Head::EMPTY.hash, ..whole };
+    assert!(verify(&desk, Some(other)).unwrap_err().contains("another than the one noted"));
+    let cut = Head { length: 5, ..whole };
+    assert!(verify(&desk, Some(cut)).unwrap_err().contains("cut off"));
+
+    // It goes on from there, over a restart.
+    let journal = desk.open();
+    let id = write(&journal, "carol", Outcome::Done).await;
+    assert_eq!(journal.find(id).await.unwrap().unwrap().caller, "corp/carol");
+    journal.close().await;
+    assert_eq!(verify(&desk, None).unwrap().length, 6);
+    assert_eq!(desk.story(), ["pending", "done"]);
+}
+
+#[tokio::test]
+async fn an_operation_goes_whole_or_not_yet() {
+    let desk = Desk::new();
+    let journal = desk.open();
+    write(&journal, "alice", Outcome::Done).await;
+    let open = journal.begin(permit(), intent("bob")).await.unwrap();
+    let id = open.operation().unwrap();
+    let _ = open.spend();
+    let begun = SystemTime::now();
+    let turn = Instant::now();
+    // The record is in milliseconds.
+    while turn.elapsed() < Duration::from_millis(2) {
+        std::hint::spin_loop();
+    }
+    journal.end(id, Ending::new(Outcome::Done)).await.unwrap();
+    journal.close().await;
+    let mut ledger = ledger(&desk);
+    let before = begun + Duration::from_millis(1);
+    assert_eq!(ledger.let_go(before, 9).unwrap(), 2, "the first operation alone");
+    Box::new(ledger).close();
+    assert_eq!(desk.story(), ["pending", "done"]);
+    assert_eq!(verify(&desk, None).unwrap().length, 4);
+}
+
+#[tokio::test]
+async fn nobody_else_can_remove_an_entry() {
+    let desk = Desk::new();
+    let journal = desk.open();
+    write(&journal, "alice", Outcome::Done).await;
+    write(&journal, "bob", Outcome::Done).await;
+    journal.close().await;
+    let mut ledger = ledger(&desk);
+    assert_eq!(ledger.let_go(later(), 2).unwrap(), 2);
+    let removed = ledger.connection.execute("DELETE FROM entries WHERE seq = 3", []);
+    assert!(removed.unwrap_err().to_string().contains("append-only"));
+}
+
+/// Tells what it is asked to let go of.
+struct Sweeping {
+    inner: SqliteLedger,
+    asked: Sender<SystemTime>,
+}
+
+impl Ledger for Sweeping {
+    fn append(&mut self, steps: &[Step]) -> Result<Vec<Applied>, Failed> {
+        self.inner.append(steps)
+    }
+
+    fn look(&mut self) -> Result<(), StoreError> {
+        self.inner.look()
+    }
+
+    fn try_out(&mut self) -> Result<(), StoreError> {
+        self.inner.try_out()
+    }
+
+    fn let_go(&mut self, before: SystemTime, most: usize) -> Result<usize, StoreError> {
+        assert!(most > 0);
+        let _ = self.asked.send(before);
+        Ok(0)
+    }
+
+    fn head(&self) -> Head {
+        self.inner.head()
+    }
+
+    fn close(self: Box<Self>) {
+        Box::new(self.inner).close();
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_runs_looks_for_what_is_past_its_time() {
+    let mut desk = Desk::new();
+    desk.tuning.pace.look = Duration::from_millis(1);
+    let (asked, asks) = mpsc::channel();
+    let settings = Settings { keep_months: 2, ..desk.settings() };
+    let wrap = |inner| Box::new(Sweeping { inner, asked }) as Box<dyn Ledger>;
+    let metrics = Arc::clone(&desk.metrics);
+    let (journal, _) = Journal::open_with(&settings, metrics, desk.tuning, wrap).unwrap();
+    let before = asks.recv_timeout(LONG).unwrap();
+    let age = SystemTime::now().duration_since(before).unwrap().as_secs() / 86400;
+    assert!((59..=93).contains(&age), "two whole months and some of this one: {age} days");
+    journal.close().await;
+}

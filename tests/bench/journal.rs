@@ -1,0 +1,263 @@
+//! What the record of writes costs: `cargo bench --bench journal -- [DIRECTORY]`. Figures stand in
+//! `docs/performance.md`.
+//!
+//! First how many writes a second so many writers bring to disk, intent and outcome each before they
+//! go on, against the rate of a lone writer who would wait for the disk twice a write. Then the
+//! processor time of whole requests with the journal on `/dev/shm`, against the same without one.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a benchmark that cannot run should say so and stop"
+)]
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{Request, header::AUTHORIZATION, header::HOST};
+use http_body_util::{BodyExt, Full};
+use secrecy::SecretString;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+use tower::ServiceExt;
+use zec_gateway::{
+    app::App,
+    config::Config,
+    domain::{Addresses, Caller, Change, ChangeIpv4, NicId, Outcome},
+    issuer::{Grant, Signer, key_set},
+    journal::{Ending, Intent, Journal, Settings},
+    metrics::Metrics,
+    policy::{Engine, Permit, Source, Verdict},
+    zec::AccessKey,
+};
+
+const WRITERS: [usize; 3] = [1, 32, 128];
+const EACH_RUN: Duration = Duration::from_secs(3);
+
+/// How many 512-byte appends a second the disk brings home, one after the other.
+fn syncs_a_second(directory: &Path) -> f64 {
+    let path = directory.join("syncs");
+    let mut file = OpenOptions::new().create(true).append(true).open(&path).unwrap();
+    let (started, mut count) = (Instant::now(), 0_u32);
+    while started.elapsed() < EACH_RUN {
+        file.write_all(&[7; 512]).unwrap();
+        file.sync_data().unwrap();
+        count += 1;
+    }
+    std::fs::remove_file(path).unwrap();
+    f64::from(count) / started.elapsed().as_secs_f64()
+}
+
+fn engine() -> Engine {
+    let text = "@id(\"any\") permit (principal, action, resource);".to_owned();
+    Engine::from_sources(&[Source { path: "bench.cedar".into(), text }]).unwrap().0
+}
+
+fn permit(engine: &Engine, caller: &Caller) -> Permit<ChangeIpv4> {
+    let change = ChangeIpv4 {
+        change: Change::Unassign,
+        nic: NicId::parse("1612345678901234567").unwrap(),
+        addresses: Addresses::parse(["10.0.0.21"], 9).unwrap(),
+    };
+    match engine.ask(caller, change) {
+        Verdict::Allowed(permit) => permit,
+        _ => panic!("the policy allows everything"),
+    }
+}
+
+/// Writes a second that so many writers record from intent to outcome.
+async fn recorded_a_second(directory: &Path, writers: usize) -> f64 {
+    let path = directory.join(format!("journal-{writers}.db"));
+    let settings = Settings { path, enabled: true, keep_months: 0 };
+    let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
+    let (journal, _) = Journal::open(&settings, metrics).unwrap();
+    let engine = Arc::new(engine());
+    let until = Instant::now() + EACH_RUN;
+    let tasks: Vec<_> = (0..writers)
+        .map(|writer| {
+            let (journal, engine) = (journal.clone(), Arc::clone(&engine));
+            tokio::spawn(async move {
+                let caller =
+                    Caller::vouch("corp", &format!("writer-{writer}"), Vec::<String>::new())
+                        .unwrap();
+                let mut count = 0_u32;
+                while Instant::now() < until {
+                    let request_id = format!("request-{writer}-{count}");
+                    let intent =
+                        Intent { caller: caller.clone(), before: None, request_id, key: None };
+                    let ticket = journal.begin(permit(&engine, &caller), intent).await.unwrap();
+                    let id = ticket.operation().unwrap();
+                    ticket.spend().unwrap();
+                    journal.end(id, Ending::new(Outcome::Done)).await.unwrap();
+                    count += 1;
+                }
+                count
+            })
+        })
+        .collect();
+    let started = Instant::now();
+    let mut count = 0;
+    for task in tasks {
+        count += task.await.unwrap();
+    }
+    let rate = f64::from(count) / started.elapsed().as_secs_f64();
+    journal.close().await;
+    rate
+}
+
+async fn durable(directory: &Path) {
+    let syncs = syncs_a_second(directory);
+    let lone = syncs / 2.0;
+    println!("one after the other: {syncs:.0} syncs a second, so {lone:.0} writes");
+    for writers in WRITERS {
+        let rate = recorded_a_second(directory, writers).await;
+        println!("{writers:4} writers: {rate:7.0} writes a second, {:5.1} x", rate / lone);
+    }
+    let after = syncs_a_second(directory);
+    println!("one after the other, again: {after:.0} syncs a second");
+}
+
+const REQUESTS: usize = 20_000;
+const AT_ONCE: usize = 32;
+const ROUNDS: usize = 5;
+
+/// Answers every request at once with the same bytes.
+async fn stub(listener: TcpListener) {
+    const BODY: &str = r#"{"requestId":"T1","response":{"requestId":"T1"}}"#;
+    let length = BODY.len();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{BODY}"
+    );
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let answer = answer.clone();
+        tokio::spawn(async move {
+            let mut buffer = [0; 4096];
+            while matches!(stream.read(&mut buffer).await, Ok(count) if count > 0) {
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+    }
+}
+
+/// Seconds of processor time that this process has used, its threads and the kernel for it.
+fn processor_time() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let fields = stat.rsplit_once(") ").unwrap().1;
+    let ticks: u32 =
+        fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u32>().unwrap()).sum();
+    f64::from(ticks) / 100.0
+}
+
+struct Gateway {
+    app: App,
+    tokens: Vec<String>,
+    _files: tempfile::TempDir,
+}
+
+/// A gateway of this bench's policy, and a fresh token for each request.
+async fn gateway(journal: bool) -> Gateway {
+    let files = tempfile::tempdir_in("/dev/shm").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = listener.local_addr().unwrap();
+    tokio::spawn(stub(listener));
+    let signer = Signer::es256().unwrap();
+    fs::write(files.path().join("jwks.json"), key_set(&[&signer])).unwrap();
+    let issuer = "https://sso.example.com";
+    let text = format!(
+        "[[auth.issuers]]\nname = \"corp\"\nissuer = \"{issuer}\"\naudiences = [\"zec-gateway\"]\n\
+         jwks_file = \"jwks.json\"\n[policy]\ndirectory = \".\"\n[zec]\nendpoint = \"http://{endpoint}\"\n\
+         preflight = false\n[limits]\nrequests_per_second = 0\naddresses_per_hour = 0\n\
+         [journal]\nenabled = {journal}\n"
+    );
+    let file = files.path().join("gateway.toml");
+    fs::write(&file, text).unwrap();
+    let config = Config::load(&file, std::iter::empty()).unwrap();
+    let key = AccessKey::new("id".to_owned(), &SecretString::from("password")).unwrap();
+    let app = App::assemble(&config, engine(), key).unwrap();
+    app.fetch_keys().await;
+    let grant = |number: usize| Grant {
+        issuer: issuer.to_owned(),
+        audience: "zec-gateway".to_owned(),
+        subject: format!("caller-{number}"),
+        groups: vec!["netops".to_owned()],
+        lifetime: Duration::from_hours(1),
+    };
+    let tokens = (0..REQUESTS).map(|number| signer.token(&grant(number)).unwrap()).collect();
+    Gateway { app, tokens, _files: files }
+}
+
+/// Microseconds of processor time a request.
+async fn processor_time_a_request(gateway: &Gateway) -> f64 {
+    let stack = gateway.app.stack::<Full<Bytes>>();
+    let request = |number: usize| {
+        let nic = number % AT_ONCE;
+        let target = format!("/nics/nic-{nic}/ipv4?ipAddresses=10.0.5.21");
+        let token = gateway.tokens.get(number).unwrap();
+        Request::delete(target)
+            .header(HOST, "gateway")
+            .header(AUTHORIZATION, format!("Bearer {token}"))
+            .body(Full::new(Bytes::new()))
+            .unwrap()
+    };
+    let before = processor_time();
+    let lanes = tokio::task::LocalSet::new();
+    let done: Vec<_> = (0..AT_ONCE)
+        .map(|lane| {
+            let requests: Vec<_> = (lane..REQUESTS).step_by(AT_ONCE).map(request).collect();
+            let stack = stack.clone();
+            lanes.spawn_local(async move {
+                for request in requests {
+                    let answer = stack.clone().oneshot(request).await.unwrap();
+                    assert_eq!(answer.status(), 200);
+                    answer.into_body().collect().await.unwrap();
+                }
+            })
+        })
+        .collect();
+    lanes.await;
+    for lane in done {
+        lane.await.unwrap();
+    }
+    (processor_time() - before) * 1e6 / f64::from(u32::try_from(REQUESTS).unwrap())
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap()
+}
+
+/// In turns, so that what the machine does meanwhile happens to both.
+async fn beside_none() {
+    let (with, without) = (gateway(true).await, gateway(false).await);
+    let (mut costs, mut base) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        costs.push(processor_time_a_request(&with).await);
+        base.push(processor_time_a_request(&without).await);
+    }
+    let (with, without) = (median(costs), median(base));
+    println!(
+        "processor time of a write, {AT_ONCE} at once, tokens that come again after {REQUESTS}:"
+    );
+    println!("without a journal {without:.0} us, with one {with:.0} us, {:.2} x", with / without);
+}
+
+fn main() {
+    // `cargo bench` passes `--bench`.
+    let directory = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let directory = directory.map_or_else(std::env::temp_dir, PathBuf::from);
+    let directory = tempfile::tempdir_in(directory).unwrap();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(durable(directory.path()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(beside_none());
+}
