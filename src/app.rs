@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use units::{Followed, Told, access_key, keys, limits, policy, tls};
 
 use crate::{
-    api::{self, Api, BodyLimits},
+    api::{Api, BodyLimits},
     auth::Authenticator,
     config::Config,
     error::Fault,
