@@ -6,22 +6,22 @@ mod units;
 use std::{future::Future, sync::Arc};
 
 use arc_swap::ArcSwap;
-use parts::{Given, Loaded, issuer_names, metrics, origins, router, warnings};
+use parts::{Given, Loaded, executor, issuer_names, metrics, origins, router, warnings};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use units::{Followed, Told, access_key, keys, limits, policy, tls};
+use units::{Units, access_key, keys, limits, policy, tls};
 
 use crate::{
     api::{Api, BodyLimits},
     auth::Authenticator,
     config::Config,
     error::Fault,
-    execute::{self, Executor, Patience, Preflight},
+    execute::{Executor, Patience},
     journal::{self, Journal, View},
-    limit::{Budget, Callers, Freeze, Live},
+    limit::{Callers, Live},
     metrics::Metrics,
     policy::Engine,
-    reload::{Board, Pace},
+    reload::Pace,
     server::{self, Drain, Tls},
     stack::{self, Stack},
     telemetry::Level,
@@ -42,9 +42,7 @@ pub struct App {
     executor: Arc<Executor>,
     parts: stack::Parts,
     tls: Option<Arc<Tls>>,
-    units: Vec<Followed>,
-    board: Board,
-    reloader: Reloader,
+    units: Units,
     /// Whether the configuration was read from a file that may change.
     follows_limits: bool,
     /// What the log's level can be changed by.
@@ -96,8 +94,8 @@ impl App {
                 let given = Given { policy: Arc::clone(&policy.policy), keys: key.keys.clone() };
                 let mut app = Self::assemble_with(config, given, journal)?;
                 app.warnings.extend(policy.warnings.clone());
-                app.units.insert(0, policy.followed(&app.metrics));
-                app.units.extend(key.followed());
+                app.units.add(Some(policy.followed(&app.metrics)));
+                app.units.add(key.followed());
                 app.follows_limits = true;
                 Ok(app)
             }
@@ -133,7 +131,7 @@ impl App {
     ) -> Result<Self, Vec<Fault>> {
         let one = |fault: Fault| vec![fault];
         let metrics = metrics(&issuer_names(config)).map_err(one)?;
-        let Loaded { authenticator, client, tls, mut units } =
+        let Loaded { authenticator, client, tls, units } =
             Loaded::load(config, given.keys, &metrics)?;
         let warnings = warnings(config, tls.as_ref(), &authenticator);
         let router = router().map_err(one)?;
@@ -142,19 +140,9 @@ impl App {
         let (journal, unfinished) = journal(Arc::clone(&metrics)).map_err(one)?;
         metrics.policy_loaded(given.policy.load().version());
         metrics.loaded(true);
-        let (board, limits) = (Board::default(), Live::new(config.limits.clone()));
-        let drain = Drain::new(&authenticator, &journal, board.clone());
-        let executor = Arc::new(Executor::new(execute::Parts {
-            policy: given.policy,
-            client,
-            preflight: Preflight { on: config.zec.preflight, eip_check: config.zec.eip_check },
-            freeze: Freeze::new(limits.clone()),
-            budget: Budget::new(limits.clone()),
-            stop: drain.begun.clone(),
-            journal: journal.clone(),
-            writes: drain.writes.clone(),
-            metrics: Arc::clone(&metrics),
-        }));
+        let (mut units, limits) = (Units::from(units), Live::new(config.limits.clone()));
+        let drain = Drain::new(&authenticator, &journal, units.board.clone());
+        let executor = executor(config, given.policy, client, &limits, &drain, &journal, &metrics);
         let server = &config.server;
         let body_limits = BodyLimits { max: server.max_body, timeout: server.body_timeout };
         let parts = stack::Parts {
@@ -168,8 +156,8 @@ impl App {
             request_timeout: server.request_timeout,
             allowed_origins,
         };
-        let shown = tls.as_ref().map(|tls| Arc::clone(&tls.tls));
-        units.extend(tls.map(|tls| tls.followed(&metrics)));
+        let (tls, certificate) = tls.map(|tls| tls.followed(&metrics)).unzip();
+        units.add(certificate);
         Ok(Self {
             config: config.clone(),
             drain,
@@ -180,10 +168,8 @@ impl App {
             metrics,
             parts,
             warnings,
-            tls: shown,
+            tls,
             units,
-            board,
-            reloader: Reloader::default(),
             follows_limits: false,
             level: Level::default(),
             pace: Pace::default(),
@@ -212,10 +198,10 @@ impl App {
         self.authenticator.refresh().await;
     }
 
-    /// What has everything loaded again at once, also before it is served.
+    /// What has everything loaded again at once, while the gateway runs.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
-        self.reloader.clone()
+        self.units.reloader.clone()
     }
 
     /// Serves until `shutdown` resolves and everything that runs has finished. Returns whether
@@ -254,10 +240,8 @@ impl App {
         let mut units = std::mem::take(&mut self.units);
         if self.follows_limits {
             let limits = self.parts.limits.clone();
-            units.push(limits::followed(&self.config, limits, self.level.clone()));
+            units.add(Some(limits::followed(&self.config, limits, self.level.clone())));
         }
-        let told = Told { board: self.board.clone(), metrics: Arc::clone(&self.metrics) };
-        let follow = |unit: Followed| unit.follow(self.pace, &self.reloader, told.clone());
-        units.into_iter().map(follow).collect()
+        units.follow(self.pace, &self.metrics)
     }
 }

@@ -10,9 +10,11 @@ use crate::{
     auth::Authenticator,
     config::Config,
     error::Fault,
-    journal,
+    execute::{self, Executor, Preflight},
+    journal::{self, Journal},
+    limit::{Budget, Freeze, Live},
     metrics::Metrics,
-    server,
+    server::{self, Drain},
     zec::{self, AccessKeys, Reader, Writer},
 };
 
@@ -71,6 +73,29 @@ impl Loaded {
             }
         }
     }
+}
+
+/// What performs operations.
+pub(super) fn executor(
+    config: &Config,
+    policy: policy::Policy,
+    client: (Reader, Writer),
+    limits: &Live,
+    drain: &Drain,
+    journal: &Journal,
+    metrics: &Arc<Metrics>,
+) -> Arc<Executor> {
+    Arc::new(Executor::new(execute::Parts {
+        policy,
+        client,
+        preflight: Preflight { on: config.zec.preflight, eip_check: config.zec.eip_check },
+        freeze: Freeze::new(limits.clone()),
+        budget: Budget::new(limits.clone()),
+        stop: drain.begun.clone(),
+        journal: journal.clone(),
+        writes: drain.writes.clone(),
+        metrics: Arc::clone(metrics),
+    }))
 }
 
 pub(super) fn router() -> Result<Arc<api::Router>, Fault> {

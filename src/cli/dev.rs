@@ -78,12 +78,7 @@ async fn dev(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
         issuer: url(&for_issuer)?,
     };
 
-    let access_key_id = format!("dev-{}", Uuid::new_v4().simple());
-    let password = SecretString::from(Uuid::new_v4().simple().to_string());
-    let emulator = Emulator::new(emulator::Settings::new(access_key_id.clone(), password.clone()))
-        .with_demo_nics();
-    tokio::spawn(emulator.serve(for_emulator, std::future::pending()));
-
+    let (access_key_id, password) = emulate(for_emulator);
     let signer = Signer::es256().map_err(|error| Fault::new(error.to_string()))?;
     let key_set = issuer::key_set(&[&signer]);
     tokio::spawn(issuer::serve_key_set(
@@ -118,6 +113,16 @@ async fn dev(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     let asked = signals.asked_to_stop(app.hurry(), move || reload(&reloader));
     app.run(listeners, asked).await;
     Ok(())
+}
+
+/// Starts a ZEC with the demo's vNICs, and gives its access key.
+fn emulate(listener: TcpListener) -> (String, SecretString) {
+    let id = format!("dev-{}", Uuid::new_v4().simple());
+    let password = SecretString::from(Uuid::new_v4().simple().to_string());
+    let settings = emulator::Settings::new(id.clone(), password.clone());
+    let emulator = Emulator::new(settings).with_demo_nics();
+    tokio::spawn(emulator.serve(listener, std::future::pending()));
+    (id, password)
 }
 
 struct Urls {

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
+    thread,
 };
 
 use aws_lc_rs::digest;
@@ -16,6 +17,7 @@ use cedar_policy::{
 use miette::Diagnostic;
 
 use super::{
+    depth,
     engine::{Engine, Rule},
     index::Index,
     looks,
@@ -99,6 +101,18 @@ impl Engine {
     /// # Errors
     /// Every fault at once, with file and line.
     pub fn from_sources(sources: &[Source]) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
+        let broke =
+            |why: &str| Err(vec![Fault::new(format!("the policies cannot be read: {why}"))]);
+        thread::scope(|scope| {
+            let thread = thread::Builder::new().name("policy".to_owned()).stack_size(depth::STACK);
+            match thread.spawn_scoped(scope, || Self::read(sources)) {
+                Ok(reading) => reading.join().unwrap_or_else(|_| broke("reading them broke")),
+                Err(error) => broke(&error.to_string()),
+            }
+        })
+    }
+
+    fn read(sources: &[Source]) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
         let vocabulary = Vocabulary::new().map_err(|fault| vec![fault])?;
         let mut faults = Vec::new();
         let mut found = Vec::new();
@@ -155,6 +169,11 @@ fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn parse(source: &Source) -> Result<Vec<Found<'_>>, Vec<Fault>> {
+    if let Some(offset) = depth::too_deep(&source.text) {
+        let text =
+            "a policy is nested too deeply: write several, or a set in place of a long row of `||`";
+        return Err(vec![source.fault(text, Some(offset))]);
+    }
     let set = PolicySet::from_str(&source.text).map_err(|errors| {
         errors.iter().map(|error| source.fault(said(error), offset(error))).collect::<Vec<_>>()
     })?;

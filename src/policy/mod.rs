@@ -6,6 +6,7 @@
 
 pub mod cases;
 mod denial;
+mod depth;
 mod engine;
 mod explain;
 mod index;

@@ -15,7 +15,8 @@ use crate::{
 };
 
 const ROUNDS: usize = 100;
-const UNITS: f64 = 5.0;
+const OTHER_KEY: (&str, &str) = ("other-key-id", "other-key-password");
+const UNITS: usize = 5;
 
 /// What a caller does over and over; every answer must be a good one.
 struct Load {
@@ -61,56 +62,82 @@ async fn write(load: Arc<Load>, client: Client, world: Arc<World>, caller: Calle
     }
 }
 
+/// What all good versions of the files are made of.
+struct Original {
+    policy: String,
+    configuration: String,
+    authority: Authority,
+    further: Signer,
+}
+
+impl Original {
+    /// Puts a good version of everything in place, each another than the one before.
+    fn change(&self, world: &World, round: usize) {
+        let even = round.is_multiple_of(4);
+        world.put("policy/test.cedar", &format!("{}// {round}\n", self.policy));
+        let keys: &[&Signer] =
+            if even { &[&world.signer, &self.further] } else { &[&world.signer] };
+        world.put("jwks.json", &key_set(keys));
+        let (id, password) = if even { OTHER_KEY } else { (KEY_ID, PASSWORD) };
+        world.put("ak", id);
+        world.put("sk", password);
+        let pair = self.authority.server(2100);
+        world.put("server.key", &pair.key);
+        world.put("server.pem", &pair.cert);
+        let limits = format!("[limits]\nmax_addresses = {}", 10 + round);
+        world.put("gateway.toml", &self.configuration.replace("[limits]", &limits));
+    }
+}
+
+/// Puts a faulty version of everything in place.
+fn spoil(world: &World) {
+    for file in ["policy/test.cedar", "jwks.json", "server.pem", "gateway.toml"] {
+        world.put(file, "nonsense");
+    }
+    world.put("sk", "");
+}
+
+/// Three who read, and two who write.
+fn callers(world: &Arc<World>, load: &Arc<Load>, authority: &Authority) -> JoinSet<()> {
+    let mut callers = JoinSet::new();
+    for _ in 0..3 {
+        let (client, load) = (Client::new(authority), Arc::clone(load));
+        callers.spawn(read(load, client, Arc::clone(world), world.alice()));
+    }
+    for last in [21, 22] {
+        let (client, load) = (Client::new(authority), Arc::clone(load));
+        callers.spawn(write(load, client, Arc::clone(world), world.alice(), last));
+    }
+    callers
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_reloads_half_of_them_faulty_fail_not_one_request() {
     let authority = Authority::new();
     let files = setup("", &authority.server(2100));
     let limits = "addresses_per_hour = 0".to_owned();
     let world = Setup { pace: NEVER, limits, ..files }.start().await;
-    world.zec.accept_key("other-key-id", &SecretString::from("other-key-password"));
+    world.zec.accept_key(OTHER_KEY.0, &SecretString::from(OTHER_KEY.1));
     let world = Arc::new(world);
     let load = Arc::new(Load { over: AtomicBool::new(false), served: AtomicUsize::new(0) });
-    let mut callers = JoinSet::new();
-    for _ in 0..3 {
-        let client = Client::new(&authority);
-        callers.spawn(read(Arc::clone(&load), client, Arc::clone(&world), world.alice()));
-    }
-    for last in [21, 22] {
-        let (client, world) = (Client::new(&authority), Arc::clone(&world));
-        let alice = world.alice();
-        callers.spawn(write(Arc::clone(&load), client, world, alice, last));
-    }
-
-    let (policy, text) = (world.text("policy/test.cedar"), world.text("gateway.toml"));
-    let further = Signer::es256().unwrap();
+    let mut callers = callers(&world, &load, &authority);
+    let original = Original {
+        policy: world.text("policy/test.cedar"),
+        configuration: world.text("gateway.toml"),
+        authority,
+        further: Signer::es256().unwrap(),
+    };
     for round in 0..ROUNDS {
         let served = load.served.load(Ordering::Relaxed);
         let failed = if round % 2 == 0 {
-            let even = round % 4 == 0;
-            world.put("policy/test.cedar", &format!("{policy}// {round}\n"));
-            let keys: &[&Signer] = if even { &[&world.signer, &further] } else { &[&world.signer] };
-            world.put("jwks.json", &key_set(keys));
-            let (id, password) =
-                if even { ("other-key-id", "other-key-password") } else { (KEY_ID, PASSWORD) };
-            world.put("ak", id);
-            world.put("sk", password);
-            let pair = authority.server(2100);
-            world.put("server.key", &pair.key);
-            world.put("server.pem", &pair.cert);
-            world.put(
-                "gateway.toml",
-                &text.replace("[limits]", &format!("[limits]\nmax_addresses = {}", 10 + round)),
-            );
-            0.0
+            original.change(&world, round);
+            0
         } else {
-            for file in ["policy/test.cedar", "jwks.json", "server.pem", "gateway.toml"] {
-                world.put(file, "nonsense");
-            }
-            world.put("sk", "");
+            spoil(&world);
             UNITS
         };
         assert_eq!(world.reload().await, (UNITS - failed, failed), "round {round}");
-        assert_eq!(world.metric("last_reload_successful").await == 0.0, failed > 0.0);
+        assert_eq!(world.metric("last_reload_successful").await == 0.0, failed > 0);
         // Somebody is served between any two reloads.
         while load.served.load(Ordering::Relaxed) == served && callers.try_join_next().is_none() {
             tokio::task::yield_now().await;
@@ -121,7 +148,7 @@ async fn a_hundred_reloads_half_of_them_faulty_fail_not_one_request() {
     while let Some(ended) = callers.join_next().await {
         ended.unwrap();
     }
-    let half = UNITS * ROUNDS as f64 / 2.0;
+    let half = UNITS * ROUNDS / 2;
     assert_eq!(world.reloads().await, (half, half));
     assert!(load.served.load(Ordering::Relaxed) >= 2 * ROUNDS);
     assert_eq!(world.zec.requests().iter().filter(|request| !request.authenticated).count(), 0);

@@ -209,13 +209,18 @@ impl World {
     }
 
     /// So many loads went well so far, and so many did not.
-    pub async fn reloads(&self) -> (f64, f64) {
-        let ok = self.metric("reloads_total{result=\"ok\"}").await;
-        (ok, self.metric("reloads_total{result=\"failed\"}").await)
+    pub async fn reloads(&self) -> (usize, usize) {
+        let metrics = self.metrics().await;
+        let count = |result: &str| {
+            let series = format!("zec_gateway_reloads_total{{result=\"{result}\"}} ");
+            let value = metrics.lines().find_map(|line| line.strip_prefix(&series));
+            value.expect("the series").parse().unwrap()
+        };
+        (count("ok"), count("failed"))
     }
 
     /// Has everything loaded now, and says how many went well and how many did not.
-    pub async fn reload(&self) -> (f64, f64) {
+    pub async fn reload(&self) -> (usize, usize) {
         let units = self.ready().await.text().matches("reload of ").count();
         let before = self.reloads().await;
         self.reloader.reload();
@@ -223,7 +228,7 @@ impl World {
             loop {
                 let now = self.reloads().await;
                 let (ok, failed) = (now.0 - before.0, now.1 - before.1);
-                if (ok + failed) as usize == units {
+                if ok + failed == units {
                     return (ok, failed);
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;

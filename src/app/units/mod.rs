@@ -16,10 +16,6 @@ use crate::{
     reload::{Board, Pace, Place, Snapshot, Watcher},
 };
 
-/// How much a thread that loads may put on its stack: a policy that is nested deeply takes more
-/// than the threads that serve have, and what is faulty must not end the gateway.
-const STACK: usize = 16 << 20;
-
 /// Something that is loaded again by itself.
 pub(super) trait Unit: fmt::Debug + Send + Sync + 'static {
     /// Its name for people: in the log, and in what `/readyz?verbose` says.
@@ -30,6 +26,34 @@ pub(super) trait Unit: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// Every fault there is; what was in force before stays.
     fn load(&self, files: &Snapshot) -> Result<String, Vec<Fault>>;
+}
+
+/// Everything of a gateway that is loaded again.
+#[derive(Debug, Default)]
+pub(super) struct Units {
+    all: Vec<Followed>,
+    pub(super) board: Board,
+    pub(super) reloader: Reloader,
+}
+
+impl From<Vec<Followed>> for Units {
+    fn from(units: Vec<Followed>) -> Self {
+        Self { all: units, ..Self::default() }
+    }
+}
+
+impl Units {
+    /// Adds one, where there is one.
+    pub(super) fn add(&mut self, unit: Option<Followed>) {
+        self.all.extend(unit);
+    }
+
+    /// Loads each whenever its files change or somebody asks, in a task of its own.
+    pub(super) fn follow(self, pace: Pace, metrics: &Arc<Metrics>) -> Vec<JoinHandle<()>> {
+        let told = Told { board: self.board, metrics: Arc::clone(metrics) };
+        let follow = |unit: Followed| unit.follow(pace, &self.reloader, told.clone());
+        self.all.into_iter().map(follow).collect()
+    }
 }
 
 /// A unit, with who looks at its files.
@@ -58,9 +82,9 @@ impl Reloader {
 
 /// Who is told how a load went.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
-    pub(super) board: Board,
-    pub(super) metrics: Arc<Metrics>,
+struct Told {
+    board: Board,
+    metrics: Arc<Metrics>,
 }
 
 impl Followed {
@@ -69,8 +93,7 @@ impl Followed {
         Self { unit: Arc::new(unit), watcher: Watcher::new(places, loaded) }
     }
 
-    /// Loads it whenever its files change or somebody asks, in a task of its own.
-    pub(super) fn follow(self, pace: Pace, reloader: &Reloader, told: Told) -> JoinHandle<()> {
+    fn follow(self, pace: Pace, reloader: &Reloader, told: Told) -> JoinHandle<()> {
         told.board.add(&self.unit.name());
         let Self { unit, mut watcher } = self;
         let mut asked = reloader.0.subscribe();
@@ -80,30 +103,24 @@ impl Followed {
                     files = watcher.changed(pace) => files,
                     Ok(()) = asked.changed() => watcher.now().await,
                 };
-                told.tell(&unit.name(), load(&unit, files).await);
+                told.tell(&unit.name(), &load(&unit, files).await);
             }
         })
     }
 }
 
-/// Loads in a thread of its own: nobody who is served waits for it, and it may break.
+/// Loads off the threads that serve: nobody waits for it, and it may break.
 async fn load(unit: &Arc<dyn Unit>, files: Snapshot) -> Result<String, Vec<Fault>> {
-    let (tell, told) = tokio::sync::oneshot::channel();
     let unit = Arc::clone(unit);
-    let loading = std::thread::Builder::new()
-        .name("reload".to_owned())
-        .stack_size(STACK)
-        .spawn(move || tell.send(unit.load(&files)));
-    let broke = |why: String| Err(vec![Fault::new(format!("loading it broke: {why}"))]);
-    match loading {
-        Ok(_) => told.await.unwrap_or_else(|error| broke(error.to_string())),
-        Err(error) => broke(error.to_string()),
-    }
+    let loading = tokio::task::spawn_blocking(move || unit.load(&files));
+    loading
+        .await
+        .unwrap_or_else(|error| Err(vec![Fault::new(format!("loading it broke: {error}"))]))
 }
 
 impl Told {
-    fn tell(&self, unit: &str, result: Result<String, Vec<Fault>>) {
-        match &result {
+    fn tell(&self, unit: &str, result: &Result<String, Vec<Fault>>) {
+        match result {
             Ok(what) => tracing::info!(unit, "loaded again: {what}"),
             Err(faults) => {
                 for fault in faults {

@@ -1,6 +1,9 @@
 //! The policy's directory.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 
@@ -30,18 +33,18 @@ struct Reload {
     metrics: Arc<Metrics>,
 }
 
-pub(in crate::app) fn load(directory: &PathBuf) -> Result<Loaded, Vec<Fault>> {
+pub(in crate::app) fn load(directory: &Path) -> Result<Loaded, Vec<Fault>> {
     let files = Snapshot::take(&places(directory));
     let (engine, warnings) = read(directory, &files)?;
     let policy = Arc::new(ArcSwap::from_pointee(engine));
-    Ok(Loaded { policy, warnings, directory: directory.clone(), files })
+    Ok(Loaded { policy, warnings, directory: directory.to_owned(), files })
 }
 
-fn places(directory: &PathBuf) -> Vec<Place> {
-    vec![Place::Directory(directory.clone(), ENDING)]
+fn places(directory: &Path) -> Vec<Place> {
+    vec![Place::Directory(directory.to_owned(), ENDING)]
 }
 
-fn read(directory: &PathBuf, files: &Snapshot) -> Result<(Engine, Vec<Fault>), Vec<Fault>> {
+fn read(directory: &Path, files: &Snapshot) -> Result<(Engine, Vec<Fault>), Vec<Fault>> {
     let owned = files.files().map(|(path, bytes)| (path.to_owned(), bytes.map(<[u8]>::to_vec)));
     Engine::from_files(directory, owned)
 }
@@ -66,8 +69,11 @@ impl Unit for Reload {
             tracing::warn!("{warning}");
         }
         let version = engine.version().to_owned();
-        self.policy.store(Arc::new(engine));
-        self.metrics.policy_loaded(&version);
+        let before = self.policy.swap(Arc::new(engine));
+        // The series is never away, not even for a moment, where nothing has changed.
+        if before.version() != version {
+            self.metrics.policy_loaded(&version);
+        }
         Ok(format!("version {version}"))
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 /// The certificate, the files that it was loaded from, and what is to be said of it.
 #[derive(Debug)]
 pub(in crate::app) struct Loaded {
-    pub(in crate::app) tls: Arc<Tls>,
+    tls: Arc<Tls>,
     places: Vec<Place>,
     files: Snapshot,
     warning: Option<Fault>,
@@ -43,10 +43,10 @@ pub(in crate::app) fn warnings(loaded: Option<&Loaded>) -> Vec<Fault> {
 }
 
 impl Loaded {
-    pub(in crate::app) fn followed(self, metrics: &Arc<Metrics>) -> Followed {
+    pub(in crate::app) fn followed(self, metrics: &Arc<Metrics>) -> (Arc<Tls>, Followed) {
         metrics.certificate_expires(self.tls.expires_unix());
-        let unit = Reload { tls: self.tls, metrics: Arc::clone(metrics) };
-        Followed::new(unit, self.places, &self.files)
+        let unit = Reload { tls: Arc::clone(&self.tls), metrics: Arc::clone(metrics) };
+        (self.tls, Followed::new(unit, self.places, &self.files))
     }
 }
 
