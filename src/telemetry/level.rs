@@ -8,14 +8,15 @@ use crate::error::Fault;
 pub struct Level(pub(super) Option<Handle<EnvFilter, Registry>>);
 
 impl Level {
-    /// Logs at that level from now on.
+    /// Logs at that level from now on. Says whether that is so, and not somebody else's to say.
     ///
     /// # Errors
     /// When it is no filter; it stays as it was.
-    pub fn set(&self, level: &str) -> Result<(), Fault> {
-        let Some(handle) = &self.0 else { return Ok(()) };
+    pub fn set(&self, level: &str) -> Result<bool, Fault> {
+        let Some(handle) = &self.0 else { return Ok(false) };
         let changed = handle.reload(filter(level)?);
-        changed.map_err(|error| Fault::new(format!("the log level cannot be changed: {error}")))
+        changed.map_err(|error| Fault::new(format!("the log level cannot be changed: {error}")))?;
+        Ok(true)
     }
 }
 

@@ -26,13 +26,14 @@ impl Unit for Reload {
     fn load(&self, files: &Snapshot) -> Result<String, Vec<Fault>> {
         let new = self.started.again(files.read(&self.started.file))?;
         // First, for it alone can fail.
-        self.level.set(&new.log.level).map_err(|fault| vec![fault])?;
+        let leveled = self.level.set(&new.log.level).map_err(|fault| vec![fault])?;
         self.limits.replace(new.limits.clone());
         let keys = self.started.needs_restart(&new);
         if !keys.is_empty() {
             let keys = keys.join(", ");
             tracing::warn!(keys, "changed keys are not in force: they need a restart");
         }
-        Ok(format!("log level {}", new.log.level))
+        let level = if leveled { &new.log.level } else { "as `RUST_LOG` has it" };
+        Ok(format!("log level {level}"))
     }
 }
