@@ -92,7 +92,7 @@ async fn a_policy_that_is_nested_without_end_is_faulty_and_no_more() {
         world.reload().await;
         assert_eq!(status(&world).await, 200);
     }
-    let row = "context.dryRun || ".repeat(900);
+    let row = "context.dryRun || ".repeat(490);
     let text = format!(
         "@id(\"long\")\npermit (principal, action in Zec::Action::\"read\", resource) when {{ {row}true }};"
     );
