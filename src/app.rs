@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use parts::{Given, Loaded, executor, issuer_names, metrics, origins, router, warnings};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use units::{Units, access_key, keys, limits, policy, tls};
+use units::{Units, access_key, keys, limits, policy, policy::Policies, tls};
 
 use crate::{
     api::{Api, BodyLimits},
@@ -25,7 +25,7 @@ use crate::{
     server::{self, Drain, Tls},
     stack::{self, Stack},
     telemetry::Level,
-    zec::{self, AccessKey, AccessKeys},
+    zec::{self, AccessKey},
 };
 
 pub use units::Reloader;
@@ -89,12 +89,12 @@ impl App {
         config: &Config,
         journal: impl FnOnce(Arc<Metrics>) -> Result<(Journal, Vec<View>), Fault>,
     ) -> Result<Self, Vec<Fault>> {
-        match (policy::load(&config.policy.directory), access_key::load(&config.zec)) {
+        match (policy::load(&config.policy), access_key::load(&config.zec)) {
             (Ok(policy), Ok(key)) => {
-                let given = Given { policy: Arc::clone(&policy.policy), keys: key.keys.clone() };
+                let given = Given { policies: policy.policies(), keys: key.keys.clone() };
                 let mut app = Self::assemble_with(config, given, journal)?;
-                app.warnings.extend(policy.warnings.clone());
-                app.units.add(Some(policy.followed(&app.metrics)));
+                app.warnings.extend(policy.warnings());
+                app.units.add(policy.followed(&app.metrics));
                 app.units.add(key.followed());
                 app.follows_limits = true;
                 Ok(app)
@@ -119,8 +119,8 @@ impl App {
     /// # Errors
     /// Every fault of the parts that are still to be loaded.
     pub fn assemble(config: &Config, engine: Engine, key: AccessKey) -> Result<Self, Vec<Fault>> {
-        let given =
-            Given { policy: Arc::new(ArcSwap::from_pointee(engine)), keys: AccessKeys::from(key) };
+        let live = Arc::new(ArcSwap::from_pointee(engine));
+        let given = Given { policies: Policies { live, shadow: None }, keys: key.into() };
         Self::assemble_with(config, given, |metrics| Journal::open(&config.journal, metrics))
     }
 
@@ -138,11 +138,12 @@ impl App {
         let allowed_origins = origins(&config.cors_allowed_origins).map_err(one)?;
         // Last: it is the one thing that is made, and kept from others.
         let (journal, unfinished) = journal(Arc::clone(&metrics)).map_err(one)?;
-        metrics.policy_loaded(given.policy.load().version());
+        metrics.policy_loaded(given.policies.live.load().version());
         metrics.loaded(true);
         let (mut units, limits) = (Units::from(units), Live::new(config.limits.clone()));
         let drain = Drain::new(&authenticator, &journal, units.board.clone());
-        let executor = executor(config, given.policy, client, &limits, &drain, &journal, &metrics);
+        let executor =
+            executor(config, given.policies, client, &limits, &drain, &journal, &metrics);
         let server = &config.server;
         let body_limits = BodyLimits { max: server.max_body, timeout: server.body_timeout };
         let parts = stack::Parts {
@@ -240,7 +241,7 @@ impl App {
         let mut units = std::mem::take(&mut self.units);
         if self.follows_limits {
             let limits = self.parts.limits.clone();
-            units.add(Some(limits::followed(&self.config, limits, self.level.clone())));
+            units.add([limits::followed(&self.config, limits, self.level.clone())]);
         }
         units.follow(self.pace, &self.metrics)
     }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::units::{Followed, keys, policy, tls};
+use super::units::{Followed, keys, policy::Policies, tls};
 use crate::{
     api,
     auth::Authenticator,
     config::Config,
     error::Fault,
-    execute::{self, Executor, Preflight},
+    execute::{self, Executor, Preflight, Shadow},
     journal::{self, Journal},
     limit::{Budget, Freeze, Live},
     metrics::Metrics,
@@ -40,7 +40,7 @@ fn few_files(connections: usize, files: u64) -> Option<Fault> {
 
 /// What can be replaced, and was loaded first.
 pub(super) struct Given {
-    pub(super) policy: policy::Policy,
+    pub(super) policies: Policies,
     pub(super) keys: AccessKeys,
 }
 
@@ -78,7 +78,7 @@ impl Loaded {
 /// What performs operations.
 pub(super) fn executor(
     config: &Config,
-    policy: policy::Policy,
+    policies: Policies,
     client: (Reader, Writer),
     limits: &Live,
     drain: &Drain,
@@ -86,7 +86,8 @@ pub(super) fn executor(
     metrics: &Arc<Metrics>,
 ) -> Arc<Executor> {
     Arc::new(Executor::new(execute::Parts {
-        policy,
+        policy: policies.live,
+        shadow: policies.shadow.map(|shadow| Shadow::new(shadow, Arc::clone(metrics))),
         client,
         preflight: Preflight { on: config.zec.preflight, eip_check: config.zec.eip_check },
         freeze: Freeze::new(limits.clone()),
@@ -94,6 +95,7 @@ pub(super) fn executor(
         stop: drain.begun.clone(),
         journal: journal.clone(),
         writes: drain.writes.clone(),
+        hurry: drain.hurry.clone(),
         metrics: Arc::clone(metrics),
     }))
 }

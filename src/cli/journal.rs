@@ -85,7 +85,15 @@ fn verify(args: &Verify) -> Result<(), Stop> {
     let journal = Offline::open(&args.file)?;
     match journal.verify(&Expected { head, length: args.length })? {
         Ok(head) => {
-            say(format_args!("{} entries, every link holds", head.length));
+            match journal.start()? {
+                None => say(format_args!("{} entries, every link holds", head.length)),
+                Some((start, at)) => say(format_args!(
+                    "entries 1 to {} were let go of, the last of them at {}; {} remain, every link holds",
+                    start.length,
+                    time(at),
+                    head.length - start.length
+                )),
+            }
             say(format_args!("head {}", head.hash));
             Ok(())
         }

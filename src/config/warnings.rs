@@ -14,10 +14,7 @@ use crate::{auth::KeySource, net::is_loopback};
 
 /// Keys that are taken and do nothing in this version, with what happens instead. A key that gains
 /// its effect leaves this table.
-const NO_EFFECT: &[(&str, &str)] = &[
-    ("policy.shadow_directory", "no second policy is decided"),
-    ("zec.proxy", "ZEC is called directly"),
-];
+const NO_EFFECT: &[(&str, &str)] = &[("zec.proxy", "ZEC is called directly")];
 
 /// Keys that are fetched more often than this are fetched too often: they change once in weeks.
 const SOON: Duration = Duration::from_secs(10);

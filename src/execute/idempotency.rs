@@ -13,7 +13,9 @@ use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Done, Executor, judge::Judge, operations};
+use tokio::time::Instant;
+
+use super::{Done, Executor, judge::Judge, operations, record};
 use crate::{
     domain::{IdempotencyKey, NicId, OperationId, Outcome, Selection},
     error::{Error, Problem},
@@ -69,11 +71,10 @@ impl Claims {
     pub(super) fn claim(
         &self,
         caller: &str,
-        key: IdempotencyKey,
-        selection: &Selection,
+        key: &IdempotencyKey,
+        fingerprint: [u8; 32],
     ) -> Result<Claim, Error> {
-        let fingerprint = fingerprint(selection);
-        let name = (caller.to_owned(), key);
+        let name = (caller.to_owned(), key.clone());
         match self.lock().entry(name.clone()) {
             Entry::Occupied(held) if held.get().fingerprint != fingerprint => Err(reused()),
             Entry::Occupied(held) => Err(running(held.get().operation)),
@@ -130,23 +131,19 @@ impl Executor {
             ));
         }
         let caller = judge.asking.caller.id();
-        let claim = self.desk.claims.claim(caller, key, selection)?;
-        let held = self.desk.journal.by_key(caller, &claim.name.1);
-        let Some(held) = operations::in_time(judge.asking.deadline, held).await? else {
-            return Ok(Hold::Claimed(claim));
-        };
-        if held.fingerprint != claim.fingerprint {
-            return Err(reused());
-        }
-        judge.asking.record.note(|facts| facts.decision = Some("replayed"));
-        let done = match held.by {
-            Holder::Answer(answer) => nothing_again(&answer)?,
-            Holder::Operation(view) => {
-                let asked = view.change.clone();
-                again(*view).map_err(|error| judge.hide(&asked, error))?
+        let fingerprint = fingerprint(selection);
+        let claim = self.desk.claims.claim(caller, &key, fingerprint);
+        // Also where somebody else has the claim: who only asks again has it for a moment too.
+        let held = self.desk.journal.by_key(caller, &key);
+        match operations::in_time(judge.asking.deadline, held).await? {
+            None => claim.map(Hold::Claimed),
+            Some(held) if held.fingerprint != fingerprint => Err(reused()),
+            Some(held) => {
+                judge.asking.record.note(|facts| facts.decision = Some("replayed"));
+                let done = answered(judge, held.by)?;
+                Ok(Hold::Answered(Done::Replayed(Box::new(done))))
             }
-        };
-        Ok(Hold::Answered(Done::Replayed(Box::new(done))))
+        }
     }
 
     /// Has the journal keep that there was nothing to do: under the same key it stays so, also when
@@ -156,12 +153,28 @@ impl Executor {
         claim: &Claim,
         nic: &NicId,
         request_id: &str,
+        deadline: Instant,
     ) -> Result<(), Error> {
         let nothing =
             Nothing { nic_id: nic.as_str().to_owned(), request_id: request_id.to_owned() };
         let answer = json!(nothing).to_string();
-        let kept = self.desk.journal.remember(&claim.name.0, claim.recorded(), answer).await;
-        kept.map_err(super::record::unrecorded)
+        let kept = self.desk.journal.remember(&claim.name.0, claim.recorded(), answer);
+        record::in_time(deadline, kept).await
+    }
+}
+
+/// What holds a key, as it is told again.
+fn answered(judge: &Judge<'_>, holder: Holder) -> Result<Done, Error> {
+    match holder {
+        Holder::Answer(answer) => nothing_again(&answer),
+        Holder::Operation(view) => {
+            let (asked, outcome) = (view.change.clone(), view.outcome);
+            let hidden = |error| judge.hide(&asked, error);
+            again(*view).map_err(|error| match outcome {
+                Outcome::Rejected | Outcome::Unknown => hidden(error).replayed(),
+                _ => hidden(error),
+            })
+        }
     }
 }
 
@@ -190,7 +203,7 @@ fn told_again(view: View) -> Error {
         };
         (problem, "an earlier request under this key ended so: `GET /operations` tells more".into())
     });
-    let mut error = Error::new(problem, detail).with_zec_request_id(view.zec_request_id).replayed();
+    let mut error = Error::new(problem, detail).with_zec_request_id(view.zec_request_id);
     if let (Problem::ZecRejected, Some(status), Some(code)) = (problem, view.status, view.code) {
         error = error.with_status(status).with_code(code);
     }
@@ -247,10 +260,8 @@ fn fingerprint(selection: &Selection) -> [u8; 32] {
             change.addresses.as_slice().iter().for_each(|address| part(&address.to_string()));
         }
     }
-    let mut fingerprint = [0; 32];
     // SHA-256 has 32 bytes, always.
-    fingerprint.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-    fingerprint
+    context.finish().as_ref().try_into().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -4,12 +4,16 @@ use std::{sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 
-use super::{Asking, failure, preflight::Preflight};
+use super::{
+    Asking, failure,
+    preflight::Preflight,
+    shadow::{Live, Shadow},
+};
 use crate::{
     domain::{Action, ChangeIpv4, Nic, NicId, ReadNic},
     error::Error,
     metrics::{Decision, Metrics},
-    policy::{Ask, Denial, Denied, Engine, Permit, Verdict},
+    policy::{Ask, Denial, Denied, Engine, Permit, Posed, Verdict},
     zec::{Found, Reader},
 };
 
@@ -17,6 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Bench {
     pub(super) policy: Arc<ArcSwap<Engine>>,
+    pub(super) shadow: Option<Shadow>,
     pub(super) reader: Reader,
     pub(super) preflight: Preflight,
     pub(super) metrics: Arc<Metrics>,
@@ -47,6 +52,7 @@ impl Judge<'_> {
             None => self.look(id).await?,
         };
         let nic = found.nic.ok_or_else(|| failure::no_such_nic(id))?;
+        self.compare(self.posed(permit.operation()), true, Some(&nic));
         Ok((permit, nic, found.request_id))
     }
 
@@ -71,9 +77,13 @@ impl Judge<'_> {
     ) -> Result<(Permit<O>, Option<Nic>), Error> {
         let id = operation.nic().clone();
         let (permit, nic) = if let Some(nic) = nic {
-            let action = operation.action();
+            let (action, posed) = (operation.action(), self.posed(&operation));
             let decided = self.engine.judge(self.asking.caller, operation, &nic);
-            (decided.map_err(|denial| self.denied(&id, action, &denial))?, Some(nic))
+            let decided = decided.map_err(|denial| {
+                self.compare(posed, false, Some(&nic));
+                self.denied(&id, action, &denial)
+            });
+            (decided?, Some(nic))
         } else {
             let (permit, found) = self.ask(operation).await?;
             (permit, found.and_then(|found| found.nic))
@@ -96,6 +106,7 @@ impl Judge<'_> {
                 nic
             }
         };
+        self.compare(self.posed(permit.operation()), true, nic.as_ref());
         if let Some(nic) = &nic {
             self.bench.preflight.check(permit.operation().as_ref(), nic)?;
         }
@@ -106,20 +117,38 @@ impl Judge<'_> {
     /// what is decided on is what is shown.
     async fn ask<O: Ask>(&self, operation: O) -> Result<(Permit<O>, Option<Found>), Error> {
         let (id, action) = (operation.nic().clone(), operation.action());
-        let caller = self.asking.caller;
-        let decided = match self.engine.ask(caller, operation) {
-            Verdict::Allowed(permit) => Ok((permit, None)),
-            Verdict::Denied(denial) => Err(denial),
+        let (caller, posed) = (self.asking.caller, self.posed(&operation));
+        let (decided, found) = match self.engine.ask(caller, operation) {
+            Verdict::Allowed(permit) => return Ok((permit, None)),
+            Verdict::Denied(denial) => (Err(denial), None),
             Verdict::DependsOnNic(pending) => {
                 let found = self.look(&id).await?;
-                match &found.nic {
-                    None => return Err(self.absent(&pending.into_operation())),
-                    Some(nic) => self.engine.decide(caller, pending, nic),
-                }
-                .map(|permit| (permit, Some(found)))
+                let Some(nic) = &found.nic else {
+                    return Err(self.absent(&pending.into_operation()));
+                };
+                (self.engine.decide(caller, pending, nic), Some(found))
             }
         };
-        decided.map_err(|denial| self.denied(&id, action, &denial))
+        match decided {
+            Ok(permit) => Ok((permit, found)),
+            Err(denial) => {
+                self.compare(posed, false, found.and_then(|found| found.nic).as_ref());
+                Err(self.denied(&id, action, &denial))
+            }
+        }
+    }
+
+    /// The question for the shadow policy, where there is one.
+    fn posed<O: Ask>(&self, operation: &O) -> Option<Posed> {
+        self.bench.shadow.as_ref().map(|_| Posed::by(operation))
+    }
+
+    /// Has the shadow policy answer it too.
+    fn compare(&self, posed: Option<Posed>, allowed: bool, nic: Option<&Nic>) {
+        let Asking { caller, record, .. } = self.asking;
+        if let (Some(shadow), Some(posed)) = (&self.bench.shadow, posed) {
+            shadow.compare(posed, &Live { caller, nic, allowed, record });
+        }
     }
 
     async fn look(&self, id: &NicId) -> Result<Found, Error> {
@@ -150,7 +179,7 @@ impl Judge<'_> {
         failure::denied(caller, nic, &unread(operation))
     }
 
-    fn may_learn_of_absence(&self, nic: &NicId) -> bool {
+    pub(super) fn may_learn_of_absence(&self, nic: &NicId) -> bool {
         self.engine.may_learn_of_absence(self.asking.caller, ReadNic { nic: nic.clone() })
     }
 

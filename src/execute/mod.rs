@@ -13,6 +13,7 @@ mod record;
 mod rehearse;
 mod resolve;
 mod select;
+mod shadow;
 mod write;
 
 use std::{sync::Arc, time::Duration};
@@ -45,6 +46,7 @@ pub use preflight::Preflight;
 pub use rehearse::Rehearsed;
 pub use resolve::Patience;
 use resolve::Resolver;
+pub use shadow::Shadow;
 use write::Desk;
 
 /// A write starts only if at least this long is left for it: else the caller would be told that
@@ -63,6 +65,8 @@ pub struct Executor {
 pub struct Parts {
     /// Who may do what.
     pub policy: Arc<ArcSwap<Engine>>,
+    /// A policy that is tried out beside it.
+    pub shadow: Option<Shadow>,
     /// Both halves of the client of ZEC.
     pub client: (Reader, Writer),
     /// What is looked at before a write.
@@ -75,6 +79,8 @@ pub struct Parts {
     pub journal: Journal,
     /// Cancelled when the gateway stops looking for them.
     pub stop: CancellationToken,
+    /// Cancelled when no write is to be begun any more.
+    pub hurry: CancellationToken,
     /// Tracks the writes that run, for a drain to wait for.
     pub writes: TaskTracker,
     /// What is counted.
@@ -125,7 +131,7 @@ impl Executor {
     /// An executor.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { policy, client: (reader, writer), preflight, metrics, .. } = parts;
+        let Parts { policy, shadow, client: (reader, writer), preflight, metrics, .. } = parts;
         let resolver = Resolver {
             reader: reader.clone(),
             journal: parts.journal.clone(),
@@ -141,9 +147,10 @@ impl Executor {
             claims: Claims::default(),
             resolver,
             tasks: parts.writes,
+            hurry: parts.hurry,
             metrics: Arc::clone(&metrics),
         };
-        Self { bench: Bench { policy, reader, preflight, metrics }, desk }
+        Self { bench: Bench { policy, shadow, reader, preflight, metrics }, desk }
     }
 
     /// Performs an operation, if the policy allows it.
@@ -186,7 +193,7 @@ impl Executor {
                 select::All::These(change, nic) => (change, Some(nic)),
                 select::All::Nothing { nic, request_id } => {
                     if let Some(claim) = &claim {
-                        self.keep(claim, &nic.id, &request_id).await?;
+                        self.keep(claim, &nic.id, &request_id, asking.deadline).await?;
                     }
                     return Ok(Done::NothingToDo { nic: nic.id, request_id });
                 }

@@ -2,7 +2,7 @@
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{Asking, Executor, judge::Judge};
+use super::{Asking, Executor, failure, judge::Judge};
 use crate::{
     domain::{Nic, NicId, OperationId, Outcome},
     error::{Error, Problem},
@@ -123,6 +123,12 @@ impl Look<'_> {
         let may_see = |nic: Nic| nic.id == view.change.nic && self.judge.may_see(&nic);
         if !nic.is_some_and(may_see) {
             view.before = None;
+        }
+        // As little as the answer told.
+        if view.code.as_deref() == Some(failure::NO_SUCH_NIC)
+            && !self.judge.may_learn_of_absence(&view.change.nic)
+        {
+            view.code = None;
         }
         view
     }

@@ -27,14 +27,25 @@ pub(super) async fn begin(
         key,
     };
     // What is given up here and gets on disk all the same is closed as not sent by the journal.
-    match timeout_at(asking.deadline, journal.begin(permit, intent)).await {
-        Ok(begun) => begun.map_err(unrecorded),
+    in_time(asking.deadline, journal.begin(permit, intent)).await
+}
+
+/// Waits for a record until the deadline at most.
+///
+/// # Errors
+/// Where it is not made by then.
+pub(super) async fn in_time<T>(
+    deadline: Instant,
+    recording: impl Future<Output = Result<T, BeginError>>,
+) -> Result<T, Error> {
+    match timeout_at(deadline, recording).await {
+        Ok(recorded) => recorded.map_err(unrecorded),
         Err(_) => Err(unrecorded(BeginError::Unavailable("the time was up".to_owned()))),
     }
 }
 
 /// Nothing is sent of what could not be recorded.
-pub(super) fn unrecorded(error: BeginError) -> Error {
+fn unrecorded(error: BeginError) -> Error {
     let (problem, detail) = match error {
         BeginError::Unavailable(_) => (
             Problem::JournalUnavailable,
@@ -96,7 +107,10 @@ fn ending(sent: Result<&Sent, &Failure>) -> Ending {
     let told =
         Told { problem: error.problem().slug().to_owned(), detail: error.detail().to_owned() };
     let detail = Some(failure.to_string());
-    Ending { outcome, zec_request_id, code, status, detail, told: Some(told) }
+    // ZEC did nothing, and may well do it when it is asked again.
+    let passing = matches!(failure, Failure::Throttled { .. } | Failure::CredentialsRefused { .. });
+    let frees_key = passing || outcome.never_happened();
+    Ending { outcome, zec_request_id, code, status, detail, told: Some(told), frees_key }
 }
 
 /// The problem of a write that failed; where nobody knows what came of it, it says where to look.

@@ -118,8 +118,25 @@ impl Resolver {
                 Err(cause) => tracing::debug!(%cause, "an unknown outcome cannot be looked for"),
             }
             if proven && looked >= patience.give_up {
-                return give_up(&open);
+                return self.give_up(open).await;
             }
+        }
+    }
+
+    /// What a crash left pending is unknown from now on: nothing runs any more.
+    async fn give_up(&self, open: Open) {
+        tracing::warn!(
+            operation = open.operation.map(|id| id.to_string()),
+            nic = %open.change.nic,
+            "what came of a write stays unknown: the vNIC does not show it; nothing more can come of it"
+        );
+        self.record(open.operation, Ending::new(Outcome::Unknown)).await;
+    }
+
+    async fn record(&self, operation: Option<OperationId>, ending: Ending) {
+        let Some(id) = operation else { return };
+        if let Err(error) = self.journal.end(id, ending).await {
+            tracing::error!(operation = %id, %error, "an outcome is recorded late");
         }
     }
 
@@ -130,27 +147,13 @@ impl Resolver {
             outcome = outcome.label(),
             "the vNIC shows what came of a write"
         );
-        if let Some(id) = open.operation {
-            let detail = Some("the vNIC was read and shows it".to_owned());
-            if let Err(error) =
-                self.journal.end(id, Ending { detail, ..Ending::new(outcome) }).await
-            {
-                tracing::error!(operation = %id, %error, "an outcome is recorded late");
-            }
-        }
+        let detail = Some("the vNIC was read and shows it".to_owned());
+        self.record(open.operation, Ending { detail, ..Ending::new(outcome) }).await;
         if let (Outcome::NotDone, Some(reservation)) = (outcome, open.reservation) {
             reservation.release();
         }
         drop(open.guard);
     }
-}
-
-fn give_up(open: &Open) {
-    tracing::warn!(
-        operation = open.operation.map(|id| id.to_string()),
-        nic = %open.change.nic,
-        "what came of a write stays unknown: the vNIC does not show it; nothing more can come of it"
-    );
 }
 
 /// What a vNIC shows of a change; `proven` is whether nothing can come of it any more.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio::{sync::oneshot, time::Instant};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Asking, Done, LEAST_FOR_A_WRITE, failure,
@@ -43,6 +43,8 @@ pub(super) struct Desk {
     pub(super) claims: Claims,
     pub(super) resolver: Resolver,
     pub(super) tasks: TaskTracker,
+    /// Cancelled once nothing is to be begun any more.
+    pub(super) hurry: CancellationToken,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -76,12 +78,15 @@ impl Desk {
         claim: Option<Claim>,
         asking: Asking<'_>,
     ) -> Result<Done, Error> {
+        // Whoever drains waits for this from here on, or this is not begun.
+        let _awaited = self.tasks.token();
+        self.not_in_a_hurry()?;
         enough_time(asking)?;
-        // The operators' brake: the last look before the write is recorded and sent.
-        self.freeze.check().await?;
         // Before anything is recorded: what a ZEC in trouble is spared leaves no trace.
         let pass = self.writer.admit(&permit.operation().nic, asking.deadline).await;
         let pass = pass.map_err(|failure| failure::of_a_write(&failure))?;
+        // The operators' brake: the last look before the write is recorded and sent.
+        self.freeze.check().await?;
         let change = permit.operation();
         let caller = asking.caller.id();
         let guard = self.guards.claim(change, caller)?;
@@ -101,6 +106,15 @@ impl Desk {
                 Err(error)
             }
         }
+    }
+
+    /// Nothing is begun any more once the drain waits for nothing but the writes that run.
+    fn not_in_a_hurry(&self) -> Result<(), Error> {
+        if !self.hurry.is_cancelled() {
+            return Ok(());
+        }
+        let detail = "the gateway is stopping; nothing was sent, try again in a moment";
+        Err(Error::new(Problem::Draining, detail))
     }
 
     /// Sends in a task of its own: a caller who hangs up changes nothing (threats, row 26).

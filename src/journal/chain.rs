@@ -121,10 +121,8 @@ impl Content {
                 }
             }
         }
-        let mut hash = [0; 32];
         // SHA-256 has 32 bytes, always.
-        hash.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-        Hash(hash)
+        Hash(context.finish().as_ref().try_into().unwrap_or_default())
     }
 
     /// The entry that follows `head` with this content.

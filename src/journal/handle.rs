@@ -59,6 +59,7 @@ impl Default for Tuning {
                 max_batch: 256,
                 retry: Duration::from_millis(200),
                 look: Duration::from_secs(1),
+                settle: Duration::from_hours(1),
                 keep_months: 0,
             },
         }
@@ -145,6 +146,15 @@ impl Journal {
         let ledger = SqliteLedger::open(path, tuning.busy, tuning.key_lifetime)?;
         let watch = Watch::new(path).map_err(|error| fault(&error))?;
         let archive = SqliteArchive::open(path, Some(watch))?;
+        if let (Some((start, _)), 0) =
+            (archive.start().map_err(|error| fault(&error))?, settings.keep_months)
+        {
+            let entries = start.length;
+            tracing::warn!(
+                entries,
+                "entries were let go of, and `journal.keep_months` keeps all: was it set before?"
+            );
+        }
         let unfinished = archive.unfinished().map_err(|error| fault(&error))?;
         let queue = Arc::new(Queue::new(tuning.max_waiting));
         let healthy = Arc::new(AtomicBool::new(true));
@@ -340,13 +350,13 @@ impl fmt::Debug for Inner {
     }
 }
 
-/// Starts the writer's thread; what comes back resolves when it has ended.
 /// The path without links, so that one file has one lock however it is named.
 fn real(path: &Path) -> PathBuf {
     let beside = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
     path.canonicalize().ok().or_else(beside).unwrap_or_else(|| path.to_owned())
 }
 
+/// Starts the writer's thread; what comes back resolves when it has ended.
 fn start(writer: Writer) -> io::Result<oneshot::Receiver<()>> {
     let (leaves, left) = oneshot::channel();
     let run = move || {

@@ -1,6 +1,9 @@
 //! Journals as files: for people, beside a running gateway or without one.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use super::{
     Settings,
@@ -64,6 +67,14 @@ impl Offline {
         let mut walk = Walk { expected, head: None, seen: expected.head.is_none(), broken: None };
         let start = self.entries(|start, entry| walk.step(start, &entry))?;
         Ok(walk.end(start))
+    }
+
+    /// Where the chain begins and since when, where older entries were let go of.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn start(&self) -> Result<Option<(Head, SystemTime)>, Fault> {
+        self.archive.start().map_err(|error| self.fault(&error))
     }
 
     /// Each entry in its order, until `each` says no; with each, where the chain begins, for older
@@ -139,7 +150,8 @@ impl Walk<'_> {
         let broken = |seq, what: &str| Some(Broken { seq, what: what.to_owned() });
         let (head, length) = (self.head.unwrap_or(start), self.expected.length);
         if self.broken.is_none() && start != Head::EMPTY {
-            if length.is_some_and(|length| (1..start.length).contains(&length)) {
+            let older = length.is_some_and(|length| (1..start.length).contains(&length));
+            if older && self.expected.head.is_some() {
                 let what = "what was noted was let go of after its time, so nothing can be held \
                             against it: note the head anew";
                 self.broken = broken(start.length, what);

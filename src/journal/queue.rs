@@ -92,6 +92,7 @@ impl Queue {
             id,
             at: SystemTime::now(),
             outcome: ending.outcome,
+            frees_key: ending.frees_key,
             body: body::of_an_ending(ending),
         });
         let mut waiting = self.lock();

@@ -62,6 +62,8 @@ pub struct Ending {
     pub detail: Option<String>,
     /// What the caller was told, where it went wrong.
     pub told: Option<Told>,
+    /// Whether the same may be asked for again under the same idempotency key.
+    pub frees_key: bool,
 }
 
 /// The problem that a caller was told: enough to tell it again.
@@ -77,7 +79,16 @@ impl Ending {
     /// This outcome, with nothing to add.
     #[must_use]
     pub const fn new(outcome: Outcome) -> Self {
-        Self { outcome, zec_request_id: None, code: None, status: None, detail: None, told: None }
+        let frees_key = outcome.never_happened();
+        Self {
+            outcome,
+            zec_request_id: None,
+            code: None,
+            status: None,
+            detail: None,
+            told: None,
+            frees_key,
+        }
     }
 }
 

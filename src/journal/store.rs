@@ -51,6 +51,7 @@ pub(super) struct Closing {
     pub(super) id: OperationId,
     pub(super) at: SystemTime,
     pub(super) outcome: Outcome,
+    pub(super) frees_key: bool,
     pub(super) body: String,
 }
 

@@ -51,6 +51,8 @@ pub(super) struct Pace {
     pub(super) retry: Duration,
     /// Without work, the file is looked at so often.
     pub(super) look: Duration,
+    /// Once it is open, nothing is let go of for so long: what earlier runs left is looked for first.
+    pub(super) settle: Duration,
     /// How many months entries are kept; 0: for ever.
     pub(super) keep_months: u32,
 }
@@ -63,6 +65,7 @@ struct State {
     anchored: (Head, Instant),
     /// When it was last looked for entries past their time.
     swept: Instant,
+    opened: Instant,
     /// Since when only outcomes that could not be written keep the thread.
     closing: Option<Instant>,
 }
@@ -83,6 +86,7 @@ impl Writer {
             ailment: None,
             anchored,
             swept: Instant::now(),
+            opened: Instant::now(),
             closing: None,
         };
         log_head("a journal is open", anchored.0);
@@ -207,6 +211,7 @@ impl State {
                     id: opening.id,
                     at: SystemTime::now(),
                     outcome: ending.outcome,
+                    frees_key: ending.frees_key,
                     body: body::of_an_ending(&ending),
                 };
                 let closing = Arc::new(closing);
@@ -242,8 +247,9 @@ impl State {
 
     /// Lets go of what is past its time, a little at once: whoever waits to write waits for it.
     fn let_go(&mut self) {
-        let Pace { look, keep_months, .. } = self.writer.pace;
-        if keep_months == 0 || self.ailment.is_some() || self.swept.elapsed() < look {
+        let Pace { look, settle, keep_months, .. } = self.writer.pace;
+        let early = self.opened.elapsed() < settle || self.swept.elapsed() < look;
+        if keep_months == 0 || self.ailment.is_some() || early {
             return;
         }
         self.swept = Instant::now();

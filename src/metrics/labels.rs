@@ -141,3 +141,29 @@ impl Kind {
         }
     }
 }
+
+/// How a shadow policy's answer differs from the live one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShadowChange {
+    /// It allows what is denied.
+    Allows,
+    /// It denies what is allowed.
+    Denies,
+    /// It was not asked, or could not answer without a look at the vNIC.
+    Skipped,
+}
+
+impl ShadowChange {
+    /// Every value.
+    pub const ALL: [Self; 3] = [Self::Allows, Self::Denies, Self::Skipped];
+
+    /// The value of the label `change`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Allows => "allows",
+            Self::Denies => "denies",
+            Self::Skipped => "skipped",
+        }
+    }
+}

@@ -18,7 +18,7 @@ use prometheus::{
 
 pub use http::{HttpMetrics, InFlight, RouteSeries};
 pub use journal::JournalMetrics;
-pub use labels::{AuthResult, Decision, Kind, Outcome};
+pub use labels::{AuthResult, Decision, Kind, Outcome, ShadowChange};
 use register::Maker;
 
 use crate::{domain::Action, error::Problem};
@@ -51,6 +51,7 @@ pub struct Metrics {
     jwks_refreshes: IntCounterVec,
     policy_decisions: IntCounterVec,
     policy_info: IntGaugeVec,
+    policy_shadow_differences: IntCounterVec,
     reloads: IntCounterVec,
     last_reload_successful: IntGauge,
     tls_certificate_expiry: IntGaugeVec,
@@ -91,6 +92,7 @@ impl Metrics {
             jwks_refreshes: make.counters("jwks_refreshes_total", "Attempts to fetch an issuer's key set.", &["issuer", "result"])?,
             policy_decisions: make.counters("policy_decisions_total", "Requests decided by the policy.", &["action", "decision"])?,
             policy_info: make.gauges("policy_info", "1 for the version of the policy in force.", &["version"])?,
+            policy_shadow_differences: make.counters("policy_shadow_differences_total", "Questions that the shadow policy answers otherwise than the live one, or was not asked.", &["action", "change"])?,
             reloads: make.counters("reloads_total", "Attempts to load files again, one for each thing that is loaded by itself.", &["result"])?,
             last_reload_successful: make.gauge("last_reload_successful", "1 if of everything that is loaded again what lies there is in force.")?,
             // Without a label and without TLS there is no series: 0 would be a date long past.
@@ -123,6 +125,10 @@ impl Metrics {
         for action in Action::ALL {
             for decision in Decision::ALL {
                 self.policy_decisions.with_label_values(&[action.name(), decision.label()]);
+            }
+            for change in ShadowChange::ALL {
+                let labels = [action.name(), change.label()];
+                self.policy_shadow_differences.with_label_values(&labels);
             }
             for outcome in Outcome::ALL {
                 self.zec_requests.with_label_values(&[action.name(), outcome.label()]);
@@ -180,6 +186,11 @@ impl Metrics {
     /// The policy decided a request.
     pub fn decided(&self, action: Action, decision: Decision) {
         self.policy_decisions.with_label_values(&[action.name(), decision.label()]).inc();
+    }
+
+    /// The shadow policy answered otherwise, or was not asked.
+    pub fn shadow_differed(&self, action: Action, change: ShadowChange) {
+        self.policy_shadow_differences.with_label_values(&[action.name(), change.label()]).inc();
     }
 
     /// A policy came into force.

@@ -14,6 +14,7 @@ mod load;
 mod looks;
 mod offline;
 mod permit;
+mod posed;
 mod settings;
 mod vocabulary;
 
@@ -23,6 +24,7 @@ pub use explain::Explanation;
 pub use load::{ENDING, Source};
 pub use offline::{Asked, Question, Told};
 pub use permit::Permit;
+pub use posed::Posed;
 pub use settings::Settings;
 
 /// The Cedar schema that policies are written against.

@@ -34,6 +34,9 @@ use crate::{auth::Authenticator, journal::Journal, reload::Board, stack::Stack};
 /// After a failed accept, most likely for want of file descriptors, the wait before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// In a hurry, how long answers may take to get out.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// How many bytes the head of a request may have: an 8 KiB token, an 8 KiB target, and room.
 const MAX_HEAD: u32 = 32 * 1024;
 
@@ -100,8 +103,12 @@ pub async fn serve(
     let finished = async {
         let _ = drain.hurry.run_until_cancelled(connections.wait()).await;
         drain.writes.wait().await;
+        // The last write's answer is on its way out.
+        let _ = tokio::time::timeout(LAST_WORDS, connections.wait()).await;
     };
     let in_time = tokio::time::timeout(settings.drain_timeout, finished).await.is_ok();
+    // What has not begun by now is not begun any more.
+    drain.hurry.cancel();
     if !in_time {
         tracing::warn!(
             connections = connections.len(),

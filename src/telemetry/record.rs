@@ -26,6 +26,8 @@ pub struct Facts {
     pub decision: Option<&'static str>,
     /// The policies that allowed it, or forbade it.
     pub policies: Vec<String>,
+    /// Whether it was logged that the shadow policy decides otherwise.
+    pub shadow_told: bool,
     /// ZEC's request id.
     pub zec_request_id: Option<String>,
     /// How long ZEC took, reads and write together.

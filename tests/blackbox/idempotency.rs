@@ -107,8 +107,6 @@ async fn what_zec_refused_or_left_open_is_told_again_as_it_was_told() {
     let world = World::start().await;
     let kinds = [
         FaultKind::UnknownStatus(409, "INVALID_NIC_LB_ASSOCIATED".to_owned()),
-        FaultKind::RefuseCredentials,
-        FaultKind::Throttle,
         FaultKind::CutAfter,
         FaultKind::Html,
     ];
@@ -155,6 +153,72 @@ async fn what_was_never_sent_frees_its_key() {
     let denied = keyed(&world.alice(), &off("10.9.0.1"), "k").await;
     assert_eq!(denied.status, 403);
     assert_eq!(keyed(&world.alice(), &off("10.0.0.21"), "k").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_zec_did_not_even_look_at_frees_its_key() {
+    let world = World::start().await;
+    for (number, kind) in
+        [FaultKind::Throttle, FaultKind::RefuseCredentials].into_iter().enumerate()
+    {
+        let (target, key) = (off(&format!("10.0.0.{}", 21 + number)), format!("k{number}"));
+        world.zec.inject(fault(kind));
+        assert_ne!(keyed(&world.alice(), &target, &key).await.status, 200);
+        let again = keyed(&world.alice(), &target, &key).await;
+        assert_eq!((again.status, again.header("idempotency-replayed")), (200, None));
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_again_is_not_in_the_way_of_others_who_do() {
+    let world = World::start().await;
+    let first = keyed(&world.alice(), &off("10.0.0.21"), "k").await;
+    assert_eq!(first.status, 200);
+    let again = (0..64).map(|number| {
+        let alice = world.alice();
+        tokio::spawn(async move {
+            // Another request under the key is refused, and does not mislead the right ones.
+            let address = if number % 2 == 0 { "10.0.0.21" } else { "10.0.0.22" };
+            (number, keyed(&alice, &off(address), "k").await.status)
+        })
+    });
+    for answer in again.collect::<Vec<_>>() {
+        let (number, status) = answer.await.unwrap();
+        assert_eq!(status, if number % 2 == 0 { 200 } else { 422 });
+    }
+}
+
+#[tokio::test]
+async fn what_is_hidden_from_a_caller_is_hidden_the_second_time_too() {
+    let policy =
+        "@id(\"w\") permit (principal, action in Zec::Action::\"write\", resource);".to_owned();
+    let world = Setup { policy, ..Setup::default() }.start().await;
+    let first = keyed(&world.alice(), "/nics/no-such-nic/ipv4/10.0.0.21", "k").await;
+    assert_eq!(first.problem().1, "policy-denied", "{}", first.text());
+    same(&first, &keyed(&world.alice(), "/nics/no-such-nic/ipv4/10.0.0.21", "k").await);
+    let list = world.alice().get("/operations").await;
+    assert_eq!(list.json()["operations"][0]["outcome"], "rejected");
+    assert!(!list.text().contains("NOT_FOUND"), "{}", list.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_outlives_the_gateway_that_took_it() {
+    use crate::program::{Files, Served};
+    let zec = World::start().await;
+    let files = Files::new(&format!("http://{}", zec.zec_address));
+    let bearer = files.bearer(&["netops"]);
+    let mut bodies = Vec::new();
+    for replayed in [None, Some("true")] {
+        let mut served = tokio::task::block_in_place(|| Served::start(&files, "info"));
+        let headers = [("Authorization", bearer.as_str()), ("Idempotency-Key", "k")];
+        let text = crate::client::request("DELETE", &off("10.0.0.21"), &headers, None);
+        let answer = crate::client::raw(served.gateway, text.as_bytes()).await.unwrap();
+        assert_eq!((answer.status, answer.header("idempotency-replayed")), (200, replayed));
+        bodies.push(answer.json());
+        assert_eq!(tokio::task::block_in_place(|| served.stop()), Some(0));
+    }
+    assert_eq!(bodies[0], bodies[1]);
+    assert_eq!(zec.sent(WRITE).len(), 1);
 }
 
 #[tokio::test]

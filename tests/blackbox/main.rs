@@ -44,6 +44,7 @@ mod provider_faults;
 mod real_parts;
 mod reload;
 mod reload_storm;
+mod shadow;
 mod smuggling;
 mod sockets;
 mod storm;

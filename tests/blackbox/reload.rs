@@ -64,6 +64,26 @@ async fn a_changed_policy_is_in_force_and_a_faulty_one_leaves_the_last_good() {
     assert_eq!(version, 1);
 }
 
+#[tokio::test]
+async fn the_policy_that_is_tried_out_is_loaded_again_by_itself() {
+    let allows = "@id(\"all\")\npermit (principal, action, resource);\n".to_owned();
+    let world = Setup { pace: NEVER, shadow: Some(allows), ..Setup::default() }.start().await;
+    let differences =
+        r#"policy_shadow_differences_total{action="DescribeNetworkInterfaces",change="denies"}"#;
+    assert_eq!(status(&world).await, 200);
+    world.put("policy-next/test.cedar", "nonsense");
+    assert_eq!(world.reload().await, (4, 1));
+    assert!(failing(&world, "shadow policy").await && !failing(&world, "policy").await);
+    world.put("policy-next/test.cedar", NOBODY);
+    assert_eq!(world.reload().await, (5, 0));
+    let version =
+        |text: String| text.lines().find(|l| l.contains("policy_info{")).map(str::to_owned);
+    let before = version(world.metrics().await);
+    assert_eq!(status(&world).await, 200);
+    world.until_metric(differences, 1.0).await;
+    assert_eq!(before, version(world.metrics().await), "it is the version of the one in force");
+}
+
 /// Cedar's parser recurses: what goes on without end must be a fault, and not the gateway's end.
 #[tokio::test]
 async fn a_policy_that_is_nested_without_end_is_faulty_and_no_more() {

@@ -47,6 +47,8 @@ pub const NEVER: Pace = Pace { every: Duration::from_hours(1), settle: Duration:
 /// How a world differs from the ordinary one.
 pub struct Setup {
     pub policy: String,
+    /// A second policy, tried out beside it.
+    pub shadow: Option<String>,
     /// Lines put into the configuration, by section.
     pub server: String,
     pub auth: String,
@@ -76,6 +78,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             policy: POLICY.to_owned(),
+            shadow: None,
             server: String::new(),
             auth: String::new(),
             limits: String::new(),
@@ -294,6 +297,12 @@ impl Setup {
         }
         fs::create_dir(directory.join("policy")).unwrap();
         fs::write(directory.join("policy/test.cedar"), &self.policy).unwrap();
+        let mut shadow = "";
+        if let Some(text) = &self.shadow {
+            fs::create_dir(directory.join("policy-next")).unwrap();
+            fs::write(directory.join("policy-next/test.cedar"), text).unwrap();
+            shadow = "shadow_directory = \"policy-next\"";
+        }
         let endpoint = self.endpoint.clone().unwrap_or_else(|| format!("http://{zec_address}"));
         let keys = self.keys.clone().unwrap_or_else(|| "jwks_file = \"jwks.json\"".to_owned());
         let issuers = self.issuers.clone().unwrap_or_else(|| {
@@ -307,7 +316,7 @@ impl Setup {
             .map_or_else(String::new, |per_second| format!("requests_per_second = {per_second}"));
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [auth]\n{}\n{issuers}\n[policy]\ndirectory = \"policy\"\n\
+             [auth]\n{}\n{issuers}\n[policy]\ndirectory = \"policy\"\n{shadow}\n\
              [zec]\nendpoint = \"{endpoint}\"\naccess_key_id_file = \"ak\"\n\
              access_key_password_file = \"sk\"\n{}\n[limits]\n{per_second}\n{}\n{}\n",
             self.server, self.auth, self.zec, self.limits, self.rest

@@ -43,9 +43,9 @@ impl From<Vec<Followed>> for Units {
 }
 
 impl Units {
-    /// Adds one, where there is one.
-    pub(super) fn add(&mut self, unit: Option<Followed>) {
-        self.all.extend(unit);
+    /// Adds some, or one where there is one.
+    pub(super) fn add(&mut self, units: impl IntoIterator<Item = Followed>) {
+        self.all.extend(units);
     }
 
     /// Loads each whenever its files change or somebody asks, in a task of its own.

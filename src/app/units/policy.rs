@@ -1,4 +1,4 @@
-//! The policy's directory.
+//! The policy's directory, and that of the policy which is tried out beside it: two units.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,33 +11,60 @@ use super::{Followed, Unit};
 use crate::{
     error::Fault,
     metrics::Metrics,
-    policy::{ENDING, Engine},
+    policy::{ENDING, Engine, Settings},
     reload::{Place, Snapshot},
 };
 
-/// The policy in force. A request is judged by one from its first question to its last.
+/// A policy that can be replaced. A request is judged by one from its first question to its last.
 pub(in crate::app) type Policy = Arc<ArcSwap<Engine>>;
 
-/// A policy with the files that it was loaded from.
+/// The policy in force, and the one that is tried out.
+#[derive(Clone)]
+pub(in crate::app) struct Policies {
+    pub(in crate::app) live: Policy,
+    pub(in crate::app) shadow: Option<Policy>,
+}
+
+/// Policies with the files that they were loaded from.
 pub(in crate::app) struct Loaded {
-    pub(in crate::app) policy: Policy,
-    pub(in crate::app) warnings: Vec<Fault>,
+    live: One,
+    shadow: Option<One>,
+}
+
+struct One {
+    policy: Policy,
+    warnings: Vec<Fault>,
     directory: PathBuf,
     files: Snapshot,
 }
 
 #[derive(Debug)]
 struct Reload {
+    name: &'static str,
     directory: PathBuf,
     policy: Policy,
-    metrics: Arc<Metrics>,
+    /// Where its version is shown; that of the one in force is.
+    metrics: Option<Arc<Metrics>>,
 }
 
-pub(in crate::app) fn load(directory: &Path) -> Result<Loaded, Vec<Fault>> {
+/// Loads every policy there is.
+pub(in crate::app) fn load(settings: &Settings) -> Result<Loaded, Vec<Fault>> {
+    let shadow = settings.shadow_directory.as_deref().map(one).transpose();
+    match (one(&settings.directory), shadow) {
+        (Ok(live), Ok(shadow)) => Ok(Loaded { live, shadow }),
+        (live, shadow) => {
+            let mut faults = live.err().unwrap_or_default();
+            faults.extend(shadow.err().unwrap_or_default());
+            Err(faults)
+        }
+    }
+}
+
+fn one(directory: &Path) -> Result<One, Vec<Fault>> {
     let files = Snapshot::take(&places(directory));
     let (engine, warnings) = read(directory, &files)?;
     let policy = Arc::new(ArcSwap::from_pointee(engine));
-    Ok(Loaded { policy, warnings, directory: directory.to_owned(), files })
+    Ok(One { policy, warnings, directory: directory.to_owned(), files })
 }
 
 fn places(directory: &Path) -> Vec<Place> {
@@ -50,17 +77,34 @@ fn read(directory: &Path, files: &Snapshot) -> Result<(Engine, Vec<Fault>), Vec<
 }
 
 impl Loaded {
-    pub(in crate::app) fn followed(self, metrics: &Arc<Metrics>) -> Followed {
+    pub(in crate::app) fn policies(&self) -> Policies {
+        let shadow = self.shadow.as_ref().map(|one| Arc::clone(&one.policy));
+        Policies { live: Arc::clone(&self.live.policy), shadow }
+    }
+
+    pub(in crate::app) fn warnings(&self) -> Vec<Fault> {
+        let all = [Some(&self.live), self.shadow.as_ref()];
+        all.into_iter().flatten().flat_map(|one| one.warnings.clone()).collect()
+    }
+
+    pub(in crate::app) fn followed(self, metrics: &Arc<Metrics>) -> Vec<Followed> {
+        let live = self.live.followed("policy", Some(Arc::clone(metrics)));
+        let shadow = self.shadow.map(|one| one.followed("shadow policy", None));
+        [Some(live), shadow].into_iter().flatten().collect()
+    }
+}
+
+impl One {
+    fn followed(self, name: &'static str, metrics: Option<Arc<Metrics>>) -> Followed {
         let Self { policy, directory, files, .. } = self;
         let places = places(&directory);
-        let unit = Reload { directory, policy, metrics: Arc::clone(metrics) };
-        Followed::new(unit, places, &files)
+        Followed::new(Reload { name, directory, policy, metrics }, places, &files)
     }
 }
 
 impl Unit for Reload {
     fn name(&self) -> String {
-        "policy".to_owned()
+        self.name.to_owned()
     }
 
     fn load(&self, files: &Snapshot) -> Result<String, Vec<Fault>> {
@@ -71,8 +115,8 @@ impl Unit for Reload {
         let version = engine.version().to_owned();
         let before = self.policy.swap(Arc::new(engine));
         // The series is never away, not even for a moment, where nothing has changed.
-        if before.version() != version {
-            self.metrics.policy_loaded(&version);
+        if let Some(metrics) = self.metrics.as_ref().filter(|_| before.version() != version) {
+            metrics.policy_loaded(&version);
         }
         Ok(format!("version {version}"))
     }

@@ -20,7 +20,7 @@ const KEYS: &str = "
     zec.ca_file zec.connect_timeout zec.request_timeout zec.preflight zec.eip_check zec.proxy
     limits.max_concurrent_requests limits.max_concurrent_per_caller limits.max_addresses
     limits.requests_per_second limits.addresses_per_hour limits.freeze_file journal.path
-    journal.enabled log.format log.level";
+    journal.enabled journal.keep_months log.format log.level";
 
 /// The reference with everything active, but of the three ways to keys only the one named.
 fn all_active(way: &str) -> String {

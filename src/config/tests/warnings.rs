@@ -20,7 +20,7 @@ fn defaults_give_no_warning() {
 
 #[test]
 fn a_key_without_effect_is_named_with_its_line() {
-    let lines = ["policy.shadow_directory = \"next\"", "zec.proxy = \"http://proxy:3128\""];
+    let lines = ["zec.proxy = \"http://proxy:3128\""];
     // Dotted keys close their tables, so the rest of the minimal file is written in their way.
     let rest = "policy.directory = \"p\"\nauth.issuers = [{name = \"a\", issuer = \"https://i\", audiences = [\"z\"], jwks_file = \"j\"}]\n";
     let config = parse(&format!("{}\n{rest}", lines.join("\n"))).unwrap();
@@ -35,10 +35,10 @@ fn a_key_without_effect_is_named_with_its_line() {
 
 #[test]
 fn a_variable_without_effect_is_named() {
-    let config = parse_with(MINIMAL, &[("ZEC_GATEWAY__POLICY__SHADOW_DIRECTORY", "next")]).unwrap();
+    let config = parse_with(MINIMAL, &[("ZEC_GATEWAY__ZEC__PROXY", "http://proxy:3128")]).unwrap();
     assert_eq!(
         warnings(&config),
-        ["ZEC_GATEWAY__POLICY__SHADOW_DIRECTORY: has no effect yet: no second policy is decided"]
+        ["ZEC_GATEWAY__ZEC__PROXY: has no effect yet: ZEC is called directly"]
     );
 }
 

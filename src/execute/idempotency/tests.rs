@@ -40,20 +40,21 @@ fn two_requests_have_one_fingerprint_only_if_they_ask_for_the_same() {
 fn a_key_is_held_by_one_request_of_its_caller_at_a_time() {
     let claims = Claims::default();
     let wanted = listed(Change::Unassign, "n", &["10.0.0.1"]);
-    let claim = claims.claim("corp/a", key("k"), &wanted).unwrap();
-    let refused =
-        |selection: &Selection| claims.claim("corp/a", key("k"), selection).unwrap_err().problem();
+    let claim = claims.claim("corp/a", &key("k"), fingerprint(&wanted)).unwrap();
+    let refused = |selection: &Selection| {
+        claims.claim("corp/a", &key("k"), fingerprint(selection)).unwrap_err().problem()
+    };
     assert_eq!(refused(&wanted), Problem::IdempotencyInProgress);
     let other = listed(Change::Unassign, "n", &["10.0.0.2"]);
     assert_eq!(refused(&other), Problem::IdempotencyKeyReused, "checked before what runs");
-    assert!(claims.claim("corp/b", key("k"), &wanted).is_ok());
-    assert!(claims.claim("corp/a", key("K"), &wanted).is_ok());
+    assert!(claims.claim("corp/b", &key("k"), fingerprint(&wanted)).is_ok());
+    assert!(claims.claim("corp/a", &key("K"), fingerprint(&wanted)).is_ok());
     let id = OperationId::new();
     claim.name(Some(id));
-    let error = claims.claim("corp/a", key("k"), &wanted).unwrap_err();
+    let error = claims.claim("corp/a", &key("k"), fingerprint(&wanted)).unwrap_err();
     assert_eq!(error.members()["operationId"], id.to_string());
     assert_eq!(error.retry_after(), Some(RETRY_AFTER));
     drop(claim);
-    assert!(claims.claim("corp/a", key("k"), &other).is_ok());
+    assert!(claims.claim("corp/a", &key("k"), fingerprint(&other)).is_ok());
     assert!(claims.lock().is_empty(), "nothing is kept of what is over");
 }

@@ -6,7 +6,7 @@ use std::{
 
 use rusqlite::{Connection, Row, params, types::Value};
 
-use super::{COLUMNS, Watch, entry, open_to_read, stored_start};
+use super::{COLUMNS, Watch, entry, open_to_read, stored_drop, stored_start};
 use crate::{
     domain::{Action, Addresses, Change, ChangeIpv4, NicId, OperationId, Outcome},
     error::Fault,
@@ -78,6 +78,11 @@ impl SqliteArchive {
             }
             Ok(start)
         })
+    }
+
+    /// Where the chain begins, and since when: what came before was let go of then.
+    pub(in crate::journal) fn start(&self) -> Result<Option<(Head, SystemTime)>, StoreError> {
+        self.with(|connection| Ok(stored_drop(connection)?))
     }
 
     /// Operations whose outcome is not final, oldest first.

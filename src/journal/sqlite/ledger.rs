@@ -169,11 +169,12 @@ impl Batch<'_> {
     ) -> rusqlite::Result<bool> {
         let now = SystemTime::now();
         let expired = now.checked_sub(self.key_lifetime).map_or(0, millis);
-        let sql = "DELETE FROM idempotency_keys WHERE at <= ?1";
+        // A few at a time: whoever waits to write waits for it.
+        let sql = "DELETE FROM idempotency_keys WHERE (caller, key) IN (SELECT caller, key FROM idempotency_keys WHERE at <= ?1 LIMIT 100)";
         self.transaction.prepare_cached(sql)?.execute([expired])?;
-        let sql = "INSERT INTO idempotency_keys (caller, key, fingerprint, operation, answer, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
-        let key = claim.key.as_str();
-        let values = params![caller, key, claim.fingerprint, operation, answer, millis(now)];
+        let sql = "INSERT INTO idempotency_keys (caller, key, fingerprint, operation, answer, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint, operation = excluded.operation, answer = excluded.answer, at = excluded.at WHERE at <= ?7";
+        let (key, at) = (claim.key.as_str(), millis(now));
+        let values = params![caller, key, claim.fingerprint, operation, answer, at, expired];
         Ok(self.transaction.prepare_cached(sql)?.execute(values)? == 1)
     }
 
@@ -191,7 +192,7 @@ impl Batch<'_> {
         if let Some(last) = Outcome::from_label(&last).filter(over) {
             return Ok(Applied::Ended(last));
         }
-        if closing.outcome.never_happened() {
+        if closing.frees_key {
             let sql = "DELETE FROM idempotency_keys WHERE operation = ?1";
             self.transaction.prepare_cached(sql)?.execute([&operation])?;
         }

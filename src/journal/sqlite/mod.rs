@@ -11,7 +11,7 @@ use std::{
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use rusqlite::{Connection, OpenFlags};
@@ -23,6 +23,7 @@ pub(super) use watch::Watch;
 use super::{
     chain::{Entry, Hash, Head},
     lock,
+    record::moment,
     store::StoreError,
 };
 use crate::error::Fault;
@@ -155,19 +156,27 @@ fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
 
 /// Where the chain begins that is still there.
 fn stored_start(connection: &Connection) -> rusqlite::Result<Head> {
-    let sql = "SELECT seq, hash FROM dropped ORDER BY seq DESC LIMIT 1";
-    head_of(connection, sql).map(|head| head.unwrap_or(Head::EMPTY))
+    stored_drop(connection).map(|dropped| dropped.map_or(Head::EMPTY, |(head, _)| head))
+}
+
+/// Where the chain ended of what was let go of, and when that was.
+fn stored_drop(connection: &Connection) -> rusqlite::Result<Option<(Head, SystemTime)>> {
+    let sql = "SELECT seq, hash, at FROM dropped ORDER BY seq DESC LIMIT 1";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let read = |row: &rusqlite::Row<'_>| Ok((head(row)?, moment(row.get(2)?)));
+    rows.next()?.map(read).transpose()
 }
 
 /// The end of the chain as it is stored.
 fn stored_head(connection: &Connection) -> rusqlite::Result<Head> {
     let sql = "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1";
-    head_of(connection, sql)?.map_or_else(|| stored_start(connection), Ok)
-}
-
-fn head_of(connection: &Connection, sql: &str) -> rusqlite::Result<Option<Head>> {
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
-    let head = |row: &rusqlite::Row<'_>| Ok(Head { length: row.get(0)?, hash: Hash(row.get(1)?) });
-    rows.next()?.map(head).transpose()
+    let last = rows.next()?.map(head).transpose()?;
+    last.map_or_else(|| stored_start(connection), Ok)
+}
+
+fn head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Head> {
+    Ok(Head { length: row.get(0)?, hash: Hash(row.get(1)?) })
 }

@@ -5,9 +5,12 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use crate::journal::{
-    chain::{Hash, Head},
-    record::millis,
+use crate::{
+    domain::Outcome,
+    journal::{
+        chain::{Hash, Head},
+        record::millis,
+    },
 };
 
 /// Lets go of so many entries at most. Where the chain begins now, and how many were let go of.
@@ -28,20 +31,21 @@ pub(super) fn let_go(
     Ok(Some((last, gone)))
 }
 
-/// The last of the oldest entries that are all past their time. An operation goes whole or not yet:
-/// its last entry must be past its time too.
+/// The last of the oldest entries that are all past their time. An operation stays until its last
+/// entry is past its time too, and while it has no outcome at all.
 fn last_to_go(
     transaction: &Transaction<'_>,
     before: i64,
     most: usize,
 ) -> rusqlite::Result<Option<Head>> {
-    let sql = "SELECT e.seq, e.hash, (SELECT max(at) FROM entries WHERE operation = e.operation) FROM entries e ORDER BY e.seq LIMIT ?1";
+    // The columns beside max(seq) are of the operation's last entry.
+    let sql = "SELECT e.seq, e.hash, o.at, o.outcome FROM entries e JOIN (SELECT max(seq), operation, at, outcome FROM entries GROUP BY operation) o ON o.operation = e.operation ORDER BY e.seq LIMIT ?1";
     let mut statement = transaction.prepare(sql)?;
     let mut rows = statement.query([i64::try_from(most).unwrap_or(i64::MAX)])?;
     let mut last = None;
     while let Some(row) = rows.next()? {
-        let over: i64 = row.get(2)?;
-        if over >= before {
+        let (over, outcome): (i64, String) = (row.get(2)?, row.get(3)?);
+        if over >= before || outcome == Outcome::Pending.label() {
             break;
         }
         last = Some(Head { length: row.get(0)?, hash: Hash(row.get(1)?) });

@@ -25,6 +25,7 @@ async fn an_operation_shows_what_the_contract_says() {
         status: Some(404),
         detail: Some("no such vNIC".to_owned()),
         told: Some(told.clone()),
+        frees_key: false,
     };
     journal.end(id, ending).await.unwrap();
     let view = journal.find(id).await.unwrap().unwrap();

@@ -135,6 +135,7 @@ impl Ledger for Sweeping {
 async fn a_gateway_that_runs_looks_for_what_is_past_its_time() {
     let mut desk = Desk::new();
     desk.tuning.pace.look = Duration::from_millis(1);
+    desk.tuning.pace.settle = Duration::ZERO;
     let (asked, asks) = mpsc::channel();
     let settings = Settings { keep_months: 2, ..desk.settings() };
     let wrap = |inner| Box::new(Sweeping { inner, asked }) as Box<dyn Ledger>;
@@ -144,4 +145,19 @@ async fn a_gateway_that_runs_looks_for_what_is_past_its_time() {
     let age = SystemTime::now().duration_since(before).unwrap().as_secs() / 86400;
     assert!((59..=93).contains(&age), "two whole months and some of this one: {age} days");
     journal.close().await;
+}
+
+#[tokio::test]
+async fn what_has_no_outcome_stays_however_old_it_is() {
+    let desk = Desk::new();
+    let journal = desk.open();
+    write(&journal, "alice", Outcome::Done).await;
+    let _ = journal.begin(permit(), intent("bob")).await.unwrap().spend();
+    write(&journal, "carol", Outcome::Done).await;
+    journal.close().await;
+    let mut ledger = ledger(&desk);
+    assert_eq!(ledger.let_go(later(), 9).unwrap(), 2);
+    assert_eq!(ledger.let_go(later(), 9).unwrap(), 0);
+    Box::new(ledger).close();
+    assert_eq!(desk.story(), ["pending", "pending", "done"]);
 }

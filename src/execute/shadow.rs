@@ -1,0 +1,129 @@
+//! The shadow policy: decided beside the live one, compared with it, never enforced.
+//!
+//! It decides in a task of its own, so that no caller waits for it, on the vNIC that the live policy
+//! had; where it would have to look and nothing was read, it is skipped and never the cause of a read.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+
+use crate::{
+    domain::{Caller, Nic},
+    metrics::{Metrics, ShadowChange},
+    policy::{Ask, Denial, Engine, Posed, Verdict},
+    telemetry::Record,
+};
+
+/// How many are decided at once; what comes beyond is skipped, for callers go first.
+const AT_ONCE: usize = 32;
+
+/// A policy that is tried out. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Shadow {
+    policy: Arc<ArcSwap<Engine>>,
+    places: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+}
+
+/// What the live policy said.
+#[derive(Debug)]
+pub(super) struct Live<'a> {
+    pub(super) caller: &'a Caller,
+    pub(super) nic: Option<&'a Nic>,
+    pub(super) allowed: bool,
+    pub(super) record: &'a Arc<Record>,
+}
+
+impl Shadow {
+    /// A policy that is tried out.
+    #[must_use]
+    pub fn new(policy: Arc<ArcSwap<Engine>>, metrics: Arc<Metrics>) -> Self {
+        Self { policy, places: Arc::new(Semaphore::new(AT_ONCE)), metrics }
+    }
+
+    /// Puts the question to it too.
+    pub(super) fn compare(&self, question: Posed, live: &Live<'_>) {
+        let action = question.action();
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            self.metrics.shadow_differed(action, ShadowChange::Skipped);
+            return;
+        };
+        let engine = self.policy.load_full();
+        let (caller, nic, allowed) = (live.caller.clone(), live.nic.cloned(), live.allowed);
+        let (metrics, record) = (Arc::clone(&self.metrics), Arc::clone(live.record));
+        tokio::spawn(async move {
+            if let Some(difference) = decide(&engine, &caller, question, nic.as_ref(), allowed) {
+                metrics.shadow_differed(action, difference.change);
+                tell(&difference, &engine, &record);
+            }
+            drop(place);
+        });
+    }
+}
+
+#[derive(Debug)]
+struct Difference {
+    change: ShadowChange,
+    /// The policies that made it.
+    policies: Vec<String>,
+}
+
+/// Where the shadow policy says something else.
+fn decide(
+    engine: &Engine,
+    caller: &Caller,
+    question: Posed,
+    nic: Option<&Nic>,
+    allowed: bool,
+) -> Option<Difference> {
+    let skipped = Difference { change: ShadowChange::Skipped, policies: Vec::new() };
+    let answer = match (nic, engine.ask(caller, question)) {
+        (_, Verdict::Allowed(permit)) => Ok(permit.policies().to_vec()),
+        (_, Verdict::Denied(denial)) => Err(denial),
+        (None, Verdict::DependsOnNic(_)) => return Some(skipped),
+        (Some(nic), Verdict::DependsOnNic(pending)) => {
+            engine.decide(caller, pending, nic).map(|permit| permit.policies().to_vec())
+        }
+    };
+    match (allowed, answer) {
+        (true, Ok(_)) | (false, Err(_)) => None,
+        (false, Ok(policies)) => Some(Difference { change: ShadowChange::Allows, policies }),
+        (true, Err(denial)) => {
+            Some(Difference { change: ShadowChange::Denies, policies: ids(&denial) })
+        }
+    }
+}
+
+fn ids(denial: &Denial) -> Vec<String> {
+    let all = denial.denied.iter().flat_map(|one| one.policies.iter().chain(&one.failed));
+    let mut ids: Vec<String> = all.map(|reason| reason.id.clone()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Once for each request, however many questions it was.
+fn tell(difference: &Difference, engine: &Engine, record: &Record) {
+    if difference.change == ShadowChange::Skipped {
+        return;
+    }
+    let mut told = false;
+    record.note(|facts| told = std::mem::replace(&mut facts.shadow_told, true));
+    if told {
+        return;
+    }
+    let facts = record.facts();
+    let (action, nic, addresses) = facts.asked_fields();
+    tracing::info!(
+        request.id = record.request_id(),
+        caller = facts.caller,
+        action,
+        nic,
+        addresses,
+        change = difference.change.label(),
+        policies = difference.policies.join(" "),
+        policy.version = engine.version(),
+        "the shadow policy decides otherwise",
+    );
+}

@@ -1,0 +1,44 @@
+use std::net::Ipv4Addr;
+
+use super::Ask;
+use crate::domain::{Action, NicId};
+
+/// A question as it was put to one policy, to be put to another: a permit for it is one for nothing.
+#[derive(Clone, Debug)]
+pub struct Posed {
+    action: Action,
+    nic: NicId,
+    addresses: Vec<Ipv4Addr>,
+    dry_run: bool,
+}
+
+impl Posed {
+    /// The question that an operation is.
+    #[must_use]
+    pub fn by<O: Ask>(operation: &O) -> Self {
+        Self {
+            action: operation.action(),
+            nic: operation.nic().clone(),
+            addresses: operation.addresses().to_vec(),
+            dry_run: operation.is_dry_run(),
+        }
+    }
+}
+
+impl Ask for Posed {
+    fn action(&self) -> Action {
+        self.action
+    }
+
+    fn nic(&self) -> &NicId {
+        &self.nic
+    }
+
+    fn addresses(&self) -> &[Ipv4Addr] {
+        &self.addresses
+    }
+
+    fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+}
