@@ -1,34 +1,39 @@
 //! The composition root: out of a configuration, everything; with listeners, a gateway.
 
-mod tls;
+mod parts;
+mod units;
 
 use std::{future::Future, sync::Arc};
 
 use arc_swap::ArcSwap;
-use http::HeaderValue;
+use parts::{Given, Loaded, executor, issuer_names, metrics, origins, router, warnings};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use units::{Units, access_key, keys, limits, policy, policy::Policies, tls};
 
 use crate::{
-    api::{self, Api, BodyLimits},
+    api::{Api, BodyLimits},
     auth::Authenticator,
     config::Config,
     error::Fault,
-    execute::{self, Executor, Patience, Preflight, Shadow},
+    execute::{Executor, Patience},
     journal::{self, Journal, View},
-    limit::{Budget, Callers, Freeze},
+    limit::{Callers, Live},
     metrics::Metrics,
     policy::Engine,
     reload::Pace,
-    server::{self, Drain},
+    server::{self, Drain, Tls},
     stack::{self, Stack},
-    zec::{self, AccessKey, Reader, Writer},
+    telemetry::Level,
+    zec::{self, AccessKey},
 };
+
+pub use units::Reloader;
 
 /// A gateway with all its parts loaded, bound to nothing yet.
 #[derive(Debug)]
 pub struct App {
-    server: server::Settings,
+    config: Config,
     authenticator: Arc<Authenticator>,
     metrics: Arc<Metrics>,
     drain: Drain,
@@ -36,7 +41,12 @@ pub struct App {
     unfinished: Vec<View>,
     executor: Arc<Executor>,
     parts: stack::Parts,
-    tls: Option<tls::Loaded>,
+    tls: Option<Arc<Tls>>,
+    units: Units,
+    /// Whether the configuration was read from a file that may change.
+    follows_limits: bool,
+    /// What the log's level can be changed by.
+    pub level: Level,
     /// How often files are looked at for changes.
     pub pace: Pace,
     /// How long what came of a write is looked for, where nobody knows it.
@@ -79,11 +89,14 @@ impl App {
         config: &Config,
         journal: impl FnOnce(Arc<Metrics>) -> Result<(Journal, Vec<View>), Fault>,
     ) -> Result<Self, Vec<Fault>> {
-        let policy = Policies::load(config);
-        match (policy, AccessKey::load(&config.zec)) {
-            (Ok((policies, warnings)), Ok(key)) => {
-                let mut app = Self::assemble_with(config, policies, key, journal)?;
-                app.warnings.extend(warnings);
+        match (policy::load(&config.policy), access_key::load(&config.zec)) {
+            (Ok(policy), Ok(key)) => {
+                let given = Given { policies: policy.policies(), keys: key.keys.clone() };
+                let mut app = Self::assemble_with(config, given, journal)?;
+                app.warnings.extend(policy.warnings());
+                app.units.add(policy.followed(&app.metrics));
+                app.units.add(key.followed());
+                app.follows_limits = true;
                 Ok(app)
             }
             (policy, key) => {
@@ -94,69 +107,60 @@ impl App {
                 faults.extend(tls::load(config).err().unwrap_or_default());
                 faults.extend(journal::check(&config.journal).err());
                 let metrics = metrics(&issuer_names(config)).map_err(|fault| vec![fault])?;
-                faults.extend(Authenticator::load(&config.auth, metrics).err().unwrap_or_default());
+                faults.extend(keys::load(&config.auth, metrics).err().unwrap_or_default());
                 Err(faults)
             }
         }
     }
 
     /// Puts a gateway together out of a policy and an access key at hand, and opens its journal.
-    /// Blocks.
+    /// Neither these nor the configuration are loaded again. Blocks.
     ///
     /// # Errors
     /// Every fault of the parts that are still to be loaded.
     pub fn assemble(config: &Config, engine: Engine, key: AccessKey) -> Result<Self, Vec<Fault>> {
-        let policies = Policies { live: engine, shadow: None };
-        Self::assemble_with(config, policies, key, |metrics| {
-            Journal::open(&config.journal, metrics)
-        })
+        let live = Arc::new(ArcSwap::from_pointee(engine));
+        let given = Given { policies: Policies { live, shadow: None }, keys: key.into() };
+        Self::assemble_with(config, given, |metrics| Journal::open(&config.journal, metrics))
     }
 
     fn assemble_with(
         config: &Config,
-        policies: Policies,
-        key: AccessKey,
+        given: Given,
         journal: impl FnOnce(Arc<Metrics>) -> Result<(Journal, Vec<View>), Fault>,
     ) -> Result<Self, Vec<Fault>> {
         let one = |fault: Fault| vec![fault];
         let metrics = metrics(&issuer_names(config)).map_err(one)?;
-        let Loaded { authenticator, client, tls } = Loaded::load(config, key, &metrics)?;
+        let Loaded { authenticator, client, tls, units } =
+            Loaded::load(config, given.keys, &metrics)?;
         let warnings = warnings(config, tls.as_ref(), &authenticator);
         let router = router().map_err(one)?;
         let allowed_origins = origins(&config.cors_allowed_origins).map_err(one)?;
         // Last: it is the one thing that is made, and kept from others.
         let (journal, unfinished) = journal(Arc::clone(&metrics)).map_err(one)?;
-        let (policy, shadow) = policies.in_force(&metrics);
+        metrics.policy_loaded(given.policies.live.load().version());
         metrics.loaded(true);
-        let drain = Drain::new(&authenticator, &journal);
-        let executor = Arc::new(Executor::new(execute::Parts {
-            policy,
-            shadow,
-            client,
-            preflight: Preflight { on: config.zec.preflight, eip_check: config.zec.eip_check },
-            freeze: Freeze::new(config.limits.freeze_file.clone()),
-            budget: Budget::new(config.limits.addresses_per_hour),
-            stop: drain.begun.clone(),
-            journal: journal.clone(),
-            writes: drain.writes.clone(),
-            hurry: drain.hurry.clone(),
-            metrics: Arc::clone(&metrics),
-        }));
+        let (mut units, limits) = (Units::from(units), Live::new(config.limits.clone()));
+        let drain = Drain::new(&authenticator, &journal, units.board.clone());
+        let executor =
+            executor(config, given.policies, client, &limits, &drain, &journal, &metrics);
         let server = &config.server;
-        let limits = BodyLimits { max: server.max_body, timeout: server.body_timeout };
+        let body_limits = BodyLimits { max: server.max_body, timeout: server.body_timeout };
         let parts = stack::Parts {
             authenticator: Arc::clone(&authenticator),
-            api: Api::new(Arc::clone(&executor), limits, config.limits.max_addresses),
+            api: Api::new(Arc::clone(&executor), body_limits, limits.clone()),
             router,
             metrics: Arc::clone(&metrics),
-            callers: Arc::new(Callers::new(&config.limits)),
+            callers: Arc::new(Callers::new(limits.clone())),
             draining: drain.begun.clone(),
-            max_concurrent: config.limits.max_concurrent_requests,
+            limits,
             request_timeout: server.request_timeout,
             allowed_origins,
         };
+        let (tls, certificate) = tls.map(|tls| tls.followed(&metrics)).unzip();
+        units.add(certificate);
         Ok(Self {
-            server: server.clone(),
+            config: config.clone(),
             drain,
             journal,
             unfinished,
@@ -166,6 +170,9 @@ impl App {
             parts,
             warnings,
             tls,
+            units,
+            follows_limits: false,
+            level: Level::default(),
             pace: Pace::default(),
             patience: Patience::default(),
         })
@@ -192,11 +199,19 @@ impl App {
         self.authenticator.refresh().await;
     }
 
+    /// What has everything loaded again at once, while the gateway runs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.units.reloader.clone()
+    }
+
     /// Serves until `shutdown` resolves and everything that runs has finished. Returns whether
     /// it did in time.
-    pub async fn run(self, listeners: Listeners, shutdown: impl Future<Output = ()>) -> bool {
+    pub async fn run(mut self, listeners: Listeners, shutdown: impl Future<Output = ()>) -> bool {
         // Before anything is served: what is held of earlier runs must be held by then.
-        self.executor.resume(self.unfinished, self.patience).await;
+        let unfinished = std::mem::take(&mut self.unfinished);
+        self.executor.resume(unfinished, self.patience).await;
+        let following = self.follow();
         let authenticator = Arc::clone(&self.authenticator);
         let keys = tokio::spawn(async move { authenticator.refresh_forever().await });
         let admin = tokio::spawn(server::serve_admin(
@@ -204,13 +219,11 @@ impl App {
             Arc::clone(&self.metrics),
             Arc::clone(&self.drain.readiness),
         ));
-        let tls = self.tls.map(|tls| tls.follow(self.pace, &self.metrics));
-        let (tls, following) = tls.unzip();
         let in_time = server::serve(
             listeners.public,
-            tls,
+            self.tls,
             stack::build(self.parts),
-            &self.server,
+            &self.config.server,
             &self.drain,
             shutdown,
         )
@@ -219,92 +232,17 @@ impl App {
         self.journal.close().await;
         keys.abort();
         admin.abort();
-        following.inspect(JoinHandle::abort);
+        following.iter().for_each(JoinHandle::abort);
         in_time
     }
-}
 
-fn warnings(config: &Config, tls: Option<&tls::Loaded>, auth: &Authenticator) -> Vec<Fault> {
-    [config.warnings.clone(), tls::warnings(tls), auth.warnings().to_vec()].concat()
-}
-
-/// The policy in force, and the one that is tried out.
-struct Policies {
-    live: Engine,
-    shadow: Option<Engine>,
-}
-
-impl Policies {
-    fn in_force(self, metrics: &Arc<Metrics>) -> (Arc<ArcSwap<Engine>>, Option<Shadow>) {
-        metrics.policy_loaded(self.live.version());
-        let shared = |engine| Arc::new(ArcSwap::from_pointee(engine));
-        let shadow = self.shadow.map(|shadow| Shadow::new(shared(shadow), Arc::clone(metrics)));
-        (shared(self.live), shadow)
-    }
-
-    fn load(config: &Config) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
-        let live = Engine::load(&config.policy.directory);
-        let shadow = config.policy.shadow_directory.as_deref().map(Engine::load).transpose();
-        match (live, shadow) {
-            (Ok((live, mut warnings)), Ok(shadow)) => {
-                let (shadow, more) = shadow.unzip();
-                warnings.extend(more.unwrap_or_default());
-                Ok((Self { live, shadow }, warnings))
-            }
-            (live, shadow) => {
-                let mut faults = live.err().unwrap_or_default();
-                faults.extend(shadow.err().unwrap_or_default());
-                Err(faults)
-            }
+    /// Follows every file that is loaded again, each in a task of its own.
+    fn follow(&mut self) -> Vec<JoinHandle<()>> {
+        let mut units = std::mem::take(&mut self.units);
+        if self.follows_limits {
+            let limits = self.parts.limits.clone();
+            units.add([limits::followed(&self.config, limits, self.level.clone())]);
         }
+        units.follow(self.pace, &self.metrics)
     }
-}
-
-/// The parts with files of their own.
-struct Loaded {
-    authenticator: Arc<Authenticator>,
-    client: (Reader, Writer),
-    tls: Option<tls::Loaded>,
-}
-
-impl Loaded {
-    fn load(config: &Config, key: AccessKey, metrics: &Arc<Metrics>) -> Result<Self, Vec<Fault>> {
-        let authenticator = Authenticator::load(&config.auth, Arc::clone(metrics));
-        let client = zec::connect(&config.zec, key, Arc::clone(metrics));
-        match (authenticator, client, tls::load(config)) {
-            (Ok(authenticator), Ok(client), Ok(tls)) => {
-                Ok(Self { authenticator: Arc::new(authenticator), client, tls })
-            }
-            (authenticator, client, tls) => {
-                let mut faults = authenticator.err().unwrap_or_default();
-                faults.extend(client.err());
-                faults.extend(tls.err().unwrap_or_default());
-                faults.extend(journal::check(&config.journal).err());
-                Err(faults)
-            }
-        }
-    }
-}
-
-fn router() -> Result<Arc<api::Router>, Fault> {
-    api::Router::new().map(Arc::new).map_err(|error| Fault::new(error.to_string()))
-}
-
-fn issuer_names(config: &Config) -> Vec<String> {
-    config.auth.issuers.iter().map(|issuer| issuer.name.clone()).collect()
-}
-
-fn metrics(issuers: &[String]) -> Result<Arc<Metrics>, Fault> {
-    Metrics::new(&api::series(), issuers)
-        .map(Arc::new)
-        .map_err(|error| Fault::new(format!("the metrics cannot be made: {error}")))
-}
-
-fn origins(texts: &[String]) -> Result<Vec<HeaderValue>, Fault> {
-    let parse = |text: &String| {
-        HeaderValue::from_str(text).map_err(|_| {
-            Fault::new(format!("`{text}` fits no header")).at_key("cors.allowed_origins")
-        })
-    };
-    texts.iter().map(parse).collect()
 }

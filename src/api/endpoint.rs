@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Problem},
     execute::{self, Asking, Done, Executor, Rehearsed, Seen},
     journal::View,
-    limit::Places,
+    limit::{Live, Places},
     telemetry::Record,
 };
 
@@ -24,8 +24,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Api {
     executor: Arc<Executor>,
-    limits: BodyLimits,
-    max_addresses: usize,
+    body_limits: BodyLimits,
+    limits: Live,
 }
 
 /// What the layers found out about a request before it comes here.
@@ -53,8 +53,8 @@ impl Context {
 impl Api {
     /// An API over an executor.
     #[must_use]
-    pub fn new(executor: Arc<Executor>, limits: BodyLimits, max_addresses: usize) -> Self {
-        Self { executor, limits, max_addresses }
+    pub fn new(executor: Arc<Executor>, body_limits: BodyLimits, limits: Live) -> Self {
+        Self { executor, body_limits, limits }
     }
 
     /// Answers a request that found its route and showed who calls.
@@ -68,7 +68,7 @@ impl Api {
     {
         let (head, body) = request.into_parts();
         let body = if context.matched.endpoint.takes_body() {
-            body::read(&head.headers, body, self.limits, context.deadline).await?
+            body::read(&head.headers, body, self.body_limits, context.deadline).await?
         } else {
             body::refuse(&body)?;
             None
@@ -107,7 +107,7 @@ impl Api {
             query: head.uri.query(),
             headers: &head.headers,
             body,
-            max_addresses: self.max_addresses,
+            max_addresses: self.limits.now().settings.max_addresses,
         }
     }
 }

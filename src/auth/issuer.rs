@@ -1,5 +1,4 @@
 use std::{
-    path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -79,13 +78,13 @@ impl Issuer {
         self.usable_keys().is_some()
     }
 
-    /// Takes the keys of a file.
-    pub(super) fn read_file(&self, path: &Path, metrics: &Metrics) -> Result<(), String> {
-        let document = std::fs::read(path).map_err(|error| error.to_string())?;
-        let set = KeySet::parse(&document)?;
-        metrics.keys_read(self.name(), set.len());
+    /// Takes the keys of a file, and says how many can be used.
+    pub(super) fn take_file(&self, document: &[u8], metrics: &Metrics) -> Result<usize, String> {
+        let set = KeySet::parse(document)?;
+        let keys = set.len();
+        metrics.keys_read(self.name(), keys);
         self.put(set, None);
-        Ok(())
+        Ok(keys)
     }
 
     /// Takes a key set that is this old; one older than may be used is as good as none.

@@ -22,7 +22,7 @@ mod refusal;
 mod settings;
 mod token;
 
-use std::{sync::Arc, time::SystemTime};
+use std::{io, path::Path, sync::Arc, time::SystemTime};
 
 use http::HeaderMap;
 
@@ -39,6 +39,12 @@ use crate::{
     error::{Error, Fault},
     metrics::{AuthResult, Metrics},
 };
+
+fn no_keys(number: usize, path: &Path, error: &str) -> Fault {
+    Fault::new(format!("no keys can be read from the file: {error}"))
+        .in_file(path)
+        .at_key(format!("auth.issuers[{number}].jwks_file"))
+}
 
 /// The trusted issuers and their keys.
 #[derive(Debug)]
@@ -57,20 +63,29 @@ impl Authenticator {
     /// # Errors
     /// Every fault of every key file.
     pub fn load(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, Vec<Fault>> {
+        Self::load_with(settings, metrics, &mut |path| std::fs::read(path))
+    }
+
+    /// As [`Self::load`], with key files read by `read`.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with(
+        settings: &Settings,
+        metrics: Arc<Metrics>,
+        read: &mut dyn FnMut(&Path) -> io::Result<Vec<u8>>,
+    ) -> Result<Self, Vec<Fault>> {
         let refresher =
             Refresher::new(settings, Arc::clone(&metrics)).map_err(|fault| vec![fault])?;
         let (mut faults, mut warnings, mut issuers) = (Vec::new(), Vec::new(), Vec::new());
         for (number, settings) in settings.issuers.iter().enumerate() {
             let issuer = Issuer::new(settings.clone());
             match &settings.keys {
-                KeySource::File(path) => match issuer.read_file(path, &metrics) {
-                    Ok(()) => {}
-                    Err(error) => faults.push(
-                        Fault::new(format!("no keys can be read from the file: {error}"))
-                            .in_file(path)
-                            .at_key(format!("auth.issuers[{number}].jwks_file")),
-                    ),
-                },
+                KeySource::File(path) => {
+                    let read = read(path).map_err(|error| error.to_string());
+                    let taken = read.and_then(|document| issuer.take_file(&document, &metrics));
+                    faults.extend(taken.err().map(|error| no_keys(number, path, &error)));
+                }
                 KeySource::Url(_) | KeySource::Discovery => {
                     warnings.extend(refresher.recall(&issuer));
                 }
@@ -82,6 +97,37 @@ impl Authenticator {
         } else {
             Err(faults)
         }
+    }
+
+    /// The issuers whose keys are in a file: name and file of each.
+    pub fn key_files(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.issuers.iter().filter_map(|issuer| match &issuer.settings().keys {
+            KeySource::File(path) => Some((issuer.name(), path.as_path())),
+            KeySource::Url(_) | KeySource::Discovery => None,
+        })
+    }
+
+    /// Takes the keys that are in an issuer's file now, in place of all that were in it before.
+    /// Says how many can be used.
+    ///
+    /// # Errors
+    /// Why none can be read; those of before stay.
+    pub fn replace_keys(
+        &self,
+        issuer: &str,
+        document: io::Result<&[u8]>,
+    ) -> Result<usize, Vec<Fault>> {
+        for (number, known) in self.issuers.iter().enumerate() {
+            if let KeySource::File(path) = &known.settings().keys
+                && known.name() == issuer
+            {
+                let read = document.map_err(|error| error.to_string());
+                return read
+                    .and_then(|document| known.take_file(document, &self.metrics))
+                    .map_err(|error| vec![no_keys(number, path, &error)]);
+            }
+        }
+        Err(vec![Fault::new(format!("no issuer `{issuer}` has its keys in a file"))])
     }
 
     /// What was found at the start that is no fault and should be known.

@@ -6,7 +6,8 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use super::{
-    Signals, Stop, bind, block_on, runtime_files::RuntimeFiles, say, start_logging, token,
+    Signals, Stop, bind, block_on, raise_file_limit, reload, runtime_files::RuntimeFiles, say,
+    start_logging, token,
 };
 use crate::{
     app::{App, Listeners},
@@ -77,12 +78,7 @@ async fn dev(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
         issuer: url(&for_issuer)?,
     };
 
-    let access_key_id = format!("dev-{}", Uuid::new_v4().simple());
-    let password = SecretString::from(Uuid::new_v4().simple().to_string());
-    let emulator = Emulator::new(emulator::Settings::new(access_key_id.clone(), password.clone()))
-        .with_demo_nics();
-    tokio::spawn(emulator.serve(for_emulator, std::future::pending()));
-
+    let (access_key_id, password) = emulate(for_emulator);
     let signer = Signer::es256().map_err(|error| Fault::new(error.to_string()))?;
     let key_set = issuer::key_set(&[&signer]);
     tokio::spawn(issuer::serve_key_set(
@@ -95,7 +91,9 @@ async fn dev(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     let recorded = files.for_a_journal()?;
     let mut config = urls.config(args)?;
     config.journal.path = recorded.path().join("journal.db");
-    start_logging(&config.log, log_format)?;
+    // Nothing is loaded again here: there are no files.
+    let _level = start_logging(&config.log, log_format)?;
+    raise_file_limit();
     let key = AccessKey::new(access_key_id.clone(), &password)?;
     let app = App::assemble(&config, policy()?, key)?;
     app.fetch_keys().await;
@@ -111,9 +109,20 @@ async fn dev(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     } else {
         greeting.for_people(&header, journal);
     }
-    let asked = signals.asked_to_stop(app.hurry());
+    let reloader = app.reloader();
+    let asked = signals.asked_to_stop(app.hurry(), move || reload(&reloader));
     app.run(listeners, asked).await;
     Ok(())
+}
+
+/// Starts a ZEC with the demo's vNICs, and gives its access key.
+fn emulate(listener: TcpListener) -> (String, SecretString) {
+    let id = format!("dev-{}", Uuid::new_v4().simple());
+    let password = SecretString::from(Uuid::new_v4().simple().to_string());
+    let settings = emulator::Settings::new(id.clone(), password.clone());
+    let emulator = Emulator::new(settings).with_demo_nics();
+    tokio::spawn(emulator.serve(listener, std::future::pending()));
+    (id, password)
 }
 
 struct Urls {

@@ -54,7 +54,8 @@ pub(super) fn run(args: &Args) -> Result<(), Stop> {
         let listener = bind(args.listen, "--listen").await?;
         let address = listener.local_addr().map_err(|error| Fault::new(error.to_string()))?;
         say(format_args!("emulating ZEC on http://{address}/api/v2/zec"));
-        emulator.serve(listener, signals.asked_to_stop(CancellationToken::new())).await;
+        let asked = signals.asked_to_stop(CancellationToken::new(), || ());
+        emulator.serve(listener, asked).await;
         Ok(())
     })
 }

@@ -20,7 +20,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    app::Reloader,
     error::Fault,
+    server,
     telemetry::{self, Format},
 };
 
@@ -118,9 +120,25 @@ fn complain(line: impl Display) {
 }
 
 /// Turns logging on; the command line's form wins.
-fn start_logging(settings: &telemetry::Settings, format: Option<Format>) -> Result<(), Fault> {
+fn start_logging(
+    settings: &telemetry::Settings,
+    format: Option<Format>,
+) -> Result<telemetry::Level, Fault> {
     let format = format.unwrap_or(settings.format);
     telemetry::init(&telemetry::Settings { format, ..settings.clone() })
+}
+
+/// Lets the process have as many files open as the host allows; with fewer it serves fewer.
+fn raise_file_limit() {
+    if let Err(error) = server::raise_file_limit() {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}
+
+/// Has everything loaded again.
+fn reload(reloader: &Reloader) {
+    tracing::info!("SIGHUP: everything is loaded again");
+    reloader.reload();
 }
 
 /// Runs to the end, whatever hangs on a disk by then: that is left behind.
@@ -162,15 +180,13 @@ impl Signals {
     }
 
     /// Resolves at the first SIGTERM or SIGINT; the second one cancels `hurry`, the third ends the
-    /// process at once.
-    async fn asked_to_stop(mut self, hurry: CancellationToken) {
+    /// process at once. A SIGHUP is passed on to `hang_up` before the first.
+    async fn asked_to_stop(mut self, hurry: CancellationToken, hang_up: impl Fn()) {
         loop {
             tokio::select! {
                 _ = self.term.recv() => break,
                 _ = self.int.recv() => break,
-                _ = self.hup.recv() => {
-                    tracing::warn!("SIGHUP: changed certificates are loaded without it; anything else needs a restart");
-                }
+                _ = self.hup.recv() => hang_up(),
             }
         }
         tokio::spawn(async move {

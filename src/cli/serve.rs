@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::{Signals, Stop, bind, block_on, start_logging};
+use super::{Signals, Stop, bind, block_on, raise_file_limit, reload, start_logging};
 use crate::{
     app::{App, Listeners},
     config::{self, Config},
@@ -16,11 +16,13 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     let config = Config::load(&args.config, config::environment())?;
-    start_logging(&config.log, log_format)?;
+    let level = start_logging(&config.log, log_format)?;
+    raise_file_limit();
     block_on(async {
         let signals = Signals::hear()?;
         // Everything is read whole before a port is bound.
-        let app = App::load(&config)?;
+        let mut app = App::load(&config)?;
+        app.level = level;
         for warning in &app.warnings {
             tracing::warn!("{warning}");
         }
@@ -35,7 +37,8 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
             version = env!("CARGO_PKG_VERSION"),
             "serving"
         );
-        let asked = signals.asked_to_stop(app.hurry());
+        let reloader = app.reloader();
+        let asked = signals.asked_to_stop(app.hurry(), move || reload(&reloader));
         let in_time = app.run(listeners, asked).await;
         tracing::info!("stopped");
         if in_time { Ok(()) } else { Err(Stop::Told) }

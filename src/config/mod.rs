@@ -5,6 +5,7 @@
 //! say which keys there are and what they default to, `warnings` what is allowed and dangerous.
 
 mod fields;
+mod changes;
 mod findings;
 mod forms;
 mod issuers;
@@ -19,9 +20,11 @@ mod warnings;
 mod tests;
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
+
+pub use changes::Source;
 
 use crate::{
     auth,
@@ -39,6 +42,8 @@ pub const REFERENCE: &str = include_str!("../../config/gateway.toml");
 pub struct Config {
     /// The file it was read from.
     pub file: PathBuf,
+    /// What stood there, and in the variables.
+    pub source: Source,
     /// `[server]` and `[admin]`.
     pub server: server::Settings,
     /// `cors.allowed_origins`: exact origins, none by default.
@@ -70,9 +75,27 @@ impl Config {
         path: &Path,
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Vec<Fault>> {
+        Self::take(path, fs::read(path), variables)
+    }
+
+    /// Reads what stands in the same file now, with the variables of the first time: a process's
+    /// own do not change.
+    ///
+    /// # Errors
+    ///
+    /// Every fault there is, in the order of the file.
+    pub fn again(&self, bytes: io::Result<&[u8]>) -> Result<Self, Vec<Fault>> {
+        let variables = self.source.variables.iter().cloned();
+        Self::take(&self.file, bytes.map(<[u8]>::to_vec), variables)
+    }
+
+    fn take(
+        path: &Path,
+        bytes: io::Result<Vec<u8>>,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<Fault>> {
         let fault = |text: String| Fault::new(text).in_file(path);
-        let bytes =
-            fs::read(path).map_err(|error| vec![fault(format!("cannot be read: {error}"))])?;
+        let bytes = bytes.map_err(|error| vec![fault(format!("cannot be read: {error}"))])?;
         match String::from_utf8(bytes) {
             Ok(text) => Self::parse(path, &text, variables),
             Err(error) => {
@@ -94,10 +117,14 @@ impl Config {
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Vec<Fault>> {
         let findings = Findings::new(path);
+        let variables: Vec<_> = variables::ours(variables).collect();
         let mut config = match tree::parse(text, &findings) {
             Some(mut root) => {
-                variables::merge(&mut root, variables, &findings);
-                Self::read(path, &mut Fields::root(root, &findings))
+                variables::merge(&mut root, variables.iter().cloned(), &findings);
+                let values = changes::values(&root);
+                let mut config = Self::read(path, &mut Fields::root(root, &findings));
+                config.source = Source { text: text.to_owned(), variables, values };
+                config
             }
             None => return Err(findings.finish().err().unwrap_or_default()),
         };
@@ -110,6 +137,7 @@ impl Config {
     fn read(path: &Path, root: &mut Fields<'_>) -> Self {
         Self {
             file: path.to_owned(),
+            source: Source::default(),
             server: sections::server(root),
             cors_allowed_origins: sections::cors(root),
             auth: issuers::auth(root),

@@ -15,6 +15,13 @@ enum Step {
     Key(String),
 }
 
+/// The variables that are the gateway's.
+pub(super) fn ours(
+    variables: impl Iterator<Item = (String, String)>,
+) -> impl Iterator<Item = (String, String)> {
+    variables.filter(|(name, _)| name.starts_with(PREFIX))
+}
+
 /// Lays the variables over the file; all others are none of the gateway's business.
 pub(super) fn merge(
     root: &mut Table,

@@ -32,6 +32,7 @@ use access::Access;
 use actions::State;
 use fault::Faults;
 use log::RequestLog;
+use secrecy::SecretString;
 
 pub use actions::Version;
 pub use failure::{Code, Failure};
@@ -111,6 +112,16 @@ impl Emulator {
     #[must_use]
     pub fn requests(&self) -> Vec<LoggedRequest> {
         self.log().all()
+    }
+
+    /// Takes one more access key from now on, beside those that are taken already.
+    pub fn accept_key(&self, id: impl Into<String>, password: &SecretString) {
+        self.0.access.accept(id.into(), password);
+    }
+
+    /// Takes that access key no longer.
+    pub fn refuse_key(&self, id: &str) {
+        self.0.access.refuse(id);
     }
 
     /// Lets something go wrong from now on.

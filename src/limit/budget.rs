@@ -6,7 +6,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{lock, retry_after};
+use super::{Live, lock, retry_after};
 use crate::error::{Error, Problem};
 
 /// Addresses count for an hour, and what is taken in one minute comes back together.
@@ -19,7 +19,7 @@ const MINUTES: i64 = 60;
 /// most, so no hour ever sees more than the budget.
 #[derive(Clone, Debug)]
 pub struct Budget {
-    per_hour: u64,
+    limits: Live,
     begun: Instant,
     book: Arc<Mutex<Book>>,
 }
@@ -40,16 +40,17 @@ struct Book {
 #[derive(Debug)]
 #[must_use = "say what became of the write"]
 pub struct Reservation {
-    /// Whose, in which minute, how many; none where there is no limit.
+    /// Whose, in which minute, how many; none where it is none.
     held: Option<(Arc<str>, i64, u64)>,
     book: Arc<Mutex<Book>>,
 }
 
 impl Budget {
-    /// A budget of so many addresses an hour and caller; 0 is no limit.
+    /// The budget of `limits.addresses_per_hour`. Addresses are counted where that is no limit too:
+    /// it may become one within the hour.
     #[must_use]
-    pub fn new(per_hour: u32) -> Self {
-        Self { per_hour: per_hour.into(), begun: Instant::now(), book: Arc::default() }
+    pub fn new(limits: Live) -> Self {
+        Self { limits, begun: Instant::now(), book: Arc::default() }
     }
 
     /// Sets `count` addresses of a caller's budget aside, before a write is sent. `caller_id` is
@@ -61,7 +62,8 @@ impl Budget {
     /// 429 `budget-exceeded`, with the time until enough is free, where too little is left.
     pub fn reserve(&self, caller_id: &str, count: usize) -> Result<Reservation, Error> {
         let count = count as u64;
-        if self.per_hour == 0 || count == 0 {
+        let per_hour = u64::from(self.limits.now().settings.addresses_per_hour);
+        if count == 0 {
             return Ok(Reservation { held: None, book: Arc::clone(&self.book) });
         }
         let since = self.begun.elapsed();
@@ -69,14 +71,11 @@ impl Budget {
         let mut book = lock(&self.book);
         book.forget_before(minute - MINUTES);
         let minutes = book.callers.get(caller_id);
-        let used = minutes.map_or(0, |minutes| minutes.values().sum());
-        if used.saturating_add(count) > self.per_hour {
-            let empty = Minutes::new();
-            return Err(self.exceeded(
-                used,
-                count,
-                wait(minutes.unwrap_or(&empty), used.saturating_add(count) - self.per_hour, since),
-            ));
+        let used: u64 = minutes.map_or(0, |minutes| minutes.values().sum());
+        if per_hour > 0 && used.saturating_add(count) > per_hour {
+            let (empty, missing) = (Minutes::new(), used.saturating_add(count) - per_hour);
+            let wait = wait(minutes.unwrap_or(&empty), missing, since);
+            return Err(exceeded(per_hour, used, count, wait));
         }
         let caller_id = book.add(caller_id, minute, count);
         Ok(Reservation { held: Some((caller_id, minute, count)), book: Arc::clone(&self.book) })
@@ -85,7 +84,7 @@ impl Budget {
     /// Takes into account what a caller took at a time before this start, as the journal remembers
     /// it; what is older than an hour is left out.
     pub fn restore(&self, caller_id: &str, at: SystemTime, count: usize) {
-        if self.per_hour == 0 || count == 0 {
+        if count == 0 {
             return;
         }
         // A time in the future was written by a clock that has been set back: the safe reading is
@@ -98,20 +97,20 @@ impl Budget {
             lock(&self.book).add(caller_id, then, count as u64);
         }
     }
+}
 
-    fn exceeded(&self, used: u64, count: u64, wait: Option<Duration>) -> Error {
-        let (most, left) = (self.per_hour, self.per_hour.saturating_sub(used));
-        let start = format!(
-            "`limits.addresses_per_hour` lets one caller have {most} addresses taken off within an \
+fn exceeded(most: u64, used: u64, count: u64, wait: Option<Duration>) -> Error {
+    let left = most.saturating_sub(used);
+    let start = format!(
+        "`limits.addresses_per_hour` lets one caller have {most} addresses taken off within an \
              hour; {left} are left to you and this would be {count}: nothing was sent,"
-        );
-        let seconds = retry_after(wait.unwrap_or(Duration::from_secs(3600)));
-        let detail = match wait {
-            Some(_) => format!("{start} ask for fewer, or try again in {seconds} s"),
-            None => format!("{start} ask for fewer"),
-        };
-        Error::new(Problem::BudgetExceeded, detail).with_retry_after(seconds)
-    }
+    );
+    let seconds = retry_after(wait.unwrap_or(Duration::from_secs(3600)));
+    let detail = match wait {
+        Some(_) => format!("{start} ask for fewer, or try again in {seconds} s"),
+        None => format!("{start} ask for fewer"),
+    };
+    Error::new(Problem::BudgetExceeded, detail).with_retry_after(seconds)
 }
 
 fn minute_of(seconds: u64) -> i64 {
@@ -188,6 +187,10 @@ mod tests {
 
     const ALICE: &str = "corp/alice";
 
+    fn budget(addresses_per_hour: u32) -> Budget {
+        Budget::new(Live::with(|limits| limits.addresses_per_hour = addresses_per_hour))
+    }
+
     fn minutes(count: u64) -> Duration {
         Duration::from_secs(60 * count)
     }
@@ -198,7 +201,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_left_and_how_long_to_wait_are_said() {
-        let budget = Budget::new(10);
+        let budget = budget(10);
         budget.reserve(ALICE, 4).unwrap().used();
         advance(minutes(10)).await;
         budget.reserve(ALICE, 4).unwrap().used();
@@ -223,14 +226,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn more_than_the_whole_budget_is_never_free() {
-        let error = Budget::new(10).reserve(ALICE, 11).unwrap_err();
+        let error = budget(10).reserve(ALICE, 11).unwrap_err();
         assert_eq!(error.retry_after(), Some(3600));
         assert!(error.detail().ends_with("ask for fewer"), "{}", error.detail());
     }
 
     #[tokio::test(start_paused = true)]
     async fn only_what_certainly_was_not_done_is_given_back() {
-        let budget = Budget::new(10);
+        let budget = budget(10);
         budget.reserve(ALICE, 2).unwrap().used();
         budget.reserve(ALICE, 2).unwrap().unknown();
         drop(budget.reserve(ALICE, 2).unwrap());
@@ -251,7 +254,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_taken_before_a_restart_counts_on() {
-        let budget = Budget::new(10);
+        let budget = budget(10);
         let ago = |time| SystemTime::now() - time;
         budget.restore(ALICE, ago(minutes(30)), 6);
         budget.restore(ALICE, ago(minutes(120)), 3);
@@ -269,7 +272,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn memory_is_bounded_and_callers_are_forgotten() {
-        let budget = Budget::new(1_000_000);
+        let budget = budget(1_000_000);
         for _ in 0..600 {
             budget.reserve(ALICE, 1).unwrap().used();
             advance(Duration::from_secs(20)).await;
@@ -286,12 +289,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nought_is_no_limit_and_remembers_nothing() {
-        let budget = Budget::new(0);
-        budget.reserve(ALICE, usize::MAX).unwrap().used();
-        budget.restore(ALICE, SystemTime::now(), 5);
-        budget.reserve(ALICE, 5).unwrap().release();
-        assert!(held(&budget).is_empty());
+    async fn nought_is_no_limit_and_what_was_taken_meanwhile_counts_once_there_is_one() {
+        let budget = budget(0);
+        budget.reserve(ALICE, 1_000_000).unwrap().release();
+        budget.reserve(ALICE, 6).unwrap().used();
+        budget.restore(ALICE, SystemTime::now(), 3);
+        budget.limits.alter(|limits| limits.addresses_per_hour = 10);
+        assert!(budget.reserve(ALICE, 2).is_err());
+        budget.reserve(ALICE, 1).unwrap().used();
+        assert!(budget.reserve(ALICE, 1).is_err());
+        budget.limits.alter(|limits| limits.addresses_per_hour = 11);
+        budget.reserve(ALICE, 1).unwrap().used();
     }
 
     proptest! {
@@ -304,7 +312,7 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time().start_paused(true).build().unwrap();
             runtime.block_on(async {
-                let budget = Budget::new(10);
+                let budget = budget(10);
                 let (mut now, mut taken) = (0, Vec::new());
                 for (pause, count, fate) in steps {
                     advance(Duration::from_secs(pause)).await;

@@ -1,27 +1,18 @@
-use super::{InFlight, Rates, Running, Settings, retry_after};
+use super::{InFlight, Live, Running, retry_after};
 use crate::error::{Error, Problem};
 
 /// What one caller may ask of the gateway: so often, and so much at once.
 #[derive(Debug)]
 pub struct Callers {
-    rates: Rates,
+    limits: Live,
     in_flight: InFlight,
-    per_second: u32,
-    at_once: usize,
 }
 
 impl Callers {
     /// The limits of `limits.requests_per_second` and `limits.max_concurrent_per_caller`.
     #[must_use]
-    pub fn new(settings: &Settings) -> Self {
-        let (per_second, at_once) =
-            (settings.requests_per_second, settings.max_concurrent_per_caller);
-        Self {
-            rates: Rates::new(per_second),
-            in_flight: InFlight::new(at_once),
-            per_second,
-            at_once,
-        }
+    pub fn new(limits: Live) -> Self {
+        Self { limits, in_flight: InFlight::default() }
     }
 
     /// Lets a request of a caller's in; what comes back is held until it is answered. `caller_id`
@@ -33,8 +24,9 @@ impl Callers {
     /// 429 `rate-limited`, with the time to wait, where the caller asks too often or has too much
     /// running.
     pub fn admit(&self, caller_id: &str) -> Result<Running, Error> {
-        self.rates.check(caller_id).map_err(|wait| {
-            let (wait, most) = (retry_after(wait), self.per_second);
+        let limits = self.limits.now();
+        limits.rates.check(caller_id).map_err(|wait| {
+            let (wait, most) = (retry_after(wait), limits.settings.requests_per_second);
             Error::new(
                 Problem::RateLimited,
                 format!(
@@ -44,8 +36,8 @@ impl Callers {
             )
             .with_retry_after(wait)
         })?;
-        self.in_flight.begin(caller_id).ok_or_else(|| {
-            let most = self.at_once;
+        let most = limits.settings.max_concurrent_per_caller;
+        self.in_flight.begin(caller_id, most).ok_or_else(|| {
             Error::new(
                 Problem::RateLimited,
                 format!(
@@ -63,14 +55,10 @@ mod tests {
     use super::*;
 
     fn callers(requests_per_second: u32, max_concurrent_per_caller: usize) -> Callers {
-        Callers::new(&Settings {
-            max_concurrent_requests: 1,
-            max_concurrent_per_caller,
-            max_addresses: 1,
-            requests_per_second,
-            addresses_per_hour: 0,
-            freeze_file: None,
-        })
+        Callers::new(Live::with(|limits| {
+            limits.requests_per_second = requests_per_second;
+            limits.max_concurrent_per_caller = max_concurrent_per_caller;
+        }))
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -9,6 +9,7 @@ use std::{
 use rustix::fs::{Mode, OFlags};
 use tokio::sync::Semaphore;
 
+use super::Live;
 use crate::error::{Error, Problem};
 
 /// How much of the file is read; its first line is in there.
@@ -23,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The operators' brake: while a file exists, nothing is changed.
 #[derive(Clone, Debug)]
 pub struct Freeze {
-    path: Option<Arc<Path>>,
+    limits: Live,
     /// So few looks at once: on a disk that hangs each would keep a thread, and reads need some.
     looks: Arc<Semaphore>,
 }
@@ -40,10 +41,10 @@ enum Found {
 }
 
 impl Freeze {
-    /// Looks at that path; none: never frozen.
+    /// Looks at the path of `limits.freeze_file`; none: never frozen.
     #[must_use]
-    pub fn new(file: Option<PathBuf>) -> Self {
-        Self { path: file.map(Arc::from), looks: Arc::new(Semaphore::new(MAX_LOOKS)) }
+    pub fn new(limits: Live) -> Self {
+        Self { limits, looks: Arc::new(Semaphore::new(MAX_LOOKS)) }
     }
 
     /// Looks whether writes are stopped, at this moment and off the async threads. For every
@@ -53,7 +54,7 @@ impl Freeze {
     /// 503 `frozen` with the operators' reason while there is anything at the path, and also
     /// where that cannot be told: whoever pulled the brake must be able to rely on it.
     pub async fn check(&self) -> Result<(), Error> {
-        let Some(path) = self.path.clone() else { return Ok(()) };
+        let Some(path) = self.limits.now().settings.freeze_file.clone() else { return Ok(()) };
         let turn = Arc::clone(&self.looks).acquire_owned();
         let look = async {
             let turn = turn.await;
@@ -126,9 +127,13 @@ fn reason(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{os::unix::fs::symlink, path::PathBuf};
 
     use super::*;
+
+    fn at_path(path: Option<PathBuf>) -> Freeze {
+        Freeze::new(Live::with(|limits| limits.freeze_file = path))
+    }
 
     #[test]
     fn a_reason_is_one_short_plain_line() {
@@ -149,17 +154,17 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_stopped_where_there_is_no_file() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(Freeze::new(None).check().await.is_ok());
-        assert!(Freeze::new(None).check().await.is_ok());
-        assert!(Freeze::new(Some(directory.path().join("freeze"))).check().await.is_ok());
-        assert!(Freeze::new(Some(directory.path().join("none/freeze"))).check().await.is_ok());
+        assert!(at_path(None).check().await.is_ok());
+        assert!(at_path(None).check().await.is_ok());
+        assert!(at_path(Some(directory.path().join("freeze"))).check().await.is_ok());
+        assert!(at_path(Some(directory.path().join("none/freeze"))).check().await.is_ok());
     }
 
     #[tokio::test]
     async fn each_check_looks_anew() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("freeze");
-        let freeze = Freeze::new(Some(path.clone()));
+        let freeze = at_path(Some(path.clone()));
         fs::write(&path, "incident 7\nmore").unwrap();
         let error = freeze.check().await.unwrap_err();
         assert_eq!((error.problem(), error.status()), (Problem::Frozen, 503));
@@ -180,7 +185,7 @@ mod tests {
         assert!(made.success());
         symlink(at("nowhere"), at("link")).unwrap();
         for name in ["directory", "fifo", "link"] {
-            let error = Freeze::new(Some(at(name))).check().await.unwrap_err();
+            let error = at_path(Some(at(name))).check().await.unwrap_err();
             assert!(error.detail().contains(NO_REASON), "{name}: {}", error.detail());
         }
     }
@@ -192,7 +197,7 @@ mod tests {
         fs::write(at("file"), "").unwrap();
         symlink(at("round"), at("round")).unwrap();
         for path in [at("file").join("freeze"), at("round"), at(&"x".repeat(300))] {
-            let error = Freeze::new(Some(path)).check().await.unwrap_err();
+            let error = at_path(Some(path)).check().await.unwrap_err();
             assert_eq!(error.problem(), Problem::Frozen);
             assert!(error.detail().contains("cannot be told"), "{}", error.detail());
             assert!(error.cause().is_some());

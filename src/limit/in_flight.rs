@@ -6,9 +6,8 @@ use std::{
 use super::lock;
 
 /// How many requests each caller may have running at once. Clones share the count.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct InFlight {
-    most: usize,
     /// Only callers with something running.
     running: Arc<Mutex<HashMap<Arc<str>, usize>>>,
 }
@@ -22,23 +21,17 @@ pub struct Running {
 }
 
 impl InFlight {
-    /// At most so many at once for each caller.
-    #[must_use]
-    pub fn new(most: usize) -> Self {
-        Self { most, running: Arc::default() }
-    }
-
     /// Counts one more request of a caller's as running until what this gives is dropped; none
-    /// where as many run as may. `caller_id` is [`Caller::id`].
+    /// where `most` run already. `caller_id` is [`Caller::id`].
     ///
     /// [`Caller::id`]: crate::domain::Caller::id
     #[must_use]
-    pub fn begin(&self, caller_id: &str) -> Option<Running> {
+    pub fn begin(&self, caller_id: &str, most: usize) -> Option<Running> {
         let mut running = lock(&self.running);
         let caller_id = match running.get_key_value(caller_id) {
-            Some((_, count)) if *count >= self.most => return None,
+            Some((_, count)) if *count >= most => return None,
             Some((known, _)) => Arc::clone(known),
-            None if self.most == 0 => return None,
+            None if most == 0 => return None,
             None => Arc::from(caller_id),
         };
         *running.entry(Arc::clone(&caller_id)).or_insert(0) += 1;
@@ -62,16 +55,16 @@ mod tests {
 
     #[test]
     fn so_many_run_for_each_caller_and_no_more() {
-        let limit = InFlight::new(2);
-        let first = limit.begin("corp/alice").unwrap();
-        let second = limit.begin("corp/alice").unwrap();
-        assert!(limit.begin("corp/alice").is_none());
-        let other = limit.clone().begin("corp/bob").unwrap();
+        let limit = InFlight::default();
+        let first = limit.begin("corp/alice", 2).unwrap();
+        let second = limit.begin("corp/alice", 2).unwrap();
+        assert!(limit.begin("corp/alice", 2).is_none());
+        let other = limit.clone().begin("corp/bob", 2).unwrap();
         drop(first);
-        let third = limit.begin("corp/alice").unwrap();
-        assert!(limit.begin("corp/alice").is_none());
+        let third = limit.begin("corp/alice", 2).unwrap();
+        assert!(limit.begin("corp/alice", 2).is_none());
         drop((second, third, other));
         assert!(lock(&limit.running).is_empty(), "nobody is remembered who has nothing running");
-        assert!(limit.begin("corp/alice").is_some());
+        assert!(limit.begin("corp/alice", 2).is_some());
     }
 }

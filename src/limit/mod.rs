@@ -3,11 +3,13 @@
 //!
 //! Nothing here sends or waits for anything; each part says yes, or how long to wait.
 
+mod at_once;
 mod breaker;
 mod budget;
 mod callers;
 mod freeze;
 mod in_flight;
+mod live;
 mod places;
 mod rates;
 mod settings;
@@ -17,11 +19,13 @@ use std::{
     time::Duration,
 };
 
+pub use at_once::AtOnce;
 pub use breaker::{Breaker, Pass};
 pub use budget::{Budget, Reservation};
 pub use callers::Callers;
 pub use freeze::Freeze;
 pub use in_flight::{InFlight, Running};
+pub use live::{Limits, Live};
 pub use places::Places;
 pub use rates::Rates;
 pub use settings::Settings;

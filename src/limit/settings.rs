@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 /// What one caller, and all together, may ask for (`[limits]`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Requests that may run at once.
     pub max_concurrent_requests: usize,

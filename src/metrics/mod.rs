@@ -93,8 +93,8 @@ impl Metrics {
             policy_decisions: make.counters("policy_decisions_total", "Requests decided by the policy.", &["action", "decision"])?,
             policy_info: make.gauges("policy_info", "1 for the version of the policy in force.", &["version"])?,
             policy_shadow_differences: make.counters("policy_shadow_differences_total", "Questions that the shadow policy answers otherwise than the live one, or was not asked.", &["action", "change"])?,
-            reloads: make.counters("reloads_total", "Attempts to load changed files.", &["result"])?,
-            last_reload_successful: make.gauge("last_reload_successful", "1 if the last load of the files was without a fault.")?,
+            reloads: make.counters("reloads_total", "Attempts to load files again, one for each thing that is loaded by itself.", &["result"])?,
+            last_reload_successful: make.gauge("last_reload_successful", "1 if of everything that is loaded again what lies there is in force.")?,
             // Without a label and without TLS there is no series: 0 would be a date long past.
             tls_certificate_expiry: make.gauges("tls_certificate_expiry_timestamp_seconds", "When the listener's own certificate expires, in Unix seconds.", &[])?,
             zec_requests: make.counters("zec_requests_total", "Requests to ZEC.", &["action", "outcome"])?,
@@ -204,10 +204,11 @@ impl Metrics {
         self.last_reload_successful.set(i64::from(ok));
     }
 
-    /// Changed files were loaded, or could not be and what was loaded before stays.
-    pub fn reloaded(&self, ok: bool) {
+    /// Files were loaded again, or could not be and what was loaded before stays; `all` says
+    /// whether nothing else is in that state either.
+    pub fn reloaded(&self, ok: bool, all: bool) {
         self.reloads.with_label_values(&[if ok { "ok" } else { "failed" }]).inc();
-        self.loaded(ok);
+        self.loaded(all);
     }
 
     /// The listener's certificate expires so many seconds after 1970 began.

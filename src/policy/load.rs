@@ -2,10 +2,11 @@ use std::{
     collections::{HashMap, HashSet},
     ffi::OsStr,
     fmt::Write as _,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
+    thread,
 };
 
 use aws_lc_rs::digest;
@@ -16,12 +17,16 @@ use cedar_policy::{
 use miette::Diagnostic;
 
 use super::{
+    depth,
     engine::{Engine, Rule},
     index::Index,
     looks,
     vocabulary::Vocabulary,
 };
 use crate::error::{Fault, line_at};
+
+/// How the names of policy files end.
+pub const ENDING: &str = "cedar";
 
 /// A policy file.
 #[derive(Clone, Debug)]
@@ -55,12 +60,40 @@ impl Engine {
     /// # Errors
     /// Every fault at once, with file and line.
     pub fn load(directory: &Path) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
-        let sources = read(directory)?;
-        if sources.is_empty() {
-            let text = "no *.cedar file in the directory: write one, even if it allows nothing yet";
-            return Err(vec![Fault::new(text).in_file(directory)]);
+        let files = list(directory).map_err(|error| vec![unreadable(directory, &error)])?;
+        let read = |path: PathBuf| {
+            let bytes = fs::read(&path);
+            (path, bytes)
+        };
+        Self::from_files(directory, files.into_iter().map(read))
+    }
+
+    /// Loads the files of a directory that somebody else has read; the second value holds warnings.
+    ///
+    /// # Errors
+    /// Every fault at once, with file and line.
+    pub fn from_files(
+        directory: &Path,
+        files: impl IntoIterator<Item = (PathBuf, io::Result<Vec<u8>>)>,
+    ) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
+        let (mut sources, mut faults) = (Vec::new(), Vec::new());
+        for (path, bytes) in files {
+            match bytes.map_err(|error| unreadable(&path, &error)).and_then(|b| text(&path, b)) {
+                Ok(text) => sources.push(Source { path, text }),
+                Err(fault) => faults.push(fault),
+            }
         }
-        Self::from_sources(&sources)
+        if faults.is_empty() && sources.is_empty() {
+            let text = "no *.cedar file in the directory: write one, even if it allows nothing yet";
+            faults.push(Fault::new(text).in_file(directory));
+        }
+        match Self::from_sources(&sources) {
+            Ok(loaded) if faults.is_empty() => Ok(loaded),
+            loaded => {
+                faults.extend(loaded.err().unwrap_or_default());
+                Err(faults)
+            }
+        }
     }
 
     /// Loads policies from texts; the second value holds warnings.
@@ -68,6 +101,18 @@ impl Engine {
     /// # Errors
     /// Every fault at once, with file and line.
     pub fn from_sources(sources: &[Source]) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
+        let broke =
+            |why: &str| Err(vec![Fault::new(format!("the policies cannot be read: {why}"))]);
+        thread::scope(|scope| {
+            let thread = thread::Builder::new().name("policy".to_owned()).stack_size(depth::STACK);
+            match thread.spawn_scoped(scope, || Self::read(sources)) {
+                Ok(reading) => reading.join().unwrap_or_else(|_| broke("reading them broke")),
+                Err(error) => broke(&error.to_string()),
+            }
+        })
+    }
+
+    fn read(sources: &[Source]) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
         let vocabulary = Vocabulary::new().map_err(|fault| vec![fault])?;
         let mut faults = Vec::new();
         let mut found = Vec::new();
@@ -99,29 +144,36 @@ impl Engine {
     }
 }
 
-fn read(directory: &Path) -> Result<Vec<Source>, Vec<Fault>> {
-    let fault = |path: &Path, error: std::io::Error| {
-        vec![Fault::new(format!("cannot be read: {error}")).in_file(path)]
-    };
-    let entries = fs::read_dir(directory).map_err(|error| fault(directory, error))?;
+fn unreadable(path: &Path, error: &io::Error) -> Fault {
+    Fault::new(format!("cannot be read: {error}")).in_file(path)
+}
+
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Fault> {
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = line_at(&String::from_utf8_lossy(error.as_bytes()), valid);
+        Fault::new("is not UTF-8: save it as UTF-8").in_file(path).on_line(line)
+    })
+}
+
+fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|error| fault(directory, error))?.path();
-        if path.extension() == Some(OsStr::new("cedar")) {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension() == Some(OsStr::new(ENDING)) {
             paths.push(path);
         }
     }
     paths.sort();
-    paths
-        .into_iter()
-        .map(|path| match fs::read_to_string(&path) {
-            Ok(text) => Ok(Source { path, text }),
-            Err(error) => Err(fault(&path, error)),
-        })
-        .collect()
+    Ok(paths)
 }
 
 fn parse(source: &Source) -> Result<Vec<Found<'_>>, Vec<Fault>> {
+    if let Some(offset) = depth::too_deep(&source.text) {
+        let text =
+            "a policy is nested too deeply: write several, or a set in place of a long row of `||`";
+        return Err(vec![source.fault(text, Some(offset))]);
+    }
     let set = PolicySet::from_str(&source.text).map_err(|errors| {
         errors.iter().map(|error| source.fault(said(error), offset(error))).collect::<Vec<_>>()
     })?;

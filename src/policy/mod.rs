@@ -6,6 +6,7 @@
 
 pub mod cases;
 mod denial;
+mod depth;
 mod engine;
 mod explain;
 mod index;
@@ -20,7 +21,7 @@ mod vocabulary;
 pub use denial::{Denial, Denied, Reason};
 pub use engine::{Ask, Engine, Pending, Verdict};
 pub use explain::Explanation;
-pub use load::Source;
+pub use load::{ENDING, Source};
 pub use offline::{Asked, Question, Told};
 pub use permit::Permit;
 pub use posed::Posed;

@@ -20,7 +20,7 @@ use super::{
     accept,
     connection::{Terms, Timers},
 };
-use crate::{auth::Authenticator, journal::Journal, metrics::Metrics};
+use crate::{auth::Authenticator, journal::Journal, metrics::Metrics, reload::Board};
 
 /// Scrapers and probes are few; more than this at once is somebody's mistake.
 const MAX_CONNECTIONS: usize = 64;
@@ -33,15 +33,16 @@ const TIMERS: Timers = Timers { head: Duration::from_secs(10), idle: Duration::f
 pub struct Readiness {
     authenticator: Arc<Authenticator>,
     journal: Journal,
+    board: Board,
     draining: AtomicBool,
 }
 
 impl Readiness {
     /// Ready as soon as an issuer has keys, while the journal can be written; the policy was loaded
-    /// before anything started.
+    /// before anything started. What fails to be loaded again is told and stops nobody.
     #[must_use]
-    pub fn new(authenticator: Arc<Authenticator>, journal: Journal) -> Self {
-        Self { authenticator, journal, draining: AtomicBool::new(false) }
+    pub fn new(authenticator: Arc<Authenticator>, journal: Journal, board: Board) -> Self {
+        Self { authenticator, journal, board, draining: AtomicBool::new(false) }
     }
 
     /// From now on not ready.
@@ -64,6 +65,9 @@ impl Readiness {
             let _ = writeln!(report, "keys of {issuer}: {}", sign(has_keys));
         }
         let _ = writeln!(report, "journal: {}", sign(self.journal.is_healthy()));
+        for (name, state) in self.board.all() {
+            let _ = writeln!(report, "reload of {name}: {state}");
+        }
         let draining = self.draining.load(Ordering::Relaxed);
         let _ = writeln!(report, "draining: {}", if draining { "yes" } else { "no" });
         report
@@ -143,7 +147,8 @@ mod tests {
         let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
         let nobody = Settings { keys_cache_directory: None, issuers: Vec::new() };
         let authenticator = Authenticator::load(&nobody, Arc::clone(&metrics)).unwrap();
-        let readiness = Arc::new(Readiness::new(Arc::new(authenticator), Journal::off()));
+        let readiness =
+            Arc::new(Readiness::new(Arc::new(authenticator), Journal::off(), Board::default()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(serve_admin(listener, metrics, readiness));

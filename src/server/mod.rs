@@ -4,6 +4,7 @@
 mod admin;
 mod certificate;
 mod connection;
+mod descriptors;
 mod http2;
 mod phase;
 mod settings;
@@ -15,6 +16,7 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 pub use admin::{Readiness, serve_admin};
 pub use certificate::Read;
 use connection::{Terms, Timers};
+pub use descriptors::{file_limit, raise_file_limit};
 use hyper::body::Incoming;
 pub use settings::{Settings, TlsSettings};
 pub use tls::Tls;
@@ -27,7 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[cfg(fuzzing)]
 pub(crate) use wire::door;
 
-use crate::{auth::Authenticator, journal::Journal, stack::Stack};
+use crate::{auth::Authenticator, journal::Journal, reload::Board, stack::Stack};
 
 /// After a failed accept, most likely for want of file descriptors, the wait before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -54,9 +56,10 @@ pub struct Drain {
 impl Drain {
     /// Nothing is drained yet.
     #[must_use]
-    pub fn new(authenticator: &Arc<Authenticator>, journal: &Journal) -> Self {
+    pub fn new(authenticator: &Arc<Authenticator>, journal: &Journal, board: Board) -> Self {
+        let (authenticator, journal) = (Arc::clone(authenticator), journal.clone());
         Self {
-            readiness: Arc::new(Readiness::new(Arc::clone(authenticator), journal.clone())),
+            readiness: Arc::new(Readiness::new(authenticator, journal, board)),
             begun: CancellationToken::new(),
             hurry: CancellationToken::new(),
             writes: TaskTracker::new(),

@@ -24,7 +24,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use crate::{
     api::{Answer, Api, Router},
     auth::Authenticator,
-    limit::Callers,
+    limit::{AtOnce, Callers, Live},
     metrics::Metrics,
 };
 use from_fn::from_fn;
@@ -45,8 +45,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// What each caller may ask for.
     pub callers: Arc<Callers>,
-    /// How many requests may run at once.
-    pub max_concurrent: usize,
+    /// How many requests may run at once, among others.
+    pub limits: Live,
     /// How long a whole answer may take.
     pub request_timeout: Duration,
     /// Cancelled when nothing new is begun any more.
@@ -61,8 +61,8 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let Parts { authenticator, api, router, metrics, callers, draining, .. } = parts;
-    let (counted, limit) = (Arc::clone(&metrics), shed::Limit::new(parts.max_concurrent));
+    let Parts { authenticator, api, router, metrics, callers, limits, draining, .. } = parts;
+    let (counted, running) = (Arc::clone(&metrics), AtOnce::default());
     let timeout = parts.request_timeout;
     let service = ServiceBuilder::new()
         // First of all, so that every answer and every log event can be found by it.
@@ -81,7 +81,7 @@ where
         }))
         // Sheds before any work is done, least of all a signature check.
         .layer(from_fn(move |request, next| {
-            shed::shed(limit.clone(), draining.clone(), request, next)
+            shed::shed(running.clone(), limits.clone(), draining.clone(), request, next)
         }))
         // From here the clock runs; whoever waits for something waits until then at most.
         .layer(from_fn(move |request, next| deadline::stamp(timeout, request, next)))

@@ -1,13 +1,15 @@
 //! What the gateway tells its operators: one log event per request, on stderr.
 
+mod level;
 mod record;
 mod settings;
 
 use std::io::{IsTerminal, stderr};
 
+pub use level::Level;
 pub use record::{Facts, Record};
 pub use settings::{Format, Settings};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 use crate::error::Fault;
 
@@ -19,18 +21,16 @@ pub fn check_level(text: &str) -> Result<(), String> {
     EnvFilter::try_new(text).map(drop).map_err(|error| error.to_string())
 }
 
-/// Turns logging on for the process; `RUST_LOG`, where it is set, wins over the configured level.
+/// Turns logging on for the process, and gives what its level can be changed by; `RUST_LOG`, where
+/// it is set, wins over the configured level.
 ///
 /// # Errors
 /// When the level is no filter, or logging is on already.
-pub fn init(settings: &Settings) -> Result<(), Fault> {
-    let filter = match std::env::var("RUST_LOG") {
-        Ok(filter) if !filter.is_empty() => EnvFilter::try_new(filter),
-        _ => EnvFilter::try_new(&settings.level),
-    };
-    let filter = filter.map_err(|error| {
-        Fault::new(format!("the log level is no filter: {error}")).at_key("log.level")
-    })?;
+pub fn init(settings: &Settings) -> Result<Level, Fault> {
+    let variable = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    let filter = level::filter(variable.as_deref().unwrap_or(&settings.level))?;
+    let (filter, handle) = reload::Layer::new(filter);
+    let level = Level(variable.is_none().then_some(handle));
     let json = match settings.format {
         Format::Auto => !stderr().is_terminal(),
         Format::Text => false,
@@ -43,5 +43,6 @@ pub fn init(settings: &Settings) -> Result<(), Fault> {
         let ansi = stderr().is_terminal();
         registry.with(fmt::layer().with_ansi(ansi).with_writer(stderr)).try_init()
     };
-    done.map_err(|error| Fault::new(format!("logging cannot be turned on: {error}")))
+    done.map_err(|error| Fault::new(format!("logging cannot be turned on: {error}")))?;
+    Ok(level)
 }

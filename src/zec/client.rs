@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
-    AccessKey, Settings,
+    AccessKey, AccessKeys, Settings,
     answer::{self, Answer, Failure, MAX_ANSWER},
     request::{self, API_VERSION, PATH},
     sign,
@@ -69,7 +69,7 @@ struct Client {
     uri: Uri,
     host: HeaderValue,
     host_text: String,
-    key: AccessKey,
+    keys: AccessKeys,
     request_timeout: Duration,
     skew: Skew,
     breaker: Breaker,
@@ -97,7 +97,7 @@ fn http_client(settings: &Settings) -> Result<HttpClient, Fault> {
 /// When the endpoint or the trusted certificates cannot be used.
 pub fn connect(
     settings: &Settings,
-    key: AccessKey,
+    keys: impl Into<AccessKeys>,
     metrics: Arc<Metrics>,
 ) -> Result<(Reader, Writer), Fault> {
     let bad_endpoint = |error: &dyn StdError| {
@@ -114,7 +114,7 @@ pub fn connect(
             .map_err(|e| bad_endpoint(&e))?,
         host: HeaderValue::from_str(&host_text).map_err(|e| bad_endpoint(&e))?,
         host_text,
-        key,
+        keys: keys.into(),
         request_timeout: settings.request_timeout,
         skew: Skew::default(),
         breaker: Breaker::new(Arc::clone(&metrics)),
@@ -133,20 +133,30 @@ impl Reader {
     }
 
     /// Reads one vNIC, by `deadline` at the latest. What ZEC shows is exactly the vNIC asked
-    /// for, or none. Tried again at most twice, where nothing was sent or ZEC said 503 or 429.
+    /// for, or none. Tried again at most twice, where nothing was sent or ZEC said 503 or 429; and
+    /// once with the access key before, where there is one and ZEC refuses the one in use.
     ///
     /// # Errors
     /// The last attempt's failure, or [`Failure::Spared`] at once.
     pub async fn nic(&self, nic: &NicId, deadline: Instant) -> Result<Found, Failure> {
         let action = Action::DescribeNetworkInterfaces;
         let body = request::describe(nic).map_err(|e| Failure::NotSent(e.to_string()))?;
+        let keys = self.0.keys.now();
+        let (mut key, mut other) = (&keys.current, keys.previous.as_ref());
         let mut retry = 0;
         loop {
             let pass = self.0.admit(Kind::Read)?;
-            let failure = match self.0.attempt(action, body.clone(), pass, deadline).await {
+            let failure = match self.0.attempt(action, body.clone(), key, pass, deadline).await {
                 Ok(answer) => return found(nic, answer),
                 Err(failure) => failure,
             };
+            if let Failure::CredentialsRefused { code, .. } = &failure
+                && let Some(previous) = other.take()
+            {
+                tracing::warn!(code, "ZEC refused the access key: the one before it is tried");
+                key = previous;
+                continue;
+            }
             let harmless = matches!(
                 failure,
                 Failure::NotSent(_) | Failure::Unavailable { .. } | Failure::Throttled { .. }
@@ -192,7 +202,9 @@ impl Writer {
     ) -> Result<Sent, Failure> {
         let body = request::change(ticket.change()).map_err(|e| Failure::NotSent(e.to_string()))?;
         let change = ticket.spend().map_err(|e| Failure::NotSent(e.to_string()))?;
-        let answer = self.0.attempt(change.change.action(), body, pass, deadline).await?;
+        // Never with the key before it: the write might be done twice.
+        let key = &self.0.keys.now().current;
+        let answer = self.0.attempt(change.change.action(), body, key, pass, deadline).await?;
         Ok(Sent { change, request_id: answer.request_id })
     }
 }
@@ -203,12 +215,13 @@ impl Client {
         &self,
         action: Action,
         body: Bytes,
+        key: &AccessKey,
         pass: Pass,
         deadline: Instant,
     ) -> Result<Answer, Failure> {
         let started = Instant::now();
         let until = deadline.min(started + self.request_timeout);
-        let request = self.request(action, body).map_err(Failure::NotSent)?;
+        let request = self.request(action, body, key).map_err(Failure::NotSent)?;
         let result = match tokio::time::timeout_at(until, self.exchange(request)).await {
             Ok(result) => result,
             Err(_) => Err(Failure::NoAnswer("it took too long".to_owned())),
@@ -235,12 +248,17 @@ impl Client {
     }
 
     /// Built from nothing: no header of the caller's is ever near (threats, rows 2 and 7).
-    fn request(&self, action: Action, body: Bytes) -> Result<Request<Full<Bytes>>, String> {
+    fn request(
+        &self,
+        action: Action,
+        body: Bytes,
+        key: &AccessKey,
+    ) -> Result<Request<Full<Bytes>>, String> {
         let now =
             SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| "the clock is before 1970")?;
         let timestamp = now.as_secs().to_string();
         let authorization =
-            sign::authorization(&self.key, &timestamp, sign::CONTENT_TYPE, &self.host_text, &body);
+            sign::authorization(key, &timestamp, sign::CONTENT_TYPE, &self.host_text, &body);
         let mut authorization =
             HeaderValue::try_from(authorization).map_err(|_| "the signature fits no header")?;
         authorization.set_sensitive(true);
@@ -389,7 +407,8 @@ mod tests {
         let (Reader(client), _) =
             connect(&Settings::for_tests("127.0.0.1:1"), key, metrics).unwrap();
         let action = Action::UnassignNetworkInterfaceIpv4;
-        let request = client.request(action, Bytes::from_static(b"{}")).unwrap();
+        let key = &client.keys.now().current;
+        let request = client.request(action, Bytes::from_static(b"{}"), key).unwrap();
         let shown = format!("{request:?}");
         assert!(shown.contains("x-zc-action") && !shown.contains("Signature="), "{shown}");
     }
@@ -427,11 +446,12 @@ mod tests {
         let key = AccessKey::new("id".to_owned(), &SecretString::from("password")).unwrap();
         let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
         let (Reader(client), _) = connect(&Settings::for_tests(&authority), key, metrics).unwrap();
+        let keys = client.keys.now();
         let attempt = || {
             let deadline = Instant::now() + Duration::from_secs(30);
             let action = Action::UnassignNetworkInterfaceIpv4;
             let pass = client.admit(Kind::Write).unwrap();
-            client.attempt(action, Bytes::from_static(b"{}"), pass, deadline)
+            client.attempt(action, Bytes::from_static(b"{}"), &keys.current, pass, deadline)
         };
         let scenario = async {
             assert!(attempt().await.is_ok());

@@ -1,6 +1,11 @@
-use std::{fmt, fs, path::Path};
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use aws_lc_rs::hmac;
+use arc_swap::ArcSwap;
+use aws_lc_rs::{constant_time, hmac};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Settings;
@@ -9,6 +14,9 @@ use crate::error::Fault;
 /// The variables that hold the access key where no file is configured.
 const ID_VARIABLE: &str = "ZEC_ACCESS_KEY_ID";
 const PASSWORD_VARIABLE: &str = "ZEC_ACCESS_KEY_PASSWORD";
+
+/// How a file is read; whoever loads again what has changed gives the bytes that it looked at.
+pub type Read<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
 
 /// The team's access key, ready to sign with. Whoever holds it can do everything, so nothing
 /// but signing ever reads the password, and `Debug` shows neither half.
@@ -49,12 +57,18 @@ impl AccessKey {
     /// # Errors
     /// Every fault at once: a file that cannot be read, a variable that is not set, an empty half.
     pub fn load(settings: &Settings) -> Result<Self, Vec<Fault>> {
-        let id = half(settings.access_key_id_file.as_deref(), "access_key_id_file", ID_VARIABLE);
-        let password = half(
-            settings.access_key_password_file.as_deref(),
-            "access_key_password_file",
-            PASSWORD_VARIABLE,
-        );
+        Self::load_with(settings, &|path| fs::read(path))
+    }
+
+    /// As [`Self::load`], with files read by `read`.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with(settings: &Settings, read: Read<'_>) -> Result<Self, Vec<Fault>> {
+        let (id, password) = (&settings.access_key_id_file, &settings.access_key_password_file);
+        let id = half(id.as_deref(), "access_key_id_file", ID_VARIABLE, read);
+        let password =
+            half(password.as_deref(), "access_key_password_file", PASSWORD_VARIABLE, read);
         match (id, password) {
             (Ok(id), Ok(password)) => Self::new(id.expose_secret().to_owned(), &password)
                 .map_err(|fault| vec![fault.at_key("zec")]),
@@ -71,25 +85,82 @@ impl AccessKey {
     pub(super) fn hmac_key(&self) -> &hmac::Key {
         &self.key
     }
+
+    /// Whether both halves are the same.
+    fn is_same(&self, other: &Self) -> bool {
+        // Told by what they sign, for keys cannot be compared.
+        let [ours, theirs] = [self, other].map(|one| hmac::sign(&one.key, b"the same"));
+        self.id == other.id
+            && constant_time::verify_slices_are_equal(ours.as_ref(), theirs.as_ref()).is_ok()
+    }
 }
 
-fn half(file: Option<&Path>, key: &str, variable: &str) -> Result<SecretString, Fault> {
+/// The access key in use, which can be replaced, and the one before it. Clones share them.
+#[derive(Clone, Debug)]
+pub struct AccessKeys(Arc<ArcSwap<Overlap>>);
+
+/// Two keys that both may count at ZEC for a while: one is made there and the other taken away by
+/// people, and neither happens in the moment in which the files change here.
+#[derive(Debug)]
+pub(super) struct Overlap {
+    pub(super) current: Arc<AccessKey>,
+    pub(super) previous: Option<Arc<AccessKey>>,
+}
+
+impl From<AccessKey> for AccessKeys {
+    fn from(key: AccessKey) -> Self {
+        let current = Arc::new(key);
+        Self(Arc::new(ArcSwap::from_pointee(Overlap { current, previous: None })))
+    }
+}
+
+impl AccessKeys {
+    /// Signs with that key from now on; the one in use so far becomes the one before. The same key
+    /// again changes nothing. Says whether anything changed.
+    #[must_use]
+    pub fn replace(&self, key: AccessKey) -> bool {
+        let before = self.now();
+        if before.current.is_same(&key) {
+            return false;
+        }
+        let previous = Some(Arc::clone(&before.current));
+        self.0.store(Arc::new(Overlap { current: Arc::new(key), previous }));
+        true
+    }
+
+    pub(super) fn now(&self) -> Arc<Overlap> {
+        self.0.load_full()
+    }
+}
+
+impl Settings {
+    /// The files that hold the access key, where it is in files.
+    #[must_use]
+    pub fn access_key_files(&self) -> Vec<PathBuf> {
+        let files = [&self.access_key_id_file, &self.access_key_password_file];
+        files.into_iter().flatten().cloned().collect()
+    }
+}
+
+fn half(
+    file: Option<&Path>,
+    key: &str,
+    variable: &str,
+    read: Read<'_>,
+) -> Result<SecretString, Fault> {
     let key = format!("zec.{key}");
     let Some(path) = file else {
         return std::env::var(variable).map(SecretString::from).map_err(|_| {
             Fault::new(format!("name a file here, or set the variable {variable}")).at_key(key)
         });
     };
-    match fs::read_to_string(path) {
-        // One newline at the end is the editor's, not the secret's.
-        Ok(text) => {
-            let text = text.strip_suffix('\n').unwrap_or(&text);
-            Ok(SecretString::from(text.strip_suffix('\r').unwrap_or(text)))
-        }
-        Err(error) => {
-            Err(Fault::new(format!("the file cannot be read: {error}")).in_file(path).at_key(key))
-        }
-    }
+    let fault = |text: String| Fault::new(text).in_file(path).at_key(key.clone());
+    let bytes = read(path).map_err(|error| fault(format!("the file cannot be read: {error}")))?;
+    // What is no text is not shown, not even in part.
+    let text = str::from_utf8(&bytes).map_err(|_| fault("the file is not UTF-8".to_owned()))?;
+    // One newline at the end is the editor's, not the secret's.
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    Ok(SecretString::from(text.strip_suffix('\r').unwrap_or(text)))
 }
 
 #[cfg(test)]
@@ -102,6 +173,21 @@ mod tests {
             access_key_password_file: Some(password.to_owned()),
             ..Settings::for_tests("127.0.0.1:1")
         }
+    }
+
+    #[test]
+    fn the_same_key_again_leaves_the_one_before_it_in_its_place() {
+        let key = |id: &str, word: &str| {
+            AccessKey::new(id.to_owned(), &SecretString::from(word.to_owned())).unwrap()
+        };
+        let keys = AccessKeys::from(key("old", "word"));
+        assert!(!keys.replace(key("old", "word")) && keys.now().previous.is_none());
+        assert!(keys.replace(key("new", "word")) && !keys.replace(key("new", "word")));
+        let now = keys.now();
+        assert_eq!((now.current.id(), now.previous.as_ref().unwrap().id()), ("new", "old"));
+        assert!(keys.replace(key("new", "other word")));
+        let shown = format!("{keys:?}");
+        assert!(!shown.contains("new") && !shown.contains("word"), "{shown}");
     }
 
     #[test]

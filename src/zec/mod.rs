@@ -13,7 +13,7 @@ mod skew;
 
 pub use answer::Failure;
 pub use client::{Found, Reader, Sent, Writer, check, connect};
-pub use credentials::AccessKey;
+pub use credentials::{AccessKey, AccessKeys, Read};
 pub use request::change_body;
 pub use settings::{EipCheck, Settings};
 pub use sign::{CONTENT_TYPE, authorization};

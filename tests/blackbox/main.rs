@@ -20,6 +20,7 @@ mod program;
 mod secure;
 mod world;
 
+mod access_keys;
 mod architecture;
 mod breaker;
 mod caller_limits;
@@ -41,6 +42,8 @@ mod process;
 mod provider;
 mod provider_faults;
 mod real_parts;
+mod reload;
+mod reload_storm;
 mod shadow;
 mod smuggling;
 mod sockets;

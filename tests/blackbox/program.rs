@@ -128,13 +128,22 @@ pub struct Served {
 
 impl Served {
     pub fn start(files: &Files, level: &str) -> Self {
-        let mut child = files.serve(level).stderr(Stdio::piped()).spawn().unwrap();
+        Self::spawn(files.serve(level))
+    }
+
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let mut served = Self { child, log, said: String::new(), gateway: nowhere };
         served.until("\"serving\"");
         served.gateway = served.event("\"serving\"")["listen"].as_str().unwrap().parse().unwrap();
         served
+    }
+
+    /// Where operators connect.
+    pub fn admin(&self) -> std::net::SocketAddr {
+        self.event("\"serving\"")["admin"].as_str().unwrap().parse().unwrap()
     }
 
     /// Reads on until a line holds a text.

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use zec_gateway::{
-    app::{App, Listeners},
+    app::{App, Listeners, Reloader},
     config::Config,
     emulator::{self, Emulator, NicSeed},
     execute::Patience,
@@ -36,6 +36,13 @@ when { context.address.isInRange(ip("10.0.0.0/24")) };
 @id("netops-read")
 permit (principal in Zec::Group::"corp/netops", action in Zec::Action::"read", resource);
 "#;
+
+/// How often files are looked at where a test waits for it.
+pub const QUICK: Pace =
+    Pace { every: Duration::from_millis(20), settle: Duration::from_millis(20) };
+
+/// Nobody looks at files: a test says when they are loaded.
+pub const NEVER: Pace = Pace { every: Duration::from_hours(1), settle: Duration::from_hours(1) };
 
 /// How a world differs from the ordinary one.
 pub struct Setup {
@@ -87,7 +94,7 @@ impl Default for Setup {
             signer: Signer::es256().unwrap(),
             files: Vec::new(),
             patience: Patience { first: Duration::from_hours(1), ..Patience::default() },
-            pace: Pace { every: Duration::from_millis(20), settle: Duration::from_millis(20) },
+            pace: QUICK,
         }
     }
 }
@@ -99,6 +106,7 @@ pub struct World {
     pub zec_address: SocketAddr,
     pub signer: Signer,
     pub files: TempDir,
+    pub reloader: Reloader,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<bool>>,
 }
@@ -187,6 +195,51 @@ impl World {
         tokio::time::timeout(client::PATIENCE, wait).await.expect("requests at ZEC");
     }
 
+    /// Puts another text into a file.
+    pub fn put(&self, name: &str, text: &str) {
+        fs::write(self.files.path().join(name), text).unwrap();
+    }
+
+    /// What a file holds.
+    pub fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.files.path().join(name)).unwrap()
+    }
+
+    /// What `/readyz` says at length.
+    pub async fn ready(&self) -> Answer {
+        let request = client::request("GET", "/readyz?verbose", &[("Connection", "close")], None);
+        client::raw(self.admin, request.as_bytes()).await.unwrap()
+    }
+
+    /// So many loads went well so far, and so many did not.
+    pub async fn reloads(&self) -> (usize, usize) {
+        let metrics = self.metrics().await;
+        let count = |result: &str| {
+            let series = format!("zec_gateway_reloads_total{{result=\"{result}\"}} ");
+            let value = metrics.lines().find_map(|line| line.strip_prefix(&series));
+            value.expect("the series").parse().unwrap()
+        };
+        (count("ok"), count("failed"))
+    }
+
+    /// Has everything loaded now, and says how many went well and how many did not.
+    pub async fn reload(&self) -> (usize, usize) {
+        let units = self.ready().await.text().matches("reload of ").count();
+        let before = self.reloads().await;
+        self.reloader.reload();
+        let loaded = async {
+            loop {
+                let now = self.reloads().await;
+                let (ok, failed) = (now.0 - before.0, now.1 - before.1);
+                if ok + failed == units {
+                    return (ok, failed);
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(client::PATIENCE, loaded).await.expect("a load of everything")
+    }
+
     /// Asks the gateway to stop, without waiting.
     pub fn ask_to_stop(&mut self) {
         drop(self.stop.take());
@@ -212,6 +265,7 @@ impl Setup {
         let mut app = App::load(&config).unwrap();
         app.pace = self.pace;
         app.patience = self.patience;
+        let reloader = app.reloader();
         app.fetch_keys().await;
         let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -227,6 +281,7 @@ impl Setup {
             zec_address,
             signer: self.signer,
             files,
+            reloader,
             stop: Some(stop),
             running: Some(running),
         }

@@ -7,11 +7,16 @@ mod authorization;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Mutex;
+
 use aws_lc_rs::{constant_time, digest, hmac};
 use http::{HeaderMap, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::failure::{Code, Failure};
+use super::{
+    failure::{Code, Failure},
+    lock,
+};
 use authorization::{Authorization, SCHEME, Signed};
 
 /// How far a timestamp may be from the server's clock, in seconds either way (documented).
@@ -19,15 +24,26 @@ const MAX_SKEW_SECONDS: u64 = 300;
 
 /// The credentials that count.
 pub(super) struct Access {
-    key_id: String,
-    key: hmac::Key,
+    keys: Mutex<Vec<(String, hmac::Key)>>,
     tokens: Vec<SecretString>,
 }
 
 impl Access {
     pub(super) fn new(key_id: String, password: &SecretString, tokens: Vec<SecretString>) -> Self {
+        let access = Self { keys: Mutex::default(), tokens };
+        access.accept(key_id, password);
+        access
+    }
+
+    /// Takes one more access key.
+    pub(super) fn accept(&self, key_id: String, password: &SecretString) {
         let key = hmac::Key::new(hmac::HMAC_SHA256, password.expose_secret().as_bytes());
-        Self { key_id, key, tokens }
+        lock(&self.keys).push((key_id, key));
+    }
+
+    /// Takes that access key no longer.
+    pub(super) fn refuse(&self, key_id: &str) {
+        lock(&self.keys).retain(|(known, _)| known != key_id);
     }
 
     /// Checks one request's headers and the exact bytes of its body. `now` is Unix time in
@@ -79,10 +95,13 @@ impl Access {
             *value = value.to_lowercase();
         }
         let lowered = to_sign(timestamp, &values, body);
-        let matches = [as_sent, lowered]
-            .iter()
-            .any(|text| hmac::verify(&self.key, text.as_bytes(), &signed.signature).is_ok());
-        if matches && signed.credential == self.key_id {
+        let matches = |key: &hmac::Key| {
+            [&as_sent, &lowered]
+                .into_iter()
+                .any(|text| hmac::verify(key, text.as_bytes(), &signed.signature).is_ok())
+        };
+        let known = |(id, key): &(String, hmac::Key)| *id == signed.credential && matches(key);
+        if lock(&self.keys).iter().any(known) {
             Ok(())
         } else {
             Err(Failure::new(Code::SignatureFailure, "the key is unknown or the signature wrong"))

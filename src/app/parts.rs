@@ -1,0 +1,124 @@
+//! What a gateway is put together from, and what is to be said of it.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::units::{Followed, keys, policy::Policies, tls};
+use crate::{
+    api,
+    auth::Authenticator,
+    config::Config,
+    error::Fault,
+    execute::{self, Executor, Preflight, Shadow},
+    journal::{self, Journal},
+    limit::{Budget, Freeze, Live},
+    metrics::Metrics,
+    server::{self, Drain},
+    zec::{self, AccessKeys, Reader, Writer},
+};
+
+pub(super) fn warnings(
+    config: &Config,
+    tls: Option<&tls::Loaded>,
+    auth: &Authenticator,
+) -> Vec<Fault> {
+    let files = few_files(config.server.max_connections, server::file_limit());
+    let few = files.into_iter().collect();
+    [config.warnings.clone(), tls::warnings(tls), auth.warnings().to_vec(), few].concat()
+}
+
+/// Each connection may have one to ZEC beside it.
+fn few_files(connections: usize, files: u64) -> Option<Fault> {
+    let wanted = (connections as u64).saturating_mul(2);
+    let text = format!(
+        "the process may have {files} files open, and so many connections want {wanted}: raise the \
+         host's limit (`LimitNOFILE=` of a systemd unit, `ulimit -Hn`), or lower this"
+    );
+    (files < wanted).then(|| Fault::new(text).at_key("server.max_connections"))
+}
+
+/// What can be replaced, and was loaded first.
+pub(super) struct Given {
+    pub(super) policies: Policies,
+    pub(super) keys: AccessKeys,
+}
+
+/// The parts with files of their own.
+pub(super) struct Loaded {
+    pub(super) authenticator: Arc<Authenticator>,
+    pub(super) client: (Reader, Writer),
+    pub(super) tls: Option<tls::Loaded>,
+    pub(super) units: Vec<Followed>,
+}
+
+impl Loaded {
+    pub(super) fn load(
+        config: &Config,
+        key: AccessKeys,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, Vec<Fault>> {
+        let issuers = keys::load(&config.auth, Arc::clone(metrics));
+        let client = zec::connect(&config.zec, key, Arc::clone(metrics));
+        match (issuers, client, tls::load(config)) {
+            (Ok((authenticator, units)), Ok(client), Ok(tls)) => {
+                Ok(Self { authenticator, client, tls, units })
+            }
+            (issuers, client, tls) => {
+                let mut faults = issuers.err().unwrap_or_default();
+                faults.extend(client.err());
+                faults.extend(tls.err().unwrap_or_default());
+                faults.extend(journal::check(&config.journal).err());
+                Err(faults)
+            }
+        }
+    }
+}
+
+/// What performs operations.
+pub(super) fn executor(
+    config: &Config,
+    policies: Policies,
+    client: (Reader, Writer),
+    limits: &Live,
+    drain: &Drain,
+    journal: &Journal,
+    metrics: &Arc<Metrics>,
+) -> Arc<Executor> {
+    Arc::new(Executor::new(execute::Parts {
+        policy: policies.live,
+        shadow: policies.shadow.map(|shadow| Shadow::new(shadow, Arc::clone(metrics))),
+        client,
+        preflight: Preflight { on: config.zec.preflight, eip_check: config.zec.eip_check },
+        freeze: Freeze::new(limits.clone()),
+        budget: Budget::new(limits.clone()),
+        stop: drain.begun.clone(),
+        journal: journal.clone(),
+        writes: drain.writes.clone(),
+        hurry: drain.hurry.clone(),
+        metrics: Arc::clone(metrics),
+    }))
+}
+
+pub(super) fn router() -> Result<Arc<api::Router>, Fault> {
+    api::Router::new().map(Arc::new).map_err(|error| Fault::new(error.to_string()))
+}
+
+pub(super) fn issuer_names(config: &Config) -> Vec<String> {
+    config.auth.issuers.iter().map(|issuer| issuer.name.clone()).collect()
+}
+
+pub(super) fn metrics(issuers: &[String]) -> Result<Arc<Metrics>, Fault> {
+    Metrics::new(&api::series(), issuers)
+        .map(Arc::new)
+        .map_err(|error| Fault::new(format!("the metrics cannot be made: {error}")))
+}
+
+pub(super) fn origins(texts: &[String]) -> Result<Vec<HeaderValue>, Fault> {
+    let parse = |text: &String| {
+        HeaderValue::from_str(text).map_err(|_| {
+            Fault::new(format!("`{text}` fits no header")).at_key("cors.allowed_origins")
+        })
+    };
+    texts.iter().map(parse).collect()
+}

@@ -1,0 +1,55 @@
+//! The credential pair: the access key's id and its password.
+
+use super::{Followed, Unit, files};
+use crate::{
+    error::Fault,
+    reload::{Place, Snapshot},
+    zec::{AccessKey, AccessKeys, Settings},
+};
+
+/// An access key with the files that it was loaded from; none where the environment holds it,
+/// which does not change.
+pub(in crate::app) struct Loaded {
+    pub(in crate::app) keys: AccessKeys,
+    settings: Settings,
+    files: Snapshot,
+}
+
+#[derive(Debug)]
+struct Reload {
+    settings: Settings,
+    keys: AccessKeys,
+}
+
+pub(in crate::app) fn load(settings: &Settings) -> Result<Loaded, Vec<Fault>> {
+    let files = Snapshot::take(&places(settings));
+    let keys = read(settings, &files)?.into();
+    Ok(Loaded { keys, settings: settings.clone(), files })
+}
+
+fn places(settings: &Settings) -> Vec<Place> {
+    files(settings.access_key_files())
+}
+
+fn read(settings: &Settings, files: &Snapshot) -> Result<AccessKey, Vec<Fault>> {
+    AccessKey::load_with(settings, &|path| files.read(path).map(<[u8]>::to_vec))
+}
+
+impl Loaded {
+    pub(in crate::app) fn followed(self) -> Option<Followed> {
+        let Self { keys, settings, files } = self;
+        let places = places(&settings);
+        (!places.is_empty()).then(|| Followed::new(Reload { settings, keys }, places, &files))
+    }
+}
+
+impl Unit for Reload {
+    fn name(&self) -> String {
+        "access key".to_owned()
+    }
+
+    fn load(&self, files: &Snapshot) -> Result<String, Vec<Fault>> {
+        let changed = self.keys.replace(read(&self.settings, files)?);
+        Ok(if changed { "another key" } else { "the same key" }.to_owned())
+    }
+}

@@ -1,0 +1,39 @@
+//! Limits and log level: what of the configuration itself holds at once when it changes.
+
+use super::{Followed, Unit, files};
+use crate::{config::Config, error::Fault, limit::Live, reload::Snapshot, telemetry::Level};
+
+#[derive(Debug)]
+struct Reload {
+    /// As the gateway was started.
+    started: Config,
+    limits: Live,
+    level: Level,
+}
+
+/// Follows the file that a configuration was read from.
+pub(in crate::app) fn followed(config: &Config, limits: Live, level: Level) -> Followed {
+    let places = files([config.file.clone()]);
+    let read = Snapshot::of(config.file.clone(), config.source.text.clone().into_bytes());
+    Followed::new(Reload { started: config.clone(), limits, level }, places, &read)
+}
+
+impl Unit for Reload {
+    fn name(&self) -> String {
+        "limits and log level".to_owned()
+    }
+
+    fn load(&self, files: &Snapshot) -> Result<String, Vec<Fault>> {
+        let new = self.started.again(files.read(&self.started.file))?;
+        // First, for it alone can fail.
+        let leveled = self.level.set(&new.log.level).map_err(|fault| vec![fault])?;
+        self.limits.replace(new.limits.clone());
+        let keys = self.started.needs_restart(&new);
+        if !keys.is_empty() {
+            let keys = keys.join(", ");
+            tracing::warn!(keys, "changed keys are not in force: they need a restart");
+        }
+        let level = if leveled { &new.log.level } else { "as `RUST_LOG` has it" };
+        Ok(format!("log level {level}"))
+    }
+}

@@ -1,0 +1,137 @@
+//! What is loaded again while the gateway serves: each by itself, whole or not at all.
+
+pub(super) mod access_key;
+pub(super) mod keys;
+pub(super) mod limits;
+pub(super) mod policy;
+pub(super) mod tls;
+
+use std::{fmt, sync::Arc};
+
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    error::Fault,
+    metrics::Metrics,
+    reload::{Board, Pace, Place, Snapshot, Watcher},
+};
+
+/// Something that is loaded again by itself.
+pub(super) trait Unit: fmt::Debug + Send + Sync + 'static {
+    /// Its name for people: in the log, and in what `/readyz?verbose` says.
+    fn name(&self) -> String;
+
+    /// Puts what the files hold in force, whole, and says what that is. Blocks.
+    ///
+    /// # Errors
+    /// Every fault there is; what was in force before stays.
+    fn load(&self, files: &Snapshot) -> Result<String, Vec<Fault>>;
+}
+
+/// Everything of a gateway that is loaded again.
+#[derive(Debug, Default)]
+pub(super) struct Units {
+    all: Vec<Followed>,
+    pub(super) board: Board,
+    pub(super) reloader: Reloader,
+}
+
+impl From<Vec<Followed>> for Units {
+    fn from(units: Vec<Followed>) -> Self {
+        Self { all: units, ..Self::default() }
+    }
+}
+
+impl Units {
+    /// Adds some, or one where there is one.
+    pub(super) fn add(&mut self, units: impl IntoIterator<Item = Followed>) {
+        self.all.extend(units);
+    }
+
+    /// Loads each whenever its files change or somebody asks, in a task of its own.
+    pub(super) fn follow(self, pace: Pace, metrics: &Arc<Metrics>) -> Vec<JoinHandle<()>> {
+        let told = Told { board: self.board, metrics: Arc::clone(metrics) };
+        let follow = |unit: Followed| unit.follow(pace, &self.reloader, told.clone());
+        self.all.into_iter().map(follow).collect()
+    }
+}
+
+/// A unit, with who looks at its files.
+#[derive(Debug)]
+pub(super) struct Followed {
+    unit: Arc<dyn Unit>,
+    watcher: Watcher,
+}
+
+/// Has everything loaded again at once.
+#[derive(Clone, Debug)]
+pub struct Reloader(watch::Sender<()>);
+
+impl Default for Reloader {
+    fn default() -> Self {
+        Self(watch::channel(()).0)
+    }
+}
+
+impl Reloader {
+    /// Has every unit loaded now, from what its files hold at this moment, changed or not.
+    pub fn reload(&self) {
+        self.0.send_replace(());
+    }
+}
+
+/// Who is told how a load went.
+#[derive(Clone, Debug)]
+struct Told {
+    board: Board,
+    metrics: Arc<Metrics>,
+}
+
+impl Followed {
+    /// Follows a unit from what was loaded of it at the start.
+    pub(super) fn new(unit: impl Unit, places: Vec<Place>, loaded: &Snapshot) -> Self {
+        Self { unit: Arc::new(unit), watcher: Watcher::new(places, loaded) }
+    }
+
+    fn follow(self, pace: Pace, reloader: &Reloader, told: Told) -> JoinHandle<()> {
+        told.board.add(&self.unit.name());
+        let Self { unit, mut watcher } = self;
+        let mut asked = reloader.0.subscribe();
+        tokio::spawn(async move {
+            loop {
+                let files = tokio::select! {
+                    files = watcher.changed(pace) => files,
+                    Ok(()) = asked.changed() => watcher.now().await,
+                };
+                told.tell(&unit.name(), &load(&unit, files).await);
+            }
+        })
+    }
+}
+
+/// Loads off the threads that serve: nobody waits for it, and it may break.
+async fn load(unit: &Arc<dyn Unit>, files: Snapshot) -> Result<String, Vec<Fault>> {
+    let unit = Arc::clone(unit);
+    let loading = tokio::task::spawn_blocking(move || unit.load(&files));
+    loading
+        .await
+        .unwrap_or_else(|error| Err(vec![Fault::new(format!("loading it broke: {error}"))]))
+}
+
+impl Told {
+    fn tell(&self, unit: &str, result: &Result<String, Vec<Fault>>) {
+        match result {
+            Ok(what) => tracing::info!(unit, "loaded again: {what}"),
+            Err(faults) => {
+                for fault in faults {
+                    tracing::error!(unit, %fault, "not loaded again, the last good stays in force");
+                }
+            }
+        }
+        self.board.note(unit, result.is_ok(), |all| self.metrics.reloaded(result.is_ok(), all));
+    }
+}
+
+fn files(paths: impl IntoIterator<Item = std::path::PathBuf>) -> Vec<Place> {
+    paths.into_iter().map(Place::File).collect()
+}

@@ -1,0 +1,46 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// How many requests run at once, all callers together. Clones share the count.
+#[derive(Clone, Debug, Default)]
+pub struct AtOnce(Arc<AtomicUsize>);
+
+/// One of them; dropping it ends the count.
+#[derive(Debug)]
+#[must_use = "a request that is not held is not counted"]
+pub struct Place(Arc<AtomicUsize>);
+
+impl AtOnce {
+    /// Counts one more until what this gives is dropped; none where `most` run already.
+    #[must_use]
+    pub fn begin(&self, most: usize) -> Option<Place> {
+        let one_more = |running| (running < most).then_some(running + 1);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        Some(Place(Arc::clone(&self.0)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_run_and_no_more_also_where_the_limit_has_changed() {
+        let running = AtOnce::default();
+        let (first, second) = (running.begin(2).unwrap(), running.begin(2).unwrap());
+        assert!(running.begin(2).is_none());
+        let third = running.clone().begin(3).unwrap();
+        drop(first);
+        assert!(running.begin(1).is_none() && running.begin(2).is_none());
+        drop((second, third));
+        assert!(running.begin(1).is_some());
+    }
+}

@@ -1,0 +1,16 @@
+//! Files that are loaded anew when they change, without a word from anybody, or at once when
+//! somebody says so.
+//!
+//! A change is loaded once the same bytes have been seen twice with a pause between: files that
+//! belong together, a certificate and its key say, are rarely written in one moment. What is
+//! loaded are the bytes that were looked at, never the files a second time.
+
+mod board;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+mod watcher;
+
+pub use board::{Board, State};
+pub use snapshot::{Place, Snapshot};
+pub use watcher::{Pace, Watcher};

@@ -1,0 +1,108 @@
+use std::{
+    ffi::OsStr,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+/// Where something to load lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A file.
+    File(PathBuf),
+    /// Every file of a directory whose name ends so, as `cedar`.
+    Directory(PathBuf, &'static str),
+}
+
+/// Files as they were at one moment; one that cannot be read is a state like any other.
+pub struct Snapshot {
+    files: Vec<(PathBuf, io::Result<Vec<u8>>)>,
+}
+
+/// What is kept of the files between two looks: keys are not left lying in memory.
+pub(super) type Print = Vec<(PathBuf, Result<Vec<u8>, io::ErrorKind>)>;
+
+/// The paths only: the bytes may be a key.
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.files.iter().map(|(path, _)| path)).finish()
+    }
+}
+
+impl Snapshot {
+    /// Reads the files. A directory that cannot be listed stands for its files.
+    #[must_use]
+    pub fn take(places: &[Place]) -> Self {
+        let mut files = Vec::new();
+        for place in places {
+            match place {
+                Place::File(path) => files.push((path.clone(), fs::read(path))),
+                Place::Directory(path, ending) => match list(path, ending) {
+                    Ok(paths) => files.extend(paths.into_iter().map(|path| {
+                        let bytes = fs::read(&path);
+                        (path, bytes)
+                    })),
+                    Err(error) => files.push((path.clone(), Err(error))),
+                },
+            }
+        }
+        Self { files }
+    }
+
+    /// One file whose bytes are at hand.
+    #[must_use]
+    pub fn of(path: PathBuf, bytes: Vec<u8>) -> Self {
+        Self { files: vec![(path, Ok(bytes))] }
+    }
+
+    /// Places that could not be looked at.
+    pub(super) fn unread(places: &[Place], why: &str) -> Self {
+        let unread = |place: &Place| {
+            let (Place::File(path) | Place::Directory(path, _)) = place;
+            (path.clone(), Err(io::Error::other(why.to_owned())))
+        };
+        Self { files: places.iter().map(unread).collect() }
+    }
+
+    /// The bytes of one of the files.
+    ///
+    /// # Errors
+    /// Why it could not be read.
+    pub fn read(&self, path: &Path) -> io::Result<&[u8]> {
+        match self.files.iter().find(|(one, _)| one == path) {
+            Some((_, state)) => state.as_deref().map_err(again),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Every file with its bytes, or why they could not be read.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, io::Result<&[u8]>)> {
+        self.files.iter().map(|(path, state)| (path.as_path(), state.as_deref().map_err(again)))
+    }
+
+    pub(super) fn print(&self) -> Print {
+        let print = |(path, state): &(PathBuf, io::Result<Vec<u8>>)| match state {
+            Ok(bytes) => (path.clone(), Ok(digest(&SHA256, bytes).as_ref().to_vec())),
+            Err(error) => (path.clone(), Err(error.kind())),
+        };
+        self.files.iter().map(print).collect()
+    }
+}
+
+/// An error is no value that can be copied.
+fn again(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
+}
+
+fn list(directory: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension() == Some(OsStr::new(ending)) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
