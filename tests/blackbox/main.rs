@@ -23,6 +23,7 @@ mod architecture;
 mod caller_limits;
 mod cors;
 mod decoding;
+mod deploy_prometheus;
 mod errors;
 mod http2;
 mod identity;
