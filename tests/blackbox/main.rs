@@ -24,6 +24,7 @@ mod caller_limits;
 mod cors;
 mod decoding;
 mod deploy_prometheus;
+mod deploy_systemd;
 mod errors;
 mod http2;
 mod identity;
