@@ -191,23 +191,20 @@ fn the_lines_of_the_api_guide_get_the_answers_that_it_says() {
     let json: Value = serde_json::from_str(&dev.line()).unwrap();
     let gateway = json["gateway"].as_str().unwrap();
     let port = gateway.rsplit(':').next().unwrap();
-    let mut script = CHECK.to_owned();
-    let mut checked = 0;
+    let mut script = vec![CHECK.to_owned()];
     for line in blocks(API, "sh").concat().lines() {
         let line = line.replace("http://127.0.0.1:8080", gateway);
         let line = line.replace("header-8080", &format!("header-{port}"));
-        match line.rsplit_once("  # ") {
-            Some((command, answer)) => {
-                script += &format!("check '{}' {}\n", answer.trim(), command.trim());
-                checked += 1;
-            }
-            None => script += &format!("{line}\n"),
-        }
+        script.push(match line.rsplit_once("  # ") {
+            Some((command, answer)) => format!("check '{}' {}", answer.trim(), command.trim()),
+            None => line,
+        });
     }
+    let checked = script.iter().filter(|line| line.starts_with("check ")).count();
     assert!(checked > 20, "{checked}");
-    script += "exit $failed\n";
+    script.push("exit $failed".to_owned());
     let done = Command::new("bash")
-        .args(["-c", &script])
+        .args(["-c", &script.join("\n")])
         .env("XDG_RUNTIME_DIR", runtime.path())
         .env("BODY", runtime.path().join("body"))
         .output()
