@@ -22,7 +22,7 @@ use crate::{
     limit::{Budget, Freeze, Pass, Reservation},
     metrics::Metrics,
     policy::Permit,
-    telemetry::Record,
+    telemetry::{Record, TraceParent},
     zec::{Failure, Sent, Writer},
 };
 
@@ -245,6 +245,7 @@ fn log_unheard(record: &Record, sent: &Result<Sent, Failure>) {
     let (action, nic, addresses) = facts.asked_fields();
     tracing::info!(
         request.id = record.request_id(),
+        trace.id = record.trace().map(TraceParent::trace_id),
         caller = facts.caller,
         action,
         nic,

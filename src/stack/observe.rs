@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use http::{Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use tower::{Service, ServiceExt};
 
 use crate::{
     api::{Answer, RequestId, UNMATCHED, method_label},
     metrics::{InFlight, Metrics},
-    telemetry::Record,
+    telemetry::{Record, TraceParent},
 };
 
 /// Counts and times the request, and logs it once, when it is answered or given up.
@@ -19,7 +19,7 @@ where
     S: Service<Request<B>, Response = Answer>,
 {
     let id = request.extensions().get::<RequestId>().map_or("none", RequestId::as_str);
-    let record = Arc::new(Record::start(id));
+    let record = Arc::new(Record::start(id, trace(request.headers())));
     let mut watch = Watch {
         running: metrics.http.running(),
         method: method_label(request.method()),
@@ -31,6 +31,15 @@ where
     let answer = next.oneshot(request).await?;
     watch.status = Some(answer.status());
     Ok(answer)
+}
+
+/// Of several headers nobody could say which counts.
+fn trace(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut sent = headers.get_all("traceparent").iter();
+    match (sent.next(), sent.next()) {
+        (Some(header), None) => TraceParent::parse(header.to_str().ok()?),
+        _ => None,
+    }
 }
 
 /// Ends the count when it is dropped: hyper drops a request whose caller hung up.
@@ -46,7 +55,7 @@ struct Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         let took = self.record.elapsed();
-        let facts = self.record.facts();
+        let (facts, trace) = (self.record.facts(), self.record.trace());
         let route = facts.route.unwrap_or(UNMATCHED);
         if let Some(status) = self.status {
             self.metrics.http.answered(route, self.method, status, took);
@@ -60,6 +69,8 @@ impl Drop for Watch {
         let zec_ms = (!facts.zec_took.is_zero()).then_some(facts.zec_took.as_secs_f64() * 1000.0);
         tracing::info!(
             request.id = self.record.request_id(),
+            trace.id = trace.map(TraceParent::trace_id),
+            trace.parent_id = trace.map(TraceParent::parent_id),
             http.route = route,
             http.method = self.method,
             http.status = self.status.map(|status| status.as_u16()),

@@ -3,12 +3,14 @@
 mod level;
 mod record;
 mod settings;
+mod trace;
 
 use std::io::{IsTerminal, stderr};
 
 pub use level::Level;
 pub use record::{Facts, Record};
 pub use settings::{Format, Settings};
+pub use trace::TraceParent;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 use crate::error::Fault;

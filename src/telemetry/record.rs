@@ -3,12 +3,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::TraceParent;
 use crate::domain::Action;
 
 /// What becomes of one request, filled in as it travels and logged once, at its end.
 #[derive(Debug)]
 pub struct Record {
     request_id: String,
+    trace: Option<TraceParent>,
     started: Instant,
     facts: Mutex<Facts>,
 }
@@ -48,10 +50,17 @@ impl Facts {
 }
 
 impl Record {
-    /// The record of a request that starts now.
+    /// The record of a request that starts now, as a part of that trace.
     #[must_use]
-    pub fn start(request_id: &str) -> Self {
-        Self { request_id: request_id.to_owned(), started: Instant::now(), facts: Mutex::default() }
+    pub fn start(request_id: &str, trace: Option<TraceParent>) -> Self {
+        let (request_id, started) = (request_id.to_owned(), Instant::now());
+        Self { request_id, trace, started, facts: Mutex::default() }
+    }
+
+    /// The trace that the caller says it is a part of.
+    #[must_use]
+    pub fn trace(&self) -> Option<&TraceParent> {
+        self.trace.as_ref()
     }
 
     /// The gateway's id of the request.

@@ -176,7 +176,10 @@ async fn serve_drains_on_sigterm_and_never_says_a_secret() {
     let bearer = files.bearer(&["netops"]);
     let token = bearer.strip_prefix("Bearer ").unwrap();
     let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
-    let text = client::request("DELETE", &target, &[("Authorization", &bearer)], None);
+    let (trace, span) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+    let parent = format!("00-{trace}-{span}-01");
+    let headers = [("Authorization", bearer.as_str()), ("traceparent", parent.as_str())];
+    let text = client::request("DELETE", &target, &headers, None);
     let answer = client::raw(served.gateway, text.as_bytes()).await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(served.stop(), Some(0));
@@ -187,6 +190,7 @@ async fn serve_drains_on_sigterm_and_never_says_a_secret() {
     }
     let event = served.event("\"answered\"");
     assert_eq!(event["http.status"], 200);
+    assert_eq!((&event["trace.id"], &event["trace.parent_id"]), (&trace.into(), &span.into()));
     assert_eq!(event["caller"], "corp/alice");
     assert_eq!(event["policies"], "netops-lab");
     assert_eq!(event["action"], "UnassignNetworkInterfaceIpv4");
