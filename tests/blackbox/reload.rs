@@ -7,13 +7,13 @@ use zec_gateway::issuer::{Signer, key_set};
 use crate::{
     client,
     program::{Files, Served, program},
-    world::{Caller, KEY_ID, NEVER, NIC, PASSWORD, QUICK, Setup, World},
+    world::{Caller, KEY_ID, NIC, PASSWORD, QUICK, Setup, World},
 };
 
 const NOBODY: &str = "@id(\"nobody\")\nforbid (principal, action, resource);\n";
 
 async fn world() -> World {
-    Setup { pace: NEVER, ..Setup::default() }.start().await
+    World::start().await
 }
 
 /// What alice is told when she looks at a vNIC.
@@ -67,7 +67,7 @@ async fn a_changed_policy_is_in_force_and_a_faulty_one_leaves_the_last_good() {
 #[tokio::test]
 async fn the_policy_that_is_tried_out_is_loaded_again_by_itself() {
     let allows = "@id(\"all\")\npermit (principal, action, resource);\n".to_owned();
-    let world = Setup { pace: NEVER, shadow: Some(allows), ..Setup::default() }.start().await;
+    let world = Setup { shadow: Some(allows), ..Setup::default() }.start().await;
     let differences =
         r#"policy_shadow_differences_total{action="DescribeNetworkInterfaces",change="denies"}"#;
     assert_eq!(status(&world).await, 200);
