@@ -7,6 +7,7 @@ mod journal;
 mod policy;
 mod runtime_files;
 mod serve;
+mod systemd;
 mod token;
 
 use std::{

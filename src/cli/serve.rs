@@ -1,9 +1,19 @@
-use std::path::PathBuf;
+use std::{
+    net::{SocketAddr, TcpListener as Inherited},
+    path::PathBuf,
+    sync::Arc,
+};
 
-use super::{Signals, Stop, bind, block_on, raise_file_limit, reload, start_logging};
+use tokio::net::TcpListener;
+
+use super::{
+    Signals, Stop, bind, block_on, raise_file_limit, reload, start_logging,
+    systemd::{Notifier, Sockets},
+};
 use crate::{
     app::{App, Listeners},
     config::{self, Config},
+    error::Fault,
     telemetry::Format,
 };
 
@@ -18,6 +28,8 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     let config = Config::load(&args.config, config::environment())?;
     let level = start_logging(&config.log, log_format)?;
     raise_file_limit();
+    let inherited = Sockets::take()?;
+    let systemd = Arc::new(Notifier::from_environment());
     block_on(async {
         let signals = Signals::hear()?;
         // Everything is read whole before a port is bound.
@@ -27,8 +39,8 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
             tracing::warn!("{warning}");
         }
         let listeners = Listeners {
-            public: bind(config.server.listen, "server.listen").await?,
-            admin: bind(config.server.admin_listen, "admin.listen").await?,
+            public: listener(inherited.public, config.server.listen, "server.listen").await?,
+            admin: listener(inherited.admin, config.server.admin_listen, "admin.listen").await?,
         };
         tracing::info!(
             listen = listeners.public.local_addr().ok().map(|address| address.to_string()),
@@ -37,10 +49,32 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
             version = env!("CARGO_PKG_VERSION"),
             "serving"
         );
-        let reloader = app.reloader();
-        let asked = signals.asked_to_stop(app.hurry(), move || reload(&reloader));
-        let in_time = app.run(listeners, asked).await;
+        systemd.ready();
+        systemd.keep_alive();
+        let (reloader, hurry) = (app.reloader(), app.hurry());
+        let asked_to_stop = async {
+            signals.asked_to_stop(hurry, move || reload(&reloader)).await;
+            systemd.stopping();
+        };
+        let in_time = app.run(listeners, asked_to_stop).await;
         tracing::info!("stopped");
         if in_time { Ok(()) } else { Err(Stop::Told) }
+    })
+}
+
+/// The socket that the process was started with, or else one of its own.
+async fn listener(
+    inherited: Option<Inherited>,
+    address: SocketAddr,
+    key: &str,
+) -> Result<TcpListener, Stop> {
+    let Some(inherited) = inherited else { return bind(address, key).await };
+    let adopted = inherited.set_nonblocking(true).and_then(|()| TcpListener::from_std(inherited));
+    adopted.map_err(|error| {
+        Fault::new(format!(
+            "the socket that was handed over in place of it cannot be used: {error}"
+        ))
+        .at_key(key)
+        .into()
     })
 }

@@ -57,6 +57,7 @@ impl Default for Tuning {
             max_waiting: 1024,
             pace: Pace {
                 max_batch: 256,
+                gather: Duration::from_micros(100),
                 retry: Duration::from_millis(200),
                 look: Duration::from_secs(1),
                 settle: Duration::from_hours(1),

@@ -63,6 +63,8 @@ struct Waiting {
     begins: VecDeque<Begin>,
     ends: VecDeque<End>,
     closed: bool,
+    /// The writer waits to be woken.
+    idle: bool,
     /// The writer has left: nothing will be taken any more.
     left: bool,
 }
@@ -82,7 +84,7 @@ impl Queue {
             return Err(BeginError::Unavailable("too many writes wait to be recorded".to_owned()));
         }
         waiting.begins.push_back(begin);
-        self.arrived.notify_one();
+        self.wake(waiting);
         Ok(())
     }
 
@@ -102,7 +104,16 @@ impl Queue {
             return;
         }
         waiting.ends.push_back(End { closing, reply, if_there: false });
-        self.arrived.notify_one();
+        self.wake(waiting);
+    }
+
+    /// Waking costs a call to the kernel, and whoever works needs none.
+    fn wake(&self, mut waiting: MutexGuard<'_, Waiting>) {
+        let idle = std::mem::take(&mut waiting.idle);
+        drop(waiting);
+        if idle {
+            self.arrived.notify_one();
+        }
     }
 
     /// Waits so long at most, then takes every outcome and so many intents at most.
@@ -114,6 +125,7 @@ impl Queue {
             if left.is_zero() {
                 break;
             }
+            waiting.idle = true;
             let woken = self.arrived.wait_timeout(waiting, left);
             (waiting, _) = woken.unwrap_or_else(PoisonError::into_inner);
         }
@@ -136,10 +148,10 @@ impl Queue {
         waiting.left
     }
 
-    /// How many intents wait.
-    #[cfg(test)]
+    /// How much waits, intents and outcomes.
     pub(super) fn len(&self) -> usize {
-        self.lock().begins.len()
+        let waiting = self.lock();
+        waiting.begins.len() + waiting.ends.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

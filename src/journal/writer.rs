@@ -25,6 +25,13 @@ use crate::{domain::Outcome, metrics::Metrics};
 /// it vouches for the file.
 const ANCHOR_EVERY: Duration = Duration::from_mins(10);
 
+/// Where so many share a transaction there is a crowd, and more are on their way: a little patience
+/// then spares most of the transactions. A lone writer is never kept waiting.
+const CROWD: usize = 4;
+
+/// How often it looks whether more have come, at most.
+const GLANCES: usize = 8;
+
 /// How many entries are let go of at once, at most: a matter of milliseconds.
 const SWEPT_AT_ONCE: usize = 500;
 
@@ -47,6 +54,8 @@ pub(super) struct Writer {
 pub(super) struct Pace {
     /// The most intents in one transaction.
     pub(super) max_batch: usize,
+    /// In a crowd it looks so often whether more have come to share a transaction.
+    pub(super) gather: Duration,
     /// After a failure outcomes are tried again after so long.
     pub(super) retry: Duration,
     /// Without work, the file is looked at so often.
@@ -64,6 +73,8 @@ struct State {
     ailment: Option<StoreError>,
     anchored: (Head, Instant),
     /// When it was last looked for entries past their time.
+    /// How much the last transaction was shared by.
+    crowd: usize,
     swept: Instant,
     opened: Instant,
     /// Since when only outcomes that could not be written keep the thread.
@@ -85,6 +96,7 @@ impl Writer {
             owed: VecDeque::new(),
             ailment: None,
             anchored,
+            crowd: 0,
             swept: Instant::now(),
             opened: Instant::now(),
             closing: None,
@@ -104,7 +116,11 @@ impl State {
     fn round(&mut self) -> bool {
         let pace = self.writer.pace;
         let wait = if self.owed.is_empty() { pace.look } else { pace.retry };
+        if self.crowd >= CROWD {
+            self.gather();
+        }
         let taken = self.writer.queue.take(pace.max_batch, wait);
+        self.crowd = taken.begins.len() + taken.ends.len();
         self.owed.extend(taken.ends);
         // Nobody waits for them any more, and nothing of them is written yet.
         let begins: Vec<Begin> =
@@ -119,6 +135,19 @@ impl State {
         self.let_go();
         self.anchor();
         taken.finished && self.may_leave()
+    }
+
+    /// Waits while more keep coming.
+    fn gather(&self) {
+        let queue = &self.writer.queue;
+        let mut there = queue.len();
+        for _ in 0..GLANCES {
+            std::thread::sleep(self.writer.pace.gather);
+            let before = std::mem::replace(&mut there, queue.len());
+            if there == before {
+                return;
+            }
+        }
     }
 
     /// Whether nothing is owed any more, or it has been tried for long enough since the closing.

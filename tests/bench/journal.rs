@@ -20,17 +20,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use http::{Request, header::AUTHORIZATION, header::HOST};
-use http_body_util::{BodyExt, Full};
 use secrecy::SecretString;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
 };
-use tower::ServiceExt;
 use zec_gateway::{
-    app::App,
+    app::{App, Listeners},
     config::Config,
     domain::{Addresses, Caller, Change, ChangeIpv4, NicId, Outcome},
     issuer::{Grant, Signer, key_set},
@@ -148,6 +144,42 @@ async fn stub(listener: TcpListener) {
     }
 }
 
+/// The other process: ZEC, and everybody who calls. Says where ZEC is, and loads the gateway that
+/// each line of its input names, with the tokens of a file.
+async fn outside() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    println!("{}", listener.local_addr().unwrap());
+    tokio::spawn(stub(listener));
+    for line in std::io::stdin().lines() {
+        let line = line.unwrap();
+        let (gateway, tokens) = line.split_once(' ').unwrap();
+        let tokens: Arc<Vec<String>> =
+            Arc::new(fs::read_to_string(tokens).unwrap().lines().map(str::to_owned).collect());
+        let lanes: Vec<_> = (0..AT_ONCE)
+            .map(|lane| tokio::spawn(call(gateway.to_owned(), lane, Arc::clone(&tokens))))
+            .collect();
+        for lane in lanes {
+            lane.await.unwrap();
+        }
+        println!("done");
+    }
+}
+
+/// One connection, one request after the other.
+async fn call(gateway: String, lane: usize, tokens: Arc<Vec<String>>) {
+    let mut stream = TcpStream::connect(gateway).await.unwrap();
+    let mut buffer = [0; 4096];
+    for token in tokens.iter().skip(lane).step_by(AT_ONCE) {
+        let target = format!("/nics/nic-{lane}/ipv4?ipAddresses=10.0.5.21");
+        let text = format!(
+            "DELETE {target} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {token}\r\n\r\n"
+        );
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let count = stream.read(&mut buffer).await.unwrap();
+        assert!(buffer.get(..count).unwrap().starts_with(b"HTTP/1.1 200 "));
+    }
+}
+
 /// Seconds of processor time that this process has used, its threads and the kernel for it.
 fn processor_time() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap();
@@ -157,18 +189,27 @@ fn processor_time() -> f64 {
     f64::from(ticks) / 100.0
 }
 
+/// A gateway that serves, with what calls it in another process.
 struct Gateway {
-    app: App,
-    tokens: Vec<String>,
-    _files: tempfile::TempDir,
+    child: std::process::Child,
+    said: std::io::Lines<std::io::BufReader<std::process::ChildStdout>>,
+    address: std::net::SocketAddr,
+    files: tempfile::TempDir,
 }
 
 /// A gateway of this bench's policy, and a fresh token for each request.
 async fn gateway(journal: bool) -> Gateway {
+    use std::io::BufRead;
+    use std::process::{Command, Stdio};
     let files = tempfile::tempdir_in("/dev/shm").unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = listener.local_addr().unwrap();
-    tokio::spawn(stub(listener));
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .arg("--outside")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    let endpoint = said.next().unwrap().unwrap();
     let signer = Signer::es256().unwrap();
     fs::write(files.path().join("jwks.json"), key_set(&[&signer])).unwrap();
     let issuer = "https://sso.example.com";
@@ -191,42 +232,25 @@ async fn gateway(journal: bool) -> Gateway {
         groups: vec!["netops".to_owned()],
         lifetime: Duration::from_hours(1),
     };
-    let tokens = (0..REQUESTS).map(|number| signer.token(&grant(number)).unwrap()).collect();
-    Gateway { app, tokens, _files: files }
+    let tokens: Vec<String> =
+        (0..REQUESTS).map(|number| signer.token(&grant(number)).unwrap()).collect();
+    fs::write(files.path().join("tokens"), tokens.join("\n")).unwrap();
+    let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = public.local_addr().unwrap();
+    tokio::spawn(app.run(Listeners { public, admin }, std::future::pending()));
+    Gateway { child, said, address, files }
 }
 
 /// Microseconds of processor time a request.
-async fn processor_time_a_request(gateway: &Gateway) -> f64 {
-    let stack = gateway.app.stack::<Full<Bytes>>();
-    let request = |number: usize| {
-        let nic = number % AT_ONCE;
-        let target = format!("/nics/nic-{nic}/ipv4?ipAddresses=10.0.5.21");
-        let token = gateway.tokens.get(number).unwrap();
-        Request::delete(target)
-            .header(HOST, "gateway")
-            .header(AUTHORIZATION, format!("Bearer {token}"))
-            .body(Full::new(Bytes::new()))
-            .unwrap()
-    };
+fn processor_time_a_request(gateway: &mut Gateway) -> f64 {
+    let tokens = gateway.files.path().join("tokens");
     let before = processor_time();
-    let lanes = tokio::task::LocalSet::new();
-    let done: Vec<_> = (0..AT_ONCE)
-        .map(|lane| {
-            let requests: Vec<_> = (lane..REQUESTS).step_by(AT_ONCE).map(request).collect();
-            let stack = stack.clone();
-            lanes.spawn_local(async move {
-                for request in requests {
-                    let answer = stack.clone().oneshot(request).await.unwrap();
-                    assert_eq!(answer.status(), 200);
-                    answer.into_body().collect().await.unwrap();
-                }
-            })
-        })
-        .collect();
-    lanes.await;
-    for lane in done {
-        lane.await.unwrap();
-    }
+    let line = format!("{} {}\n", gateway.address, tokens.display());
+    gateway.child.stdin.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
+    // The gateway runs on this runtime's threads meanwhile.
+    let done = tokio::task::block_in_place(|| gateway.said.next().unwrap().unwrap());
+    assert_eq!(done, "done");
     (processor_time() - before) * 1e6 / f64::from(u32::try_from(REQUESTS).unwrap())
 }
 
@@ -237,27 +261,31 @@ fn median(mut figures: Vec<f64>) -> f64 {
 
 /// In turns, so that what the machine does meanwhile happens to both.
 async fn beside_none() {
-    let (with, without) = (gateway(true).await, gateway(false).await);
+    let (mut with, mut without) = (gateway(true).await, gateway(false).await);
     let (mut costs, mut base) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        costs.push(processor_time_a_request(&with).await);
-        base.push(processor_time_a_request(&without).await);
+        costs.push(processor_time_a_request(&mut with));
+        base.push(processor_time_a_request(&mut without));
+    }
+    for gateway in [&mut with, &mut without] {
+        drop(gateway.child.stdin.take());
+        gateway.child.wait().unwrap();
     }
     let (with, without) = (median(costs), median(base));
-    println!(
-        "processor time of a write, {AT_ONCE} at once, tokens that come again after {REQUESTS}:"
-    );
+    println!("processor time of a write, {AT_ONCE} connections, each token a second time at most:");
     println!("without a journal {without:.0} us, with one {with:.0} us, {:.2} x", with / without);
 }
 
 fn main() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+    if std::env::args().any(|argument| argument == "--outside") {
+        return runtime.block_on(outside());
+    }
     // `cargo bench` passes `--bench`.
     let directory = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let directory = directory.map_or_else(std::env::temp_dir, PathBuf::from);
     let directory = tempfile::tempdir_in(directory).unwrap();
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(durable(directory.path()));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(beside_none());
+    runtime.block_on(async { tokio::spawn(beside_none()).await.unwrap() });
 }

@@ -60,6 +60,9 @@ pub(super) fn open(path: &Path, busy: Duration) -> Result<(PathBuf, Connection),
     connection.pragma_update(None, "journal_mode", "WAL").map_err(cannot)?;
     // Each commit waits until it is on disk.
     connection.pragma_update(None, "synchronous", "FULL").map_err(cannot)?;
+    // The log may grow to 16 MiB before it goes into the file: entries share pages, and each page is then
+    // copied once for many of them.
+    connection.pragma_update(None, "wal_autocheckpoint", 4096).map_err(cannot)?;
     connection.pragma_update(None, "trusted_schema", false).map_err(cannot)?;
     if fresh {
         let transaction = connection.transaction().map_err(cannot)?;
@@ -162,7 +165,7 @@ fn stored_start(connection: &Connection) -> rusqlite::Result<Head> {
 /// Where the chain ended of what was let go of, and when that was.
 fn stored_drop(connection: &Connection) -> rusqlite::Result<Option<(Head, SystemTime)>> {
     let sql = "SELECT seq, hash, at FROM dropped ORDER BY seq DESC LIMIT 1";
-    let mut statement = connection.prepare(sql)?;
+    let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
     let read = |row: &rusqlite::Row<'_>| Ok((head(row)?, moment(row.get(2)?)));
     rows.next()?.map(read).transpose()
@@ -171,7 +174,7 @@ fn stored_drop(connection: &Connection) -> rusqlite::Result<Option<(Head, System
 /// The end of the chain as it is stored.
 fn stored_head(connection: &Connection) -> rusqlite::Result<Head> {
     let sql = "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1";
-    let mut statement = connection.prepare(sql)?;
+    let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
     let last = rows.next()?.map(head).transpose()?;
     last.map_or_else(|| stored_start(connection), Ok)

@@ -14,12 +14,10 @@ CREATE TABLE entries (
   hash       BLOB NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
 
-CREATE UNIQUE INDEX entries_intents ON entries (operation) WHERE kind = 'intent';
 CREATE INDEX entries_by_operation ON entries (operation, seq, outcome);
 CREATE INDEX entries_by_caller ON entries (caller, seq) WHERE kind = 'intent';
 CREATE INDEX entries_by_nic ON entries (nic, seq) WHERE kind = 'intent';
 CREATE INDEX entries_by_request ON entries (request_id) WHERE kind = 'intent';
-CREATE INDEX entries_by_time ON entries (action, at) WHERE kind = 'intent';
 
 -- Where the chain ended of what was let go of after its time: what is left follows it.
 CREATE TABLE dropped (

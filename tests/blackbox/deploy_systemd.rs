@@ -1,0 +1,223 @@
+//! `deploy/systemd`: what systemd and the program tell each other, on the real sockets, and what
+//! systemd's own tools say of the units.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    os::{
+        fd::OwnedFd,
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use crate::{
+    client::PATIENCE,
+    program::{Files, REPOSITORY, Running, program},
+    real_parts::{left_out, need},
+};
+
+const SERVICE: &str = include_str!("../../deploy/systemd/zec-gateway.service");
+
+/// What the program tells, until it tells a certain thing.
+fn told(socket: &UnixDatagram, last: &str) -> Vec<String> {
+    let mut told: Vec<String> = Vec::new();
+    let mut buffer = [0; 512];
+    while told.last().is_none_or(|one| one != last) {
+        let length = socket.recv(&mut buffer).unwrap_or_else(|e| panic!("{e} after {told:?}"));
+        told.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+    }
+    told
+}
+
+fn files() -> Files {
+    Files::new("https://console.zenlayer.com")
+}
+
+#[test]
+fn systemd_hears_that_the_gateway_is_ready_lives_and_stops() {
+    let files = files();
+    let path = files.directory.path().join("notify");
+    let name = format!("zec-gateway-test-{}", std::process::id());
+    let abstracted = SocketAddr::from_abstract_name(&name).unwrap();
+    for (socket, name) in [
+        (UnixDatagram::bind(&path).unwrap(), path.to_str().unwrap().to_owned()),
+        (UnixDatagram::bind_addr(&abstracted).unwrap(), format!("@{name}")),
+    ] {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut command = files.serve("warn");
+        command.env("NOTIFY_SOCKET", name).env("WATCHDOG_USEC", "200000");
+        let mut gateway = Running::start(command);
+        assert_eq!(told(&socket, "READY=1"), ["READY=1"]);
+        assert_eq!(told(&socket, "WATCHDOG=1"), ["WATCHDOG=1"]);
+        assert_eq!(told(&socket, "WATCHDOG=1"), ["WATCHDOG=1"]);
+        gateway.signal("-TERM");
+        assert!(gateway.child.wait().unwrap().success());
+        told(&socket, "STOPPING=1");
+    }
+}
+
+#[test]
+fn a_watchdog_of_another_process_is_not_fed() {
+    let files = files();
+    let path = files.directory.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut command = files.serve("warn");
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "2000").env("WATCHDOG_PID", "1");
+    let mut gateway = Running::start(command);
+    assert_eq!(told(&socket, "READY=1"), ["READY=1"]);
+    gateway.signal("-TERM");
+    assert!(gateway.child.wait().unwrap().success());
+    assert_eq!(told(&socket, "STOPPING=1"), ["STOPPING=1"]);
+}
+
+#[test]
+fn a_notify_socket_that_nobody_reads_does_not_keep_the_gateway_from_serving() {
+    let files = files();
+    let mut command = files.serve("info");
+    command.env("NOTIFY_SOCKET", files.directory.path().join("nowhere"));
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let said = until(&mut child, "\"serving\"");
+    assert!(said.contains("NOTIFY_SOCKET cannot be used"), "{said}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Reads a child's stderr up to a text.
+fn until(child: &mut Child, text: &str) -> String {
+    let (mut log, mut said) = (BufReader::new(child.stderr.take().unwrap()), String::new());
+    while !said.contains(text) && log.read_line(&mut said).unwrap() > 0 {}
+    assert!(said.contains(text), "{said}");
+    said
+}
+
+/// A command as systemd would start it, with these sockets from descriptor 3 on.
+fn with_sockets(command: &Command, sockets: [OwnedFd; 2], count: usize) -> Command {
+    let [first, second] = sockets;
+    let script = "exec 3<&0 4<&1 5<&0 0</dev/null 1>&2; export LISTEN_FDS=$1 LISTEN_PID=$$; shift; exec \"$@\"";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh", &count.to_string()]);
+    shell.arg(command.get_program()).args(command.get_args()).env_clear();
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.stdin(Stdio::from(first)).stdout(Stdio::from(second)).stderr(Stdio::piped());
+    shell
+}
+
+#[test]
+fn a_caller_who_connects_before_the_gateway_runs_is_served_on_the_socket_of_systemd() {
+    let files = files();
+    let [public, admin] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let asked = [(&public, "/whoami", "401"), (&admin, "/livez", "200")];
+    let mut early = asked.map(|(listener, path, status)| {
+        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let close = "Connection: close\r\n\r\n";
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: gateway\r\n{close}").unwrap();
+        (stream, status)
+    });
+    let sockets = [&public, &admin].map(|listener| listener.try_clone().unwrap().into());
+    let mut child = with_sockets(&files.serve("info"), sockets, 2).spawn().unwrap();
+    let said = until(&mut child, "\"serving\"");
+    for listener in [&public, &admin] {
+        let address = listener.local_addr().unwrap().to_string();
+        assert!(said.contains(&address), "{address} is not served: {said}");
+    }
+    for (stream, status) in &mut early {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn what_is_handed_over_and_is_no_listening_socket_is_refused() {
+    let files = files();
+    let pair = UnixDatagram::pair().unwrap();
+    let done = with_sockets(&files.serve("info"), [pair.0.into(), pair.1.into()], 1).output();
+    let done = done.unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("socket 0 of LISTEN_FDS cannot be used"), "{said}");
+}
+
+#[test]
+fn more_sockets_than_the_gateway_has_listeners_are_refused() {
+    let files = files();
+    let sockets = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().into());
+    let done = with_sockets(&files.serve("info"), sockets, 3).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("3 sockets were handed over"), "{said}");
+}
+
+/// The values of a key of the unit.
+fn values(key: &str) -> Vec<&'static str> {
+    let lines = SERVICE.lines();
+    lines.filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect()
+}
+
+#[test]
+fn the_units_command_serves_with_its_environment() {
+    let files = files();
+    let (directory, socket) = (files.directory.path(), files.directory.path().join("notify"));
+    let text = fs::read_to_string(files.config()).unwrap();
+    // As in the unit: the key is named by the environment alone.
+    let text: Vec<_> = text.lines().filter(|line| !line.starts_with("access_key_")).collect();
+    fs::write(files.config(), text.join("\n")).unwrap();
+    for (credential, file) in values("LoadCredential").into_iter().zip(["ak", "sk"]) {
+        let name = credential.split(':').next().unwrap();
+        fs::rename(directory.join(file), directory.join(name)).unwrap();
+    }
+    for state in values("StateDirectory").concat().split(' ') {
+        fs::create_dir(directory.join(state)).unwrap();
+    }
+    let notify = UnixDatagram::bind(&socket).unwrap();
+    notify.set_read_timeout(Some(PATIENCE)).unwrap();
+    let line = values("ExecStart").concat();
+    let line = line.strip_prefix("/usr/bin/zec-gateway ").unwrap();
+    let line = line.replace("/etc/zec-gateway", directory.to_str().unwrap());
+    let mut command = program(&line.split(' ').collect::<Vec<_>>(), directory);
+    for variable in values("Environment") {
+        let (name, value) = variable.split_once('=').unwrap();
+        let place = directory.to_str().unwrap();
+        command.env(name, value.replace("%d", place).replace("%S", place));
+    }
+    assert_eq!(values("Type"), ["notify"]);
+    command.env("NOTIFY_SOCKET", &socket);
+    let _gateway = Running::start(command);
+    told(&notify, "READY=1");
+    assert!(directory.join("zec-gateway/journal.db").exists());
+}
+
+#[test]
+fn systemd_finds_no_fault_with_the_units_and_little_exposure() {
+    if left_out("systemd") {
+        return;
+    }
+    let analyze = need(Path::new("/usr/bin/systemd-analyze"));
+    let units = tempfile::tempdir().unwrap();
+    // The program is not installed here; what starts is not what is judged.
+    let service = SERVICE.replace("/usr/bin/zec-gateway", env!("CARGO_BIN_EXE_zec-gateway"));
+    fs::write(units.path().join("zec-gateway.service"), service).unwrap();
+    let socket = Path::new(REPOSITORY).join("deploy/systemd/zec-gateway.socket");
+    fs::copy(socket, units.path().join("zec-gateway.socket")).unwrap();
+    for args in [
+        ["verify", "--man=no", "zec-gateway.service", "zec-gateway.socket"].as_slice(),
+        // The threshold is the score of exposure times ten.
+        &["security", "--offline=true", "--threshold=20", "zec-gateway.service"],
+    ] {
+        let done = Command::new(analyze).args(args).current_dir(units.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert!(done.status.success(), "{args:?}: {said}");
+        // A misspelt key is only complained of.
+        let complaints = String::from_utf8_lossy(&done.stderr).into_owned();
+        let ours: Vec<_> = complaints.lines().filter(|line| line.contains("zec-gateway")).collect();
+        assert!(ours.is_empty(), "{args:?}: {ours:?}");
+    }
+}

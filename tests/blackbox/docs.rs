@@ -1,0 +1,214 @@
+//! The documents for people say what is so.
+
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
+
+use serde_json::Value;
+use zec_gateway::error::Problem;
+
+use crate::{
+    program::{REPOSITORY, Running, program, run},
+    world::{NIC, Setup},
+};
+
+const API: &str = include_str!("../../docs/api.md");
+const COOKBOOK: &str = include_str!("../../docs/policy-cookbook.md");
+
+/// Every document, with its name.
+fn documents() -> Vec<(String, String)> {
+    let root = Path::new(REPOSITORY);
+    let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let beside = ["README.md", "deploy/README.md"].map(|name| root.join(name));
+    let paths: Vec<_> = docs.chain(beside).filter(|path| path.extension().is_some()).collect();
+    assert!(paths.len() > 6);
+    let name = |path: &Path| path.strip_prefix(root).unwrap().display().to_string();
+    paths.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// The fenced blocks of a language.
+fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
+    let open = format!("```{language}\n");
+    text.split(open.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+/// The sections of the cookbook that are rules, each with its title.
+fn recipes() -> Vec<(&'static str, &'static str)> {
+    let sections = COOKBOOK.split("\n## ").skip(1);
+    sections.map(|section| (section.lines().next().unwrap(), section)).collect()
+}
+
+#[test]
+fn every_rule_of_the_cookbook_is_loaded_and_decides_as_its_cases_say() {
+    let recipes = recipes();
+    assert_eq!(recipes.len(), 10);
+    for (title, section) in recipes {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("cases")).unwrap();
+        let (policy, cases) = (blocks(section, "cedar"), blocks(section, "toml"));
+        assert!(policy.len() == 1 && cases.len() == 1, "{title}");
+        fs::write(at("rule.cedar"), policy[0]).unwrap();
+        fs::write(at("cases/rule.toml"), cases[0]).unwrap();
+        let place = directory.path().to_str().unwrap();
+        let (code, said, complaints) = run(&["policy", "test", place], directory.path());
+        assert_eq!(code, 0, "{title}: {said}{complaints}");
+        let expected = |what: &str| cases[0].matches(&format!("expect = \"{what}\"")).count();
+        assert!(expected("deny") > 0, "{title}: no case is denied");
+        assert!(
+            said.contains(&format!("{} passed, 0 failed", expected("allow") + expected("deny")))
+        );
+        // Untested is only what no case can ask about: operations, and dry runs (below).
+        let no_case = ["`audit-operations`", "`partners-rehearse`"];
+        let untested: Vec<_> = complaints
+            .lines()
+            .filter(|line| !no_case.iter().any(|policy| line.contains(policy)))
+            .collect();
+        assert!(untested.is_empty(), "{title}: {untested:?}");
+    }
+}
+
+#[test]
+fn the_rules_of_the_cookbook_can_stand_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let policies: String =
+        recipes().iter().map(|(_, section)| blocks(section, "cedar")[0]).collect();
+    fs::write(directory.path().join("all.cedar"), policies).unwrap();
+    let (engine, warnings) = zec_gateway::policy::Engine::load(directory.path()).unwrap();
+    assert!(engine.ids().count() > 10);
+    assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn the_cookbooks_partners_and_long_lists_are_for_dry_runs_only() {
+    let policy = |number: usize| blocks(recipes()[number - 1].1, "cedar")[0];
+    let rehearse = policy(8).replace("partner/network", "corp/netops");
+    let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
+    let world = Setup { policy: rehearse, ..Setup::default() }.start().await;
+    assert_eq!(world.alice().delete(&target).await.status, 403);
+    assert_eq!(world.alice().delete(&format!("{target}&dryRun=true")).await.status, 200);
+
+    let four = [22, 23, 24].map(|last| format!("&ipAddresses=10.0.0.{last}")).concat();
+    let target = format!("{target}{four}");
+    let world = Setup { policy: policy(7).to_owned(), ..Setup::default() }.start().await;
+    assert_eq!(world.alice().delete(&target).await.status, 403);
+    assert_eq!(world.alice().delete(&format!("{target}&dryRun=true")).await.status, 200);
+}
+
+#[test]
+fn every_command_in_the_documents_is_one_that_there_is() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let mut seen = 0;
+    for (name, text) in documents() {
+        for line in text.lines().filter(|line| line.contains("zec-gateway ")) {
+            for rest in line.split("zec-gateway ").skip(1) {
+                let word = |c: char| c.is_ascii_lowercase();
+                let mut words =
+                    rest.split([' ', '`', '\\', ')']).take_while(|w| w.chars().all(word));
+                let Some(first) = words.next().filter(|first| !first.is_empty()) else { continue };
+                let groups = ["policy", "journal"];
+                let single = ["serve", "dev", "emulator", "check", "token"];
+                // Prose speaks of the gateway too.
+                if !groups.contains(&first) && !single.contains(&first) {
+                    continue;
+                }
+                let mut command = vec![first];
+                command.extend(words.next().filter(|w| groups.contains(&first) && !w.is_empty()));
+                command.push("--help");
+                let (code, help, said) = run(&command, nowhere.path());
+                assert_eq!(code, 0, "{name}: {line}: {said}");
+                let flags = rest.split('`').next().unwrap().split(['|', '#']).next().unwrap();
+                for flag in flags.split([' ', '=']).filter(|flag| flag.starts_with("--")) {
+                    assert!(help.contains(flag), "{name}: there is no {flag}: {line}");
+                }
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
+
+#[test]
+fn every_link_between_the_documents_leads_somewhere() {
+    for (name, text) in documents() {
+        let here = Path::new(REPOSITORY).join(&name);
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if link.starts_with("http") {
+                continue;
+            }
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target =
+                if path.is_empty() { here.clone() } else { here.parent().unwrap().join(path) };
+            assert!(target.exists(), "{name}: {link}");
+            if !heading.is_empty() {
+                let text = fs::read_to_string(&target).unwrap();
+                let headings: BTreeSet<String> = text
+                    .lines()
+                    .filter(|line| line.starts_with('#'))
+                    .map(|line| anchor(line.trim_start_matches('#').trim()))
+                    .collect();
+                assert!(headings.contains(heading), "{name}: {link}");
+            }
+        }
+    }
+}
+
+/// The name by which a heading can be linked to.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn the_api_guide_shows_every_problem() {
+    for problem in Problem::ALL {
+        let row = format!("| {} | `{}` |", problem.status(), problem.slug());
+        assert!(API.contains(&row), "docs/api.md has no row that begins with {row}");
+    }
+}
+
+/// Runs a line of the guide and says where its answer is another than the guide's.
+const CHECK: &str = r#"
+failed=0
+check() {
+  local want=$1 got
+  shift
+  : >"$BODY"
+  got=$("$@" -sS -o "$BODY" -w '%{http_code}' 2>&1)
+  local slug=$(grep -o '"type":"/problems/[a-z-]*"' "$BODY" | cut -d / -f 3 | tr -d '"')
+  # The page about a problem has its type too.
+  [ "$got" = 200 ] && slug=
+  [ "$got${slug:+ $slug}" = "$want" ] && return
+  local command="$*"
+  echo "$want was expected of: ${command:0:300}: $got $(cat "$BODY")"
+  failed=1
+}
+"#;
+
+#[test]
+fn the_lines_of_the_api_guide_get_the_answers_that_it_says() {
+    let runtime = tempfile::tempdir().unwrap();
+    let args = ["dev", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    let mut dev = Running::start(program(&args, runtime.path()));
+    let json: Value = serde_json::from_str(&dev.line()).unwrap();
+    let gateway = json["gateway"].as_str().unwrap();
+    let port = gateway.rsplit(':').next().unwrap();
+    let mut script = vec![CHECK.to_owned()];
+    for line in blocks(API, "sh").concat().lines() {
+        let line = line.replace("http://127.0.0.1:8080", gateway);
+        let line = line.replace("header-8080", &format!("header-{port}"));
+        script.push(match line.rsplit_once("  # ") {
+            Some((command, answer)) => format!("check '{}' {}", answer.trim(), command.trim()),
+            None => line,
+        });
+    }
+    let checked = script.iter().filter(|line| line.starts_with("check ")).count();
+    assert!(checked > 20, "{checked}");
+    script.push("exit $failed".to_owned());
+    let done = Command::new("bash")
+        .args(["-c", &script.join("\n")])
+        .env("XDG_RUNTIME_DIR", runtime.path())
+        .env("BODY", runtime.path().join("body"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
+    assert!(done.status.success() && said.is_empty(), "{said}");
+}
