@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use crate::world::{KEY_ID, NEVER, NIC, PASSWORD, Setup, World};
+use crate::world::{KEY_ID, NIC, PASSWORD, Setup, World};
 
 const NEW_ID: &str = "new-key-id";
 const NEW_PASSWORD: &str = "new-key-password-that-must-never-show";
@@ -19,7 +19,7 @@ fn target() -> String {
 
 /// A world whose gateway has just been given a new key, of which ZEC does not know yet.
 async fn rotated() -> World {
-    let world = Setup { pace: NEVER, ..Setup::default() }.start().await;
+    let world = World::start().await;
     world.put("ak", NEW_ID);
     world.put("sk", NEW_PASSWORD);
     assert_eq!(world.reload().await.1, 0);
@@ -69,7 +69,7 @@ async fn the_new_key_is_used_from_the_reload_on_and_the_old_one_can_go() {
 
 #[tokio::test]
 async fn the_vnic_that_is_read_before_a_write_may_be_read_with_the_key_before_and_the_write_not() {
-    let setup = Setup { pace: NEVER, zec: String::new(), ..Setup::default() };
+    let setup = Setup { zec: String::new(), ..Setup::default() };
     let world = setup.start().await;
     world.put("ak", NEW_ID);
     world.put("sk", NEW_PASSWORD);
@@ -82,7 +82,7 @@ async fn the_vnic_that_is_read_before_a_write_may_be_read_with_the_key_before_an
 
 #[tokio::test]
 async fn with_one_key_only_a_read_is_not_tried_again() {
-    let world = Setup { pace: NEVER, ..Setup::default() }.start().await;
+    let world = World::start().await;
     world.zec.refuse_key(KEY_ID);
     let answer = world.alice().get(&format!("/nics/{NIC}")).await;
     assert_eq!(answer.problem().1, "zec-credentials-refused");

@@ -7,14 +7,10 @@ use zec_gateway::issuer::{Signer, key_set};
 use crate::{
     client,
     program::{Files, Served, program},
-    world::{Caller, KEY_ID, NEVER, NIC, PASSWORD, QUICK, Setup, World},
+    world::{Caller, KEY_ID, NIC, PASSWORD, QUICK, Setup, World},
 };
 
 const NOBODY: &str = "@id(\"nobody\")\nforbid (principal, action, resource);\n";
-
-async fn world() -> World {
-    Setup { pace: NEVER, ..Setup::default() }.start().await
-}
 
 /// What alice is told when she looks at a vNIC.
 async fn status(world: &World) -> u16 {
@@ -38,7 +34,7 @@ async fn all_is_well(world: &World) -> bool {
 
 #[tokio::test]
 async fn a_changed_policy_is_in_force_and_a_faulty_one_leaves_the_last_good() {
-    let world = world().await;
+    let world = World::start().await;
     let good = world.text("policy/test.cedar");
     assert_eq!(status(&world).await, 200);
     world.put("policy/nobody.cedar", NOBODY);
@@ -67,7 +63,7 @@ async fn a_changed_policy_is_in_force_and_a_faulty_one_leaves_the_last_good() {
 #[tokio::test]
 async fn the_policy_that_is_tried_out_is_loaded_again_by_itself() {
     let allows = "@id(\"all\")\npermit (principal, action, resource);\n".to_owned();
-    let world = Setup { pace: NEVER, shadow: Some(allows), ..Setup::default() }.start().await;
+    let world = Setup { shadow: Some(allows), ..Setup::default() }.start().await;
     let differences =
         r#"policy_shadow_differences_total{action="DescribeNetworkInterfaces",change="denies"}"#;
     assert_eq!(status(&world).await, 200);
@@ -87,7 +83,7 @@ async fn the_policy_that_is_tried_out_is_loaded_again_by_itself() {
 /// Cedar's parser recurses: what goes on without end must be a fault, and not the gateway's end.
 #[tokio::test]
 async fn a_policy_that_is_nested_without_end_is_faulty_and_no_more() {
-    let world = world().await;
+    let world = World::start().await;
     let rows = |count: usize| {
         let brackets = ["()", "[]", "{}"].map(|pair| {
             let (open, close) = pair.split_at(1);
@@ -120,7 +116,7 @@ async fn a_policy_that_is_nested_without_end_is_faulty_and_no_more() {
 
 #[tokio::test]
 async fn an_issuers_changed_keys_count_and_a_faulty_file_leaves_the_last_good() {
-    let mut world = world().await;
+    let mut world = World::start().await;
     let (old, new) = (world.alice(), Signer::es256().unwrap());
     assert_eq!(old.get("/whoami").await.status, 200);
     for bad in ["{}", "nonsense", r#"{"keys":[]}"#] {
@@ -139,7 +135,7 @@ async fn an_issuers_changed_keys_count_and_a_faulty_file_leaves_the_last_good() 
 
 #[tokio::test]
 async fn a_faulty_access_key_leaves_the_last_good() {
-    let world = world().await;
+    let world = World::start().await;
     let id = world.text("ak");
     for bad in ["", "a b", "a,b\n"] {
         world.put("ak", bad);
@@ -161,7 +157,7 @@ fn limited(text: &str, lines: &str) -> String {
 
 #[tokio::test]
 async fn changed_limits_hold_at_once_and_a_faulty_configuration_leaves_the_last_good() {
-    let world = world().await;
+    let world = World::start().await;
     let alice = world.alice();
     let text = world.text("gateway.toml");
     let two = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21&ipAddresses=10.0.0.22&dryRun=true");
@@ -183,7 +179,7 @@ async fn changed_limits_hold_at_once_and_a_faulty_configuration_leaves_the_last_
 
 #[tokio::test]
 async fn every_limit_can_be_changed_while_the_gateway_serves() {
-    let world = world().await;
+    let world = World::start().await;
     let alice = world.alice();
     let text = world.text("gateway.toml");
     let delete = |last: u8| format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.{last}");
@@ -216,7 +212,7 @@ async fn every_limit_can_be_changed_while_the_gateway_serves() {
 async fn how_many_may_run_at_once_can_be_changed_while_they_run() {
     use zec_gateway::emulator::{Fault, FaultKind};
 
-    let world = world().await;
+    let world = World::start().await;
     world.zec.inject(Fault::always(FaultKind::Hang));
     let text = world.text("gateway.toml");
     let reading =
@@ -238,7 +234,7 @@ async fn how_many_may_run_at_once_can_be_changed_while_they_run() {
 
 #[tokio::test]
 async fn what_fails_holds_nothing_else_back() {
-    let world = world().await;
+    let world = World::start().await;
     let text = world.text("gateway.toml");
     world.put("jwks.json", "nonsense");
     world.put("sk", "");

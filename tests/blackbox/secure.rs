@@ -22,7 +22,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
     client::{self, Answer, PATIENCE},
-    world::{Caller, Setup, World},
+    world::{Caller, QUICK, Setup, World},
 };
 
 /// The lines of a listener with TLS, and of one that wants certificates.
@@ -87,7 +87,7 @@ pub async fn secure(server: &str) -> (World, Authority) {
 
 pub fn setup(server: &str, pair: &Pair) -> Setup {
     let files = vec![("server.pem", pair.cert.clone()), ("server.key", pair.key.clone())];
-    Setup { server: format!("{TLS}{server}"), files, ..Setup::default() }
+    Setup { server: format!("{TLS}{server}"), files, pace: QUICK, ..Setup::default() }
 }
 
 /// Somebody who connects with TLS.

@@ -8,7 +8,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::{
     secure::{Authority, Client, MUTUAL, Pair, connect, secure, setup, whoami},
-    world::{Setup, World},
+    world::{QUICK, Setup, World},
 };
 
 const OK: &str = r#"reloads_total{result="ok"}"#;
@@ -90,7 +90,8 @@ async fn a_session_does_not_outlive_the_authority_that_vouched_for_it() {
     let (authority, clients) = (Authority::new(), Authority::new());
     let mut files = setup("", &authority.server(2100)).files;
     files.push(("clients.pem", clients.pem()));
-    let world = Setup { server: MUTUAL.to_owned(), files, ..Setup::default() }.start().await;
+    let world =
+        Setup { server: MUTUAL.to_owned(), files, pace: QUICK, ..Setup::default() }.start().await;
     let connector = Client::new(&authority).shows(clients.client()).connector();
     let mut kinds = Vec::new();
     for _ in 0..2 {

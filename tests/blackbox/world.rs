@@ -70,7 +70,7 @@ pub struct Setup {
     pub files: Vec<(&'static str, String)>,
     /// How long unknown outcomes are looked for: not at all, where a test does not say so.
     pub patience: Patience,
-    /// How often they are looked at; tests have no time for the real pace.
+    /// How often files are looked at; tests have no time for the real pace.
     pub pace: Pace,
 }
 
@@ -94,7 +94,7 @@ impl Default for Setup {
             signer: Signer::es256().unwrap(),
             files: Vec::new(),
             patience: Patience { first: Duration::from_hours(1), ..Patience::default() },
-            pace: QUICK,
+            pace: NEVER,
         }
     }
 }
