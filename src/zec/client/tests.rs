@@ -1,0 +1,110 @@
+use std::{
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    thread,
+};
+
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::*;
+
+fn describe(nics: &serde_json::Value) -> Result<Found, Failure> {
+    let count = nics.as_array().map_or(0, Vec::len);
+    let response = json!({"totalCount": count, "dataSet": nics});
+    let response = serde_json::value::to_raw_value(&response).unwrap();
+    found(&NicId::parse("nic-1").unwrap(), Answer { request_id: "T1".to_owned(), response })
+}
+
+#[test]
+fn exactly_the_vnic_that_was_asked_for_is_taken() {
+    let nic = json!({
+        "nicId": "nic-1", "name": "", "status": "USED", "nicType": "Secondary",
+        "regionId": "r", "vpcId": "v", "subnetId": "s", "publicIpList": [],
+        "secondaryIpv4s": [],
+        "resourceGroup": {}, "tags": null
+    });
+    let mut other = nic.clone();
+    other["nicId"] = json!("nic-2");
+    assert!(describe(&json!([nic])).unwrap().nic.is_some());
+    for none in [json!([]), json!(null)] {
+        assert!(describe(&none).unwrap().nic.is_none());
+    }
+    for bad in [json!([other]), json!([nic, nic]), json!([other, nic]), json!([{}]), json!({})] {
+        let answer = describe(&bad);
+        assert!(matches!(answer, Err(Failure::BadAnswer { .. })), "{bad}: {answer:?}");
+    }
+}
+
+#[test]
+fn the_signature_shows_in_no_debug_output() {
+    let key = AccessKey::new("id".to_owned(), &SecretString::from("password")).unwrap();
+    let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
+    let (Reader(client), _) = connect(&Settings::for_tests("127.0.0.1:1"), key, metrics).unwrap();
+    let action = Action::UnassignNetworkInterfaceIpv4;
+    let key = &client.keys.now().current;
+    let request = client.request(action, Bytes::from_static(b"{}"), key).unwrap();
+    let shown = format!("{request:?}");
+    assert!(shown.contains("x-zc-action") && !shown.contains("Signature="), "{shown}");
+}
+
+/// Reads a request of ours to the end of its body and says yes.
+fn say_yes(stream: &mut TcpStream) {
+    let mut request = Vec::new();
+    let mut buffer = [0; 4096];
+    while !request.ends_with(b"}") {
+        let read = stream.read(&mut buffer).unwrap();
+        request.extend_from_slice(&buffer[..read]);
+    }
+    let body = r#"{"requestId":"T1","response":{}}"#;
+    let length = body.len();
+    write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+}
+
+/// The connection is closed while it is idle, and nothing of the next request leaves us: a
+/// write can be told so, and is not sent anew behind its back.
+#[test]
+fn a_request_that_met_a_closed_connection_was_not_sent_and_is_not_repeated() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let authority = listener.local_addr().unwrap().to_string();
+    let (close, asked) = mpsc::channel();
+    let (closed, done) = mpsc::channel();
+    thread::spawn(move || {
+        let (mut first, _) = listener.accept().unwrap();
+        say_yes(&mut first);
+        asked.recv().unwrap();
+        drop(first);
+        closed.send(()).unwrap();
+        let (mut second, _) = listener.accept().unwrap();
+        say_yes(&mut second);
+    });
+    let key = AccessKey::new("id".to_owned(), &SecretString::from("password")).unwrap();
+    let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
+    let (Reader(client), _) = connect(&Settings::for_tests(&authority), key, metrics).unwrap();
+    let keys = client.keys.now();
+    let attempt = || {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let action = Action::UnassignNetworkInterfaceIpv4;
+        let pass = client.admit(Kind::Write).unwrap();
+        client.attempt(action, Bytes::from_static(b"{}"), &keys.current, pass, deadline)
+    };
+    let scenario = async {
+        assert!(attempt().await.is_ok());
+        for _ in 0..100 {
+            // The connection goes back to its pool.
+            tokio::task::yield_now().await;
+        }
+        // Waited for without a pause for this thread's other tasks: none of them sees the end.
+        close.send(()).unwrap();
+        done.recv().unwrap();
+        // One task ahead of the connection's: after it the sockets are looked at, so that the
+        // connection learns of its end and of the request together.
+        tokio::spawn(async {});
+        let met = attempt().await;
+        assert!(matches!(met, Err(Failure::NotSent(_))), "{met:?}");
+        assert!(attempt().await.is_ok());
+    };
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().event_interval(1).build().unwrap().block_on(scenario);
+}
