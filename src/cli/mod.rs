@@ -1,6 +1,7 @@
 //! The command line: one file a command, each short.
 
 mod check;
+mod completions;
 mod dev;
 mod emulator;
 mod journal;
@@ -56,6 +57,8 @@ enum Command {
     Journal(journal::Command),
     /// Sign a token, for development and tests
     Token(token::Args),
+    /// Print completions for a shell: bash, zsh, fish, elvish or powershell
+    Completions(completions::Args),
 }
 
 /// What a command ends with when it does not end well.
@@ -93,6 +96,10 @@ pub fn main() -> ExitCode {
         Command::Policy(command) => policy::run(&command),
         Command::Journal(command) => journal::run(&command),
         Command::Token(args) => token::run(&args),
+        Command::Completions(args) => {
+            completions::run(&args);
+            Ok(())
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

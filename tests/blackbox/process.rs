@@ -1,6 +1,6 @@
 //! The program itself: its commands, its exit codes, its signals, and what it never says.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use secrecy::SecretString;
 use serde_json::Value;
@@ -378,6 +378,18 @@ fn the_schema_is_printed_and_usage_faults_exit_with_2() {
         run(&["emulator", "--access-key-password", "x", "--fault", "nonsense"], runtime.path()).0,
         2
     );
+}
+
+#[test]
+fn completions_name_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, script, said) = run(&["completions", shell], Path::new("."));
+        assert_eq!(code, 0, "{said}");
+        for command in ["serve", "dev", "check", "policy", "journal", "token", "completions"] {
+            assert!(script.contains(command), "{shell} does not complete {command}");
+        }
+    }
+    assert_eq!(run(&["completions", "no-shell"], Path::new(".")).0, 2);
 }
 
 #[test]

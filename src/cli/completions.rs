@@ -1,0 +1,19 @@
+use std::io;
+
+use clap::CommandFactory;
+use clap_complete::{Shell, generate};
+
+use super::Cli;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Whose completions
+    shell: Shell,
+}
+
+/// Prints what the shell wants to read; a reader who went away is no fault.
+pub(super) fn run(args: &Args) {
+    let mut script = Vec::new();
+    generate(args.shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
+    let _ = io::Write::write_all(&mut io::stdout().lock(), &script);
+}
