@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{
     body::{self, BodyLimits},
     decode::Parts,
+    docs::{self, Description},
     reply::{self, Answer},
     routes::{Endpoint, Matched},
 };
@@ -26,6 +27,7 @@ pub struct Api {
     executor: Arc<Executor>,
     limits: BodyLimits,
     max_addresses: usize,
+    description: Description,
 }
 
 /// What the layers found out about a request before it comes here.
@@ -54,7 +56,8 @@ impl Api {
     /// An API over an executor.
     #[must_use]
     pub fn new(executor: Arc<Executor>, limits: BodyLimits, max_addresses: usize) -> Self {
-        Self { executor, limits, max_addresses }
+        let description = Description::new(max_addresses);
+        Self { executor, limits, max_addresses, description }
     }
 
     /// Answers a request that found its route and showed who calls.
@@ -78,6 +81,18 @@ impl Api {
             (Endpoint::Problem, _) => {
                 parts.bare()?;
                 explain(context.matched.parameters.first())
+            }
+            (Endpoint::OpenApi, _) => {
+                parts.bare()?;
+                Ok(self.description.json())
+            }
+            (Endpoint::Docs, _) => {
+                parts.bare()?;
+                Ok(self.description.page())
+            }
+            (Endpoint::Stylesheet, _) => {
+                parts.bare()?;
+                Ok(docs::stylesheet())
             }
             (Endpoint::WhoAmI, Some(caller)) => {
                 parts.bare()?;
