@@ -20,6 +20,7 @@ mod secure;
 mod world;
 
 mod architecture;
+mod browser;
 mod caller_limits;
 mod cors;
 mod decoding;
@@ -31,6 +32,7 @@ mod journal;
 mod limits;
 mod main_path;
 mod metrics;
+mod openapi;
 mod operations;
 mod outcomes;
 mod policy;

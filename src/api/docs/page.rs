@@ -95,7 +95,7 @@ fn operation(route: &str, method: &str, endpoint: Endpoint, described: &Describe
     format!(
         "<section id=\"{id}\">\n<h3><a href=\"#{id}\">{summary}</a></h3>\n\
          <p class=\"route\"><b class=\"{method}\">{method}</b> <code>{route}</code>{token}</p>\n<p>{text}</p>\n\
-         {parameters}<pre><code>{curl}</code></pre>\n<p class=\"ok\"><b>200</b> {success}.</p>\n{example}{problems}</section>\n",
+         {parameters}<pre class=\"curl\"><code>{curl}</code></pre>\n<p class=\"ok\"><b>200</b> {success}.</p>\n{example}{problems}</section>\n",
         id = described.id,
         summary = escape(described.summary),
         route = breakable(route),

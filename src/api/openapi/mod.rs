@@ -7,7 +7,7 @@ mod schemas;
 
 use serde_json::{Map, Value, json};
 
-use super::routes::{self, Access};
+use super::routes::{self, Access, Endpoint};
 
 pub(super) use operations::{Described, describe};
 pub(super) use problems::of as problems_of;
@@ -59,7 +59,7 @@ pub(super) fn document(max_addresses: usize) -> Value {
     })
 }
 
-fn operation(described: &Described, endpoint: routes::Endpoint) -> Value {
+fn operation(described: &Described, endpoint: Endpoint) -> Value {
     let mut operation = Map::new();
     let mut put = |name: &str, value: Value| operation.insert(name.to_owned(), value);
     put("operationId", json!(described.id));
@@ -80,7 +80,7 @@ fn operation(described: &Described, endpoint: routes::Endpoint) -> Value {
     Value::Object(operation)
 }
 
-fn success(described: &Described, endpoint: routes::Endpoint) -> Value {
+fn success(described: &Described, endpoint: Endpoint) -> Value {
     let mut headers = json!({ "X-Request-Id": schemas::header("X-Request-Id") });
     if problems::is_write(endpoint)
         && let Some(headers) = headers.as_object_mut()
@@ -92,7 +92,40 @@ fn success(described: &Described, endpoint: routes::Endpoint) -> Value {
     if let (Some(example), Some(content)) = (&described.example, content.as_object_mut()) {
         content.insert("example".to_owned(), example.clone());
     }
-    json!({ "description": described.success, "headers": headers, "content": { *kind: content } })
+    let mut success = json!({
+        "description": described.success, "headers": headers, "content": { *kind: content },
+    });
+    if let (Some(links), Some(success)) = (links(endpoint), success.as_object_mut()) {
+        success.insert("links".to_owned(), links);
+    }
+    success
+}
+
+/// What can be asked next of an answer.
+fn links(endpoint: Endpoint) -> Option<Value> {
+    let link = |operation: &str, parameter: &str, pointer: &str| {
+        json!({
+            "operationId": operation,
+            "parameters": { parameter: format!("$response.body#{pointer}") },
+        })
+    };
+    match endpoint {
+        Endpoint::Unassign | Endpoint::UnassignOne | Endpoint::Assign => Some(json!({
+            "operation": link("readOperation", "operationId", "/operationId"),
+            "nic": link("readNic", "nicId", "/nicId"),
+        })),
+        Endpoint::ListOperations => Some(json!({
+            "newest": link("readOperation", "operationId", "/operations/0/operationId"),
+            "nextPage": link("listOperations", "before", "/next"),
+        })),
+        Endpoint::ReadNic
+        | Endpoint::ReadOperation
+        | Endpoint::WhoAmI
+        | Endpoint::Problem
+        | Endpoint::OpenApi
+        | Endpoint::Docs
+        | Endpoint::Stylesheet => None,
+    }
 }
 
 #[cfg(test)]

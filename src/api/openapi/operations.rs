@@ -48,12 +48,12 @@ fn unassign() -> Described {
         summary: "Take private IPv4 addresses off a vNIC",
         text: "Name the addresses either in the query or in a JSON body, never in both, or take every secondary \
                one off with `all=true`. One address that is not allowed, and nothing is sent. ZEC offers no undo; \
-               `POST` gives addresses back. The body or the query must name an address, which a schema cannot say.",
+               `POST` gives addresses back.",
         parameters: vec![
             nic_in_path(),
             query(
                 "ipAddresses",
-                "An address to take off; repeat the key for each",
+                "An address to take off, a strict dotted quad; repeat the key for each",
                 &json!({
                     "type": "array", "items": reference("Ipv4"), "minItems": 1,
                 }),
@@ -67,7 +67,7 @@ fn unassign() -> Described {
             )),
             query(
                 "all",
-                "Take every secondary address off: no address may be named beside it",
+                "`true` or `false`. Take every secondary address off: no address may be named beside it",
                 &json!({ "type": "boolean" }),
                 &Value::Null,
             ),
@@ -97,7 +97,12 @@ fn unassign_one() -> Described {
         text: "The same for one address, for callers behind proxies that drop the query and the body of a `DELETE`.",
         parameters: vec![
             nic_in_path(),
-            path("address", "The address to take off", &reference("Ipv4"), ADDRESS),
+            path(
+                "address",
+                "The address to take off: a strict dotted quad",
+                &reference("Ipv4"),
+                ADDRESS,
+            ),
             dry_run(),
             idempotency_key(),
         ],
@@ -186,7 +191,7 @@ fn list_operations() -> Described {
             ),
             query(
                 "limit",
-                "How many at most; 20 unless you say",
+                "How many at most, 1 to 100; 20 unless you say",
                 &json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 20 }),
                 none,
             ),
@@ -314,13 +319,18 @@ fn operation_example() -> Value {
 }
 
 fn nic_in_path() -> Value {
-    path("nicId", "The vNIC's id", &reference("NicId"), NIC_ID)
+    path(
+        "nicId",
+        "The vNIC's id: 1 to 64 letters, digits, `-` and `_`, the first a letter or a digit",
+        &reference("NicId"),
+        NIC_ID,
+    )
 }
 
 fn dry_run() -> Value {
     query(
         "dryRun",
-        "Everything but the write: says what would be sent, and sends nothing",
+        "`true` or `false`. Everything but the write: says what would be sent, and sends nothing",
         &json!({ "type": "boolean" }),
         &Value::Null,
     )
