@@ -47,14 +47,14 @@ pub(super) fn render() -> String {
     let mut main = String::new();
     for (tag, title) in TAGS {
         let _ = write!(nav, "<p>{}</p>\n<ul>\n", escape(title));
-        let _ = write!(main, "<h2 id=\"tag-{tag}\">{}</h2>\n", escape(title));
+        let _ = writeln!(main, "<h2 id=\"tag-{tag}\">{}</h2>", escape(title));
         for (route, method, endpoint) in routes::all() {
             let described = describe(endpoint);
             if described.tag == tag {
                 let (id, method) = (described.id, method.as_str());
-                let _ = write!(
+                let _ = writeln!(
                     nav,
-                    "<li><a href=\"#{id}\"><b class=\"{method}\">{method}</b> {}</a></li>\n",
+                    "<li><a href=\"#{id}\"><b class=\"{method}\">{method}</b> {}</a></li>",
                     breakable(route)
                 );
                 main.push_str(&operation(route, method, endpoint, &described));
@@ -122,9 +122,9 @@ fn parameters(described: &Described) -> String {
     for parameter in &described.parameters {
         let text = |name: &str| parameter.get(name).and_then(Value::as_str).unwrap_or_default();
         let old = parameter.get("deprecated").is_some();
-        let _ = write!(
+        let _ = writeln!(
             rows,
-            "<dt><code>{}</code> <em>{}{}</em></dt><dd>{}.</dd>\n",
+            "<dt><code>{}</code> <em>{}{}</em></dt><dd>{}.</dd>",
             escape(text("name")),
             escape(text("in")),
             if old { ", deprecated" } else { "" },
@@ -135,9 +135,9 @@ fn parameters(described: &Described) -> String {
         let text = body.get("description").and_then(Value::as_str).unwrap_or_default();
         let example = body.pointer("/content/application~1json/example");
         let example = example.map(Value::to_string).unwrap_or_default();
-        let _ = write!(
+        let _ = writeln!(
             rows,
-            "<dt>body <em>application/json</em></dt><dd>{}: <code>{}</code></dd>\n",
+            "<dt>body <em>application/json</em></dt><dd>{}: <code>{}</code></dd>",
             prose(text),
             escape(&example)
         );
