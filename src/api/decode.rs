@@ -69,7 +69,10 @@ impl Parts<'_> {
             Endpoint::ReadOperation
             | Endpoint::ListOperations
             | Endpoint::WhoAmI
-            | Endpoint::Problem => Err(Error::invalid("this route performs no operation")),
+            | Endpoint::Problem
+            | Endpoint::OpenApi
+            | Endpoint::Docs
+            | Endpoint::Stylesheet => Err(Error::invalid("this route performs no operation")),
         }
     }
 

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{
     body::{self, BodyLimits},
     decode::Parts,
+    docs::{self, Description},
     reply::{self, Answer},
     routes::{Endpoint, Matched},
 };
@@ -26,6 +27,7 @@ pub struct Api {
     executor: Arc<Executor>,
     body_limits: BodyLimits,
     limits: Live,
+    description: Description,
 }
 
 /// What the layers found out about a request before it comes here.
@@ -54,7 +56,8 @@ impl Api {
     /// An API over an executor.
     #[must_use]
     pub fn new(executor: Arc<Executor>, body_limits: BodyLimits, limits: Live) -> Self {
-        Self { executor, body_limits, limits }
+        let description = Description::new(limits.now().settings.max_addresses);
+        Self { executor, body_limits, limits, description }
     }
 
     /// Answers a request that found its route and showed who calls.
@@ -79,6 +82,18 @@ impl Api {
                 parts.bare()?;
                 explain(context.matched.parameters.first())
             }
+            (Endpoint::OpenApi, _) => {
+                parts.bare()?;
+                Ok(self.description.json(self.max_addresses()))
+            }
+            (Endpoint::Docs, _) => {
+                parts.bare()?;
+                Ok(self.description.page())
+            }
+            (Endpoint::Stylesheet, _) => {
+                parts.bare()?;
+                Ok(docs::stylesheet())
+            }
             (Endpoint::WhoAmI, Some(caller)) => {
                 parts.bare()?;
                 Ok(reply::ok(execute::who(caller).to_string()))
@@ -96,6 +111,10 @@ impl Api {
         }
     }
 
+    fn max_addresses(&self) -> usize {
+        self.limits.now().settings.max_addresses
+    }
+
     fn parts<'a>(
         &self,
         head: &'a request::Parts,
@@ -107,7 +126,7 @@ impl Api {
             query: head.uri.query(),
             headers: &head.headers,
             body,
-            max_addresses: self.limits.now().settings.max_addresses,
+            max_addresses: self.max_addresses(),
         }
     }
 }

@@ -2,7 +2,9 @@
 
 mod body;
 mod decode;
+mod docs;
 mod endpoint;
+mod openapi;
 mod path;
 mod query;
 mod reply;

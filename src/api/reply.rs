@@ -48,6 +48,13 @@ pub(super) fn replayed(mut answer: Answer) -> Answer {
     answer
 }
 
+/// A success that is the same each time, made once.
+pub(super) fn page(kind: &'static str, bytes: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(bytes));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer
+}
+
 /// The document of an error, with the headers that belong to it.
 #[must_use]
 pub fn problem(error: &Error, request_id: &RequestId) -> Answer {

@@ -32,6 +32,12 @@ pub enum Endpoint {
     WhoAmI,
     /// Explains a problem.
     Problem,
+    /// Describes every route, for programs.
+    OpenApi,
+    /// Describes every route, for people.
+    Docs,
+    /// How that description looks.
+    Stylesheet,
 }
 
 impl Endpoint {
@@ -45,7 +51,10 @@ impl Endpoint {
             | Self::ReadOperation
             | Self::ListOperations
             | Self::WhoAmI
-            | Self::Problem => false,
+            | Self::Problem
+            | Self::OpenApi
+            | Self::Docs
+            | Self::Stylesheet => false,
         }
     }
 }
@@ -61,6 +70,7 @@ struct Entry {
 }
 
 /// The statuses of the gateway's own that every route may answer.
+const PAGE: &[u16] = &[200, 400, 411, 500, 503];
 const PUBLIC: &[u16] = &[200, 400, 404, 411, 500, 503];
 const CALLER: &[u16] = &[200, 400, 401, 411, 429, 500, 503];
 const RECORD: &[u16] = &[200, 400, 401, 404, 411, 429, 500, 503];
@@ -68,7 +78,7 @@ const READ: &[u16] = &[200, 400, 401, 403, 404, 411, 429, 500, 502, 503, 504];
 const WRITE: &[u16] = &[200, 400, 401, 403, 404, 409, 411, 413, 415, 429, 500, 502, 503, 504];
 
 #[rustfmt::skip] // one line a route reads as the table it is
-static ROUTES: [Entry; 8] = [
+static ROUTES: [Entry; 11] = [
     Entry { route: "/nics/{nicId}/ipv4", method: Method::DELETE, access: Access::Caller, endpoint: Endpoint::Unassign, codes: WRITE },
     Entry { route: "/nics/{nicId}/ipv4/{address}", method: Method::DELETE, access: Access::Caller, endpoint: Endpoint::UnassignOne, codes: WRITE },
     Entry { route: "/nics/{nicId}/ipv4", method: Method::POST, access: Access::Caller, endpoint: Endpoint::Assign, codes: WRITE },
@@ -77,7 +87,21 @@ static ROUTES: [Entry; 8] = [
     Entry { route: "/operations", method: Method::GET, access: Access::Caller, endpoint: Endpoint::ListOperations, codes: RECORD },
     Entry { route: "/whoami", method: Method::GET, access: Access::Caller, endpoint: Endpoint::WhoAmI, codes: CALLER },
     Entry { route: "/problems/{slug}", method: Method::GET, access: Access::Public, endpoint: Endpoint::Problem, codes: PUBLIC },
+    Entry { route: "/openapi.json", method: Method::GET, access: Access::Public, endpoint: Endpoint::OpenApi, codes: PAGE },
+    Entry { route: "/docs", method: Method::GET, access: Access::Public, endpoint: Endpoint::Docs, codes: PAGE },
+    Entry { route: "/docs/style.css", method: Method::GET, access: Access::Public, endpoint: Endpoint::Stylesheet, codes: PAGE },
 ];
+
+/// Every route's pattern, method and endpoint, for those who describe them.
+pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static Method, Endpoint)> {
+    ROUTES.iter().map(|entry| (entry.route, &entry.method, entry.endpoint))
+}
+
+/// Who may call an endpoint.
+pub(super) fn access(endpoint: Endpoint) -> Access {
+    let entry = ROUTES.iter().find(|entry| entry.endpoint == endpoint);
+    entry.map_or(Access::Caller, |entry| entry.access)
+}
 
 /// The route label of a request that no route takes.
 pub const UNMATCHED: &str = "unmatched";
@@ -154,7 +178,7 @@ impl Router {
         let Ok(found) = self.inner.at(path) else {
             let detail = "the gateway has no such path; it has `/nics/{nicId}`, \
                           `/nics/{nicId}/ipv4`, `/nics/{nicId}/ipv4/{address}`, `/operations`, \
-                          `/operations/{operationId}` and `/whoami`";
+                          `/operations/{operationId}` and `/whoami`; `/docs` describes them";
             return Err((None, Error::new(Problem::NotFound, detail)));
         };
         let route = *found.value;

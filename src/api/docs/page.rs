@@ -1,0 +1,195 @@
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::{
+    super::{
+        openapi::{Described, describe, problems_of},
+        routes::{self, Access, Endpoint},
+    },
+    html::{escape, prose},
+};
+use crate::error::Problem;
+
+/// What every reader needs to know before the routes.
+const BASICS: [(&str, &str); 5] = [
+    (
+        "Show a token",
+        "Send exactly one header `Authorization: Bearer <JWT>` with a token of your company's identity provider. In the lines below, `$H` is a file with that header, so that the token stands in no shell history.",
+    ),
+    (
+        "Keep the request's id",
+        "Every answer has an `X-Request-Id`. Tell it to whoever you ask for help. One of your own, 1 to 64 of the characters `A-Za-z0-9._-`, is kept.",
+    ),
+    (
+        "Try it dry",
+        "`?dryRun=true` does everything but the write: it asks the policy, looks at the vNIC, and says what would be sent.",
+    ),
+    (
+        "Read errors",
+        "Each is a problem document: `detail` says what to do next, `code` is for programs, and `type` leads to an explanation. After a 503 nothing was sent: wait as `Retry-After` says and try again. After a 502 or 504 to a write, look before you repeat it.",
+    ),
+    (
+        "Write plainly",
+        "Queries and paths are read as they stand, without percent decoding. Unknown or repeated keys and fields are refused, never ignored.",
+    ),
+];
+
+const TAGS: [(&str, &str); 3] = [
+    ("addresses", "Addresses of a vNIC"),
+    ("record", "What became of writes"),
+    ("self", "Who you are, and what this is"),
+];
+
+/// The whole page.
+pub(super) fn render() -> String {
+    let mut nav = String::new();
+    let mut main = String::new();
+    for (tag, title) in TAGS {
+        let _ = write!(nav, "<p>{}</p>\n<ul>\n", escape(title));
+        let _ = writeln!(main, "<h2 id=\"tag-{tag}\">{}</h2>", escape(title));
+        for (route, method, endpoint) in routes::all() {
+            let described = describe(endpoint);
+            if described.tag == tag {
+                let (id, method) = (described.id, method.as_str());
+                let _ = writeln!(
+                    nav,
+                    "<li><a href=\"#{id}\"><b class=\"{method}\">{method}</b> {}</a></li>",
+                    breakable(route)
+                );
+                main.push_str(&operation(route, method, endpoint, &described));
+            }
+        }
+        nav.push_str("</ul>\n");
+    }
+    nav.push_str("<p><a href=\"#problems\">Problems</a></p>\n");
+    let basics = BASICS
+        .iter()
+        .map(|(title, text)| format!("<dt>{}</dt><dd>{}</dd>\n", escape(title), prose(text)))
+        .collect::<Vec<_>>()
+        .concat();
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>zec-gateway</title>\n\
+         <link rel=\"stylesheet\" href=\"/docs/style.css\">\n<link rel=\"icon\" href=\"data:,\">\n</head>\n<body>\n\
+         <header><h1>zec-gateway <small>{version}</small></h1>\n\
+         <p>A policy gateway in front of Zenlayer Elastic Compute. For programs: <a href=\"/openapi.json\">openapi.json</a>.</p></header>\n\
+         <nav aria-label=\"Contents\">\n{nav}</nav>\n<main>\n<h2 id=\"basics\">Basics</h2>\n<dl>\n{basics}</dl>\n\
+         {main}{problems}</main>\n</body>\n</html>\n",
+        version = env!("CARGO_PKG_VERSION"),
+        problems = problems(),
+    )
+}
+
+/// A path that may wrap after its slashes.
+fn breakable(route: &str) -> String {
+    escape(route).replace('/', "/<wbr>")
+}
+
+fn operation(route: &str, method: &str, endpoint: Endpoint, described: &Described) -> String {
+    let token = match routes::access(endpoint) {
+        Access::Public => " <em>no token needed</em>",
+        Access::Caller => "",
+    };
+    format!(
+        "<section id=\"{id}\">\n<h3><a href=\"#{id}\">{summary}</a></h3>\n\
+         <p class=\"route\"><b class=\"{method}\">{method}</b> <code>{route}</code>{token}</p>\n<p>{text}</p>\n\
+         {parameters}<pre class=\"curl\"><code>{curl}</code></pre>\n<p class=\"ok\"><b>200</b> {success}.</p>\n{example}{problems}</section>\n",
+        id = described.id,
+        summary = escape(described.summary),
+        route = breakable(route),
+        text = prose(described.text),
+        parameters = parameters(described),
+        curl = escape(&curl(method, endpoint, described)),
+        success = prose(described.success),
+        example = example(described),
+        problems = problem_links(endpoint),
+    )
+}
+
+fn curl(method: &str, endpoint: Endpoint, described: &Described) -> String {
+    let method = if method == "GET" { String::new() } else { format!(" -X {method}") };
+    let header = match routes::access(endpoint) {
+        Access::Public => "",
+        Access::Caller => " -H @$H",
+    };
+    format!("curl{method}{header} {}", described.curl.replace("{gateway}", "http://127.0.0.1:8080"))
+}
+
+fn parameters(described: &Described) -> String {
+    let mut rows = String::new();
+    for parameter in &described.parameters {
+        let text = |name: &str| parameter.get(name).and_then(Value::as_str).unwrap_or_default();
+        let old = parameter.get("deprecated").is_some();
+        let _ = writeln!(
+            rows,
+            "<dt><code>{}</code> <em>{}{}</em></dt><dd>{}.</dd>",
+            escape(text("name")),
+            escape(text("in")),
+            if old { ", deprecated" } else { "" },
+            prose(text("description")),
+        );
+    }
+    if let Some(body) = &described.body {
+        let text = body.get("description").and_then(Value::as_str).unwrap_or_default();
+        let example = body.pointer("/content/application~1json/example");
+        let example = example.map(Value::to_string).unwrap_or_default();
+        let _ = writeln!(
+            rows,
+            "<dt>body <em>application/json</em></dt><dd>{}: <code>{}</code></dd>",
+            prose(text),
+            escape(&example)
+        );
+    }
+    if rows.is_empty() { rows } else { format!("<dl class=\"parameters\">\n{rows}</dl>\n") }
+}
+
+fn example(described: &Described) -> String {
+    let Some(example) = &described.example else { return String::new() };
+    let text = serde_json::to_string_pretty(example).unwrap_or_default();
+    format!(
+        "<details><summary>Example</summary><pre><code>{}</code></pre></details>\n",
+        escape(&text)
+    )
+}
+
+fn problem_links(endpoint: Endpoint) -> String {
+    let links: Vec<String> = problems_of(endpoint)
+        .map(|problem| {
+            let slug = problem.slug();
+            format!("<a href=\"#problem-{slug}\">{} {slug}</a>", status(problem))
+        })
+        .collect();
+    format!(
+        "<details><summary>{} problems</summary><p class=\"links\">{}</p></details>\n",
+        links.len(),
+        links.join(" ")
+    )
+}
+
+fn status(problem: Problem) -> String {
+    match problem {
+        Problem::ZecRejected => "4xx".to_owned(),
+        other => other.status().to_string(),
+    }
+}
+
+fn problems() -> String {
+    let rows = Problem::ALL
+        .into_iter()
+        .map(|problem| {
+            format!(
+                "<section id=\"problem-{slug}\" class=\"problem\"><h3><b>{status}</b> \
+                 <a href=\"#problem-{slug}\">{slug}</a></h3>\n<p><code>{code}</code> {title}. {text}</p></section>\n",
+                slug = problem.slug(),
+                status = status(problem),
+                code = problem.code(),
+                title = escape(problem.title()),
+                text = prose(problem.explanation()),
+            )
+        })
+        .collect::<Vec<_>>()
+        .concat();
+    format!("<h2 id=\"problems\">Problems</h2>\n{rows}")
+}

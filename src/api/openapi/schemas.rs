@@ -1,0 +1,224 @@
+//! What is in requests and answers, by name.
+
+use serde_json::{Value, json};
+
+use crate::{
+    domain::{Action, Outcome},
+    error::Problem,
+};
+
+/// Values for examples: those of `zec-gateway dev`, where there are such.
+pub(super) const NIC_ID: &str = "1612345678901234567";
+pub(super) const ADDRESS: &str = "10.0.0.21";
+pub(super) const OPERATION_ID: &str = "01a4b3f2-6f0d-7c41-9d0e-0f2f5d3a9b11";
+pub(super) const REQUEST_ID: &str = "01a4b3f2-6f0c-7a10-8a51-3c1c8f0e7d22";
+
+/// What a `nicId` is, a strict dotted quad, and the other forms; `domain` parses by the same grammar.
+const NIC_ID_FORM: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$";
+const IPV4_FORM: &str = r"^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])$";
+const OPERATION_ID_FORM: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$";
+const REQUEST_ID_FORM: &str = "^[A-Za-z0-9._-]{1,64}$";
+pub(super) const VISIBLE: &str = "^[!-~]{1,255}$";
+
+/// A schema of this document.
+pub(super) fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+/// A header of this document.
+pub(super) fn header(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/headers/{name}") })
+}
+
+/// Every header of answers that is described.
+pub(super) fn headers() -> Value {
+    let header = |text: &str, schema: Value| json!({ "description": text, "schema": schema });
+    let required = |mut header: Value| {
+        if let Some(members) = header.as_object_mut() {
+            members.insert("required".to_owned(), json!(true));
+        }
+        header
+    };
+    json!({
+        "X-Request-Id": required(header(
+            "The gateway's id of the request: yours, where you sent one of 1 to 64 of the characters `A-Za-z0-9._-`",
+            reference("RequestId"),
+        )),
+        "Retry-After": header(
+            "How many seconds to wait before asking again",
+            json!({ "type": "integer", "minimum": 0 }),
+        ),
+        "WWW-Authenticate": required(header(
+            "What is wrong with the token (RFC 6750)",
+            json!({ "type": "string" }),
+        )),
+        "Idempotency-Replayed": header(
+            "`true`: the answer to the first request with this `Idempotency-Key`, given again",
+            json!({ "type": "string", "const": "true" }),
+        ),
+    })
+}
+
+/// Every schema; `max_addresses` is the most that one request may name.
+pub(super) fn all(max_addresses: usize) -> Value {
+    let mut schemas = json!({
+        "NicId": { "type": "string", "pattern": NIC_ID_FORM },
+        "Ipv4": { "type": "string", "pattern": IPV4_FORM, "description": "A strict dotted quad" },
+        "OperationId": { "type": "string", "pattern": OPERATION_ID_FORM },
+        "RequestId": { "type": "string", "pattern": REQUEST_ID_FORM },
+        "Outcome": { "type": "string", "enum": Outcome::ALL.map(Outcome::label) },
+        "Action": { "type": "string", "enum": Action::ALL.map(Action::name) },
+        "ProblemSlug": { "type": "string", "enum": Problem::ALL.map(Problem::slug) },
+        "Nic": {
+            "type": "object",
+            "description": "ZEC's own object, with whatever else ZEC puts into it",
+            "required": ["nicId", "name", "status", "nicType", "regionId", "vpcId", "subnetId"],
+            "properties": {
+                "nicId": reference("NicId"),
+                "name": { "type": "string" },
+                "status": { "type": "string" },
+                "primaryIpv4": { "type": ["string", "null"] },
+                "secondaryIpv4s": { "type": ["array", "null"], "items": reference("Ipv4") },
+            },
+        },
+        "Caller": {
+            "type": "object",
+            "required": ["issuer", "subject", "groups"],
+            "properties": {
+                "issuer": { "type": "string" },
+                "subject": { "type": "string" },
+                "groups": { "type": "array", "items": { "type": "string" } },
+            },
+        },
+    });
+    if let Some(all) = schemas.as_object_mut() {
+        for (name, schema) in
+            bodies(max_addresses).into_iter().chain(changes()).chain(record()).chain(problems())
+        {
+            all.insert(name.to_owned(), schema);
+        }
+    }
+    schemas
+}
+
+fn bodies(max_addresses: usize) -> [(&'static str, Value); 2] {
+    let list = json!({
+        "type": "array", "items": reference("Ipv4"), "minItems": 1, "maxItems": max_addresses,
+        "description": "Those named twice count once; the order is kept",
+    });
+    let assigned = json!({
+        "type": "object",
+        "required": ["ipAddresses"],
+        "properties": { "ipAddresses": list },
+        "additionalProperties": false,
+    });
+    let unassigned = json!({
+        "type": "object",
+        "properties": {
+            "ipAddresses": list,
+            "ipAddress": {
+                "type": "string", "pattern": IPV4_FORM, "deprecated": true,
+                "description": "One address, as ZEC once had it; `ipAddresses` wins over it",
+            },
+        },
+        "anyOf": [{ "required": ["ipAddresses"] }, { "required": ["ipAddress"] }],
+        "additionalProperties": false,
+    });
+    [("Assigned", assigned), ("Unassigned", unassigned)]
+}
+
+fn changes() -> [(&'static str, Value); 2] {
+    let list = json!({ "type": "array", "items": reference("Ipv4") });
+    let changed = json!({
+        "type": "object",
+        "required": ["requestId", "nicId", "ipAddresses"],
+        "properties": {
+            "requestId": { "type": "string", "description": "ZEC's id of the request" },
+            "nicId": reference("NicId"),
+            "ipAddresses": list,
+            "operationId": reference("OperationId"),
+        },
+    });
+    let dry_run = json!({
+        "type": "object",
+        "required": ["dryRun", "action", "body", "nicId", "ipAddresses"],
+        "properties": {
+            "dryRun": { "const": true },
+            "action": reference("Action"),
+            "body": { "type": ["object", "null"], "description": "What ZEC would be sent; null where nothing would" },
+            "nicId": reference("NicId"),
+            "ipAddresses": list,
+            "before": list,
+            "after": list,
+        },
+    });
+    [("Changed", changed), ("DryRun", dry_run)]
+}
+
+fn record() -> [(&'static str, Value); 2] {
+    let text = json!({ "type": "string" });
+    let maybe = json!({ "type": ["string", "null"] });
+    let operation = json!({
+        "type": "object",
+        "required": [
+            "operationId", "outcome", "action", "nicId", "ipAddresses", "caller", "policies", "policyVersion",
+            "before", "requestId", "zecRequestId", "code", "startedAt", "finishedAt",
+        ],
+        "properties": {
+            "operationId": reference("OperationId"),
+            "outcome": reference("Outcome"),
+            "action": reference("Action"),
+            "nicId": reference("NicId"),
+            "ipAddresses": { "type": "array", "items": reference("Ipv4") },
+            "caller": text,
+            "policies": { "type": "array", "items": text },
+            "policyVersion": text,
+            "before": { "type": ["object", "null"], "description": "The vNIC as it was, for those who may see it" },
+            "requestId": reference("RequestId"),
+            "zecRequestId": maybe,
+            "code": maybe,
+            "startedAt": { "type": "string", "format": "date-time" },
+            "finishedAt": { "type": ["string", "null"], "format": "date-time" },
+        },
+    });
+    let operations = json!({
+        "type": "object",
+        "required": ["operations"],
+        "properties": {
+            "operations": { "type": "array", "items": reference("Operation") },
+            "next": reference("OperationId"),
+        },
+    });
+    [("Operation", operation), ("Operations", operations)]
+}
+
+fn problems() -> [(&'static str, Value); 2] {
+    let text = json!({ "type": "string" });
+    let status = json!({ "type": "integer", "minimum": 400, "maximum": 599 });
+    let types = Problem::ALL.map(|problem| format!("/problems/{}", problem.slug()));
+    let problem = json!({
+        "type": "object",
+        "description": "RFC 9457, with the three members that ZEC's SDKs demand of every error; some problems have more",
+        "required": ["type", "title", "status", "detail", "code", "message", "requestId"],
+        "properties": {
+            "type": { "type": "string", "enum": types, "description": "Leads to an explanation" },
+            "title": text,
+            "status": status,
+            "detail": { "type": "string", "description": "What to do next" },
+            "code": { "type": "string", "description": "What programs branch on; ZEC's own where ZEC has one for the case" },
+            "message": text,
+            "requestId": { "type": "string", "description": "ZEC's where ZEC answered, else the gateway's" },
+            "zecRequestId": text,
+            "operationId": reference("OperationId"),
+        },
+    });
+    let explanation = json!({
+        "type": "object",
+        "required": ["type", "title", "status", "code", "explanation"],
+        "properties": {
+            "type": { "type": "string", "enum": types },
+            "title": text, "status": status, "code": text, "explanation": text,
+        },
+    });
+    [("Problem", problem), ("Explanation", explanation)]
+}
