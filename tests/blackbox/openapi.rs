@@ -71,7 +71,7 @@ fn schemathesis(files: &Path, gateway: &str, token: &str, operation: &str) -> (b
 /// The number before a word, as in `1234 generated`.
 fn number_before(text: &str, word: &str) -> u32 {
     let words: Vec<&str> = text.split_whitespace().map(|part| part.trim_matches(',')).collect();
-    let at = words.iter().position(|part| *part == word).expect(text);
+    let at = words.iter().rposition(|part| *part == word).expect(text);
     words[at - 1].parse().expect(text)
 }
 
