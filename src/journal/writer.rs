@@ -32,6 +32,9 @@ const CROWD: usize = 4;
 /// How often it looks whether more have come, at most.
 const GLANCES: usize = 8;
 
+/// How long until it is looked again where there was nothing to let go of.
+const SWEEP_PAUSE: Duration = Duration::from_mins(1);
+
 /// How many entries are let go of at once, at most: a matter of milliseconds.
 const SWEPT_AT_ONCE: usize = 500;
 
@@ -72,11 +75,12 @@ struct State {
     owed: VecDeque<End>,
     ailment: Option<StoreError>,
     anchored: (Head, Instant),
-    /// When it was last looked for entries past their time.
     /// How much the last transaction was shared by.
     crowd: usize,
-    swept: Instant,
-    opened: Instant,
+    /// When entries past their time are looked for next.
+    sweep_at: Instant,
+    /// Why that failed the last time.
+    unswept: Option<StoreError>,
     /// Since when only outcomes that could not be written keep the thread.
     closing: Option<Instant>,
 }
@@ -90,15 +94,15 @@ impl Writer {
 
     /// Appends until the queue is closed and empty.
     pub(super) fn run(self) {
-        let anchored = (self.ledger.head(), Instant::now());
+        let (anchored, settle) = ((self.ledger.head(), Instant::now()), self.pace.settle);
         let mut state = State {
             writer: self,
             owed: VecDeque::new(),
             ailment: None,
             anchored,
             crowd: 0,
-            swept: Instant::now(),
-            opened: Instant::now(),
+            sweep_at: anchored.1 + settle,
+            unswept: None,
             closing: None,
         };
         log_head("a journal is open", anchored.0);
@@ -276,16 +280,21 @@ impl State {
 
     /// Lets go of what is past its time, a little at once: whoever waits to write waits for it.
     fn let_go(&mut self) {
-        let Pace { look, settle, keep_months, .. } = self.writer.pace;
-        let early = self.opened.elapsed() < settle || self.swept.elapsed() < look;
-        if keep_months == 0 || self.ailment.is_some() || early {
+        let Pace { look, keep_months, .. } = self.writer.pace;
+        if keep_months == 0 || self.ailment.is_some() || Instant::now() < self.sweep_at {
             return;
         }
-        self.swept = Instant::now();
         let Some(before) = months::begun_before(SystemTime::now(), keep_months) else { return };
-        if let Err(error) = self.writer.ledger.let_go(before, SWEPT_AT_ONCE) {
-            self.feel(Err(error));
+        let swept = self.writer.ledger.let_go(before, SWEPT_AT_ONCE);
+        let pause = if matches!(swept, Ok(1..)) { look } else { SWEEP_PAUSE };
+        self.sweep_at = Instant::now() + pause;
+        let failed = swept.err();
+        if failed != self.unswept
+            && let Some(cause) = &failed
+        {
+            tracing::warn!(%cause, "entries past their time could not be let go of");
         }
+        self.unswept = failed;
     }
 
     fn anchor(&mut self) {

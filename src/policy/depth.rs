@@ -21,6 +21,8 @@ struct Depth {
     here: (usize, usize),
     /// The same around each of its brackets.
     around: Vec<(usize, usize)>,
+    /// How many conditions the policy has: Cedar makes one row of them.
+    conditions: usize,
 }
 
 impl Depth {
@@ -34,10 +36,19 @@ impl Depth {
                 self.leave();
                 self.whole = self.whole.saturating_sub(BRACKET);
                 self.here = self.around.pop().unwrap_or_default();
+                if first == ']' {
+                    // What stands behind an access has it inside, as behind a dot.
+                    self.dot();
+                }
             }
-            ',' | ';' => self.leave(),
-            '.' => {
-                self.here.1 += 1;
+            ';' => {
+                self.leave();
+                self.whole = self.whole.saturating_sub(std::mem::take(&mut self.conditions));
+            }
+            ',' => self.leave(),
+            '.' => self.dot(),
+            'w' | 'u' if matches!(word, "when" | "unless") => {
+                self.conditions += 1;
                 self.whole += 1;
             }
             // Cedar takes comparisons in no row, and at most four signs before a value.
@@ -45,6 +56,11 @@ impl Depth {
             'i' if word == "if" => self.operator(),
             _ => {}
         }
+    }
+
+    fn dot(&mut self) {
+        self.here.1 += 1;
+        self.whole += 1;
     }
 
     fn operator(&mut self) {
@@ -81,7 +97,8 @@ fn token(text: &str) -> usize {
     let first = text.chars().next().map_or(1, char::len_utf8);
     let up_to = |end: Option<usize>| end.unwrap_or(text.len());
     if text.starts_with("//") {
-        return up_to(text.find('\n'));
+        // As Cedar has it: either ends the line.
+        return up_to(text.find(['\n', '\r']));
     }
     if text.starts_with("&&") || text.starts_with("||") {
         return 2;
@@ -118,7 +135,20 @@ mod tests {
 
     #[test]
     fn what_is_deep_is_found_where_it_gets_so() {
-        let cases = ["(", "[", "{", "true || ", "1 + ", "if true then true else ", ".a"];
+        let hidden = "// not at the end of a line\r(";
+        let cases = [
+            "(",
+            "[",
+            "{",
+            "true || ",
+            "1 + ",
+            "if true then true else ",
+            ".a",
+            "[\"a\"]",
+            "when { true }",
+            "unless { a }",
+            hidden,
+        ];
         for piece in cases {
             let at = too_deep(&piece.repeat(5_000)).unwrap();
             assert!((70..10_000).contains(&at), "{piece}: {at}");

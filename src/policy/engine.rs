@@ -333,7 +333,7 @@ impl Engine {
         let response = match answer {
             Ok(response) => response,
             Err(error) => {
-                tracing::error!(error, "a question could not be put to the policy");
+                tracing::error!(policy.version = %self.version, error, "a question could not be put to the policy");
                 let failed = vec![Reason { id: "(the question itself)".to_owned(), reason: None }];
                 return Some(Denied { address, policies: Vec::new(), failed });
             }
@@ -342,7 +342,7 @@ impl Engine {
             .diagnostics()
             .errors()
             .map(|error| {
-                tracing::warn!(error = %error, "a policy could not be evaluated: denied");
+                tracing::warn!(policy.version = %self.version, error = %error, "a policy could not be evaluated: denied");
                 let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
                 self.reason(error.policy_id())
             })

@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::{
     domain::Outcome,
@@ -19,6 +19,9 @@ pub(super) fn let_go(
     before: SystemTime,
     most: usize,
 ) -> rusqlite::Result<Option<(Head, usize)>> {
+    if !is_due(connection, millis(before))? {
+        return Ok(None);
+    }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let Some(last) = last_to_go(&transaction, millis(before), most)? else { return Ok(None) };
     // First: the entries may only be removed up to there.
@@ -31,6 +34,13 @@ pub(super) fn let_go(
     Ok(Some((last, gone)))
 }
 
+/// Whether the oldest entry is past its time: one row, for this is asked again and again.
+fn is_due(connection: &Connection, before: i64) -> rusqlite::Result<bool> {
+    let sql = "SELECT at FROM entries ORDER BY seq LIMIT 1";
+    let oldest: Option<i64> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+    Ok(oldest.is_some_and(|at| at < before))
+}
+
 /// The last of the oldest entries that are all past their time. An operation stays until its last
 /// entry is past its time too, and while it has no outcome at all.
 fn last_to_go(
@@ -38,8 +48,8 @@ fn last_to_go(
     before: i64,
     most: usize,
 ) -> rusqlite::Result<Option<Head>> {
-    // The columns beside max(seq) are of the operation's last entry.
-    let sql = "SELECT e.seq, e.hash, o.at, o.outcome FROM entries e JOIN (SELECT max(seq), operation, at, outcome FROM entries GROUP BY operation) o ON o.operation = e.operation ORDER BY e.seq LIMIT ?1";
+    // Of the oldest alone, each with its operation's last entry.
+    let sql = "SELECT e.seq, e.hash, o.at, o.outcome FROM (SELECT seq, hash, operation FROM entries ORDER BY seq LIMIT ?1) e JOIN entries o ON o.seq = (SELECT max(seq) FROM entries WHERE operation = e.operation) ORDER BY e.seq";
     let mut statement = transaction.prepare(sql)?;
     let mut rows = statement.query([i64::try_from(most).unwrap_or(i64::MAX)])?;
     let mut last = None;
