@@ -88,10 +88,20 @@ impl AccessKey {
 
     /// Whether both halves are the same.
     fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id && self.has_password_of(other)
+    }
+
+    fn has_password_of(&self, other: &Self) -> bool {
         // Told by what they sign, for keys cannot be compared.
         let [ours, theirs] = [self, other].map(|one| hmac::sign(&one.key, b"the same"));
-        self.id == other.id
-            && constant_time::verify_slices_are_equal(ours.as_ref(), theirs.as_ref()).is_ok()
+        constant_time::verify_slices_are_equal(ours.as_ref(), theirs.as_ref()).is_ok()
+    }
+
+    /// Whether one half is of one key and the other of the other: what lies there while somebody
+    /// replaces two files one after the other.
+    fn is_mixed(&self, before: &Self, after: &Self) -> bool {
+        (self.id == after.id && self.has_password_of(before))
+            || (self.id == before.id && self.has_password_of(after))
     }
 }
 
@@ -123,7 +133,10 @@ impl AccessKeys {
         if before.current.is_same(&key) {
             return false;
         }
-        let previous = Some(Arc::clone(&before.current));
+        // What never was a key takes no place from one that was.
+        let mixed = |previous: &&Arc<AccessKey>| before.current.is_mixed(previous, &key);
+        let previous = before.previous.as_ref().filter(mixed).unwrap_or(&before.current);
+        let previous = Some(Arc::clone(previous));
         self.0.store(Arc::new(Overlap { current: Arc::new(key), previous }));
         true
     }
@@ -229,5 +242,23 @@ mod tests {
         assert_eq!(AccessKey::load(&settings(&id, &password)).unwrap_err().len(), 1);
         fs::write(&id, "a b").unwrap();
         assert_eq!(AccessKey::load(&settings(&id, &password)).unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn halves_that_are_replaced_one_after_the_other_cost_no_key() {
+        let key = |id: &str, password: &str| {
+            AccessKey::new(id.to_owned(), &SecretString::from(password)).unwrap()
+        };
+        for halfway in [("new", "old"), ("old", "new")] {
+            let keys = AccessKeys::from(key("old", "old"));
+            assert!(keys.replace(key(halfway.0, halfway.1)));
+            assert!(keys.replace(key("new", "new")));
+            let overlap = keys.now();
+            assert!(overlap.current.is_same(&key("new", "new")));
+            assert!(overlap.previous.as_ref().unwrap().is_same(&key("old", "old")), "{halfway:?}");
+            // The next one takes its place as ever.
+            assert!(keys.replace(key("newest", "newest")));
+            assert!(keys.now().previous.as_ref().unwrap().is_same(&key("new", "new")));
+        }
     }
 }
