@@ -49,7 +49,7 @@ impl Judge<'_> {
         self.allowed(&permit);
         let found = match found {
             Some(found) => found,
-            None => self.look(id).await?,
+            None => self.look_for(&permit, id).await?,
         };
         let nic = found.nic.ok_or_else(|| failure::no_such_nic(id))?;
         self.compare(self.posed(permit.operation()), true, Some(&nic));
@@ -89,7 +89,7 @@ impl Judge<'_> {
             (permit, found.and_then(|found| found.nic))
         };
         let nic = match nic {
-            None if look || self.bench.preflight.on => match self.look(&id).await {
+            None if look || self.bench.preflight.on => match self.look_for(&permit, &id).await {
                 Ok(Found { nic: None, .. }) => {
                     if self.may_learn_of_absence(&id) {
                         self.allowed(&permit);
@@ -149,6 +149,13 @@ impl Judge<'_> {
         if let (Some(shadow), Some(posed)) = (&self.bench.shadow, posed) {
             shadow.compare(posed, &Live { caller, nic, allowed, record });
         }
+    }
+
+    /// Looks at the vNIC for what is allowed already; where that fails the shadow policy is asked
+    /// without it.
+    async fn look_for<O: Ask>(&self, permit: &Permit<O>, id: &NicId) -> Result<Found, Error> {
+        let unseen = |_: &Error| self.compare(self.posed(permit.operation()), true, None);
+        self.look(id).await.inspect_err(unseen)
     }
 
     async fn look(&self, id: &NicId) -> Result<Found, Error> {

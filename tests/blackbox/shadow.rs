@@ -77,6 +77,21 @@ async fn a_shadow_policy_that_looks_never_has_a_vnic_read() {
     assert!(counted(&world, WRITE, "skipped").await < 0.5);
 }
 
+#[tokio::test]
+async fn where_the_look_fails_the_shadow_policy_is_asked_without_it() {
+    use zec_gateway::emulator::{Fault, FaultKind};
+    for (shadow, change) in [(TAGGED, "skipped"), (NONE, "denies")] {
+        let shadow = Some(shadow.to_owned());
+        let zec = "preflight = true".to_owned();
+        let world = Setup { shadow, zec, ..Setup::default() }.start().await;
+        world.zec.inject(Fault::always(FaultKind::Status500));
+        assert_eq!(world.alice().delete(&off("10.0.0.21")).await.status, 502);
+        until_counted(&world, WRITE, change).await;
+        assert_eq!(world.alice().get(&format!("/nics/{NIC}")).await.status, 502);
+        until_counted(&world, READ, change).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_difference_is_logged_once_a_request_and_a_faulty_shadow_policy_is_a_fault() {
     use crate::program::{Files, Served, run};
