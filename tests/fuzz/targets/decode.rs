@@ -40,7 +40,7 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(matches!(operation, Operation::DryRun(_)), says(&target, "dryRun=true"));
     match operation {
         Operation::Read(_) => assert!(method == Method::GET),
-        Operation::Change(Selection::Listed(change), None)
+        Operation::Change(Selection::Listed(change), _)
         | Operation::DryRun(Selection::Listed(change)) => {
             let wanted = if method == Method::POST { Change::Assign } else { Change::Unassign };
             assert_eq!(change.change, wanted);
@@ -48,7 +48,7 @@ fuzz_target!(|input: &[u8]| {
             addresses(&change, &target, body.filter(|body| !body.is_empty()));
             again(&change);
         }
-        Operation::Change(Selection::All(UnassignAll { max, .. }), None)
+        Operation::Change(Selection::All(UnassignAll { max, .. }), _)
         | Operation::DryRun(Selection::All(UnassignAll { max, .. })) => {
             assert!(method == Method::DELETE && max == MAX);
             assert!(says(&target, "all=true") && body.is_none_or(<[u8]>::is_empty));
@@ -109,7 +109,7 @@ fn again(change: &ChangeIpv4) {
     let uri = target.parse().expect("a target");
     let body = json!({ "ipAddresses": list }).to_string();
     let same = |again: Result<Operation, _>| match again {
-        Ok(Operation::Change(Selection::Listed(again), None)) => again == *change,
+        Ok(Operation::Change(Selection::Listed(again), _)) => again == *change,
         _ => false,
     };
     assert!(same(fuzz::operation(&method, &uri, Some(body.as_bytes()), MAX)));
