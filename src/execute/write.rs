@@ -214,8 +214,7 @@ impl Desk {
     }
 }
 
-/// Sends, by a little before `deadline`: the outcome is to be recorded by then too. Whatever breaks
-/// meanwhile, it may have been sent.
+/// Sends, by a little before `deadline`: the outcome is to be recorded by then too.
 async fn send_once(
     writer: Writer,
     ticket: Ticket,
@@ -223,9 +222,15 @@ async fn send_once(
     deadline: Instant,
 ) -> Result<Sent, Failure> {
     let until = deadline.checked_sub(FOR_THE_RECORD).unwrap_or(deadline);
-    let sending = tokio::spawn(async move { writer.send(ticket, pass, until).await });
+    to_its_end(async move { writer.send(ticket, pass, until).await }).await
+}
+
+/// Waits for a send. Whatever breaks in it, it may have been sent.
+async fn to_its_end(
+    sending: impl Future<Output = Result<Sent, Failure>> + Send + 'static,
+) -> Result<Sent, Failure> {
     let broken = |error| Err(Failure::NoAnswer(format!("the task that sent it broke: {error}")));
-    sending.await.unwrap_or_else(broken)
+    tokio::spawn(sending).await.unwrap_or_else(broken)
 }
 
 /// Looks whether a write may still be begun.
@@ -257,3 +262,6 @@ fn log_unheard(record: &Record, sent: &Result<Sent, Failure>) {
         "a write ended after its caller had hung up",
     );
 }
+
+#[cfg(test)]
+mod tests;

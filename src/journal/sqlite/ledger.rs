@@ -1,4 +1,5 @@
 use std::{
+    collections::HashSet,
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -7,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::{COLUMNS, Watch, entry, retention, stored_head, stored_start};
 use crate::{
-    domain::Outcome,
+    domain::{OperationId, Outcome},
     error::Fault,
     journal::{
         chain::{Content, Head},
@@ -34,6 +35,9 @@ pub(in crate::journal) struct SqliteLedger {
     /// What the head is if a commit took place that was said to have failed.
     perhaps: Option<Head>,
     key_lifetime: Duration,
+    /// Operations of which the intent is the last entry, for certain: the next one need not look.
+    /// One that is not among them may be so all the same.
+    pending: HashSet<OperationId>,
 }
 
 impl SqliteLedger {
@@ -47,10 +51,11 @@ impl SqliteLedger {
         let fault = |text: String| Fault::new(text).in_file(path);
         let head = checked_head(&connection).map_err(fault)?;
         let watch = Watch::new(&real).map_err(|error| fault(error.to_string()))?;
-        Ok(Self { connection, watch, head, perhaps: None, key_lifetime })
+        let pending = HashSet::new();
+        Ok(Self { connection, watch, head, perhaps: None, key_lifetime, pending })
     }
 
-    fn write(&mut self, steps: &[Step]) -> Result<(Vec<Applied>, Head), Failed> {
+    fn write(&mut self, steps: &[Step]) -> Result<Vec<Applied>, Failed> {
         let certain = |error: StoreError| Failed { error, perhaps_done: false };
         let transaction = self
             .connection
@@ -61,23 +66,30 @@ impl SqliteLedger {
             let what = "the journal does not end as this gateway left it: run `journal verify`";
             return Err(certain(StoreError(what.to_owned())));
         }
-        let mut batch = Batch { transaction, head: found, key_lifetime: self.key_lifetime };
+        let mut batch = Batch {
+            transaction,
+            head: found,
+            key_lifetime: self.key_lifetime,
+            pending: &mut self.pending,
+            begun: Vec::new(),
+        };
         let applied: rusqlite::Result<Vec<Applied>> =
             steps.iter().map(|step| batch.apply(step)).collect();
         let applied = applied.map_err(|error| certain(error.into()))?;
-        let Batch { transaction, head, .. } = batch;
+        let Batch { transaction, head, pending, begun, .. } = batch;
         let committed = transaction.commit();
         (self.head, self.perhaps) = (found, Some(head));
         committed.map_err(|error| Failed { error: error.into(), perhaps_done: true })?;
         (self.head, self.perhaps) = (head, None);
-        Ok((applied, head))
+        pending.extend(begun);
+        Ok(applied)
     }
 }
 
 impl Ledger for SqliteLedger {
     fn append(&mut self, steps: &[Step]) -> Result<Vec<Applied>, Failed> {
         self.look().map_err(|error| Failed { error, perhaps_done: false })?;
-        let (applied, _) = self.write(steps)?;
+        let applied = self.write(steps)?;
         self.watch.settle();
         // The file may have gone while it was written.
         self.look().map_err(|error| Failed { error, perhaps_done: true })?;
@@ -124,6 +136,9 @@ struct Batch<'a> {
     transaction: Transaction<'a>,
     head: Head,
     key_lifetime: Duration,
+    pending: &'a mut HashSet<OperationId>,
+    /// Whose intents are in this batch.
+    begun: Vec<OperationId>,
 }
 
 impl Batch<'_> {
@@ -146,6 +161,7 @@ impl Batch<'_> {
         {
             return Ok(Applied::KeyTaken);
         }
+        self.begun.push(opening.id);
         self.append(Content {
             operation,
             kind: "intent".to_owned(),
@@ -180,17 +196,14 @@ impl Batch<'_> {
 
     fn end(&mut self, closing: &Closing) -> rusqlite::Result<Applied> {
         let operation = closing.id.to_string();
-        let sql = "SELECT outcome FROM entries WHERE operation = ?1 ORDER BY seq DESC LIMIT 1";
-        let last: Option<String> = self
-            .transaction
-            .prepare_cached(sql)?
-            .query_row([&operation], |row| row.get(0))
-            .optional()?;
-        let Some(last) = last else { return Ok(Applied::NoSuchOperation) };
-        // The same again comes of a commit that failed and took place.
-        let over = |last: &Outcome| last.is_final() || *last == closing.outcome;
-        if let Some(last) = Outcome::from_label(&last).filter(over) {
-            return Ok(Applied::Ended(last));
+        // Whoever was among them is not any more, whatever becomes of this transaction.
+        if !self.pending.remove(&closing.id) {
+            let Some(last) = self.last(&operation)? else { return Ok(Applied::NoSuchOperation) };
+            // The same again comes of a commit that failed and took place.
+            let over = |last: &Outcome| last.is_final() || *last == closing.outcome;
+            if let Some(last) = Outcome::from_label(&last).filter(over) {
+                return Ok(Applied::Ended(last));
+            }
         }
         if closing.frees_key {
             let sql = "DELETE FROM idempotency_keys WHERE operation = ?1";
@@ -207,6 +220,13 @@ impl Batch<'_> {
             outcome: closing.outcome.label().to_owned(),
             body: closing.body.clone(),
         })
+    }
+
+    /// The label of an operation's last outcome so far.
+    fn last(&self, operation: &str) -> rusqlite::Result<Option<String>> {
+        let sql = "SELECT outcome FROM entries WHERE operation = ?1 ORDER BY seq DESC LIMIT 1";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        statement.query_row([operation], |row| row.get(0)).optional()
     }
 
     fn append(&mut self, content: Content) -> rusqlite::Result<Applied> {

@@ -100,7 +100,7 @@ async fn nobody_else_can_remove_an_entry() {
 /// Tells what it is asked to let go of.
 struct Sweeping {
     inner: SqliteLedger,
-    asked: Sender<SystemTime>,
+    asked: Sender<(SystemTime, usize)>,
 }
 
 impl Ledger for Sweeping {
@@ -117,8 +117,7 @@ impl Ledger for Sweeping {
     }
 
     fn let_go(&mut self, before: SystemTime, most: usize) -> Result<usize, StoreError> {
-        assert!(most > 0);
-        let _ = self.asked.send(before);
+        let _ = self.asked.send((before, most));
         Ok(0)
     }
 
@@ -141,7 +140,8 @@ async fn a_gateway_that_runs_looks_for_what_is_past_its_time() {
     let wrap = |inner| Box::new(Sweeping { inner, asked }) as Box<dyn Ledger>;
     let metrics = Arc::clone(&desk.metrics);
     let (journal, _) = Journal::open_with(&settings, metrics, desk.tuning, wrap).unwrap();
-    let before = asks.recv_timeout(LONG).unwrap();
+    let (before, most) = asks.recv_timeout(LONG).unwrap();
+    assert!((1..=1000).contains(&most), "whoever writes waits for {most} to go");
     let age = SystemTime::now().duration_since(before).unwrap().as_secs() / 86400;
     assert!((59..=93).contains(&age), "two whole months and some of this one: {age} days");
     journal.close().await;

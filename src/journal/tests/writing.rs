@@ -244,6 +244,51 @@ async fn a_final_outcome_stays_and_an_unknown_one_may_still_be_resolved() {
 }
 
 #[tokio::test]
+async fn outcomes_that_come_together_are_one_entry_and_the_first_final_one_stays() {
+    let desk = Desk::new();
+    let (journal, gate) = desk.open_gated();
+    let waiting = journal.clone();
+    let begun = tokio::spawn(async move { waiting.begin(permit(), intent("alice")).await });
+    let (gate, _) = gate.arrived().await;
+    gate.let_through(Through::Well);
+    let ticket = begun.await.unwrap().unwrap();
+    let id = ticket.operation().unwrap();
+    ticket.spend().unwrap();
+    let end = |outcome| {
+        let journal = journal.clone();
+        tokio::spawn(async move { journal.end(id, Ending::new(outcome)).await })
+    };
+    let first = end(Outcome::Unknown);
+    let (gate, steps) = gate.arrived().await;
+    assert_eq!(steps, ["unknown"]);
+    // Not written at all: what was known of the operation is not known for certain any more.
+    gate.let_through(Through::Refused);
+    let (gate, steps) = gate.arrived().await;
+    assert_eq!(steps, ["unknown"]);
+    let mut others = Vec::new();
+    for (number, outcome) in
+        [Outcome::Done, Outcome::Done, Outcome::NotDone].into_iter().enumerate()
+    {
+        others.push(end(outcome));
+        while journal.waiting() <= number {
+            tokio::task::yield_now().await;
+        }
+    }
+    gate.let_through(Through::Well);
+    let (gate, steps) = gate.arrived().await;
+    assert_eq!(steps, ["done", "done", "not-done"]);
+    gate.let_through(Through::Well);
+    first.await.unwrap().unwrap();
+    for other in others {
+        other.await.unwrap().unwrap();
+    }
+    drop(gate);
+    journal.close().await;
+    assert_eq!(desk.story(), ["pending", "unknown", "done"]);
+    desk.verify().unwrap();
+}
+
+#[tokio::test]
 async fn after_closing_nothing_is_begun() {
     let desk = Desk::new();
     let journal = desk.open();

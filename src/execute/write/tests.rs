@@ -1,0 +1,61 @@
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::{
+    domain::{Addresses, Caller, NicId},
+    journal::Intent,
+    policy::{Engine, Source, Verdict},
+    zec::{self, AccessKey, Settings},
+};
+
+fn permit() -> Permit<ChangeIpv4> {
+    let text = "@id(\"any\") permit (principal, action, resource);".to_owned();
+    let (engine, _) =
+        Engine::from_sources(&[Source { path: PathBuf::from("t.cedar"), text }]).unwrap();
+    let change = ChangeIpv4 {
+        change: Change::Unassign,
+        nic: NicId::parse("nic-1").unwrap(),
+        addresses: Addresses::parse(["10.0.0.21"], 9).unwrap(),
+    };
+    let alice = Caller::vouch("corp", "alice", [""; 0]).unwrap();
+    match engine.ask(&alice, change) {
+        Verdict::Allowed(permit) => permit,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn ticket() -> Ticket {
+    let caller = Caller::vouch("corp", "alice", [""; 0]).unwrap();
+    let intent = Intent { caller, before: None, request_id: "r".to_owned(), key: None };
+    Journal::off().begin(permit(), intent).await.unwrap()
+}
+
+/// The clock stands still while anything moves, and jumps to the next timer when nothing does.
+#[tokio::test(start_paused = true)]
+async fn a_send_that_hangs_leaves_time_to_record_that() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hour = Duration::from_hours(1);
+    let settings = Settings {
+        connect_timeout: hour,
+        request_timeout: hour,
+        ..Settings::for_tests(&silent.local_addr().unwrap().to_string())
+    };
+    let key = AccessKey::new("id".to_owned(), &SecretString::from("password")).unwrap();
+    let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
+    let (_, writer) = zec::connect(&settings, key, metrics).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let pass = writer.admit(&NicId::parse("nic-1").unwrap(), deadline).await.unwrap();
+    let sent = send_once(writer, ticket().await, pass, deadline).await;
+    assert!(matches!(sent, Err(Failure::NoAnswer(_) | Failure::NotSent(_))), "{sent:?}");
+    let left = deadline.saturating_duration_since(Instant::now());
+    assert!(left >= Duration::from_millis(200), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_send_that_breaks_may_have_been_sent() {
+    let sent = to_its_end(async { panic!("a bug") }).await;
+    assert!(matches!(sent, Err(Failure::NoAnswer(_))), "{sent:?}");
+}
