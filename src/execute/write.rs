@@ -1,7 +1,11 @@
 //! A permitted write, from its intent to its outcome.
 
 use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, Instant as StdInstant, SystemTime},
 };
 
@@ -225,12 +229,16 @@ async fn send_once(
     to_its_end(async move { writer.send(ticket, pass, until).await }).await
 }
 
-/// Waits for a send. Whatever breaks in it, it may have been sent.
-async fn to_its_end(
-    sending: impl Future<Output = Result<Sent, Failure>> + Send + 'static,
-) -> Result<Sent, Failure> {
-    let broken = |error| Err(Failure::NoAnswer(format!("the task that sent it broke: {error}")));
-    tokio::spawn(sending).await.unwrap_or_else(broken)
+/// Waits for a send. Where it breaks, it may have been sent.
+async fn to_its_end(sending: impl Future<Output = Result<Sent, Failure>>) -> Result<Sent, Failure> {
+    let mut sending = pin!(sending);
+    // It is never polled again after a panic, so nobody sees what state that left it in.
+    let step = |cx: &mut Context<'_>| {
+        catch_unwind(AssertUnwindSafe(|| sending.as_mut().poll(cx))).unwrap_or_else(|_| {
+            Poll::Ready(Err(Failure::NoAnswer("what was sending it broke".to_owned())))
+        })
+    };
+    poll_fn(step).await
 }
 
 /// Looks whether a write may still be begun.

@@ -1,13 +1,19 @@
 use std::{collections::HashSet, net::Ipv4Addr, sync::Arc};
 
-use cedar_policy::{Authorizer, Decision, Entities, Policy, PolicyId, PolicySet, Response};
+use cedar_policy_core::{
+    ast::{Expr, Request},
+    entities::Entities,
+    evaluator::Evaluator,
+    extensions::Extensions,
+};
 
 use super::{
+    answer::Answer,
     denial::{Denial, Denied, Reason},
     index::Index,
     looks::Needs,
     permit::Permit,
-    vocabulary::Vocabulary,
+    vocabulary::{Unspeakable, Vocabulary},
 };
 use crate::domain::{Action, Caller, ChangeIpv4, Nic, NicId, ReadNic, Rehearsal};
 
@@ -22,7 +28,8 @@ pub(super) struct Rule {
     pub(super) needs: Needs,
     /// The one vNIC that its scope can match, where it names one.
     pub(super) only_nic: Option<String>,
-    pub(super) policy: Policy,
+    /// Its scope and its conditions in one.
+    pub(super) condition: Expr,
 }
 
 /// The policy in force: decides who may do what, with Cedar, default deny.
@@ -33,7 +40,6 @@ pub struct Engine {
     index: Index,
     rules: Vec<Rule>,
     groups: HashSet<String>,
-    authorizer: Authorizer,
 }
 
 /// What can be asked of the policy.
@@ -129,7 +135,7 @@ impl Engine {
         rules: Vec<Rule>,
         groups: HashSet<String>,
     ) -> Self {
-        Self { version, vocabulary, index, rules, groups, authorizer: Authorizer::new() }
+        Self { version, vocabulary, index, rules, groups }
     }
 
     /// Which policy this is: twelve hex digits of its files' content.
@@ -257,45 +263,46 @@ impl Engine {
         rules: &[&Rule],
         nic: Option<&Nic>,
     ) -> Result<Permit<O>, Denial> {
-        let mut allowed_by = HashSet::new();
+        let mut allowed_by = Vec::new();
         let mut denied = Vec::new();
         for (address, answer) in self.each(caller, &operation, rules, nic) {
-            if let Ok(response) = &answer
-                && response.decision() == Decision::Allow
-                && response.diagnostics().errors().next().is_none()
-            {
-                allowed_by.extend(response.diagnostics().reason().map(ToString::to_string));
-            } else {
-                denied.extend(self.denied(address, answer));
+            match answer {
+                Ok(answer) if answer.allows() => {
+                    allowed_by.extend(answer.permits.iter().map(|rule| rule.id.as_str()));
+                }
+                answer => denied.extend(self.denied(address, answer)),
             }
         }
         if denied.is_empty() && !allowed_by.is_empty() {
-            let mut policies: Vec<String> = allowed_by.into_iter().collect();
-            policies.sort_unstable();
+            allowed_by.sort_unstable();
+            allowed_by.dedup();
+            let policies = allowed_by.into_iter().map(str::to_owned).collect();
             Ok(Permit::grant(operation, policies, Arc::clone(&self.version)))
         } else {
             Err(Denial { denied })
         }
     }
 
-    /// Cedar's answer for each address, or for the vNIC itself where the action has none.
-    fn each<O: Ask>(
+    /// The policies' answer for each address, or for the vNIC itself where the action has none.
+    fn each<'a, O: Ask>(
         &self,
         caller: &Caller,
         operation: &O,
-        rules: &[&Rule],
+        rules: &[&'a Rule],
         nic: Option<&Nic>,
-    ) -> Vec<(Option<Ipv4Addr>, Result<Response, String>)> {
-        let prepared = self.prepare(caller, operation, rules, nic);
+    ) -> Vec<(Option<Ipv4Addr>, Result<Answer<'a>, Unspeakable>)> {
+        let needs = rules.iter().fold(Needs::default(), |needs, rule| needs.or(rule.needs));
+        // A group that no policy names can make no difference.
+        let relevant = |group: &str| self.groups.contains(group);
+        let nic = (operation.nic(), nic);
+        let about = (caller, relevant);
+        let entities = self.vocabulary.entities(operation.action(), needs, about, nic);
         let addresses = operation.addresses();
         let ask = |address: Option<Ipv4Addr>| {
-            let (set, entities) = prepared.as_ref().map_err(Clone::clone)?;
-            let address = address.map(|address| (address, addresses.len()));
-            let request = self
-                .vocabulary
-                .request(operation, caller, address)
-                .map_err(|error| error.to_string())?;
-            Ok(self.authorizer.is_authorized(&request, set, entities))
+            let entities = entities.as_ref().map_err(Clone::clone)?;
+            let about = address.map(|address| (address, addresses.len()));
+            let request = self.vocabulary.request(operation, caller, about)?;
+            Ok(answer(request, rules, entities))
         };
         if addresses.is_empty() {
             vec![(None, ask(None))]
@@ -304,81 +311,50 @@ impl Engine {
         }
     }
 
-    fn prepare<O: Ask>(
-        &self,
-        caller: &Caller,
-        operation: &O,
-        rules: &[&Rule],
-        nic: Option<&Nic>,
-    ) -> Result<(PolicySet, Entities), String> {
-        let set = PolicySet::from_policies(rules.iter().map(|rule| rule.policy.clone()))
-            .map_err(|error| error.to_string())?;
-        let needs = rules.iter().fold(Needs::default(), |needs, rule| needs.or(rule.needs));
-        // A group that no policy names can make no difference.
-        let relevant = |group: &str| self.groups.contains(group);
-        let entities = self
-            .vocabulary
-            .entities(operation.action(), needs, (caller, relevant), (operation.nic(), nic))
-            .map_err(|error| error.to_string())?;
-        Ok((set, entities))
-    }
-
-    /// The entry of a 403, where the answer is a no. Any evaluation error is one, for Cedar
-    /// skips the erring policy, a `forbid` too (threats, row 20).
+    /// The entry of a 403, where the answer is a no.
     fn denied(
         &self,
         address: Option<Ipv4Addr>,
-        answer: Result<Response, String>,
+        answer: Result<Answer<'_>, Unspeakable>,
     ) -> Option<Denied> {
-        let response = match answer {
-            Ok(response) => response,
+        let answer = match answer {
+            Ok(answer) => answer,
             Err(error) => {
-                tracing::error!(policy.version = %self.version, error, "a question could not be put to the policy");
+                tracing::error!(policy.version = %self.version, %error, "a question could not be put to the policy");
                 let failed = vec![Reason { id: "(the question itself)".to_owned(), reason: None }];
                 return Some(Denied { address, policies: Vec::new(), failed });
             }
         };
-        let failed: Vec<Reason> = response
-            .diagnostics()
-            .errors()
-            .map(|error| {
-                tracing::warn!(policy.version = %self.version, error = %error, "a policy could not be evaluated: denied");
-                let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
-                self.reason(error.policy_id())
-            })
-            .collect();
-        if response.decision() == Decision::Allow && failed.is_empty() {
+        if answer.allows() {
             return None;
         }
-        let mut policies = Vec::new();
-        if response.decision() == Decision::Deny {
-            policies.extend(response.diagnostics().reason().map(|id| self.reason(id)));
-            policies.sort();
+        for (rule, error) in &answer.failed {
+            tracing::warn!(policy.version = %self.version, policy = rule.id, error, "a policy could not be evaluated: denied");
         }
+        let failed = answer.failed.iter().map(|(rule, _)| rule.as_reason()).collect();
+        let mut policies: Vec<_> = answer.forbids.iter().map(|rule| rule.as_reason()).collect();
+        policies.sort();
         Some(Denied { address, policies, failed })
     }
 
-    fn about_the_journal(&self, caller: &Caller) -> Result<Response, String> {
+    fn about_the_journal(&self, caller: &Caller) -> Result<Answer<'_>, Unspeakable> {
         let rules = self.numbered(self.index.about_the_journal(caller));
-        let set = PolicySet::from_policies(rules.iter().map(|rule| rule.policy.clone()))
-            .map_err(|error| error.to_string())?;
         let relevant = |group: &str| self.groups.contains(group);
-        let (request, entities) = self
-            .vocabulary
-            .about_the_journal(caller, relevant)
-            .map_err(|error| error.to_string())?;
-        Ok(self.authorizer.is_authorized(&request, &set, &entities))
-    }
-
-    fn reason(&self, id: &PolicyId) -> Reason {
-        let id = id.to_string();
-        let reason =
-            self.rules.iter().find(|rule| rule.id == id).and_then(|rule| rule.reason.clone());
-        Reason { id, reason }
+        let (request, entities) = self.vocabulary.about_the_journal(caller, relevant)?;
+        Ok(answer(request, &rules, &entities))
     }
 }
 
+fn answer<'a>(request: Request, rules: &[&'a Rule], entities: &Entities) -> Answer<'a> {
+    let evaluator = Evaluator::new(request, entities, Extensions::all_available());
+    Answer::of(rules, &evaluator)
+}
+
 impl Rule {
+    fn as_reason(&self) -> Reason {
+        Reason { id: self.id.clone(), reason: self.reason.clone() }
+    }
+
     fn could_permit<O: Ask>(&self, operation: &O) -> bool {
         self.permits && self.only_nic.as_deref().is_none_or(|nic| nic == operation.nic().as_str())
     }

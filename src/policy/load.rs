@@ -14,6 +14,7 @@ use cedar_policy::{
     ActionConstraint, Effect, Policy, PolicyId, PolicySet, PrincipalConstraint, ResourceConstraint,
     ValidationMode, Validator,
 };
+use cedar_policy_core::ast;
 use miette::Diagnostic;
 
 use super::{
@@ -270,7 +271,7 @@ fn build(named: &[Found<'_>], vocabulary: Vocabulary, sources: &[Source]) -> Eng
                 ResourceConstraint::Eq(uid) => Some(uid.id().unescaped().to_owned()),
                 _ => None,
             },
-            policy: policy.clone(),
+            condition: AsRef::<ast::Policy>::as_ref(policy).condition(),
         });
     }
     Engine::assemble(version(sources), vocabulary, index, rules, groups)

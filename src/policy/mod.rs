@@ -4,6 +4,7 @@
 //! what no policy allows is denied, what one forbids is denied, and what cannot be evaluated is
 //! denied. A [`Permit`] comes from here and from nowhere else.
 
+mod answer;
 pub mod cases;
 mod denial;
 mod depth;

@@ -1,12 +1,24 @@
+//! The words in which Cedar is asked: who, what, on which vNIC, for which address. They are made of
+//! the values that Cedar's own evaluator works with, `cedar-policy-core`'s: through the outer crate
+//! each address would be parsed with the name of its function, and each question checked for cycles
+//! among entities that have none. A property test (`tests/slicing.rs`) holds both against each other.
+
 use std::{
     collections::{HashMap, HashSet},
+    fmt::Display,
     net::Ipv4Addr,
     str::FromStr,
+    sync::Arc,
 };
 
-use cedar_policy::{
-    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
-    Schema,
+use cedar_policy::{EntityUid, Schema};
+use cedar_policy_core::{
+    ast::{
+        Context, Eid, Entity, EntityType, EntityUID, EntityUIDEntry, ExtensionFunction, Name,
+        PartialValue, Request, Value,
+    },
+    entities::{Entities, NoEntitiesSchema, TCComputation},
+    extensions::Extensions,
 };
 
 use super::{engine::Ask, looks::Needs};
@@ -22,16 +34,18 @@ pub(super) const SCHEMA: &str = include_str!("schema.cedarschema");
 #[derive(Debug)]
 pub(super) struct Vocabulary {
     pub(super) schema: Schema,
-    caller: EntityTypeName,
-    group: EntityTypeName,
-    nic: EntityTypeName,
-    resource_group: EntityTypeName,
-    subnet: EntityTypeName,
-    vpc: EntityTypeName,
-    region: EntityTypeName,
+    caller: EntityType,
+    group: EntityType,
+    nic: EntityType,
+    resource_group: EntityType,
+    subnet: EntityType,
+    vpc: EntityType,
+    region: EntityType,
     actions: HashMap<Action, ActionNames>,
     read_operations: ActionNames,
-    journal: EntityUid,
+    journal: EntityUID,
+    /// Cedar's `ip("...")`.
+    ip: &'static ExtensionFunction,
 }
 
 #[derive(Debug)]
@@ -39,11 +53,11 @@ struct ActionNames {
     uid: EntityUid,
     with_groups: Vec<EntityUid>,
     /// The action and its groups: all that `action in ...` needs.
-    entities: Entities,
+    entities: Vec<Entity>,
 }
 
 /// What a value of the vocabulary could not be made of; a bug or a hostile name, never silent.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Unspeakable(String);
 
@@ -54,7 +68,9 @@ impl Vocabulary {
         };
         let (schema, _warnings) =
             Schema::from_cedarschema_str(SCHEMA).map_err(|error| fault(&error))?;
-        let kind = |name: &str| EntityTypeName::from_str(name).map_err(|error| fault(&error));
+        let kind = |name: &str| EntityType::from_str(name).map_err(|error| fault(&error));
+        let ip = Name::from_str("ip").map_err(|error| fault(&error))?;
+        let ip = Extensions::all_available().func(&ip).map_err(|error| fault(&error))?;
         let mut actions = HashMap::new();
         for action in Action::ALL {
             let names = action_names(&schema, action.name()).map_err(|error| fault(&error))?;
@@ -73,6 +89,7 @@ impl Vocabulary {
                 .map_err(|error| fault(&error))?,
             schema,
             actions,
+            ip,
         })
     }
 
@@ -94,15 +111,16 @@ impl Vocabulary {
         caller: &Caller,
         relevant: impl Fn(&str) -> bool,
     ) -> Result<(Request, Entities), Unspeakable> {
-        let journal = Entity::new_no_attrs(self.journal.clone(), HashSet::new());
-        let known = self.read_operations.entities.clone();
-        let entities = known
-            .add_entities([self.caller_entity(caller, true, relevant)?, journal], None)
-            .map_err(unspeakable)?;
-        let principal = uid(&self.caller, caller.id());
-        let (action, journal) = (self.read_operations.uid.clone(), self.journal.clone());
-        let request = Request::new(principal, action, journal, Context::empty(), None);
-        Ok((request.map_err(unspeakable)?, entities))
+        let journal = Entity::with_uid(self.journal.clone());
+        let known = self.read_operations.entities.iter().cloned();
+        let entities = known.chain([self.caller_entity(caller, true, relevant), journal]);
+        let request = Request::new_unchecked(
+            known_uid(uid(&self.caller, caller.id())),
+            known_uid(self.read_operations.uid.as_ref().clone()),
+            known_uid(self.journal.clone()),
+            Some(Context::empty()),
+        );
+        Ok((request, together(entities)?))
     }
 
     /// The data of a request, as far as it is needed: the action in its groups, the caller in
@@ -115,15 +133,14 @@ impl Vocabulary {
         (caller, relevant): (&Caller, impl Fn(&str) -> bool),
         (nic, data): (&NicId, Option<&Nic>),
     ) -> Result<Entities, Unspeakable> {
-        let caller = self.caller_entity(caller, needs.caller, relevant)?;
+        let caller = self.caller_entity(caller, needs.caller, relevant);
         let nic = match (needs.nic, data) {
             (false, _) => None,
             (true, Some(data)) => Some(self.nic_entity(data)?),
-            (true, None) => Some(self.unread_nic(nic)?),
+            (true, None) => Some(self.unread_nic(nic)),
         };
-        let known =
-            if needs.action { self.actions[&action].entities.clone() } else { Entities::empty() };
-        known.add_entities([caller].into_iter().chain(nic), None).map_err(unspeakable)
+        let known: &[Entity] = if needs.action { &self.actions[&action].entities } else { &[] };
+        together(known.iter().cloned().chain([caller]).chain(nic))
     }
 
     /// The question about one address, or about the vNIC itself.
@@ -133,22 +150,27 @@ impl Vocabulary {
         caller: &Caller,
         address: Option<(Ipv4Addr, usize)>,
     ) -> Result<Request, Unspeakable> {
-        let dry_run = RestrictedExpression::new_bool(operation.is_dry_run());
-        let mut pairs = vec![("dryRun".to_owned(), dry_run)];
+        let mut context = vec![("dryRun".into(), Value::from(operation.is_dry_run()))];
         if let Some((address, count)) = address {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
-            pairs.push(("address".to_owned(), RestrictedExpression::new_ip(address.to_string())));
-            pairs.push(("addressCount".to_owned(), RestrictedExpression::new_long(count)));
+            context.push(("address".into(), self.address(address)?));
+            context.push(("addressCount".into(), Value::from(count)));
         }
-        Request::new(
-            uid(&self.caller, caller.id()),
-            self.action_and_groups(operation.action()).0.clone(),
-            uid(&self.nic, operation.nic().as_str()),
-            Context::from_pairs(pairs).map_err(unspeakable)?,
-            // The policies were validated when they were loaded.
-            None,
-        )
-        .map_err(unspeakable)
+        // Not held against the schema: the policies were, when they were loaded.
+        Ok(Request::new_unchecked(
+            known_uid(uid(&self.caller, caller.id())),
+            known_uid(self.action_and_groups(operation.action()).0.as_ref().clone()),
+            known_uid(uid(&self.nic, operation.nic().as_str())),
+            Some(Context::Value(Arc::new(context.into_iter().collect()))),
+        ))
+    }
+
+    fn address(&self, address: Ipv4Addr) -> Result<Value, Unspeakable> {
+        let text = Value::from(address.to_string());
+        match self.ip.call(&[text]).map_err(unspeakable)? {
+            PartialValue::Value(value) => Ok(value),
+            PartialValue::Residual(rest) => Err(unspeakable(rest)),
+        }
     }
 
     fn caller_entity(
@@ -156,24 +178,24 @@ impl Vocabulary {
         caller: &Caller,
         with_attributes: bool,
         relevant: impl Fn(&str) -> bool,
-    ) -> Result<Entity, Unspeakable> {
+    ) -> Entity {
         let groups = caller.group_ids().filter(|id| relevant(id)).map(|id| uid(&self.group, id));
-        let name = uid(&self.caller, caller.id());
-        if !with_attributes {
-            return Ok(Entity::new_no_attrs(name, groups.collect()));
-        }
         let attributes = [("issuer", caller.issuer()), ("subject", caller.subject())];
-        Entity::new(
-            name,
-            attributes.map(|(name, value)| (name.to_owned(), text(value))).into(),
+        let count = if with_attributes { attributes.len() } else { 0 };
+        Entity::new_with_attr_partial_value(
+            uid(&self.caller, caller.id()),
+            attributes.into_iter().take(count).map(|(name, value)| (name.into(), text(value))),
+            HashSet::new(),
             groups.collect(),
+            [],
         )
-        .map_err(unspeakable)
     }
 
-    fn unread_nic(&self, nic: &NicId) -> Result<Entity, Unspeakable> {
-        let attributes = [("id".to_owned(), text(nic.as_str()))];
-        Entity::new(uid(&self.nic, nic.as_str()), attributes.into(), [].into()).map_err(unspeakable)
+    fn unread_nic(&self, nic: &NicId) -> Entity {
+        let attributes = [("id".into(), text(nic.as_str()))];
+        let name = uid(&self.nic, nic.as_str());
+        let (none, parents) = (HashSet::new(), HashSet::new());
+        Entity::new_with_attr_partial_value(name, attributes, none, parents, [])
     }
 
     fn nic_entity(&self, nic: &Nic) -> Result<Entity, Unspeakable> {
@@ -182,26 +204,35 @@ impl Vocabulary {
             ("name", text(&nic.name)),
             ("status", text(&nic.status)),
             ("nicType", text(&nic.nic_type)),
-            ("attached", RestrictedExpression::new_bool(nic.attached)),
-            ("hasPublicIp", RestrictedExpression::new_bool(nic.has_public_ip)),
+            ("attached", Value::from(nic.attached).into()),
+            ("hasPublicIp", Value::from(nic.has_public_ip).into()),
         ];
         if let Some(primary) = nic.primary_ipv4 {
-            attributes.push(("primaryIpv4", RestrictedExpression::new_ip(primary.to_string())));
+            attributes.push(("primaryIpv4", self.address(primary)?.into()));
         }
-        let mut parents = vec![
+        let mut parents = HashSet::from([
             uid(&self.subnet, &nic.subnet),
             uid(&self.vpc, &nic.vpc),
             uid(&self.region, &nic.region),
-        ];
+        ]);
         parents.extend(nic.resource_group.as_deref().map(|id| uid(&self.resource_group, id)));
-        Entity::new_with_tags(
+        Ok(Entity::new_with_attr_partial_value(
             uid(&self.nic, nic.id.as_str()),
-            attributes.into_iter().map(|(name, value)| (name.to_owned(), value)),
+            attributes.into_iter().map(|(name, value)| (name.into(), value)),
+            HashSet::new(),
             parents,
-            nic.tags.iter().map(|(key, value)| (key.clone(), text(value))),
-        )
-        .map_err(unspeakable)
+            nic.tags.iter().map(|(key, value)| (key.as_str().into(), text(value))),
+        ))
     }
+}
+
+/// Entities of which each names all its ancestors itself: callers and vNICs stand one step below
+/// what they are in, and the schema's actions come with all of theirs.
+fn together(entities: impl Iterator<Item = Entity>) -> Result<Entities, Unspeakable> {
+    let extensions = Extensions::all_available();
+    let closed = TCComputation::AssumeAlreadyComputed;
+    Entities::from_entities(entities, None::<&NoEntitiesSchema>, closed, extensions)
+        .map_err(unspeakable)
 }
 
 fn action_names(schema: &Schema, name: &str) -> Result<ActionNames, Unspeakable> {
@@ -209,19 +240,23 @@ fn action_names(schema: &Schema, name: &str) -> Result<ActionNames, Unspeakable>
     let all = schema.action_entities().map_err(unspeakable)?;
     let groups = all.ancestors(&uid).into_iter().flatten().cloned();
     let with_groups: Vec<EntityUid> = groups.chain([uid.clone()]).collect();
-    let needed = all.iter().filter(|entity| with_groups.contains(&entity.uid())).cloned();
-    let entities = Entities::from_entities(needed, None).map_err(unspeakable)?;
+    let needed = all.iter().filter(|entity| with_groups.contains(&entity.uid()));
+    let entities = needed.map(|entity| entity.as_ref().clone()).collect();
     Ok(ActionNames { uid, with_groups, entities })
 }
 
-fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
-    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
+fn uid(kind: &EntityType, id: &str) -> EntityUID {
+    EntityUID::from_components(kind.clone(), Eid::new(id), None)
 }
 
-fn text(value: &str) -> RestrictedExpression {
-    RestrictedExpression::new_string(value.to_owned())
+fn known_uid(uid: EntityUID) -> EntityUIDEntry {
+    EntityUIDEntry::known(uid, None)
 }
 
-fn unspeakable(error: impl std::fmt::Display) -> Unspeakable {
+fn text(value: &str) -> PartialValue {
+    Value::from(value).into()
+}
+
+fn unspeakable(error: impl Display) -> Unspeakable {
     Unspeakable(error.to_string())
 }

@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -12,31 +13,42 @@ use tower::{Layer, Service};
 /// Makes a layer of `function(request, next)`, which calls `next.oneshot(request)` or answers
 /// by itself.
 pub(super) fn from_fn<F>(function: F) -> FromFn<F> {
-    FromFn { function }
+    FromFn { function: Arc::new(function) }
 }
 
-#[derive(Clone, Copy)]
 pub(super) struct FromFn<F> {
-    function: F,
+    function: Arc<F>,
 }
 
-impl<F: Clone, S> Layer<S> for FromFn<F> {
-    type Service = FromFnService<F, S>;
-
-    fn layer(&self, next: S) -> Self::Service {
-        FromFnService { function: self.function.clone(), next }
+impl<F> Clone for FromFn<F> {
+    fn clone(&self) -> Self {
+        Self { function: Arc::clone(&self.function) }
     }
 }
 
-#[derive(Clone, Copy)]
+impl<F, S> Layer<S> for FromFn<F> {
+    type Service = FromFnService<F, S>;
+
+    fn layer(&self, next: S) -> Self::Service {
+        FromFnService { function: Arc::clone(&self.function), next: Arc::new(next) }
+    }
+}
+
+/// A clone is two pointers, however much comes behind: each layer makes one a request.
 pub(super) struct FromFnService<F, S> {
-    function: F,
-    next: S,
+    function: Arc<F>,
+    next: Arc<S>,
+}
+
+impl<F, S> Clone for FromFnService<F, S> {
+    fn clone(&self) -> Self {
+        Self { function: Arc::clone(&self.function), next: Arc::clone(&self.next) }
+    }
 }
 
 impl<F, S, B, Fut, T, E> Service<Request<B>> for FromFnService<F, S>
 where
-    F: FnMut(Request<B>, S) -> Fut,
+    F: Fn(Request<B>, S) -> Fut,
     S: Clone,
     Fut: Future<Output = Result<T, E>> + Send + 'static,
 {
@@ -50,6 +62,6 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        Box::pin((self.function)(request, self.next.clone()))
+        Box::pin((self.function)(request, S::clone(&self.next)))
     }
 }

@@ -1,5 +1,5 @@
 use std::{
-    sync::Mutex,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -72,14 +72,12 @@ impl Record {
     /// Adds to what is known.
     pub fn note(&self, add: impl FnOnce(&mut Facts)) {
         // A panic elsewhere leaves whole facts behind: each note is one assignment or two.
-        let mut facts = self.facts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        add(&mut facts);
+        add(&mut self.facts());
     }
 
-    /// What is known so far.
-    #[must_use]
-    pub fn facts(&self) -> Facts {
-        self.facts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    /// What is known so far; nothing can be added while it is held.
+    pub fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long the request has been running.

@@ -2,6 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use cedar_policy_core::{
+    ast::Request,
+    authorizer::{AuthorizationError, Authorizer, Decision},
+    entities::{Entities, NoEntitiesSchema, TCComputation},
+    extensions::Extensions,
+};
 use proptest::{prelude::*, sample::select};
 
 use super::*;
@@ -72,11 +78,33 @@ fn policies() -> impl Strategy<Value = String> {
     })
 }
 
+/// What Cedar's own authorizer says over every policy.
+fn authorized(text: &str, request: Request, entities: &Entities) -> [BTreeSet<String>; 3] {
+    // Every ancestor is looked up again.
+    let extensions = Extensions::all_available();
+    let entities = Entities::from_entities(
+        entities.iter().cloned(),
+        None::<&NoEntitiesSchema>,
+        TCComputation::ComputeNow,
+        extensions,
+    )
+    .unwrap();
+    let set = every_policy(text);
+    let response = Authorizer::new().is_authorized(request, set.as_ref(), &entities);
+    let failed = response.diagnostics.errors.iter().map(|error| {
+        let AuthorizationError::PolicyEvaluationError { id, .. } = error;
+        id.to_string()
+    });
+    let reasons: BTreeSet<String> =
+        response.diagnostics.reason.iter().map(ToString::to_string).collect();
+    let allowed = response.decision == Decision::Allow;
+    let (by, against) = if allowed { (reasons, [].into()) } else { ([].into(), reasons) };
+    [by, against, failed.collect()]
+}
+
 /// Cedar alone, over every policy and all the caller's groups.
 fn unsliced(text: &str, who: &Caller, asked: &ChangeIpv4, nic: &Nic) -> Vec<[BTreeSet<String>; 3]> {
-    use cedar_policy::{Authorizer, Decision};
     let vocabulary = vocabulary::Vocabulary::new().unwrap();
-    let set = every_policy(text);
     let action = asked.action();
     let entities = vocabulary
         .entities(action, looks::Needs::ALL, (who, |_: &str| true), (&asked.nic, Some(nic)))
@@ -85,16 +113,7 @@ fn unsliced(text: &str, who: &Caller, asked: &ChangeIpv4, nic: &Nic) -> Vec<[BTr
     let one = |address: &std::net::Ipv4Addr| {
         let about = Some((*address, addresses.len()));
         let request = vocabulary.request(asked, who, about).unwrap();
-        let response = Authorizer::new().is_authorized(&request, &set, &entities);
-        let failed = response.diagnostics().errors().map(|error| {
-            let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
-            error.policy_id().to_string()
-        });
-        let reasons: BTreeSet<String> =
-            response.diagnostics().reason().map(ToString::to_string).collect();
-        let allowed = response.decision() == Decision::Allow;
-        let (by, against) = if allowed { (reasons, [].into()) } else { ([].into(), reasons) };
-        [by, against, failed.collect()]
+        authorized(text, request, &entities)
     };
     addresses.iter().map(one).collect()
 }
@@ -116,13 +135,11 @@ proptest! {
         text in policies(),
         groups in proptest::sample::subsequence(vec!["a", "b", "c"], 0..=3),
     ) {
-        use cedar_policy::{Authorizer, Decision};
         let who = caller(&groups);
         let (request, entities) =
             vocabulary::Vocabulary::new().unwrap().about_the_journal(&who, |_| true).unwrap();
-        let answer = Authorizer::new().is_authorized(&request, &every_policy(&text), &entities);
-        let failed = answer.diagnostics().errors().next().is_some();
-        let may = answer.decision() == Decision::Allow && !failed;
+        let [by, _, failed] = authorized(&text, request, &entities);
+        let may = !by.is_empty() && failed.is_empty();
         prop_assert_eq!(Engine::unvalidated(&text).may_read_operations(&who), may);
     }
 
