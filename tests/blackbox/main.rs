@@ -17,10 +17,13 @@ mod frames;
 mod idempotency;
 mod idp;
 mod program;
+mod prometheus;
+mod provocations;
 mod secure;
 mod world;
 
 mod access_keys;
+mod alerts;
 mod architecture;
 mod breaker;
 mod browser;

@@ -5,18 +5,13 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use secrecy::SecretString;
-use serde_json::Value;
-use tokio::{io::AsyncReadExt, net::TcpListener};
+use tokio::net::TcpListener;
 use zec_gateway::emulator::{Emulator, Settings};
 
-use crate::{
-    client::{self, PATIENCE},
-    world::World,
-};
+use crate::{prometheus::Prometheus, world::World};
 
 /// Whether a part is to be left out. Where it is neither there nor named, the test fails.
 pub fn left_out(part: &str) -> bool {
@@ -97,41 +92,7 @@ async fn a_real_prometheus_scrapes_the_gateway_and_answers_a_query() {
     }
     let world = World::start().await;
     world.alice().get("/whoami").await;
-    let files = tempfile::tempdir().unwrap();
-    let example = include_str!("../../deploy/prometheus/prometheus.yml");
-    let config = example
-        .replace("127.0.0.1:9464", &world.admin.to_string())
-        .replace("scrape_interval: 15s", "scrape_interval: 1s");
-    std::fs::write(files.path().join("prometheus.yml"), config).unwrap();
-    // Let the kernel choose a port, then hand it over.
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let mut prometheus = tokio::process::Command::new(need(Path::new("/usr/bin/prometheus")))
-        .arg(format!("--config.file={}", files.path().join("prometheus.yml").display()))
-        .arg(format!("--storage.tsdb.path={}", files.path().join("data").display()))
-        .arg(format!("--web.listen-address={port}"))
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let target = "/api/v1/query?query=zec_gateway_http_requests_total%7Broute%3D%22%2Fwhoami%22%2Ccode%3D%22200%22%7D";
-    let asked = async {
-        loop {
-            let text = client::request("GET", target, &[], None);
-            if tokio::net::TcpStream::connect(port).await.is_ok()
-                && let Some(answer) = client::raw(port, text.as_bytes()).await
-                && answer.status == 200
-            {
-                let json: Value = answer.json();
-                if let Some(value) = json["data"]["result"][0]["value"][1].as_str() {
-                    return value.to_owned();
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    let value = tokio::time::timeout(PATIENCE * 2, asked).await;
-    prometheus.kill().await.unwrap();
-    let mut said = String::new();
-    let _ = prometheus.stderr.take().unwrap().read_to_string(&mut said).await;
-    assert_eq!(value.expect(&said), "1");
+    let prometheus = Prometheus::start(&[world.admin]).await;
+    let query = "zec_gateway_http_requests_total{route=\"/whoami\",code=\"200\"}";
+    assert_eq!(prometheus.numbers(query).await, [1.0]);
 }

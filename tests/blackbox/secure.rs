@@ -1,6 +1,11 @@
 //! Certificates for a test, and callers who use TLS.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -52,27 +57,43 @@ impl Authority {
 
     /// A server's certificate that holds until the year begins.
     pub fn server(&self, until: i32) -> Pair {
-        self.sign(ExtendedKeyUsagePurpose::ServerAuth, 2020, until)
+        self.server_from(2020, until)
     }
 
     /// The same, from a year on.
     pub fn server_from(&self, from: i32, until: i32) -> Pair {
-        self.sign(ExtendedKeyUsagePurpose::ServerAuth, from, until)
+        let purpose = ExtendedKeyUsagePurpose::ServerAuth;
+        self.sign(purpose, |params| {
+            params.not_before = date_time_ymd(from, 1, 1);
+            params.not_after = date_time_ymd(until, 1, 1);
+        })
+    }
+
+    /// The same, for so long from now.
+    pub fn server_for(&self, left: Duration) -> Pair {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        self.sign(ExtendedKeyUsagePurpose::ServerAuth, |params| {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(1970, 1, 1) + now + left;
+        })
     }
 
     pub fn client(&self) -> Pair {
-        self.sign(ExtendedKeyUsagePurpose::ClientAuth, 2020, 2100)
+        self.sign(ExtendedKeyUsagePurpose::ClientAuth, |_| {})
     }
 
-    fn sign(&self, purpose: ExtendedKeyUsagePurpose, from: i32, until: i32) -> Pair {
+    fn sign(
+        &self,
+        purpose: ExtendedKeyUsagePurpose,
+        validity: impl FnOnce(&mut CertificateParams),
+    ) -> Pair {
         let key = KeyPair::generate().unwrap();
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let mut params = CertificateParams::new(names).unwrap();
         // Not the authority's own name, or it would pass for a signature by itself.
         params.distinguished_name.push(DnType::CommonName, "a gateway or its caller");
         params.extended_key_usages = vec![purpose];
-        params.not_before = date_time_ymd(from, 1, 1);
-        params.not_after = date_time_ymd(until, 1, 1);
+        validity(&mut params);
         let cert = params.signed_by(&key, &self.0).unwrap();
         Pair { cert: cert.pem(), key: key.serialize_pem() }
     }

@@ -1,0 +1,282 @@
+//! What makes each alert of `deploy/prometheus` fire: a gateway of its own for each trouble, at work
+//! from the start, and then the trouble.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    process::Command,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, task::JoinSet};
+use tokio_rustls::TlsConnector;
+use zec_gateway::{
+    emulator::{Fault, FaultKind},
+    issuer::{Signer, key_set},
+};
+
+use crate::{
+    client,
+    program::{Files, Served},
+    secure::{self, Authority, Client},
+    world::{Caller, ISSUER, NEVER, NIC, Setup, World, nic},
+};
+
+const WRITE: &str = "UnassignNetworkInterfaceIpv4";
+/// A vNIC without addresses to lose.
+const EMPTY: &str = "empty-nic";
+/// So many files may the gateway open that is to run out of them.
+const FEW_FILES: usize = 200;
+/// Cannot be evaluated, by nobody and for no write.
+const BROKEN_POLICY: &str = "@id(\"odd\") forbid (principal, action in Zec::Action::\"write\", resource)\n\
+                             when { context.addressCount + 9223372036854775807 < 0 };";
+
+/// What can go wrong with a gateway or around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    Killed,
+    ZecFails,
+    KeyRefused,
+    AnswerLost,
+    ClockAhead,
+    ProviderGoneForHours,
+    ProviderNeverThere,
+    FaultyFile,
+    JournalGone,
+    CertificateForAWeek,
+    CertificateForADay,
+    PolicyOverflows,
+    UnreadableAnswer,
+    Frozen,
+    FewFilesLeft,
+}
+
+impl Trouble {
+    pub const ALL: [Self; 15] = [
+        Self::Killed,
+        Self::ZecFails,
+        Self::KeyRefused,
+        Self::AnswerLost,
+        Self::ClockAhead,
+        Self::ProviderGoneForHours,
+        Self::ProviderNeverThere,
+        Self::FaultyFile,
+        Self::JournalGone,
+        Self::CertificateForAWeek,
+        Self::CertificateForADay,
+        Self::PolicyOverflows,
+        Self::UnreadableAnswer,
+        Self::Frozen,
+        Self::FewFilesLeft,
+    ];
+
+    /// The alerts that it fires, and no others.
+    pub fn fires(self) -> &'static [&'static str] {
+        match self {
+            Self::Killed => &["ZecGatewayDown"],
+            // What a write did that was answered with 500, nobody knows.
+            Self::ZecFails => &["ZecGatewayZecLeftAlone", "ZecGatewayOutcomeUnknown"],
+            Self::KeyRefused => &["ZecGatewayZecRefusesCredentials"],
+            Self::AnswerLost => &["ZecGatewayOutcomeUnknown"],
+            Self::ClockAhead => &["ZecGatewayClockSkew"],
+            Self::ProviderGoneForHours => &["ZecGatewayKeysStale"],
+            // What was never fetched is stale too.
+            Self::ProviderNeverThere => &["ZecGatewayKeysMissing", "ZecGatewayKeysStale"],
+            Self::FaultyFile => &["ZecGatewayReloadFailed"],
+            Self::JournalGone => &["ZecGatewayJournalFailing"],
+            Self::CertificateForAWeek => &["ZecGatewayCertificateExpiresSoon"],
+            Self::CertificateForADay => {
+                &["ZecGatewayCertificateExpiresSoon", "ZecGatewayCertificateExpires"]
+            }
+            Self::PolicyOverflows => &["ZecGatewayPolicyError"],
+            Self::UnreadableAnswer => &["ZecGatewayInternalError"],
+            Self::Frozen => &["ZecGatewayFrozen"],
+            Self::FewFilesLeft => &["ZecGatewayFileDescriptors"],
+        }
+    }
+
+    /// Whether a gateway has it from its start on only: keys that were once fetched do not vanish,
+    /// and nobody waits an hour for them to grow old.
+    pub fn is_from_the_start(self) -> bool {
+        matches!(self, Self::ProviderGoneForHours | Self::ProviderNeverThere)
+    }
+}
+
+/// The alerts of all of them together, which no single gateway fires.
+pub const TOGETHER: [&str; 2] =
+    ["ZecGatewayErrorBudgetBurnsFast", "ZecGatewayErrorBudgetBurnsSlowly"];
+
+/// A gateway and its trouble.
+pub struct Provocation {
+    pub trouble: Trouble,
+    pub admin: SocketAddr,
+    gateway: Gateway,
+    _work: JoinSet<()>,
+}
+
+enum Gateway {
+    Here(Box<World>, Authority),
+    Process { served: Served, connections: Vec<TcpStream>, _files: Files },
+}
+
+impl Provocation {
+    /// A gateway at work; it is well, unless its trouble is one from the start.
+    pub async fn new(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Killed | Trouble::FewFilesLeft => Self::process(trouble),
+            _ => Self::here(trouble).await,
+        }
+    }
+
+    fn process(trouble: Trouble) -> Self {
+        let files = Files::new("https://console.zenlayer.com");
+        // Connections that say nothing stay open, and leave no line in the log, which nobody reads.
+        let text = fs::read_to_string(files.config()).unwrap();
+        let text = text.replacen("[server]", "[server]\nheader_timeout = \"1h\"", 1);
+        fs::write(files.config(), text).unwrap();
+        let serve = files.serve("info");
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {FEW_FILES} && exec \"$0\" \"$@\"")]);
+        command.arg(serve.get_program()).args(serve.get_args()).env("RUST_LOG", "info");
+        let served = Served::spawn(command);
+        let admin = served.admin();
+        let gateway = Gateway::Process { served, connections: Vec::new(), _files: files };
+        Self { trouble, admin, gateway, _work: JoinSet::new() }
+    }
+
+    async fn here(trouble: Trouble) -> Self {
+        let authority = Authority::new();
+        let world = setup(trouble, &authority).start().await;
+        world.zec.insert_nic(nic(EMPTY));
+        let secure = matches!(trouble, Trouble::CertificateForAWeek | Trouble::CertificateForADay);
+        let mut work = JoinSet::new();
+        if secure {
+            let connector = Client::new(&authority).speaks(&["http/1.1"]).connector();
+            work.spawn(work_in_secret(world.alice(), connector, world.gateway));
+        } else {
+            work.spawn(work_in_the_open(world.alice()));
+        }
+        let admin = world.admin;
+        Self { trouble, admin, gateway: Gateway::Here(Box::new(world), authority), _work: work }
+    }
+
+    /// Brings the trouble.
+    pub async fn provoke(&mut self) {
+        match &mut self.gateway {
+            Gateway::Here(world, authority) => trouble(self.trouble, world, authority).await,
+            Gateway::Process { served, .. } if self.trouble == Trouble::Killed => {
+                served.child.kill().unwrap();
+                served.child.wait().unwrap();
+            }
+            Gateway::Process { served, connections, .. } => {
+                let open = fs::read_dir(format!("/proc/{}/fd", served.child.id())).unwrap().count();
+                // Nine tenths, so that there are some left for those who look.
+                for _ in open..FEW_FILES * 9 / 10 {
+                    connections.push(TcpStream::connect(served.gateway).await.unwrap());
+                }
+            }
+        }
+    }
+
+    /// Whether its metrics of the process are those of the tests' own, whose files others open too.
+    pub fn is_here(&self) -> bool {
+        matches!(self.gateway, Gateway::Here(..))
+    }
+}
+
+fn setup(trouble: Trouble, authority: &Authority) -> Setup {
+    // Nobody listens there.
+    let url = "http://127.0.0.1:1/jwks.json";
+    match trouble {
+        Trouble::CertificateForAWeek | Trouble::CertificateForADay => {
+            Setup { pace: NEVER, ..secure::setup("", &authority.server(2100)) }
+        }
+        Trouble::Frozen => {
+            Setup { limits: "freeze_file = \"freeze\"".to_owned(), ..Setup::default() }
+        }
+        Trouble::ProviderNeverThere => {
+            Setup { keys: Some(format!("jwks_url = \"{url}\"")), ..Setup::default() }
+        }
+        Trouble::ProviderGoneForHours => {
+            let signer = Signer::es256().unwrap();
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+            let keys: Value = serde_json::from_str(&key_set(&[&signer])).unwrap();
+            // What a gateway before this one fetched two hours ago.
+            let kept =
+                json!({"issuer": ISSUER, "source": url, "fetchedAt": now - 7200, "keySet": keys});
+            Setup {
+                auth: "keys_cache_directory = \".\"".to_owned(),
+                keys: Some(format!("jwks_url = \"{url}\"")),
+                files: vec![("corp.json", kept.to_string())],
+                signer,
+                ..Setup::default()
+            }
+        }
+        _ => Setup::default(),
+    }
+}
+
+async fn trouble(trouble: Trouble, world: &World, authority: &Authority) {
+    let day = Duration::from_hours(24);
+    match trouble {
+        Trouble::ZecFails => world.zec.inject(Fault::always(FaultKind::Status500)),
+        Trouble::KeyRefused => world.zec.inject(Fault::always(FaultKind::RefuseCredentials)),
+        Trouble::AnswerLost => world.zec.inject(Fault::always(FaultKind::CutAfter).on(WRITE)),
+        Trouble::ClockAhead => world.zec.inject(Fault::always(FaultKind::ClockSkew(90))),
+        Trouble::FaultyFile => {
+            world.put("policy/test.cedar", "permit (");
+            assert_eq!(world.reload().await.1, 1);
+        }
+        Trouble::PolicyOverflows => {
+            world.put("policy/odd.cedar", BROKEN_POLICY);
+            assert_eq!(world.reload().await.1, 0);
+        }
+        Trouble::JournalGone => {
+            let journal = world.files.path().join("journal.db");
+            fs::rename(&journal, journal.with_extension("aside")).unwrap();
+        }
+        Trouble::CertificateForAWeek => replace_certificate(world, authority, day * 7).await,
+        Trouble::CertificateForADay => replace_certificate(world, authority, day).await,
+        // No request meets a bug that is known; a journal that somebody else has written into is
+        // the one thing outside the program that it has no other word for.
+        Trouble::UnreadableAnswer => {
+            let journal = Connection::open(world.files.path().join("journal.db")).unwrap();
+            journal.busy_timeout(client::PATIENCE).unwrap();
+            let sql = "UPDATE idempotency_keys SET answer = 'nonsense' WHERE answer IS NOT NULL";
+            assert_eq!(journal.execute(sql, []).unwrap(), 1);
+        }
+        Trouble::Frozen => world.put("freeze", "hands off"),
+        Trouble::ProviderGoneForHours | Trouble::ProviderNeverThere => {}
+        Trouble::Killed | Trouble::FewFilesLeft => unreachable!("a process of its own"),
+    }
+}
+
+async fn replace_certificate(world: &World, authority: &Authority, left: Duration) {
+    let pair = authority.server_for(left);
+    world.put("server.key", &pair.key);
+    world.put("server.pem", &pair.cert);
+    assert_eq!(world.reload().await.1, 0);
+}
+
+/// Reads, writes, and asks again under a key whose answer the journal keeps.
+async fn work_in_the_open(alice: Caller) {
+    let empty = format!("/nics/{EMPTY}/ipv4?all=true");
+    loop {
+        alice.get("/whoami").await;
+        alice.get(&format!("/nics/{NIC}")).await;
+        alice.post(&format!("/nics/{NIC}/ipv4"), r#"{"ipAddresses":["10.0.0.60"]}"#).await;
+        alice.delete(&format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.60")).await;
+        alice.send("DELETE", &empty, &[("Idempotency-Key", "asked-again")], None).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn work_in_secret(alice: Caller, connector: TlsConnector, gateway: SocketAddr) {
+    loop {
+        let mut stream = secure::connect(&connector, gateway).await.unwrap();
+        assert_eq!(secure::whoami(&mut stream, &alice).await.unwrap().status, 200);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
