@@ -182,6 +182,12 @@ impl Exporter {
         self.failing = cause.is_some();
     }
 
+    /// Whether there was something in the queue.
+    #[cfg(test)]
+    pub(super) fn took_one(&mut self) -> bool {
+        self.waiting.try_recv().is_ok()
+    }
+
     fn forget_the_rest(&mut self) {
         let waiting = std::iter::from_fn(|| self.waiting.try_recv().ok());
         let unpacked: u64 =

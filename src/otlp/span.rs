@@ -88,7 +88,7 @@ fn server(request: &Finished, trace_id: Vec<u8>) -> Span {
         start_time_unix_nano: nanos(request.started),
         end_time_unix_nano: nanos(request.started + request.took),
         attributes: pairs(attributes),
-        status: status_of(failed.is_some()),
+        status: Some(status_of(failed.is_some())),
         ..Span::default()
     }
 }
@@ -116,14 +116,14 @@ fn client(request: &Finished, call: &ZecCall, own: &Span, zec: &(String, u16)) -
         start_time_unix_nano: nanos(begun),
         end_time_unix_nano: nanos(begun + call.took),
         attributes: pairs(attributes),
-        status: status_of(failed.is_some()),
+        status: Some(status_of(failed.is_some())),
         ..Span::default()
     }
 }
 
-fn status_of(failed: bool) -> Option<Status> {
+fn status_of(failed: bool) -> Status {
     let code = if failed { Error } else { Unset };
-    Some(Status { code: code.into(), message: String::new() })
+    Status { code: code.into(), message: String::new() }
 }
 
 /// An attribute, before it is a message.
