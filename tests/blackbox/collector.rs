@@ -16,9 +16,13 @@ use opentelemetry_proto::tonic::{
     trace::v1::Span,
 };
 use prost::Message;
-use tokio::net::TcpListener;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
 
-use crate::client::PATIENCE;
+use crate::{client::PATIENCE, secure::Pair};
 
 /// How it answers.
 #[derive(Clone, Copy, Debug)]
@@ -58,17 +62,46 @@ impl Collector {
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let this = serving.clone();
-                let service = service_fn(move |request| {
-                    let this = this.clone();
-                    async move { this.answer(request).await }
-                });
-                let connection =
-                    http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                tokio::spawn(connection);
+                tokio::spawn(serving.clone().serve(stream));
             }
         });
         this
+    }
+
+    /// One that takes spans over TLS alone.
+    pub async fn over_tls(pair: &Pair) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let this =
+            Self { address, manner: Arc::new(Mutex::new(Manner::Takes)), sent: Arc::default() };
+        let certificate = CertificateDer::from_pem_slice(pair.cert.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let serving = this.clone();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    tokio::spawn(serving.clone().serve(stream));
+                }
+            }
+        });
+        this
+    }
+
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let service = service_fn(move |request| {
+            let this = self.clone();
+            async move { this.answer(request).await }
+        });
+        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     }
 
     async fn answer(

@@ -11,6 +11,7 @@ use crate::{
     client,
     collector::{Collector, Manner, attribute},
     program::{Files, Served},
+    secure::Authority,
     world::{KEY_ID, NIC, PASSWORD, Setup, World},
 };
 
@@ -24,9 +25,8 @@ fn traceparent(flags: &str) -> String {
 
 fn section(collector: SocketAddr, period: &str) -> String {
     format!(
-        "[telemetry]\notlp_endpoint = \"http://{}\"\notlp_period = \"{period}\"\n\
-         otlp_timeout = \"200ms\"\n",
-        collector
+        "[telemetry]\notlp_endpoint = \"http://{collector}\"\notlp_period = \"{period}\"\n\
+         otlp_timeout = \"200ms\"\n"
     )
 }
 
@@ -221,8 +221,8 @@ async fn spans_that_a_collector_refuses_for_good_are_counted_and_not_sent_again(
     assert_eq!(world.metric("otlp_spans_total{result=\"dropped\"}").await, 1.0);
 }
 
-/// A `serve` beside a ZEC, with a collector configured.
-async fn served(collector: SocketAddr, period: &str) -> (Served, Files) {
+/// What `serve` reads, with a collector configured, and a ZEC that it may ask.
+async fn files(collector: SocketAddr, period: &str) -> Files {
     let zec = Emulator::new(Settings::new(KEY_ID, SecretString::from(PASSWORD))).with_demo_nics();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let files = Files::new(&format!("http://{}", listener.local_addr().unwrap()));
@@ -231,8 +231,15 @@ async fn served(collector: SocketAddr, period: &str) -> (Served, Files) {
     config.push_str("[limits]\nrequests_per_second = 0\n");
     config.push_str(&section(collector, period));
     std::fs::write(files.config(), config).unwrap();
-    // One line a request would fill the pipe that nobody reads meanwhile.
-    (Served::start(&files, "info,zec_gateway::stack=warn"), files)
+    files
+}
+
+/// One line a request would fill the pipe that nobody reads meanwhile.
+const QUIET: &str = "info,zec_gateway::stack=warn";
+
+async fn served(collector: SocketAddr, period: &str) -> (Served, Files) {
+    let files = files(collector, period).await;
+    (Served::start(&files, QUIET), files)
 }
 
 async fn whoami(served: &Served, files: &Files) -> u16 {
@@ -282,5 +289,32 @@ async fn a_collector_that_is_away_is_told_of_once_and_once_more_when_it_is_back(
     assert_eq!(served.stop(), Some(0));
     for said in ["the collector does not take spans", "the collector takes spans again"] {
         assert_eq!(served.said.matches(said).count(), 1, "{}", served.said);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_go_over_tls_to_a_collector_that_the_systems_authorities_vouch_for_and_to_no_other() {
+    let (known, unknown) = (Authority::new(), Authority::new());
+    for (authority, taken) in [(&known, true), (&unknown, false)] {
+        let collector = Collector::over_tls(&authority.server(2100)).await;
+        let files = files(collector.address, "20ms").await;
+        let text = std::fs::read_to_string(files.config()).unwrap();
+        let plain = format!("\"http://{}\"", collector.address);
+        let secure = format!("\"https://{}\"", collector.address);
+        assert!(text.contains(&plain));
+        std::fs::write(files.config(), text.replace(&plain, &secure)).unwrap();
+        let roots = files.directory.path().join("roots.pem");
+        std::fs::write(&roots, known.pem()).unwrap();
+        let mut command = files.serve(QUIET);
+        command.env("SSL_CERT_FILE", roots);
+        let mut served = Served::spawn(command);
+        assert_eq!(whoami(&served, &files).await, 200);
+        if taken {
+            collector.until_spans(1).await;
+        } else {
+            served.until("the collector does not take spans");
+        }
+        assert_eq!(served.stop(), Some(0));
+        assert_eq!(collector.spans().len(), usize::from(taken), "{}", served.said);
     }
 }
