@@ -85,21 +85,26 @@ impl Exporter {
 
     /// Exports until `stop`, then what is still there, for three seconds at most.
     pub async fn run(mut self, stop: CancellationToken) {
-        let _ = stop.run_until_cancelled(self.export()).await;
-        // A try that was cut short may have got through: the collector sees these spans twice then,
-        // under the same ids.
-        let until = Instant::now() + LAST_SPANS;
-        let _ = tokio::time::timeout_at(until, self.last()).await;
+        let late = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_SPANS).await;
+        };
+        tokio::select! {
+            () = self.export(&stop) => {}
+            () = late => {}
+        }
         self.forget_the_rest();
     }
 
-    /// For ever: gathers a batch and sends it.
-    async fn export(&mut self) {
-        loop {
-            self.gather().await;
+    /// Gathers batches and sends them. What waits is cut short by `stop`, a try is not: the collector
+    /// may have taken it, and would see the same spans twice.
+    async fn export(&mut self, stop: &CancellationToken) {
+        // A batch that is not taken is left for the last try.
+        while self.batch.is_none() && stop.run_until_cancelled(self.gather()).await.is_some() {
             self.pack();
-            self.until_taken().await;
+            self.until_taken(stop).await;
         }
+        self.last().await;
     }
 
     /// Waits for a first request, and then for as long as spans may wait, or until there are enough.
@@ -128,10 +133,12 @@ impl Exporter {
 
     /// Tries until the batch is taken or refused for good; meanwhile the queue fills, and what has no
     /// room is dropped.
-    async fn until_taken(&mut self) {
+    async fn until_taken(&mut self, stop: &CancellationToken) {
         let mut wait = self.period;
         while self.send().await.is_err() {
-            tokio::time::sleep(wait).await;
+            if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+                return;
+            }
             wait = (wait * 2).min(LONGEST_WAIT.max(self.period));
         }
     }
