@@ -1,12 +1,14 @@
 //! The composition root: out of a configuration, everything; with listeners, a gateway.
 
 mod parts;
+mod spans;
 mod units;
 
 use std::{future::Future, sync::Arc};
 
 use arc_swap::ArcSwap;
 use parts::{Given, Loaded, executor, issuer_names, metrics, origins, router, warnings};
+use spans::Spans;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use units::{Units, access_key, keys, limits, policy, policy::Policies, tls};
@@ -42,6 +44,7 @@ pub struct App {
     executor: Arc<Executor>,
     parts: stack::Parts,
     tls: Option<Arc<Tls>>,
+    spans: Spans,
     units: Units,
     /// Whether the configuration was read from a file that may change.
     follows_limits: bool,
@@ -134,7 +137,7 @@ impl App {
         let Loaded { authenticator, client, tls, units } =
             Loaded::load(config, given.keys, &metrics)?;
         let warnings = warnings(config, tls.as_ref(), &authenticator);
-        let router = router().map_err(one)?;
+        let (router, spans) = (router().map_err(one)?, Spans::load(config, &metrics).map_err(one)?);
         let allowed_origins = origins(&config.cors_allowed_origins).map_err(one)?;
         // Last: it is the one thing that is made, and kept from others.
         let (journal, unfinished) = journal(Arc::clone(&metrics)).map_err(one)?;
@@ -154,6 +157,7 @@ impl App {
             callers: Arc::new(Callers::new(limits.clone())),
             draining: drain.begun.clone(),
             limits,
+            spans: spans.sink(),
             request_timeout: server.request_timeout,
             allowed_origins,
         };
@@ -170,6 +174,7 @@ impl App {
             parts,
             warnings,
             tls,
+            spans,
             units,
             follows_limits: false,
             level: Level::default(),
@@ -211,7 +216,7 @@ impl App {
         // Before anything is served: what is held of earlier runs must be held by then.
         let unfinished = std::mem::take(&mut self.unfinished);
         self.executor.resume(unfinished, self.patience).await;
-        let following = self.follow();
+        let (following, spans) = (self.follow(), self.spans.start());
         let authenticator = Arc::clone(&self.authenticator);
         let keys = tokio::spawn(async move { authenticator.refresh_forever().await });
         let admin = tokio::spawn(server::serve_admin(
@@ -230,6 +235,8 @@ impl App {
         .await;
         // Not before: outcomes come until the last write has ended.
         self.journal.close().await;
+        // Every request has been answered, or never will be.
+        spans.stop().await;
         keys.abort();
         admin.abort();
         following.iter().for_each(JoinHandle::abort);

@@ -20,6 +20,10 @@ pub mod journal;
 pub mod execute;
 pub mod zec;
 
+// What requests leave behind, for a collector.
+#[cfg(feature = "otlp")]
+pub mod otlp;
+
 // How a gateway is put together and driven.
 pub mod config;
 pub mod reload;

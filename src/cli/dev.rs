@@ -40,10 +40,10 @@ const NICS: [&str; 4] = [LAB_NIC, PROD_NIC, "1612345678901234569", "161234567890
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where callers connect; a loopback address
+    /// Where callers connect: a loopback address and a port; 0 for any port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where Prometheus connects; a loopback address
+    /// Where Prometheus connects: a loopback address and a port; 0 for any port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464")]
     admin_listen: SocketAddr,
     /// Print one JSON line for programs instead of the lines for people

@@ -14,24 +14,32 @@ const PASSWORD_VARIABLE: &str = "ZEC_ACCESS_KEY_PASSWORD";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where to listen
+    /// Where to listen: an IP address and a port; 0 for any port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:18080")]
     listen: SocketAddr,
     /// The access key that counts
     #[arg(long, value_name = "ID", default_value = "emulated-key")]
     access_key_id: String,
-    /// Its password; without it and --access-key-password-file, `ZEC_ACCESS_KEY_PASSWORD`
-    #[arg(long, value_name = "TEXT")]
+    /// Its password
+    ///
+    /// Everybody on this machine can read a command line: better is a file. Without both the variable
+    /// `ZEC_ACCESS_KEY_PASSWORD` counts.
+    #[arg(long, value_name = "TEXT", verbatim_doc_comment)]
     access_key_password: Option<String>,
     /// A file with its password
-    #[arg(long, value_name = "FILE", conflicts_with = "access_key_password")]
+    ///
+    /// A newline at the end does not count. Without it, see --access-key-password.
+    #[arg(long, value_name = "FILE", verbatim_doc_comment, conflicts_with = "access_key_password")]
     access_key_password_file: Option<PathBuf>,
     /// An access token that counts too, as `Bearer`; may be repeated
-    #[arg(long = "bearer-token", value_name = "TOKEN")]
+    ///
+    /// Without one, only signatures count.
+    #[arg(long = "bearer-token", value_name = "TOKEN", verbatim_doc_comment)]
     bearer_tokens: Vec<String>,
-    /// Something that goes wrong, as `delay:500ms` or `hang@UnassignNetworkInterfaceIpv4`; may be
-    /// repeated, a wrong one lists them all
-    #[arg(long = "fault", value_name = "FAULT")]
+    /// Something that goes wrong, as `delay:500ms`; may be repeated
+    ///
+    /// Which there are stands below, under Faults. Without one, nothing goes wrong.
+    #[arg(long = "fault", value_name = "FAULT", verbatim_doc_comment)]
     faults: Vec<EmulatedFault>,
     /// Answer `/control/...` too, by which faults are set and requests seen, to anybody
     #[arg(long)]

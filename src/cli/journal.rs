@@ -24,42 +24,50 @@ pub(super) enum Command {
     List(List),
     /// Show one write: what came of it, who asked, why it was allowed, what was there before
     Show {
-        /// The journal
+        /// The journal's file, `journal.path` of the configuration
         file: PathBuf,
         /// The operation's id, as `operationId` in an answer
         id: String,
     },
     /// Print every entry with its hashes, a line of JSON each
     Export {
-        /// The journal
+        /// The journal's file, `journal.path` of the configuration
         file: PathBuf,
     },
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
-    /// The journal
+    /// The journal's file, `journal.path` of the configuration
     file: PathBuf,
     /// A hash noted earlier, or its first 16 digits or more; that of entry --length, if given
-    #[arg(long, value_name = "HASH")]
+    ///
+    /// Without it the end is not compared with anything.
+    #[arg(long, value_name = "HASH", verbatim_doc_comment)]
     head: Option<String>,
     /// How many entries there were earlier, at least
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    ///
+    /// Without it, any number will do.
+    #[arg(long, value_name = "N", verbatim_doc_comment, value_parser = clap::value_parser!(i64).range(0..))]
     length: Option<i64>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
-    /// The journal
+    /// The journal's file, `journal.path` of the configuration
     file: PathBuf,
-    /// Only writes on this vNIC
-    #[arg(long)]
+    /// Only writes on this vNIC, by its id
+    ///
+    /// Without it, on any.
+    #[arg(long, value_name = "ID", verbatim_doc_comment)]
     nic: Option<String>,
-    /// Only writes with this outcome: pending, done, rejected, not-sent, unknown or not-done
-    #[arg(long)]
+    /// Only writes with this outcome
+    ///
+    /// pending, done, rejected, not-sent, unknown or not-done. Without it, any.
+    #[arg(long, value_name = "OUTCOME", verbatim_doc_comment)]
     outcome: Option<String>,
     /// How many at most
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
 }
 

@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod dev;
 mod emulator;
+mod help;
 mod journal;
 mod policy;
 mod runtime_files;
@@ -17,7 +18,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -28,12 +29,15 @@ use crate::{
     telemetry::{self, Format},
 };
 
-/// A policy gateway in front of Zenlayer Elastic Compute's API.
+/// A policy gateway in front of Zenlayer Elastic Compute's API
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Cli {
     /// The form of log lines: auto, text or json; wins over the configuration
-    #[arg(long, global = true, value_name = "FORM")]
+    ///
+    /// auto is text on a terminal and JSON elsewhere. Without it log.format counts, which is auto by
+    /// default. Only `serve` and `dev` have a log.
+    #[arg(long, global = true, value_name = "FORM", display_order = 900, verbatim_doc_comment)]
     log_format: Option<Format>,
     #[command(subcommand)]
     command: Command,
@@ -87,7 +91,8 @@ impl From<Vec<Fault>> for Stop {
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::from_arg_matches(&help::with_pages(Cli::command()).get_matches());
+    let cli = cli.unwrap_or_else(|error| error.exit());
     let result = match cli.command {
         Command::Serve(args) => serve::run(&args, cli.log_format),
         Command::Dev(args) => dev::run(&args, cli.log_format),

@@ -26,23 +26,29 @@ pub(super) enum Command {
 pub(super) struct Explain {
     /// The directory with *.cedar
     directory: PathBuf,
-    /// Who, as `corp/alice`
-    #[arg(long)]
+    /// Who, as `corp/alice`: the issuer's name in the configuration, and the token's subject
+    #[arg(long, value_name = "ISSUER/SUBJECT")]
     caller: String,
     /// In which group, as `netops`; may be repeated
-    #[arg(long = "group")]
+    ///
+    /// As the token names it, without the issuer. Without one, in none.
+    #[arg(long = "group", value_name = "GROUP", verbatim_doc_comment)]
     groups: Vec<String>,
     /// Which of ZEC's actions, as `UnassignNetworkInterfaceIpv4`
-    #[arg(long)]
+    #[arg(long, value_name = "ACTION")]
     action: String,
     /// On which vNIC, by its id
-    #[arg(long)]
+    #[arg(long, value_name = "ID")]
     nic: String,
-    /// Which address; may be repeated
-    #[arg(long = "address")]
+    /// Which private IPv4 address; may be repeated
+    ///
+    /// A change is of one at least, a look of none. Without one it must be a look.
+    #[arg(long = "address", value_name = "ADDRESS", verbatim_doc_comment)]
     addresses: Vec<String>,
     /// A file with the vNIC as `GET /nics/{nicId}` shows it, for policies that look at it
-    #[arg(long, value_name = "FILE")]
+    ///
+    /// Without it, what depends on the vNIC is said to depend.
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     nic_file: Option<PathBuf>,
 }
 

@@ -19,7 +19,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The configuration, as `config/gateway.toml`
+    /// The configuration, a TOML file; config/gateway.toml describes every key
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 }

@@ -11,23 +11,29 @@ pub(super) const DEV_AUDIENCE: &str = "zec-gateway";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A PKCS#8 private key in PEM; without it, the key of the `dev` that was started last
-    #[arg(long, value_name = "FILE")]
+    /// A private key in PEM (PKCS#8): EC P-256, Ed25519 or RSA
+    ///
+    /// Without it, the key of the `dev` that was started last.
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     key: Option<PathBuf>,
-    /// The token's `iss`; without --key, that of the `dev`
-    #[arg(long)]
+    /// The token's `iss`; needed with --key
+    ///
+    /// Without --key and without it, that of the `dev`.
+    #[arg(long, value_name = "URL", verbatim_doc_comment)]
     issuer: Option<String>,
     /// The token's `aud`
-    #[arg(long, default_value = DEV_AUDIENCE)]
+    #[arg(long, value_name = "TEXT", default_value = DEV_AUDIENCE)]
     audience: String,
     /// The token's `sub`
-    #[arg(long, default_value = "alice")]
+    #[arg(long, value_name = "TEXT", default_value = "alice")]
     subject: String,
-    /// A group; may be repeated
-    #[arg(long = "group")]
+    /// A group, for the claim `groups`; may be repeated
+    ///
+    /// Without one, in none.
+    #[arg(long = "group", value_name = "GROUP", verbatim_doc_comment)]
     groups: Vec<String>,
-    /// How long the token lives, as `1h`
-    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
+    /// How long the token lives, as `90s`, `15m` or `1h`
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
     ttl: Duration,
 }
 

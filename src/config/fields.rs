@@ -182,11 +182,16 @@ impl<'a> Fields<'a> {
         self.text(key, |text| forms::size(text, largest)).unwrap_or(default)
     }
 
-    /// A key that must not be there; `text` says what to do instead.
-    pub(super) fn refuse(&mut self, key: &'static str, text: &str) {
+    /// A key that is known and cannot be followed; `text` says why and what to do.
+    pub(super) fn unavailable(&mut self, key: &'static str, text: &str) {
         if let Some(node) = self.take(key) {
             self.findings.fault(&self.path_of(key), &node.origin, text);
         }
+    }
+
+    /// A key that must not be there; `text` says what to do instead.
+    pub(super) fn refuse(&mut self, key: &'static str, text: &str) {
+        self.unavailable(key, text);
         self.asked.remove(key); // never suggested to anybody
     }
 

@@ -4,6 +4,7 @@
 //! `tree` knows where each value was written, `fields` reads one table, `sections` and `issuers`
 //! say which keys there are and what they default to, `warnings` what is allowed and dangerous.
 
+mod collector;
 mod fields;
 mod changes;
 mod findings;
@@ -60,6 +61,8 @@ pub struct Config {
     pub journal: journal::Settings,
     /// `[log]`.
     pub log: telemetry::Settings,
+    /// `[telemetry]`; none where no collector is named, or in a build that knows none.
+    pub collector: Option<telemetry::Collector>,
     /// What is allowed and should be known, in the order of the file.
     pub warnings: Vec<Fault>,
 }
@@ -146,6 +149,7 @@ impl Config {
             limits: sections::limits(root),
             journal: sections::journal(root),
             log: sections::log(root),
+            collector: collector::collector(root),
             warnings: Vec::new(),
         }
     }

@@ -1,4 +1,5 @@
 mod auth;
+mod collector;
 mod faults;
 mod reference;
 mod values;

@@ -84,6 +84,24 @@ pub(super) fn discoverable(text: &str) -> Result<(), String> {
     }
 }
 
+/// Where a collector takes spans: the protocol's path goes behind that of the address.
+#[cfg(feature = "otlp")]
+pub(super) fn collector(text: &str) -> Result<Uri, String> {
+    let web = Web::parse(text)?;
+    if web.uri.query().is_some() {
+        return Err(format!("{} has a query, which collectors have none of", shown(text)));
+    }
+    let path = web.uri.path().trim_end_matches('/');
+    if path.ends_with("/v1/traces") {
+        return Err(format!(
+            "{} has the path for spans already: leave `/v1/traces` out",
+            shown(text)
+        ));
+    }
+    let uri = Uri::builder().scheme(web.scheme).authority(web.authority);
+    uri.path_and_query(format!("{path}/v1/traces")).build().map_err(|error| error.to_string())
+}
+
 /// A proxy that is spoken to in plain HTTP; what goes through it may be TLS all the same.
 pub(super) fn proxy(text: &str) -> Result<Uri, String> {
     let web = Web::parse(text)?;

@@ -25,6 +25,7 @@ pub(super) fn find(config: &Config, findings: &Findings) {
     listeners(config, findings);
     endpoint(config, findings);
     timeouts(config, findings);
+    collector(config, findings);
     stale_keys(config, findings);
     if !config.zec.preflight {
         warn(
@@ -70,6 +71,26 @@ fn endpoint(config: &Config, findings: &Findings) {
             findings,
             "zec.endpoint",
             "plain HTTP beyond loopback shows signed requests on the way: use https",
+        );
+    }
+}
+
+fn collector(config: &Config, findings: &Findings) {
+    let Some(collector) = &config.collector else {
+        for key in ["otlp_sample_percent", "otlp_period", "otlp_timeout"] {
+            let key = format!("telemetry.{key}");
+            if findings.origin(&key).is_some() {
+                warn(findings, &key, "has no effect without `otlp_endpoint`");
+            }
+        }
+        return;
+    };
+    let (scheme, host) = (collector.endpoint.scheme(), collector.endpoint.host());
+    if scheme == Some(&Scheme::HTTP) && !host.is_some_and(is_loopback) {
+        warn(
+            findings,
+            "telemetry.otlp_endpoint",
+            "plain HTTP beyond loopback shows who asks for what on the way: use https, or a collector on this machine",
         );
     }
 }

@@ -1,12 +1,13 @@
 //! The policy's part of an operation: the vNIC is read where it must be, and the answer noted.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use super::{
     Asking, failure,
     preflight::Preflight,
+    record,
     shadow::{Live, Shadow},
 };
 use crate::{
@@ -159,10 +160,11 @@ impl Judge<'_> {
     }
 
     async fn look(&self, id: &NicId) -> Result<Found, Error> {
-        let started = Instant::now();
-        let found = self.bench.reader.nic(id, self.asking.deadline).await;
         let record = self.asking.record;
-        record.note(|facts| facts.zec_took += started.elapsed());
+        let (action, after) = (Action::DescribeNetworkInterfaces, record.elapsed());
+        let found = self.bench.reader.nic(id, self.asking.deadline).await;
+        let request_id = found.as_ref().ok().map(|found| &found.request_id);
+        record::called(record, action, after, request_id, found.as_ref().err());
         let found = found.map_err(|failure| failure::of_a_read(&failure))?;
         record.note(|facts| facts.zec_request_id = Some(found.request_id.clone()));
         Ok(found)

@@ -1,16 +1,38 @@
-//! A write's way into the journal: its intent before it is sent, its outcome after.
+//! A write's way into the journal: its intent before it is sent, its outcome after. And what a request
+//! asked ZEC, for its own record.
+
+use std::time::Duration;
 
 use serde_json::{Value, value::RawValue};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Asking, failure};
 use crate::{
-    domain::{ChangeIpv4, Nic, OperationId, Outcome},
+    domain::{Action, ChangeIpv4, Nic, OperationId, Outcome},
     error::{Error, Problem},
     journal::{BeginError, Ending, Intent, Journal, KeyClaim, Ticket, Told},
+    metrics,
     policy::Permit,
+    telemetry::{Record, ZecCall},
     zec::{Failure, Sent},
 };
+
+/// Notes that ZEC was asked, `after` so long and until now; what the breaker spared it was not asked.
+pub(super) fn called(
+    record: &Record,
+    action: Action,
+    after: Duration,
+    request_id: Option<&String>,
+    failure: Option<&Failure>,
+) {
+    if matches!(failure, Some(Failure::Spared { .. })) {
+        return;
+    }
+    let outcome = failure.map_or(metrics::Outcome::Ok, Failure::outcome).label();
+    let took = record.elapsed().saturating_sub(after);
+    let call = ZecCall { action, after, took, outcome, request_id: request_id.cloned() };
+    record.note(|facts| facts.zec_calls.push(call));
+}
 
 /// Makes the intent durable.
 pub(super) async fn begin(

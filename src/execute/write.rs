@@ -6,7 +6,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant as StdInstant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use tokio::{sync::oneshot, time::Instant};
@@ -134,7 +134,7 @@ impl Desk {
         let (tell, told) = oneshot::channel();
         let (desk, record) = (self.clone(), Arc::clone(asking.record));
         let (places, deadline) = (asking.places.clone(), asking.deadline);
-        let started = StdInstant::now();
+        let (action, after) = (ticket.change().change.action(), asking.record.elapsed());
         self.tasks.spawn(async move {
             let change = ticket.change().clone();
             let sent = send_once(desk.writer.clone(), ticket, pass, deadline).await;
@@ -151,7 +151,8 @@ impl Desk {
                 "the write's task broke: look at the vNIC before you repeat it",
             )
         })?;
-        asking.record.note(|facts| facts.zec_took += started.elapsed());
+        let request_id = sent.as_ref().ok().map(|sent| &sent.request_id);
+        record::called(asking.record, action, after, request_id, sent.as_ref().err());
         match sent {
             Ok(Sent { change, request_id }) => {
                 asking.record.note(|facts| facts.zec_request_id = Some(request_id.clone()));

@@ -61,6 +61,7 @@ pub struct Metrics {
     zec_breaker_open: IntGaugeVec,
     unassigned_addresses: IntCounter,
     rejected: IntCounterVec,
+    otlp_spans: IntCounterVec,
 }
 
 /// When an issuer's key set was last fetched, in Unix milliseconds; 0 is never, [`FROM_FILE`] that
@@ -103,6 +104,8 @@ impl Metrics {
             zec_breaker_open: make.gauges("zec_breaker_open", "1 while requests to ZEC are refused without being sent, for ZEC failed too often.", &["kind"])?,
             unassigned_addresses: make.counter("unassigned_addresses_total", "Addresses taken off vNICs.")?,
             rejected: make.counters("rejected_total", "Requests answered with a problem, by the problem's slug.", &["reason"])?,
+            // Where no collector is configured there is nothing to count, and no series.
+            otlp_spans: make.counters("otlp_spans_total", "Spans that a collector took, or that were dropped: none had room, or the collector did not want them.", &["result"])?,
             registry: make.into_registry()?,
         };
         metrics.start_at_zero(issuers);
@@ -241,6 +244,12 @@ impl Metrics {
     /// A request was answered with a problem.
     pub fn rejected(&self, problem: Problem) {
         self.rejected.with_label_values(&[problem.slug()]).inc();
+    }
+
+    /// So many spans were taken by a collector, or dropped; from the first call on there are both series.
+    pub fn spans(&self, exported: u64, dropped: u64) {
+        self.otlp_spans.with_label_values(&["exported"]).inc_by(exported);
+        self.otlp_spans.with_label_values(&["dropped"]).inc_by(dropped);
     }
 
     /// Every series in Prometheus' text format.

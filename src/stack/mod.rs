@@ -26,6 +26,7 @@ use crate::{
     auth::Authenticator,
     limit::{AtOnce, Callers, Live},
     metrics::Metrics,
+    telemetry::Sink,
 };
 use from_fn::from_fn;
 
@@ -51,6 +52,8 @@ pub struct Parts {
     pub request_timeout: Duration,
     /// Cancelled when nothing new is begun any more.
     pub draining: CancellationToken,
+    /// Where requests go when they are over, for their spans.
+    pub spans: Option<Arc<dyn Sink>>,
     /// The origins whose pages may call.
     pub allowed_origins: Vec<HeaderValue>,
 }
@@ -61,14 +64,16 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let Parts { authenticator, api, router, metrics, callers, limits, draining, .. } = parts;
+    let Parts { authenticator, api, router, metrics, callers, limits, draining, spans, .. } = parts;
     let (counted, running) = (Arc::clone(&metrics), AtOnce::default());
     let timeout = parts.request_timeout;
     let service = ServiceBuilder::new()
         // First of all, so that every answer and every log event can be found by it.
         .layer(from_fn(request_id::keep_or_make))
         // Around everything that can fail, so that nothing goes uncounted, hung-up callers too.
-        .layer(from_fn(move |request, next| observe::observe(Arc::clone(&metrics), request, next)))
+        .layer(from_fn(move |request, next| {
+            observe::observe(Arc::clone(&metrics), spans.clone(), request, next)
+        }))
         // On every answer there is: none may be stored, or guessed to be a page.
         .layer(always(header::CACHE_CONTROL, "no-store"))
         .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))

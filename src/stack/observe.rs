@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Request, StatusCode};
 use tower::{Service, ServiceExt};
@@ -6,12 +6,14 @@ use tower::{Service, ServiceExt};
 use crate::{
     api::{Answer, RequestId, UNMATCHED, method_label},
     metrics::{InFlight, Metrics},
-    telemetry::{Record, TraceParent},
+    telemetry::{Facts, Finished, Record, Sink, TraceParent},
 };
 
-/// Counts and times the request, and logs it once, when it is answered or given up.
+/// Counts and times the request, logs it once, and hands it on where spans are kept, when it is
+/// answered or given up.
 pub(super) async fn observe<B, S>(
     metrics: Arc<Metrics>,
+    spans: Option<Arc<dyn Sink>>,
     mut request: Request<B>,
     next: S,
 ) -> Result<Answer, S::Error>
@@ -26,6 +28,7 @@ where
         status: None,
         record: Arc::clone(&record),
         metrics,
+        spans,
     };
     request.extensions_mut().insert(record);
     let answer = next.oneshot(request).await?;
@@ -50,6 +53,22 @@ struct Watch {
     status: Option<StatusCode>,
     record: Arc<Record>,
     metrics: Arc<Metrics>,
+    spans: Option<Arc<dyn Sink>>,
+}
+
+impl Watch {
+    fn hand_on(&self, took: Duration, facts: &Facts) {
+        let Some(spans) = &self.spans else { return };
+        spans.finished(Finished {
+            request_id: self.record.request_id().to_owned(),
+            trace: self.record.trace().cloned(),
+            started: self.record.started_at(),
+            took,
+            method: self.method,
+            status: self.status,
+            facts: facts.clone(),
+        });
+    }
 }
 
 impl Drop for Watch {
@@ -66,7 +85,8 @@ impl Drop for Watch {
             None => (None, None),
         };
         let policies = (!facts.policies.is_empty()).then(|| facts.policies.join(" "));
-        let zec_ms = (!facts.zec_took.is_zero()).then_some(facts.zec_took.as_secs_f64() * 1000.0);
+        let zec_ms = facts.zec_took().as_secs_f64() * 1000.0;
+        let zec_ms = (!facts.zec_calls.is_empty()).then_some(zec_ms);
         tracing::info!(
             request.id = self.record.request_id(),
             trace.id = trace.map(TraceParent::trace_id),
@@ -74,7 +94,7 @@ impl Drop for Watch {
             http.route = route,
             http.method = self.method,
             http.status = self.status.map(|status| status.as_u16()),
-            caller = facts.caller,
+            caller = facts.caller.as_deref(),
             action,
             nic,
             addresses,
@@ -82,11 +102,12 @@ impl Drop for Watch {
             policies,
             problem,
             cause,
-            zec.request_id = facts.zec_request_id,
+            zec.request_id = facts.zec_request_id.as_deref(),
             zec.duration_ms = zec_ms,
             duration_ms = took.as_secs_f64() * 1000.0,
             "{}",
             if self.status.is_some() { "answered" } else { "the caller hung up" },
         );
+        self.hand_on(took, &facts);
     }
 }

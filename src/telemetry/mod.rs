@@ -1,5 +1,7 @@
-//! What the gateway tells its operators: one log event per request, on stderr.
+//! What the gateway tells its operators: one log event per request, on stderr, and what the spans of
+//! one are made of.
 
+mod finished;
 mod level;
 mod record;
 mod settings;
@@ -7,9 +9,10 @@ mod trace;
 
 use std::io::{IsTerminal, stderr};
 
+pub use finished::{Finished, Sink};
 pub use level::Level;
-pub use record::{Facts, Record};
-pub use settings::{Format, Settings};
+pub use record::{Facts, Record, ZecCall};
+pub use settings::{Collector, Format, Settings};
 pub use trace::TraceParent;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
 

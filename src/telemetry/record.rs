@@ -1,6 +1,6 @@
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use super::TraceParent;
@@ -12,7 +12,23 @@ pub struct Record {
     request_id: String,
     trace: Option<TraceParent>,
     started: Instant,
+    started_at: SystemTime,
     facts: Mutex<Facts>,
+}
+
+/// A time that ZEC was asked during a request: one read, tried again or not, or one write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZecCall {
+    /// For what.
+    pub action: Action,
+    /// How long the request had been running by then.
+    pub after: Duration,
+    /// How long it took.
+    pub took: Duration,
+    /// What came of it, as the metrics say it: `ok`, `rejected` and so on.
+    pub outcome: &'static str,
+    /// ZEC's id of the request, where it said yes.
+    pub request_id: Option<String>,
 }
 
 /// What there is to say of a request; never a token, a signature or a body.
@@ -32,13 +48,19 @@ pub struct Facts {
     pub shadow_told: bool,
     /// ZEC's request id.
     pub zec_request_id: Option<String>,
-    /// How long ZEC took, reads and write together.
-    pub zec_took: Duration,
+    /// Each time that ZEC was asked, in order.
+    pub zec_calls: Vec<ZecCall>,
     /// The problem's slug and the cause that the caller is not told.
     pub problem: Option<(&'static str, Option<String>)>,
 }
 
 impl Facts {
+    /// How long ZEC took, reads and write together.
+    #[must_use]
+    pub fn zec_took(&self) -> Duration {
+        self.zec_calls.iter().map(|call| call.took).sum()
+    }
+
     /// What was asked, as the fields of a log event: action, vNIC and number of addresses.
     #[must_use]
     pub fn asked_fields(&self) -> (Option<&'static str>, Option<&str>, Option<usize>) {
@@ -53,8 +75,13 @@ impl Record {
     /// The record of a request that starts now, as a part of that trace.
     #[must_use]
     pub fn start(request_id: &str, trace: Option<TraceParent>) -> Self {
-        let (request_id, started) = (request_id.to_owned(), Instant::now());
-        Self { request_id, trace, started, facts: Mutex::default() }
+        Self {
+            request_id: request_id.to_owned(),
+            trace,
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            facts: Mutex::default(),
+        }
     }
 
     /// The trace that the caller says it is a part of.
@@ -78,6 +105,12 @@ impl Record {
     /// What is known so far; nothing can be added while it is held.
     pub fn facts(&self) -> MutexGuard<'_, Facts> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the request began, by the clock on the wall.
+    #[must_use]
+    pub fn started_at(&self) -> SystemTime {
+        self.started_at
     }
 
     /// How long the request has been running.

@@ -1,3 +1,7 @@
+use std::time::Duration;
+
+use http::Uri;
+
 /// What is logged and how (`[log]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -5,6 +9,19 @@ pub struct Settings {
     pub format: Format,
     /// The least level, or a filter in `tracing`'s syntax, as `info` or `zec_gateway=debug`.
     pub level: String,
+}
+
+/// Where spans go (`[telemetry]`), in a build with the feature `otlp`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collector {
+    /// The collector's address for spans, path and all.
+    pub endpoint: Uri,
+    /// Of a hundred requests without a trace of their caller's, how many are kept.
+    pub sample_percent: u8,
+    /// How long spans may wait for others to go with them.
+    pub period: Duration,
+    /// How long the collector may take for a batch.
+    pub timeout: Duration,
 }
 
 impl std::str::FromStr for Format {

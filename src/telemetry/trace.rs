@@ -1,10 +1,11 @@
 /// A caller's place in a distributed trace, as the header `traceparent` says it (W3C Trace Context,
-/// level 1). It goes into the log, so that the gateway's events are found from the caller's trace; it
-/// decides nothing and is not passed on to ZEC.
+/// level 1). It goes into the log, so that the gateway's events are found from the caller's trace, and
+/// onto the spans that are exported; it decides nothing and is not passed on to ZEC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceParent {
     trace_id: String,
     parent_id: String,
+    sampled: bool,
 }
 
 impl TraceParent {
@@ -18,13 +19,15 @@ impl TraceParent {
         let parent_id = hex(parts.next()?, 16)?;
         let rest = parts.next()?;
         let (flags, more) = rest.split_at_checked(2)?;
-        hex(flags, 2)?;
+        let flags = u8::from_str_radix(hex(flags, 2)?, 16).ok()?;
         let whole = more.is_empty() || (version != "00" && more.starts_with('-'));
         let zero = |id: &str| id.bytes().all(|digit| digit == b'0');
         if !whole || version == "ff" || zero(trace_id) || zero(parent_id) {
             return None;
         }
-        Some(Self { trace_id: trace_id.to_owned(), parent_id: parent_id.to_owned() })
+        // Level 1 knows this flag; what the others will mean is nobody's guess.
+        let sampled = flags & 1 == 1;
+        Some(Self { trace_id: trace_id.to_owned(), parent_id: parent_id.to_owned(), sampled })
     }
 
     /// The trace.
@@ -37,6 +40,12 @@ impl TraceParent {
     #[must_use]
     pub fn parent_id(&self) -> &str {
         &self.parent_id
+    }
+
+    /// Whether the caller keeps spans of this trace.
+    #[must_use]
+    pub fn sampled(&self) -> bool {
+        self.sampled
     }
 }
 
@@ -54,13 +63,16 @@ mod tests {
 
     #[test]
     fn a_traceparent_is_taken_in_its_one_form() {
-        for header in [
-            format!("00-{TRACE}-{SPAN}-01"),
-            format!("00-{TRACE}-{SPAN}-00"),
-            format!("cc-{TRACE}-{SPAN}-01-what-comes-later"),
+        for (header, sampled) in [
+            (format!("00-{TRACE}-{SPAN}-01"), true),
+            (format!("00-{TRACE}-{SPAN}-03"), true),
+            (format!("00-{TRACE}-{SPAN}-00"), false),
+            (format!("00-{TRACE}-{SPAN}-fe"), false),
+            (format!("cc-{TRACE}-{SPAN}-01-what-comes-later"), true),
         ] {
             let parent = TraceParent::parse(&header).unwrap();
             assert_eq!((parent.trace_id(), parent.parent_id()), (TRACE, SPAN));
+            assert_eq!(parent.sampled(), sampled, "{header}");
         }
         for header in [
             String::new(),

@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use crate::domain::json;
+use crate::{domain::json, metrics::Outcome};
 
 /// The largest answer that is read, in bytes.
 pub(super) const MAX_ANSWER: usize = 1024 * 1024;
@@ -77,6 +77,19 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// How it is counted.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            Self::NotSent(_) | Self::Spared { .. } => Outcome::NotSent,
+            Self::Rejected { .. } | Self::Throttled { .. } => Outcome::Rejected,
+            Self::CredentialsRefused { .. } => Outcome::CredentialsRefused,
+            Self::NoAnswer(_) | Self::BadAnswer { .. } | Self::Unavailable { .. } => {
+                Outcome::Unknown
+            }
+        }
+    }
+
     fn bad(cause: impl Into<String>) -> Self {
         Self::BadAnswer { cause: cause.into(), request_id: None }
     }

@@ -233,7 +233,8 @@ impl Client {
             result if trouble(result) => pass.failure(),
             _ => pass.success(),
         }
-        self.metrics.zec_answered(action, outcome(&result), started.elapsed());
+        let outcome = result.as_ref().err().map_or(Outcome::Ok, Failure::outcome);
+        self.metrics.zec_answered(action, outcome, started.elapsed());
         result
     }
 
@@ -343,18 +344,6 @@ const fn trouble(result: &Result<Answer, Failure>) -> bool {
             | Failure::CredentialsRefused { .. }
             | Failure::Rejected { .. },
         ) => false,
-    }
-}
-
-fn outcome(result: &Result<Answer, Failure>) -> Outcome {
-    match result {
-        Ok(_) => Outcome::Ok,
-        Err(Failure::NotSent(_) | Failure::Spared { .. }) => Outcome::NotSent,
-        Err(Failure::Rejected { .. } | Failure::Throttled { .. }) => Outcome::Rejected,
-        Err(Failure::CredentialsRefused { .. }) => Outcome::CredentialsRefused,
-        Err(Failure::NoAnswer(_) | Failure::BadAnswer { .. } | Failure::Unavailable { .. }) => {
-            Outcome::Unknown
-        }
     }
 }
 

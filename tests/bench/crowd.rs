@@ -1,4 +1,4 @@
-//! What a request waits for while a thousand connections say nothing: `cargo bench --bench crowd`.
+//! What a request waits for while a thousand connections say nothing: `cargo bench --locked --bench crowd`.
 //! Figures stand in `docs/performance.md`.
 
 #![expect(

@@ -1,4 +1,4 @@
-//! What the record of writes costs: `cargo bench --bench journal -- [DIRECTORY]`. Figures stand in
+//! What the record of writes costs: `cargo bench --locked --bench journal -- [DIRECTORY]`. Figures stand in
 //! `docs/performance.md`.
 //!
 //! First how many writes a second so many writers bring to disk, intent and outcome each before they
@@ -308,7 +308,7 @@ fn main() {
     if std::env::args().any(|argument| argument == "--outside") {
         return runtime.block_on(outside());
     }
-    // `cargo bench` passes `--bench`.
+    // `cargo bench --locked` passes `--bench`.
     let directory = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let directory = directory.map_or_else(std::env::temp_dir, PathBuf::from);
     let directory = tempfile::tempdir_in(directory).unwrap();

@@ -1,4 +1,4 @@
-//! What a request costs, stage by stage: `cargo bench`. Figures stand in `docs/performance.md`.
+//! What a request costs, stage by stage: `cargo bench --locked`. Figures stand in `docs/performance.md`.
 
 #![expect(
     clippy::print_stdout,

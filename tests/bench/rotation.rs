@@ -1,4 +1,4 @@
-//! Whether callers notice that keys are refreshed and rotate: `cargo bench --bench rotation`.
+//! Whether callers notice that keys are refreshed and rotate: `cargo bench --locked --bench rotation`.
 //!
 //! Two gateways take turns under the same load: one whose keys stay as they are, one whose keys
 //! are fetched twenty times a second and rotate twice a second. Latencies of both are printed,

@@ -23,6 +23,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("stack", &["api", "auth", "domain", "error", "limit", "metrics", "telemetry"]),
     ("server", &["auth", "error", "journal", "metrics", "reload", "stack"]),
     ("reload", &[]),
+    ("otlp", &["error", "metrics", "net", "telemetry"]),
     (
         "config",
         &["auth", "error", "journal", "limit", "net", "policy", "server", "telemetry", "zec"],
@@ -39,6 +40,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "limit",
             "metrics",
             "net",
+            "otlp",
             "policy",
             "reload",
             "server",

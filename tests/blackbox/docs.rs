@@ -1,6 +1,11 @@
 //! The documents for people say what is so.
 
-use std::{collections::BTreeSet, fs, path::Path, process::Command};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::Value;
 use zec_gateway::error::Problem;
@@ -124,6 +129,43 @@ fn every_command_in_the_documents_is_one_that_there_is() {
         }
     }
     assert!(seen > 20, "{seen}");
+}
+
+/// Text files below a directory of the repository.
+fn below(directory: &Path, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { below(&path, into) } else { into.push(path) }
+    }
+}
+
+#[test]
+fn every_cargo_command_that_anybody_is_told_or_that_runs_holds_to_the_lock_file() {
+    let root = Path::new(REPOSITORY);
+    let mut paths = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
+    for directory in [".cargo", ".ci", "deploy", "docs", "scripts", "tests/bench"] {
+        below(&root.join(directory), &mut paths);
+    }
+    let builds = [
+        "bench", "build", "check", "clippy", "deny", "doc", "fetch", "install", "metadata", "run",
+        "test",
+    ];
+    let mut seen = 0;
+    for path in paths {
+        let text = fs::read_to_string(&path).unwrap();
+        for line in text.lines() {
+            for rest in line.split("cargo ").skip(1) {
+                let command = rest.split(['`', '|', ';', '&']).next().unwrap();
+                let mut words = command.split_whitespace();
+                if !words.next().is_some_and(|first| builds.contains(&first)) {
+                    continue;
+                }
+                assert!(words.any(|word| word == "--locked"), "{}: {line}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 15, "{seen}");
 }
 
 #[test]

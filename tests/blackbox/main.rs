@@ -13,6 +13,8 @@
 #![expect(clippy::float_cmp, reason = "counters are whole numbers")]
 
 mod client;
+#[cfg(feature = "otlp")]
+mod collector;
 mod frames;
 mod idempotency;
 mod idp;
@@ -45,6 +47,8 @@ mod metrics;
 mod openapi;
 mod operations;
 mod outcomes;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod policy;
 mod preflight;
 mod process;

@@ -35,7 +35,7 @@ max_addresses = 0
             "etc/g.toml:8: auth.issuers[0].name: `Corp` is not a name: use 1 to 32 of a-z, 0-9 and `-`",
             "etc/g.toml:12: zec.endpoint: `ftp://zec` is not an address, as `https://host.example`",
             "etc/g.toml:14: limits.max_addresses: `0` is out of range: use 1 to 1000",
-            "etc/g.toml:15: colours: unknown key: known here are admin, auth, cors, journal, limits, log, policy, server, zec",
+            "etc/g.toml:15: colours: unknown key: known here are admin, auth, cors, journal, limits, log, policy, server, telemetry, zec",
             "etc/g.toml: policy.directory: is missing: name the directory that holds the `*.cedar` files",
         ]
     );

@@ -20,7 +20,8 @@ const KEYS: &str = "
     zec.ca_file zec.connect_timeout zec.request_timeout zec.preflight zec.eip_check zec.proxy
     limits.max_concurrent_requests limits.max_concurrent_per_caller limits.max_addresses
     limits.requests_per_second limits.addresses_per_hour limits.freeze_file journal.path
-    journal.enabled journal.keep_months log.format log.level";
+    journal.enabled journal.keep_months log.format log.level telemetry.otlp_endpoint
+    telemetry.otlp_sample_percent telemetry.otlp_period telemetry.otlp_timeout";
 
 /// The reference with everything active, but of the three ways to keys only the one named.
 fn all_active(way: &str) -> String {
@@ -30,7 +31,9 @@ fn all_active(way: &str) -> String {
     };
     let kept = |line: &&str| {
         let key = line.split(' ').next().unwrap_or_default();
-        way == "all" || key == way || !["jwks_file", "jwks_url", "discovery"].contains(&key)
+        let known = cfg!(feature = "otlp") || !key.starts_with("otlp_");
+        let this_way = key == way || !["jwks_file", "jwks_url", "discovery"].contains(&key);
+        way == "all" || (this_way && known)
     };
     REFERENCE.lines().map(active).filter(kept).collect::<Vec<_>>().join("\n")
 }

@@ -1,0 +1,85 @@
+//! Where requests go when they are over: to a collector, in a build that can, where one is configured.
+
+use std::sync::Arc;
+
+use crate::{config::Config, error::Fault, metrics::Metrics, telemetry::Sink};
+
+#[cfg(feature = "otlp")]
+mod exported {
+    use tokio::task::JoinHandle;
+    use tokio_util::sync::CancellationToken;
+
+    use super::{Arc, Config, Fault, Metrics, Sink};
+    use crate::otlp::{Exporter, Queue};
+
+    /// The exporter and its queue, or neither.
+    #[derive(Debug)]
+    pub(crate) struct Spans(Option<(Queue, Exporter)>);
+
+    /// An exporter that runs, or none.
+    #[derive(Debug)]
+    pub(crate) struct Running(Option<(CancellationToken, JoinHandle<()>)>);
+
+    impl Spans {
+        pub(crate) fn load(config: &Config, metrics: &Arc<Metrics>) -> Result<Self, Fault> {
+            let Some(collector) = &config.collector else { return Ok(Self(None)) };
+            let (zec, scheme) = (&config.zec.authority, &config.zec.scheme);
+            let usual = if *scheme == http::uri::Scheme::HTTPS { 443 } else { 80 };
+            let zec = (zec.host().to_owned(), zec.port_u16().unwrap_or(usual));
+            Exporter::new(collector, zec, Arc::clone(metrics)).map(|made| Self(Some(made)))
+        }
+
+        pub(crate) fn sink(&self) -> Option<Arc<dyn Sink>> {
+            let (queue, _) = self.0.as_ref()?;
+            Some(Arc::new(queue.clone()))
+        }
+
+        pub(crate) fn start(self) -> Running {
+            Running(self.0.map(|(_, exporter)| {
+                let stop = CancellationToken::new();
+                let running = tokio::spawn(exporter.run(stop.clone()));
+                (stop, running)
+            }))
+        }
+    }
+
+    impl Running {
+        /// Sends what is left, within a bound.
+        pub(crate) async fn stop(self) {
+            if let Some((stop, running)) = self.0 {
+                stop.cancel();
+                let _ = running.await;
+            }
+        }
+    }
+}
+
+#[cfg(not(feature = "otlp"))]
+mod exported {
+    use super::{Arc, Config, Fault, Metrics, Sink};
+
+    /// Nothing: the configuration cannot name a collector in this build.
+    #[derive(Debug)]
+    pub(crate) struct Spans;
+
+    impl Spans {
+        #[expect(clippy::unnecessary_wraps, reason = "the other build's may fail")]
+        pub(crate) fn load(_: &Config, _: &Arc<Metrics>) -> Result<Self, Fault> {
+            Ok(Self)
+        }
+
+        #[expect(clippy::unused_self, reason = "the other build's has one")]
+        pub(crate) fn sink(&self) -> Option<Arc<dyn Sink>> {
+            None
+        }
+
+        pub(crate) fn start(self) -> Self {
+            self
+        }
+
+        #[expect(clippy::unused_async, reason = "the other build's waits")]
+        pub(crate) async fn stop(self) {}
+    }
+}
+
+pub(super) use exported::Spans;

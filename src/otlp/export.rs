@@ -1,0 +1,208 @@
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    post::{Batch, Post, Refusal},
+    span,
+};
+use crate::{
+    error::Fault,
+    metrics::Metrics,
+    telemetry::{Collector, Finished, Sink},
+};
+
+/// How many requests wait for a collector that is slow or away; a few megabytes.
+const QUEUE: usize = 2048;
+
+/// How many requests go out together at most.
+const BATCH: usize = 256;
+
+/// The longest wait between two tries while a collector does not take anything.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+/// How long the last spans may take when the gateway stops. What supervisors wait for a drain has room
+/// for it.
+const LAST_SPANS: Duration = Duration::from_secs(3);
+
+/// Where requests are left for the exporter. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    room: mpsc::Sender<Finished>,
+    sample_percent: u8,
+    metrics: Arc<Metrics>,
+}
+
+impl Sink for Queue {
+    /// Keeps it, if it is to be kept and there is room; never waits.
+    fn finished(&self, request: Finished) {
+        let kept = match &request.trace {
+            Some(trace) => trace.sampled(),
+            None => fastrand::u8(0..100) < self.sample_percent,
+        };
+        if kept && let Err(full) = self.room.try_send(request) {
+            self.metrics.spans(0, span::count(&full.into_inner()));
+        }
+    }
+}
+
+/// Sends what is in the queue, batch by batch, until it is told to stop.
+#[derive(Debug)]
+pub struct Exporter {
+    waiting: mpsc::Receiver<Finished>,
+    post: Post,
+    zec: (String, u16),
+    period: Duration,
+    metrics: Arc<Metrics>,
+    /// Taken out of the queue, and not yet a batch.
+    gathered: Vec<Finished>,
+    /// Not yet taken by the collector.
+    batch: Option<Batch>,
+    /// Whether it is logged already that nothing is taken.
+    failing: bool,
+}
+
+impl Exporter {
+    /// A queue and what empties it; `zec` is ZEC's host and port. Connects to nobody yet.
+    ///
+    /// # Errors
+    /// When there is no trusted certificate for a collector that wants TLS.
+    pub fn new(
+        collector: &Collector,
+        zec: (String, u16),
+        metrics: Arc<Metrics>,
+    ) -> Result<(Queue, Self), Fault> {
+        // Both series are there from now on.
+        metrics.spans(0, 0);
+        let (room, waiting) = mpsc::channel(QUEUE);
+        let sample_percent = collector.sample_percent;
+        let queue = Queue { room, sample_percent, metrics: Arc::clone(&metrics) };
+        let (post, period) = (Post::new(collector)?, collector.period);
+        let (gathered, batch, failing) = (Vec::new(), None, false);
+        Ok((queue, Self { waiting, post, zec, period, metrics, gathered, batch, failing }))
+    }
+
+    /// Exports until `stop`, then what is still there, for three seconds at most.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let late = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_SPANS).await;
+        };
+        tokio::select! {
+            () = self.export(&stop) => {}
+            () = late => {}
+        }
+        self.forget_the_rest();
+    }
+
+    /// Gathers batches and sends them. What waits is cut short by `stop`, a try is not: the collector
+    /// may have taken it, and would see the same spans twice.
+    async fn export(&mut self, stop: &CancellationToken) {
+        // A batch that is not taken is left for the last try.
+        while self.batch.is_none() && stop.run_until_cancelled(self.gather()).await.is_some() {
+            self.pack();
+            self.until_taken(stop).await;
+        }
+        self.last().await;
+    }
+
+    /// Waits for a first request, and then for as long as spans may wait, or until there are enough.
+    async fn gather(&mut self) {
+        let mut until = None;
+        while self.gathered.len() < BATCH {
+            let next = match until {
+                None => Ok(self.waiting.recv().await),
+                Some(until) => tokio::time::timeout_at(until, self.waiting.recv()).await,
+            };
+            match next {
+                Ok(Some(request)) => self.gathered.push(request),
+                // Nobody is left who could bring one.
+                Ok(None) => return std::future::pending().await,
+                Err(_) => return,
+            }
+            until = until.or(Some(Instant::now() + self.period));
+        }
+    }
+
+    fn pack(&mut self) {
+        let spans: Vec<_> =
+            self.gathered.drain(..).flat_map(|request| span::of(&request, &self.zec)).collect();
+        self.batch = (!spans.is_empty()).then(|| Batch::new(spans));
+    }
+
+    /// Tries until the batch is taken or refused for good; meanwhile the queue fills, and what has no
+    /// room is dropped.
+    async fn until_taken(&mut self, stop: &CancellationToken) {
+        let mut wait = self.period;
+        while self.send().await.is_err() {
+            if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+                return;
+            }
+            wait = (wait * 2).min(LONGEST_WAIT.max(self.period));
+        }
+    }
+
+    /// What is left when the gateway stops; each batch has one try.
+    async fn last(&mut self) {
+        while self.send().await.is_ok() {
+            let free = BATCH.saturating_sub(self.gathered.len());
+            let waiting = std::iter::from_fn(|| self.waiting.try_recv().ok()).take(free);
+            self.gathered.extend(waiting);
+            self.pack();
+            if self.batch.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Sends the batch, if there is one, and lets go of it unless the collector may take it later.
+    async fn send(&mut self) -> Result<(), ()> {
+        let Some(Batch { message, spans }) = self.batch.clone() else { return Ok(()) };
+        let (dropped, cause) = match self.post.send(message).await {
+            Ok(()) => (0, None),
+            Err(Refusal::Some(some)) => {
+                let dropped = some.min(spans);
+                (dropped, Some(format!("it refused {dropped} of {spans} spans")))
+            }
+            Err(Refusal::Never(cause)) => (spans, Some(cause)),
+            Err(Refusal::Later(cause)) => {
+                self.note(Some(&cause));
+                return Err(());
+            }
+        };
+        self.note(cause.as_deref());
+        self.metrics.spans(spans - dropped, dropped);
+        self.batch = None;
+        Ok(())
+    }
+
+    /// Logs when the collector begins to refuse, and when it takes spans again; not each time.
+    fn note(&mut self, cause: Option<&str>) {
+        match (cause, self.failing) {
+            (Some(cause), false) => {
+                tracing::warn!(cause, "the collector does not take spans; requests go on");
+            }
+            (None, true) => tracing::info!("the collector takes spans again"),
+            _ => {}
+        }
+        self.failing = cause.is_some();
+    }
+
+    /// Whether there was something in the queue.
+    #[cfg(test)]
+    pub(super) fn took_one(&mut self) -> bool {
+        self.waiting.try_recv().is_ok()
+    }
+
+    fn forget_the_rest(&mut self) {
+        let waiting = std::iter::from_fn(|| self.waiting.try_recv().ok());
+        let unpacked: u64 =
+            self.gathered.drain(..).chain(waiting).map(|request| span::count(&request)).sum();
+        let spans = unpacked + self.batch.take().map_or(0, |batch| batch.spans);
+        if spans > 0 {
+            self.metrics.spans(0, spans);
+            tracing::warn!(spans, "stopped before the collector had taken the last spans");
+        }
+    }
+}
