@@ -37,6 +37,7 @@ use token::{Compact, Headers, Token};
 use crate::{
     domain::{Caller, json::Node},
     error::{Error, Fault},
+    files,
     metrics::{AuthResult, Metrics},
 };
 
@@ -63,7 +64,7 @@ impl Authenticator {
     /// # Errors
     /// Every fault of every key file.
     pub fn load(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, Vec<Fault>> {
-        Self::load_with(settings, metrics, &mut |path| std::fs::read(path))
+        Self::load_with(settings, metrics, &mut files::read)
     }
 
     /// As [`Self::load`], with key files read by `read`.

@@ -1,5 +1,5 @@
 use std::{
-    fmt, fs, io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -9,7 +9,7 @@ use aws_lc_rs::{constant_time, hmac};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Settings;
-use crate::error::Fault;
+use crate::{error::Fault, files};
 
 /// The variables that hold the access key where no file is configured.
 const ID_VARIABLE: &str = "ZEC_ACCESS_KEY_ID";
@@ -57,7 +57,7 @@ impl AccessKey {
     /// # Errors
     /// Every fault at once: a file that cannot be read, a variable that is not set, an empty half.
     pub fn load(settings: &Settings) -> Result<Self, Vec<Fault>> {
-        Self::load_with(settings, &|path| fs::read(path))
+        Self::load_with(settings, &files::read)
     }
 
     /// As [`Self::load`], with files read by `read`.
@@ -178,6 +178,8 @@ fn half(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn settings(id: &Path, password: &Path) -> Settings {
