@@ -158,7 +158,7 @@ impl App {
             allowed_origins,
         };
         let (tls, certificate) = tls.map(|tls| tls.followed(&metrics)).unzip();
-        units.add(certificate);
+        units.add(certificate.into_iter().flatten());
         Ok(Self {
             config: config.clone(),
             drain,

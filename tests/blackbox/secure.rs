@@ -1,6 +1,6 @@
 //! Certificates for a test, and callers who use TLS.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -60,18 +60,35 @@ impl Authority {
         self.sign(ExtendedKeyUsagePurpose::ServerAuth, from, until)
     }
 
+    /// The same, from a moment on.
+    pub fn server_at(&self, from: SystemTime, until: i32) -> Pair {
+        let mut params = CertificateParams::default();
+        params.not_before = from.into();
+        self.sign_with(params, ExtendedKeyUsagePurpose::ServerAuth, until)
+    }
+
     pub fn client(&self) -> Pair {
         self.sign(ExtendedKeyUsagePurpose::ClientAuth, 2020, 2100)
     }
 
     fn sign(&self, purpose: ExtendedKeyUsagePurpose, from: i32, until: i32) -> Pair {
+        let mut params = CertificateParams::default();
+        params.not_before = date_time_ymd(from, 1, 1);
+        self.sign_with(params, purpose, until)
+    }
+
+    fn sign_with(
+        &self,
+        mut params: CertificateParams,
+        purpose: ExtendedKeyUsagePurpose,
+        until: i32,
+    ) -> Pair {
         let key = KeyPair::generate().unwrap();
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let mut params = CertificateParams::new(names).unwrap();
+        params.subject_alt_names = CertificateParams::new(names).unwrap().subject_alt_names;
         // Not the authority's own name, or it would pass for a signature by itself.
         params.distinguished_name.push(DnType::CommonName, "a gateway or its caller");
         params.extended_key_usages = vec![purpose];
-        params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(until, 1, 1);
         let cert = params.signed_by(&key, &self.0).unwrap();
         Pair { cert: cert.pem(), key: key.serialize_pem() }
