@@ -9,6 +9,7 @@ mod body;
 mod chain;
 mod handle;
 mod lock;
+mod clock;
 mod months;
 mod offline;
 mod queue;
