@@ -360,7 +360,9 @@ impl Drop for Inner {
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").field("healthy", &self.healthy).finish_non_exhaustive()
+        let mut shown = f.debug_struct("Inner");
+        shown.field("healthy", &self.healthy).field("second_clock", &self.second_clock);
+        shown.finish_non_exhaustive()
     }
 }
 

@@ -2,16 +2,12 @@
 
 use std::{fs, process::Command, time::Duration};
 
-use zec_gateway::{
-    app::App,
-    config::Config,
-    issuer::{Grant, Signer, key_set},
-};
+use zec_gateway::issuer::{Signer, key_set};
 
 use crate::{
     client,
     program::{Files, Served, program},
-    world::{Caller, ISSUER, KEY_ID, NIC, PASSWORD, QUICK, Setup, World},
+    world::{Caller, KEY_ID, NIC, PASSWORD, QUICK, Setup, World},
 };
 
 const NOBODY: &str = "@id(\"nobody\")\nforbid (principal, action, resource);\n";
@@ -135,97 +131,6 @@ async fn an_issuers_changed_keys_count_and_a_faulty_file_leaves_the_last_good() 
     world.signer = new;
     assert_eq!(world.alice().get("/whoami").await.status, 200);
     assert!(all_is_well(&world).await);
-}
-
-/// Two issuers, the first with the world's keys.
-fn two_issuers() -> (Setup, Signer) {
-    let issuer = |name: &str, url: &str, file: &str| {
-        format!(
-            "[[auth.issuers]]\nname = \"{name}\"\nissuer = \"{url}\"\n\
-             audiences = [\"zec-gateway\"]\njwks_file = \"{file}\"\n"
-        )
-    };
-    let other = Signer::es256().unwrap();
-    let issuers =
-        [issuer("corp", ISSUER, "jwks.json"), issuer("other", "https://other.example", "o.json")];
-    let files = vec![("o.json", key_set(&[&other]))];
-    (Setup { issuers: Some(issuers.concat()), files, ..Setup::default() }, other)
-}
-
-#[tokio::test]
-async fn an_empty_key_set_cuts_an_issuer_off_and_nobody_else() {
-    let (setup, signer) = two_issuers();
-    let world = setup.start().await;
-    let grant = Grant {
-        issuer: "https://other.example".to_owned(),
-        audience: "zec-gateway".to_owned(),
-        subject: "bob".to_owned(),
-        groups: Vec::new(),
-        lifetime: Duration::from_mins(10),
-    };
-    let bob = world.bearer(&signer.token(&grant).unwrap());
-    let alice = world.alice();
-    let served = async || [alice.get("/whoami").await.status, bob.get("/whoami").await.status];
-    assert_eq!(served().await, [200, 200]);
-    world.put("jwks.json", r#"{"keys":[]}"#);
-    assert_eq!(world.reload().await, (5, 0));
-    let answer = alice.get("/whoami").await;
-    assert_eq!((answer.status, answer.problem().1.as_str()), (401, "invalid-token"));
-    assert_eq!(served().await, [401, 200]);
-    let ready = world.ready().await;
-    assert_eq!(ready.status, 200);
-    assert!(ready.text().contains("keys of corp: not ok\n"), "{}", ready.text());
-    assert!(!failing(&world, "keys of corp").await && all_is_well(&world).await);
-    assert_eq!(world.metric(r#"jwks_keys{issuer="corp"}"#).await, 0.0);
-    world.put("jwks.json", &key_set(&[&world.signer]));
-    assert_eq!(world.reload().await, (5, 0));
-    assert_eq!(served().await, [200, 200]);
-}
-
-/// A restart must not undo it, and somebody must be told.
-#[tokio::test]
-async fn a_gateway_starts_with_an_issuer_that_is_cut_off_and_warns() {
-    let (mut setup, _) = two_issuers();
-    setup.files.push(("jwks.json", r#"{"keys":[]}"#.to_owned()));
-    let world = setup.start().await;
-    assert_eq!(world.alice().get("/whoami").await.status, 401);
-    assert_eq!(world.ready().await.status, 200, "the other issuer has keys");
-    let config = world.files.path().join("gateway.toml");
-    let config = Config::load(&config, std::iter::empty()).unwrap();
-    let warnings = App::check(&config).unwrap();
-    let said = "jwks.json: auth.issuers[0].jwks_file: the key set is empty: every token of this issuer is refused";
-    assert!(warnings.iter().any(|fault| fault.to_string().ends_with(said)), "{warnings:?}");
-}
-
-/// Whatever lies at a path that is followed: nobody waits for it.
-#[tokio::test]
-async fn a_pipe_a_device_or_a_file_without_end_is_a_faulty_file_and_no_more() {
-    let world = World::start().await;
-    let at = |name: &str| world.files.path().join(name);
-    let names = ["jwks.json", "sk", "gateway.toml", "policy/test.cedar"];
-    let pipe = |name: &str| {
-        assert!(Command::new("mkfifo").arg(at(name)).status().unwrap().success());
-    };
-    let device = |name: &str| std::os::unix::fs::symlink("/dev/zero", at(name)).unwrap();
-    let endless = |name: &str| fs::File::create(at(name)).unwrap().set_len(1 << 40).unwrap();
-    let directory = |name: &str| fs::create_dir(at(name)).unwrap();
-    let kinds: [&dyn Fn(&str); 4] = [&pipe, &device, &endless, &directory];
-    let good = names.map(|name| world.text(name));
-    for (kind, put) in kinds.iter().enumerate() {
-        for name in names {
-            fs::remove_file(at(name)).unwrap();
-            put(name);
-        }
-        assert_eq!(world.reload().await, (0, 4), "{kind}");
-        assert!(!all_is_well(&world).await);
-        assert_eq!(status(&world).await, 200);
-        for (name, text) in names.iter().zip(&good) {
-            let gone = fs::remove_file(at(name)).or_else(|_| fs::remove_dir(at(name)));
-            gone.unwrap();
-            world.put(name, text);
-        }
-        assert_eq!(world.reload().await, (4, 0), "{kind}");
-    }
 }
 
 #[tokio::test]
