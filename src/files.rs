@@ -10,7 +10,7 @@ use std::{
 
 use rustix::fs::OFlags;
 
-/// The largest file that is read, in bytes: ten thousand policies are a quarter of it.
+/// The largest file that is read, in bytes: ten thousand policies of 400 bytes are a quarter of it.
 pub const MAX_FILE: u64 = 16 * 1024 * 1024;
 
 /// Opens what lies at the path, whatever it is, and waits for nobody: a FIFO without a writer would

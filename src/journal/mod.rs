@@ -7,9 +7,9 @@
 
 mod body;
 mod chain;
+mod clock;
 mod handle;
 mod lock;
-mod clock;
 mod months;
 mod offline;
 mod queue;
