@@ -141,6 +141,7 @@ impl App {
         let allowed_origins = origins(&config.cors_allowed_origins).map_err(one)?;
         // Last: it is the one thing that is made, and kept from others.
         let (journal, unfinished) = journal(Arc::clone(&metrics)).map_err(one)?;
+        journal.consult(client.0.clock());
         metrics.policy_loaded(given.policies.live.load().version());
         metrics.loaded(true);
         let (mut units, limits) = (Units::from(units), Live::new(config.limits.clone()));
@@ -162,7 +163,7 @@ impl App {
             allowed_origins,
         };
         let (tls, certificate) = tls.map(|tls| tls.followed(&metrics)).unzip();
-        units.add(certificate);
+        units.add(certificate.into_iter().flatten());
         Ok(Self {
             config: config.clone(),
             drain,

@@ -5,6 +5,7 @@
 // What everything speaks of.
 pub mod domain;
 pub mod error;
+pub mod files;
 pub mod metrics;
 pub mod net;
 pub mod telemetry;

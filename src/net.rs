@@ -23,7 +23,7 @@ use hyper_util::{
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::net::TcpStream;
 
-use crate::error::Fault;
+use crate::{error::Fault, files};
 
 /// Idle connections are dropped after this long, before the usual 60 to 90 seconds after which
 /// servers and load balancers drop them: less often is a request written into a closing one.
@@ -77,8 +77,8 @@ fn tls(https: bool, ca_file: Option<&Path>) -> Result<rustls::ClientConfig, Faul
                 .in_file(path)
                 .at_key("zec.ca_file")
         };
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|e| unreadable(&e))?;
-        for certificate in certificates {
+        let pem = files::read(path).map_err(|e| unreadable(&e))?;
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
             roots.add(certificate.map_err(|e| unreadable(&e))?).map_err(|e| unreadable(&e))?;
         }
     }

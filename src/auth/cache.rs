@@ -1,9 +1,9 @@
 //! The last good key sets on disk, so that a gateway that starts during an outage serves.
 
 use std::{
-    fs::{DirBuilder, OpenOptions},
+    fs::DirBuilder,
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{IssuerSettings, KeySet, KeySource};
-use crate::domain::json;
+use crate::{domain::json, files};
 
 /// The largest file that is read, in bytes: a key set with its label.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -111,8 +111,7 @@ fn source(issuer: &IssuerSettings) -> String {
 /// tokens. None if there is no such file.
 fn read_own(path: &Path) -> Result<Option<Vec<u8>>, String> {
     // Opened without waiting: whatever else lies there under this name must not hold up the start.
-    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+    let file = match files::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),

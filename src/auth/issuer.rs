@@ -75,12 +75,12 @@ impl Issuer {
 
     /// Whether there are keys that may be used.
     pub(super) fn has_keys(&self) -> bool {
-        self.usable_keys().is_some()
+        self.usable_keys().is_some_and(|live| live.set.len() > 0)
     }
 
     /// Takes the keys of a file, and says how many can be used.
     pub(super) fn take_file(&self, document: &[u8], metrics: &Metrics) -> Result<usize, String> {
-        let set = KeySet::parse(document)?;
+        let set = KeySet::parse_file(document)?;
         let keys = set.len();
         metrics.keys_read(self.name(), keys);
         self.put(set, None);

@@ -51,6 +51,19 @@ impl KeySet {
         Ok(set)
     }
 
+    /// Reads the JWKS document of a file. An empty list is meant there, by whoever cuts the issuer
+    /// off: it verifies no token. From an address it is a provider in trouble.
+    ///
+    /// # Errors
+    /// When the document is not one, or no key of those in it can be used.
+    pub(super) fn parse_file(document: &[u8]) -> Result<Self, String> {
+        let none = || Self { keys: Vec::new(), document: None, left_out: Vec::new() };
+        match json::parse(document) {
+            Ok(value) if is_empty(&value) => Ok(none()),
+            _ => Self::parse(document),
+        }
+    }
+
     /// Reads a JWKS that is JSON already.
     ///
     /// # Errors
@@ -105,6 +118,11 @@ impl KeySet {
             (None, _) => Lookup::Unknown,
         }
     }
+}
+
+/// Whether it is a key set that says outright that there is no key.
+fn is_empty(value: &Value) -> bool {
+    value.get("keys").and_then(Value::as_array).is_some_and(Vec::is_empty)
 }
 
 /// What a key set has for a token.

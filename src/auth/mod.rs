@@ -37,6 +37,7 @@ use token::{Compact, Headers, Token};
 use crate::{
     domain::{Caller, json::Node},
     error::{Error, Fault},
+    files,
     metrics::{AuthResult, Metrics},
 };
 
@@ -44,6 +45,11 @@ fn no_keys(number: usize, path: &Path, error: &str) -> Fault {
     Fault::new(format!("no keys can be read from the file: {error}"))
         .in_file(path)
         .at_key(format!("auth.issuers[{number}].jwks_file"))
+}
+
+fn cut_off(number: usize, path: &Path) -> Fault {
+    let text = "the key set is empty: every token of this issuer is refused";
+    Fault::new(text).in_file(path).at_key(format!("auth.issuers[{number}].jwks_file"))
 }
 
 /// The trusted issuers and their keys.
@@ -63,7 +69,7 @@ impl Authenticator {
     /// # Errors
     /// Every fault of every key file.
     pub fn load(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, Vec<Fault>> {
-        Self::load_with(settings, metrics, &mut |path| std::fs::read(path))
+        Self::load_with(settings, metrics, &mut files::read)
     }
 
     /// As [`Self::load`], with key files read by `read`.
@@ -84,6 +90,7 @@ impl Authenticator {
                 KeySource::File(path) => {
                     let read = read(path).map_err(|error| error.to_string());
                     let taken = read.and_then(|document| issuer.take_file(&document, &metrics));
+                    warnings.extend((taken == Ok(0)).then(|| cut_off(number, path)));
                     faults.extend(taken.err().map(|error| no_keys(number, path, &error)));
                 }
                 KeySource::Url(_) | KeySource::Discovery => {
@@ -108,7 +115,7 @@ impl Authenticator {
     }
 
     /// Takes the keys that are in an issuer's file now, in place of all that were in it before.
-    /// Says how many can be used.
+    /// Says how many can be used: none where the file says outright that there is none.
     ///
     /// # Errors
     /// Why none can be read; those of before stay.
@@ -122,9 +129,11 @@ impl Authenticator {
                 && known.name() == issuer
             {
                 let read = document.map_err(|error| error.to_string());
-                return read
-                    .and_then(|document| known.take_file(document, &self.metrics))
-                    .map_err(|error| vec![no_keys(number, path, &error)]);
+                let taken = read.and_then(|document| known.take_file(document, &self.metrics));
+                if taken == Ok(0) {
+                    tracing::warn!("{}", cut_off(number, path));
+                }
+                return taken.map_err(|error| vec![no_keys(number, path, &error)]);
             }
         }
         Err(vec![Fault::new(format!("no issuer `{issuer}` has its keys in a file"))])

@@ -21,7 +21,7 @@ mod warnings;
 mod tests;
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -30,7 +30,7 @@ pub use changes::Source;
 use crate::{
     auth,
     error::{Fault, line_at},
-    journal, limit, policy, server, telemetry, zec,
+    files, journal, limit, policy, server, telemetry, zec,
 };
 use fields::Fields;
 use findings::Findings;
@@ -78,7 +78,7 @@ impl Config {
         path: &Path,
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Vec<Fault>> {
-        Self::take(path, fs::read(path), variables)
+        Self::take(path, files::read(path), variables)
     }
 
     /// Reads what stands in the same file now, with the variables of the first time: a process's

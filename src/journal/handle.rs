@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::{
     Settings, body,
+    clock::SecondClock,
     lock::Lock,
     queue::{Begin, Queue, What},
     record::{Ending, Filter, Held, Intent, KeyClaim, Unassigned, View},
@@ -77,6 +78,7 @@ struct Inner {
     reads: Semaphore,
     healthy: Arc<AtomicBool>,
     tuning: Tuning,
+    second_clock: SecondClock,
     /// Resolves when the writer has left.
     left: Mutex<Option<oneshot::Receiver<()>>>,
 }
@@ -159,12 +161,14 @@ impl Journal {
         let unfinished = archive.unfinished().map_err(|error| fault(&error))?;
         let queue = Arc::new(Queue::new(tuning.max_waiting));
         let healthy = Arc::new(AtomicBool::new(true));
+        let second_clock = SecondClock::default();
         let writer = Writer {
             ledger: wrap(ledger),
             queue: Arc::clone(&queue),
             metrics,
             healthy: Arc::clone(&healthy),
             pace: Pace { keep_months: settings.keep_months, ..tuning.pace },
+            second_clock: second_clock.clone(),
             lock: Some(lock),
         };
         writer.show_head();
@@ -175,9 +179,18 @@ impl Journal {
             reads: Semaphore::new(MAX_READS),
             healthy,
             tuning,
+            second_clock,
             left: Mutex::new(Some(left)),
         };
         Ok((Self(Some(Arc::new(inner))), unfinished))
+    }
+
+    /// Has another clock asked before entries past their time are let go of. Nothing is, until it
+    /// says what time it is. The first one stays.
+    pub fn consult(&self, clock: impl Fn() -> Option<SystemTime> + Send + Sync + 'static) {
+        if let Some(inner) = &self.0 {
+            inner.second_clock.set(Box::new(clock));
+        }
     }
 
     /// Makes the intent durable; only then there is a ticket. Waits for 2 s at most. An intent that
@@ -347,7 +360,9 @@ impl Drop for Inner {
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").field("healthy", &self.healthy).finish_non_exhaustive()
+        let mut shown = f.debug_struct("Inner");
+        shown.field("healthy", &self.healthy).field("second_clock", &self.second_clock);
+        shown.finish_non_exhaustive()
     }
 }
 

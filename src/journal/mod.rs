@@ -7,6 +7,7 @@
 
 mod body;
 mod chain;
+mod clock;
 mod handle;
 mod lock;
 mod months;

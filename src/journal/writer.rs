@@ -13,6 +13,7 @@ use std::{
 use super::{
     BeginError, Ending, body,
     chain::Head,
+    clock::SecondClock,
     lock::Lock,
     months,
     queue::{Begin, End, Queue, What},
@@ -48,6 +49,8 @@ pub(super) struct Writer {
     pub(super) metrics: Arc<Metrics>,
     pub(super) healthy: Arc<AtomicBool>,
     pub(super) pace: Pace,
+    /// Agrees before anything is let go of.
+    pub(super) second_clock: SecondClock,
     /// Given back when the thread ends, after everything else.
     pub(super) lock: Option<Lock>,
 }
@@ -284,7 +287,11 @@ impl State {
         if keep_months == 0 || self.ailment.is_some() || Instant::now() < self.sweep_at {
             return;
         }
-        let Some(before) = months::begun_before(SystemTime::now(), keep_months) else { return };
+        // Ours alone may be years ahead.
+        let now = self.writer.second_clock.agrees(SystemTime::now());
+        let Some(before) = now.and_then(|now| months::begun_before(now, keep_months)) else {
+            return;
+        };
         let swept = self.writer.ledger.let_go(before, SWEPT_AT_ONCE);
         let pause = if matches!(swept, Ok(1..)) { look } else { SWEEP_PAUSE };
         self.sweep_at = Instant::now() + pause;

@@ -1,16 +1,18 @@
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Read},
     path::Path,
     sync::Arc,
     time::Duration,
 };
 
-use rustix::fs::{Mode, OFlags};
 use tokio::sync::Semaphore;
 
 use super::Live;
-use crate::error::{Error, Problem};
+use crate::{
+    error::{Error, Problem},
+    files,
+};
 
 /// How much of the file is read; its first line is in there.
 const MAX_BYTES: u64 = 4096;
@@ -90,14 +92,12 @@ fn unclear() -> Error {
     )
 }
 
-/// Anything at the path counts, only what is a file is read, and nothing is waited for: a FIFO
-/// without a writer would be waited for for ever.
+/// Anything at the path counts, only what is a file is read, and nothing is waited for.
 fn look(path: &Path) -> io::Result<Found> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(error) if error == rustix::io::Errno::NOENT => return look_at_link(path),
-        Err(error) => return Err(error.into()),
+    let file = match files::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return look_at_link(path),
+        Err(error) => return Err(error),
     };
     if !file.metadata()?.is_file() {
         return Ok(Found::Reason(NO_REASON.to_owned()));

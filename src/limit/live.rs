@@ -5,6 +5,12 @@ use arc_swap::ArcSwap;
 use super::{Rates, Settings};
 
 /// The limits in force, which can be replaced while requests run. Clones share them.
+///
+/// A request that runs while they are replaced meets each as it is when its turn comes: how many may
+/// run at the door, the budget and the freeze file right before the write is sent. Each is looked at
+/// once for a request and by itself, so none is ever half old and half new. Those of the request's
+/// beginning would be worse: whoever lowers a budget, or names a freeze file, means what is on its way
+/// too.
 #[derive(Clone, Debug)]
 pub struct Live(Arc<ArcSwap<Limits>>);
 

@@ -94,7 +94,7 @@ impl Metrics {
             policy_decisions: make.counters("policy_decisions_total", "Requests decided by the policy.", &["action", "decision"])?,
             policy_info: make.gauges("policy_info", "1 for the version of the policy in force.", &["version"])?,
             policy_shadow_differences: make.counters("policy_shadow_differences_total", "Questions that the shadow policy answers otherwise than the live one, or was not asked.", &["action", "change"])?,
-            reloads: make.counters("reloads_total", "Attempts to load files again, one for each thing that is loaded by itself.", &["result"])?,
+            reloads: make.counters("reloads_total", "Attempts to load files again, one for each thing that is loaded by itself; the same fault again is not counted.", &["result"])?,
             last_reload_successful: make.gauge("last_reload_successful", "1 if of everything that is loaded again what lies there is in force.")?,
             // Without a label and without TLS there is no series: 0 would be a date long past.
             tls_certificate_expiry: make.gauges("tls_certificate_expiry_timestamp_seconds", "When the listener's own certificate expires, in Unix seconds.", &[])?,

@@ -24,7 +24,10 @@ use super::{
     looks,
     vocabulary::Vocabulary,
 };
-use crate::error::{Fault, line_at};
+use crate::{
+    error::{Fault, line_at},
+    files,
+};
 
 /// How the names of policy files end.
 pub const ENDING: &str = "cedar";
@@ -63,7 +66,7 @@ impl Engine {
     pub fn load(directory: &Path) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
         let files = list(directory).map_err(|error| vec![unreadable(directory, &error)])?;
         let read = |path: PathBuf| {
-            let bytes = fs::read(&path);
+            let bytes = files::read(&path);
             (path, bytes)
         };
         Self::from_files(directory, files.into_iter().map(read))

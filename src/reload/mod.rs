@@ -3,7 +3,9 @@
 //!
 //! A change is loaded once the same bytes have been seen twice with a pause between: files that
 //! belong together, a certificate and its key say, are rarely written in one moment. What is
-//! loaded are the bytes that were looked at, never the files a second time.
+//! loaded are the bytes that were looked at, never the files a second time. What could not be loaded
+//! is tried again at each look: the reason may have passed without a change, as for a certificate that
+//! was not valid yet.
 
 mod board;
 mod snapshot;
@@ -13,4 +15,4 @@ mod watcher;
 
 pub use board::{Board, State};
 pub use snapshot::{Place, Snapshot};
-pub use watcher::{Pace, Watcher};
+pub use watcher::{Disk, Due, Hangs, Pace, Watcher};

@@ -6,6 +6,8 @@ use std::{
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use crate::files;
+
 /// Where something to load lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -13,6 +15,15 @@ pub enum Place {
     File(PathBuf),
     /// Every file of a directory whose name ends so, as `cedar`.
     Directory(PathBuf, &'static str),
+}
+
+impl Place {
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        let (Self::File(path) | Self::Directory(path, _)) = self;
+        path
+    }
 }
 
 /// Files as they were at one moment; one that cannot be read is a state like any other.
@@ -37,10 +48,10 @@ impl Snapshot {
         let mut files = Vec::new();
         for place in places {
             match place {
-                Place::File(path) => files.push((path.clone(), fs::read(path))),
+                Place::File(path) => files.push((path.clone(), files::read(path))),
                 Place::Directory(path, ending) => match list(path, ending) {
                     Ok(paths) => files.extend(paths.into_iter().map(|path| {
-                        let bytes = fs::read(&path);
+                        let bytes = files::read(&path);
                         (path, bytes)
                     })),
                     Err(error) => files.push((path.clone(), Err(error))),
@@ -58,10 +69,8 @@ impl Snapshot {
 
     /// Places that could not be looked at.
     pub(super) fn unread(places: &[Place], why: &str) -> Self {
-        let unread = |place: &Place| {
-            let (Place::File(path) | Place::Directory(path, _)) = place;
-            (path.clone(), Err(io::Error::other(why.to_owned())))
-        };
+        let unread =
+            |place: &Place| (place.path().to_owned(), Err(io::Error::other(why.to_owned())));
         Self { files: places.iter().map(unread).collect() }
     }
 

@@ -35,7 +35,19 @@ impl Files {
     }
 }
 
-const PACE: Pace = Pace { every: Duration::from_secs(10), settle: Duration::from_secs(2) };
+const PACE: Pace = Pace {
+    every: Duration::from_secs(10),
+    settle: Duration::from_secs(2),
+    patience: Duration::from_secs(10),
+};
+
+/// What has changed, once it has settled.
+async fn changed(watcher: &mut Watcher) -> Snapshot {
+    match watcher.due(PACE, false).await.unwrap() {
+        Due::Changed(files) => files,
+        Due::Again(files) => panic!("{files:?} are as they were"),
+    }
+}
 
 /// Far longer than any number of looks; the clock is a test's own.
 const LONG: Duration = Duration::from_hours(1);
@@ -45,7 +57,7 @@ async fn files_that_stay_as_they_are_are_not_loaded_again() {
     let files = Files::new();
     let mut watcher = files.watcher();
     files.write("cert", "1");
-    assert!(timeout(LONG, watcher.changed(PACE)).await.is_err());
+    assert!(timeout(LONG, watcher.due(PACE, false)).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,12 +66,12 @@ async fn a_change_is_loaded_when_it_was_seen_twice_two_seconds_apart() {
     let mut watcher = files.watcher();
     files.write("cert", "2");
     let started = Instant::now();
-    let seen = watcher.changed(PACE).await;
+    let seen = changed(&mut watcher).await;
     assert_eq!(started.elapsed().as_secs(), 12);
     assert_eq!(seen.read(&files.path("cert")).unwrap(), b"2");
     assert_eq!(seen.read(&files.path("key")).unwrap(), b"1");
     assert!(seen.read(&files.path("other")).is_err());
-    assert!(timeout(LONG, watcher.changed(PACE)).await.is_err(), "it is said once");
+    assert!(timeout(LONG, watcher.due(PACE, false)).await.is_err(), "it is said once");
 }
 
 #[test]
@@ -78,7 +90,7 @@ async fn what_changed_before_the_watch_began_is_seen_too() {
     let loaded = Snapshot::take(&places);
     files.write("cert", "2");
     let mut watcher = Watcher::new(places, &loaded);
-    assert_eq!(watcher.changed(PACE).await.read(&files.path("cert")).unwrap(), b"2");
+    assert_eq!(changed(&mut watcher).await.read(&files.path("cert")).unwrap(), b"2");
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,7 +111,7 @@ async fn files_that_still_change_are_waited_for() {
             }
         }
     });
-    let seen = watcher.changed(PACE).await;
+    let seen = changed(&mut watcher).await;
     let last = last.lock().unwrap().clone();
     assert_eq!(
         (seen.read(&files.path("key")).unwrap(), last.as_str()),
@@ -113,10 +125,10 @@ async fn a_file_that_goes_and_one_that_comes_back_are_changes() {
     let files = Files::new();
     let mut watcher = files.watcher();
     fs::remove_file(files.path("key")).unwrap();
-    let seen = watcher.changed(PACE).await;
+    let seen = changed(&mut watcher).await;
     assert_eq!(seen.read(&files.path("key")).unwrap_err().kind(), io::ErrorKind::NotFound);
     files.write("key", "1");
-    assert_eq!(watcher.changed(PACE).await.read(&files.path("key")).unwrap(), b"1");
+    assert_eq!(changed(&mut watcher).await.read(&files.path("key")).unwrap(), b"1");
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,7 +143,7 @@ async fn a_change_that_is_taken_back_at_once_is_none() {
             files.write("key", "1");
         }
     });
-    assert!(timeout(LONG, watcher.changed(PACE)).await.is_err());
+    assert!(timeout(LONG, watcher.due(PACE, false)).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,14 +153,14 @@ async fn a_file_that_comes_into_a_directory_or_leaves_it_is_a_change() {
     let places = vec![Place::Directory(files.0.path().to_owned(), "cedar")];
     let mut watcher = Watcher::new(places.clone(), &Snapshot::take(&places));
     files.write("cert", "2");
-    assert!(timeout(LONG, watcher.changed(PACE)).await.is_err(), "it is none of these files");
+    assert!(timeout(LONG, watcher.due(PACE, false)).await.is_err(), "it is none of these files");
     files.write("two.cedar", "1");
-    assert_eq!(watcher.changed(PACE).await.files().count(), 2);
+    assert_eq!(changed(&mut watcher).await.files().count(), 2);
     fs::rename(files.path("two.cedar"), files.path("three.cedar")).unwrap();
-    let seen = watcher.changed(PACE).await;
+    let seen = changed(&mut watcher).await;
     assert_eq!(seen.read(&files.path("three.cedar")).unwrap(), b"1");
     fs::remove_dir_all(files.0.path()).unwrap();
-    let seen = watcher.changed(PACE).await;
+    let seen = changed(&mut watcher).await;
     assert!(seen.files().next().unwrap().1.is_err());
 }
 
@@ -156,12 +168,12 @@ async fn a_file_that_comes_into_a_directory_or_leaves_it_is_a_change() {
 async fn what_is_loaded_at_once_is_not_loaded_a_second_time() {
     let files = Files::new();
     let mut watcher = files.watcher();
-    assert_eq!(watcher.now().await.read(&files.path("key")).unwrap(), b"1");
+    assert_eq!(watcher.now(PACE).await.unwrap().read(&files.path("key")).unwrap(), b"1");
     files.write("key", "2");
-    assert_eq!(watcher.now().await.read(&files.path("key")).unwrap(), b"2");
-    assert!(timeout(LONG, watcher.changed(PACE)).await.is_err());
+    assert_eq!(watcher.now(PACE).await.unwrap().read(&files.path("key")).unwrap(), b"2");
+    assert!(timeout(LONG, watcher.due(PACE, false)).await.is_err());
     files.write("key", "1");
-    assert_eq!(watcher.changed(PACE).await.read(&files.path("key")).unwrap(), b"1");
+    assert_eq!(changed(&mut watcher).await.read(&files.path("key")).unwrap(), b"1");
 }
 
 #[test]

@@ -39,30 +39,21 @@ const LEEWAY: Duration = Duration::from_secs(60);
 pub type Read<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
 
 /// A certificate that fits its key, and from when to when it holds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pair {
-    pub(super) config: Arc<ServerConfig>,
+    certified: CertifiedKey,
     not_before: SystemTime,
     pub(super) not_after: SystemTime,
 }
 
+/// Who callers' certificates are checked by; nobody where none are wanted.
+pub(super) type Clients = Option<Arc<dyn ClientCertVerifier>>;
+
 impl Pair {
     /// Reads the files.
     pub(super) fn load(settings: &TlsSettings, read: Read<'_>) -> Result<Self, Vec<Fault>> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let certificate = certificate(settings, read, &provider);
-        let clients = settings.client_ca_file.as_deref().map(|file| clients(file, read, &provider));
-        let ((certificate, [not_before, not_after]), clients) =
-            match (certificate, clients.transpose()) {
-                (Ok(certificate), Ok(clients)) => (certificate, clients),
-                (certificate, clients) => {
-                    let mut faults = certificate.err().unwrap_or_default();
-                    faults.extend(clients.err());
-                    return Err(faults);
-                }
-            };
-        let config = config(certificate, clients, provider).map_err(|fault| vec![fault])?;
-        Ok(Self { config: Arc::new(config), not_before, not_after })
+        let (certified, [not_before, not_after]) = certificate(settings, read, &provider())?;
+        Ok(Self { certified, not_before, not_after })
     }
 
     /// Why no caller would take the certificate at this time, if so.
@@ -78,6 +69,10 @@ impl Pair {
         };
         Some(fault(text, &settings.cert_file, CERT_FILE))
     }
+}
+
+fn provider() -> CryptoProvider {
+    aws_lc_rs::default_provider()
 }
 
 const CERT_FILE: &str = "server.tls.cert_file";
@@ -182,13 +177,10 @@ fn validity(chain: &[CertificateDer<'_>], file: &Path) -> Result<[SystemTime; 2]
     Ok([at(validity.not_before), at(validity.not_after)])
 }
 
-/// Demands a certificate of one of the file's authorities; who it names does not matter, for the
-/// token says who calls.
-fn clients(
-    file: &Path,
-    read: Read<'_>,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, Fault> {
+/// Demands a certificate of one of the file's authorities, where there is such a file; who it names
+/// does not matter, for the token says who calls.
+pub(super) fn clients(settings: &TlsSettings, read: Read<'_>) -> Result<Clients, Fault> {
+    let Some(file) = settings.client_ca_file.as_deref() else { return Ok(None) };
     let unusable = |error: &dyn std::fmt::Display| {
         let text = format!("an authority's certificate is of no use: {error}");
         fault(text, file, CLIENT_CA_FILE)
@@ -198,24 +190,21 @@ fn clients(
     for certificate in certificates(&pem, file, CLIENT_CA_FILE)? {
         roots.add(certificate).map_err(|error| unusable(&error))?;
     }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-        .build()
-        .map_err(|error| unusable(&error))
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider())).build();
+    verifier.map(Some).map_err(|error| unusable(&error))
 }
 
-fn config(
-    certificate: CertifiedKey,
-    clients: Option<Arc<dyn ClientCertVerifier>>,
-    provider: Arc<CryptoProvider>,
-) -> Result<ServerConfig, Fault> {
-    let builder = ServerConfig::builder_with_provider(provider)
+/// What new connections are met with.
+pub(super) fn config(pair: Pair, clients: Clients) -> Result<ServerConfig, Fault> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(|error| Fault::new(format!("TLS cannot be set up: {error}")))?;
     let builder = match clients {
         Some(clients) => builder.with_client_cert_verifier(clients),
         None => builder.with_no_client_auth(),
     };
-    let resolver = SingleCertAndKey::from(certificate);
+    let resolver = SingleCertAndKey::from(pair.certified);
     let mut config = builder.with_cert_resolver(Arc::new(resolver));
     config.alpn_protocols = vec![H2.to_vec(), HTTP_1_1.to_vec()];
     // Early data (0-RTT) can be replayed by whoever saw it, and a write must not be.
@@ -259,8 +248,14 @@ mod tests {
             let text = files.get(path).map(|text| text.as_bytes().to_vec());
             text.ok_or_else(|| io::ErrorKind::NotFound.into())
         };
-        Pair::load(&settings(), &read)
-            .map_err(|faults| faults.iter().map(ToString::to_string).collect())
+        let said = |faults: Vec<Fault>| faults.iter().map(ToString::to_string).collect::<Vec<_>>();
+        match (Pair::load(&settings(), &read), clients(&settings(), &read)) {
+            (Ok(pair), Ok(_)) => Ok(pair),
+            (pair, clients) => {
+                let faults = pair.err().into_iter().flatten().chain(clients.err());
+                Err(said(faults.collect()))
+            }
+        }
     }
 
     #[track_caller]
@@ -275,7 +270,7 @@ mod tests {
         let (cert, key) = pair(2100);
         let pair = load(&[("cert", &cert), ("key", &key), ("ca", &cert)]).unwrap();
         assert_eq!(format_rfc3339_seconds(pair.not_after).to_string(), "2100-01-01T00:00:00Z");
-        assert_eq!(pair.config.max_early_data_size, 0);
+        assert_eq!(config(pair.clone(), None).unwrap().max_early_data_size, 0);
         assert!(pair.out_of_time(&settings(), SystemTime::now()).is_none());
         let said = |at: SystemTime| pair.out_of_time(&settings(), at).unwrap().to_string();
         assert_eq!(

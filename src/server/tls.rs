@@ -1,24 +1,29 @@
 use std::{
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
     TlsSettings,
-    certificate::{H2, Pair, Read},
+    certificate::{self, Clients, H2, Pair, Read},
 };
 use crate::error::Fault;
 
-/// The certificate that the listener shows, which can be replaced while it serves.
+/// The certificate that the listener shows and the authorities of callers. Each can be replaced
+/// while it serves, and neither waits for the other: trust that is taken away must not depend on a
+/// certificate that has expired.
 #[derive(Debug)]
 pub struct Tls {
     settings: TlsSettings,
-    current: ArcSwap<Pair>,
+    /// What is in force, for whoever replaces one half of it.
+    parts: Mutex<(Pair, Clients)>,
+    current: ArcSwap<ServerConfig>,
 }
 
 impl Tls {
@@ -32,28 +37,64 @@ impl Tls {
         settings: &TlsSettings,
         read: Read<'_>,
     ) -> Result<(Self, Option<Fault>), Vec<Fault>> {
-        let pair = Pair::load(settings, read)?;
+        let clients = certificate::clients(settings, read);
+        let (pair, clients) = match (Pair::load(settings, read), clients) {
+            (Ok(pair), Ok(clients)) => (pair, clients),
+            (pair, clients) => {
+                let mut faults = pair.err().unwrap_or_default();
+                faults.extend(clients.err());
+                return Err(faults);
+            }
+        };
         let warning = pair.out_of_time(settings, SystemTime::now());
-        Ok((Self { settings: settings.clone(), current: ArcSwap::from_pointee(pair) }, warning))
+        let config = certificate::config(pair.clone(), clients.clone());
+        let current = ArcSwap::from_pointee(config.map_err(|fault| vec![fault])?);
+        let (settings, parts) = (settings.clone(), Mutex::new((pair, clients)));
+        Ok((Self { settings, parts, current }, warning))
     }
 
-    /// Loads the files anew; connections that are open are not touched, new ones get what is new.
+    /// Loads the certificate and its key anew; connections that are open are not touched, new ones
+    /// get what is new.
     ///
     /// # Errors
-    /// Every fault of every file, a certificate out of its time too; what was loaded stays.
-    pub fn replace(&self, read: Read<'_>) -> Result<(), Vec<Fault>> {
+    /// Every fault of both files, a certificate out of its time too; what was loaded stays.
+    pub fn replace_certificate(&self, read: Read<'_>) -> Result<(), Vec<Fault>> {
         let pair = Pair::load(&self.settings, read)?;
         if let Some(fault) = pair.out_of_time(&self.settings, SystemTime::now()) {
             return Err(vec![fault]);
         }
-        self.current.store(Arc::new(pair));
+        self.put(|parts| parts.0 = pair)
+    }
+
+    /// Loads the authorities of callers anew, beside whatever certificate is in force; connections
+    /// that are open are not touched.
+    ///
+    /// # Errors
+    /// Every fault of the file; what was loaded stays.
+    pub fn replace_clients(&self, read: Read<'_>) -> Result<(), Vec<Fault>> {
+        let clients = certificate::clients(&self.settings, read).map_err(|fault| vec![fault])?;
+        self.put(|parts| parts.1 = clients)
+    }
+
+    fn put(&self, change: impl FnOnce(&mut (Pair, Clients))) -> Result<(), Vec<Fault>> {
+        let mut parts = self.parts();
+        let mut new = parts.clone();
+        change(&mut new);
+        let config = certificate::config(new.0.clone(), new.1.clone());
+        self.current.store(Arc::new(config.map_err(|fault| vec![fault])?));
+        *parts = new;
         Ok(())
+    }
+
+    /// Never held while a file is read, and every change under it is whole.
+    fn parts(&self) -> MutexGuard<'_, (Pair, Clients)> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When the certificate that is shown now expires.
     #[must_use]
     pub fn expires(&self) -> SystemTime {
-        self.current.load().not_after
+        self.parts().0.not_after
     }
 
     /// The same in seconds since 1970 began.
@@ -68,7 +109,7 @@ impl Tls {
         stream: TcpStream,
         timeout: Duration,
     ) -> Option<(TlsStream<TcpStream>, bool)> {
-        let acceptor = TlsAcceptor::from(Arc::clone(&self.current.load().config));
+        let acceptor = TlsAcceptor::from(self.current.load_full());
         // Told at debug level only: anybody can send as much nonsense as they like.
         match tokio::time::timeout(timeout, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => {
@@ -88,10 +129,9 @@ impl Tls {
 }
 
 impl TlsSettings {
-    /// Every file that is read.
+    /// The files of the certificate.
     #[must_use]
-    pub fn files(&self) -> Vec<PathBuf> {
-        let files = [Some(&self.cert_file), Some(&self.key_file), self.client_ca_file.as_ref()];
-        files.into_iter().flatten().cloned().collect()
+    pub fn certificate_files(&self) -> [PathBuf; 2] {
+        [self.cert_file.clone(), self.key_file.clone()]
     }
 }

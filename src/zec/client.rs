@@ -71,7 +71,7 @@ struct Client {
     host_text: String,
     keys: AccessKeys,
     request_timeout: Duration,
-    skew: Skew,
+    skew: Arc<Skew>,
     breaker: Breaker,
     /// Whose turn it is to find out whether ZEC is there.
     proof: Semaphore,
@@ -116,7 +116,7 @@ pub fn connect(
         host_text,
         keys: keys.into(),
         request_timeout: settings.request_timeout,
-        skew: Skew::default(),
+        skew: Arc::default(),
         breaker: Breaker::new(Arc::clone(&metrics)),
         proof: Semaphore::new(1),
         metrics,
@@ -130,6 +130,13 @@ impl Reader {
     #[must_use]
     pub fn clock_skew(&self) -> Duration {
         self.0.skew.last()
+    }
+
+    /// What says what time it is by ZEC's clock, going by its last answer and the time that has passed
+    /// since; none before the first.
+    pub fn clock(&self) -> impl Fn() -> Option<SystemTime> + Send + Sync + 'static {
+        let skew = Arc::clone(&self.0.skew);
+        move || skew.time()
     }
 
     /// Reads one vNIC, by `deadline` at the latest. What ZEC shows is exactly the vNIC asked

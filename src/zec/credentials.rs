@@ -1,15 +1,17 @@
 use std::{
-    fmt, fs, io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::{constant_time, hmac};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
 
 use super::Settings;
-use crate::error::Fault;
+use crate::{error::Fault, files};
 
 /// The variables that hold the access key where no file is configured.
 const ID_VARIABLE: &str = "ZEC_ACCESS_KEY_ID";
@@ -57,7 +59,7 @@ impl AccessKey {
     /// # Errors
     /// Every fault at once: a file that cannot be read, a variable that is not set, an empty half.
     pub fn load(settings: &Settings) -> Result<Self, Vec<Fault>> {
-        Self::load_with(settings, &|path| fs::read(path))
+        Self::load_with(settings, &files::read)
     }
 
     /// As [`Self::load`], with files read by `read`.
@@ -115,12 +117,20 @@ pub struct AccessKeys(Arc<ArcSwap<Overlap>>);
 pub(super) struct Overlap {
     pub(super) current: Arc<AccessKey>,
     pub(super) previous: Option<Arc<AccessKey>>,
+    /// Until when the one before is kept.
+    until: Instant,
 }
+
+/// How long the key before is kept. ZEC knows a new key within moments of its making; an hour leaves
+/// people the time to see that it works and to put the old files back. After that a key that is no
+/// longer in any file, because it leaked say, must not come back.
+const OVERLAP: Duration = Duration::from_hours(1);
 
 impl From<AccessKey> for AccessKeys {
     fn from(key: AccessKey) -> Self {
         let current = Arc::new(key);
-        Self(Arc::new(ArcSwap::from_pointee(Overlap { current, previous: None })))
+        let alone = Overlap { current, previous: None, until: Instant::now() };
+        Self(Arc::new(ArcSwap::from_pointee(alone)))
     }
 }
 
@@ -136,13 +146,22 @@ impl AccessKeys {
         // What never was a key takes no place from one that was.
         let mixed = |previous: &&Arc<AccessKey>| before.current.is_mixed(previous, &key);
         let previous = before.previous.as_ref().filter(mixed).unwrap_or(&before.current);
-        let previous = Some(Arc::clone(previous));
-        self.0.store(Arc::new(Overlap { current: Arc::new(key), previous }));
+        let (current, previous) = (Arc::new(key), Some(Arc::clone(previous)));
+        self.0.store(Arc::new(Overlap { current, previous, until: Instant::now() + OVERLAP }));
         true
     }
 
+    /// The keys as they are now. The one before is let go of for good when its time is over.
     pub(super) fn now(&self) -> Arc<Overlap> {
-        self.0.load_full()
+        let keys = self.0.load_full();
+        if keys.previous.is_none() || Instant::now() < keys.until {
+            return keys;
+        }
+        let (current, until) = (Arc::clone(&keys.current), keys.until);
+        let alone = Arc::new(Overlap { current, previous: None, until });
+        let found = self.0.compare_and_swap(&keys, Arc::clone(&alone));
+        // Where another key was put in between, that one counts.
+        if Arc::ptr_eq(&found, &keys) { alone } else { Arc::clone(&found) }
     }
 }
 
@@ -178,6 +197,8 @@ fn half(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn settings(id: &Path, password: &Path) -> Settings {
@@ -242,6 +263,26 @@ mod tests {
         assert_eq!(AccessKey::load(&settings(&id, &password)).unwrap_err().len(), 1);
         fs::write(&id, "a b").unwrap();
         assert_eq!(AccessKey::load(&settings(&id, &password)).unwrap_err().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_key_before_is_kept_for_an_hour() {
+        let key = |id: &str| AccessKey::new(id.to_owned(), &SecretString::from("word")).unwrap();
+        let keys = AccessKeys::from(key("old"));
+        assert!(keys.replace(key("new")));
+        tokio::time::advance(OVERLAP.saturating_sub(Duration::from_secs(1))).await;
+        // The same again is no new one, and gives the old one no further hour.
+        assert!(!keys.replace(key("new")));
+        let overlap = keys.now();
+        let old = Arc::downgrade(overlap.previous.as_ref().unwrap());
+        drop(overlap);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let alone = keys.now();
+        assert!(alone.previous.is_none() && alone.current.is_same(&key("new")));
+        assert!(old.upgrade().is_none(), "it is in memory still");
+        // What comes after it is followed by the one that is in use now.
+        assert!(keys.replace(key("newest")));
+        assert!(keys.now().previous.as_ref().unwrap().is_same(&key("new")));
     }
 
     #[test]

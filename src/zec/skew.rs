@@ -1,6 +1,9 @@
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use http::{HeaderMap, header::DATE};
@@ -16,6 +19,8 @@ pub(super) struct Skew {
     warned: AtomicBool,
     /// By the last answer, in whole seconds, rounded up.
     seconds: AtomicU64,
+    /// What time it was by the last answer, and when that came.
+    seen: Mutex<Option<(SystemTime, Instant)>>,
 }
 
 impl Skew {
@@ -24,11 +29,19 @@ impl Skew {
         Duration::from_secs(self.seconds.load(Ordering::Relaxed))
     }
 
+    /// What time it is by ZEC's clock: what the last answer said, and the time that has passed since,
+    /// whatever has become of our clock. None before the first answer.
+    pub(super) fn time(&self) -> Option<SystemTime> {
+        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.and_then(|(date, at)| date.checked_add(at.elapsed()))
+    }
+
     /// Takes the `Date` of an answer that came just now, in a metric; warns once each time the
     /// difference passes a minute.
     pub(super) fn observe(&self, headers: &HeaderMap, metrics: &Metrics) {
         let date = headers.get(DATE).and_then(|value| value.to_str().ok());
         let Some(date) = date.and_then(|text| httpdate::parse_http_date(text).ok()) else { return };
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((date, Instant::now()));
         let seconds = difference(date, SystemTime::now());
         metrics.zec_clock_skew(seconds);
         let apart = Duration::try_from_secs_f64(seconds.abs()).unwrap_or_default();
@@ -94,6 +107,7 @@ mod tests {
         let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
         let _logging = tracing::subscriber::set_default(subscriber);
         let (skew, metrics) = (Skew::default(), Metrics::new(&[], &[]).unwrap());
+        assert!(skew.time().is_none());
         let now = SystemTime::now();
         let hour = Duration::from_secs(3600);
         for (theirs, warnings) in
@@ -102,6 +116,8 @@ mod tests {
             let date = HeaderValue::from_str(&httpdate::fmt_http_date(theirs)).unwrap();
             skew.observe(&[(DATE, date)].into_iter().collect(), &metrics);
             assert_eq!(log.warnings(), warnings);
+            // To the second, as `Date` is, and however long the machine took for these lines.
+            assert!(skew.time().unwrap() > theirs - Duration::from_secs(1));
         }
     }
 }

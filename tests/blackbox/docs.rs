@@ -16,6 +16,7 @@ use crate::{
 };
 
 const API: &str = include_str!("../../docs/api.md");
+const RUNBOOK: &str = include_str!("../../docs/runbook.md");
 const COOKBOOK: &str = include_str!("../../docs/policy-cookbook.md");
 
 /// Every document, with its name.
@@ -96,6 +97,17 @@ async fn the_cookbooks_partners_and_long_lists_are_for_dry_runs_only() {
     let world = Setup { policy: policy(7).to_owned(), ..Setup::default() }.start().await;
     assert_eq!(world.alice().delete(&target).await.status, 403);
     assert_eq!(world.alice().delete(&format!("{target}&dryRun=true")).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_runbooks_rule_cuts_an_issuer_off() {
+    let world = Setup::default().start().await;
+    let nic = format!("/nics/{NIC}");
+    assert_eq!(world.alice().get(&nic).await.status, 200);
+    world.put("policy/cut-off.cedar", blocks(RUNBOOK, "cedar")[0]);
+    world.reload().await;
+    assert_eq!(world.alice().get(&nic).await.status, 403);
+    assert_eq!(world.alice().get("/whoami").await.status, 200);
 }
 
 #[test]

@@ -3,11 +3,15 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use zec_gateway::emulator::{Fault, FaultKind};
+use zec_gateway::{
+    app::App,
+    config::Config,
+    emulator::{Fault, FaultKind},
+};
 
 use crate::{
     client,
-    program::run,
+    program::{Files, run},
     world::{NIC, Setup, World},
 };
 
@@ -164,4 +168,14 @@ async fn without_a_journal_an_answer_names_no_operation() {
     let answer = world.alice().delete(&target()).await;
     assert_eq!((answer.status, answer.json().get("operationId")), (200, None));
     assert!(!world.files.path().join("journal.db").exists());
+}
+
+/// What a journal lets go of is gone, so its own clock must not be alone; the journal's tests show
+/// what the second one does.
+#[test]
+fn a_gateway_has_its_journal_ask_zecs_clock() {
+    let files = Files::new("https://console.zenlayer.com");
+    let config = Config::load(&files.config(), std::iter::empty()).unwrap();
+    let shown = format!("{:?}", App::load(&config).unwrap());
+    assert!(shown.contains("SecondClock(true)"), "{shown}");
 }

@@ -119,7 +119,7 @@ async fn an_issuers_changed_keys_count_and_a_faulty_file_leaves_the_last_good() 
     let mut world = World::start().await;
     let (old, new) = (world.alice(), Signer::es256().unwrap());
     assert_eq!(old.get("/whoami").await.status, 200);
-    for bad in ["{}", "nonsense", r#"{"keys":[]}"#] {
+    for bad in ["{}", "nonsense", r#"{"keys":[{"kty":"oct","k":"AAAA"}]}"#] {
         world.put("jwks.json", bad);
         assert_eq!(world.reload().await, (3, 1), "{bad}");
         assert_eq!(old.get("/whoami").await.status, 200);

@@ -78,6 +78,14 @@ impl Authority {
         })
     }
 
+    /// The same, from a moment on.
+    pub fn server_at(&self, from: SystemTime, until: i32) -> Pair {
+        self.sign(ExtendedKeyUsagePurpose::ServerAuth, |params| {
+            params.not_before = from.into();
+            params.not_after = date_time_ymd(until, 1, 1);
+        })
+    }
+
     pub fn client(&self) -> Pair {
         self.sign(ExtendedKeyUsagePurpose::ClientAuth, |_| {})
     }

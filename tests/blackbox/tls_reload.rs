@@ -1,10 +1,13 @@
 //! Certificates that are replaced while the gateway serves.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
 
 use rustls::HandshakeKind;
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
     secure::{Authority, Client, MUTUAL, Pair, connect, secure, setup, whoami},
@@ -107,4 +110,56 @@ async fn a_session_does_not_outlive_the_authority_that_vouched_for_it() {
         Err(_) => false,
     };
     assert!(!answered, "a session was resumed whose certificate nobody trusts any more");
+}
+
+/// Whether a caller with this certificate is served on a new connection.
+async fn admitted(client: &TlsConnector, world: &World) -> bool {
+    match connect(client, world.gateway).await {
+        Ok(mut stream) => served(&mut stream, world).await,
+        Err(_) => false,
+    }
+}
+
+#[tokio::test]
+async fn an_authority_that_is_no_longer_trusted_goes_whatever_the_certificate() {
+    let (authority, first, second) = (Authority::new(), Authority::new(), Authority::new());
+    let mut files = setup("", &authority.server(2100)).files;
+    files.push(("clients.pem", first.pem()));
+    let world = Setup { server: MUTUAL.to_owned(), files, ..Setup::default() }.start().await;
+    let shows = |client: &Authority| Client::new(&authority).shows(client.client()).connector();
+    let callers = [shows(&first), shows(&second)];
+    let good = authority.server(2101);
+    let garbage = Pair { cert: "garbage".to_owned(), key: "garbage".to_owned() };
+    let bad = [authority.server(2021), authority.server_from(2090, 2101), garbage];
+    // Now the one, now the other.
+    for (bad, only_first) in bad.iter().zip([false, true, false]) {
+        put(&world, bad);
+        world.put("clients.pem", &if only_first { first.pem() } else { second.pem() });
+        assert_eq!(world.reload().await, (5, 1));
+        let ready = world.ready().await;
+        assert!(ready.text().contains("reload of certificate: failing since"), "{}", ready.text());
+        assert!(ready.text().contains("reload of client authorities: ok"), "{}", ready.text());
+        let admits = [admitted(&callers[0], &world).await, admitted(&callers[1], &world).await];
+        assert_eq!(admits, [only_first, !only_first]);
+        assert_eq!(world.metric(EXPIRY).await, Y2100, "the last good certificate is shown");
+    }
+    // And the other way round: no caller is let in without the authorities that were good last.
+    put(&world, &good);
+    world.put("clients.pem", "garbage");
+    assert_eq!(world.reload().await, (5, 1));
+    assert_eq!(world.metric(EXPIRY).await, Y2101);
+    let nobody = Client::new(&authority).connector();
+    let admits = [admitted(&callers[0], &world).await, admitted(&callers[1], &world).await];
+    assert!(admits == [false, true] && !admitted(&nobody, &world).await);
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_too_early_is_in_force_once_its_time_has_come() {
+    let (world, _) = secure("").await;
+    let new = Authority::new();
+    // A minute is forgiven, so it counts in two seconds. Nothing changes from here on.
+    let early = SystemTime::now() + Duration::from_secs(62);
+    put(&world, &new.server_at(early, 2101));
+    world.until_metric(EXPIRY, Y2101).await;
+    world.until_metric("last_reload_successful", 1.0).await;
 }

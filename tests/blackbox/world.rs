@@ -38,11 +38,18 @@ permit (principal in Zec::Group::"corp/netops", action in Zec::Action::"read", r
 "#;
 
 /// How often files are looked at where a test waits for it.
-pub const QUICK: Pace =
-    Pace { every: Duration::from_millis(20), settle: Duration::from_millis(20) };
+pub const QUICK: Pace = Pace {
+    every: Duration::from_millis(20),
+    settle: Duration::from_millis(20),
+    patience: client::PATIENCE,
+};
 
 /// Nobody looks at files: a test says when they are loaded.
-pub const NEVER: Pace = Pace { every: Duration::from_hours(1), settle: Duration::from_hours(1) };
+pub const NEVER: Pace = Pace {
+    every: Duration::from_hours(1),
+    settle: Duration::from_hours(1),
+    patience: client::PATIENCE,
+};
 
 /// How a world differs from the ordinary one.
 pub struct Setup {

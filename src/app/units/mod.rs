@@ -4,6 +4,8 @@ pub(super) mod access_key;
 pub(super) mod keys;
 pub(super) mod limits;
 pub(super) mod policy;
+#[cfg(test)]
+mod tests;
 pub(super) mod tls;
 
 use std::{fmt, sync::Arc};
@@ -13,7 +15,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use crate::{
     error::Fault,
     metrics::Metrics,
-    reload::{Board, Pace, Place, Snapshot, Watcher},
+    reload::{Board, Due, Hangs, Pace, Place, Snapshot, Watcher},
 };
 
 /// Something that is loaded again by itself.
@@ -98,15 +100,39 @@ impl Followed {
         let Self { unit, mut watcher } = self;
         let mut asked = reloader.0.subscribe();
         tokio::spawn(async move {
+            // What was said of it last, while it is failing.
+            let mut said = None;
             loop {
-                let files = tokio::select! {
-                    files = watcher.changed(pace) => files,
-                    Ok(()) = asked.changed() => watcher.now().await,
+                let (files, again) = tokio::select! {
+                    due = watcher.due(pace, said.is_some()) => match due {
+                        Ok(Due::Changed(files)) => (Ok(files), false),
+                        Ok(Due::Again(files)) => (Ok(files), true),
+                        Err(hangs) => (Err(hangs), true),
+                    },
+                    Ok(()) = asked.changed() => (watcher.now(pace).await, false),
                 };
-                told.tell(&unit.name(), &load(&unit, files).await);
+                let result = match files {
+                    Ok(files) => load(&unit, files).await,
+                    Err(Hangs) => Err(vec![hangs(watcher.places(), pace)]),
+                };
+                // Tried again every few seconds: what is as it was is no news.
+                let news = !(again && result.as_ref().err() == said.as_ref());
+                if news {
+                    told.tell(&unit.name(), &result);
+                }
+                said = result.err();
             }
         })
     }
+}
+
+fn hangs(places: &[Place], pace: Pace) -> Fault {
+    let paths: Vec<_> = places.iter().map(|place| place.path().display().to_string()).collect();
+    Fault::new(format!(
+        "the disk has not answered within {} for `{}`: look at it; it is asked again",
+        humantime::format_duration(pace.patience),
+        paths.join("`, `")
+    ))
 }
 
 /// Loads off the threads that serve: nobody waits for it, and it may break.

@@ -97,10 +97,11 @@ async fn nobody_else_can_remove_an_entry() {
     assert!(removed.unwrap_err().to_string().contains("append-only"));
 }
 
-/// Tells what it is asked to let go of.
+/// Tells what it is asked to let go of, and has the thread take a turn whenever it is looked at.
 struct Sweeping {
     inner: SqliteLedger,
     asked: Sender<(SystemTime, usize)>,
+    looks: Sender<()>,
 }
 
 impl Ledger for Sweeping {
@@ -109,6 +110,7 @@ impl Ledger for Sweeping {
     }
 
     fn look(&mut self) -> Result<(), StoreError> {
+        let _ = self.looks.send(());
         self.inner.look()
     }
 
@@ -130,20 +132,48 @@ impl Ledger for Sweeping {
     }
 }
 
+/// A journal that keeps two months and looks all the time, with what it asks its ledger.
+fn sweeping(desk: &mut Desk) -> (Journal, Receiver<(SystemTime, usize)>, Receiver<()>) {
+    desk.tuning.pace.look = Duration::from_millis(1);
+    desk.tuning.pace.settle = Duration::ZERO;
+    let ((asked, asks), (look, looks)) = (mpsc::channel(), mpsc::channel());
+    let settings = Settings { keep_months: 2, ..desk.settings() };
+    let wrap = |inner| Box::new(Sweeping { inner, asked, looks: look }) as Box<dyn Ledger>;
+    let metrics = Arc::clone(&desk.metrics);
+    let (journal, _) = Journal::open_with(&settings, metrics, desk.tuning, wrap).unwrap();
+    (journal, asks, looks)
+}
+
 #[tokio::test]
 async fn a_gateway_that_runs_looks_for_what_is_past_its_time() {
     let mut desk = Desk::new();
-    desk.tuning.pace.look = Duration::from_millis(1);
-    desk.tuning.pace.settle = Duration::ZERO;
-    let (asked, asks) = mpsc::channel();
-    let settings = Settings { keep_months: 2, ..desk.settings() };
-    let wrap = |inner| Box::new(Sweeping { inner, asked }) as Box<dyn Ledger>;
-    let metrics = Arc::clone(&desk.metrics);
-    let (journal, _) = Journal::open_with(&settings, metrics, desk.tuning, wrap).unwrap();
+    let (journal, asks, _) = sweeping(&mut desk);
+    journal.consult(|| Some(later()));
     let (before, most) = asks.recv_timeout(LONG).unwrap();
     assert!((1..=1000).contains(&most), "whoever writes waits for {most} to go");
     let age = SystemTime::now().duration_since(before).unwrap().as_secs() / 86400;
     assert!((59..=93).contains(&age), "two whole months and some of this one: {age} days");
+    journal.close().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_years_ahead_lets_go_of_nothing() {
+    let mut desk = Desk::new();
+    let (journal, asks, looks) = sweeping(&mut desk);
+    let rounds = |count: usize| {
+        // Let go of is what comes after a look.
+        for _ in 0..count {
+            looks.recv_timeout(LONG).unwrap();
+        }
+    };
+    rounds(10);
+    assert!(asks.try_recv().is_err(), "nobody has said yet that our clock is right");
+    // As if ours were ten years ahead of the other.
+    let ten_years = Duration::from_hours(24 * 3650);
+    journal.consult(move || SystemTime::now().checked_sub(ten_years));
+    let (before, _) = asks.recv_timeout(LONG).unwrap();
+    let age = SystemTime::now().duration_since(before).unwrap();
+    assert!(age > ten_years + Duration::from_hours(24 * 59), "{age:?}");
     journal.close().await;
 }
 

@@ -1,0 +1,52 @@
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::SystemTime,
+};
+
+type Clock = Box<dyn Fn() -> Option<SystemTime> + Send + Sync>;
+
+/// A clock beside our own, which has to agree before anything is let go of: ours may be years ahead,
+/// and what was let go of is gone. Clones share it.
+#[derive(Clone, Default)]
+pub(super) struct SecondClock(Arc<OnceLock<Clock>>);
+
+impl fmt::Debug for SecondClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SecondClock").field(&self.0.get().is_some()).finish()
+    }
+}
+
+impl SecondClock {
+    /// Sets it, once.
+    pub(super) fn set(&self, clock: Clock) {
+        let _ = self.0.set(clock);
+    }
+
+    /// A time that both clocks have reached; none while the second one says nothing.
+    pub(super) fn agrees(&self, ours: SystemTime) -> Option<SystemTime> {
+        let theirs = self.0.get().and_then(|clock| clock())?;
+        Some(ours.min(theirs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn it_is_as_late_as_both_clocks_say() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let with = |theirs: Option<SystemTime>| {
+            let second = SecondClock::default();
+            second.set(Box::new(move || theirs));
+            second
+        };
+        assert_eq!(SecondClock::default().agrees(at(5)), None);
+        assert_eq!(with(None).agrees(at(5)), None);
+        assert_eq!(with(Some(at(3))).agrees(at(5)), Some(at(3)));
+        assert_eq!(with(Some(at(9))).agrees(at(5)), Some(at(5)));
+    }
+}
