@@ -20,6 +20,7 @@ use crate::{
     error::Fault,
     execute::{Executor, Patience},
     journal::{self, Journal, View},
+    lanes::Lanes,
     limit::{Callers, Live},
     metrics::Metrics,
     policy::Engine,
@@ -50,6 +51,8 @@ pub struct App {
     follows_limits: bool,
     /// What the log's level can be changed by.
     pub level: Level,
+    /// Where connections are served.
+    pub lanes: Lanes,
     /// How often files are looked at for changes.
     pub pace: Pace,
     /// How long what came of a write is looked for, where nobody knows it.
@@ -179,6 +182,7 @@ impl App {
             units,
             follows_limits: false,
             level: Level::default(),
+            lanes: Lanes::default(),
             pace: Pace::default(),
             patience: Patience::default(),
         })
@@ -226,7 +230,7 @@ impl App {
             Arc::clone(&self.drain.readiness),
         ));
         let in_time = server::serve(
-            listeners.public,
+            (listeners.public, &self.lanes),
             self.tls,
             stack::build(self.parts),
             &self.config.server,

@@ -6,6 +6,7 @@
 pub mod domain;
 pub mod error;
 pub mod files;
+pub mod lanes;
 pub mod metrics;
 pub mod net;
 pub mod telemetry;

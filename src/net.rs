@@ -13,8 +13,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Uri, uri::Authority};
+use http::{Request, Response, Uri, uri::Authority};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
@@ -23,7 +24,7 @@ use hyper_util::{
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::net::TcpStream;
 
-use crate::{error::Fault, files};
+use crate::{error::Fault, files, lanes};
 
 /// Idle connections are dropped after this long, before the usual 60 to 90 seconds after which
 /// servers and load balancers drop them: less often is a request written into a closing one.
@@ -32,8 +33,29 @@ const POOL_IDLE: Duration = Duration::from_secs(50);
 /// How a boxed error is carried between layers that do not know each other.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// A client for outgoing requests with whole bodies.
-pub type HttpClient = legacy::Client<TimedConnector, Full<Bytes>>;
+/// A client for outgoing requests with whole bodies. Its connections live where they are used: each
+/// lane has its own.
+#[derive(Clone, Debug)]
+pub struct HttpClient {
+    lanes: Vec<Connections>,
+    elsewhere: Connections,
+}
+
+type Connections = legacy::Client<TimedConnector, Full<Bytes>>;
+
+impl HttpClient {
+    /// Sends a request, once.
+    ///
+    /// # Errors
+    /// As hyper's own client.
+    pub async fn request(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, legacy::Error> {
+        let lane = lanes::current().checked_sub(1).and_then(|lane| self.lanes.get(lane));
+        lane.unwrap_or(&self.elsewhere).request(request).await
+    }
+}
 
 /// Builds a client whose connections take at most `connect_timeout` for TCP and TLS together.
 ///
@@ -55,15 +77,18 @@ pub fn client(
         .https_or_http()
         .enable_http1()
         .wrap_connector(http);
-    Ok(legacy::Client::builder(TokioExecutor::new())
+    let connector = TimedConnector { inner: https, timeout: connect_timeout };
+    let mut builder = legacy::Client::builder(TokioExecutor::new());
+    builder
         // A request is sent once; whoever may repeat one does so knowingly, signed afresh.
         .retry_canceled_requests(false)
         // The Host header is signed, so it is set where it is signed.
         .set_host(false)
         .pool_idle_timeout(POOL_IDLE)
         .pool_timer(TokioTimer::new())
-        .timer(TokioTimer::new())
-        .build(TimedConnector { inner: https, timeout: connect_timeout }))
+        .timer(TokioTimer::new());
+    let build = || builder.build(connector.clone());
+    Ok(HttpClient { lanes: (0..lanes::most()).map(|_| build()).collect(), elsewhere: build() })
 }
 
 fn tls(https: bool, ca_file: Option<&Path>) -> Result<rustls::ClientConfig, Fault> {
@@ -99,7 +124,7 @@ fn tls(https: bool, ca_file: Option<&Path>) -> Result<rustls::ClientConfig, Faul
 ///
 /// # Errors
 /// When it is longer, or breaks off.
-pub async fn read_body(body: hyper::body::Incoming, limit: usize) -> Result<Bytes, BoxError> {
+pub async fn read_body(body: Incoming, limit: usize) -> Result<Bytes, BoxError> {
     Ok(Limited::new(body, limit).collect().await?.to_bytes())
 }
 

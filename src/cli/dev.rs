@@ -6,8 +6,8 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use super::{
-    Signals, Stop, bind, block_on, raise_file_limit, reload, runtime_files::RuntimeFiles, say,
-    start_logging, token,
+    Signals, Stop, bind, block_on, lanes, raise_file_limit, reload, runtime_files::RuntimeFiles,
+    say, start_logging, token,
 };
 use crate::{
     app::{App, Listeners},
@@ -98,7 +98,8 @@ async fn dev(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     let _level = start_logging(&config.log, log_format)?;
     raise_file_limit();
     let key = AccessKey::new(access_key_id.clone(), &password)?;
-    let app = App::assemble(&config, policy()?, key)?;
+    let mut app = App::assemble(&config, policy()?, key)?;
+    app.lanes = lanes()?;
     app.fetch_keys().await;
 
     let token = token_of_alice(&signer, &urls.issuer)?;

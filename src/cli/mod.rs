@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::Reloader,
     error::Fault,
+    lanes::Lanes,
     server,
     telemetry::{self, Format},
 };
@@ -163,6 +164,11 @@ fn block_on(run: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
     let result = runtime.block_on(run);
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
+}
+
+/// The threads that serve.
+fn lanes() -> Result<Lanes, Fault> {
+    Lanes::start().map_err(|error| Fault::new(format!("no threads can be started: {error}")))
 }
 
 /// Binds a listener, or says which address could not be had.

@@ -7,7 +7,7 @@ use std::{
 use tokio::net::TcpListener;
 
 use super::{
-    Signals, Stop, bind, block_on, raise_file_limit, reload, start_logging,
+    Signals, Stop, bind, block_on, lanes, raise_file_limit, reload, start_logging,
     systemd::{Notifier, Sockets},
 };
 use crate::{
@@ -35,6 +35,7 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
         // Everything is read whole before a port is bound.
         let mut app = App::load(&config)?;
         app.level = level;
+        app.lanes = lanes()?;
         for warning in &app.warnings {
             tracing::warn!("{warning}");
         }
@@ -50,7 +51,7 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
             "serving"
         );
         systemd.ready();
-        systemd.keep_alive();
+        systemd.keep_alive(app.lanes.clone());
         let (reloader, hurry) = (app.reloader(), app.hurry());
         let asked_to_stop = async {
             signals.asked_to_stop(hurry, move || reload(&reloader)).await;

@@ -22,7 +22,7 @@ use std::{
 use listenfd::ListenFd;
 use tokio::time::MissedTickBehavior;
 
-use crate::error::Fault;
+use crate::{error::Fault, lanes::Lanes};
 
 /// Sockets that were bound before the process began (`LISTEN_FDS`).
 #[derive(Debug, Default)]
@@ -95,8 +95,8 @@ impl Notifier {
     }
 
     /// Says that the process lives, twice as often as systemd wants, for as long as it does: a runtime
-    /// that is stuck says nothing.
-    pub(super) fn keep_alive(self: &Arc<Self>) {
+    /// that is stuck, or a lane that takes no turn, says nothing.
+    pub(super) fn keep_alive(self: &Arc<Self>, lanes: Lanes) {
         let Some(every) = self.watchdog.map(|watchdog| watchdog / 2) else { return };
         let this = Arc::clone(self);
         tokio::spawn(async move {
@@ -105,6 +105,7 @@ impl Notifier {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
+                lanes.take_turns().await;
                 this.tell("WATCHDOG=1");
             }
         });

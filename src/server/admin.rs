@@ -20,7 +20,7 @@ use super::{
     accept,
     connection::{Terms, Timers},
 };
-use crate::{auth::Authenticator, journal::Journal, metrics::Metrics, reload::Board};
+use crate::{auth::Authenticator, journal::Journal, lanes::Lanes, metrics::Metrics, reload::Board};
 
 /// Scrapers and probes are few; more than this at once is somebody's mistake.
 const MAX_CONNECTIONS: usize = 64;
@@ -85,7 +85,8 @@ pub async fn serve_admin(listener: TcpListener, metrics: Arc<Metrics>, readiness
     let (connections, never) = (TaskTracker::new(), CancellationToken::new());
     // Plain HTTP: it is for a network of its own.
     let terms = Terms { timers: TIMERS, tls: None, handshake: Duration::ZERO };
-    accept(listener, service, terms, MAX_CONNECTIONS, &connections, &never).await;
+    let here = (listener, &Lanes::default());
+    accept(here, service, terms, MAX_CONNECTIONS, &connections, &never).await;
 }
 
 fn answer(

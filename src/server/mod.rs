@@ -29,7 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[cfg(fuzzing)]
 pub(crate) use wire::door;
 
-use crate::{auth::Authenticator, journal::Journal, reload::Board, stack::Stack};
+use crate::{auth::Authenticator, journal::Journal, lanes::Lanes, reload::Board, stack::Stack};
 
 /// After a failed accept, most likely for want of file descriptors, the wait before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -71,7 +71,7 @@ impl Drain {
 /// accepting, let what runs finish, writes too; in a hurry, nothing but writes. Returns whether all
 /// that finished in time.
 pub async fn serve(
-    listener: TcpListener,
+    (listener, lanes): (TcpListener, &Lanes),
     tls: Option<Arc<Tls>>,
     stack: Stack<Incoming>,
     settings: &Settings,
@@ -84,7 +84,7 @@ pub async fn serve(
         let timers = Timers { head: settings.header_timeout, idle: settings.idle_timeout };
         let terms = Terms { timers, tls, handshake: settings.handshake_timeout };
         let most = settings.max_connections;
-        let accepting = accept(listener, stack, terms, most, &connections, &drain.begun);
+        let accepting = accept((listener, lanes), stack, terms, most, &connections, &drain.begun);
         tokio::pin!(accepting, shutdown);
         tokio::select! {
             () = &mut accepting => {}
@@ -121,7 +121,7 @@ pub async fn serve(
 
 /// Accepts connections, at most so many at once, for ever.
 async fn accept(
-    listener: TcpListener,
+    (listener, lanes): (TcpListener, &Lanes),
     stack: Stack<Incoming>,
     terms: Terms,
     most: usize,
@@ -134,9 +134,9 @@ async fn accept(
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let Some(stream) = next_stream(&listener).await else { continue };
         let draining = draining.clone().cancelled_owned();
-        let connection = connection::serve(stream, stack.clone(), terms.clone(), draining);
-        connections.spawn(async move {
-            connection.await;
+        let (stack, terms) = (stack.clone(), terms.clone());
+        lanes.serve(connections, stream, |stream| async move {
+            connection::serve(stream, stack, terms, draining).await;
             drop(place);
         });
     }

@@ -14,7 +14,7 @@ use crate::{
 pub(super) async fn authenticate<B, S>(
     authenticator: Arc<Authenticator>,
     mut request: Request<B>,
-    next: S,
+    mut next: S,
 ) -> Result<Answer, Error>
 where
     S: Service<Request<B>, Response = Answer, Error = Error>,
@@ -31,5 +31,5 @@ where
         None => return Err(Error::new(Problem::Internal, "a request without a route")),
     }
     request.headers_mut().remove(header::AUTHORIZATION);
-    next.oneshot(request).await
+    next.ready().await?.call(request).await
 }

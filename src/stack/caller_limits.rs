@@ -15,7 +15,7 @@ use crate::{
 pub(super) async fn limit<B, S>(
     callers: Arc<Callers>,
     mut request: Request<B>,
-    next: S,
+    mut next: S,
 ) -> Result<Answer, Error>
 where
     S: Service<Request<B>, Response = Answer, Error = Error>,
@@ -24,5 +24,5 @@ where
         let place = callers.admit(caller.id())?;
         request.extensions_mut().get_or_insert_default::<Places>().hold(place);
     }
-    next.oneshot(request).await
+    next.ready().await?.call(request).await
 }

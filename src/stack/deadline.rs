@@ -15,11 +15,11 @@ pub(super) struct Deadline(pub(super) Instant);
 pub(super) async fn stamp<B, S>(
     timeout: Duration,
     mut request: Request<B>,
-    next: S,
+    mut next: S,
 ) -> Result<Answer, Error>
 where
     S: Service<Request<B>, Response = Answer, Error = Error>,
 {
     request.extensions_mut().insert(Deadline(Instant::now() + timeout));
-    next.oneshot(request).await
+    next.ready().await?.call(request).await
 }

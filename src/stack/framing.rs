@@ -18,23 +18,23 @@ const SCHEMES: [Scheme; 2] = [Scheme::HTTP, Scheme::HTTPS];
 
 /// Refuses targets and hosts that could be read in two ways; what follows such a request on its
 /// connection is not read at all.
-pub(super) async fn target<B, S>(request: Request<B>, next: S) -> Result<Answer, Error>
+pub(super) async fn target<B, S>(request: Request<B>, mut next: S) -> Result<Answer, Error>
 where
     S: Service<Request<B>, Response = Answer, Error = Error>,
 {
     check_target(request.uri())
         .and_then(|()| check_host(request.version(), request.uri(), request.headers()))
         .map_err(Error::ending_connection)?;
-    next.oneshot(request).await
+    next.ready().await?.call(request).await
 }
 
 /// Refuses headers that could be read in two ways.
-pub(super) async fn headers<B, S>(request: Request<B>, next: S) -> Result<Answer, Error>
+pub(super) async fn headers<B, S>(request: Request<B>, mut next: S) -> Result<Answer, Error>
 where
     S: Service<Request<B>, Response = Answer, Error = Error>,
 {
     check_headers(request.headers()).map_err(Error::ending_connection)?;
-    next.oneshot(request).await
+    next.ready().await?.call(request).await
 }
 
 /// The gateway has one name or many, and cares for none; but two parties must not each read

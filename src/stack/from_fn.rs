@@ -10,7 +10,7 @@ use std::{
 use http::Request;
 use tower::{Layer, Service};
 
-/// Makes a layer of `function(request, next)`, which calls `next.oneshot(request)` or answers
+/// Makes a layer of `function(request, next)`, which calls `next.ready().await?.call(request)` or answers
 /// by itself.
 pub(super) fn from_fn<F>(function: F) -> FromFn<F> {
     FromFn { function: Arc::new(function) }

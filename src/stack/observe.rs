@@ -15,7 +15,7 @@ pub(super) async fn observe<B, S>(
     metrics: Arc<Metrics>,
     spans: Option<Arc<dyn Sink>>,
     mut request: Request<B>,
-    next: S,
+    mut next: S,
 ) -> Result<Answer, S::Error>
 where
     S: Service<Request<B>, Response = Answer>,
@@ -31,7 +31,7 @@ where
         spans,
     };
     request.extensions_mut().insert(record);
-    let answer = next.oneshot(request).await?;
+    let answer = next.ready().await?.call(request).await?;
     watch.status = Some(answer.status());
     Ok(answer)
 }

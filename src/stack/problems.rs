@@ -22,7 +22,7 @@ use crate::{
 pub(super) async fn errors_to_problems<B, S>(
     metrics: Arc<Metrics>,
     request: Request<B>,
-    next: S,
+    mut next: S,
 ) -> Result<Answer, Infallible>
 where
     S: Service<Request<B>, Response = Answer, Error = Error>,
@@ -30,7 +30,7 @@ where
     let version = request.version();
     let record = request.extensions().get::<Arc<Record>>().cloned();
     let id = request.extensions().get::<RequestId>().cloned();
-    let error = match catch_panic(next.oneshot(request)).await {
+    let error = match catch_panic(async { next.ready().await?.call(request).await }).await {
         Ok(answer) => return Ok(answer),
         Err(error) => error,
     };

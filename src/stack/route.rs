@@ -13,7 +13,7 @@ use crate::{
 pub(super) async fn route<B, S>(
     router: Arc<Router>,
     mut request: Request<B>,
-    next: S,
+    mut next: S,
 ) -> Result<Answer, Error>
 where
     S: Service<Request<B>, Response = Answer, Error = Error>,
@@ -27,5 +27,5 @@ where
         record.note(|facts| facts.route = route);
     }
     request.extensions_mut().insert(found.map_err(|(_, error)| error)?);
-    next.oneshot(request).await
+    next.ready().await?.call(request).await
 }

@@ -15,7 +15,7 @@ pub(super) async fn shed<B, S>(
     limits: Live,
     draining: CancellationToken,
     mut request: Request<B>,
-    next: S,
+    mut next: S,
 ) -> Result<Answer, Error>
 where
     S: Service<Request<B>, Response = Answer, Error = Error>,
@@ -34,5 +34,5 @@ where
         ));
     };
     request.extensions_mut().get_or_insert_default::<Places>().hold(place);
-    next.oneshot(request).await
+    next.ready().await?.call(request).await
 }

@@ -16,6 +16,7 @@ use zec_gateway::{
     emulator::{self, Emulator, NicSeed},
     execute::Patience,
     issuer::{Grant, Signer, key_set},
+    lanes::Lanes,
     reload::Pace,
 };
 
@@ -271,6 +272,7 @@ impl Setup {
         let config = Config::load(&file, std::iter::empty()).unwrap();
         let mut app = App::load(&config).unwrap();
         app.pace = self.pace;
+        app.lanes = Lanes::start().unwrap();
         app.patience = self.patience;
         let reloader = app.reloader();
         app.fetch_keys().await;

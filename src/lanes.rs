@@ -1,0 +1,183 @@
+//! Threads that serve connections, each with a runtime of its own: whatever a request needs runs and
+//! wakes where its connection lives, and never waits for another thread. A connection stays in its
+//! lane; a new one goes where the fewest are.
+
+use std::{cell::Cell, io, sync::Arc, thread};
+
+use tokio::{
+    net::TcpStream,
+    runtime::{Builder, Handle, Runtime},
+    task::JoinHandle,
+};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+/// So many threads may wait for a disk in each lane.
+const MAX_BLOCKING: usize = 64;
+
+thread_local! {
+    static CURRENT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The lanes of a process; a clone is the same ones. Without any, everything is served where it is
+/// accepted. They end when the last clone is dropped, with whatever is still in them.
+#[derive(Clone, Debug, Default)]
+pub struct Lanes(Option<Arc<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    lanes: Vec<Lane>,
+    #[expect(dead_code, reason = "held for its drop")]
+    end: DropGuard,
+}
+
+#[derive(Debug)]
+struct Lane {
+    runtime: Handle,
+    /// Cloned by each connection.
+    connections: Arc<()>,
+}
+
+/// How many lanes there are at most: one for each processor that this process may use.
+#[must_use]
+pub fn most() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// In which lane this thread is, from 1; 0 where it is in none.
+#[must_use]
+pub fn current() -> usize {
+    CURRENT.get()
+}
+
+impl Lanes {
+    /// Starts a lane for each processor.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start() -> io::Result<Self> {
+        let end = CancellationToken::new();
+        let lanes = (1..=most()).map(|number| Lane::start(number, end.clone()));
+        let lanes = lanes.collect::<io::Result<Vec<Lane>>>()?;
+        Ok(Self(Some(Arc::new(Inner { lanes, end: end.drop_guard() }))))
+    }
+
+    /// Serves a connection in the lane that has the fewest.
+    pub fn serve<F>(
+        &self,
+        tracker: &TaskTracker,
+        stream: TcpStream,
+        serve: impl FnOnce(TcpStream) -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let lanes = self.0.iter().flat_map(|inner| &inner.lanes);
+        let Some(lane) = lanes.min_by_key(|lane| Arc::strong_count(&lane.connections)) else {
+            tracker.spawn(serve(stream));
+            return;
+        };
+        let counted = Arc::clone(&lane.connections);
+        // Out of this thread's reactor, and into the lane's.
+        let stream = stream.into_std();
+        let moved = async move {
+            match stream.and_then(TcpStream::from_std) {
+                Ok(stream) => serve(stream).await,
+                Err(error) => tracing::warn!(%error, "a connection could not be served"),
+            }
+            drop(counted);
+        };
+        tracker.spawn_on(moved, &lane.runtime);
+    }
+
+    /// Waits until every lane has taken a turn: one that is stuck takes none.
+    pub async fn take_turns(&self) {
+        let lanes = self.0.iter().flat_map(|inner| &inner.lanes);
+        let turns: Vec<JoinHandle<()>> = lanes.map(|lane| lane.runtime.spawn(async {})).collect();
+        for turn in turns {
+            let _ = turn.await;
+        }
+    }
+}
+
+impl Lane {
+    fn start(number: usize, end: CancellationToken) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(MAX_BLOCKING)
+            .build()?;
+        let handle = runtime.handle().clone();
+        thread::Builder::new()
+            .name(format!("lane-{number}"))
+            .spawn(move || run(number, &end, runtime))?;
+        Ok(Self { runtime: handle, connections: Arc::new(()) })
+    }
+}
+
+fn run(number: usize, end: &CancellationToken, runtime: Runtime) {
+    CURRENT.set(number);
+    runtime.block_on(end.cancelled());
+    // Whatever hangs on a disk is left behind.
+    runtime.shutdown_background();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn streams(count: usize) -> Vec<TcpStream> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut streams = Vec::new();
+        for _ in 0..count {
+            let (near, far) =
+                tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+            streams.extend([near.unwrap(), far.unwrap().0]);
+        }
+        streams
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn connections_are_spread_and_stay_where_they_are() {
+        let (lanes, tracker) = (Lanes::start().unwrap(), TaskTracker::new());
+        let (say, said) = mpsc::channel();
+        let stop = CancellationToken::new();
+        for stream in streams(most()).await {
+            let (say, stop) = (say.clone(), stop.clone());
+            lanes.serve(&tracker, stream, move |stream| async move {
+                let before = current();
+                tokio::task::yield_now().await;
+                say.send((before, tokio::spawn(async { current() }).await.unwrap())).unwrap();
+                stop.cancelled().await;
+                drop(stream);
+            });
+        }
+        lanes.take_turns().await;
+        let mut each = vec![0; most() + 1];
+        for _ in 0..2 * most() {
+            let (before, after) = tokio::task::block_in_place(|| said.recv().unwrap());
+            assert_eq!(before, after);
+            each[before] += 1;
+        }
+        assert_eq!(each.remove(0), 0, "none is served here");
+        assert!(each.iter().all(|count| *count == 2), "{each:?}");
+        stop.cancel();
+        tracker.close();
+        tracker.wait().await;
+    }
+
+    #[tokio::test]
+    async fn without_lanes_a_connection_is_served_where_it_was_accepted() {
+        let tracker = TaskTracker::new();
+        let (say, said) = tokio::sync::oneshot::channel();
+        let stream = streams(1).await.remove(0);
+        Lanes::default().serve(&tracker, stream, |_| async {
+            say.send(current()).unwrap();
+        });
+        assert_eq!(said.await.unwrap(), 0);
+    }
+}
