@@ -78,7 +78,7 @@ struct State {
     owed: VecDeque<End>,
     ailment: Option<StoreError>,
     anchored: (Head, Instant),
-    /// How much the last transaction was shared by.
+    /// How much transactions have been shared by lately.
     crowd: usize,
     /// When entries past their time are looked for next.
     sweep_at: Instant,
@@ -127,7 +127,8 @@ impl State {
             self.gather();
         }
         let taken = self.writer.queue.take(pace.max_batch, wait);
-        self.crowd = taken.begins.len() + taken.ends.len();
+        // It may come in two halves once: only slowly is it forgotten how many they are.
+        self.crowd = (taken.begins.len() + taken.ends.len()).max(self.crowd * 3 / 4);
         self.owed.extend(taken.ends);
         // Nobody waits for them any more, and nothing of them is written yet.
         let begins: Vec<Begin> =
@@ -144,11 +145,14 @@ impl State {
         taken.finished && self.may_leave()
     }
 
-    /// Waits while more keep coming.
+    /// Waits while more keep coming, and as many are not there yet as there were before.
     fn gather(&self) {
         let queue = &self.writer.queue;
         let mut there = queue.len();
         for _ in 0..GLANCES {
+            if there >= self.crowd {
+                return;
+            }
             std::thread::sleep(self.writer.pace.gather);
             let before = std::mem::replace(&mut there, queue.len());
             if there == before {
