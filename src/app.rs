@@ -228,6 +228,7 @@ impl App {
             listeners.admin,
             Arc::clone(&self.metrics),
             Arc::clone(&self.drain.readiness),
+            self.lanes.clone(),
         ));
         let in_time = server::serve(
             (listeners.public, &self.lanes),
@@ -240,6 +241,7 @@ impl App {
         .await;
         // Not before: outcomes come until the last write has ended.
         self.journal.close().await;
+        self.lanes.end().await;
         // Every request has been answered, or never will be.
         spans.stop().await;
         keys.abort();

@@ -2,35 +2,44 @@
 //! wakes where its connection lives, and never waits for another thread. A connection stays in its
 //! lane; a new one goes where the fewest are.
 
-use std::{cell::Cell, io, sync::Arc, thread};
+use std::{
+    cell::Cell,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
 
 use tokio::{
     net::TcpStream,
     runtime::{Builder, Handle, Runtime},
     task::JoinHandle,
 };
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
-};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// So many threads may wait for a disk in each lane.
-const MAX_BLOCKING: usize = 64;
+/// How long the end waits for lanes to drop what is still in them: a lane that is stuck never does.
+const LAST_TURN: Duration = Duration::from_secs(1);
 
 thread_local! {
     static CURRENT: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The lanes of a process; a clone is the same ones. Without any, everything is served where it is
-/// accepted. They end when the last clone is dropped, with whatever is still in them.
+/// accepted.
 #[derive(Clone, Debug, Default)]
 pub struct Lanes(Option<Arc<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
     lanes: Vec<Lane>,
-    #[expect(dead_code, reason = "held for its drop")]
-    end: DropGuard,
+    end: CancellationToken,
+    threads: Mutex<Vec<thread::JoinHandle<()>>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.end.cancel();
+    }
 }
 
 #[derive(Debug)]
@@ -53,15 +62,36 @@ pub fn current() -> usize {
 }
 
 impl Lanes {
-    /// Starts a lane for each processor.
+    /// Starts a lane for each processor. Not on a runtime's thread: what was begun could not be taken
+    /// back there.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn start() -> io::Result<Self> {
         let end = CancellationToken::new();
-        let lanes = (1..=most()).map(|number| Lane::start(number, end.clone()));
-        let lanes = lanes.collect::<io::Result<Vec<Lane>>>()?;
-        Ok(Self(Some(Arc::new(Inner { lanes, end: end.drop_guard() }))))
+        let mut inner = Inner { lanes: Vec::new(), end: end.clone(), threads: Mutex::default() };
+        for number in 1..=most() {
+            let (lane, thread) = Lane::start(number, end.clone())?;
+            inner.lanes.push(lane);
+            inner.threads().push(thread);
+        }
+        Ok(Self(Some(Arc::new(inner))))
+    }
+
+    /// Ends every lane with whatever is still in it, and waits until that is dropped, for a second at
+    /// most: only then is it logged what was cut off.
+    pub async fn end(&self) {
+        let Some(inner) = &self.0 else { return };
+        inner.end.cancel();
+        let threads = std::mem::take(&mut *inner.threads());
+        let ended = tokio::task::spawn_blocking(|| {
+            for thread in threads {
+                let _ = thread.join();
+            }
+        });
+        if tokio::time::timeout(LAST_TURN, ended).await.is_err() {
+            tracing::error!("a thread that serves is stuck: what is in it is left as it is");
+        }
     }
 
     /// Serves a connection in the lane that has the fewest.
@@ -101,17 +131,19 @@ impl Lanes {
     }
 }
 
+impl Inner {
+    fn threads(&self) -> MutexGuard<'_, Vec<thread::JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Lane {
-    fn start(number: usize, end: CancellationToken) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(MAX_BLOCKING)
-            .build()?;
-        let handle = runtime.handle().clone();
-        thread::Builder::new()
-            .name(format!("lane-{number}"))
-            .spawn(move || run(number, &end, runtime))?;
-        Ok(Self { runtime: handle, connections: Arc::new(()) })
+    fn start(number: usize, end: CancellationToken) -> io::Result<(Self, thread::JoinHandle<()>)> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let lane = Self { runtime: runtime.handle().clone(), connections: Arc::new(()) };
+        let name = format!("lane-{number}");
+        let thread = thread::Builder::new().name(name).spawn(move || run(number, &end, runtime))?;
+        Ok((lane, thread))
     }
 }
 
@@ -168,6 +200,50 @@ mod tests {
         stop.cancel();
         tracker.close();
         tracker.wait().await;
+    }
+
+    struct Said(mpsc::Sender<()>);
+
+    impl Drop for Said {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_waits_for_what_is_cut_off() {
+        let (lanes, tracker) = (Lanes::start().unwrap(), TaskTracker::new());
+        let (say, said) = mpsc::channel();
+        let stream = streams(1).await.remove(0);
+        let cut_off = Said(say);
+        lanes.serve(&tracker, stream, |_| async move {
+            let _cut_off = cut_off;
+            std::future::pending::<()>().await;
+        });
+        lanes.take_turns().await;
+        assert!(said.try_recv().is_err());
+        let other = lanes.clone();
+        lanes.end().await;
+        said.try_recv().expect("what is in a lane is dropped by the end");
+        drop(other);
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_is_stuck_takes_no_turn() {
+        let (lanes, tracker) = (Lanes::start().unwrap(), TaskTracker::new());
+        let (free, stuck) = mpsc::channel::<()>();
+        let (say, said) = tokio::sync::oneshot::channel();
+        let stream = streams(1).await.remove(0);
+        lanes.serve(&tracker, stream, |_| async move {
+            say.send(()).unwrap();
+            let _ = stuck.recv();
+        });
+        said.await.unwrap();
+        let mut turns = std::pin::pin!(lanes.take_turns());
+        let soon = tokio::time::timeout(Duration::from_millis(20), &mut turns);
+        assert!(soon.await.is_err());
+        drop(free);
+        turns.await;
     }
 
     #[tokio::test]

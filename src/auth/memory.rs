@@ -27,7 +27,7 @@ const SHARDS: usize = 8;
 const ENTRY: u64 = 192;
 
 /// What a name takes besides its bytes.
-const NAME: u64 = 48;
+const NAME: u64 = 16;
 
 /// A token's SHA-256: whoever finds another text with the same one can forge signatures too.
 pub(super) type TokenId = [u8; digest::SHA256_OUTPUT_LEN];

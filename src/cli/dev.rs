@@ -15,6 +15,7 @@ use crate::{
     emulator::{self, Emulator},
     error::Fault,
     issuer::{self, Grant, Signer},
+    lanes::Lanes,
     policy::{Engine, Source},
     telemetry::Format,
     zec::AccessKey,
@@ -62,10 +63,10 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
             )));
         }
     }
-    block_on(dev(args, log_format))
+    block_on(dev(args, log_format, lanes()?))
 }
 
-async fn dev(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
+async fn dev(args: &Args, log_format: Option<Format>, lanes: Lanes) -> Result<(), Stop> {
     let signals = Signals::hear()?;
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let listeners = Listeners {
@@ -99,7 +100,7 @@ async fn dev(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     raise_file_limit();
     let key = AccessKey::new(access_key_id.clone(), &password)?;
     let mut app = App::assemble(&config, policy()?, key)?;
-    app.lanes = lanes()?;
+    app.lanes = lanes;
     app.fetch_keys().await;
 
     let token = token_of_alice(&signer, &urls.issuer)?;

@@ -29,13 +29,14 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     let level = start_logging(&config.log, log_format)?;
     raise_file_limit();
     let inherited = Sockets::take()?;
+    let lanes = lanes()?;
     let systemd = Arc::new(Notifier::from_environment());
     block_on(async {
         let signals = Signals::hear()?;
         // Everything is read whole before a port is bound.
         let mut app = App::load(&config)?;
         app.level = level;
-        app.lanes = lanes()?;
+        app.lanes = lanes;
         for warning in &app.warnings {
             tracing::warn!("{warning}");
         }

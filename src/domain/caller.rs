@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 /// The most bytes a subject or a group may have (contract, section 5).
 pub const MAX_NAME_BYTES: usize = 256;
@@ -15,7 +15,10 @@ pub struct Caller(Arc<Identity>);
 struct Identity {
     issuer: String,
     id: String,
-    group_ids: BTreeSet<String>,
+    /// Every group's id, one behind the other: callers are in a hundred groups and more.
+    group_ids: String,
+    /// Where each is in there, in alphabetical order, each once.
+    places: Vec<Range<usize>>,
 }
 
 /// Why a name cannot stand in a policy.
@@ -46,12 +49,16 @@ impl Caller {
         if subject.is_empty() {
             return Err(CallerError::EmptySubject);
         }
-        let mut group_ids = BTreeSet::new();
+        let mut groups: Vec<_> = groups.into_iter().collect();
+        groups.sort_unstable_by(|one, other| one.as_ref().cmp(other.as_ref()));
+        groups.dedup_by(|one, other| one.as_ref() == other.as_ref());
+        let (mut group_ids, mut places) = (String::new(), Vec::with_capacity(groups.len()));
         for group in groups {
-            group_ids.insert(qualified(issuer, group.as_ref())?);
+            places.push(add_qualified(&mut group_ids, issuer, group.as_ref())?);
         }
-        let id = qualified(issuer, subject)?;
-        Ok(Self(Arc::new(Identity { issuer: issuer.to_owned(), id, group_ids })))
+        let mut id = String::new();
+        add_qualified(&mut id, issuer, subject)?;
+        Ok(Self(Arc::new(Identity { issuer: issuer.to_owned(), id, group_ids, places })))
     }
 
     /// The configured name of the token's issuer, as `corp`.
@@ -69,7 +76,7 @@ impl Caller {
     /// The token's groups in alphabetical order, as the issuer wrote them.
     #[must_use]
     pub fn groups(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.0.group_ids.iter().map(|id| self.bare(id))
+        self.group_ids().map(|id| self.bare(id))
     }
 
     /// `issuer/subject`: the id that policies and logs use. Unambiguous, for an issuer's name
@@ -82,7 +89,8 @@ impl Caller {
     /// `issuer/group` for each group: the ids that policies use.
     #[must_use]
     pub fn group_ids(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.0.group_ids.iter().map(String::as_str)
+        let Identity { group_ids, places, .. } = &*self.0;
+        places.iter().map(|place| group_ids.get(place.clone()).unwrap_or_default())
     }
 
     fn bare<'a>(&self, id: &'a str) -> &'a str {
@@ -90,14 +98,20 @@ impl Caller {
     }
 }
 
-fn qualified(issuer: &str, name: &str) -> Result<String, CallerError> {
+/// Writes `issuer/name` behind what is there already; where it is then.
+fn add_qualified(ids: &mut String, issuer: &str, name: &str) -> Result<Range<usize>, CallerError> {
     if name.len() > MAX_NAME_BYTES {
         return Err(CallerError::TooLong);
     }
     if name.chars().any(char::is_control) {
         return Err(CallerError::Control);
     }
-    Ok(format!("{issuer}/{name}"))
+    let start = ids.len();
+    ids.reserve(issuer.len() + 1 + name.len());
+    ids.push_str(issuer);
+    ids.push('/');
+    ids.push_str(name);
+    Ok(start..ids.len())
 }
 
 #[cfg(test)]
@@ -117,5 +131,13 @@ mod tests {
             assert_eq!(Caller::vouch("corp", subject, [group.to_owned()]), Err(why));
         }
         assert!(Caller::vouch("corp", &"x".repeat(MAX_NAME_BYTES), [""; 0]).is_ok());
+    }
+
+    #[test]
+    fn groups_are_in_order_and_each_is_there_once() {
+        let caller = Caller::vouch("corp", "alice", ["b", "a", "", "b", "ä/a", "a"]).unwrap();
+        assert_eq!(caller.groups().collect::<Vec<_>>(), ["", "a", "b", "ä/a"]);
+        let ids: Vec<_> = caller.group_ids().collect();
+        assert_eq!(ids, ["corp/", "corp/a", "corp/b", "corp/ä/a"]);
     }
 }

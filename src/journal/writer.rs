@@ -27,7 +27,7 @@ use crate::{domain::Outcome, metrics::Metrics};
 const ANCHOR_EVERY: Duration = Duration::from_mins(10);
 
 /// Where so many share a transaction there is a crowd, and more are on their way: a little patience
-/// then spares most of the transactions. A lone writer is never kept waiting.
+/// then spares most of the transactions. A lone writer is soon not kept waiting any more.
 const CROWD: usize = 4;
 
 /// How often it looks whether more have come, at most.

@@ -10,7 +10,7 @@ use cedar_policy_core::{
 use super::{
     answer::Answer,
     denial::{Denial, Denied, Reason},
-    index::Index,
+    index::{Index, Quick},
     looks::Needs,
     permit::Permit,
     vocabulary::{Unspeakable, Vocabulary},
@@ -39,7 +39,7 @@ pub struct Engine {
     vocabulary: Vocabulary,
     index: Index,
     rules: Vec<Rule>,
-    groups: HashSet<String>,
+    groups: HashSet<String, Quick>,
 }
 
 /// What can be asked of the policy.
@@ -133,7 +133,7 @@ impl Engine {
         vocabulary: Vocabulary,
         index: Index,
         rules: Vec<Rule>,
-        groups: HashSet<String>,
+        groups: HashSet<String, Quick>,
     ) -> Self {
         Self { version, vocabulary, index, rules, groups }
     }

@@ -8,6 +8,10 @@ use cedar_policy::{ActionConstraint, EntityTypeName, EntityUid, Policy, Principa
 use super::vocabulary::Vocabulary;
 use crate::domain::{Action, Caller};
 
+/// How names are looked up: a caller may be in hundreds of groups. What callers name is never put in, so
+/// that they cannot fill it with names that clash.
+pub(super) type Quick = foldhash::fast::RandomState;
+
 /// For each action, who each policy is about.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -19,8 +23,8 @@ pub(super) struct Index {
 #[derive(Debug, Default)]
 struct Scopes {
     any: Vec<usize>,
-    callers: HashMap<String, Vec<usize>>,
-    groups: HashMap<String, Vec<usize>>,
+    callers: HashMap<String, Vec<usize>, Quick>,
+    groups: HashMap<String, Vec<usize>, Quick>,
 }
 
 /// Whom a policy's scope can match.

@@ -260,7 +260,7 @@ fn validate(named: &[Found<'_>], vocabulary: &Vocabulary, faults: &mut Vec<Fault
 fn build(named: &[Found<'_>], vocabulary: Vocabulary, sources: &[Source]) -> Engine {
     let mut index = Index::default();
     let mut rules = Vec::new();
-    let mut groups = HashSet::new();
+    let mut groups = HashSet::default();
     for (number, Found { policy, .. }) in named.iter().enumerate() {
         index.insert(number, policy, &vocabulary);
         groups.extend(looks::groups_named(policy));

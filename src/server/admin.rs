@@ -28,6 +28,9 @@ const MAX_CONNECTIONS: usize = 64;
 /// A scraper comes back every minute at the latest.
 const TIMERS: Timers = Timers { head: Duration::from_secs(10), idle: Duration::from_secs(90) };
 
+/// How long a thread that serves may take until it is its turn: nothing there takes as long.
+const TURN: Duration = Duration::from_secs(5);
+
 /// Whether the gateway wants requests; ZEC's state has no say in it.
 #[derive(Debug)]
 pub struct Readiness {
@@ -76,10 +79,24 @@ impl Readiness {
 
 /// Serves `/metrics`, `/livez` and `/readyz` for ever. It stays up while the public listener
 /// drains, so that the drain can be watched.
-pub async fn serve_admin(listener: TcpListener, metrics: Arc<Metrics>, readiness: Arc<Readiness>) {
+pub async fn serve_admin(
+    listener: TcpListener,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    lanes: Lanes,
+) {
     let service = service_fn(move |request: Request<Incoming>| {
         let answer = answer(&request, &metrics, &readiness);
-        async move { Ok::<_, Infallible>(answer) }
+        let lanes = lanes.clone();
+        async move {
+            let alive = request.uri().path() != "/livez"
+                || tokio::time::timeout(TURN, lanes.take_turns()).await.is_ok();
+            let stuck = || {
+                let text = "a thread that serves takes no turn: start the gateway anew\n";
+                plain(StatusCode::SERVICE_UNAVAILABLE, text.to_owned())
+            };
+            Ok::<_, Infallible>(if alive { answer } else { stuck() })
+        }
     });
     let service = BoxCloneSyncService::new(service);
     let (connections, never) = (TaskTracker::new(), CancellationToken::new());
@@ -152,7 +169,7 @@ mod tests {
             Arc::new(Readiness::new(Arc::new(authenticator), Journal::off(), Board::default()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve_admin(listener, metrics, readiness));
+        tokio::spawn(serve_admin(listener, metrics, readiness, Lanes::default()));
         let started = Instant::now();
         let mut stream = TcpStream::connect(address).await.unwrap();
         let mut bytes = Vec::new();
@@ -160,5 +177,38 @@ mod tests {
         let _ = tokio::time::timeout(Duration::from_mins(10), end).await;
         let waited = started.elapsed();
         assert!(waited <= Duration::from_mins(3), "{waited:?}");
+    }
+
+    #[tokio::test]
+    async fn a_gateway_is_not_alive_while_a_thread_that_serves_is_stuck() {
+        let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
+        let nobody = Settings { keys_cache_directory: None, issuers: Vec::new() };
+        let authenticator = Authenticator::load(&nobody, Arc::clone(&metrics)).unwrap();
+        let readiness =
+            Arc::new(Readiness::new(Arc::new(authenticator), Journal::off(), Board::default()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let lanes = Lanes::start().unwrap();
+        tokio::spawn(serve_admin(listener, metrics, readiness, lanes.clone()));
+        assert!(livez(address).await.starts_with("HTTP/1.1 200 "));
+        let (free, stuck) = std::sync::mpsc::channel::<()>();
+        let stream = TcpStream::connect(address).await.unwrap();
+        lanes.serve(&TaskTracker::new(), stream, |_| async move {
+            let _ = stuck.recv();
+        });
+        tokio::time::pause();
+        assert!(livez(address).await.starts_with("HTTP/1.1 503 "));
+        drop(free);
+        tokio::time::resume();
+        assert!(livez(address).await.starts_with("HTTP/1.1 200 "));
+    }
+
+    async fn livez(address: std::net::SocketAddr) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = b"GET /livez HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n";
+        tokio::io::AsyncWriteExt::write_all(&mut stream, request).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        text
     }
 }

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""How the gateway's cost grows: with policies, groups in a token, addresses and connections.
+
+    grow.py GATEWAY FOLDER
+
+GATEWAY is the release binary, FOLDER an installed copy of the peers' bench (its wrk, its stub of ZEC).
+Run with FOLDER/venv/bin/python. The gateway has processor 0, load and stub have processor 1; figures are
+medians of three runs of two seconds, processor time is the gateway's own and the kernel's for it."""
+import base64, json, os, re, socket, statistics, subprocess, sys, tempfile, time
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+
+GATEWAY, FOLDER = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+LOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "load.lua")
+ISSUER, PORT, STUB = "https://sso.example.com", 18190, 18191
+LIBRARIES = f"{FOLDER}/root/usr/lib/x86_64-linux-gnu:{FOLDER}/root/lib/x86_64-linux-gnu"
+KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+def key_set():
+    def text(number):
+        return base64.urlsafe_b64encode(number.to_bytes(32, "big")).rstrip(b"=").decode()
+
+    point = KEY.public_key().public_numbers()
+    return {"keys": [{"kty": "EC", "crv": "P-256", "kid": "k", "alg": "ES256", "x": text(point.x), "y": text(point.y)}]}
+
+
+# More than the gateway's memory of verified tokens holds: each is verified again.
+def tokens(path, groups, count=20000):
+    names = ["team-17"] + [f"some-other-group-{number}" for number in range(groups - 1)]
+    claims = {"iss": ISSUER, "aud": "zec-gateway", "sub": "alice", "groups": names, "exp": int(time.time()) + 3600}
+    with open(path, "w") as file:
+        for number in range(count):
+            file.write(jwt.encode({**claims, "jti": str(number)}, KEY, "ES256", headers={"kid": "k"}) + "\n")
+
+
+def policy(path, count):
+    with open(path, "w") as file:
+        for number in range(count):
+            team = 17 if number == count // 2 else 1000 + number
+            file.write(
+                f'@id("rule-{number}")\npermit (principal in Zec::Group::"corp/team-{team}", '
+                'action == Zec::Action::"UnassignNetworkInterfaceIpv4", resource)\n'
+                'when { resource.id like "nic-t17-*" && context.address.isInRange(ip("10.17.0.0/16")) };\n'
+            )
+
+
+def wait(port):
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    sys.exit(f"nothing listens on port {port}")
+
+
+def status(pid, name):
+    return int(re.search(rf"{name}:\s+(\d+)", open(f"/proc/{pid}/status").read()).group(1))
+
+
+def spent(pid):
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Gateway:
+    def __init__(self, policies=10):
+        self.files = tempfile.TemporaryDirectory()
+        here = self.files.name
+        os.mkdir(f"{here}/policy")
+        policy(f"{here}/policy/rules.cedar", policies)
+        json.dump(key_set(), open(f"{here}/keys.json", "w"))
+        for name in ("id", "password"):
+            open(f"{here}/{name}", "w").write("BENCHACCESSKEY01")
+        open(f"{here}/gateway.toml", "w").write(
+            f'[server]\nlisten = "127.0.0.1:{PORT}"\nmax_connections = 12000\n[admin]\nlisten = "127.0.0.1:{PORT + 1000}"\n'
+            f'[[auth.issuers]]\nname = "corp"\nissuer = "{ISSUER}"\naudiences = ["zec-gateway"]\njwks_file = "keys.json"\n'
+            f'[policy]\ndirectory = "policy"\n[zec]\nendpoint = "http://127.0.0.1:{STUB}"\n'
+            'access_key_id_file = "id"\naccess_key_password_file = "password"\npreflight = false\n'
+            "[limits]\nrequests_per_second = 0\naddresses_per_hour = 0\nmax_concurrent_per_caller = 4096\n"
+            "[journal]\nenabled = false\n"
+        )
+        log = open(f"{here}/log", "w")
+        command = ["taskset", "-c", "0", GATEWAY, "serve", "--config", f"{here}/gateway.toml"]
+        self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait(PORT)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        self.files.cleanup()
+
+    def load(self, token_file, connections=32, addresses=1, most=20000):
+        target = "/nics/nic-t17-0001/ipv4?" + "&".join(["ipAddresses=10.17.1.1"] * addresses)
+        wrk = ["taskset", "-c", "1", f"{FOLDER}/root/usr/bin/wrk", "-t1", f"-c{connections}", "-d2s", "-s", LOAD]
+        wrk += [f"http://127.0.0.1:{PORT}", "--", token_file, str(most), "DELETE", target]
+        before = spent(self.process.pid)
+        ran = subprocess.run(wrk, env={**os.environ, "LD_LIBRARY_PATH": LIBRARIES}, capture_output=True, text=True)
+        told = re.search(r"PB (.*)", ran.stdout) or sys.exit(ran.stdout + ran.stderr)
+        told = {name: float(value) for name, value in (pair.split("=") for pair in told.group(1).split())}
+        if told["bad"] or told["sock"]:
+            sys.exit(f"requests failed: {told}; {open(self.files.name + '/log').read()[-600:]}")
+        return (spent(self.process.pid) - before) * 1e6 / told["n"], told
+
+    def cost(self, *arguments, **more):
+        self.load(*arguments, **more)
+        runs = [self.load(*arguments, **more) for _ in range(3)]
+        return statistics.median(cost for cost, _ in runs), statistics.median(told["p99"] for _, told in runs)
+
+
+def say(what, cost, p99, base=None):
+    ratio = f" ({cost / base:.2f} x)" if base else ""
+    print(f"| {what} | {cost:.1f}{ratio} | {p99:.0f} |", flush=True)
+
+
+def idle(gateway, token_file, count=10000):
+    before = status(gateway.process.pid, "VmRSS")
+    silent = [socket.create_connection(("127.0.0.1", PORT)) for _ in range(count)]
+    for one in silent:
+        one.sendall(b"GET /problems/overloaded HTTP/1.1\r\nhost: gateway\r\n\r\n")
+    for one in silent:
+        answer = one.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 200"), answer
+    added = (status(gateway.process.pid, "VmRSS") - before) / 1024
+    cost, p99 = gateway.cost(token_file, connections=1)
+    print(f"\n{count} idle connections add {added:.1f} MiB ({added * 1024 / count:.1f} KiB each)")
+    print(f"beside them one busy caller: {cost:.1f} us a request, p99 {p99:.0f} us")
+    for one in silent:
+        one.close()
+
+
+def main():
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    stub = subprocess.Popen(["taskset", "-c", "1", f"{FOLDER}/upstream/stub", str(STUB), f"{FOLDER}/fixtures/jwks.json"])
+    files = tempfile.TemporaryDirectory()
+    one, hundred = f"{files.name}/one", f"{files.name}/hundred"
+    tokens(one, 1), tokens(hundred, 100)
+    try:
+        wait(STUB)
+        print("| a write, fresh ES256 token, 32 connections | us of processor time | p99, us |\n| --- | --- | --- |")
+        with Gateway() as gateway:
+            base, p99 = gateway.cost(one)
+            say("10 policies, 1 group, 1 address", base, p99)
+            say("100 groups", *gateway.cost(hundred), base)
+            for addresses in (10, 50):
+                say(f"{addresses} addresses", *gateway.cost(one, connections=2, addresses=addresses), base)
+            for connections in (1, 256):
+                say(f"{connections} connections", *gateway.cost(one, connections=connections), base)
+        with Gateway(policies=1000) as gateway:
+            say("1,000 policies", *gateway.cost(one), base)
+        with Gateway() as gateway:
+            idle(gateway, one)
+    finally:
+        stub.terminate()
+
+
+main()

@@ -1,0 +1,38 @@
+-- What wrk sends: rotates over the tokens of a file, and gives each request in a row an address of its
+-- own. Two writes on one address of a vNIC at once are refused by this gateway (409), and callers do
+-- not ask for that either.
+--   wrk ... -s load.lua URL -- TOKENS_FILE COUNT METHOD TARGET
+local requests, at = {}, 0
+
+function init(arguments)
+  local path, most, method, target = arguments[1], tonumber(arguments[2]), arguments[3], arguments[4]
+  local tokens = {}
+  for line in io.lines(path) do
+    if #tokens >= most then break end
+    tokens[#tokens + 1] = line
+  end
+  local _, wide = target:gsub("10%.17%.%d+%.%d+", "")
+  local next = 0
+  local function own(network)
+    next = next + 1
+    return string.format("%s.%d.%d", network, math.floor(next / 240) % 250, next % 240 + 1)
+  end
+  for number = 1, math.max(#tokens, wide > 1 and 1000 or 4000) do
+    local varied = target:gsub("(10%.17)%.%d+%.%d+", own)
+    local headers = { ["Authorization"] = "Bearer " .. tokens[(number - 1) % #tokens + 1], ["Host"] = "gateway.bench" }
+    requests[number] = wrk.format(method, varied, headers)
+  end
+end
+
+function request()
+  at = at % #requests + 1
+  return requests[at]
+end
+
+function done(summary, latency, _)
+  local errors = summary.errors
+  io.write(string.format("PB rps=%.1f p50=%.0f p90=%.0f p99=%.0f max=%.0f n=%d bad=%d sock=%d\n",
+    summary.requests / (summary.duration / 1e6), latency:percentile(50), latency:percentile(90),
+    latency:percentile(99), latency.max, summary.requests, errors.status,
+    errors.connect + errors.read + errors.write + errors.timeout))
+end
