@@ -32,6 +32,8 @@ impl Refusal {
             AuthResult::KeysUnavailable => Problem::IdentityProviderUnavailable,
             _ => Problem::InvalidToken,
         };
-        Error::new(problem, self.detail)
+        // Operators see it in the log: whose callers all get 401 wants to know why.
+        let cause = self.detail.to_string();
+        Error::new(problem, self.detail).with_cause(cause)
     }
 }

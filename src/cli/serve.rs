@@ -40,6 +40,7 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
         for warning in &app.warnings {
             tracing::warn!("{warning}");
         }
+        let handed_over = (inherited.public.is_some(), inherited.admin.is_some());
         let listeners = Listeners {
             public: listener(inherited.public, config.server.listen, "server.listen").await?,
             admin: listener(inherited.admin, config.server.admin_listen, "admin.listen").await?,
@@ -51,6 +52,18 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
             version = env!("CARGO_PKG_VERSION"),
             "serving"
         );
+        if handed_over.0 && config.server.tls.is_none() {
+            warn_of(
+                &listeners.public,
+                "plain HTTP shows every token on the way: set `[server.tls]`, or let the socket listen on loopback",
+            );
+        }
+        if handed_over.1 {
+            warn_of(
+                &listeners.admin,
+                "metrics and probes need no token: let only those reach them who should",
+            );
+        }
         systemd.ready();
         systemd.keep_alive(app.lanes.clone());
         let (reloader, hurry) = (app.reloader(), app.hurry());
@@ -62,6 +75,16 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
         tracing::info!("stopped");
         if in_time { Ok(()) } else { Err(Stop::Told) }
     })
+}
+
+/// Warns where strangers may reach a socket that was handed over: the configuration, and whoever
+/// checks it, knows nothing of that one.
+fn warn_of(listener: &TcpListener, danger: &str) {
+    if let Ok(address) = listener.local_addr()
+        && !address.ip().to_canonical().is_loopback()
+    {
+        tracing::warn!("{address}, a socket that was handed over: {danger}");
+    }
 }
 
 /// The socket that the process was started with, or else one of its own.

@@ -253,12 +253,12 @@ impl Problem {
             Self::ZecBadAnswer => &Entry {
                 slug: "zec-bad-answer", status: 502, code: "UPSTREAM_BAD_ANSWER",
                 title: "ZEC's answer cannot be used",
-                explanation: "ZEC, or a proxy in front of it, answered something that is not an answer to this request. After a write nobody knows yet whether it happened: look at the vNIC (`GET /nics/{nicId}`) before you repeat it.",
+                explanation: "ZEC, or a proxy in front of it, answered something that is not an answer to this request. After a write nobody knows yet whether it happened: `GET /operations/{operationId}` says so once it is known, most often within seven minutes. Do not repeat it before.",
             },
             Self::OutcomeUnknown => &Entry {
                 slug: "outcome-unknown", status: 504, code: "REQUEST_TIMED_OUT",
                 title: "The outcome is unknown",
-                explanation: "The write was sent to ZEC and no answer came in time. It may have happened: look at the vNIC (`GET /nics/{nicId}`) before you repeat it. The gateway never sends a write twice by itself.",
+                explanation: "The write was sent to ZEC and no answer came in time. It may have happened, or still happen: `GET /operations/{operationId}` says `done` or `not-done` once it is known, most often within seven minutes. Do not repeat it before. The gateway never sends a write twice by itself.",
             },
             Self::ZecTimeout => &Entry {
                 slug: "zec-timeout", status: 504, code: "REQUEST_TIMED_OUT",

@@ -99,7 +99,10 @@ pub(super) fn of_a_read(failure: &Failure) -> Error {
 
 /// A write that failed: either nothing was done, or nobody knows.
 pub(crate) fn of_a_write(failure: &Failure) -> Error {
-    const LOOK: &str = "look at the vNIC (`GET /nics/{nicId}`) before you repeat it";
+    // A look at the vNIC would mislead at first: ZEC may still do it.
+    const LOOK: &str = "do not repeat it before `GET /operations/{operationId}` says `done` or \
+                        `not-done`, most often within seven minutes; where this answer has no \
+                        `operationId`, look at the vNIC by then";
     let cause = failure.to_string();
     let error = match failure {
         Failure::NotSent(_) => Error::new(

@@ -120,7 +120,8 @@ fn clash(earlier: &Held, wanted: &[Ipv4Addr], caller: &str) -> Error {
     let error = Error::new(
         Problem::OperationInProgress,
         format!(
-            "an earlier write on {} has no outcome yet; nothing was sent, ask again in a moment",
+            "an earlier write on {} has no outcome yet, which may take some minutes where ZEC did not \
+             answer it; nothing was sent, ask again then (`GET /operations` shows your own writes)",
             shared.join(", ")
         ),
     )

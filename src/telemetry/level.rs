@@ -20,8 +20,36 @@ impl Level {
     }
 }
 
+/// The filter that a text stands for. A lone word is a level, or a part of the gateway; to the filter
+/// itself any word would be a target, and one that nothing is called after silences the whole log.
 pub(super) fn filter(text: &str) -> Result<EnvFilter, Fault> {
-    EnvFilter::try_new(text).map_err(|error| {
-        Fault::new(format!("the log level is no filter: {error}")).at_key("log.level")
-    })
+    const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "off"];
+    let fault = |text: String| Fault::new(text).at_key("log.level");
+    for word in text.split(',').map(str::trim) {
+        let level = LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level));
+        let number = word.bytes().all(|byte| byte.is_ascii_digit());
+        if !level && !number && !word.contains(['=', '[']) && !word.starts_with("zec_gateway") {
+            return Err(fault(format!("`{word}` is no level: {}", LEVELS.join(", "))));
+        }
+    }
+    EnvFilter::try_new(text).map_err(|error| fault(format!("the log level is no filter: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused_and_does_not_silence_the_log() {
+        for good in
+            ["info", "WARN", "3", "info,zec_gateway=debug", "warn, zec_gateway::auth", "off"]
+        {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        for bad in ["inf", "loud", "info,debgu", "hyper", "foo=bar=baz"] {
+            assert!(filter(bad).is_err(), "{bad}");
+        }
+        let told = filter("inf").unwrap_err().to_string();
+        assert!(told.contains("`inf` is no level: trace, debug, info"), "{told}");
+    }
 }

@@ -14,7 +14,7 @@ pub use level::Level;
 pub use record::{Facts, Record, ZecCall};
 pub use settings::{Collector, Format, Settings};
 pub use trace::TraceParent;
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
+use tracing_subscriber::{fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 use crate::error::Fault;
 
@@ -23,7 +23,7 @@ use crate::error::Fault;
 /// # Errors
 /// What is wrong with it.
 pub fn check_level(text: &str) -> Result<(), String> {
-    EnvFilter::try_new(text).map(drop).map_err(|error| error.to_string())
+    level::filter(text).map(drop).map_err(|fault| fault.to_string())
 }
 
 /// Turns logging on for the process, and gives what its level can be changed by; `RUST_LOG`, where

@@ -136,6 +136,17 @@ fn a_caller_who_connects_before_the_gateway_runs_is_served_on_the_socket_of_syst
 }
 
 #[test]
+fn sockets_of_systemd_that_strangers_reach_are_warned_of() {
+    let files = files();
+    let sockets = [(); 2].map(|()| TcpListener::bind("0.0.0.0:0").unwrap().into());
+    let mut child = with_sockets(&files.serve("info"), sockets, 2).spawn().unwrap();
+    let said = until(&mut child, "metrics and probes need no token");
+    assert!(said.contains("plain HTTP shows every token on the way"), "{said}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn what_is_handed_over_and_is_no_listening_socket_is_refused() {
     let files = files();
     let pair = UnixDatagram::pair().unwrap();

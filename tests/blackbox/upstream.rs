@@ -97,7 +97,7 @@ async fn every_fault_of_zecs_gives_the_contracts_answer_and_a_write_is_sent_once
                 answer.json()["operationId"].is_string(),
                 "{kind:?} does not say where to look"
             );
-            assert!(answer.text().contains("before you repeat it"), "{kind:?}");
+            assert!(answer.text().contains("do not repeat it before"), "{kind:?}");
         }
         for secret in [KEY_ID, "Signature=", "cf-mitigated"] {
             assert!(!answer.text().contains(secret), "{kind:?} shows {secret}");
