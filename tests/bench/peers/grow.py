@@ -119,11 +119,12 @@ def say(what, cost, p99, base=None):
 
 def idle(gateway, token_file, count=10000):
     before = status(gateway.process.pid, "VmRSS")
-    silent = [socket.create_connection(("127.0.0.1", PORT)) for _ in range(count)]
-    for one in silent:
-        one.sendall(b"GET /problems/overloaded HTTP/1.1\r\nhost: gateway\r\n\r\n")
-    for one in silent:
-        answer = one.recv(4096)
+    silent = []
+    # One after the other, or the listener's queue overflows and the kernel has them wait for seconds.
+    for _ in range(count):
+        silent.append(socket.create_connection(("127.0.0.1", PORT)))
+        silent[-1].sendall(b"GET /problems/overloaded HTTP/1.1\r\nhost: gateway\r\n\r\n")
+        answer = silent[-1].recv(4096)
         assert answer.startswith(b"HTTP/1.1 200"), answer
     added = (status(gateway.process.pid, "VmRSS") - before) / 1024
     cost, p99 = gateway.cost(token_file, connections=1)
