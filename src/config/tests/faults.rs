@@ -79,7 +79,8 @@ fn a_key_set_twice_does_not_hide_other_faults() {
             "etc/g.toml:4: server.listen: wants a text in quotes, not a number",
         ]
     );
-    let said = parse_after("[log]\nlevel = \"info\"\n[server]\n[log]\nfromat = \"x\"\n").unwrap_err();
+    let said =
+        parse_after("[log]\nlevel = \"info\"\n[server]\n[log]\nfromat = \"x\"\n").unwrap_err();
     assert_eq!(
         said,
         [
