@@ -2,10 +2,11 @@
 //! within a bound.
 
 use std::{
-    fs::{File, OpenOptions},
+    ffi::OsStr,
+    fs::{self, File, OpenOptions},
     io::{self, Read},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rustix::fs::OFlags;
@@ -43,6 +44,22 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     if bytes.len() as u64 > MAX_FILE { Err(too_large()) } else { Ok(bytes) }
 }
 
+/// The paths in a directory that have this ending, in alphabetical order.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn list(directory: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension() == Some(OsStr::new(ending)) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
 fn too_large() -> io::Error {
     let text = format!("larger than {} MiB: is it the right file?", MAX_FILE / 1024 / 1024);
     io::Error::new(io::ErrorKind::FileTooLarge, text)
@@ -50,7 +67,7 @@ fn too_large() -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::symlink, process::Command};
+    use std::{os::unix::fs::symlink, process::Command};
 
     use super::*;
 

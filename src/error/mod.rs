@@ -1,6 +1,7 @@
 //! One error for the whole gateway: an outside text that says what to do next, an inside text
 //! for the log, and a [`Problem`] out of a closed list that decides status and code.
 
+mod caught;
 mod fault;
 mod problem;
 
@@ -8,6 +9,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+pub use caught::caught;
 pub use fault::{Fault, line_at};
 pub use problem::Problem;
 

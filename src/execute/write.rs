@@ -1,11 +1,7 @@
 //! A permitted write, from its intent to its outcome.
 
 use std::{
-    future::poll_fn,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
     sync::Arc,
-    task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 
@@ -21,7 +17,7 @@ use super::{
 };
 use crate::{
     domain::{Change, ChangeIpv4, Nic, OperationId, Outcome},
-    error::{Error, Problem},
+    error::{Error, Problem, caught},
     journal::{Journal, Ticket, View},
     limit::{Budget, Freeze, Pass, Reservation},
     metrics::Metrics,
@@ -232,14 +228,8 @@ async fn send_once(
 
 /// Waits for a send. Where it breaks, it may have been sent.
 async fn to_its_end(sending: impl Future<Output = Result<Sent, Failure>>) -> Result<Sent, Failure> {
-    let mut sending = pin!(sending);
-    // It is never polled again after a panic, so nobody sees what state that left it in.
-    let step = |cx: &mut Context<'_>| {
-        catch_unwind(AssertUnwindSafe(|| sending.as_mut().poll(cx))).unwrap_or_else(|_| {
-            Poll::Ready(Err(Failure::NoAnswer("what was sending it broke".to_owned())))
-        })
-    };
-    poll_fn(step).await
+    let broke = || Err(Failure::NoAnswer("what was sending it broke".to_owned()));
+    caught(sending).await.unwrap_or_else(broke)
 }
 
 /// Looks whether a write may still be begun.

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::Fault,
     metrics::Metrics,
-    telemetry::{Collector, Finished, Sink},
+    telemetry::{Collector, Finished, Sink, TraceParent},
 };
 
 /// How many requests wait for a collector that is slow or away; a few megabytes.
@@ -35,13 +35,16 @@ pub struct Queue {
 }
 
 impl Sink for Queue {
-    /// Keeps it, if it is to be kept and there is room; never waits.
-    fn finished(&self, request: Finished) {
-        let kept = match &request.trace {
+    fn wants(&self, trace: Option<&TraceParent>) -> bool {
+        match trace {
             Some(trace) => trace.sampled(),
             None => fastrand::u8(0..100) < self.sample_percent,
-        };
-        if kept && let Err(full) = self.room.try_send(request) {
+        }
+    }
+
+    /// Never waits: what has no room is counted.
+    fn finished(&self, request: Finished) {
+        if let Err(full) = self.room.try_send(request) {
             self.metrics.spans(0, span::count(&full.into_inner()));
         }
     }

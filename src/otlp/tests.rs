@@ -85,8 +85,10 @@ fn the_callers_flag_decides_whether_a_request_is_kept_and_the_percentage_where_t
         (100, Some(NOT_SAMPLED), false),
     ] {
         let (queue, mut exporter, _) = queue(percent);
-        queue.finished(request(traceparent));
-        assert_eq!(exporter.took_one(), kept, "{percent} {traceparent:?}");
+        let request = request(traceparent);
+        assert_eq!(queue.wants(request.trace.as_ref()), kept, "{percent} {traceparent:?}");
+        queue.finished(request);
+        assert!(exporter.took_one());
     }
 }
 

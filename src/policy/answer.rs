@@ -31,15 +31,10 @@ impl<'a> Answer<'a> {
         answer
     }
 
-    /// Cedar's decision: something permits it and nothing forbids it.
-    pub(super) fn permits(&self) -> bool {
-        !self.permits.is_empty() && self.forbids.is_empty()
-    }
-
-    /// Ours: whatever cannot be evaluated is a no as well, for it might have been a `forbid`
-    /// (threats, row 20).
+    /// Something permits it and nothing forbids it: Cedar's decision. And nothing failed: what cannot be
+    /// evaluated might have been a `forbid` (threats, row 20).
     pub(super) fn allows(&self) -> bool {
-        self.permits() && self.failed.is_empty()
+        !self.permits.is_empty() && self.forbids.is_empty() && self.failed.is_empty()
     }
 }
 

@@ -1,6 +1,6 @@
 //! A policy's own test cases: `cases/*.toml` beside the policies, run by `policy test`.
 
-use std::{collections::BTreeSet, ffi::OsStr, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -9,7 +9,10 @@ use super::{
     Engine,
     offline::{Attributes, Question, Told},
 };
-use crate::error::{Fault, line_at};
+use crate::{
+    error::{Fault, line_at},
+    files,
+};
 
 /// What running the cases gave.
 #[derive(Debug, Default)]
@@ -61,14 +64,7 @@ pub fn run(engine: &Engine, directory: &Path) -> Result<Report, Vec<Fault>> {
     let directory = directory.join("cases");
     let unreadable =
         |path: &Path, error| vec![Fault::new(format!("cannot be read: {error}")).in_file(path)];
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(&directory).map_err(|error| unreadable(&directory, error))? {
-        let path = entry.map_err(|error| unreadable(&directory, error))?.path();
-        if path.extension() == Some(OsStr::new("toml")) {
-            paths.push(path);
-        }
-    }
-    paths.sort();
+    let paths = files::list(&directory, "toml").map_err(|error| unreadable(&directory, error))?;
     let mut report = Report::default();
     let mut named = BTreeSet::new();
     for path in paths {

@@ -1,8 +1,7 @@
 use std::{
     collections::{HashMap, HashSet},
-    ffi::OsStr,
     fmt::Write as _,
-    fs, io,
+    io,
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
@@ -64,7 +63,8 @@ impl Engine {
     /// # Errors
     /// Every fault at once, with file and line.
     pub fn load(directory: &Path) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
-        let files = list(directory).map_err(|error| vec![unreadable(directory, &error)])?;
+        let files =
+            files::list(directory, ENDING).map_err(|error| vec![unreadable(directory, &error)])?;
         let read = |path: PathBuf| {
             let bytes = files::read(&path);
             (path, bytes)
@@ -158,18 +158,6 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Fault> {
         let line = line_at(&String::from_utf8_lossy(error.as_bytes()), valid);
         Fault::new("is not UTF-8: save it as UTF-8").in_file(path).on_line(line)
     })
-}
-
-fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.extension() == Some(OsStr::new(ENDING)) {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
 }
 
 fn parse(source: &Source) -> Result<Vec<Found<'_>>, Vec<Fault>> {

@@ -1,6 +1,5 @@
 use std::{
-    ffi::OsStr,
-    fmt, fs, io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
@@ -49,7 +48,7 @@ impl Snapshot {
         for place in places {
             match place {
                 Place::File(path) => files.push((path.clone(), files::read(path))),
-                Place::Directory(path, ending) => match list(path, ending) {
+                Place::Directory(path, ending) => match files::list(path, ending) {
                     Ok(paths) => files.extend(paths.into_iter().map(|path| {
                         let bytes = files::read(&path);
                         (path, bytes)
@@ -102,16 +101,4 @@ impl Snapshot {
 /// An error is no value that can be copied.
 fn again(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), error.to_string())
-}
-
-fn list(directory: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.extension() == Some(OsStr::new(ending)) {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
 }

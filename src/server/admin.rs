@@ -160,8 +160,8 @@ mod tests {
     use super::*;
     use crate::auth::Settings;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_probe_that_says_nothing_is_hung_up_on() {
+    /// Serves for operators, beside these lanes; where.
+    async fn served(lanes: Lanes) -> std::net::SocketAddr {
         let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
         let nobody = Settings { keys_cache_directory: None, issuers: Vec::new() };
         let authenticator = Authenticator::load(&nobody, Arc::clone(&metrics)).unwrap();
@@ -169,7 +169,13 @@ mod tests {
             Arc::new(Readiness::new(Arc::new(authenticator), Journal::off(), Board::default()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve_admin(listener, metrics, readiness, Lanes::default()));
+        tokio::spawn(serve_admin(listener, metrics, readiness, lanes));
+        address
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_says_nothing_is_hung_up_on() {
+        let address = served(Lanes::default()).await;
         let started = Instant::now();
         let mut stream = TcpStream::connect(address).await.unwrap();
         let mut bytes = Vec::new();
@@ -181,15 +187,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_gateway_is_not_alive_while_a_thread_that_serves_is_stuck() {
-        let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
-        let nobody = Settings { keys_cache_directory: None, issuers: Vec::new() };
-        let authenticator = Authenticator::load(&nobody, Arc::clone(&metrics)).unwrap();
-        let readiness =
-            Arc::new(Readiness::new(Arc::new(authenticator), Journal::off(), Board::default()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
         let lanes = Lanes::start().unwrap();
-        tokio::spawn(serve_admin(listener, metrics, readiness, lanes.clone()));
+        let address = served(lanes.clone()).await;
         assert!(livez(address).await.starts_with("HTTP/1.1 200 "));
         let (free, stuck) = std::sync::mpsc::channel::<()>();
         let stream = TcpStream::connect(address).await.unwrap();

@@ -58,7 +58,8 @@ struct Watch {
 
 impl Watch {
     fn hand_on(&self, took: Duration, facts: &Facts) {
-        let Some(spans) = &self.spans else { return };
+        let wants = |spans: &&Arc<dyn Sink>| spans.wants(self.record.trace());
+        let Some(spans) = self.spans.as_ref().filter(wants) else { return };
         spans.finished(Finished {
             request_id: self.record.request_id().to_owned(),
             trace: self.record.trace().cloned(),

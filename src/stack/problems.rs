@@ -1,18 +1,11 @@
-use std::{
-    convert::Infallible,
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-};
+use std::{convert::Infallible, future::Future, sync::Arc};
 
 use http::{HeaderValue, Request, Version, header};
 use tower::{Service, ServiceExt};
 
 use crate::{
     api::{Answer, RequestId, problem},
-    error::{Error, Problem},
+    error::{Error, Problem, caught},
     metrics::Metrics,
     telemetry::Record,
 };
@@ -53,13 +46,7 @@ where
 
 /// A panic's text may hold anything, so it goes nowhere but to the panic hook's own log line.
 async fn catch_panic<T>(inner: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let mut inner = pin!(inner);
-    poll_fn(|cx| {
-        // What the panic leaves half done is dropped with the request, and seen by nobody.
-        catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(cx)))
-            .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
-    })
-    .await
+    caught(inner).await.unwrap_or_else(|| Err(panicked()))
 }
 
 fn panicked() -> Error {

@@ -28,6 +28,9 @@ pub struct Finished {
 
 /// Where requests go when they are over. It must never block or fail: the caller waits.
 pub trait Sink: Debug + Send + Sync {
-    /// Takes one, or leaves it out.
+    /// Whether a request of that trace, or of none, is to be handed over. Asked once for each.
+    fn wants(&self, trace: Option<&TraceParent>) -> bool;
+
+    /// Takes one that it wants, if there is room.
     fn finished(&self, request: Finished);
 }

@@ -2,6 +2,8 @@
 //! one are made of.
 
 mod finished;
+#[cfg(test)]
+mod heard;
 mod level;
 mod record;
 mod settings;
@@ -10,6 +12,8 @@ mod trace;
 use std::io::{IsTerminal, stderr};
 
 pub use finished::{Finished, Sink};
+#[cfg(test)]
+pub(crate) use heard::Heard;
 pub use level::Level;
 pub use record::{Facts, Record, ZecCall};
 pub use settings::{Collector, Format, Settings};

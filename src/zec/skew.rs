@@ -69,43 +69,17 @@ fn difference(theirs: SystemTime, ours: SystemTime) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::{Arc, Mutex},
-        time::Duration,
-    };
+    use std::time::Duration;
 
     use http::HeaderValue;
 
     use super::*;
-
-    /// What was logged.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Log {
-        fn warnings(&self) -> usize {
-            let bytes = self.0.lock().unwrap();
-            String::from_utf8_lossy(&bytes).matches("the clock is far from ZEC's").count()
-        }
-    }
+    use crate::telemetry::Heard;
 
     #[test]
     fn clocks_that_differ_are_warned_of_once_each_time_they_come_apart() {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-        let _logging = tracing::subscriber::set_default(subscriber);
+        let (heard, _guard) = Heard::begin();
+        let warned = || heard.count("the clock is far from ZEC's");
         let (skew, metrics) = (Skew::default(), Metrics::new(&[], &[]).unwrap());
         assert!(skew.time().is_none());
         let now = SystemTime::now();
@@ -115,7 +89,7 @@ mod tests {
         {
             let date = HeaderValue::from_str(&httpdate::fmt_http_date(theirs)).unwrap();
             skew.observe(&[(DATE, date)].into_iter().collect(), &metrics);
-            assert_eq!(log.warnings(), warnings);
+            assert_eq!(warned(), warnings);
             // To the second, as `Date` is, and however long the machine took for these lines.
             assert!(skew.time().unwrap() > theirs - Duration::from_secs(1));
         }

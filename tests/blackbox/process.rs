@@ -96,6 +96,19 @@ async fn devs_curl_lines_work_as_they_stand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_why_a_token_does_not_count() {
+    let files = Files::new("http://127.0.0.1:1");
+    let mut served = Served::start(&files, "info");
+    let headers = [("Authorization", "Bearer a.b")];
+    let text = client::request("GET", "/whoami", &headers, None);
+    let answer = client::raw(served.gateway, text.as_bytes()).await.unwrap();
+    assert_eq!(answer.status, 401);
+    assert_eq!(served.stop(), Some(0));
+    let event = served.event("\"invalid-token\"");
+    assert_eq!(event["cause"], answer.json()["detail"], "{event}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn serve_exits_with_1_where_something_had_not_finished_in_time() {
     let zec = Emulator::new(Settings::new(KEY_ID, SecretString::from(PASSWORD))).with_demo_nics();
     zec.inject(Fault::always(FaultKind::Hang));
@@ -114,6 +127,7 @@ async fn serve_exits_with_1_where_something_had_not_finished_in_time() {
     until_asked(&zec).await;
     assert_eq!(served.stop(), Some(1), "{}", served.said);
     assert!(served.said.contains("stopped before everything had finished"), "{}", served.said);
+    assert!(served.said.contains("the caller hung up"), "what is cut off is told: {}", served.said);
     hanging.abort();
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    fs, io,
+    fs,
     path::PathBuf,
     sync::{Condvar, Mutex},
     time::Duration,
@@ -12,38 +12,13 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use super::*;
-use crate::reload::{Disk, State};
+use crate::{
+    reload::{Disk, State},
+    telemetry::Heard,
+};
 
 /// Far longer than any number of looks; the clock is a test's own.
 const LONG: Duration = Duration::from_hours(1);
-
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    /// Hears everything that is said on this thread until the guard is dropped.
-    fn hear() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn count(&self, text: &str) -> usize {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).matches(text).count()
-    }
-}
 
 /// Fares as it was told to, and well after that.
 #[derive(Debug)]
@@ -122,7 +97,7 @@ impl Desk {
 
 #[tokio::test(start_paused = true)]
 async fn what_could_not_be_loaded_is_tried_again_without_a_change_and_said_once() {
-    let (log, _hearing) = Log::hear();
+    let (log, _hearing) = Heard::begin();
     let desk = Desk::follow(&["too early", "too early", "too early", "too late"], None);
     // Never in the very moment of a look.
     tokio::time::sleep(LONG + Duration::from_secs(5)).await;
@@ -140,7 +115,7 @@ async fn what_could_not_be_loaded_is_tried_again_without_a_change_and_said_once(
 
 #[tokio::test(start_paused = true)]
 async fn another_change_that_is_as_faulty_is_said_again() {
-    let (log, _hearing) = Log::hear();
+    let (log, _hearing) = Heard::begin();
     let desk = Desk::follow(&["nonsense"; 100], None);
     for (text, said) in [("2", 1), ("3", 2)] {
         fs::write(desk.path(), text).unwrap();
@@ -185,7 +160,7 @@ fn hanging() -> (Hanging, UnboundedReceiver<()>, Hold) {
 
 #[tokio::test(start_paused = true)]
 async fn a_disk_that_hangs_is_a_failed_load_until_it_answers_again() {
-    let (log, _hearing) = Log::hear();
+    let (log, _hearing) = Heard::begin();
     let (disk, mut asks, hold) = hanging();
     let desk = Desk::follow(&[], Some(disk));
     asks.recv().await.unwrap();

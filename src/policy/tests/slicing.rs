@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use cedar_policy_core::{
-    ast::Request,
+    ast::{EntityUIDEntry, Request},
     authorizer::{AuthorizationError, Authorizer, Decision},
-    entities::{Entities, NoEntitiesSchema, TCComputation},
+    entities::{Entities, TCComputation},
     extensions::Extensions,
+    validator::CoreSchema,
 };
 use proptest::{prelude::*, sample::select};
 
@@ -79,13 +80,26 @@ fn policies() -> impl Strategy<Value = String> {
 }
 
 /// What Cedar's own authorizer says over every policy.
-fn authorized(text: &str, request: Request, entities: &Entities) -> [BTreeSet<String>; 3] {
-    // Every ancestor is looked up again.
+fn authorized(text: &str, request: &Request, entities: &Entities) -> [BTreeSet<String>; 3] {
+    // Every ancestor is looked up again, and names and types are held against the schema: a word that
+    // it does not know would make a policy about it silently false.
     let extensions = Extensions::all_available();
+    let vocabulary = vocabulary::Vocabulary::new().unwrap();
+    let schema = CoreSchema::new(vocabulary.schema.as_ref());
     let entities = Entities::from_entities(
         entities.iter().cloned(),
-        None::<&NoEntitiesSchema>,
+        Some(&schema),
         TCComputation::ComputeNow,
+        extensions,
+    )
+    .unwrap();
+    let known = |one: &EntityUIDEntry| (one.uid().unwrap().clone(), None);
+    let request = Request::new(
+        known(request.principal()),
+        known(request.action()),
+        known(request.resource()),
+        request.context().unwrap().clone(),
+        Some(vocabulary.schema.as_ref()),
         extensions,
     )
     .unwrap();
@@ -113,7 +127,7 @@ fn unsliced(text: &str, who: &Caller, asked: &ChangeIpv4, nic: &Nic) -> Vec<[BTr
     let one = |address: &std::net::Ipv4Addr| {
         let about = Some((*address, addresses.len()));
         let request = vocabulary.request(asked, who, about).unwrap();
-        authorized(text, request, &entities)
+        authorized(text, &request, &entities)
     };
     addresses.iter().map(one).collect()
 }
@@ -138,7 +152,7 @@ proptest! {
         let who = caller(&groups);
         let (request, entities) =
             vocabulary::Vocabulary::new().unwrap().about_the_journal(&who, |_| true).unwrap();
-        let [by, _, failed] = authorized(&text, request, &entities);
+        let [by, _, failed] = authorized(&text, &request, &entities);
         let may = !by.is_empty() && failed.is_empty();
         prop_assert_eq!(Engine::unvalidated(&text).may_read_operations(&who), may);
     }

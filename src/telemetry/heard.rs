@@ -1,0 +1,35 @@
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use tracing::subscriber::{DefaultGuard, set_default};
+
+/// What is logged, for tests.
+#[derive(Clone, Default)]
+pub(crate) struct Heard(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Heard {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Heard {
+    /// Hears everything that is said on this thread until the guard is dropped.
+    pub(crate) fn begin() -> (Self, DefaultGuard) {
+        let heard = Self::default();
+        let writer = heard.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        (heard, set_default(subscriber))
+    }
+
+    /// How often a text was said.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).matches(text).count()
+    }
+}
