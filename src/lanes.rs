@@ -17,6 +17,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::telemetry;
+
 /// How long the end waits for lanes to drop what is still in them: a lane that is stuck never does.
 const LAST_TURN: Duration = Duration::from_secs(1);
 
@@ -139,7 +141,9 @@ impl Inner {
 
 impl Lane {
     fn start(number: usize, end: CancellationToken) -> io::Result<(Self, thread::JoinHandle<()>)> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let mut runtime = Builder::new_current_thread();
+        runtime.enable_all().on_thread_park(telemetry::let_go_of_lines);
+        let runtime = runtime.build()?;
         let lane = Self { runtime: runtime.handle().clone(), connections: Arc::new(()) };
         let name = format!("lane-{number}");
         let thread = thread::Builder::new().name(name).spawn(move || run(number, &end, runtime))?;
@@ -149,9 +153,11 @@ impl Lane {
 
 fn run(number: usize, end: &CancellationToken, runtime: Runtime) {
     CURRENT.set(number);
+    telemetry::hold_lines();
     runtime.block_on(end.cancelled());
     // Whatever hangs on a disk is left behind.
     runtime.shutdown_background();
+    telemetry::let_go_of_lines();
 }
 
 #[cfg(test)]

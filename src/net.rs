@@ -1,5 +1,8 @@
-//! Outgoing HTTP, for ZEC and for identity providers: HTTP/1.1 over pooled connections, TLS by
+//! Outgoing HTTP, for ZEC and for identity providers: HTTP/1.1 over connections that are kept, TLS by
 //! rustls, no redirects, no proxy out of the environment, every answer bounded in size.
+
+mod link;
+mod pool;
 
 use std::{
     error::Error as StdError,
@@ -13,22 +16,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, Uri, uri::Authority};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use http::{Request, Response, StatusCode, Uri, uri::Authority};
+use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::net::TcpStream;
+use tower::ServiceExt;
 
+use self::{link::Link, pool::Pool};
 use crate::{error::Fault, files, lanes};
-
-/// Idle connections are dropped after this long, before the usual 60 to 90 seconds after which
-/// servers and load balancers drop them: less often is a request written into a closing one.
-const POOL_IDLE: Duration = Duration::from_secs(50);
 
 /// How a boxed error is carried between layers that do not know each other.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -37,23 +34,87 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// lane has its own.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
-    lanes: Vec<Connections>,
-    elsewhere: Connections,
+    connector: TimedConnector,
+    /// The last one is for whoever is in no lane.
+    pools: Arc<[Pool]>,
 }
 
-type Connections = legacy::Client<TimedConnector, Full<Bytes>>;
+/// Why a request got no whole answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// Nothing of the request was sent.
+    #[error("{0}")]
+    Unsent(String),
+    /// It may have arrived, and no answer began.
+    #[error("{0}")]
+    Unanswered(String),
+    /// An answer began; its body is too long or breaks off.
+    #[error("status {status}, the body is too long or breaks off: {cause}")]
+    Cut {
+        /// What it began with.
+        status: StatusCode,
+        /// What went wrong.
+        cause: String,
+    },
+}
 
 impl HttpClient {
-    /// Sends a request, once.
+    /// A connection to scheme and host of `to`, for one request: one that is free, or a new one.
     ///
     /// # Errors
-    /// As hyper's own client.
-    pub async fn request(
-        &self,
+    /// Where there is none to be had; nothing was sent then.
+    pub async fn link(&self, to: &Uri) -> Result<Lease<'_>, ExchangeError> {
+        let lane = lanes::current().checked_sub(1).and_then(|lane| self.pools.get(lane));
+        let Some(pool) = lane.or(self.pools.last()) else {
+            return Err(ExchangeError::Unsent("there is no room for connections".to_owned()));
+        };
+        if pool.is_stale(to) {
+            // The runtime looks at its sockets before it comes back here: a server that hung up
+            // meanwhile is found out now, and not by a request that nobody answers.
+            tokio::task::yield_now().await;
+        }
+        let link = match pool.take(to) {
+            Some(link) => link,
+            // Rare, and large.
+            None => Box::pin(self.connect(to)).await.map_err(ExchangeError::Unsent)?,
+        };
+        Ok(Lease { link, pool, to: to.clone() })
+    }
+
+    async fn connect(&self, to: &Uri) -> Result<Box<Link>, String> {
+        let stream = self.connector.clone().oneshot(to.clone()).await;
+        let stream = stream.map_err(|error| format!("no connection: {}", with_causes(&*error)))?;
+        Link::new(stream).await.map_err(|error| with_causes(&error))
+    }
+}
+
+/// A connection that is somebody's, for one request.
+#[derive(Debug)]
+pub struct Lease<'a> {
+    link: Box<Link>,
+    pool: &'a Pool,
+    to: Uri,
+}
+
+impl Lease<'_> {
+    /// Sends a request, whose target is a path, once, and gives the whole answer, whose body has at
+    /// most `limit` bytes. Whoever drops the future ends the connection with it.
+    ///
+    /// # Errors
+    /// How far it came.
+    pub fn exchange(
+        mut self,
         request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, legacy::Error> {
-        let lane = lanes::current().checked_sub(1).and_then(|lane| self.lanes.get(lane));
-        lane.unwrap_or(&self.elsewhere).request(request).await
+        limit: usize,
+    ) -> impl Future<Output = Result<Response<Bytes>, ExchangeError>> {
+        let answering = self.link.send(request);
+        async move {
+            let answer = self.link.answer(answering, limit).await?;
+            if self.link.is_open() {
+                self.pool.put(self.to, self.link);
+            }
+            Ok(answer)
+        }
     }
 }
 
@@ -77,18 +138,10 @@ pub fn client(
         .https_or_http()
         .enable_http1()
         .wrap_connector(http);
-    let connector = TimedConnector { inner: https, timeout: connect_timeout };
-    let mut builder = legacy::Client::builder(TokioExecutor::new());
-    builder
-        // A request is sent once; whoever may repeat one does so knowingly, signed afresh.
-        .retry_canceled_requests(false)
-        // The Host header is signed, so it is set where it is signed.
-        .set_host(false)
-        .pool_idle_timeout(POOL_IDLE)
-        .pool_timer(TokioTimer::new())
-        .timer(TokioTimer::new());
-    let build = || builder.build(connector.clone());
-    Ok(HttpClient { lanes: (0..lanes::most()).map(|_| build()).collect(), elsewhere: build() })
+    Ok(HttpClient {
+        connector: TimedConnector { inner: https, timeout: connect_timeout },
+        pools: (0..=lanes::most()).map(|_| Pool::default()).collect(),
+    })
 }
 
 fn tls(https: bool, ca_file: Option<&Path>) -> Result<rustls::ClientConfig, Fault> {
@@ -118,14 +171,6 @@ fn tls(https: bool, ca_file: Option<&Path>) -> Result<rustls::ClientConfig, Faul
         .with_safe_default_protocol_versions()
         .map_err(|error| Fault::new(format!("TLS cannot be set up: {error}")))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// Reads a whole body of at most `limit` bytes.
-///
-/// # Errors
-/// When it is longer, or breaks off.
-pub async fn read_body(body: Incoming, limit: usize) -> Result<Bytes, BoxError> {
-    Ok(Limited::new(body, limit).collect().await?.to_bytes())
 }
 
 /// What lies behind an error, the nearest cause first.
@@ -161,8 +206,8 @@ pub fn is_port_or_nothing(authority: &Authority) -> bool {
 }
 
 /// A connector that gives up after a while: hyper's own timeout ends before the TLS handshake.
-#[derive(Clone)]
-pub struct TimedConnector {
+#[derive(Clone, Debug)]
+struct TimedConnector {
     inner: HttpsConnector<HttpConnector>,
     timeout: Duration,
 }

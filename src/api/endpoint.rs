@@ -1,7 +1,8 @@
-use std::{error::Error as StdError, sync::Arc};
+use std::{error::Error as StdError, net::Ipv4Addr, sync::Arc};
 
-use http::{Request, request};
+use http::request;
 use http_body::Body;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -13,7 +14,7 @@ use super::{
     routes::{Endpoint, Matched},
 };
 use crate::{
-    domain::{Action, Caller, Operation},
+    domain::{Action, Caller, ChangeIpv4, Operation, OperationId},
     error::{Error, Problem},
     execute::{self, Asking, Done, Executor, Rehearsed, Seen},
     journal::View,
@@ -64,19 +65,23 @@ impl Api {
     ///
     /// # Errors
     /// Whatever is wrong with the request, and whatever became of it.
-    pub async fn answer<B>(&self, request: Request<B>, context: Context) -> Result<Answer, Error>
+    pub async fn answer<B>(
+        &self,
+        head: &request::Parts,
+        body: B,
+        context: &Context,
+    ) -> Result<Answer, Error>
     where
         B: Body,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let (head, body) = request.into_parts();
         let body = if context.matched.endpoint.takes_body() {
             body::read(&head.headers, body, self.body_limits, context.deadline).await?
         } else {
             body::refuse(&body)?;
             None
         };
-        let parts = self.parts(&head, &context.matched, body.as_deref());
+        let parts = self.parts(head, &context.matched, body.as_deref());
         match (context.matched.endpoint, &context.caller) {
             (Endpoint::Problem, _) => {
                 parts.bare()?;
@@ -147,17 +152,30 @@ fn done(done: Done) -> Answer {
         Done::Rehearsed(rehearsed) => reply::ok(rehearsal(&rehearsed).to_string()),
         Done::Nic(nic) => reply::ok(nic.as_json().to_owned()),
         Done::Changed { change, request_id, operation } => {
-            let mut answer = json!({
-                "requestId": request_id,
-                "nicId": change.nic.as_str(),
-                "ipAddresses": change.addresses.as_slice(),
-            });
-            if let (Some(id), Some(members)) = (operation, answer.as_object_mut()) {
-                members.insert("operationId".to_owned(), json!(id.to_string()));
-            }
-            reply::ok(answer.to_string())
+            reply::ok(changed(&change, &request_id, operation))
         }
     }
+}
+
+/// The answer to a change.
+fn changed(change: &ChangeIpv4, request_id: &str, operation: Option<OperationId>) -> String {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Changed<'a> {
+        request_id: &'a str,
+        nic_id: &'a str,
+        ip_addresses: &'a [Ipv4Addr],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        operation_id: Option<String>,
+    }
+    let changed = Changed {
+        request_id,
+        nic_id: change.nic.as_str(),
+        ip_addresses: change.addresses.as_slice(),
+        operation_id: operation.map(|id| id.to_string()),
+    };
+    // Texts and addresses: there is nothing in it that could fail.
+    serde_json::to_string(&changed).unwrap_or_default()
 }
 
 /// The answer to a dry run; the lists are left out for those who may not see the vNIC.

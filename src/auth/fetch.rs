@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{
     Request, StatusCode, Uri, header,
-    uri::{Authority, Scheme},
+    uri::{Authority, PathAndQuery, Scheme},
 };
 use http_body_util::Full;
 
@@ -67,18 +67,21 @@ impl Fetcher {
 
     async fn document(&self, uri: &Uri) -> Result<Bytes, String> {
         let host = uri.authority().map(Authority::as_str).unwrap_or_default();
-        let request = Request::get(uri)
+        let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let request = Request::get(path)
             .header(header::HOST, host)
             .header(header::ACCEPT, "application/jwk-set+json, application/json")
             // A kept connection would only go stale between two refreshes.
             .header(header::CONNECTION, "close")
             .body(Full::new(Bytes::new()))
             .map_err(|error| error.to_string())?;
-        let response = self.http.request(request).await.map_err(|e| net::with_causes(&e))?;
+        let link = self.http.link(uri).await.map_err(|error| error.to_string())?;
+        let response = link.exchange(request, MAX_DOCUMENT).await;
+        let response = response.map_err(|error| error.to_string())?;
         // Redirects are not followed: keys come from where the operator said, or not at all.
         if response.status() != StatusCode::OK {
             return Err(format!("status {}", response.status()));
         }
-        net::read_body(response.into_body(), MAX_DOCUMENT).await.map_err(|e| net::with_causes(&*e))
+        Ok(response.into_body())
     }
 }

@@ -1,6 +1,7 @@
 //! A permitted write, from its intent to its outcome.
 
 use std::{
+    pin::{Pin, pin},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -223,11 +224,13 @@ async fn send_once(
     deadline: Instant,
 ) -> Result<Sent, Failure> {
     let until = deadline.checked_sub(FOR_THE_RECORD).unwrap_or(deadline);
-    to_its_end(async move { writer.send(ticket, pass, until).await }).await
+    to_its_end(pin!(writer.send(ticket, pass, until))).await
 }
 
 /// Waits for a send. Where it breaks, it may have been sent.
-async fn to_its_end(sending: impl Future<Output = Result<Sent, Failure>>) -> Result<Sent, Failure> {
+async fn to_its_end(
+    sending: Pin<&mut impl Future<Output = Result<Sent, Failure>>>,
+) -> Result<Sent, Failure> {
     let broke = || Err(Failure::NoAnswer("what was sending it broke".to_owned()));
     caught(sending).await.unwrap_or_else(broke)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header, uri::PathAndQuery};
 use http_body_util::Full;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
@@ -16,7 +16,7 @@ use prost::Message;
 use super::span::{pairs, text};
 use crate::{
     error::Fault,
-    net::{self, HttpClient},
+    net::{self, ExchangeError, HttpClient},
     telemetry::Collector,
 };
 
@@ -88,18 +88,16 @@ impl Post {
     async fn exchange(&self, body: Bytes) -> Result<(), Refusal> {
         let request = Request::builder()
             .method(Method::POST)
-            .uri(self.endpoint.clone())
+            .uri(self.endpoint.path_and_query().map_or("/", PathAndQuery::as_str))
             .header(header::HOST, self.host.clone())
             .header(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"))
             .header(header::USER_AGENT, HeaderValue::from_static(USER_AGENT))
             .body(Full::new(body))
             .map_err(|error| Refusal::Never(error.to_string()))?;
-        let answer = self.http.request(request).await;
-        let answer = answer.map_err(|error| Refusal::Later(net::with_causes(&error)))?;
-        let (head, body) = answer.into_parts();
-        let body = net::read_body(body, MAX_ANSWER).await;
-        let body = body.map_err(|error| Refusal::Later(format!("its answer: {error}")))?;
-        verdict(head.status, &body)
+        let later = |error: ExchangeError| Refusal::Later(error.to_string());
+        let link = self.http.link(&self.endpoint).await.map_err(later)?;
+        let answer = link.exchange(request, MAX_ANSWER).await.map_err(later)?;
+        verdict(answer.status(), answer.body())
     }
 }
 

@@ -1,4 +1,11 @@
-use std::{convert::Infallible, fmt::Display, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt::Display,
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
@@ -62,15 +69,22 @@ pub(super) async fn serve(
     terms: Terms,
     draining: impl Future<Output = ()>,
 ) {
+    let draining = pin!(draining);
     // Answers are small and whole: waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
-    let Some(tls) = &terms.tls else {
-        return http1(stream, stack, terms.timers, draining).await;
-    };
-    match tls.accept(stream, terms.handshake).await {
-        Some((stream, true)) => http2::serve(stream, stack, terms.timers, draining).await,
-        Some((stream, false)) => http1(stream, stack, terms.timers, draining).await,
-        None => {}
+    let Terms { timers, tls, handshake } = terms;
+    match tls {
+        None => http1(stream, stack, timers, draining).await,
+        // Larger than what serves a plain connection, which must not make room for it.
+        Some(tls) => {
+            let Some((stream, h2)) = Box::pin(tls.accept(stream, handshake)).await else { return };
+            let stream = Box::new(stream);
+            if h2 {
+                Box::pin(http2::serve(stream, stack, timers, draining)).await;
+            } else {
+                Box::pin(http1(stream, stack, timers, draining)).await;
+            }
+        }
     }
 }
 
@@ -78,7 +92,7 @@ async fn http1(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     stack: Stack<Incoming>,
     timers: Timers,
-    draining: impl Future<Output = ()>,
+    draining: Pin<&mut impl Future<Output = ()>>,
 ) {
     let phase = Phase::new();
     let left = Left::default();
@@ -90,13 +104,15 @@ async fn http1(
         .header_read_timeout(None)
         .max_header_size(MAX_HEAD as usize)
         .max_buf_size(2 * MAX_HEAD as usize)
+        // An answer goes out in one piece: it is small.
+        .writev(false)
         .serve_connection(TokioIo::new(io), counted(stack, &phase, Some(left)));
     // Between requests the connection is closed in form, which takes no time; in the middle of a
     // head there is no form.
     let at_once = Timers { head: Duration::ZERO, idle: Duration::ZERO };
     let unread = Timers { head: timers.head, idle: timers.idle.min(FAREWELL) };
     let farewell = Farewell { overdue: at_once, draining: unread };
-    keep(connection, &phase, timers, farewell, draining).await;
+    keep(pin!(connection), &phase, timers, farewell, draining).await;
 }
 
 /// The service, with its requests counted as running. Where `left` tells how much of a body is
@@ -143,16 +159,15 @@ pub(super) struct Farewell {
 
 /// Drives a connection to its end.
 pub(super) async fn keep<C>(
-    connection: C,
+    mut connection: Pin<&mut C>,
     phase: &Phase,
     timers: Timers,
     farewell: Farewell,
-    draining: impl Future<Output = ()>,
+    mut draining: Pin<&mut impl Future<Output = ()>>,
 ) where
     C: GracefulConnection,
     C::Error: Display,
 {
-    let (mut connection, mut draining) = (pin!(connection), pin!(draining));
     let (mut left, mut told, mut drains) = (timers, false, false);
     loop {
         tokio::select! {

@@ -1,4 +1,7 @@
-use std::future::Future;
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+};
 
 use hyper::{body::Incoming, server::conn::http2::Builder};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -53,7 +56,7 @@ pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     stack: Stack<Incoming>,
     timers: Timers,
-    draining: impl Future<Output = ()>,
+    draining: Pin<&mut impl Future<Output = ()>>,
 ) {
     let phase = Phase::new();
     let connection = Builder::new(TokioExecutor::new())
@@ -76,5 +79,6 @@ pub(super) async fn serve(
     // GOAWAY is followed by a ping, so that requests on their way still arrive.
     let soon = timers.head.min(FAREWELL);
     let soon = Timers { head: soon, idle: soon };
-    keep(connection, &phase, timers, Farewell { overdue: soon, draining: soon }, draining).await;
+    let farewell = Farewell { overdue: soon, draining: soon };
+    keep(pin!(connection), &phase, timers, farewell, draining).await;
 }

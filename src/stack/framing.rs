@@ -2,10 +2,9 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header,
     uri::{Authority, Scheme},
 };
-use tower::{Service, ServiceExt};
 
 use crate::{
-    api::{Answer, check_target},
+    api::check_target,
     error::{Error, Problem},
 };
 
@@ -18,23 +17,15 @@ const SCHEMES: [Scheme; 2] = [Scheme::HTTP, Scheme::HTTPS];
 
 /// Refuses targets and hosts that could be read in two ways; what follows such a request on its
 /// connection is not read at all.
-pub(super) async fn target<B, S>(request: Request<B>, mut next: S) -> Result<Answer, Error>
-where
-    S: Service<Request<B>, Response = Answer, Error = Error>,
-{
+pub(super) fn target<B>(request: &Request<B>) -> Result<(), Error> {
     check_target(request.uri())
         .and_then(|()| check_host(request.version(), request.uri(), request.headers()))
-        .map_err(Error::ending_connection)?;
-    next.ready().await?.call(request).await
+        .map_err(Error::ending_connection)
 }
 
 /// Refuses headers that could be read in two ways.
-pub(super) async fn headers<B, S>(request: Request<B>, mut next: S) -> Result<Answer, Error>
-where
-    S: Service<Request<B>, Response = Answer, Error = Error>,
-{
-    check_headers(request.headers()).map_err(Error::ending_connection)?;
-    next.ready().await?.call(request).await
+pub(super) fn headers<B>(request: &Request<B>) -> Result<(), Error> {
+    check_headers(request.headers()).map_err(Error::ending_connection)
 }
 
 /// The gateway has one name or many, and cares for none; but two parties must not each read

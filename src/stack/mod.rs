@@ -2,6 +2,7 @@
 
 mod authenticate;
 mod caller_limits;
+mod check;
 mod cors;
 mod deadline;
 mod framing;
@@ -15,19 +16,21 @@ mod shed;
 use std::{convert::Infallible, error::Error as StdError, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, header};
+use http::{Extensions, HeaderName, HeaderValue, Request, header};
 use http_body::Body;
 use tokio_util::sync::CancellationToken;
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::{
-    api::{Answer, Api, Router},
+    api::{Answer, Api, Context, Router},
     auth::Authenticator,
+    error::{Error, Problem},
     limit::{AtOnce, Callers, Live},
     metrics::Metrics,
     telemetry::Sink,
 };
+use check::check;
 use from_fn::from_fn;
 
 /// The whole gateway as one service: any request in, an answer out, never an error.
@@ -85,51 +88,44 @@ where
             problems::errors_to_problems(Arc::clone(&counted), request, next)
         }))
         // Sheds before any work is done, least of all a signature check.
-        .layer(from_fn(move |request, next| {
-            shed::shed(running.clone(), limits.clone(), draining.clone(), request, next)
+        .layer(check(move |request: &mut Request<B>| {
+            shed::shed(&running, &limits, &draining, request)
         }))
         // From here the clock runs; whoever waits for something waits until then at most.
-        .layer(from_fn(move |request, next| deadline::stamp(timeout, request, next)))
+        .layer(check(move |request: &mut Request<B>| {
+            deadline::stamp(timeout, request);
+            Ok(())
+        }))
         // A path that two parties could read differently is not even routed.
-        .layer(from_fn(framing::target))
+        .layer(check(|request: &mut Request<B>| framing::target(request)))
         // The path is read once; policy and ZEC see only what was parsed of it.
-        .layer(from_fn(move |request, next| route::route(Arc::clone(&router), request, next)))
+        .layer(check(move |request: &mut Request<B>| route::route(&router, request)))
         // The same for headers, once it is known on which route to count the refusal.
-        .layer(from_fn(framing::headers))
+        .layer(check(|request: &mut Request<B>| framing::headers(request)))
         // Before a byte of the body is read: strangers cost one signature check at most.
         .layer(from_fn(move |request, next| {
             authenticate::authenticate(Arc::clone(&authenticator), request, next)
         }))
         // As soon as it is known who asks: nobody's haste or patience takes the others' places.
-        .layer(from_fn(move |request, next| {
-            caller_limits::limit(Arc::clone(&callers), request, next)
-        }))
+        .layer(check(move |request: &mut Request<B>| caller_limits::limit(&callers, request)))
         .service(tower::service_fn(move |request: Request<B>| {
             let api = api.clone();
-            async move { finish(&api, request).await }
+            let (mut head, body) = request.into_parts();
+            let context = context(&mut head.extensions);
+            Box::pin(async move { api.answer(&head, body, &context?).await })
         }));
     BoxCloneSyncService::new(service)
 }
 
-/// The last step: what the layers found out goes to the API as plain values.
-async fn finish<B>(api: &Api, mut request: Request<B>) -> Result<Answer, crate::error::Error>
-where
-    B: Body,
-    B::Error: Into<Box<dyn StdError + Send + Sync>>,
-{
-    let extensions = request.extensions_mut();
-    let matched = extensions.remove();
-    let deadline = extensions.remove::<deadline::Deadline>();
-    let record = extensions.remove();
+/// What the layers found out, which goes to the API as plain values.
+fn context(found: &mut Extensions) -> Result<Context, Error> {
+    let (matched, deadline, record) =
+        (found.remove(), found.remove::<deadline::Deadline>(), found.remove());
     let (Some(matched), Some(deadline), Some(record)) = (matched, deadline, record) else {
-        return Err(crate::error::Error::new(
-            crate::error::Problem::Internal,
-            "a layer is missing from the stack",
-        ));
+        return Err(Error::new(Problem::Internal, "a layer is missing from the stack"));
     };
-    let (caller, places) = (extensions.remove(), extensions.remove().unwrap_or_default());
-    let context = crate::api::Context { matched, caller, places, deadline: deadline.0, record };
-    api.answer(request, context).await
+    let (caller, places) = (found.remove(), found.remove().unwrap_or_default());
+    Ok(Context { matched, caller, places, deadline: deadline.0, record })
 }
 
 fn always(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {

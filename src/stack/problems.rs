@@ -1,4 +1,9 @@
-use std::{convert::Infallible, future::Future, sync::Arc};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+};
 
 use http::{HeaderValue, Request, Version, header};
 use tower::{Service, ServiceExt};
@@ -23,7 +28,7 @@ where
     let version = request.version();
     let record = request.extensions().get::<Arc<Record>>().cloned();
     let id = request.extensions().get::<RequestId>().cloned();
-    let error = match catch_panic(async { next.ready().await?.call(request).await }).await {
+    let error = match catch_panic(pin!(async { next.ready().await?.call(request).await })).await {
         Ok(answer) => return Ok(answer),
         Err(error) => error,
     };
@@ -45,7 +50,9 @@ where
 }
 
 /// A panic's text may hold anything, so it goes nowhere but to the panic hook's own log line.
-async fn catch_panic<T>(inner: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+async fn catch_panic<T>(
+    inner: Pin<&mut impl Future<Output = Result<T, Error>>>,
+) -> Result<T, Error> {
     caught(inner).await.unwrap_or_else(|| Err(panicked()))
 }
 
@@ -70,7 +77,7 @@ mod tests {
             #[expect(unreachable_code, reason = "gives the block its type")]
             Ok(())
         };
-        let error = catch_panic(broken).await.unwrap_err();
+        let error = catch_panic(pin!(broken)).await.unwrap_err();
         assert_eq!(error.problem(), Problem::Internal);
         assert!(!error.detail().contains("secret"));
     }

@@ -1,23 +1,11 @@
 use std::sync::Arc;
 
 use http::Request;
-use tower::{Service, ServiceExt};
 
-use crate::{
-    api::{Answer, Router},
-    error::Error,
-    telemetry::Record,
-};
+use crate::{api::Router, error::Error, telemetry::Record};
 
 /// Finds the request's route in the table; the path is read here and nowhere after.
-pub(super) async fn route<B, S>(
-    router: Arc<Router>,
-    mut request: Request<B>,
-    mut next: S,
-) -> Result<Answer, Error>
-where
-    S: Service<Request<B>, Response = Answer, Error = Error>,
-{
+pub(super) fn route<B>(router: &Router, request: &mut Request<B>) -> Result<(), Error> {
     let found = router.route(request.method(), request.uri().path());
     let route = match &found {
         Ok(matched) => Some(matched.route),
@@ -27,5 +15,5 @@ where
         record.note(|facts| facts.route = route);
     }
     request.extensions_mut().insert(found.map_err(|(_, error)| error)?);
-    next.ready().await?.call(request).await
+    Ok(())
 }

@@ -1,25 +1,19 @@
 use http::Request;
 use tokio_util::sync::CancellationToken;
-use tower::{Service, ServiceExt};
 
 use crate::{
-    api::Answer,
     error::{Error, Problem},
     limit::{AtOnce, Live, Places},
 };
 
 /// Refuses a request at once where too many run already, for a queue would only make all of them
 /// late; and where the gateway is about to stop, for it might not be finished in time.
-pub(super) async fn shed<B, S>(
-    running: AtOnce,
-    limits: Live,
-    draining: CancellationToken,
-    mut request: Request<B>,
-    mut next: S,
-) -> Result<Answer, Error>
-where
-    S: Service<Request<B>, Response = Answer, Error = Error>,
-{
+pub(super) fn shed<B>(
+    running: &AtOnce,
+    limits: &Live,
+    draining: &CancellationToken,
+    request: &mut Request<B>,
+) -> Result<(), Error> {
     if draining.is_cancelled() {
         return Err(Error::new(
             Problem::Draining,
@@ -34,5 +28,5 @@ where
         ));
     };
     request.extensions_mut().get_or_insert_default::<Places>().hold(place);
-    next.ready().await?.call(request).await
+    Ok(())
 }

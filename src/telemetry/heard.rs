@@ -28,8 +28,13 @@ impl Heard {
         (heard, set_default(subscriber))
     }
 
+    /// All that was said.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+
     /// How often a text was said.
     pub(crate) fn count(&self, text: &str) -> usize {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).matches(text).count()
+        self.text().matches(text).count()
     }
 }

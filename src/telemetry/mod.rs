@@ -4,7 +4,9 @@
 mod finished;
 #[cfg(test)]
 mod heard;
+mod json;
 mod level;
+mod lines;
 mod record;
 mod settings;
 mod trace;
@@ -15,6 +17,7 @@ pub use finished::{Finished, Sink};
 #[cfg(test)]
 pub(crate) use heard::Heard;
 pub use level::Level;
+pub use lines::{hold as hold_lines, let_go as let_go_of_lines};
 pub use record::{Facts, Record, ZecCall};
 pub use settings::{Collector, Format, Settings};
 pub use trace::TraceParent;
@@ -47,10 +50,10 @@ pub fn init(settings: &Settings) -> Result<Level, Fault> {
     };
     let registry = tracing_subscriber::registry().with(filter);
     let done = if json {
-        registry.with(fmt::layer().json().flatten_event(true).with_writer(stderr)).try_init()
+        registry.with(fmt::layer().event_format(json::Json).with_writer(lines::Lines)).try_init()
     } else {
         let ansi = stderr().is_terminal();
-        registry.with(fmt::layer().with_ansi(ansi).with_writer(stderr)).try_init()
+        registry.with(fmt::layer().with_ansi(ansi).with_writer(lines::Lines)).try_init()
     };
     done.map_err(|error| Fault::new(format!("logging cannot be turned on: {error}")))?;
     Ok(level)

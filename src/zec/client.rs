@@ -5,9 +5,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, Uri, header, uri::Scheme};
+use http::{HeaderValue, Method, Request, Uri, header, uri::Scheme};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::{sync::Semaphore, time::Instant};
@@ -25,7 +24,7 @@ use crate::{
     journal::Ticket,
     limit::{Breaker, Pass},
     metrics::{Kind, Metrics, Outcome},
-    net::{self, HttpClient},
+    net::{self, ExchangeError, HttpClient},
 };
 
 /// How often a read is tried again after it failed harmlessly.
@@ -66,7 +65,9 @@ pub struct Sent {
 #[derive(Debug)]
 struct Client {
     http: HttpClient,
-    uri: Uri,
+    /// Scheme and host.
+    endpoint: Uri,
+    path: Uri,
     host: HeaderValue,
     host_text: String,
     keys: AccessKeys,
@@ -106,12 +107,13 @@ pub fn connect(
     let host_text = settings.authority.as_str().to_owned();
     let client = Arc::new(Client {
         http: http_client(settings)?,
-        uri: Uri::builder()
+        endpoint: Uri::builder()
             .scheme(settings.scheme.clone())
             .authority(settings.authority.clone())
-            .path_and_query(PATH)
+            .path_and_query("/")
             .build()
             .map_err(|e| bad_endpoint(&e))?,
+        path: Uri::from_static(PATH),
         host: HeaderValue::from_str(&host_text).map_err(|e| bad_endpoint(&e))?,
         host_text,
         keys: keys.into(),
@@ -190,7 +192,7 @@ impl Writer {
             && let Ok(_turn) = self.0.proof.try_acquire()
         {
             // One looks for all. What it says is the breaker's to know.
-            let _ = Reader(Arc::clone(&self.0)).nic(nic, deadline).await;
+            let _ = Box::pin(Reader(Arc::clone(&self.0)).nic(nic, deadline)).await;
         }
         self.0.admit(Kind::Write)
     }
@@ -228,8 +230,8 @@ impl Client {
     ) -> Result<Answer, Failure> {
         let started = Instant::now();
         let until = deadline.min(started + self.request_timeout);
-        let request = self.request(action, body, key).map_err(Failure::NotSent)?;
-        let result = match tokio::time::timeout_at(until, self.exchange(request)).await {
+        let exchange = self.exchange(action, body, key);
+        let result = match tokio::time::timeout_at(until, exchange).await {
             Ok(result) => result,
             Err(_) => Err(Failure::NoAnswer("it took too long".to_owned())),
         };
@@ -249,10 +251,19 @@ impl Client {
         self.breaker.admit(kind).map_err(|wait| Failure::Spared { wait })
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
-        let response = self.http.request(request).await.map_err(|e| send_failure(&e))?;
-        self.skew.observe(response.headers(), &self.metrics);
-        whole_answer(response).await
+    async fn exchange(
+        &self,
+        action: Action,
+        body: Bytes,
+        key: &AccessKey,
+    ) -> Result<Answer, Failure> {
+        let link = self.http.link(&self.endpoint).await.map_err(failure)?;
+        // Signed when it can go out: connecting takes its time.
+        let exchange =
+            link.exchange(self.request(action, body, key).map_err(Failure::NotSent)?, MAX_ANSWER);
+        let (head, body) = exchange.await.map_err(failure)?.into_parts();
+        self.skew.observe(&head.headers, &self.metrics);
+        answer::read(head.status, &head.headers, &body)
     }
 
     /// Built from nothing: no header of the caller's is ever near (threats, rows 2 and 7).
@@ -272,7 +283,7 @@ impl Client {
         authorization.set_sensitive(true);
         Request::builder()
             .method(Method::POST)
-            .uri(self.uri.clone())
+            .uri(self.path.clone())
             .header(header::HOST, self.host.clone())
             .header(header::CONTENT_TYPE, HeaderValue::from_static(sign::CONTENT_TYPE))
             .header(header::AUTHORIZATION, authorization)
@@ -286,22 +297,14 @@ impl Client {
     }
 }
 
-async fn whole_answer(response: Response<Incoming>) -> Result<Answer, Failure> {
-    let (head, body) = response.into_parts();
-    let body = net::read_body(body, MAX_ANSWER).await.map_err(|error| Failure::BadAnswer {
-        cause: format!("status {}, the body is too long or breaks off: {error}", head.status),
-        request_id: None,
-    })?;
-    answer::read(head.status, &head.headers, &body)
-}
-
-/// Tells "nothing was sent" from "nobody knows". hyper hands an unsent request back and calls
-/// that *canceled*; everything else may have reached ZEC.
-fn send_failure(error: &hyper_util::client::legacy::Error) -> Failure {
-    let unsent = net::causes(error)
-        .any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled));
-    let text = net::with_causes(error);
-    if error.is_connect() || unsent { Failure::NotSent(text) } else { Failure::NoAnswer(text) }
+fn failure(error: ExchangeError) -> Failure {
+    match error {
+        ExchangeError::Unsent(cause) => Failure::NotSent(cause),
+        ExchangeError::Unanswered(cause) => Failure::NoAnswer(cause),
+        cut @ ExchangeError::Cut { .. } => {
+            Failure::BadAnswer { cause: cut.to_string(), request_id: None }
+        }
+    }
 }
 
 pub(super) fn found(asked: &NicId, answer: Answer) -> Result<Found, Failure> {

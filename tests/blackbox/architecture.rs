@@ -11,7 +11,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("error", &[]),
     ("files", &[]),
-    ("lanes", &[]),
+    ("lanes", &["telemetry"]),
     ("metrics", &["domain", "error"]),
     ("net", &["error", "files", "lanes"]),
     ("telemetry", &["domain", "error"]),

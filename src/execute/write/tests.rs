@@ -56,6 +56,6 @@ async fn a_send_that_hangs_leaves_time_to_record_that() {
 
 #[tokio::test]
 async fn a_send_that_breaks_may_have_been_sent() {
-    let sent = to_its_end(async { panic!("a bug") }).await;
+    let sent = to_its_end(pin!(async { panic!("a bug") })).await;
     assert!(matches!(sent, Err(Failure::NoAnswer(_))), "{sent:?}");
 }

@@ -1,0 +1,229 @@
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use http::Uri;
+use tokio::{task::JoinHandle, time::Instant};
+
+use super::link::Link;
+
+/// Idle connections are dropped after this long, before the usual 60 to 90 seconds after which
+/// servers and load balancers drop them: less often is a request written into a closing one.
+const LONGEST_IDLE: Duration = Duration::from_secs(50);
+
+/// A connection that was idle for longer may have ended unheard.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How often idle connections are looked at, for those that are over.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Connections that nobody has a request on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pool(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// The one that was used last is the last, and used first.
+    idle: Vec<Idle>,
+    /// Runs while there are any.
+    sweeper: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    to: Uri,
+    link: Box<Link>,
+    since: Instant,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(sweeper) = &self.sweeper {
+            sweeper.abort();
+        }
+    }
+}
+
+impl Pool {
+    /// Whether the connection that would be used was idle for a while.
+    pub(super) fn is_stale(&self, to: &Uri) -> bool {
+        let inner = self.inner();
+        let last = inner.idle.iter().rfind(|idle| idle.is_to(to));
+        last.is_some_and(|idle| idle.since.elapsed() >= FRESH)
+    }
+
+    /// A connection there that is free, as far as has been heard.
+    pub(super) fn take(&self, to: &Uri) -> Option<Box<Link>> {
+        loop {
+            let mut inner = self.inner();
+            let at = inner.idle.iter().rposition(|idle| idle.is_to(to))?;
+            let Idle { mut link, since, .. } = inner.idle.remove(at);
+            drop(inner);
+            if since.elapsed() < LONGEST_IDLE && link.is_free() {
+                return Some(link);
+            }
+        }
+    }
+
+    /// Keeps a connection for whoever comes next.
+    pub(super) fn put(&self, to: Uri, link: Box<Link>) {
+        let mut inner = self.inner();
+        inner.idle.push(Idle { to, link, since: Instant::now() });
+        if inner.sweeper.as_ref().is_none_or(JoinHandle::is_finished) {
+            inner.sweeper = Some(tokio::spawn(sweep(Arc::downgrade(&self.0))));
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Idle {
+    fn is_to(&self, to: &Uri) -> bool {
+        self.to.scheme() == to.scheme() && self.to.authority() == to.authority()
+    }
+}
+
+/// Drops what is over, until there is nothing left.
+async fn sweep(pool: Weak<Mutex<Inner>>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Some(pool) = pool.upgrade().map(Pool) else { return };
+        let mut inner = pool.inner();
+        inner.idle.retain_mut(|idle| idle.since.elapsed() < LONGEST_IDLE && idle.link.is_free());
+        if inner.idle.is_empty() {
+            inner.sweeper = None;
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::{TcpListener, TcpStream},
+    };
+
+    use bytes::Bytes;
+    use http::Request;
+    use http_body_util::Full;
+
+    use super::*;
+    use crate::net::{ExchangeError, HttpClient, client};
+
+    struct Server {
+        listener: TcpListener,
+        to: Uri,
+        client: HttpClient,
+    }
+
+    impl Server {
+        fn new() -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let to = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+            Self { listener, to, client: client(Duration::from_secs(5), false, None).unwrap() }
+        }
+
+        /// One exchange, on a connection that is there or on a new one, which comes back.
+        async fn exchange(
+            &self,
+            there: Option<TcpStream>,
+            answer: &'static str,
+        ) -> Result<TcpStream, ExchangeError> {
+            let link = self.client.link(&self.to).await?;
+            let mut stream = there.unwrap_or_else(|| self.listener.accept().unwrap().0);
+            let request = Request::get("/").header("host", "server").body(Full::new(Bytes::new()));
+            let serving = tokio::task::spawn_blocking(move || {
+                assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+                stream.write_all(answer.as_bytes()).unwrap();
+                stream
+            });
+            link.exchange(request.unwrap(), 8).await?;
+            Ok(serving.await.unwrap())
+        }
+
+        fn pool(&self) -> MutexGuard<'_, Inner> {
+            self.client.pools.last().unwrap().inner()
+        }
+
+        fn idle(&self) -> usize {
+            self.pool().idle.len()
+        }
+
+        async fn swept(&self) {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(self.idle(), 0);
+        }
+    }
+
+    const YES: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+    async fn pass(time: Duration) {
+        // Whoever was just spawned begins to wait.
+        tokio::task::yield_now().await;
+        tokio::time::pause();
+        // Timers go by whole milliseconds, and never early.
+        tokio::time::advance(time + Duration::from_millis(2)).await;
+        tokio::time::resume();
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_used_again_for_a_while() {
+        let server = Server::new();
+        let first = server.exchange(None, YES).await.unwrap();
+        let same = server.exchange(Some(first), YES).await.unwrap();
+        assert_eq!(server.idle(), 1);
+        server.pool().sweeper.take().unwrap().abort();
+        pass(LONGEST_IDLE).await;
+        let _other = server.exchange(None, YES).await.unwrap();
+        drop(same);
+    }
+
+    #[tokio::test]
+    async fn connections_that_are_over_are_let_go_of_though_nobody_asks() {
+        let server = Server::new();
+        let first = server.exchange(None, YES).await.unwrap();
+        assert_eq!(server.idle(), 1);
+        drop(first);
+        pass(LOOK).await;
+        server.swept().await;
+        let second = server.exchange(None, YES).await.unwrap();
+        assert_eq!(server.idle(), 1);
+        pass(LONGEST_IDLE).await;
+        server.swept().await;
+        drop(second);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_ends_the_connection_or_is_cut_off_leaves_none_behind() {
+        let server = Server::new();
+        let end = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
+        let first = server.exchange(None, end).await.unwrap();
+        let _second = server.exchange(None, YES).await.unwrap();
+        drop(first);
+        assert_eq!(server.idle(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_may_come_in_pieces_but_not_be_longer_than_wanted() {
+        let server = Server::new();
+        let pieces = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nlong\r\n4\r\nlong\r\n0\r\n\r\n";
+        let first = server.exchange(None, pieces).await.unwrap();
+        assert_eq!(server.idle(), 1);
+        let long = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\ntoo long!";
+        let error = server.exchange(Some(first), long).await.unwrap_err();
+        assert!(
+            matches!(&error, ExchangeError::Cut { status, .. } if status.is_success()),
+            "{error}"
+        );
+        assert_eq!(server.idle(), 0, "what is left of it must not be the next answer");
+        let pieces = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nlong\r\n5\r\nlong!\r\n0\r\n\r\n";
+        let error = server.exchange(None, pieces).await.unwrap_err();
+        assert!(matches!(error, ExchangeError::Cut { .. }), "{error}");
+    }
+}

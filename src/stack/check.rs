@@ -1,0 +1,88 @@
+//! A layer out of a function that looks at a request, notes on it what it found, and refuses it or not.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::Request;
+use tower::{Layer, Service};
+
+/// Makes a layer of `function(&mut request)`: what it refuses goes no further. It waits for nothing, and
+/// so costs no future of its own.
+pub(super) fn check<F>(function: F) -> Check<F> {
+    Check { function: Arc::new(function) }
+}
+
+pub(super) struct Check<F> {
+    function: Arc<F>,
+}
+
+impl<F, S> Layer<S> for Check<F> {
+    type Service = CheckService<F, S>;
+
+    fn layer(&self, next: S) -> Self::Service {
+        CheckService { function: Arc::clone(&self.function), next }
+    }
+}
+
+pub(super) struct CheckService<F, S> {
+    function: Arc<F>,
+    next: S,
+}
+
+impl<F, S: Clone> Clone for CheckService<F, S> {
+    fn clone(&self) -> Self {
+        Self { function: Arc::clone(&self.function), next: self.next.clone() }
+    }
+}
+
+impl<F, S, B> Service<Request<B>> for CheckService<F, S>
+where
+    F: Fn(&mut Request<B>) -> Result<(), S::Error>,
+    S: Service<Request<B>>,
+    S::Future: Unpin,
+    S::Error: Unpin,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Checked<S::Future, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.next.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        match (self.function)(&mut request) {
+            Ok(()) => Checked::Passed(self.next.call(request)),
+            Err(error) => Checked::Refused(Some(error)),
+        }
+    }
+}
+
+/// What becomes of a request that was looked at.
+pub(super) enum Checked<F, E> {
+    /// It went on.
+    Passed(F),
+    /// It did not; none once that was said.
+    Refused(Option<E>),
+}
+
+impl<F, T, E> Future for Checked<F, E>
+where
+    F: Future<Output = Result<T, E>> + Unpin,
+    E: Unpin,
+{
+    type Output = Result<T, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Passed(future) => Pin::new(future).poll(cx),
+            Self::Refused(error) => {
+                error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error)))
+            }
+        }
+    }
+}
