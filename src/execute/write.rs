@@ -132,7 +132,8 @@ impl Desk {
         let (desk, record) = (self.clone(), Arc::clone(asking.record));
         let (places, deadline) = (asking.places.clone(), asking.deadline);
         let (action, after) = (ticket.change().change.action(), asking.record.elapsed());
-        self.tasks.spawn(async move {
+        // Made where it stays: the runtime moves what it is given several times.
+        self.tasks.spawn(Box::pin(async move {
             let change = ticket.change().clone();
             let sent = send_once(desk.writer.clone(), ticket, pass, deadline).await;
             desk.settle(change, operation, &sent, holds, deadline).await;
@@ -141,7 +142,7 @@ impl Desk {
             if let Err(sent) = tell.send(sent) {
                 log_unheard(&record, &sent);
             }
-        });
+        }));
         let sent = told.await.map_err(|_| {
             Error::new(
                 Problem::Internal,

@@ -13,6 +13,7 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use http_body::Body;
+use memchr::memchr;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Sleep,
@@ -123,24 +124,31 @@ struct Lines {
 
 impl Lines {
     fn read(&mut self, bytes: &mut [u8]) -> Seen {
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            let before = std::mem::replace(&mut self.last, *byte);
-            match *byte {
-                b'\n' if before != b'\r' => {
-                    *byte = 0;
-                    *self = Self::default();
-                    return Seen::Bare(at + 1);
-                }
-                b'\n' if self.begun && !self.filled => {
-                    *self = Self::default();
-                    return Seen::Head(at + 1);
-                }
-                b'\n' => self.begun |= std::mem::take(&mut self.filled),
-                b'\r' => {}
-                _ => self.filled = true,
+        let mut start = 0;
+        while let Some(length) = bytes.get(start..).and_then(|rest| memchr(b'\n', rest)) {
+            let (at, end) = (start + length, start + length + 1);
+            self.go_on(bytes.get(start..at).unwrap_or_default());
+            if self.last != b'\r' {
+                bytes.get_mut(at..end).unwrap_or_default().fill(0);
+                *self = Self::default();
+                return Seen::Bare(end);
             }
+            if self.begun && !self.filled {
+                *self = Self::default();
+                return Seen::Head(end);
+            }
+            self.begun |= std::mem::take(&mut self.filled);
+            self.last = b'\n';
+            start = end;
         }
+        self.go_on(bytes.get(start..).unwrap_or_default());
         Seen::More
+    }
+
+    /// More of the same line.
+    fn go_on(&mut self, bytes: &[u8]) {
+        self.filled |= bytes.iter().any(|byte| *byte != b'\r');
+        self.last = bytes.last().copied().unwrap_or(self.last);
     }
 }
 

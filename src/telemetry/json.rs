@@ -113,18 +113,23 @@ struct Escaped<'a, 'w>(&'a mut Writer<'w>);
 
 impl fmt::Write for Escaped<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        let special = |byte: u8| byte < b' ' || matches!(byte, b'"' | b'\\');
+        // Without an early end, which lets the compiler look at many bytes at once.
+        if !text.bytes().fold(false, |any, byte| any | special(byte)) {
+            return self.0.write_str(text);
+        }
         let mut rest = text;
-        while let Some(at) = rest.bytes().position(|b| b < b' ' || matches!(b, b'"' | b'\\')) {
+        while let Some(at) = rest.bytes().position(special) {
             // Each of these is one byte, and so a character of its own.
             let (plain, from) = rest.split_at_checked(at).ok_or(fmt::Error)?;
-            let (special, after) = from.split_at_checked(1).ok_or(fmt::Error)?;
+            let (one, after) = from.split_at_checked(1).ok_or(fmt::Error)?;
             self.0.write_str(plain)?;
-            match special {
+            match one {
                 "\"" => self.0.write_str("\\\"")?,
                 "\\" => self.0.write_str("\\\\")?,
                 "\n" => self.0.write_str("\\n")?,
-                special => {
-                    for byte in special.bytes() {
+                control => {
+                    for byte in control.bytes() {
                         write!(self.0, "\\u{byte:04x}")?;
                     }
                 }

@@ -5,7 +5,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Uri, header, uri::Scheme};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, header, uri::Scheme};
 use http_body_util::Full;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -26,6 +26,12 @@ use crate::{
     metrics::{Kind, Metrics, Outcome},
     net::{self, ExchangeError, HttpClient},
 };
+
+const X_ZC_ACTION: HeaderName = HeaderName::from_static("x-zc-action");
+const X_ZC_VERSION: HeaderName = HeaderName::from_static("x-zc-version");
+const X_ZC_TIMESTAMP: HeaderName = HeaderName::from_static("x-zc-timestamp");
+const X_ZC_SIGNATURE_METHOD: HeaderName = HeaderName::from_static("x-zc-signature-method");
+const X_ZC_SERVICE: HeaderName = HeaderName::from_static("x-zc-service");
 
 /// How often a read is tried again after it failed harmlessly.
 const READ_RETRIES: u32 = 2;
@@ -281,19 +287,19 @@ impl Client {
         let mut authorization =
             HeaderValue::try_from(authorization).map_err(|_| "the signature fits no header")?;
         authorization.set_sensitive(true);
-        Request::builder()
-            .method(Method::POST)
-            .uri(self.path.clone())
-            .header(header::HOST, self.host.clone())
-            .header(header::CONTENT_TYPE, HeaderValue::from_static(sign::CONTENT_TYPE))
-            .header(header::AUTHORIZATION, authorization)
-            .header("x-zc-action", HeaderValue::from_static(action.name()))
-            .header("x-zc-version", HeaderValue::from_static(API_VERSION))
-            .header("x-zc-timestamp", timestamp)
-            .header("x-zc-signature-method", HeaderValue::from_static(sign::ALGORITHM))
-            .header("x-zc-service", HeaderValue::from_static("zec"))
-            .body(Full::new(body))
-            .map_err(|error| error.to_string())
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.path.clone();
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, self.host.clone());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(sign::CONTENT_TYPE));
+        headers.insert(header::AUTHORIZATION, authorization);
+        headers.insert(X_ZC_ACTION, HeaderValue::from_static(action.name()));
+        headers.insert(X_ZC_VERSION, HeaderValue::from_static(API_VERSION));
+        headers.insert(X_ZC_TIMESTAMP, HeaderValue::from(now.as_secs()));
+        headers.insert(X_ZC_SIGNATURE_METHOD, HeaderValue::from_static(sign::ALGORITHM));
+        headers.insert(X_ZC_SERVICE, HeaderValue::from_static("zec"));
+        Ok(request)
     }
 }
 

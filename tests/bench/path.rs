@@ -8,12 +8,11 @@
     reason = "a benchmark that cannot run should say so and stop"
 )]
 
+mod parts;
+
 use std::{
     hint::black_box,
-    path::PathBuf,
-    pin::pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -21,30 +20,18 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use http::{
-    HeaderMap, HeaderValue, Request,
-    header::{AUTHORIZATION, HOST},
-};
+use http::{HeaderMap, Method, header::AUTHORIZATION};
 use http_body_util::{BodyExt, Full};
-use secrecy::SecretString;
+use parts::{Identity, access_key, at_once, policies};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 use zec_gateway::{
     app::App,
     auth::{self, Authenticator},
-    config::Config,
-    domain::{Addresses, Caller, Change, ChangeIpv4, NicId},
-    issuer::{Grant, Signer, key_set},
     metrics::Metrics,
-    policy::{Engine, Source, Verdict},
-    zec::{self, AccessKey},
+    policy::Verdict,
+    zec,
 };
-
-const ISSUER: &str = "https://sso.example.com";
-
-fn access_key() -> AccessKey {
-    AccessKey::new("id".to_owned(), &SecretString::from("password")).unwrap()
-}
 
 fn sign(c: &mut Criterion) {
     let key = access_key();
@@ -55,43 +42,6 @@ fn sign(c: &mut Criterion) {
             zec::authorization(&key, "1767225600", zec::CONTENT_TYPE, host, black_box(body))
         });
     });
-}
-
-/// An issuer with its configuration, and tokens of its.
-struct Identity {
-    config: Config,
-    signer: Signer,
-    grant: Grant,
-}
-
-impl Identity {
-    fn new(directory: &std::path::Path) -> Self {
-        let signer = Signer::es256().unwrap();
-        std::fs::write(directory.join("jwks.json"), key_set(&[&signer])).unwrap();
-        let text = format!(
-            "[[auth.issuers]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\naudiences = [\"zec-gateway\"]\n\
-             jwks_file = \"jwks.json\"\n[policy]\ndirectory = \"policy\"\n[zec]\npreflight = false\n\
-             [limits]\nrequests_per_second = 0\n[journal]\nenabled = false\n"
-        );
-        let file = directory.join("gateway.toml");
-        let config = Config::parse(&file, &text, std::iter::empty()).unwrap();
-        let grant = Grant {
-            issuer: ISSUER.to_owned(),
-            audience: "zec-gateway".to_owned(),
-            subject: "alice".to_owned(),
-            groups: vec!["team-5".to_owned(), "staff".to_owned()],
-            lifetime: Duration::from_secs(12 * 3600),
-        };
-        Self { config, signer, grant }
-    }
-
-    /// A token that nobody has seen: an ES256 signature is another one each time.
-    fn fresh(&self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        let bearer = format!("Bearer {}", self.signer.token(&self.grant).unwrap());
-        headers.insert(AUTHORIZATION, bearer.parse().unwrap());
-        headers
-    }
 }
 
 fn verify(c: &mut Criterion) {
@@ -154,40 +104,8 @@ fn in_turns(primitive: impl Fn() -> Duration, ours: impl Fn() -> Duration) {
     );
 }
 
-/// What a future gives that waits for nobody: the keys are at hand.
-fn at_once<T, E: std::fmt::Debug>(future: impl Future<Output = Result<T, E>>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(result) => result.unwrap(),
-        Poll::Pending => panic!("it waits"),
-    }
-}
-
-/// So many teams' policies, of which one concerns the caller.
-fn policies(count: usize) -> Engine {
-    let texts: Vec<String> = (0..count)
-        .map(|team| {
-            format!(
-                "@id(\"team-{team}\") permit (principal in Zec::Group::\"corp/team-{team}\", \
-                 action == Zec::Action::\"UnassignNetworkInterfaceIpv4\", resource) \
-                 when {{ context.address.isInRange(ip(\"10.{}.{}.0/24\")) }};\n",
-                team / 250,
-                team % 250
-            )
-        })
-        .collect();
-    let text = texts.concat();
-    Engine::from_sources(&[Source { path: PathBuf::from("teams.cedar"), text }]).unwrap().0
-}
-
 fn decide(c: &mut Criterion) {
-    let caller = Caller::vouch("corp", "alice", ["team-5".to_owned(), "staff".to_owned()]).unwrap();
-    let crowd = (0..100).map(|n| format!("crowd-{n}")).chain(["team-5".to_owned()]);
-    let crowded = Caller::vouch("corp", "alice", crowd).unwrap();
-    let change = ChangeIpv4 {
-        change: Change::Unassign,
-        nic: NicId::parse("1612345678901234567").unwrap(),
-        addresses: Addresses::parse(["10.0.5.21"], 50).unwrap(),
-    };
+    let (caller, crowded, change) = (parts::caller(), parts::crowded(), parts::change());
     for (count, caller, name) in [
         (10, &caller, "decide one address, 10 policies"),
         (1000, &caller, "decide one address, 1,000 policies"),
@@ -227,8 +145,32 @@ async fn stub(listener: TcpListener) {
     }
 }
 
+/// What never leaves the gateway: the layers alone, then a token, then a decision on top of them.
+fn answered_here(c: &mut Criterion) {
+    let runtime = parts::runtime();
+    let _timers = runtime.enter();
+    let directory = tempfile::tempdir().unwrap();
+    let identity = Identity::new(directory.path());
+    let app = App::assemble(&identity.config, policies(25), access_key()).unwrap();
+    let stack = app.stack::<Full<Bytes>>();
+    let headers = identity.fresh();
+    for (name, request, status) in parts::answered_here(&headers) {
+        c.bench_function(name, |b| {
+            b.iter_batched(
+                &request,
+                |request| {
+                    let answer = at_once(stack.clone().oneshot(request));
+                    assert_eq!(answer.status(), status);
+                    answer
+                },
+                BatchSize::SmallInput,
+            );
+        });
+    }
+}
+
 fn whole_path(c: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = parts::runtime();
     let directory = tempfile::tempdir().unwrap();
     let mut identity = Identity::new(directory.path());
     let stack = runtime.block_on(async {
@@ -240,10 +182,7 @@ fn whole_path(c: &mut Criterion) {
         app.stack::<Full<Bytes>>()
     });
     let delete = |headers: HeaderMap| {
-        let target = "/nics/1612345678901234567/ipv4?ipAddresses=10.0.5.21";
-        let mut request = Request::delete(target).body(Full::new(Bytes::new())).unwrap();
-        *request.headers_mut() = headers;
-        request.headers_mut().insert(HOST, HeaderValue::from_static("gateway"));
+        let request = parts::request(Method::DELETE, parts::TARGET, headers);
         runtime.block_on(async {
             let answer = stack.clone().oneshot(request).await.unwrap();
             assert_eq!(answer.status(), 200);
@@ -259,5 +198,5 @@ fn whole_path(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, sign, verify, decide, whole_path);
+criterion_group!(benches, sign, verify, decide, answered_here, whole_path);
 criterion_main!(benches);

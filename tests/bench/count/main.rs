@@ -1,0 +1,99 @@
+//! How many instructions a request costs, stage by stage and whole, counted by callgrind: the same
+//! program counts the same, whatever else the machine does.
+//!
+//!     cargo bench --locked --bench count              counts, and fails past 10 % more than is written down
+//!     cargo bench --locked --bench count -- --write   writes down what it counts
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark that cannot run should say so and stop"
+)]
+
+#[path = "../parts/mod.rs"]
+mod parts;
+mod stages;
+mod whole;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    process::{Command, ExitCode},
+};
+
+/// Where the figures are written down.
+const FIGURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/count/figures.txt");
+
+/// How much more than what is written down may be counted, in percent.
+const MORE: u64 = 10;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["stage", name] => {
+            stages::run(name);
+            ExitCode::SUCCESS
+        }
+        ["--write", "--bench"] => {
+            let lines = counted().into_iter().map(|(name, count)| format!("{count:>9}  {name}\n"));
+            fs::write(FIGURES, lines.collect::<String>()).unwrap();
+            ExitCode::SUCCESS
+        }
+        ["--bench"] => compare(),
+        _ => panic!("usage: cargo bench --locked --bench count [-- --write]"),
+    }
+}
+
+fn counted() -> Vec<(&'static str, u64)> {
+    stages::NAMES.iter().map(|name| (*name, stages::count(name))).chain(whole::count()).collect()
+}
+
+/// Prints a table, and says whether nothing has become dearer.
+fn compare() -> ExitCode {
+    let text = fs::read_to_string(FIGURES).unwrap();
+    let line =
+        |line: &str| line.trim().split_once("  ").map(|(n, t)| (t.to_owned(), n.parse().unwrap()));
+    let written: BTreeMap<String, u64> = text.lines().filter_map(line).collect();
+    let (mut worst, counted) = (0, counted());
+    println!("{:>9} {:>9} {:>7}", "counted", "written", "%");
+    for (name, count) in &counted {
+        let before = written
+            .get(*name)
+            .copied()
+            .unwrap_or_else(|| panic!("no figure is written down of `{name}`"));
+        let percent = count * 100 / before;
+        worst = worst.max(percent);
+        println!("{count:>9} {before:>9} {percent:>7}  {name}");
+    }
+    assert_eq!(
+        counted.len(),
+        written.len(),
+        "a figure is written down of something that is not counted"
+    );
+    if worst > 100 + MORE {
+        println!(
+            "a request has become dearer: make it cheaper, or write the new figures down and say why"
+        );
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// A program under callgrind, with nothing in its environment that could change the count.
+fn callgrind(options: &[&str], program: &Path) -> Command {
+    let mut command = Command::new("valgrind");
+    command.env_clear().env("PATH", "/usr/bin:/bin");
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).args(options).arg(program);
+    command
+}
+
+/// How many instructions it says that it counted.
+fn collected(said: &str) -> u64 {
+    let line = said.lines().find_map(|line| line.split_once("Collected : "));
+    let (_, count) = line.unwrap_or_else(|| panic!("callgrind counted nothing: {said}"));
+    count.trim().parse().unwrap()
+}

@@ -1,0 +1,193 @@
+//! Whole requests through the program itself: sockets, log and all. What starting it costs is taken
+//! off: the program runs twice, with few requests and with many.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+};
+
+use http::header::AUTHORIZATION;
+
+use crate::{
+    callgrind, collected,
+    parts::{self, Identity},
+};
+
+const FEW: u64 = 50;
+const MANY: u64 = 550;
+
+/// What is asked for, and with what turned on.
+struct Scenario {
+    name: &'static str,
+    fresh_tokens: bool,
+    address: &'static str,
+    status: &'static str,
+    /// Whether the vNIC is read and the write is recorded.
+    careful: bool,
+}
+
+const SCENARIOS: [Scenario; 4] = [
+    Scenario {
+        name: "a whole write, a token known again",
+        fresh_tokens: false,
+        address: "10.0.5.21",
+        status: "200",
+        careful: false,
+    },
+    Scenario {
+        name: "a whole write, an ES256 token that nobody has seen",
+        fresh_tokens: true,
+        address: "10.0.5.21",
+        status: "200",
+        careful: false,
+    },
+    Scenario {
+        name: "a whole refusal, a token known again",
+        fresh_tokens: false,
+        address: "10.9.9.9",
+        status: "403",
+        careful: false,
+    },
+    Scenario {
+        name: "a whole write, looked at before and recorded",
+        fresh_tokens: false,
+        address: "10.0.5.21",
+        status: "200",
+        careful: true,
+    },
+];
+
+/// Counts each scenario.
+pub(crate) fn count() -> impl Iterator<Item = (&'static str, u64)> {
+    let zec = stub();
+    SCENARIOS.iter().map(move |scenario| {
+        let [few, many] = [FEW, MANY].map(|requests| run(scenario, zec, requests));
+        (scenario.name, (many - few) / (MANY - FEW))
+    })
+}
+
+/// The instructions of a program that serves so many requests, one after the other.
+fn run(scenario: &Scenario, zec: SocketAddr, requests: u64) -> u64 {
+    let directory = tempfile::tempdir().unwrap();
+    let identity = Identity::new(directory.path());
+    write_files(directory.path(), scenario.careful, zec);
+    let mut serve = callgrind(&[], Path::new(env!("CARGO_BIN_EXE_zec-gateway")));
+    serve.args(["serve", "--config"]).arg(directory.path().join("gateway.toml"));
+    let mut child = serve.stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let gateway = listening(&mut log);
+    let rest = thread::spawn(move || {
+        let mut said = String::new();
+        log.read_to_string(&mut said).unwrap();
+        said
+    });
+    let mut caller = BufReader::new(TcpStream::connect(gateway).unwrap());
+    let mut headers = identity.fresh();
+    for _ in 0..requests {
+        if scenario.fresh_tokens {
+            headers = identity.fresh();
+        }
+        ask(&mut caller, scenario, headers[AUTHORIZATION].to_str().unwrap());
+    }
+    drop(caller);
+    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(child.wait().unwrap().success());
+    collected(&rest.join().unwrap())
+}
+
+fn write_files(directory: &Path, careful: bool, zec: SocketAddr) {
+    let put = |name: &str, text: &str| fs::write(directory.join(name), text).unwrap();
+    put("ak", "id");
+    put("sk", "password");
+    fs::create_dir(directory.join("policy")).unwrap();
+    put("policy/teams.cedar", &parts::policy_text(25));
+    let issuer = parts::ISSUER;
+    put(
+        "gateway.toml",
+        &format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\ndrain_delay = \"0s\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+             [[auth.issuers]]\nname = \"corp\"\nissuer = \"{issuer}\"\naudiences = [\"zec-gateway\"]\n\
+             jwks_file = \"jwks.json\"\n[policy]\ndirectory = \"policy\"\n\
+             [zec]\nendpoint = \"http://{zec}\"\naccess_key_id_file = \"ak\"\naccess_key_password_file = \"sk\"\n\
+             preflight = {careful}\n[limits]\nrequests_per_second = 0\naddresses_per_hour = 0\n\
+             [journal]\nenabled = {careful}\npath = \"journal.db\"\n"
+        ),
+    );
+}
+
+/// Reads the log until it says where it listens.
+fn listening(log: &mut impl BufRead) -> SocketAddr {
+    let mut said = String::new();
+    while log.read_line(&mut said).unwrap() > 0 {
+        let line = said.lines().last().unwrap();
+        if line.contains("\"serving\"") {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap();
+            return event["listen"].as_str().unwrap().parse().unwrap();
+        }
+    }
+    panic!("the gateway does not serve: {said}");
+}
+
+fn ask(caller: &mut BufReader<TcpStream>, scenario: &Scenario, bearer: &str) {
+    let target = format!("/nics/{}/ipv4?ipAddresses={}", parts::NIC, scenario.address);
+    let head =
+        format!("DELETE {target} HTTP/1.1\r\nhost: gateway\r\nauthorization: {bearer}\r\n\r\n");
+    caller.get_mut().write_all(head.as_bytes()).unwrap();
+    let (status, _) = message(caller).unwrap();
+    assert!(status.starts_with(&format!("HTTP/1.1 {}", scenario.status)), "{status}");
+}
+
+/// Reads a message: its head, and its body by its length.
+fn message(stream: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let start = head.len();
+        if stream.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+        let line = head[start..].to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    Some((head, body))
+}
+
+/// Answers as ZEC does: a change is done, and the vNIC always has the address.
+fn stub() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || answer(BufReader::new(stream.unwrap())));
+        }
+    });
+    address
+}
+
+fn answer(mut stream: BufReader<TcpStream>) {
+    while let Some((head, _)) = message(&mut stream) {
+        let response = if head.contains("DescribeNetworkInterfaces") {
+            parts::described()
+        } else {
+            r#"{"requestId":"T1"}"#.to_owned()
+        };
+        let body = format!("{{\"requestId\":\"T1\",\"response\":{response}}}");
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        if stream.get_mut().write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What the benchmarks are made of.
+
+#![allow(dead_code, reason = "no benchmark needs all of it")]
+
+use std::{
+    path::{Path, PathBuf},
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Request,
+    header::{AUTHORIZATION, HOST},
+};
+use http_body_util::Full;
+use secrecy::SecretString;
+use tokio::runtime::{Builder, Runtime};
+use zec_gateway::{
+    config::Config,
+    domain::{Addresses, Caller, Change, ChangeIpv4, NicId},
+    issuer::{Grant, Signer, key_set},
+    policy::{Engine, Source},
+    zec::AccessKey,
+};
+
+/// The issuer.
+pub(crate) const ISSUER: &str = "https://sso.example.com";
+
+/// A key of ZEC's.
+pub(crate) fn access_key() -> AccessKey {
+    AccessKey::new("id".to_owned(), &SecretString::from("password")).unwrap()
+}
+
+/// An issuer with its configuration, and tokens of its.
+pub(crate) struct Identity {
+    pub(crate) config: Config,
+    pub(crate) signer: Signer,
+    pub(crate) grant: Grant,
+}
+
+impl Identity {
+    /// Its files go there.
+    pub(crate) fn new(directory: &Path) -> Self {
+        let signer = Signer::es256().unwrap();
+        std::fs::write(directory.join("jwks.json"), key_set(&[&signer])).unwrap();
+        let text = format!(
+            "[[auth.issuers]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\naudiences = [\"zec-gateway\"]\n\
+             jwks_file = \"jwks.json\"\n[policy]\ndirectory = \"policy\"\n[zec]\npreflight = false\n\
+             [limits]\nrequests_per_second = 0\n[journal]\nenabled = false\n"
+        );
+        let file = directory.join("gateway.toml");
+        let config = Config::parse(&file, &text, std::iter::empty()).unwrap();
+        let grant = Grant {
+            issuer: ISSUER.to_owned(),
+            audience: "zec-gateway".to_owned(),
+            subject: "alice".to_owned(),
+            groups: vec!["team-5".to_owned(), "staff".to_owned()],
+            lifetime: Duration::from_secs(12 * 3600),
+        };
+        Self { config, signer, grant }
+    }
+
+    /// A token that nobody has seen: an ES256 signature is another one each time.
+    pub(crate) fn fresh(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let bearer = format!("Bearer {}", self.signer.token(&self.grant).unwrap());
+        headers.insert(AUTHORIZATION, bearer.parse().unwrap());
+        headers
+    }
+}
+
+/// What a future gives that waits for nobody: the keys are at hand.
+pub(crate) fn at_once<T, E: std::fmt::Debug>(future: impl Future<Output = Result<T, E>>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result.unwrap(),
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+/// So many teams' policies, of which one concerns the caller.
+pub(crate) fn policy_text(count: usize) -> String {
+    let policy = |team| {
+        format!(
+            "@id(\"team-{team}\") permit (principal in Zec::Group::\"corp/team-{team}\", \
+             action == Zec::Action::\"UnassignNetworkInterfaceIpv4\", resource) \
+             when {{ context.address.isInRange(ip(\"10.{}.{}.0/24\")) }};\n",
+            team / 250,
+            team % 250
+        )
+    };
+    (0..count).map(policy).collect()
+}
+
+/// The same, loaded.
+pub(crate) fn policies(count: usize) -> Engine {
+    let (path, text) = (PathBuf::from("teams.cedar"), policy_text(count));
+    Engine::from_sources(&[Source { path, text }]).unwrap().0
+}
+
+/// A caller of one of the teams.
+pub(crate) fn caller() -> Caller {
+    Caller::vouch("corp", "alice", ["team-5".to_owned(), "staff".to_owned()]).unwrap()
+}
+
+/// The same in a hundred groups more, which no policy names.
+pub(crate) fn crowded() -> Caller {
+    let crowd = (0..100).map(|n| format!("crowd-{n}")).chain(["team-5".to_owned()]);
+    Caller::vouch("corp", "alice", crowd).unwrap()
+}
+
+/// The vNIC that is asked about.
+pub(crate) const NIC: &str = "1612345678901234567";
+
+/// It, as ZEC describes it.
+pub(crate) fn described() -> String {
+    let secondary: Vec<String> = (21..29).map(|n| format!("\"10.0.5.{n}\"")).collect();
+    format!(
+        "{{\"requestId\":\"T1\",\"totalCount\":1,\"dataSet\":[{{\"nicId\":\"{NIC}\",\"name\":\"web-1\",\
+         \"status\":\"USED\",\"nicType\":\"Secondary\",\"regionId\":\"asia-east-1\",\"vpcId\":\"vpc-1\",\
+         \"subnetId\":\"subnet-1\",\"resourceGroup\":{{\"resourceGroupId\":\"rg-1\",\
+         \"resourceGroupName\":\"web\"}},\"primaryIpv4\":\"10.0.5.4\",\"secondaryIpv4s\":[{}],\
+         \"instanceId\":\"vm-1\",\"publicIpList\":[],\"tags\":{{\"tags\":[]}}}}]}}",
+        secondary.join(",")
+    )
+}
+
+/// What that team may do.
+pub(crate) fn change() -> ChangeIpv4 {
+    ChangeIpv4 {
+        change: Change::Unassign,
+        nic: NicId::parse(NIC).unwrap(),
+        addresses: Addresses::parse(["10.0.5.21"], 50).unwrap(),
+    }
+}
+
+/// What a lane runs on.
+pub(crate) fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Where that is asked for.
+pub(crate) const TARGET: &str = "/nics/1612345678901234567/ipv4?ipAddresses=10.0.5.21";
+
+/// A request as it comes out of hyper.
+pub(crate) fn request(method: Method, target: &str, headers: HeaderMap) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(Bytes::new()));
+    *request.method_mut() = method;
+    *request.uri_mut() = target.parse().unwrap();
+    *request.headers_mut() = headers;
+    request.headers_mut().insert(HOST, HeaderValue::from_static("gateway"));
+    request
+}
+
+/// Makes the same request again and again.
+pub(crate) type Again = Box<dyn Fn() -> Request<Full<Bytes>>>;
+
+/// Requests that ZEC hears nothing of, and how each is answered.
+pub(crate) fn answered_here(headers: &HeaderMap) -> [(&'static str, Again, u16); 3] {
+    let again = |method: Method, target: &'static str, headers: HeaderMap| -> Again {
+        Box::new(move || request(method.clone(), target, headers.clone()))
+    };
+    [
+        (
+            "the layers alone: explain a problem",
+            again(Method::GET, "/problems/not-found", HeaderMap::new()),
+            200,
+        ),
+        (
+            "the layers and a token known again: who am I",
+            again(Method::GET, "/whoami", headers.clone()),
+            200,
+        ),
+        (
+            "the layers, a token known again, decode, decide: a refusal",
+            again(
+                Method::DELETE,
+                "/nics/1612345678901234567/ipv4?ipAddresses=10.9.9.9",
+                headers.clone(),
+            ),
+            403,
+        ),
+    ]
+}
