@@ -1,36 +1,18 @@
-use std::{
-    convert::Infallible,
-    fmt::Display,
-    future::Future,
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, fmt::Display, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
-    server::conn::http1,
     service::{Service as HyperService, service_fn},
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulConnection,
-};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    time::Instant,
-};
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::{net::TcpStream, time::Instant};
+use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use super::{
-    MAX_HEAD, Tls, http2,
-    phase::Phase,
-    wire::{Left, Wire},
-};
+use super::{Tls, http1, http2, phase::Phase, wire::Left};
 use crate::stack::Stack;
 
 /// How long a caller has to take what is left for them once the connection ends: over HTTP/2 the
@@ -67,14 +49,13 @@ pub(super) async fn serve(
     stream: TcpStream,
     stack: Stack<Incoming>,
     terms: Terms,
-    draining: impl Future<Output = ()>,
+    draining: &CancellationToken,
 ) {
-    let draining = pin!(draining);
     // Answers are small and whole: waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
     let Terms { timers, tls, handshake } = terms;
     match tls {
-        None => http1(stream, stack, timers, draining).await,
+        None => http1::serve(stream, stack, timers, draining).await,
         // Larger than what serves a plain connection, which must not make room for it.
         Some(tls) => {
             let Some((stream, h2)) = Box::pin(tls.accept(stream, handshake)).await else { return };
@@ -82,37 +63,10 @@ pub(super) async fn serve(
             if h2 {
                 Box::pin(http2::serve(stream, stack, timers, draining)).await;
             } else {
-                Box::pin(http1(stream, stack, timers, draining)).await;
+                Box::pin(http1::serve(stream, stack, timers, draining)).await;
             }
         }
     }
-}
-
-async fn http1(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    stack: Stack<Incoming>,
-    timers: Timers,
-    draining: Pin<&mut impl Future<Output = ()>>,
-) {
-    let phase = Phase::new();
-    let left = Left::default();
-    let io = Wire::new(stream, left.clone(), phase.clone());
-    // hyper's own timer for heads runs between requests too and would end idle connections
-    // early, so both times are kept by `overdue`.
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(None)
-        .max_header_size(MAX_HEAD as usize)
-        .max_buf_size(2 * MAX_HEAD as usize)
-        // An answer goes out in one piece: it is small.
-        .writev(false)
-        .serve_connection(TokioIo::new(io), counted(stack, &phase, Some(left)));
-    // Between requests the connection is closed in form, which takes no time; in the middle of a
-    // head there is no form.
-    let at_once = Timers { head: Duration::ZERO, idle: Duration::ZERO };
-    let unread = Timers { head: timers.head, idle: timers.idle.min(FAREWELL) };
-    let farewell = Farewell { overdue: at_once, draining: unread };
-    keep(pin!(connection), &phase, timers, farewell, draining).await;
 }
 
 /// The service, with its requests counted as running. Where `left` tells how much of a body is
@@ -157,14 +111,25 @@ pub(super) struct Farewell {
     pub(super) draining: Timers,
 }
 
-/// Drives a connection to its end.
+/// What became of a connection that was driven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// It is over.
+    Over,
+    /// Nothing has happened on it for a while.
+    Resting,
+}
+
+/// Drives a connection to its end, or until it has rested for so long.
 pub(super) async fn keep<C>(
     mut connection: Pin<&mut C>,
     phase: &Phase,
     timers: Timers,
     farewell: Farewell,
-    mut draining: Pin<&mut impl Future<Output = ()>>,
-) where
+    draining: &CancellationToken,
+    mut rest: Option<Duration>,
+) -> Kept
+where
     C: GracefulConnection,
     C::Error: Display,
 {
@@ -172,16 +137,22 @@ pub(super) async fn keep<C>(
     loop {
         tokio::select! {
             biased;
-            result = &mut connection => return ended(result),
-            () = &mut draining, if !drains => {
+            result = connection.as_mut() => {
+                ended(result);
+                return Kept::Over;
+            }
+            () = draining.cancelled(), if !drains => {
                 drains = true;
                 phase.drain();
                 left = farewell.draining;
             }
-            () = overdue(phase, left) => {
+            found = look(phase, left, rest) => {
+                if found == Found::Rest {
+                    return Kept::Resting;
+                }
                 if told {
                     tracing::debug!("a connection was cut off");
-                    return;
+                    return Kept::Over;
                 }
                 tracing::debug!("a connection was silent for too long");
                 left = farewell.overdue;
@@ -189,6 +160,7 @@ pub(super) async fn keep<C>(
         }
         if !told {
             told = true;
+            rest = None;
             connection.as_mut().graceful_shutdown();
         }
     }
@@ -200,21 +172,34 @@ fn ended<E: Display>(result: Result<(), E>) {
     }
 }
 
-/// Resolves when the connection has stayed in a phase for longer than it may. Nothing is reset
-/// per request: the phase is looked at now and then, and since either may begin at any moment, the
-/// next look is never later than the shorter one's end would be.
-async fn overdue(phase: &Phase, timers: Timers) {
-    let pause = timers.head.min(timers.idle).max(TICK);
-    let mut look = Instant::now() + pause;
+/// What a look at a connection's phase found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It has lasted for longer than it may.
+    Overdue,
+    /// The connection has rested for so long.
+    Rest,
+}
+
+/// Resolves when there is something to do about a phase. Nothing is reset per request: the phase is
+/// looked at now and then, and since either may begin at any moment, the next look is never later than
+/// the shortest one's end would be.
+pub(super) async fn look(phase: &Phase, timers: Timers, rest: Option<Duration>) -> Found {
+    let shortest = timers.head.min(timers.idle);
+    let pause = rest.map_or(shortest, |rest| rest.min(shortest)).max(TICK);
+    let mut at = Instant::now() + pause;
     loop {
-        tokio::time::sleep_until(look).await;
+        tokio::time::sleep_until(at).await;
         let now = Instant::now();
-        look = now + pause;
+        at = now + pause;
         if let Some(end) = phase.ends(timers.head, timers.idle) {
             if end <= now {
-                return;
+                return Found::Overdue;
             }
-            look = look.min(end);
+            at = at.min(end);
+        }
+        if rest.is_some_and(|rest| phase.rests(rest)) {
+            return Found::Rest;
         }
     }
 }

@@ -1,11 +1,9 @@
-use std::{
-    future::Future,
-    pin::{Pin, pin},
-};
+use std::pin::pin;
 
 use hyper::{body::Incoming, server::conn::http2::Builder};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     MAX_HEAD,
@@ -56,7 +54,7 @@ pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     stack: Stack<Incoming>,
     timers: Timers,
-    draining: Pin<&mut impl Future<Output = ()>>,
+    draining: &CancellationToken,
 ) {
     let phase = Phase::new();
     let connection = Builder::new(TokioExecutor::new())
@@ -80,5 +78,5 @@ pub(super) async fn serve(
     let soon = timers.head.min(FAREWELL);
     let soon = Timers { head: soon, idle: soon };
     let farewell = Farewell { overdue: soon, draining: soon };
-    keep(pin!(connection), &phase, timers, farewell, draining).await;
+    keep(pin!(connection), &phase, timers, farewell, draining, None).await;
 }

@@ -5,6 +5,7 @@ mod admin;
 mod certificate;
 mod connection;
 mod descriptors;
+mod http1;
 mod http2;
 mod phase;
 mod settings;
@@ -133,10 +134,10 @@ async fn accept(
         // No room, no accept: further callers wait in the kernel's queue, which costs nothing.
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let Some(stream) = next_stream(&listener).await else { continue };
-        let draining = draining.clone().cancelled_owned();
+        let draining = draining.clone();
         let (stack, terms) = (stack.clone(), terms.clone());
         lanes.serve(connections, stream, |stream| async move {
-            connection::serve(stream, stack, terms, draining).await;
+            connection::serve(stream, stack, terms, &draining).await;
             drop(place);
         });
     }

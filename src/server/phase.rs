@@ -14,9 +14,16 @@ use tokio::time::Instant;
 /// threads (HTTP/2) never leave it in a state that neither meant.
 #[derive(Clone, Debug)]
 pub(super) struct Phase {
-    shared: Arc<AtomicU64>,
+    shared: Arc<Shared>,
     opened: Instant,
-    drains: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    packed: AtomicU64,
+    drains: AtomicBool,
+    /// Whether something is still to be written.
+    unsent: AtomicBool,
 }
 
 /// Set while the head of a request is arriving, or the first one is awaited; else, without a
@@ -34,24 +41,41 @@ const fn running(packed: u64) -> u64 {
 impl Phase {
     /// A connection just opened: whoever connects must say something soon.
     pub(super) fn new() -> Self {
-        let shared = Arc::new(AtomicU64::new(HEAD));
-        Self { shared, opened: Instant::now(), drains: Arc::default() }
+        let shared = Shared {
+            packed: AtomicU64::new(HEAD),
+            drains: AtomicBool::new(false),
+            unsent: AtomicBool::new(false),
+        };
+        Self { shared: Arc::new(shared), opened: Instant::now() }
+    }
+
+    /// Whether nothing has happened, and nothing is left to happen, for so long.
+    pub(super) fn rests(&self, long: Duration) -> bool {
+        let packed = self.packed();
+        let since = self.opened + Duration::from_millis(packed >> SINCE);
+        let nothing = running(packed) == 0 && packed & HEAD == 0;
+        nothing && !self.shared.unsent.load(Ordering::Relaxed) && since.elapsed() >= long
+    }
+
+    /// Something is to be written, or all of it was.
+    pub(super) fn writes(&self, unsent: bool) {
+        self.shared.unsent.store(unsent, Ordering::Relaxed);
     }
 
     /// A request's head is complete; the request runs until the guard is dropped, with an answer
     /// or given up. None where it does not count any more.
     pub(super) fn run(&self) -> Option<Running> {
-        if self.drains.load(Ordering::Relaxed) {
+        if self.shared.drains.load(Ordering::Relaxed) {
             return None;
         }
-        self.shared.fetch_add(ONE, Ordering::Relaxed);
+        self.shared.packed.fetch_add(ONE, Ordering::Relaxed);
         Some(Running(self.clone()))
     }
 
     /// The gateway stops. What begins from now on is sent away at once, and neither that nor
     /// further bytes make the connection last longer.
     pub(super) fn drain(&self) {
-        self.drains.store(true, Ordering::Relaxed);
+        self.shared.drains.store(true, Ordering::Relaxed);
     }
 
     fn ended(&self) {
@@ -60,16 +84,20 @@ impl Phase {
             let left = packed.saturating_sub(ONE);
             Some(if running(left) == 0 { now << SINCE } else { left })
         };
-        let _ = self.shared.fetch_update(Ordering::Relaxed, Ordering::Relaxed, end);
+        let _ = self.shared.packed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, end);
     }
 
     /// Bytes of a head, or of a body that is read, have come.
     pub(super) fn bytes_came(&self) {
-        let packed = self.shared.load(Ordering::Relaxed);
-        let drains = self.drains.load(Ordering::Relaxed);
+        let packed = self.packed();
+        let drains = self.shared.drains.load(Ordering::Relaxed);
         if running(packed) == 0 && packed & HEAD == 0 && !drains {
-            self.shared.store(self.now() << SINCE | HEAD, Ordering::Relaxed);
+            self.shared.packed.store(self.now() << SINCE | HEAD, Ordering::Relaxed);
         }
+    }
+
+    fn packed(&self) -> u64 {
+        self.shared.packed.load(Ordering::Relaxed)
     }
 
     fn now(&self) -> u64 {
@@ -78,7 +106,7 @@ impl Phase {
 
     /// When the phase that holds now must have ended; none while a request runs.
     pub(super) fn ends(&self, head: Duration, idle: Duration) -> Option<Instant> {
-        let packed = self.shared.load(Ordering::Relaxed);
+        let packed = self.packed();
         if running(packed) > 0 {
             return None;
         }

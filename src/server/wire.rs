@@ -1,7 +1,9 @@
 //! The bytes of a connection, cut into heads and bodies before hyper reads them.
 
 use std::{
+    future::poll_fn,
     io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::{
         Arc,
@@ -24,6 +26,9 @@ use super::phase::Phase;
 /// How long the end of a connection waits for a peer in the midst of a message. Closed at once, the
 /// kernel would answer its remaining bytes with a reset, which can eat the answer on its way.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// How much is read before there is room for a whole head; most heads are shorter.
+const ROOM: usize = 2048;
 
 /// What is left of the message that arrives; shared by the stream and by the requests made of it.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +80,22 @@ impl<S> Wire<S> {
     /// Cuts what comes of the stream, and tells the phase when something is handed on.
     pub(super) fn new(stream: S, left: Left, phase: Phase) -> Self {
         Self { stream, left, phase, held: Bytes::new(), lines: Lines::default(), lingers: None }
+    }
+
+    /// Waits until something comes and holds it, with no room for it until then. Says whether more may
+    /// come.
+    pub(super) async fn fill(&mut self) -> bool
+    where
+        S: AsyncRead + Unpin,
+    {
+        let came = poll_fn(|cx| {
+            let mut room = [MaybeUninit::uninit(); ROOM];
+            let mut room = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut room))?;
+            self.held = Bytes::copy_from_slice(room.filled());
+            Poll::Ready(io::Result::Ok(!self.held.is_empty()))
+        });
+        came.await.unwrap_or(false)
     }
 
     /// How many of the fresh bytes may be handed on now, and what is to follow them instead of
@@ -189,23 +210,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.phase.writes(true);
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
+    /// hyper asks for it once it has nothing left to write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.phase.writes(false);
+        Poll::Ready(Ok(()))
     }
 
     /// Says that nothing more will come, then hears a peer in the midst of a message out.

@@ -1,0 +1,213 @@
+use std::{pin::Pin, time::Duration};
+
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    MAX_HEAD,
+    connection::{FAREWELL, Farewell, Kept, Timers, counted, keep, look},
+    phase::Phase,
+    wire::{Left, Wire},
+};
+use crate::stack::Stack;
+
+/// After so long without a request a connection holds nothing but its socket: what hyper keeps for one,
+/// two buffers of 8 KiB above all, is let go of and made anew when something comes.
+const REST: Duration = Duration::from_secs(1);
+
+/// Serves one HTTP/1.1 connection.
+pub(super) async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    stack: Stack<Incoming>,
+    timers: Timers,
+    draining: &CancellationToken,
+) {
+    let (phase, left) = (Phase::new(), Left::default());
+    let mut wire = Wire::new(stream, left.clone(), phase.clone());
+    while something_comes(&mut wire, &phase, timers, draining).await {
+        // In a place of its own, which is given back with the rest.
+        let active = active(wire, (&phase, &left), stack.clone(), timers, draining);
+        match Box::pin(active).await {
+            Some(resting) => wire = resting,
+            None => return,
+        }
+    }
+    // Closed in form, which takes no time: nobody is in the midst of anything.
+    let _ = tokio::time::timeout(FAREWELL, wire.shutdown()).await;
+}
+
+/// Waits, with nothing but the stream, until there is something to serve.
+async fn something_comes<S: AsyncRead + Unpin>(
+    wire: &mut Wire<S>,
+    phase: &Phase,
+    timers: Timers,
+    draining: &CancellationToken,
+) -> bool {
+    tokio::select! {
+        biased;
+        more = wire.fill() => more,
+        // What had come by then is served.
+        () = draining.cancelled() => false,
+        _ = look(phase, timers, None) => {
+            tracing::debug!("a connection was silent for too long");
+            false
+        }
+    }
+}
+
+/// Serves until the connection is over, or rests: then it comes back.
+async fn active<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    wire: Wire<S>,
+    (phase, left): (&Phase, &Left),
+    stack: Stack<Incoming>,
+    timers: Timers,
+    draining: &CancellationToken,
+) -> Option<Wire<S>> {
+    // hyper's own timer for heads runs between requests too and would end idle connections
+    // early, so both times are kept by `look`.
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_header_size(MAX_HEAD as usize)
+        .max_buf_size(2 * MAX_HEAD as usize)
+        // An answer goes out in one piece: it is small.
+        .writev(false)
+        .serve_connection(TokioIo::new(wire), counted(stack, phase, Some(left.clone())));
+    // Between requests the connection is closed in form, which takes no time; in the middle of a
+    // head there is no form.
+    let at_once = Timers { head: Duration::ZERO, idle: Duration::ZERO };
+    let unread = Timers { head: timers.head, idle: timers.idle.min(FAREWELL) };
+    let farewell = Farewell { overdue: at_once, draining: unread };
+    match keep(Pin::new(&mut connection), phase, timers, farewell, draining, Some(REST)).await {
+        Kept::Over => None,
+        Kept::Resting => {
+            let parts = connection.into_parts();
+            // Whatever has come is the beginning of a head, and then nothing rests.
+            parts.read_buf.is_empty().then(|| parts.io.into_inner())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, sync::Arc};
+
+    use bytes::Bytes;
+    use http::Response;
+    use http_body_util::Full;
+    use tokio::{
+        io::{AsyncReadExt, DuplexStream, duplex},
+        task::JoinHandle,
+        time::Instant,
+    };
+    use tower::{service_fn, util::BoxCloneSyncService};
+
+    use super::*;
+
+    const TIMERS: Timers = Timers { head: Duration::from_secs(10), idle: Duration::from_secs(75) };
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
+
+    struct Served {
+        far: DuplexStream,
+        draining: CancellationToken,
+        /// Held by the service, of which hyper has one while it has anything.
+        held: Arc<()>,
+        end: JoinHandle<()>,
+    }
+
+    impl Served {
+        /// So much fits on the way.
+        fn with_room(room: usize) -> Self {
+            let (near, far) = duplex(room);
+            let (draining, held) = (CancellationToken::new(), Arc::new(()));
+            let kept = Arc::clone(&held);
+            let stack = BoxCloneSyncService::new(service_fn(move |_| {
+                let _kept = Arc::clone(&kept);
+                async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"yes")))) }
+            }));
+            let drained = draining.clone();
+            let serve = async move { serve(near, stack, TIMERS, &drained).await };
+            let end = tokio::spawn(serve);
+            Self { far, draining, held, end }
+        }
+
+        async fn ask(&mut self) {
+            self.far.write_all(REQUEST).await.unwrap();
+            let mut answer = vec![0; 512];
+            let length = self.far.read(&mut answer).await.unwrap();
+            let text = String::from_utf8_lossy(&answer[..length]).into_owned();
+            assert!(text.starts_with("HTTP/1.1 200 ") && text.ends_with("\r\n\r\nyes"), "{text}");
+        }
+
+        /// Whether there is a service beside the one that makes others: ours here, `serve`'s, hyper's.
+        fn rests(&self) -> bool {
+            Arc::strong_count(&self.held) == 2
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_rests_holds_nothing_and_serves_again() {
+        let mut served = Served::with_room(1024);
+        tokio::task::yield_now().await;
+        assert!(served.rests(), "nothing has come yet");
+        for _ in 0..2 {
+            served.ask().await;
+            assert!(!served.rests());
+            tokio::time::sleep(2 * REST).await;
+            assert!(served.rests());
+        }
+        served.ask().await;
+        // Whoever comes again soon finds all of it at hand.
+        tokio::time::sleep(REST / 2).await;
+        assert!(!served.rests());
+        let (asked, mut rest) = (Instant::now(), Vec::new());
+        served.far.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.is_empty());
+        let idle = asked.elapsed() + REST / 2;
+        assert!(idle >= TIMERS.idle && idle < TIMERS.idle + TIMERS.head, "{idle:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_says_nothing_at_all_is_hung_up_on() {
+        let mut served = Served::with_room(1024);
+        let connected = Instant::now();
+        assert_eq!(served.far.read(&mut [0; 9]).await.unwrap(), 0);
+        let waited = connected.elapsed();
+        assert!(waited >= TIMERS.head && waited < 2 * TIMERS.head, "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_ends_what_rests_and_answers_whoever_has_asked_already() {
+        let mut resting = Served::with_room(1024);
+        resting.ask().await;
+        tokio::time::sleep(2 * REST).await;
+        assert!(resting.rests());
+        let asked = Instant::now();
+        resting.draining.cancel();
+        assert_eq!(resting.far.read(&mut [0; 9]).await.unwrap(), 0);
+        resting.end.await.unwrap();
+        assert_eq!(asked.elapsed(), Duration::ZERO);
+
+        let mut fresh = Served::with_room(1024);
+        fresh.draining.cancel();
+        fresh.ask().await;
+        fresh.end.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_has_read_yet_is_not_lost() {
+        let mut served = Served::with_room(64);
+        served.far.write_all(REQUEST).await.unwrap();
+        tokio::time::sleep(5 * REST).await;
+        assert!(!served.rests());
+        let mut answer = vec![0; 512];
+        let mut length = 0;
+        while !answer[..length].ends_with(b"yes") {
+            length += served.far.read(&mut answer[length..]).await.unwrap();
+        }
+        tokio::time::sleep(2 * REST).await;
+        assert!(served.rests());
+    }
+}
