@@ -14,6 +14,7 @@ mod rehearse;
 mod resolve;
 mod select;
 mod shadow;
+mod shield;
 mod write;
 
 use std::{sync::Arc, time::Duration};

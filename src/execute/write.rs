@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -15,6 +15,7 @@ use super::{
     idempotency::{Claim, Claims},
     record,
     resolve::{Open, Resolver},
+    shield::Shield,
 };
 use crate::{
     domain::{Change, ChangeIpv4, Nic, OperationId, Outcome},
@@ -118,7 +119,7 @@ impl Desk {
         Err(Error::new(Problem::Draining, detail))
     }
 
-    /// Sends in a task of its own: a caller who hangs up changes nothing (threats, row 26).
+    /// Sends, and goes on though the caller hangs up: that changes nothing (threats, row 26).
     async fn send(
         &self,
         ticket: Ticket,
@@ -128,27 +129,19 @@ impl Desk {
     ) -> Result<Done, Error> {
         let operation = ticket.operation();
         holds.name(operation);
-        let (tell, told) = oneshot::channel();
-        let (desk, record) = (self.clone(), Arc::clone(asking.record));
-        let (places, deadline) = (asking.places.clone(), asking.deadline);
+        let (desk, places, deadline) = (self.clone(), asking.places.clone(), asking.deadline);
         let (action, after) = (ticket.change().change.action(), asking.record.elapsed());
-        // Made where it stays: the runtime moves what it is given several times.
-        self.tasks.spawn(Box::pin(async move {
+        let work = async move {
             let change = ticket.change().clone();
             let sent = send_once(desk.writer.clone(), ticket, pass, deadline).await;
             desk.settle(change, operation, &sent, holds, deadline).await;
             drop(places);
-            // What happened can be told, also where nobody waits for it any more.
-            if let Err(sent) = tell.send(sent) {
-                log_unheard(&record, &sent);
-            }
-        }));
-        let sent = told.await.map_err(|_| {
-            Error::new(
-                Problem::Internal,
-                "the write's task broke: look at the vNIC before you repeat it",
-            )
-        })?;
+            sent
+        };
+        let record = Arc::clone(asking.record);
+        // What happened can be told, also where nobody waits for it any more.
+        let unheard = move |sent| log_unheard(&record, &sent);
+        let sent = Shield::new(work, unheard, self.tasks.clone()).await;
         let request_id = sent.as_ref().ok().map(|sent| &sent.request_id);
         record::called(asking.record, action, after, request_id, sent.as_ref().err());
         match sent {

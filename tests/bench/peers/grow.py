@@ -126,6 +126,8 @@ def idle(gateway, token_file, count=10000):
         silent[-1].sendall(b"GET /problems/overloaded HTTP/1.1\r\nhost: gateway\r\n\r\n")
         answer = silent[-1].recv(4096)
         assert answer.startswith(b"HTTP/1.1 200"), answer
+    # Idle: none of them has just been used. What each held for that has been given back by then.
+    time.sleep(5)
     added = (status(gateway.process.pid, "VmRSS") - before) / 1024
     cost, p99 = gateway.cost(token_file, connections=1)
     print(f"\n{count} idle connections add {added:.1f} MiB ({added * 1024 / count:.1f} KiB each)")

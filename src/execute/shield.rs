@@ -1,0 +1,126 @@
+//! Work that goes on when nobody waits for it any more.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+
+/// Work that runs where it is waited for; whoever stops waiting leaves it to a task of its own, and what
+/// comes of it then goes to `unheard`. As long as somebody waits, nobody else has to be woken for it.
+pub(super) struct Shield<F, U>
+where
+    F: Future + Send + 'static,
+    U: FnOnce(F::Output) + Send + 'static,
+{
+    work: Option<(Pin<Box<F>>, U)>,
+    tasks: TaskTracker,
+}
+
+impl<F, U> Shield<F, U>
+where
+    F: Future + Send + 'static,
+    U: FnOnce(F::Output) + Send + 'static,
+{
+    /// Tasks that are left with work are tracked there.
+    pub(super) fn new(work: F, unheard: U, tasks: TaskTracker) -> Self {
+        Self { work: Some((Box::pin(work), unheard)), tasks }
+    }
+}
+
+impl<F, U> Future for Shield<F, U>
+where
+    F: Future + Send + 'static,
+    U: FnOnce(F::Output) + Send + Unpin + 'static,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        // Taken out meanwhile: what panics is over, and goes on nowhere.
+        let Some((mut work, unheard)) = self.work.take() else { return Poll::Pending };
+        let poll = work.as_mut().poll(cx);
+        if poll.is_pending() {
+            self.work = Some((work, unheard));
+        }
+        poll
+    }
+}
+
+impl<F, U> Drop for Shield<F, U>
+where
+    F: Future + Send + 'static,
+    U: FnOnce(F::Output) + Send + 'static,
+{
+    fn drop(&mut self) {
+        // Without a runtime this thread is at its end, and nothing goes on.
+        if let (Some((work, unheard)), Ok(runtime)) = (self.work.take(), Handle::try_current()) {
+            self.tasks.spawn_on(async move { unheard(work.await) }, &runtime);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn unheard(tell: oneshot::Sender<u8>) -> impl FnOnce(u8) + Send + Unpin {
+        |output| tell.send(output).unwrap()
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_gets_what_comes_of_it_and_nobody_else_does() {
+        let (tell, told) = oneshot::channel();
+        let tasks = TaskTracker::new();
+        let work = async {
+            tokio::task::yield_now().await;
+            7
+        };
+        assert_eq!(Shield::new(work, unheard(tell), tasks.clone()).await, 7);
+        assert!(told.await.is_err());
+        assert!(tasks.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_goes_on_and_is_waited_for_by_a_drain() {
+        let (tell, told) = oneshot::channel();
+        let (go_on, wait) = oneshot::channel::<()>();
+        let tasks = TaskTracker::new();
+        let work = async {
+            wait.await.unwrap();
+            7
+        };
+        let mut shield = Shield::new(work, unheard(tell), tasks.clone());
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(Pin::new(&mut shield).poll(&mut cx).is_pending());
+        drop(shield);
+        assert_eq!(tasks.len(), 1);
+        go_on.send(()).unwrap();
+        assert_eq!(told.await.unwrap(), 7);
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    #[tokio::test]
+    async fn what_has_not_begun_goes_on_too_and_what_panics_does_not() {
+        let (tell, told) = oneshot::channel();
+        drop(Shield::new(async { 7 }, unheard(tell), TaskTracker::new()));
+        assert_eq!(told.await.unwrap(), 7);
+
+        let (tell, told) = oneshot::channel();
+        let tasks = TaskTracker::new();
+        let mut broken = Shield::new(async { panic!("a bug") }, unheard(tell), tasks.clone());
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let poll = || Pin::new(&mut broken).poll(&mut cx).is_ready();
+        catch_unwind(AssertUnwindSafe(poll)).unwrap_err();
+        drop(broken);
+        assert!(tasks.is_empty());
+        assert!(told.await.is_err());
+    }
+}
