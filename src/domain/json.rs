@@ -54,7 +54,16 @@ impl<'a> Members<'a> {
     }
 }
 
-impl Node<'_> {
+impl<'a> Node<'a> {
+    /// The member of this name, if it is an object that has it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Node<'a>> {
+        match self {
+            Self::Object(members) => members.get(name),
+            _ => None,
+        }
+    }
+
     /// The text, if it is one.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {

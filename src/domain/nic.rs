@@ -1,8 +1,11 @@
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::value::RawValue;
 
-use super::{NicId, json};
+use super::{
+    NicId,
+    json::{self, Members, Node},
+};
 
 /// A vNIC as ZEC described it: the object itself, and what a policy may look at.
 ///
@@ -57,11 +60,11 @@ impl Nic {
     /// # Errors
     /// When it is no object or a member that policies may look at is missing or malformed.
     pub fn parse(raw: Box<RawValue>) -> Result<Self, NicError> {
-        let value = json::parse(raw.get().as_bytes()).map_err(|e| NicError::Json(e.to_string()))?;
-        let Value::Object(members) = value else {
+        let value = json::read(raw.get().as_bytes()).map_err(|e| NicError::Json(e.to_string()))?;
+        let Node::Object(members) = &value else {
             return Err(NicError::Json("it is of another type".to_owned()));
         };
-        let text = |name| text(&members, name);
+        let text = |name| text(members, name);
         Ok(Self {
             id: NicId::parse(&text("nicId")?).map_err(|_| NicError::Member("nicId"))?,
             name: text("name")?,
@@ -70,12 +73,12 @@ impl Nic {
             region: text("regionId")?,
             vpc: text("vpcId")?,
             subnet: text("subnetId")?,
-            resource_group: resource_group(&members)?,
-            primary_ipv4: primary_ipv4(&members)?,
-            secondary_ipv4s: secondary_ipv4s(&members)?,
-            attached: attached(&members)?,
-            has_public_ip: has_public_ip(&members)?,
-            tags: tags(&members)?,
+            resource_group: resource_group(members)?,
+            primary_ipv4: primary_ipv4(members)?,
+            secondary_ipv4s: secondary_ipv4s(members)?,
+            attached: attached(members)?,
+            has_public_ip: has_public_ip(members)?,
+            tags: tags(members)?,
             raw,
         })
     }
@@ -93,37 +96,37 @@ impl Nic {
     }
 }
 
-fn text(members: &Map<String, Value>, name: &'static str) -> Result<String, NicError> {
-    members.get(name).and_then(Value::as_str).map(str::to_owned).ok_or(NicError::Member(name))
+fn text(members: &Members<'_>, name: &'static str) -> Result<String, NicError> {
+    members.get(name).and_then(Node::as_str).map(str::to_owned).ok_or(NicError::Member(name))
 }
 
 /// `{}` is a group without an id (ZEC's SDKs take it); an absent or null member is a fault.
-fn resource_group(members: &Map<String, Value>) -> Result<Option<String>, NicError> {
+fn resource_group(members: &Members<'_>) -> Result<Option<String>, NicError> {
     const NAME: &str = "resourceGroup";
-    let group = members.get(NAME).and_then(Value::as_object).ok_or(NicError::Member(NAME))?;
+    let Some(Node::Object(group)) = members.get(NAME) else { return Err(NicError::Member(NAME)) };
     match group.get("resourceGroupId") {
         None => Ok(None),
-        Some(Value::String(id)) => Ok(Some(id.clone())),
+        Some(Node::Text(id)) => Ok(Some(id.clone().into_owned())),
         Some(_) => Err(NicError::Member(NAME)),
     }
 }
 
-fn primary_ipv4(members: &Map<String, Value>) -> Result<Option<Ipv4Addr>, NicError> {
+fn primary_ipv4(members: &Members<'_>) -> Result<Option<Ipv4Addr>, NicError> {
     const NAME: &str = "primaryIpv4";
     match members.get(NAME) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => text.parse().map(Some).map_err(|_| NicError::Member(NAME)),
+        None | Some(Node::Null) => Ok(None),
+        Some(Node::Text(text)) => text.parse().map(Some).map_err(|_| NicError::Member(NAME)),
         Some(_) => Err(NicError::Member(NAME)),
     }
 }
 
 /// ZEC writes an empty list as `[]` or null; an absent member is a fault.
-fn secondary_ipv4s(members: &Map<String, Value>) -> Result<Vec<Ipv4Addr>, NicError> {
+fn secondary_ipv4s(members: &Members<'_>) -> Result<Vec<Ipv4Addr>, NicError> {
     const FAULT: NicError = NicError::Member("secondaryIpv4s");
     match members.get("secondaryIpv4s") {
-        Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(list)) => {
-            let address = |item: &Value| item.as_str()?.parse().ok();
+        Some(Node::Null) => Ok(Vec::new()),
+        Some(Node::List(list)) => {
+            let address = |item: &Node<'_>| item.as_str()?.parse().ok();
             list.iter().map(address).collect::<Option<_>>().ok_or(FAULT)
         }
         _ => Err(FAULT),
@@ -131,39 +134,39 @@ fn secondary_ipv4s(members: &Map<String, Value>) -> Result<Vec<Ipv4Addr>, NicErr
 }
 
 /// ZEC leaves `instanceId` out, or null, on an unbound vNIC; never empty.
-fn attached(members: &Map<String, Value>) -> Result<bool, NicError> {
+fn attached(members: &Members<'_>) -> Result<bool, NicError> {
     match members.get("instanceId") {
-        None | Some(Value::Null) => Ok(false),
-        Some(Value::String(_)) => Ok(true),
+        None | Some(Node::Null) => Ok(false),
+        Some(Node::Text(_)) => Ok(true),
         Some(_) => Err(NicError::Member("instanceId")),
     }
 }
 
 /// ZEC writes an empty list as `[]` or null; an absent member is a fault.
-fn has_public_ip(members: &Map<String, Value>) -> Result<bool, NicError> {
+fn has_public_ip(members: &Members<'_>) -> Result<bool, NicError> {
     match members.get("publicIpList") {
-        Some(Value::Null) => Ok(false),
-        Some(Value::Array(list)) => Ok(!list.is_empty()),
+        Some(Node::Null) => Ok(false),
+        Some(Node::List(list)) => Ok(!list.is_empty()),
         _ => Err(NicError::Member("publicIpList")),
     }
 }
 
-fn tags(members: &Map<String, Value>) -> Result<BTreeMap<String, String>, NicError> {
+fn tags(members: &Members<'_>) -> Result<BTreeMap<String, String>, NicError> {
     const FAULT: NicError = NicError::Member("tags");
     let list = match members.get("tags") {
-        Some(Value::Null) => return Ok(BTreeMap::new()),
-        Some(Value::Object(object)) => match object.get("tags") {
-            None | Some(Value::Null) => return Ok(BTreeMap::new()),
-            Some(Value::Array(list)) => list,
+        Some(Node::Null) => return Ok(BTreeMap::new()),
+        Some(Node::Object(object)) => match object.get("tags") {
+            None | Some(Node::Null) => return Ok(BTreeMap::new()),
+            Some(Node::List(list)) => list,
             Some(_) => return Err(FAULT),
         },
         _ => return Err(FAULT),
     };
     let mut tags = BTreeMap::new();
     for tag in list {
-        let key = tag.get("key").and_then(Value::as_str).ok_or(FAULT)?;
+        let key = tag.get("key").and_then(Node::as_str).ok_or(FAULT)?;
         let value = match tag.get("value") {
-            None | Some(Value::Null) => "",
+            None | Some(Node::Null) => "",
             Some(value) => value.as_str().ok_or(FAULT)?,
         };
         // A key twice would hide one of the values from the policy.
@@ -176,7 +179,7 @@ fn tags(members: &Map<String, Value>) -> Result<BTreeMap<String, String>, NicErr
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

@@ -2,9 +2,12 @@
 
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
-use crate::{domain::json, metrics::Outcome};
+use crate::{
+    domain::json::{self, Node},
+    metrics::Outcome,
+};
 
 /// The largest answer that is read, in bytes.
 pub(super) const MAX_ANSWER: usize = 1024 * 1024;
@@ -107,7 +110,7 @@ pub(super) fn read(
     if let Some(encoding) = headers.get(http::header::CONTENT_ENCODING) {
         return Err(Failure::bad(format!("status {status}, encoded as {encoding:?}")));
     }
-    let value = match json::parse(body) {
+    let value = match json::read(body) {
         Ok(value) => value,
         // A proxy's page; a read may be tried again after it as after ZEC's own 503.
         Err(_) if status == StatusCode::SERVICE_UNAVAILABLE => {
@@ -137,11 +140,11 @@ fn success(body: &[u8]) -> Result<Answer, Failure> {
     Ok(Answer { request_id, response: envelope.response })
 }
 
-fn refusal(status: StatusCode, value: &Value) -> Failure {
-    let text = |name, max| value.get(name).and_then(Value::as_str).map(|text| bounded(text, max));
+fn refusal(status: StatusCode, value: &Node<'_>) -> Failure {
+    let text = |name, max| value.get(name).and_then(Node::as_str).map(|text| bounded(text, max));
     let request_id = text("requestId", 64);
     // Looked at before it is cut: what is left of another code must not pass for one of ZEC's.
-    let whole = value.get("code").and_then(Value::as_str).filter(|code| is_code(code));
+    let whole = value.get("code").and_then(Node::as_str).filter(|code| is_code(code));
     let Some(code) = whole.map(|code| bounded(code, 100)) else {
         return Failure::BadAnswer { cause: format!("status {status} without a code"), request_id };
     };

@@ -3,6 +3,8 @@
 //!
 //!     cargo bench --locked --bench count              counts, and fails past 10 % more than is written down
 //!     cargo bench --locked --bench count -- --write   writes down what it counts
+//!
+//! `scripts/bench` has it play ZEC, too: `stub PORT`.
 
 #![expect(
     clippy::print_stdout,
@@ -20,6 +22,7 @@ mod whole;
 use std::{
     collections::BTreeMap,
     fs,
+    net::TcpListener,
     path::Path,
     process::{Command, ExitCode},
 };
@@ -36,6 +39,10 @@ fn main() -> ExitCode {
     match arguments[..] {
         ["stage", name] => {
             stages::run(name);
+            ExitCode::SUCCESS
+        }
+        ["stub", port] => {
+            whole::serve(&TcpListener::bind(format!("127.0.0.1:{port}")).unwrap());
             ExitCode::SUCCESS
         }
         ["--write", "--bench"] => {

@@ -162,22 +162,26 @@ fn message(stream: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
     Some((head, body))
 }
 
-/// Answers as ZEC does: a change is done, and the vNIC always has the address.
 fn stub() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            thread::spawn(move || answer(BufReader::new(stream.unwrap())));
-        }
-    });
+    thread::spawn(move || serve(&listener));
     address
 }
 
+/// Answers as ZEC does: a change is done, and the vNIC always has the address.
+pub(crate) fn serve(listener: &TcpListener) {
+    for stream in listener.incoming() {
+        thread::spawn(move || answer(BufReader::new(stream.unwrap())));
+    }
+}
+
 fn answer(mut stream: BufReader<TcpStream>) {
-    while let Some((head, _)) = message(&mut stream) {
+    stream.get_ref().set_nodelay(true).unwrap();
+    while let Some((head, body)) = message(&mut stream) {
         let response = if head.contains("DescribeNetworkInterfaces") {
-            parts::described()
+            let asked: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            parts::described(asked["nicIds"][0].as_str().unwrap())
         } else {
             r#"{"requestId":"T1"}"#.to_owned()
         };

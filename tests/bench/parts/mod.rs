@@ -113,11 +113,12 @@ pub(crate) fn crowded() -> Caller {
 /// The vNIC that is asked about.
 pub(crate) const NIC: &str = "1612345678901234567";
 
-/// It, as ZEC describes it.
-pub(crate) fn described() -> String {
-    let secondary: Vec<String> = (21..29).map(|n| format!("\"10.0.5.{n}\"")).collect();
+/// One, as ZEC describes it, with a hundred addresses.
+pub(crate) fn described(nic: &str) -> String {
+    let mut secondary: Vec<String> = (2..=101).map(|n| format!("\"10.17.0.{n}\"")).collect();
+    secondary.push("\"10.0.5.21\"".to_owned());
     format!(
-        "{{\"requestId\":\"T1\",\"totalCount\":1,\"dataSet\":[{{\"nicId\":\"{NIC}\",\"name\":\"web-1\",\
+        "{{\"requestId\":\"T1\",\"totalCount\":1,\"dataSet\":[{{\"nicId\":\"{nic}\",\"name\":\"web-1\",\
          \"status\":\"USED\",\"nicType\":\"Secondary\",\"regionId\":\"asia-east-1\",\"vpcId\":\"vpc-1\",\
          \"subnetId\":\"subnet-1\",\"resourceGroup\":{{\"resourceGroupId\":\"rg-1\",\
          \"resourceGroupName\":\"web\"}},\"primaryIpv4\":\"10.0.5.4\",\"secondaryIpv4s\":[{}],\

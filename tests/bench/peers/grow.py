@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """How the gateway's cost grows: with policies, groups in a token, addresses and connections.
 
-    grow.py GATEWAY FOLDER
+    grow.py GATEWAY FOLDER STUB
 
-GATEWAY is the release binary, FOLDER an installed copy of the peers' bench (its wrk, its stub of ZEC).
+GATEWAY is the release binary, FOLDER an installed copy of the peers' bench (its wrk, its stub of ZEC), STUB
+a program that shows vNICs too (`count stub PORT`: scripts/bench makes it).
 Run with FOLDER/venv/bin/python. The gateway has processor 0, load and stub have processor 1; figures are
 medians of three runs of two seconds, processor time is the gateway's own and the kernel's for it."""
 import base64, json, os, re, socket, statistics, subprocess, sys, tempfile, time
@@ -11,7 +12,7 @@ import base64, json, os, re, socket, statistics, subprocess, sys, tempfile, time
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
-GATEWAY, FOLDER = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+GATEWAY, FOLDER, LOOKS = (os.path.abspath(path) for path in sys.argv[1:4])
 LOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "load.lua")
 ISSUER, PORT, STUB = "https://sso.example.com", 18190, 18191
 LIBRARIES = f"{FOLDER}/root/usr/lib/x86_64-linux-gnu:{FOLDER}/root/lib/x86_64-linux-gnu"
@@ -65,8 +66,9 @@ def spent(pid):
 
 
 class Gateway:
-    def __init__(self, policies=10):
-        self.files = tempfile.TemporaryDirectory()
+    def __init__(self, policies=10, looks=False, records=False, cores="0"):
+        # What is recorded is recorded in memory: a disk's own time is another table's.
+        self.files = tempfile.TemporaryDirectory(dir="/dev/shm")
         here = self.files.name
         os.mkdir(f"{here}/policy")
         policy(f"{here}/policy/rules.cedar", policies)
@@ -77,12 +79,13 @@ class Gateway:
             f'[server]\nlisten = "127.0.0.1:{PORT}"\nmax_connections = 12000\n[admin]\nlisten = "127.0.0.1:{PORT + 1000}"\n'
             f'[[auth.issuers]]\nname = "corp"\nissuer = "{ISSUER}"\naudiences = ["zec-gateway"]\njwks_file = "keys.json"\n'
             f'[policy]\ndirectory = "policy"\n[zec]\nendpoint = "http://127.0.0.1:{STUB}"\n'
-            'access_key_id_file = "id"\naccess_key_password_file = "password"\npreflight = false\n'
+            f'access_key_id_file = "id"\naccess_key_password_file = "password"\npreflight = {str(looks).lower()}\n'
             "[limits]\nrequests_per_second = 0\naddresses_per_hour = 0\nmax_concurrent_per_caller = 4096\n"
-            "[journal]\nenabled = false\n"
+            f"[journal]\nenabled = {str(records).lower()}\npath = \"journal.db\"\n"
         )
+        self.looks = looks or records
         log = open(f"{here}/log", "w")
-        command = ["taskset", "-c", "0", GATEWAY, "serve", "--config", f"{here}/gateway.toml"]
+        command = ["taskset", "-c", cores, GATEWAY, "serve", "--config", f"{here}/gateway.toml"]
         self.process = subprocess.Popen(command, stdout=log, stderr=log)
         wait(PORT)
 
@@ -98,6 +101,8 @@ class Gateway:
         target = "/nics/nic-t17-0001/ipv4?" + "&".join(["ipAddresses=10.17.1.1"] * addresses)
         wrk = ["taskset", "-c", "1", f"{FOLDER}/root/usr/bin/wrk", "-t1", f"-c{connections}", "-d2s", "-s", LOAD]
         wrk += [f"http://127.0.0.1:{PORT}", "--", token_file, str(most), "DELETE", target]
+        # The stub that shows a vNIC shows a hundred addresses; else each request has one of its own.
+        wrk += ["100"] if self.looks else []
         before = spent(self.process.pid)
         ran = subprocess.run(wrk, env={**os.environ, "LD_LIBRARY_PATH": LIBRARIES}, capture_output=True, text=True)
         told = re.search(r"PB (.*)", ran.stdout) or sys.exit(ran.stdout + ran.stderr)
@@ -136,6 +141,27 @@ def idle(gateway, token_file, count=10000):
         one.close()
 
 
+def careful(token_file):
+    """With what the peers do not have: the vNIC is read before, the write is recorded before and after."""
+    stub = subprocess.Popen(["taskset", "-c", "1", LOOKS, "stub", str(STUB)])
+    try:
+        wait(STUB)
+        base = None
+        for what, settings in (
+            ("neither", {}),
+            ("the vNIC is read before (3 KB)", {"looks": True}),
+            ("the write is recorded", {"records": True}),
+            ("both", {"looks": True, "records": True}),
+        ):
+            with Gateway(**settings) as gateway:
+                cost, p99 = gateway.cost(token_file, most=1)
+                say(what, cost, p99, base)
+                base = base or cost
+    finally:
+        stub.terminate()
+        stub.wait()
+
+
 def main():
     import resource
 
@@ -160,8 +186,18 @@ def main():
             say("1,000 policies", *gateway.cost(one), base)
         with Gateway() as gateway:
             idle(gateway, one)
+        print("\n| a write, one processor or two beside the load | us of processor time | p99, us |\n| --- | --- | --- |")
+        base = None
+        for cores in ("0", "0,1"):
+            with Gateway(cores=cores) as gateway:
+                cost, p99 = gateway.cost(one)
+                say(f"processors {cores}", cost, p99, base)
+                base = base or cost
     finally:
         stub.terminate()
+        stub.wait()
+    print("\n| a write, one token, 32 connections | us of processor time | p99, us |\n| --- | --- | --- |")
+    careful(one)
 
 
 main()

@@ -1,11 +1,13 @@
 -- What wrk sends: rotates over the tokens of a file, and gives each request in a row an address of its
 -- own. Two writes on one address of a vNIC at once are refused by this gateway (409), and callers do
 -- not ask for that either.
---   wrk ... -s load.lua URL -- TOKENS_FILE COUNT METHOD TARGET
+--   wrk ... -s load.lua URL -- TOKENS_FILE COUNT METHOD TARGET [ADDRESSES]
+-- With ADDRESSES there are only so many, which come again in turn.
 local requests, at = {}, 0
 
 function init(arguments)
   local path, most, method, target = arguments[1], tonumber(arguments[2]), arguments[3], arguments[4]
+  local addresses = tonumber(arguments[5] or 60000)
   local tokens = {}
   for line in io.lines(path) do
     if #tokens >= most then break end
@@ -14,7 +16,7 @@ function init(arguments)
   local _, wide = target:gsub("10%.17%.%d+%.%d+", "")
   local next = 0
   local function own(network)
-    next = next + 1
+    next = next % addresses + 1
     return string.format("%s.%d.%d", network, math.floor(next / 240) % 250, next % 240 + 1)
   end
   for number = 1, math.max(#tokens, wide > 1 and 1000 or 4000) do
