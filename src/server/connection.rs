@@ -120,14 +120,22 @@ pub(super) enum Kept {
     Resting,
 }
 
-/// Drives a connection to its end, or until it has rested for so long.
+/// After how long a connection rests, if nothing of a message is left that arrives: what comes of a
+/// body that was not read must never be served.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rest<'a> {
+    pub(super) after: Duration,
+    pub(super) left: &'a Left,
+}
+
+/// Drives a connection to its end, or until it rests.
 pub(super) async fn keep<C>(
     mut connection: Pin<&mut C>,
     phase: &Phase,
     timers: Timers,
     farewell: Farewell,
     draining: &CancellationToken,
-    mut rest: Option<Duration>,
+    mut rest: Option<Rest<'_>>,
 ) -> Kept
 where
     C: GracefulConnection,
@@ -184,10 +192,11 @@ pub(super) enum Found {
 /// Resolves when there is something to do about a phase. Nothing is reset per request: the phase is
 /// looked at now and then, and since either may begin at any moment, the next look is never later than
 /// the shortest one's end would be.
-pub(super) async fn look(phase: &Phase, timers: Timers, rest: Option<Duration>) -> Found {
+pub(super) async fn look(phase: &Phase, timers: Timers, rest: Option<Rest<'_>>) -> Found {
     let shortest = timers.head.min(timers.idle);
-    let pause = rest.map_or(shortest, |rest| rest.min(shortest)).max(TICK);
+    let pause = rest.map_or(shortest, |rest| rest.after.min(shortest)).max(TICK);
     let mut at = Instant::now() + pause;
+    at = phase.ends(timers.head, timers.idle).map_or(at, |end| at.min(end));
     loop {
         tokio::time::sleep_until(at).await;
         let now = Instant::now();
@@ -198,7 +207,7 @@ pub(super) async fn look(phase: &Phase, timers: Timers, rest: Option<Duration>) 
             }
             at = at.min(end);
         }
-        if rest.is_some_and(|rest| phase.rests(rest)) {
+        if rest.is_some_and(|rest| phase.rests(rest.after) && rest.left.is_nothing()) {
             return Found::Rest;
         }
     }

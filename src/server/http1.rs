@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     MAX_HEAD,
-    connection::{FAREWELL, Farewell, Kept, Timers, counted, keep, look},
+    connection::{FAREWELL, Farewell, Kept, Rest, Timers, counted, keep, look},
     phase::Phase,
     wire::{Left, Wire},
 };
@@ -80,22 +80,23 @@ async fn active<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let at_once = Timers { head: Duration::ZERO, idle: Duration::ZERO };
     let unread = Timers { head: timers.head, idle: timers.idle.min(FAREWELL) };
     let farewell = Farewell { overdue: at_once, draining: unread };
-    match keep(Pin::new(&mut connection), phase, timers, farewell, draining, Some(REST)).await {
+    let rest = Some(Rest { after: REST, left });
+    match keep(Pin::new(&mut connection), phase, timers, farewell, draining, rest).await {
         Kept::Over => None,
-        Kept::Resting => {
-            let parts = connection.into_parts();
-            // Whatever has come is the beginning of a head, and then nothing rests.
-            parts.read_buf.is_empty().then(|| parts.io.into_inner())
-        }
+        // hyper holds nothing that has come: the next head has not begun.
+        Kept::Resting => Some(connection.into_parts().io.into_inner()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, sync::Arc};
+    use std::{
+        convert::Infallible,
+        sync::{Arc, Mutex},
+    };
 
     use bytes::Bytes;
-    use http::Response;
+    use http::{Request, Response};
     use http_body_util::Full;
     use tokio::{
         io::{AsyncReadExt, DuplexStream, duplex},
@@ -111,6 +112,8 @@ mod tests {
 
     struct Served {
         far: DuplexStream,
+        /// The targets that were asked for.
+        asked: Arc<Mutex<Vec<String>>>,
         draining: CancellationToken,
         /// Held by the service, of which hyper has one while it has anything.
         held: Arc<()>,
@@ -122,15 +125,17 @@ mod tests {
         fn with_room(room: usize) -> Self {
             let (near, far) = duplex(room);
             let (draining, held) = (CancellationToken::new(), Arc::new(()));
-            let kept = Arc::clone(&held);
-            let stack = BoxCloneSyncService::new(service_fn(move |_| {
+            let asked = Arc::<Mutex<Vec<String>>>::default();
+            let (kept, seen) = (Arc::clone(&held), Arc::clone(&asked));
+            let stack = BoxCloneSyncService::new(service_fn(move |request: Request<Incoming>| {
                 let _kept = Arc::clone(&kept);
+                seen.lock().unwrap().push(request.uri().to_string());
                 async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"yes")))) }
             }));
             let drained = draining.clone();
             let serve = async move { serve(near, stack, TIMERS, &drained).await };
             let end = tokio::spawn(serve);
-            Self { far, draining, held, end }
+            Self { far, asked, draining, held, end }
         }
 
         async fn ask(&mut self) {
@@ -209,5 +214,38 @@ mod tests {
         }
         tokio::time::sleep(2 * REST).await;
         assert!(served.rests());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_comes_after_its_answer_is_never_the_next_request() {
+        const INNER: &str = "GET /smuggled HTTP/1.1\r\nhost: gateway\r\n\r\n";
+        let length = format!("content-length: {}", INNER.len());
+        for framing in [&length, "transfer-encoding: chunked"] {
+            let mut served = Served::with_room(4096);
+            let head = format!("POST /first HTTP/1.1\r\nhost: gateway\r\n{framing}\r\n\r\n");
+            let begun = Instant::now();
+            served.far.write_all(head.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            served.far.read_to_end(&mut answer).await.unwrap();
+            assert!(String::from_utf8_lossy(&answer).contains("connection: close"));
+            tokio::time::sleep(3 * REST).await;
+            let _ = served.far.write_all(INNER.as_bytes()).await;
+            served.end.await.unwrap();
+            assert_eq!(*served.asked.lock().unwrap(), ["/first"], "{framing}");
+            assert!(begun.elapsed() <= 4 * REST, "{:?}", begun.elapsed());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_beginning_of_the_next_head_is_not_lost() {
+        let mut served = Served::with_room(4096);
+        served.far.write_all(REQUEST).await.unwrap();
+        served.far.write_all(b"GET /second HT").await.unwrap();
+        let mut answer = [0; 512];
+        assert!(served.far.read(&mut answer).await.unwrap() > 0);
+        tokio::time::sleep(4 * REST).await;
+        served.far.write_all(b"TP/1.1\r\nhost: gateway\r\n\r\n").await.unwrap();
+        assert!(served.far.read(&mut answer).await.unwrap() > 0);
+        assert_eq!(*served.asked.lock().unwrap(), ["/", "/second"]);
     }
 }

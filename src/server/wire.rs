@@ -53,6 +53,11 @@ impl Left {
         !matches!(self.get(), NOTHING | HEAD)
     }
 
+    /// Whether no message has begun that is not whole.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.get() == NOTHING
+    }
+
     fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -74,12 +79,15 @@ pub(super) struct Wire<S> {
     held: Bytes,
     lines: Lines,
     lingers: Option<Pin<Box<Sleep>>>,
+    /// Whether it was said that nothing more will come of us.
+    ends: bool,
 }
 
 impl<S> Wire<S> {
     /// Cuts what comes of the stream, and tells the phase when something is handed on.
     pub(super) fn new(stream: S, left: Left, phase: Phase) -> Self {
-        Self { stream, left, phase, held: Bytes::new(), lines: Lines::default(), lingers: None }
+        let (held, lines) = (Bytes::new(), Lines::default());
+        Self { stream, left, phase, held, lines, lingers: None, ends: false }
     }
 
     /// Waits until something comes and holds it, with no room for it until then. Says whether more may
@@ -217,13 +225,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     /// hyper asks for it once it has nothing left to write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        self.phase.writes(false);
+        self.phase.writes(self.ends);
         Poll::Ready(Ok(()))
     }
 
     /// Says that nothing more will come, then hears a peer in the midst of a message out.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        // Whatever is on its way to its end rests no more.
+        this.ends = true;
+        this.phase.writes(true);
         if this.lingers.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
             if this.held.is_empty() && this.left.get() == NOTHING {
