@@ -93,6 +93,7 @@ impl Lanes {
         });
         if tokio::time::timeout(LAST_TURN, ended).await.is_err() {
             tracing::error!("a thread that serves is stuck: what is in it is left as it is");
+            telemetry::let_go_of_all_lines();
         }
     }
 
@@ -125,6 +126,8 @@ impl Lanes {
 
     /// Waits until every lane has taken a turn: one that is stuck takes none.
     pub async fn take_turns(&self) {
+        // What led there must not stay in it.
+        telemetry::let_go_of_all_lines();
         let lanes = self.0.iter().flat_map(|inner| &inner.lanes);
         let turns: Vec<JoinHandle<()>> = lanes.map(|lane| lane.runtime.spawn(async {})).collect();
         for turn in turns {
@@ -153,11 +156,10 @@ impl Lane {
 
 fn run(number: usize, end: &CancellationToken, runtime: Runtime) {
     CURRENT.set(number);
-    telemetry::hold_lines();
+    let _lines = telemetry::hold_lines();
     runtime.block_on(end.cancelled());
     // Whatever hangs on a disk is left behind.
     runtime.shutdown_background();
-    telemetry::let_go_of_lines();
 }
 
 #[cfg(test)]

@@ -24,7 +24,10 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::net::TcpStream;
 use tower::ServiceExt;
 
-use self::{link::Link, pool::Pool};
+use self::{
+    link::Link,
+    pool::{Pool, Taken},
+};
 use crate::{error::Fault, files, lanes};
 
 /// How a boxed error is carried between layers that do not know each other.
@@ -68,15 +71,19 @@ impl HttpClient {
         let Some(pool) = lane.or(self.pools.last()) else {
             return Err(ExchangeError::Unsent("there is no room for connections".to_owned()));
         };
-        if pool.is_stale(to) {
+        let mut taken = pool.take(to, false);
+        if let Taken::Stale = taken {
             // The runtime looks at its sockets before it comes back here: a server that hung up
             // meanwhile is found out now, and not by a request that nobody answers.
             tokio::task::yield_now().await;
+            taken = pool.take(to, true);
         }
-        let link = match pool.take(to) {
-            Some(link) => link,
+        let link = match taken {
+            Taken::Link(link) => link,
             // Rare, and large.
-            None => Box::pin(self.connect(to)).await.map_err(ExchangeError::Unsent)?,
+            Taken::None | Taken::Stale => {
+                Box::pin(self.connect(to)).await.map_err(ExchangeError::Unsent)?
+            }
         };
         Ok(Lease { link, pool, to: to.clone() })
     }
@@ -178,6 +185,13 @@ pub fn causes<'a>(error: &'a dyn StdError) -> impl Iterator<Item = &'a (dyn StdE
     std::iter::successors(error.source(), |error| (*error).source())
 }
 
+/// What a request asks a server for: path and query, as they go on the wire (RFC 9112, 3.2.1).
+#[must_use]
+pub fn target(uri: &Uri) -> String {
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{}{query}", uri.path())
+}
+
 /// An error in words, with all its causes: hyper's own text names only the place.
 #[must_use]
 pub fn with_causes(error: &dyn StdError) -> String {
@@ -231,5 +245,21 @@ impl tower::Service<Uri> for TimedConnector {
                 .await
                 .map_err(|_| BoxError::from("connecting took too long"))?
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_always_begins_with_a_slash() {
+        for (uri, want) in [
+            ("https://sso.example.com", "/"),
+            ("https://sso.example.com?x=1", "/?x=1"),
+            ("https://sso.example.com/keys?x=1", "/keys?x=1"),
+        ] {
+            assert_eq!(target(&uri.parse().unwrap()), want);
+        }
     }
 }

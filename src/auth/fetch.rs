@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{
     Request, StatusCode, Uri, header,
-    uri::{Authority, PathAndQuery, Scheme},
+    uri::{Authority, Scheme},
 };
 use http_body_util::Full;
 
@@ -67,8 +67,7 @@ impl Fetcher {
 
     async fn document(&self, uri: &Uri) -> Result<Bytes, String> {
         let host = uri.authority().map(Authority::as_str).unwrap_or_default();
-        let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        let request = Request::get(path)
+        let request = Request::get(net::target(uri))
             .header(header::HOST, host)
             .header(header::ACCEPT, "application/jwk-set+json, application/json")
             // A kept connection would only go stale between two refreshes.

@@ -214,6 +214,7 @@ impl Signals {
             hurry.cancel();
             self.asked_again().await;
             tracing::warn!("asked to stop a third time: stopping at once");
+            telemetry::let_go_of_all_lines();
             std::process::exit(1);
         });
     }

@@ -22,6 +22,17 @@ const LOOK: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pool(Arc<Mutex<Inner>>);
 
+/// What there is for a request.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// A connection that is free.
+    Link(Box<Link>),
+    /// One that was idle for a while: the sockets are to be looked at first.
+    Stale,
+    /// Nothing.
+    None,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     /// The one that was used last is the last, and used first.
@@ -46,22 +57,22 @@ impl Drop for Inner {
 }
 
 impl Pool {
-    /// Whether the connection that would be used was idle for a while.
-    pub(super) fn is_stale(&self, to: &Uri) -> bool {
-        let inner = self.inner();
-        let last = inner.idle.iter().rfind(|idle| idle.is_to(to));
-        last.is_some_and(|idle| idle.since.elapsed() >= FRESH)
-    }
-
-    /// A connection there that is free, as far as has been heard.
-    pub(super) fn take(&self, to: &Uri) -> Option<Box<Link>> {
+    /// A connection there that is free, as far as has been heard. One that was idle for a while is not
+    /// given to whoever has not `looked` at the sockets before.
+    pub(super) fn take(&self, to: &Uri, looked: bool) -> Taken {
         loop {
             let mut inner = self.inner();
-            let at = inner.idle.iter().rposition(|idle| idle.is_to(to))?;
+            let Some(at) = inner.idle.iter().rposition(|idle| idle.is_to(to)) else {
+                return Taken::None;
+            };
+            let stale = |idle: &Idle| idle.since.elapsed() >= FRESH;
+            if !looked && inner.idle.get(at).is_some_and(stale) {
+                return Taken::Stale;
+            }
             let Idle { mut link, since, .. } = inner.idle.remove(at);
             drop(inner);
             if since.elapsed() < LONGEST_IDLE && link.is_free() {
-                return Some(link);
+                return Taken::Link(link);
             }
         }
     }
@@ -123,6 +134,7 @@ mod tests {
     impl Server {
         fn new() -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.set_nonblocking(true).unwrap();
             let to = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
             Self { listener, to, client: client(Duration::from_secs(5), false, None).unwrap() }
         }
@@ -134,6 +146,7 @@ mod tests {
             answer: &'static str,
         ) -> Result<TcpStream, ExchangeError> {
             let link = self.client.link(&self.to).await?;
+            // Connected by now, if anew: there is nothing to wait for.
             let mut stream = there.unwrap_or_else(|| self.listener.accept().unwrap().0);
             let request = Request::get("/").header("host", "server").body(Full::new(Bytes::new()));
             let serving = tokio::task::spawn_blocking(move || {
@@ -225,5 +238,65 @@ mod tests {
         let pieces = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nlong\r\n5\r\nlong!\r\n0\r\n\r\n";
         let error = server.exchange(None, pieces).await.unwrap_err();
         assert!(matches!(error, ExchangeError::Cut { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_a_server_says_beside_one_whole_answer_ends_the_connection() {
+        let server = Server::new();
+        let more = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n";
+        let first = server.exchange(None, more).await.unwrap();
+        let before = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        let second = server.exchange(None, before).await.unwrap();
+        let third = server.exchange(Some(second), YES).await.unwrap();
+        drop((first, third));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_told_from_none_and_from_nothing_sent() {
+        let server = Server::new();
+        let request = || {
+            let request = Request::get("/").header("host", "server");
+            request.body(Full::new(Bytes::new())).unwrap()
+        };
+        let half = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhal";
+        for (answer, sent) in [(Some(half), true), (Some(""), true), (None, false)] {
+            let link = server.client.link(&server.to).await.unwrap();
+            let (mut stream, _) = server.listener.accept().unwrap();
+            let serving = tokio::task::spawn_blocking(move || {
+                let Some(answer) = answer else { return };
+                assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+                stream.write_all(answer.as_bytes()).unwrap();
+            });
+            let error = if sent {
+                let (answer, _) = tokio::join!(link.exchange(request(), 8), serving);
+                answer.unwrap_err()
+            } else {
+                // It hangs up before, and we have heard of it.
+                serving.await.unwrap();
+                tokio::task::yield_now().await;
+                link.exchange(request(), 8).await.unwrap_err()
+            };
+            match (answer, &error) {
+                (Some(""), ExchangeError::Unanswered(_))
+                | (None, ExchangeError::Unsent(_))
+                | (Some(_), ExchangeError::Cut { .. }) => {}
+                _ => panic!("{answer:?}: {error:?}"),
+            }
+            assert_eq!(server.idle(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_gives_up_takes_the_connection_along() {
+        let server = Server::new();
+        let first = server.exchange(None, YES).await.unwrap();
+        let link = server.client.link(&server.to).await.unwrap();
+        let request = Request::get("/").header("host", "server").body(Full::new(Bytes::new()));
+        let mut exchange = Box::pin(link.exchange(request.unwrap(), 8));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(exchange.as_mut().poll(&mut cx).is_pending());
+        drop(exchange);
+        let _second = server.exchange(None, YES).await.unwrap();
+        drop(first);
     }
 }

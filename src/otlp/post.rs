@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, Uri, header, uri::PathAndQuery};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
@@ -88,7 +88,7 @@ impl Post {
     async fn exchange(&self, body: Bytes) -> Result<(), Refusal> {
         let request = Request::builder()
             .method(Method::POST)
-            .uri(self.endpoint.path_and_query().map_or("/", PathAndQuery::as_str))
+            .uri(net::target(&self.endpoint))
             .header(header::HOST, self.host.clone())
             .header(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"))
             .header(header::USER_AGENT, HeaderValue::from_static(USER_AGENT))

@@ -4,6 +4,7 @@
 use std::{
     cell::RefCell,
     io::{self, Write, stderr},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use tracing::{Level, Metadata};
@@ -14,13 +15,33 @@ const MOST: usize = 8 * 1024;
 
 thread_local! {
     /// None where nothing is held.
-    static HELD: RefCell<Option<Held>> = const { RefCell::new(None) };
+    static HELD: RefCell<Option<Arc<Mutex<Held>>>> = const { RefCell::new(None) };
 }
 
-/// From now on this thread holds its lines; whoever calls this calls [`let_go`] whenever the thread is
-/// about to wait, and at its end.
-pub fn hold() {
-    HELD.with_borrow_mut(|held| *held = Some(Held::default()));
+/// What every thread holds.
+static ALL: Mutex<Vec<Weak<Mutex<Held>>>> = Mutex::new(Vec::new());
+
+/// As long as this is there, its thread holds its lines; whoever made it calls [`let_go`] whenever the
+/// thread is about to wait.
+#[derive(Debug)]
+pub struct Holding(());
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        let_go();
+        HELD.with_borrow_mut(|held| *held = None);
+    }
+}
+
+/// From now on this thread holds its lines.
+#[must_use]
+pub fn hold() -> Holding {
+    let held = Arc::<Mutex<Held>>::default();
+    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|held| held.strong_count() > 0);
+    all.push(Arc::downgrade(&held));
+    HELD.with_borrow_mut(|mine| *mine = Some(held));
+    Holding(())
 }
 
 /// Writes what this thread holds.
@@ -28,9 +49,29 @@ pub fn let_go() {
     with_held(|held| held.let_go(&mut stderr()));
 }
 
+/// Writes what any thread holds that does not come to it: one that is stuck, or cut off.
+pub fn let_go_of_all() {
+    each_held(|held| held.let_go(&mut stderr()));
+}
+
+fn each_held(mut act: impl FnMut(&mut Held)) {
+    let all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    for held in all.iter().filter_map(Weak::upgrade) {
+        // Who is writing just now is not waited for.
+        if let Ok(mut held) = held.try_lock() {
+            act(&mut held);
+        }
+    }
+}
+
 /// None where nothing is held, as at the very end of a thread.
 fn with_held<T>(act: impl FnOnce(&mut Held) -> T) -> Option<T> {
-    HELD.try_with(|held| held.try_borrow_mut().ok()?.as_mut().map(act)).ok()?
+    let with = |held: &RefCell<Option<Arc<Mutex<Held>>>>| {
+        let held = held.try_borrow().ok()?;
+        let mut held = held.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(act(&mut held))
+    };
+    HELD.try_with(with).ok()?
 }
 
 #[derive(Debug, Default)]
@@ -75,9 +116,14 @@ pub(super) struct Line {
 
 impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    /// In one piece, so that nobody's line comes into the midst of another's.
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match with_held(|held| held.add(bytes, self.urgent, &mut stderr())) {
-            Some(()) => Ok(bytes.len()),
-            None => stderr().write(bytes),
+            Some(()) => Ok(()),
+            None => stderr().lock().write_all(bytes),
         }
     }
 
@@ -110,12 +156,20 @@ mod tests {
         assert_eq!(out.len(), 2 * MOST);
     }
 
+    fn taken() -> Vec<u8> {
+        let mut lines = Vec::new();
+        each_held(|held| lines.append(&mut held.0));
+        lines
+    }
+
     #[test]
-    fn only_a_thread_that_said_so_holds() {
+    fn only_a_thread_that_said_so_holds_and_others_can_let_go_of_it() {
         assert!(with_held(|_| ()).is_none());
-        hold();
-        assert!(with_held(|held| held.add(b"held", false, &mut Vec::new())).is_some());
-        let held = with_held(|held| std::mem::take(&mut held.0));
-        assert_eq!(held.as_deref(), Some(&b"held"[..]));
+        let holding = hold();
+        Line { urgent: false }.write_all(b"held by this test").unwrap();
+        let lines = std::thread::spawn(taken).join().unwrap();
+        assert!(lines.ends_with(b"held by this test"), "{lines:?}");
+        drop(holding);
+        assert!(with_held(|_| ()).is_none());
     }
 }

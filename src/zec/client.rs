@@ -9,7 +9,10 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri, header, uri::Scheme};
 use http_body_util::Full;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     AccessKey, AccessKeys, Settings,
@@ -38,6 +41,9 @@ const READ_RETRIES: u32 = 2;
 
 /// Whoever had less time for an answer than this is not in trouble for giving none.
 const FAIR: Duration = Duration::from_secs(1);
+
+/// Why there is no answer, or no connection, where the time was up.
+const TOO_LONG: &str = "it took too long";
 
 /// Before the first retry a read waits up to this long, before the next up to twice as long.
 const RETRY_WAIT: Duration = Duration::from_millis(200);
@@ -236,15 +242,16 @@ impl Client {
     ) -> Result<Answer, Failure> {
         let started = Instant::now();
         let until = deadline.min(started + self.request_timeout);
-        let exchange = self.exchange(action, body, key);
-        let result = match tokio::time::timeout_at(until, exchange).await {
-            Ok(result) => result,
-            Err(_) => Err(Failure::NoAnswer("it took too long".to_owned())),
-        };
+        let result = self.exchange(action, body, key, until).await;
         let had = until.saturating_duration_since(started);
+        let out_of_time = match &result {
+            Err(Failure::NoAnswer(_)) => true,
+            Err(Failure::NotSent(cause)) => cause == TOO_LONG,
+            _ => false,
+        };
         match &result {
             // Who had no time to answer may well be there: it counts neither way.
-            Err(Failure::NoAnswer(_)) if had < self.request_timeout.min(FAIR) => drop(pass),
+            _ if out_of_time && had < self.request_timeout.min(FAIR) => drop(pass),
             result if trouble(result) => pass.failure(),
             _ => pass.success(),
         }
@@ -262,12 +269,16 @@ impl Client {
         action: Action,
         body: Bytes,
         key: &AccessKey,
+        until: Instant,
     ) -> Result<Answer, Failure> {
-        let link = self.http.link(&self.endpoint).await.map_err(failure)?;
+        let link = timeout_at(until, self.http.link(&self.endpoint)).await;
+        let link = link.map_err(|_| Failure::NotSent(TOO_LONG.to_owned()))?.map_err(failure)?;
         // Signed when it can go out: connecting takes its time.
         let exchange =
             link.exchange(self.request(action, body, key).map_err(Failure::NotSent)?, MAX_ANSWER);
-        let (head, body) = exchange.await.map_err(failure)?.into_parts();
+        let answer = timeout_at(until, exchange).await;
+        let answer = answer.map_err(|_| Failure::NoAnswer(TOO_LONG.to_owned()))?;
+        let (head, body) = answer.map_err(failure)?.into_parts();
         self.skew.observe(&head.headers, &self.metrics);
         answer::read(head.status, &head.headers, &body)
     }

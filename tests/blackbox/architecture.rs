@@ -196,3 +196,26 @@ fn the_reader_of_imports_sees_them_all() {
     let text = "use crate::{\n a::{B, c::D},\n e,\n};\nuse crate::f::G; fn x() { crate::h() }";
     assert_eq!(known(text).into_iter().collect::<Vec<_>>(), ["a", "e", "f", "h"]);
 }
+
+/// The fuzz targets have a workspace of their own, which nothing here builds.
+#[test]
+fn the_fuzz_targets_lock_file_knows_what_the_gateway_is_made_of() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+    let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
+    let lock: toml::Table = read("tests/fuzz/Cargo.lock").parse().unwrap();
+    let packages = lock["package"].as_array().unwrap();
+    let gateway = packages.iter().find(|one| one["name"].as_str() == Some("zec-gateway")).unwrap();
+    let locked: BTreeSet<&str> = gateway["dependencies"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap().split(' ').next().unwrap())
+        .collect();
+    let optional = |how: &toml::Value| how.get("optional").is_some();
+    let all = manifest["dependencies"].as_table().unwrap().iter();
+    let named: BTreeSet<&str> =
+        all.filter(|(_, how)| !optional(how)).map(|(name, _)| name.as_str()).collect();
+    let differ: Vec<_> = named.symmetric_difference(&locked).collect();
+    assert!(differ.is_empty(), "run `cargo update --workspace` in tests/fuzz: {differ:?}");
+}

@@ -103,3 +103,29 @@ fn a_write_after_a_pause_does_not_meet_a_connection_that_is_over() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_all().build().unwrap().block_on(scenario);
 }
+
+/// A server that takes the connection and never greets: while there is no TLS, nothing can be sent.
+#[tokio::test(start_paused = true)]
+async fn where_the_time_is_up_before_there_is_a_connection_nothing_was_sent() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let ca_file = directory.path().join("ca.pem");
+    std::fs::write(&ca_file, certificate.cert.pem()).unwrap();
+    let settings = Settings {
+        scheme: Scheme::HTTPS,
+        ca_file: Some(ca_file),
+        connect_timeout: Duration::from_hours(1),
+        ..Settings::for_tests(&silent.local_addr().unwrap().to_string())
+    };
+    let key = AccessKey::new("id".to_owned(), &SecretString::from("password")).unwrap();
+    let (Reader(client), _) =
+        connect(&settings, key, Arc::new(Metrics::new(&[], &[]).unwrap())).unwrap();
+    let keys = client.keys.now();
+    let (pass, deadline) =
+        (client.admit(Kind::Write).unwrap(), Instant::now() + Duration::from_secs(30));
+    let action = Action::UnassignNetworkInterfaceIpv4;
+    let body = Bytes::from_static(b"{}");
+    let attempt = client.attempt(action, body, &keys.current, pass, deadline).await;
+    assert!(matches!(attempt, Err(Failure::NotSent(_))), "{attempt:?}");
+}
