@@ -23,11 +23,13 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, Method, header::AUTHORIZATION};
 use http_body_util::{BodyExt, Full};
 use parts::{Identity, access_key, at_once, policies};
+use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 use zec_gateway::{
     app::App,
     auth::{self, Authenticator},
+    domain::Nic,
     metrics::Metrics,
     policy::Verdict,
     zec,
@@ -145,6 +147,23 @@ async fn stub(listener: TcpListener) {
     }
 }
 
+/// What is looked at before a write, beside a reader that holds it to nothing.
+fn look(c: &mut Criterion) {
+    let described = parts::described(parts::NIC);
+    let described: serde_json::Value = serde_json::from_str(&described).unwrap();
+    let text = described["dataSet"][0].to_string();
+    c.bench_function("read a vNIC of 101 addresses", |b| {
+        b.iter_batched(
+            || RawValue::from_string(text.clone()).unwrap(),
+            |raw| Nic::parse(raw).unwrap(),
+            BatchSize::SmallInput,
+        );
+    });
+    c.bench_function("the same by serde_json alone, to a Value", |b| {
+        b.iter(|| serde_json::from_str::<serde_json::Value>(black_box(&text)).unwrap());
+    });
+}
+
 /// What never leaves the gateway: the layers alone, then a token, then a decision on top of them.
 fn answered_here(c: &mut Criterion) {
     let runtime = parts::runtime();
@@ -198,5 +217,5 @@ fn whole_path(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, sign, verify, decide, answered_here, whole_path);
+criterion_group!(benches, sign, verify, decide, look, answered_here, whole_path);
 criterion_main!(benches);

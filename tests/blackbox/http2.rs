@@ -116,6 +116,29 @@ async fn a_head_without_end_ends_the_connection() {
     assert!(others_are_served(&world, &authority).await);
 }
 
+/// Threats, row 26: what has begun goes on, and is told.
+#[tokio::test]
+async fn a_write_that_is_taken_back_once_it_was_sent_goes_on() {
+    const UNASSIGN: &str = "UnassignNetworkInterfaceIpv4";
+    let (world, authority) = secure("").await;
+    world.zec.inject(Fault::always(FaultKind::Delay(Duration::from_millis(300))));
+    let mut raw = Raw::connect(&world, &authority).await;
+    let bearer = world.alice().bearer();
+    let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
+    let head = request("DELETE", &target, &[("authorization", &bearer)]);
+    raw.send(&frame(HEADERS, OPENS_AND_ENDS, 1, &head)).await;
+    let sent = async {
+        while world.sent(UNASSIGN).is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, sent).await.expect("the write at ZEC");
+    raw.send(&frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes())).await;
+    world.until_metric("unassigned_addresses_total", 1.0).await;
+    assert_eq!(world.sent(UNASSIGN).len(), 1);
+    assert!(!world.addresses(NIC).contains(&"10.0.0.21".to_owned()));
+}
+
 #[tokio::test]
 async fn a_flood_of_requests_that_are_taken_back_ends_the_connection() {
     let (world, authority) = secure("").await;

@@ -27,12 +27,14 @@ def key_set():
     return {"keys": [{"kty": "EC", "crv": "P-256", "kid": "k", "alg": "ES256", "x": text(point.x), "y": text(point.y)}]}
 
 
-# More than the gateway's memory of verified tokens holds: each is verified again.
-def tokens(path, groups, count=20000):
+# Many more than the gateway's memory of verified tokens holds, which keeps some of those that come in turn:
+# nearly each is verified again.
+def tokens(path, groups, count=60000):
     names = ["team-17"] + [f"some-other-group-{number}" for number in range(groups - 1)]
     claims = {"iss": ISSUER, "aud": "zec-gateway", "sub": "alice", "groups": names, "exp": int(time.time()) + 3600}
     with open(path, "w") as file:
         for number in range(count):
+            claims["sub"] = f"service-account-of-a-long-name-{number:06}@example.com"
             file.write(jwt.encode({**claims, "jti": str(number)}, KEY, "ES256", headers={"kid": "k"}) + "\n")
 
 
@@ -97,7 +99,7 @@ class Gateway:
         self.process.wait()
         self.files.cleanup()
 
-    def load(self, token_file, connections=32, addresses=1, most=20000):
+    def load(self, token_file, connections=32, addresses=1, most=60000):
         target = "/nics/nic-t17-0001/ipv4?" + "&".join(["ipAddresses=10.17.1.1"] * addresses)
         wrk = ["taskset", "-c", "1", f"{FOLDER}/root/usr/bin/wrk", "-t1", f"-c{connections}", "-d2s", "-s", LOAD]
         wrk += [f"http://127.0.0.1:{PORT}", "--", token_file, str(most), "DELETE", target]
