@@ -57,8 +57,7 @@ impl Api {
     /// An API over an executor.
     #[must_use]
     pub fn new(executor: Arc<Executor>, body_limits: BodyLimits, limits: Live) -> Self {
-        let description = Description::new(limits.now().settings.max_addresses);
-        Self { executor, body_limits, limits, description }
+        Self { executor, body_limits, limits, description: Description::default() }
     }
 
     /// Answers a request that found its route and showed who calls.

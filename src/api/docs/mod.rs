@@ -4,9 +4,9 @@
 mod html;
 mod page;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 
@@ -21,11 +21,15 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img
 
 const STYLE: &str = include_str!("style.css");
 
-/// The two descriptions. Clones share them.
-#[derive(Clone, Debug)]
-pub(super) struct Description {
-    json: Arc<ArcSwap<Document>>,
-    page: Bytes,
+/// The two descriptions, each made when it is asked for first: most gateways are never asked, and
+/// making them takes a megabyte. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Description(Arc<Made>);
+
+#[derive(Debug, Default)]
+struct Made {
+    json: ArcSwapOption<Document>,
+    page: OnceLock<Bytes>,
 }
 
 /// The document, and the limit that it tells of.
@@ -44,21 +48,20 @@ impl Document {
 }
 
 impl Description {
-    pub(super) fn new(max_addresses: usize) -> Self {
-        let json = Arc::new(ArcSwap::from_pointee(Document::new(max_addresses)));
-        Self { json, page: Bytes::from(page::render()) }
-    }
-
     /// The limit may have changed since: it is loaded again while the gateway serves.
     pub(super) fn json(&self, max_addresses: usize) -> Answer {
-        if self.json.load().max_addresses != max_addresses {
-            self.json.store(Arc::new(Document::new(max_addresses)));
-        }
-        reply::page("application/json", self.json.load().json.clone())
+        let made = self.0.json.load_full().filter(|made| made.max_addresses == max_addresses);
+        let document = made.unwrap_or_else(|| {
+            let document = Arc::new(Document::new(max_addresses));
+            self.0.json.store(Some(Arc::clone(&document)));
+            document
+        });
+        reply::page("application/json", document.json.clone())
     }
 
     pub(super) fn page(&self) -> Answer {
-        let mut answer = reply::page("text/html; charset=utf-8", self.page.clone());
+        let page = self.0.page.get_or_init(|| Bytes::from(page::render()));
+        let mut answer = reply::page("text/html; charset=utf-8", page.clone());
         let mut put = |name: HeaderName, value| {
             answer.headers_mut().insert(name, HeaderValue::from_static(value));
         };

@@ -3,6 +3,7 @@
 //!
 //!     cargo bench --locked --bench count              counts, and fails where it is 10 % off what is written down
 //!     cargo bench --locked --bench count -- --write   writes down what it counts
+//!     cargo bench --locked --bench count -- --order   writes down which functions run, for the linker
 //!
 //! `scripts/bench` has it play ZEC, too: `stub PORT`.
 
@@ -14,6 +15,7 @@
     reason = "a benchmark that cannot run should say so and stop"
 )]
 
+mod order;
 #[path = "../parts/mod.rs"]
 mod parts;
 mod stages;
@@ -50,12 +52,22 @@ fn main() -> ExitCode {
             fs::write(FIGURES, lines.collect::<String>()).unwrap();
             ExitCode::SUCCESS
         }
+        ["--order", "--bench"] => {
+            order::write();
+            ExitCode::SUCCESS
+        }
+        ["--bench"] if !order::is_current() => {
+            println!(
+                "what the program is made of has changed: `cargo bench --locked --bench count -- --order`"
+            );
+            ExitCode::FAILURE
+        }
         ["--bench"] if is_comparable() => compare(),
         ["--bench"] => {
             println!("not counted: the figures are of x86-64 with AVX2 and BMI2");
             ExitCode::SUCCESS
         }
-        _ => panic!("usage: cargo bench --locked --bench count [-- --write]"),
+        _ => panic!("usage: cargo bench --locked --bench count [-- --write | --order]"),
     }
 }
 

@@ -2,6 +2,7 @@
 //! off: the program runs twice, with few requests and with many.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -11,11 +12,14 @@ use std::{
 };
 
 use http::header::AUTHORIZATION;
+use zec_gateway::issuer::{Signer, key_set};
 
 use crate::{
     callgrind, collected,
     parts::{self, Identity},
 };
+
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_zec-gateway");
 
 const FEW: u64 = 50;
 const MANY: u64 = 550;
@@ -65,17 +69,49 @@ const SCENARIOS: [Scenario; 4] = [
 pub(crate) fn count() -> impl Iterator<Item = (&'static str, u64)> {
     let zec = stub();
     SCENARIOS.iter().map(move |scenario| {
-        let [few, many] = [FEW, MANY].map(|requests| run(scenario, zec, requests));
+        let [few, many] = [FEW, MANY].map(|requests| collected(&run(scenario, zec, requests, &[])));
         (scenario.name, (many - few) / (MANY - FEW))
     })
 }
 
-/// The instructions of a program that serves so many requests, one after the other.
-fn run(scenario: &Scenario, zec: SocketAddr, requests: u64) -> u64 {
+/// The functions that run in each, and before it, by their symbols; at last those that it takes
+/// to load other keys and policies.
+pub(crate) fn ran() -> impl Iterator<Item = BTreeSet<String>> {
+    let (zec, profile) = (stub(), tempfile::NamedTempFile::new().unwrap());
+    let to = format!("--callgrind-out-file={}", profile.path().display());
+    SCENARIOS.iter().map(Some).chain([None]).map(move |scenario| {
+        let options = [to.as_str(), "--demangle=no", "--compress-strings=no"];
+        match scenario {
+            Some(scenario) => drop(run(scenario, zec, FEW, &options)),
+            None => load(zec, &options),
+        }
+        let text = fs::read_to_string(profile.path()).unwrap();
+        text.lines().filter_map(|line| line.strip_prefix("fn=")).map(str::to_owned).collect()
+    })
+}
+
+/// Loads the policies of the cookbook, and keys of every kind.
+fn load(zec: SocketAddr, options: &[&str]) {
+    let directory = tempfile::tempdir().unwrap();
+    write_files(directory.path(), true, zec);
+    let signers = [Signer::es256(), Signer::rs256(), Signer::eddsa()].map(Result::unwrap);
+    fs::write(directory.path().join("jwks.json"), key_set(&signers.each_ref())).unwrap();
+    let cookbook = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/policy-cookbook.md");
+    let text = fs::read_to_string(cookbook).unwrap();
+    let recipes = text.split("```cedar\n").skip(1).filter_map(|rest| rest.split("```").next());
+    fs::write(directory.path().join("policy/teams.cedar"), recipes.collect::<String>()).unwrap();
+    let mut check = callgrind(options, Path::new(PROGRAM));
+    check.args(["check", "--config"]).arg(directory.path().join("gateway.toml"));
+    let output = check.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What callgrind says of a program that serves so many requests, one after the other.
+fn run(scenario: &Scenario, zec: SocketAddr, requests: u64, options: &[&str]) -> String {
     let directory = tempfile::tempdir().unwrap();
     let identity = Identity::new(directory.path());
     write_files(directory.path(), scenario.careful, zec);
-    let mut serve = callgrind(&[], Path::new(env!("CARGO_BIN_EXE_zec-gateway")));
+    let mut serve = callgrind(options, Path::new(PROGRAM));
     serve.args(["serve", "--config"]).arg(directory.path().join("gateway.toml"));
     let mut child = serve.stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
@@ -96,7 +132,7 @@ fn run(scenario: &Scenario, zec: SocketAddr, requests: u64) -> u64 {
     drop(caller);
     Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(child.wait().unwrap().success());
-    collected(&rest.join().unwrap())
+    rest.join().unwrap()
 }
 
 fn write_files(directory: &Path, careful: bool, zec: SocketAddr) {
