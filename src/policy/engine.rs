@@ -297,11 +297,11 @@ impl Engine {
         let nic = (operation.nic(), nic);
         let about = (caller, relevant);
         let entities = self.vocabulary.entities(operation.action(), needs, about, nic);
+        let question = self.vocabulary.question(operation, caller);
         let addresses = operation.addresses();
         let ask = |address: Option<Ipv4Addr>| {
             let entities = entities.as_ref().map_err(Clone::clone)?;
-            let about = address.map(|address| (address, addresses.len()));
-            let request = self.vocabulary.request(operation, caller, about)?;
+            let request = question.about(address.map(|address| (address, addresses.len())))?;
             Ok(answer(request, rules, entities))
         };
         if addresses.is_empty() {

@@ -4,7 +4,7 @@
 //! among entities that have none. A property test (`tests/slicing.rs`) holds both against each other.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt::Display,
     net::Ipv4Addr,
     str::FromStr,
@@ -143,26 +143,15 @@ impl Vocabulary {
         together(known.iter().cloned().chain([caller]).chain(nic))
     }
 
-    /// The question about one address, or about the vNIC itself.
-    pub(super) fn request(
-        &self,
-        operation: &impl Ask,
-        caller: &Caller,
-        address: Option<(Ipv4Addr, usize)>,
-    ) -> Result<Request, Unspeakable> {
-        let mut context = vec![("dryRun".into(), Value::from(operation.is_dry_run()))];
-        if let Some((address, count)) = address {
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            context.push(("address".into(), self.address(address)?));
-            context.push(("addressCount".into(), Value::from(count)));
+    /// What is asked, but for the address.
+    pub(super) fn question(&self, operation: &impl Ask, caller: &Caller) -> Question<'_> {
+        Question {
+            vocabulary: self,
+            caller: known_uid(uid(&self.caller, caller.id())),
+            action: known_uid(self.action_and_groups(operation.action()).0.as_ref().clone()),
+            nic: known_uid(uid(&self.nic, operation.nic().as_str())),
+            dry_run: operation.is_dry_run(),
         }
-        // Not held against the schema: the policies were, when they were loaded.
-        Ok(Request::new_unchecked(
-            known_uid(uid(&self.caller, caller.id())),
-            known_uid(self.action_and_groups(operation.action()).0.as_ref().clone()),
-            known_uid(uid(&self.nic, operation.nic().as_str())),
-            Some(Context::Value(Arc::new(context.into_iter().collect()))),
-        ))
     }
 
     fn address(&self, address: Ipv4Addr) -> Result<Value, Unspeakable> {
@@ -223,6 +212,32 @@ impl Vocabulary {
             parents,
             nic.tags.iter().map(|(key, value)| (key.as_str().into(), text(value))),
         ))
+    }
+}
+
+/// Who asks for what on which vNIC: the same for every address.
+#[derive(Debug)]
+pub(super) struct Question<'a> {
+    vocabulary: &'a Vocabulary,
+    caller: EntityUIDEntry,
+    action: EntityUIDEntry,
+    nic: EntityUIDEntry,
+    dry_run: bool,
+}
+
+impl Question<'_> {
+    /// About one address of so many, or about the vNIC itself.
+    pub(super) fn about(&self, address: Option<(Ipv4Addr, usize)>) -> Result<Request, Unspeakable> {
+        let mut context = BTreeMap::from([("dryRun".into(), Value::from(self.dry_run))]);
+        if let Some((address, count)) = address {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            context.insert("address".into(), self.vocabulary.address(address)?);
+            context.insert("addressCount".into(), Value::from(count));
+        }
+        let Self { caller, action, nic, .. } = self;
+        let context = Some(Context::Value(Arc::new(context)));
+        // Not held against the schema: the policies were, when they were loaded.
+        Ok(Request::new_unchecked(caller.clone(), action.clone(), nic.clone(), context))
     }
 }
 

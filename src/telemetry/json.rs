@@ -1,6 +1,6 @@
 //! An event as one line of JSON: when, how grave, what is said of it, and where.
 
-use std::fmt::{self, Debug, Write as _};
+use std::fmt::{self, Debug, Display, Write as _};
 
 use tracing::{
     Event, Subscriber,
@@ -30,113 +30,111 @@ where
         mut line: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        line.write_str("{\"timestamp\":\"")?;
-        SystemTime.format_time(&mut line)?;
-        write!(line, "\",\"level\":\"{}\"", event.metadata().level())?;
-        let mut fields = Fields { line: &mut line, result: Ok(()) };
-        event.record(&mut fields);
-        fields.result?;
-        line.write_str(",\"target\":")?;
-        string(&mut line, event.metadata().target())?;
-        line.write_str("}\n")
+        // Put together here and handed over whole: the writer takes each piece by way of a table.
+        let mut text = String::with_capacity(USUAL_BYTES);
+        text.push_str("{\"timestamp\":\"");
+        SystemTime.format_time(&mut Writer::new(&mut text))?;
+        text.push_str("\",\"level\":\"");
+        text.push_str(event.metadata().level().as_str());
+        text.push('"');
+        event.record(&mut Fields(&mut text));
+        text.push_str(",\"target\":");
+        string(&mut text, event.metadata().target());
+        text.push_str("}\n");
+        line.write_str(&text)
     }
 }
 
-/// Writes fields as they come, until one cannot be written.
-struct Fields<'a, 'w> {
-    line: &'a mut Writer<'w>,
-    result: fmt::Result,
-}
+/// The line of a request has about so many.
+const USUAL_BYTES: usize = 512;
 
-impl Fields<'_, '_> {
-    fn put(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
-        if self.result.is_ok() {
-            self.result = self.member(field.name(), value);
-        }
+/// Writes fields as they come.
+struct Fields<'a>(&'a mut String);
+
+impl Fields<'_> {
+    fn put(&mut self, field: &Field, value: impl FnOnce(&mut String)) {
+        self.0.push(',');
+        string(self.0, field.name());
+        self.0.push(':');
+        value(self.0);
     }
 
-    fn member(
-        &mut self,
-        name: &str,
-        value: impl FnOnce(&mut Writer<'_>) -> fmt::Result,
-    ) -> fmt::Result {
-        self.line.write_char(',')?;
-        string(self.line, name)?;
-        self.line.write_char(':')?;
-        value(self.line)
-    }
-}
-
-impl Visit for Fields<'_, '_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, |line| string(line, value));
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, |line| write!(line, "{value}"));
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, |line| write!(line, "{value}"));
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, |line| write!(line, "{value}"));
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        // JSON has no other numbers.
-        let finite = value.is_finite();
-        self.put(
-            field,
-            |line| if finite { write!(line, "{value}") } else { line.write_str("null") },
-        );
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.put(field, |line| {
-            line.write_char('"')?;
-            write!(Escaped(line), "{value:?}")?;
-            line.write_char('"')
+    fn show(&mut self, field: &Field, value: impl Display) {
+        // Writing to a string fails only where the value itself does: then it ends there.
+        self.put(field, |text| {
+            let _ = write!(text, "{value}");
         });
     }
 }
 
-fn string(line: &mut Writer<'_>, text: &str) -> fmt::Result {
-    line.write_char('"')?;
-    Escaped(line).write_str(text)?;
-    line.write_char('"')
+impl Visit for Fields<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, |text| string(text, value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.show(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.show(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.show(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        // JSON has no other numbers.
+        if value.is_finite() {
+            self.show(field, value);
+        } else {
+            self.show(field, "null");
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.put(field, |text| {
+            text.push('"');
+            let _ = write!(Escaped(text), "{value:?}");
+            text.push('"');
+        });
+    }
+}
+
+fn string(text: &mut String, value: &str) {
+    text.push('"');
+    escape(text, value);
+    text.push('"');
+}
+
+/// What is shown goes into a JSON string.
+struct Escaped<'a>(&'a mut String);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, value: &str) -> fmt::Result {
+        escape(self.0, value);
+        Ok(())
+    }
 }
 
 /// Writes the inside of a JSON string (RFC 8259, 7): what must not stand there is escaped.
-struct Escaped<'a, 'w>(&'a mut Writer<'w>);
-
-impl fmt::Write for Escaped<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let special = |byte: u8| byte < b' ' || matches!(byte, b'"' | b'\\');
-        // Without an early end, which lets the compiler look at many bytes at once.
-        if !text.bytes().fold(false, |any, byte| any | special(byte)) {
-            return self.0.write_str(text);
-        }
-        let mut rest = text;
-        while let Some(at) = rest.bytes().position(special) {
-            // Each of these is one byte, and so a character of its own.
-            let (plain, from) = rest.split_at_checked(at).ok_or(fmt::Error)?;
-            let (one, after) = from.split_at_checked(1).ok_or(fmt::Error)?;
-            self.0.write_str(plain)?;
-            match one {
-                "\"" => self.0.write_str("\\\"")?,
-                "\\" => self.0.write_str("\\\\")?,
-                "\n" => self.0.write_str("\\n")?,
-                control => {
-                    for byte in control.bytes() {
-                        write!(self.0, "\\u{byte:04x}")?;
-                    }
-                }
+fn escape(text: &mut String, value: &str) {
+    let special = |byte: u8| byte < b' ' || matches!(byte, b'"' | b'\\');
+    // Without an early end, which lets the compiler look at many bytes at once.
+    if !value.bytes().fold(false, |any, byte| any | special(byte)) {
+        return text.push_str(value);
+    }
+    for character in value.chars() {
+        match character {
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            control if control < ' ' => {
+                let _ = write!(text, "\\u{:04x}", u32::from(control));
             }
-            rest = after;
+            plain => text.push(plain),
         }
-        self.0.write_str(rest)
     }
 }
 

@@ -60,12 +60,14 @@ fn sha256(bytes: &[u8]) -> digest::Digest {
     digest::digest(&digest::SHA256, bytes)
 }
 
-fn push_hex(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        for nibble in [byte >> 4, byte & 15] {
-            text.extend(char::from_digit(u32::from(nibble), 16));
-        }
+/// Writes a hash in lower case, all digits at once: one after the other they are a tenth of a signature.
+fn push_hex(text: &mut String, hash: &[u8]) {
+    let digit = |value: u8| value + if value < 10 { b'0' } else { b'a' - 10 };
+    let mut digits = [0; 2 * digest::SHA256_OUTPUT_LEN];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(hash) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }
+    text.push_str(str::from_utf8(&digits).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ fn unsliced(text: &str, who: &Caller, asked: &ChangeIpv4, nic: &Nic) -> Vec<[BTr
     let addresses = asked.addresses.as_slice();
     let one = |address: &std::net::Ipv4Addr| {
         let about = Some((*address, addresses.len()));
-        let request = vocabulary.request(asked, who, about).unwrap();
+        let request = vocabulary.question(asked, who).about(about).unwrap();
         authorized(text, &request, &entities)
     };
     addresses.iter().map(one).collect()
