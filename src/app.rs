@@ -7,7 +7,7 @@ mod units;
 use std::{future::Future, sync::Arc};
 
 use arc_swap::ArcSwap;
-use parts::{Given, Loaded, executor, issuer_names, metrics, origins, router, warnings};
+use parts::{Given, Loaded, drain, executor, issuer_names, metrics, origins, router, warnings};
 use spans::Spans;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -148,7 +148,7 @@ impl App {
         metrics.policy_loaded(given.policies.live.load().version());
         metrics.loaded(true);
         let (mut units, limits) = (Units::from(units), Live::new(config.limits.clone()));
-        let drain = Drain::new(&authenticator, &journal, units.board.clone());
+        let drain = drain(&authenticator, &journal, units.board.clone(), &limits);
         let executor =
             executor(config, given.policies, client, &limits, &drain, &journal, &metrics);
         let server = &config.server;

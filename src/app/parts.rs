@@ -14,7 +14,8 @@ use crate::{
     journal::{self, Journal},
     limit::{Budget, Freeze, Live},
     metrics::Metrics,
-    server::{self, Drain},
+    reload::Board,
+    server::{self, Drain, Readiness},
     zec::{self, AccessKeys, Reader, Writer},
 };
 
@@ -73,6 +74,17 @@ impl Loaded {
             }
         }
     }
+}
+
+/// Nothing is drained yet.
+pub(super) fn drain(
+    authenticator: &Arc<Authenticator>,
+    journal: &Journal,
+    board: Board,
+    limits: &Live,
+) -> Drain {
+    let freeze = Freeze::new(limits.clone());
+    Drain::new(Readiness::new(Arc::clone(authenticator), journal.clone(), board, freeze))
 }
 
 /// What performs operations.

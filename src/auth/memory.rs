@@ -16,7 +16,7 @@ use super::claims::Validity;
 use crate::domain::Caller;
 
 /// How many bytes the tokens of one key set may take, roughly: some thousands of callers.
-const MAX_BYTES: u64 = 2 * 1024 * 1024;
+const MAX_BYTES: u64 = 1024 * 1024;
 
 /// Parts of the memory with a lock each. It is not the number of cores, as it is by default: a part
 /// takes no entry that is larger than itself, so on many cores callers in many groups would never

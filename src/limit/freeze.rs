@@ -56,7 +56,26 @@ impl Freeze {
     /// 503 `frozen` with the operators' reason while there is anything at the path, and also
     /// where that cannot be told: whoever pulled the brake must be able to rely on it.
     pub async fn check(&self) -> Result<(), Error> {
-        let Some(path) = self.limits.now().settings.freeze_file.clone() else { return Ok(()) };
+        match self.look().await {
+            Ok(Found::Nothing) => Ok(()),
+            Ok(Found::Reason(reason)) => Err(frozen(&reason)),
+            Err(cause) => Err(unclear().with_cause(format!("freeze file: {cause}"))),
+        }
+    }
+
+    /// Whether writes are stopped at this moment, and why, for operators.
+    pub async fn state(&self) -> String {
+        match self.look().await {
+            Ok(Found::Nothing) => "no".to_owned(),
+            Ok(Found::Reason(reason)) => format!("yes, {reason}"),
+            Err(cause) => format!("yes, for it cannot be told: {cause}"),
+        }
+    }
+
+    async fn look(&self) -> Result<Found, String> {
+        let Some(path) = self.limits.now().settings.freeze_file.clone() else {
+            return Ok(Found::Nothing);
+        };
         let turn = Arc::clone(&self.looks).acquire_owned();
         let look = async {
             let turn = turn.await;
@@ -68,11 +87,9 @@ impl Freeze {
             .await
         };
         match tokio::time::timeout(PATIENCE, look).await {
-            Ok(Ok(Ok(Found::Nothing))) => Ok(()),
-            Ok(Ok(Ok(Found::Reason(reason)))) => Err(frozen(&reason)),
-            Ok(Ok(Err(error))) => Err(unclear().with_cause(format!("freeze file: {error}"))),
-            Ok(Err(error)) => Err(unclear().with_cause(format!("freeze file: {error}"))),
-            Err(_) => Err(unclear().with_cause("freeze file: the disk does not answer")),
+            Ok(Ok(found)) => found.map_err(|error| error.to_string()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("the disk does not answer".to_owned()),
         }
     }
 }
@@ -165,7 +182,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("freeze");
         let freeze = at_path(Some(path.clone()));
+        assert_eq!(freeze.state().await, "no");
         fs::write(&path, "incident 7\nmore").unwrap();
+        assert_eq!(freeze.state().await, "yes, incident 7");
         let error = freeze.check().await.unwrap_err();
         assert_eq!((error.problem(), error.status()), (Problem::Frozen, 503));
         assert!(error.detail().contains("writes: incident 7;"), "{}", error.detail());
@@ -197,10 +216,13 @@ mod tests {
         fs::write(at("file"), "").unwrap();
         symlink(at("round"), at("round")).unwrap();
         for path in [at("file").join("freeze"), at("round"), at(&"x".repeat(300))] {
-            let error = at_path(Some(path)).check().await.unwrap_err();
+            let freeze = at_path(Some(path));
+            let error = freeze.check().await.unwrap_err();
             assert_eq!(error.problem(), Problem::Frozen);
             assert!(error.detail().contains("cannot be told"), "{}", error.detail());
             assert!(error.cause().is_some());
+            let state = freeze.state().await;
+            assert!(state.starts_with("yes, for it cannot be told: "), "{state}");
         }
     }
 }

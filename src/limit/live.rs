@@ -53,7 +53,7 @@ impl Live {
 #[cfg(test)]
 impl Live {
     /// No limits but what a test changes.
-    pub(super) fn with(change: impl FnOnce(&mut Settings)) -> Self {
+    pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings {
             max_concurrent_requests: 1000,
             max_concurrent_per_caller: 1000,

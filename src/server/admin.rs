@@ -20,7 +20,10 @@ use super::{
     accept,
     connection::{Terms, Timers},
 };
-use crate::{auth::Authenticator, journal::Journal, lanes::Lanes, metrics::Metrics, reload::Board};
+use crate::{
+    auth::Authenticator, journal::Journal, lanes::Lanes, limit::Freeze, metrics::Metrics,
+    reload::Board,
+};
 
 /// Scrapers and probes are few; more than this at once is somebody's mistake.
 const MAX_CONNECTIONS: usize = 64;
@@ -37,15 +40,22 @@ pub struct Readiness {
     authenticator: Arc<Authenticator>,
     journal: Journal,
     board: Board,
+    freeze: Freeze,
     draining: AtomicBool,
 }
 
 impl Readiness {
     /// Ready as soon as an issuer has keys, while the journal can be written; the policy was loaded
-    /// before anything started. What fails to be loaded again is told and stops nobody.
+    /// before anything started. What fails to be loaded again is told and stops nobody, and so are
+    /// frozen writes: reads go on.
     #[must_use]
-    pub fn new(authenticator: Arc<Authenticator>, journal: Journal, board: Board) -> Self {
-        Self { authenticator, journal, board, draining: AtomicBool::new(false) }
+    pub fn new(
+        authenticator: Arc<Authenticator>,
+        journal: Journal,
+        board: Board,
+        freeze: Freeze,
+    ) -> Self {
+        Self { authenticator, journal, board, freeze, draining: AtomicBool::new(false) }
     }
 
     /// From now on not ready.
@@ -61,7 +71,7 @@ impl Readiness {
             && self.journal.is_healthy()
     }
 
-    fn report(&self) -> String {
+    async fn report(&self) -> String {
         let sign = |ok: bool| if ok { "ok" } else { "not ok" };
         let mut report = String::from("policy: ok\n");
         for (issuer, has_keys) in self.authenticator.issuers() {
@@ -71,6 +81,7 @@ impl Readiness {
         for (name, state) in self.board.all() {
             let _ = writeln!(report, "reload of {name}: {state}");
         }
+        let _ = writeln!(report, "writes frozen: {}", self.freeze.state().await);
         let draining = self.draining.load(Ordering::Relaxed);
         let _ = writeln!(report, "draining: {}", if draining { "yes" } else { "no" });
         report
@@ -86,8 +97,8 @@ pub async fn serve_admin(
     lanes: Lanes,
 ) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = answer(&request, &metrics, &readiness);
-        let lanes = lanes.clone();
+        let (metrics, readiness, lanes) =
+            (Arc::clone(&metrics), Arc::clone(&readiness), lanes.clone());
         async move {
             let alive = request.uri().path() != "/livez"
                 || tokio::time::timeout(TURN, lanes.take_turns()).await.is_ok();
@@ -95,7 +106,11 @@ pub async fn serve_admin(
                 let text = "a thread that serves takes no turn: start the gateway anew\n";
                 plain(StatusCode::SERVICE_UNAVAILABLE, text.to_owned())
             };
-            Ok::<_, Infallible>(if alive { answer } else { stuck() })
+            Ok::<_, Infallible>(if alive {
+                answer(&request, &metrics, &readiness).await
+            } else {
+                stuck()
+            })
         }
     });
     let service = BoxCloneSyncService::new(service);
@@ -106,7 +121,7 @@ pub async fn serve_admin(
     accept(here, service, terms, MAX_CONNECTIONS, &connections, &never).await;
 }
 
-fn answer(
+async fn answer(
     request: &Request<Incoming>,
     metrics: &Metrics,
     readiness: &Readiness,
@@ -133,7 +148,7 @@ fn answer(
             let ready = readiness.is_ready();
             let verbose = request.uri().query().is_some_and(|query| query.starts_with("verbose"));
             let text = match (verbose, ready) {
-                (true, _) => readiness.report(),
+                (true, _) => readiness.report().await,
                 (false, true) => "ready\n".to_owned(),
                 (false, false) => "not ready: see /readyz?verbose\n".to_owned(),
             };
@@ -158,15 +173,20 @@ mod tests {
     use tokio::{io::AsyncReadExt, net::TcpStream, time::Instant};
 
     use super::*;
-    use crate::auth::Settings;
+    use crate::{auth::Settings, limit::Live};
 
     /// Serves for operators, beside these lanes; where.
     async fn served(lanes: Lanes) -> std::net::SocketAddr {
         let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
         let nobody = Settings { keys_cache_directory: None, issuers: Vec::new() };
         let authenticator = Authenticator::load(&nobody, Arc::clone(&metrics)).unwrap();
-        let readiness =
-            Arc::new(Readiness::new(Arc::new(authenticator), Journal::off(), Board::default()));
+        let freeze = Freeze::new(Live::with(|_| {}));
+        let readiness = Arc::new(Readiness::new(
+            Arc::new(authenticator),
+            Journal::off(),
+            Board::default(),
+            freeze,
+        ));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(serve_admin(listener, metrics, readiness, lanes));

@@ -30,7 +30,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[cfg(fuzzing)]
 pub(crate) use wire::door;
 
-use crate::{auth::Authenticator, journal::Journal, lanes::Lanes, reload::Board, stack::Stack};
+use crate::{lanes::Lanes, stack::Stack};
 
 /// After a failed accept, most likely for want of file descriptors, the wait before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -57,10 +57,9 @@ pub struct Drain {
 impl Drain {
     /// Nothing is drained yet.
     #[must_use]
-    pub fn new(authenticator: &Arc<Authenticator>, journal: &Journal, board: Board) -> Self {
-        let (authenticator, journal) = (Arc::clone(authenticator), journal.clone());
+    pub fn new(readiness: Readiness) -> Self {
         Self {
-            readiness: Arc::new(Readiness::new(authenticator, journal, board)),
+            readiness: Arc::new(readiness),
             begun: CancellationToken::new(),
             hurry: CancellationToken::new(),
             writes: TaskTracker::new(),

@@ -23,7 +23,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("execute", &["domain", "error", "journal", "limit", "metrics", "policy", "telemetry", "zec"]),
     ("api", &["domain", "error", "execute", "journal", "limit", "metrics", "telemetry"]),
     ("stack", &["api", "auth", "domain", "error", "limit", "metrics", "telemetry"]),
-    ("server", &["auth", "error", "journal", "lanes", "metrics", "reload", "stack"]),
+    ("server", &["auth", "error", "journal", "lanes", "limit", "metrics", "reload", "stack"]),
     ("reload", &["files"]),
     ("otlp", &["error", "metrics", "net", "telemetry"]),
     (

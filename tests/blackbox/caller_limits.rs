@@ -141,11 +141,19 @@ async fn while_the_freeze_file_exists_nothing_is_written_and_everything_read() {
     let answer = world.alice().post(&format!("/nics/{NIC}/ipv4"), given).await;
     assert_eq!(answer.problem().1, "frozen");
     assert!(world.nothing_was_sent());
+    let ready = world.ready().await;
+    assert_eq!(ready.status, 200);
+    assert!(
+        ready.text().contains("writes frozen: yes, incident 7: ask alice\n"),
+        "{}",
+        ready.text()
+    );
     assert_eq!(world.metric("rejected_total{reason=\"frozen\"}").await, 2.0);
     assert_eq!(world.alice().get(&format!("/nics/{NIC}")).await.status, 200);
 
     fs::remove_file(world.files.path().join("freeze")).unwrap();
     assert_eq!(world.alice().delete(&write_target()).await.status, 200);
+    assert!(world.ready().await.text().contains("writes frozen: no\n"));
 }
 
 #[tokio::test]
