@@ -2,8 +2,9 @@
 //! gateway starts and while it serves. They are a third of the program, and where they lie among
 //! the rest, most of the rest is brought into memory with them (docs/performance.md, "Memory").
 //!
-//! Nothing depends on it. It is left out where the linker was chosen by hand, for not every one
-//! reads scripts, and a name that the program does not have matches nothing.
+//! GNU's and LLVM's linkers read such a script; mold and gold stop at it. It is left out where
+//! another linker was visibly chosen, and where `ZEC_GATEWAY_LINK_ORDER=0` says so: nothing but
+//! memory depends on it. A name that the program does not have matches nothing.
 
 #![expect(clippy::expect_used, reason = "a build script that cannot work should stop the build")]
 
@@ -15,9 +16,13 @@ use std::{
 /// One pattern a line, as `cargo bench --bench count -- --order` writes them.
 const ORDER: &str = "link/order.txt";
 
+/// `0` leaves the order to the linker.
+const SWITCH: &str = "ZEC_GATEWAY_LINK_ORDER";
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={ORDER}");
+    println!("cargo::rerun-if-env-changed={SWITCH}");
     if reads_scripts() {
         let script = write_script();
         println!("cargo::rustc-link-arg-bin=zec-gateway=-T");
@@ -25,12 +30,16 @@ fn main() {
     }
 }
 
-/// Whether this build ends with GNU's linker or LLVM's, as on Linux by default, and is one that ships.
+/// Whether this is a build that ships, and its linker GNU's or LLVM's as far as one can see: on Linux, one
+/// of them is the default.
 fn reads_scripts() -> bool {
     let says = |name: &str, value: &str| env::var(name).is_ok_and(|said| said == value);
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     let is_chosen = env::var_os("RUSTC_LINKER").is_some()
-        || ["linker=", "fuse-ld", "linker-flavor"].iter().any(|flag| flags.contains(flag));
+        || ["linker=", "fuse-ld", "linker-flavor", "mold", "=-B"]
+            .iter()
+            .any(|one| flags.contains(one))
+        || says(SWITCH, "0");
     says("CARGO_CFG_TARGET_OS", "linux") && says("PROFILE", "release") && !is_chosen
 }
 
@@ -39,8 +48,9 @@ fn write_script() -> PathBuf {
     let order = fs::read_to_string(ORDER).expect("link/order.txt is a part of the sources");
     let name = |line: &str| format!("    *(.text.{line} .text.unlikely.{line})\n");
     let functions: String = order.lines().filter(|line| !line.starts_with('#')).map(name).collect();
-    let script =
-        format!("SECTIONS\n{{\n  .text.order :\n  {{\n{functions}  }}\n}}\nINSERT BEFORE .text;\n");
+    let script = format!(
+        "/* For linkers that cannot read this: {SWITCH}=0 */\nSECTIONS\n{{\n  .text.order :\n  {{\n{functions}  }}\n}}\nINSERT BEFORE .text;\n"
+    );
     let path = Path::new(&env::var_os("OUT_DIR").expect("cargo sets it")).join("order.ld");
     fs::write(&path, script).expect("cargo made the directory");
     path

@@ -76,7 +76,8 @@ impl Loaded {
     }
 }
 
-/// Nothing is drained yet.
+/// What a drain goes through, and what operators are told meanwhile. They look for the freeze file with a
+/// bound of their own, so that probes never take the looks of writes.
 pub(super) fn drain(
     authenticator: &Arc<Authenticator>,
     journal: &Journal,

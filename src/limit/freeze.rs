@@ -31,7 +31,7 @@ pub struct Freeze {
     looks: Arc<Semaphore>,
 }
 
-/// How many looks there may be at once.
+/// How many looks there may be at once, of one [`Freeze`].
 const MAX_LOOKS: usize = 8;
 
 /// What stands at the path.

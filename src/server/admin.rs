@@ -71,7 +71,8 @@ impl Readiness {
             && self.journal.is_healthy()
     }
 
-    async fn report(&self) -> String {
+    /// What holds at this moment; whether writes are frozen was waited for.
+    fn report(&self, frozen: &str) -> String {
         let sign = |ok: bool| if ok { "ok" } else { "not ok" };
         let mut report = String::from("policy: ok\n");
         for (issuer, has_keys) in self.authenticator.issuers() {
@@ -81,7 +82,7 @@ impl Readiness {
         for (name, state) in self.board.all() {
             let _ = writeln!(report, "reload of {name}: {state}");
         }
-        let _ = writeln!(report, "writes frozen: {}", self.freeze.state().await);
+        let _ = writeln!(report, "writes frozen: {frozen}");
         let draining = self.draining.load(Ordering::Relaxed);
         let _ = writeln!(report, "draining: {}", if draining { "yes" } else { "no" });
         report
@@ -145,12 +146,13 @@ async fn answer(
         },
         "/livez" => plain(StatusCode::OK, "alive\n".to_owned()),
         "/readyz" => {
-            let ready = readiness.is_ready();
             let verbose = request.uri().query().is_some_and(|query| query.starts_with("verbose"));
-            let text = match (verbose, ready) {
-                (true, _) => readiness.report().await,
-                (false, true) => "ready\n".to_owned(),
-                (false, false) => "not ready: see /readyz?verbose\n".to_owned(),
+            let frozen = if verbose { Some(readiness.freeze.state().await) } else { None };
+            let ready = readiness.is_ready();
+            let text = match (frozen, ready) {
+                (Some(frozen), _) => readiness.report(&frozen),
+                (None, true) => "ready\n".to_owned(),
+                (None, false) => "not ready: see /readyz?verbose\n".to_owned(),
             };
             plain(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text)
         }

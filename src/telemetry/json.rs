@@ -60,7 +60,6 @@ impl Fields<'_> {
     }
 
     fn show(&mut self, field: &Field, value: impl Display) {
-        // Writing to a string fails only where the value itself does: then it ends there.
         self.put(field, |text| {
             let _ = write!(text, "{value}");
         });
@@ -96,6 +95,7 @@ impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.put(field, |text| {
             text.push('"');
+            // Fails only where the value itself does: then it ends there, and the line goes on.
             let _ = write!(Escaped(text), "{value:?}");
             text.push('"');
         });

@@ -63,6 +63,7 @@ fn sha256(bytes: &[u8]) -> digest::Digest {
 /// Writes a hash in lower case, all digits at once: one after the other they are a tenth of a signature.
 fn push_hex(text: &mut String, hash: &[u8]) {
     let digit = |value: u8| value + if value < 10 { b'0' } else { b'a' - 10 };
+    debug_assert_eq!(hash.len(), digest::SHA256_OUTPUT_LEN);
     let mut digits = [0; 2 * digest::SHA256_OUTPUT_LEN];
     for (pair, byte) in digits.chunks_exact_mut(2).zip(hash) {
         pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);

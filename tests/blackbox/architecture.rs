@@ -219,3 +219,15 @@ fn the_fuzz_targets_lock_file_knows_what_the_gateway_is_made_of() {
     let differ: Vec<_> = named.symmetric_difference(&locked).collect();
     assert!(differ.is_empty(), "run `cargo update --workspace` in tests/fuzz: {differ:?}");
 }
+
+/// Without `build.rs` the image is built all the same, only not as it should be.
+#[test]
+fn the_containers_build_is_given_all_that_a_build_reads() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let list = fs::read_to_string(root.join("deploy/container/Dockerfile.dockerignore")).unwrap();
+    let given: BTreeSet<&str> = list.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    for needed in ["Cargo.toml", "Cargo.lock", "build.rs", "link", "src", "config", "scripts"] {
+        assert!(given.contains(needed), "{needed}");
+        assert!(root.join(needed).exists(), "{needed}");
+    }
+}
