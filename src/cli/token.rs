@@ -3,7 +3,7 @@ use std::{fs, path::PathBuf, time::Duration};
 use super::{Stop, runtime_files::RuntimeFiles, say};
 use crate::{
     error::Fault,
-    issuer::{Grant, Signer},
+    issuer::{Grant, Signer, key_set},
 };
 
 /// The audience of the tokens that `dev` takes.
@@ -16,6 +16,9 @@ pub(super) struct Args {
     /// Without it, the key of the `dev` that was started last.
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     key: Option<PathBuf>,
+    /// The key set that holds the public key, for an issuer's `jwks_file`, instead of a token
+    #[arg(long)]
+    key_set: bool,
     /// The token's `iss`; needed with --key
     ///
     /// Without --key and without it, that of the `dev`.
@@ -53,6 +56,10 @@ pub(super) fn run(args: &Args) -> Result<(), Stop> {
             None => fault,
         }
     })?;
+    if args.key_set {
+        say(key_set(&[&signer]));
+        return Ok(());
+    }
     let Some(issuer) = args.issuer.clone().or(dev_issuer) else {
         return Err(Stop::Usage("name the issuer too: --issuer".to_owned()));
     };

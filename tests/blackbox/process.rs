@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use zec_gateway::{
     emulator::{Emulator, Fault, FaultKind, Settings},
-    issuer::Signer,
+    issuer::{Signer, key_set},
 };
 
 use crate::{
@@ -425,6 +425,9 @@ fn token_signs_with_a_key_of_a_file() {
         ];
         let (code, said, fault) = run(&args, runtime.path());
         assert_eq!((code, said.trim().split('.').count()), (0, 3), "{fault}");
+        let args = ["token", "--key", path.to_str().unwrap(), "--key-set"];
+        let (code, said, fault) = run(&args, runtime.path());
+        assert_eq!((code, said.trim()), (0, key_set(&[&signer]).as_str()), "{fault}");
     }
     fs::write(&path, "no key").unwrap();
     assert_eq!(
