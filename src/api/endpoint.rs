@@ -149,7 +149,7 @@ fn done(done: Done) -> Answer {
                 .to_string(),
         ),
         Done::Rehearsed(rehearsed) => reply::ok(rehearsal(&rehearsed).to_string()),
-        Done::Nic(nic) => reply::ok(nic.as_json().to_owned()),
+        Done::Nic(nic) => reply::ok(nic.raw().get().to_owned()),
         Done::Changed { change, request_id, operation } => {
             reply::ok(changed(&change, &request_id, operation))
         }

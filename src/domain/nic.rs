@@ -60,8 +60,17 @@ impl Nic {
     /// # Errors
     /// When it is no object or a member that policies may look at is missing or malformed.
     pub fn parse(raw: Box<RawValue>) -> Result<Self, NicError> {
-        let value = json::read(raw.get().as_bytes()).map_err(|e| NicError::Json(e.to_string()))?;
-        let Node::Object(members) = &value else {
+        let text = raw.get().to_owned();
+        let value = json::read(text.as_bytes()).map_err(|e| NicError::Json(e.to_string()))?;
+        Self::read(&value, raw)
+    }
+
+    /// The same of an object that was read already, and strictly, out of the bytes `raw`.
+    ///
+    /// # Errors
+    /// As [`Nic::parse`].
+    pub fn read(value: &Node<'_>, raw: Box<RawValue>) -> Result<Self, NicError> {
+        let Node::Object(members) = value else {
             return Err(NicError::Json("it is of another type".to_owned()));
         };
         let text = |name| text(members, name);
@@ -91,8 +100,8 @@ impl Nic {
 
     /// The object as ZEC sent it, byte for byte.
     #[must_use]
-    pub fn as_json(&self) -> &str {
-        self.raw.get()
+    pub fn raw(&self) -> &RawValue {
+        &self.raw
     }
 }
 
@@ -202,7 +211,7 @@ mod tests {
         let text = r#"{"tags":{"tags":[]},"publicIpList":["1.2.3.4"],"resourceGroup":{},"zzz":1.50,
             "secondaryIpv4s":null,"nicId":"n","name":"","status":"USED","nicType":"Primary","regionId":"r","vpcId":"v","subnetId":"s"}"#;
         let nic = Nic::parse(RawValue::from_string(text.to_owned()).unwrap()).unwrap();
-        assert_eq!(nic.as_json(), text);
+        assert_eq!(nic.raw().get(), text);
         assert!(nic.has_public_ip && !nic.attached);
         assert_eq!((nic.primary_ipv4, nic.resource_group), (None, None));
     }

@@ -45,7 +45,10 @@ impl Bench {
 
 impl Judge<'_> {
     /// A vNIC that the caller may see, with ZEC's id of the request that showed it.
-    pub(super) async fn see(&self, id: &NicId) -> Result<(Permit<ReadNic>, Nic, String), Error> {
+    pub(super) async fn see(
+        &self,
+        id: &NicId,
+    ) -> Result<(Permit<ReadNic>, Box<Nic>, String), Error> {
         let (permit, found) = self.ask(ReadNic { nic: id.clone() }).await?;
         self.allowed(&permit);
         let found = match found {
@@ -73,9 +76,9 @@ impl Judge<'_> {
     pub(super) async fn clear<O: Ask + AsRef<ChangeIpv4>>(
         &self,
         operation: O,
-        nic: Option<Nic>,
+        nic: Option<Box<Nic>>,
         look: bool,
-    ) -> Result<(Permit<O>, Option<Nic>), Error> {
+    ) -> Result<(Permit<O>, Option<Box<Nic>>), Error> {
         let id = operation.nic().clone();
         let (permit, nic) = if let Some(nic) = nic {
             let (action, posed) = (operation.action(), self.posed(&operation));
@@ -107,7 +110,7 @@ impl Judge<'_> {
                 nic
             }
         };
-        self.compare(self.posed(permit.operation()), true, nic.as_ref());
+        self.compare(self.posed(permit.operation()), true, nic.as_deref());
         if let Some(nic) = &nic {
             self.bench.preflight.check(permit.operation().as_ref(), nic)?;
         }
@@ -133,7 +136,7 @@ impl Judge<'_> {
         match decided {
             Ok(permit) => Ok((permit, found)),
             Err(denial) => {
-                self.compare(posed, false, found.and_then(|found| found.nic).as_ref());
+                self.compare(posed, false, found.and_then(|found| found.nic).as_deref());
                 Err(self.denied(&id, action, &denial))
             }
         }

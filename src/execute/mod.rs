@@ -58,7 +58,7 @@ const LEAST_FOR_A_WRITE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Executor {
     bench: Bench,
-    desk: Desk,
+    desk: Arc<Desk>,
 }
 
 /// What an executor is made of.
@@ -151,7 +151,8 @@ impl Executor {
             hurry: parts.hurry,
             metrics: Arc::clone(&metrics),
         };
-        Self { bench: Bench { policy, shadow, reader, preflight, metrics }, desk }
+        let bench = Bench { policy, shadow, reader, preflight, metrics };
+        Self { bench, desk: Arc::new(desk) }
     }
 
     /// Performs an operation, if the policy allows it.
@@ -181,20 +182,22 @@ impl Executor {
         asking: Asking<'_>,
     ) -> Result<Done, Error> {
         let judge = self.bench.judge(asking);
+        // What few requests need is boxed: all would pay for its room.
         let claim = match key {
             None => None,
-            Some(key) => match self.claim(&judge, key, &selection).await? {
+            Some(key) => match Box::pin(self.claim(&judge, key, &selection)).await? {
                 Hold::Claimed(claim) => Some(claim),
                 Hold::Answered(done) => return Ok(done),
             },
         };
         let (change, nic) = match selection {
             Selection::Listed(change) => (change, None),
-            Selection::All(all) => match select::everything(&judge, all).await? {
+            Selection::All(all) => match Box::pin(select::everything(&judge, all)).await? {
                 select::All::These(change, nic) => (change, Some(nic)),
                 select::All::Nothing { nic, request_id } => {
                     if let Some(claim) = &claim {
-                        self.keep(claim, &nic.id, &request_id, asking.deadline).await?;
+                        let kept = self.keep(claim, &nic.id, &request_id, asking.deadline);
+                        Box::pin(kept).await?;
                     }
                     return Ok(Done::NothingToDo { nic: nic.id, request_id });
                 }
@@ -202,7 +205,7 @@ impl Executor {
         };
         let (permit, nic) = judge.clear(change, nic, false).await?;
         let asked = permit.operation().clone();
-        let done = self.desk.write(permit, nic.as_ref(), claim, asking).await;
+        let done = self.desk.write(permit, nic.as_deref(), claim, asking).await;
         done.map_err(|error| judge.hide(&asked, error))
     }
 
@@ -218,8 +221,8 @@ impl Executor {
 }
 
 /// A vNIC may be shown to whoever has a permit to see it.
-fn show(permit: Permit<ReadNic>, nic: Nic) -> Done {
+fn show(permit: Permit<ReadNic>, nic: Box<Nic>) -> Done {
     debug_assert_eq!(permit.operation().nic, nic.id);
     let _ = permit.spend();
-    Done::Nic(Box::new(nic))
+    Done::Nic(nic)
 }

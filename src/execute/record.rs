@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Asking, failure};
@@ -44,7 +44,7 @@ pub(super) async fn begin(
 ) -> Result<Ticket, Error> {
     let intent = Intent {
         caller: asking.caller.clone(),
-        before: nic.and_then(|nic| RawValue::from_string(nic.as_json().to_owned()).ok()),
+        before: nic.map(|nic| nic.raw().to_owned()),
         request_id: asking.record.request_id().to_owned(),
         key,
     };

@@ -110,7 +110,7 @@ impl Resolver {
             let proven = ago + looked >= patience.proof + self.reader.clock_skew();
             match found {
                 Ok(found) => {
-                    let seen = verdict(&open.change, found.nic.as_ref(), proven);
+                    let seen = verdict(&open.change, found.nic.as_deref(), proven);
                     if let Some(outcome) = seen {
                         return self.close(open, outcome).await;
                     }

@@ -9,11 +9,11 @@ use crate::{
 /// Every secondary address of a vNIC.
 pub(super) enum All {
     /// As if the caller had named them; with the vNIC that they were read from.
-    These(ChangeIpv4, Nic),
+    These(ChangeIpv4, Box<Nic>),
     /// There is none.
     Nothing {
         /// The vNIC.
-        nic: Nic,
+        nic: Box<Nic>,
         /// ZEC's id of the request that showed it.
         request_id: String,
     },

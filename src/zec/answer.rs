@@ -1,8 +1,6 @@
 //! What ZEC answered, and what that means.
 
 use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::{
     domain::json::{self, Node},
@@ -12,13 +10,13 @@ use crate::{
 /// The largest answer that is read, in bytes.
 pub(super) const MAX_ANSWER: usize = 1024 * 1024;
 
-/// ZEC's "yes": the `response` object as it came, and ZEC's request id.
+/// ZEC's "yes": what was taken of its `response`, and ZEC's request id.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Answer<T> {
     /// ZEC's id of the request, for its support.
     pub(super) request_id: String,
-    /// The action's own answer, byte for byte.
-    pub(super) response: Box<RawValue>,
+    /// What the action wanted of its own answer.
+    pub(super) response: T,
 }
 
 /// Why a request to ZEC gave no usable answer. What each means for the caller differs between
@@ -98,15 +96,17 @@ impl Failure {
     }
 }
 
-/// Reads a whole answer: branches on `code`, never on the status alone (zec-api.md, section 7).
+/// Reads a whole answer: branches on `code`, never on the status alone (zec-api.md, section 7). It is
+/// parsed once: `take` is given the object `response` of a success, with all the bytes it stands in.
 ///
 /// # Errors
 /// A [`Failure`] for everything that is not ZEC's documented success.
-pub(super) fn read(
+pub(super) fn read<T>(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Answer, Failure> {
+    take: impl FnOnce(&Node<'_>, &[u8]) -> T,
+) -> Result<Answer<T>, Failure> {
     if let Some(encoding) = headers.get(http::header::CONTENT_ENCODING) {
         return Err(Failure::bad(format!("status {status}, encoded as {encoding:?}")));
     }
@@ -118,26 +118,20 @@ pub(super) fn read(
         }
         Err(error) => return Err(Failure::bad(format!("status {status}, not JSON: {error}"))),
     };
-    if status == StatusCode::OK { success(body) } else { Err(refusal(status, &value)) }
-}
-
-fn success(body: &[u8]) -> Result<Answer, Failure> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Envelope {
-        request_id: String,
-        response: Box<RawValue>,
+    if status != StatusCode::OK {
+        return Err(refusal(status, &value));
     }
-    let envelope: Envelope = serde_json::from_slice(body)
-        .map_err(|error| Failure::bad(format!("no envelope: {error}")))?;
-    let request_id = bounded(&envelope.request_id, 64);
-    if !envelope.response.get().starts_with('{') {
-        return Err(Failure::BadAnswer {
-            cause: "the envelope's `response` is no object".to_owned(),
-            request_id: Some(request_id),
-        });
+    let request_id = value.get("requestId").and_then(Node::as_str);
+    let request_id = request_id.map(|id| bounded(id, 64));
+    match (request_id, value.get("response")) {
+        (Some(request_id), Some(response @ Node::Object(_))) => {
+            Ok(Answer { request_id, response: take(response, body) })
+        }
+        (request_id, _) => Err(Failure::BadAnswer {
+            cause: "status 200 without a `requestId` and an object `response`".to_owned(),
+            request_id,
+        }),
     }
-    Ok(Answer { request_id, response: envelope.response })
 }
 
 fn refusal(status: StatusCode, value: &Node<'_>) -> Failure {
@@ -190,8 +184,12 @@ mod tests {
 
     fn kind(status: u16, body: &str) -> String {
         let status = StatusCode::from_u16(status).unwrap();
-        match read(status, &HeaderMap::new(), body.as_bytes()) {
-            Ok(answer) => format!("ok {}", answer.response.get()),
+        let take = |response: &Node<'_>, all: &[u8]| {
+            assert_eq!(all, body.as_bytes());
+            serde_json::Value::from(response.clone())
+        };
+        match read(status, &HeaderMap::new(), body.as_bytes(), take) {
+            Ok(answer) => format!("ok {} {}", answer.request_id, answer.response),
             Err(Failure::Rejected { status, code, .. }) => format!("rejected {status} {code}"),
             Err(Failure::CredentialsRefused { .. }) => "credentials".to_owned(),
             Err(Failure::Throttled { .. }) => "throttled".to_owned(),
@@ -208,7 +206,7 @@ mod tests {
     #[test]
     fn only_200_with_the_envelope_is_success() {
         let envelope = r#"{"requestId":"T1","response":{"requestId":"T1"}}"#;
-        assert_eq!(kind(200, envelope), r#"ok {"requestId":"T1"}"#);
+        assert_eq!(kind(200, envelope), r#"ok T1 {"requestId":"T1"}"#);
         for (status, body) in [
             (201, envelope),
             (302, envelope),
@@ -216,6 +214,8 @@ mod tests {
             (200, r#"{"requestId":"T1","response":null}"#),
             (200, r#"{"requestId":"T1","response":[]}"#),
             (200, r#"{"response":{}}"#),
+            (200, r#"{"requestId":1,"response":{}}"#),
+            (200, r#"[{"requestId":"T1","response":{}}]"#),
             (200, r#"{"requestId":"T1","requestId":"T2","response":{}}"#),
             (200, r#"{"requestId":"T1","response":{"a":1,"a":2}}"#),
             (400, r#"{"requestId":"T1","code":"A","code":"B","message":"m"}"#),
@@ -231,7 +231,7 @@ mod tests {
     fn an_encoded_answer_is_none() {
         let encoded = [(http::header::CONTENT_ENCODING, "gzip".parse().unwrap())];
         let envelope = br#"{"requestId":"T1","response":{}}"#;
-        let answer = read(StatusCode::OK, &encoded.into_iter().collect(), envelope);
+        let answer = read(StatusCode::OK, &encoded.into_iter().collect(), envelope, |_, _| ());
         assert!(matches!(answer, Err(Failure::BadAnswer { .. })), "{answer:?}");
     }
 
@@ -269,7 +269,8 @@ mod tests {
     fn what_is_shown_of_zec_is_bounded_and_without_control_characters() {
         let body = format!(r#"{{"requestId":"T","code":"A","message":"a\n{}"}}"#, "b".repeat(999));
         let Failure::Rejected { message, .. } =
-            read(StatusCode::BAD_REQUEST, &HeaderMap::new(), body.as_bytes()).unwrap_err()
+            read(StatusCode::BAD_REQUEST, &HeaderMap::new(), body.as_bytes(), |_, _| ())
+                .unwrap_err()
         else {
             panic!("not a refusal")
         };

@@ -7,8 +7,6 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header, uri::Scheme};
 use http_body_util::Full;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout_at},
@@ -17,12 +15,13 @@ use tokio::{
 use super::{
     AccessKey, AccessKeys, Settings,
     answer::{self, Answer, Failure, MAX_ANSWER},
+    describe,
     request::{self, API_VERSION, PATH},
     sign,
     skew::Skew,
 };
 use crate::{
-    domain::{Action, ChangeIpv4, Nic, NicId},
+    domain::{Action, ChangeIpv4, Nic, NicId, json::Node},
     error::Fault,
     journal::Ticket,
     limit::{Breaker, Pass},
@@ -35,6 +34,9 @@ const X_ZC_VERSION: HeaderName = HeaderName::from_static("x-zc-version");
 const X_ZC_TIMESTAMP: HeaderName = HeaderName::from_static("x-zc-timestamp");
 const X_ZC_SIGNATURE_METHOD: HeaderName = HeaderName::from_static("x-zc-signature-method");
 const X_ZC_SERVICE: HeaderName = HeaderName::from_static("x-zc-service");
+
+/// How many headers a request has; room for all at once.
+const HEADERS: usize = 8;
 
 /// How often a read is tried again after it failed harmlessly.
 const READ_RETRIES: u32 = 2;
@@ -60,7 +62,7 @@ pub struct Writer(Arc<Client>);
 #[derive(Debug)]
 pub struct Found {
     /// The vNIC; none if ZEC has none with that id.
-    pub nic: Option<Nic>,
+    pub nic: Option<Box<Nic>>,
     /// ZEC's id of the request.
     pub request_id: String,
 }
@@ -167,8 +169,15 @@ impl Reader {
         let mut retry = 0;
         loop {
             let pass = self.0.admit(Kind::Read)?;
-            let failure = match self.0.attempt(action, body.clone(), key, pass, deadline).await {
-                Ok(answer) => return found(nic, answer),
+            let take = |response: &Node<'_>, all: &[u8]| describe::nic(nic, response, all);
+            let attempt = self.0.attempt(action, body.clone(), key, take, pass, deadline);
+            let failure = match attempt.await {
+                Ok(Answer { request_id, response: Ok(nic) }) => {
+                    return Ok(Found { nic, request_id });
+                }
+                Ok(Answer { request_id, response: Err(cause) }) => {
+                    return Err(Failure::BadAnswer { cause, request_id: Some(request_id) });
+                }
                 Err(failure) => failure,
             };
             if let Failure::CredentialsRefused { code, .. } = &failure
@@ -225,24 +234,26 @@ impl Writer {
         let change = ticket.spend().map_err(|e| Failure::NotSent(e.to_string()))?;
         // Never with the key before it: the write might be done twice.
         let key = &self.0.keys.now().current;
-        let answer = self.0.attempt(change.change.action(), body, key, pass, deadline).await?;
+        let action = change.change.action();
+        let answer = self.0.attempt(action, body, key, |_, _| (), pass, deadline).await?;
         Ok(Sent { change, request_id: answer.request_id })
     }
 }
 
 impl Client {
-    /// One request, signed afresh over the very bytes that go out, and its whole answer.
-    async fn attempt(
+    /// One request, signed afresh over the very bytes that go out, and what `take` takes of its answer.
+    async fn attempt<T>(
         &self,
         action: Action,
         body: Bytes,
         key: &AccessKey,
+        take: impl FnOnce(&Node<'_>, &[u8]) -> T,
         pass: Pass,
         deadline: Instant,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Answer<T>, Failure> {
         let started = Instant::now();
         let until = deadline.min(started + self.request_timeout);
-        let result = self.exchange(action, body, key, until).await;
+        let result = self.exchange(action, body, key, take, until).await;
         let had = until.saturating_duration_since(started);
         let out_of_time = match &result {
             Err(Failure::NoAnswer(_)) => true,
@@ -264,13 +275,14 @@ impl Client {
         self.breaker.admit(kind).map_err(|wait| Failure::Spared { wait })
     }
 
-    async fn exchange(
+    async fn exchange<T>(
         &self,
         action: Action,
         body: Bytes,
         key: &AccessKey,
+        take: impl FnOnce(&Node<'_>, &[u8]) -> T,
         until: Instant,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Answer<T>, Failure> {
         let link = timeout_at(until, self.http.link(&self.endpoint)).await;
         let link = link.map_err(|_| Failure::NotSent(TOO_LONG.to_owned()))?.map_err(failure)?;
         // Signed when it can go out: connecting takes its time.
@@ -280,7 +292,7 @@ impl Client {
         let answer = answer.map_err(|_| Failure::NoAnswer(TOO_LONG.to_owned()))?;
         let (head, body) = answer.map_err(failure)?.into_parts();
         self.skew.observe(&head.headers, &self.metrics);
-        answer::read(head.status, &head.headers, &body)
+        answer::read(head.status, &head.headers, &body, take)
     }
 
     /// Built from nothing: no header of the caller's is ever near (threats, rows 2 and 7).
@@ -302,6 +314,7 @@ impl Client {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.path.clone();
         let headers = request.headers_mut();
+        headers.reserve(HEADERS);
         headers.insert(header::HOST, self.host.clone());
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(sign::CONTENT_TYPE));
         headers.insert(header::AUTHORIZATION, authorization);
@@ -324,39 +337,9 @@ fn failure(error: ExchangeError) -> Failure {
     }
 }
 
-pub(super) fn found(asked: &NicId, answer: Answer) -> Result<Found, Failure> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Described {
-        total_count: u64,
-        // Null is ZEC's other way to write an empty list; an absent member is no answer.
-        #[serde(deserialize_with = "Option::deserialize")]
-        data_set: Option<Vec<Box<RawValue>>>,
-    }
-    let Answer { request_id, response } = answer;
-    let bad = |cause: String| Failure::BadAnswer { cause, request_id: Some(request_id.clone()) };
-    let described: Described =
-        serde_json::from_str(response.get()).map_err(|e| bad(format!("no list of vNICs: {e}")))?;
-    let mut nics = described.data_set.unwrap_or_default();
-    if nics.is_empty() && described.total_count != 0 {
-        return Err(bad(format!("no vNIC of {} shown", described.total_count)));
-    }
-    let nic = match (nics.pop(), nics.is_empty()) {
-        (None, _) => None,
-        (Some(raw), true) => Some(Nic::parse(raw).map_err(|e| bad(e.to_string()))?),
-        (Some(_), false) => return Err(bad("several vNICs instead of one".to_owned())),
-    };
-    if let Some(nic) = &nic
-        && nic.id != *asked
-    {
-        return Err(bad(format!("vNIC {} instead of {asked}", nic.id)));
-    }
-    Ok(Found { nic, request_id })
-}
-
 /// Whether ZEC is in trouble: it could not be reached, or what came is no answer of its own, as a
 /// 5xx or a proxy's page. A refusal is an answer.
-const fn trouble(result: &Result<Answer, Failure>) -> bool {
+const fn trouble<T>(result: &Result<Answer<T>, Failure>) -> bool {
     match result {
         Err(
             Failure::NotSent(_)

@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, StatusCode};
 
-use super::{Failure, answer, client, request};
-use crate::domain::{ChangeIpv4, Nic, NicId};
+use super::{Failure, answer, describe, request};
+use crate::domain::{ChangeIpv4, Nic, NicId, json::Node};
 
 /// The body of a change.
 pub(crate) fn change(wanted: &ChangeIpv4) -> Result<Vec<u8>, String> {
@@ -16,7 +16,7 @@ pub(crate) fn written(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<String, Failure> {
-    answer::read(status, headers, body).map(|answer| answer.request_id)
+    answer::read(status, headers, body, |_, _| ()).map(|answer| answer.request_id)
 }
 
 /// The vNIC that an answer to a read shows.
@@ -26,6 +26,7 @@ pub(crate) fn found(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Option<Option<Nic>> {
-    let answer = answer::read(status, headers, body).ok()?;
-    client::found(asked, answer).ok().map(|found| found.nic)
+    let take = |response: &Node<'_>, all: &[u8]| describe::nic(asked, response, all);
+    let answer = answer::read(status, headers, body, take).ok()?;
+    answer.response.ok().map(|nic| nic.map(|nic| *nic))
 }

@@ -4,6 +4,7 @@
 mod answer;
 mod client;
 mod credentials;
+mod describe;
 #[cfg(fuzzing)]
 pub(crate) mod door;
 mod request;

@@ -6,36 +6,8 @@ use std::{
 };
 
 use secrecy::SecretString;
-use serde_json::json;
 
 use super::*;
-
-fn describe(nics: &serde_json::Value) -> Result<Found, Failure> {
-    let count = nics.as_array().map_or(0, Vec::len);
-    let response = json!({"totalCount": count, "dataSet": nics});
-    let response = serde_json::value::to_raw_value(&response).unwrap();
-    found(&NicId::parse("nic-1").unwrap(), Answer { request_id: "T1".to_owned(), response })
-}
-
-#[test]
-fn exactly_the_vnic_that_was_asked_for_is_taken() {
-    let nic = json!({
-        "nicId": "nic-1", "name": "", "status": "USED", "nicType": "Secondary",
-        "regionId": "r", "vpcId": "v", "subnetId": "s", "publicIpList": [],
-        "secondaryIpv4s": [],
-        "resourceGroup": {}, "tags": null
-    });
-    let mut other = nic.clone();
-    other["nicId"] = json!("nic-2");
-    assert!(describe(&json!([nic])).unwrap().nic.is_some());
-    for none in [json!([]), json!(null)] {
-        assert!(describe(&none).unwrap().nic.is_none());
-    }
-    for bad in [json!([other]), json!([nic, nic]), json!([other, nic]), json!([{}]), json!({})] {
-        let answer = describe(&bad);
-        assert!(matches!(answer, Err(Failure::BadAnswer { .. })), "{bad}: {answer:?}");
-    }
-}
 
 #[test]
 fn the_signature_shows_in_no_debug_output() {
@@ -87,7 +59,7 @@ fn a_write_after_a_pause_does_not_meet_a_connection_that_is_over() {
         let deadline = Instant::now() + Duration::from_secs(30);
         let action = Action::UnassignNetworkInterfaceIpv4;
         let pass = client.admit(Kind::Write).unwrap();
-        client.attempt(action, Bytes::from_static(b"{}"), &keys.current, pass, deadline)
+        client.attempt(action, Bytes::from_static(b"{}"), &keys.current, |_, _| (), pass, deadline)
     };
     let scenario = async {
         assert!(attempt().await.is_ok());
@@ -126,6 +98,6 @@ async fn where_the_time_is_up_before_there_is_a_connection_nothing_was_sent() {
         (client.admit(Kind::Write).unwrap(), Instant::now() + Duration::from_secs(30));
     let action = Action::UnassignNetworkInterfaceIpv4;
     let body = Bytes::from_static(b"{}");
-    let attempt = client.attempt(action, body, &keys.current, pass, deadline).await;
+    let attempt = client.attempt(action, body, &keys.current, |_, _| (), pass, deadline).await;
     assert!(matches!(attempt, Err(Failure::NotSent(_))), "{attempt:?}");
 }
