@@ -50,7 +50,7 @@ pub(super) struct Claim {
 #[derive(Debug)]
 pub(super) enum Hold {
     /// It is the first one.
-    Claimed(Claim),
+    Claimed(Box<Claim>),
     /// An earlier one was answered so.
     Answered(Done),
 }
@@ -136,7 +136,7 @@ impl Executor {
         // Also where somebody else has the claim: who only asks again has it for a moment too.
         let held = self.desk.journal.by_key(caller, &key);
         match operations::in_time(judge.asking.deadline, held).await? {
-            None => claim.map(Hold::Claimed),
+            None => claim.map(|claim| Hold::Claimed(Box::new(claim))),
             Some(held) if held.fingerprint != fingerprint => Err(reused()),
             Some(held) => {
                 judge.asking.record.note(|facts| facts.decision = Some("replayed"));

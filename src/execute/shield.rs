@@ -26,8 +26,8 @@ where
     U: FnOnce(F::Output) + Send + 'static,
 {
     /// Tasks that are left with work are tracked there.
-    pub(super) fn new(work: F, unheard: U, tasks: TaskTracker) -> Self {
-        Self { work: Some((Box::pin(work), unheard)), tasks }
+    pub(super) fn new(work: Pin<Box<F>>, unheard: U, tasks: TaskTracker) -> Self {
+        Self { work: Some((work, unheard)), tasks }
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
             tokio::task::yield_now().await;
             7
         };
-        assert_eq!(Shield::new(work, unheard(tell), tasks.clone()).await, 7);
+        assert_eq!(Shield::new(Box::pin(work), unheard(tell), tasks.clone()).await, 7);
         assert!(told.await.is_err());
         assert!(tasks.is_empty());
     }
@@ -96,7 +96,7 @@ mod tests {
             wait.await.unwrap();
             7
         };
-        let mut shield = Shield::new(work, unheard(tell), tasks.clone());
+        let mut shield = Shield::new(Box::pin(work), unheard(tell), tasks.clone());
         let mut cx = Context::from_waker(std::task::Waker::noop());
         assert!(Pin::new(&mut shield).poll(&mut cx).is_pending());
         drop(shield);
@@ -110,12 +110,13 @@ mod tests {
     #[tokio::test]
     async fn what_has_not_begun_goes_on_too_and_what_panics_does_not() {
         let (tell, told) = oneshot::channel();
-        drop(Shield::new(async { 7 }, unheard(tell), TaskTracker::new()));
+        drop(Shield::new(Box::pin(async { 7 }), unheard(tell), TaskTracker::new()));
         assert_eq!(told.await.unwrap(), 7);
 
         let (tell, told) = oneshot::channel();
         let tasks = TaskTracker::new();
-        let mut broken = Shield::new(async { panic!("a bug") }, unheard(tell), tasks.clone());
+        let mut broken =
+            Shield::new(Box::pin(async { panic!("a bug") }), unheard(tell), tasks.clone());
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let poll = || Pin::new(&mut broken).poll(&mut cx).is_ready();
         catch_unwind(AssertUnwindSafe(poll)).unwrap_err();

@@ -34,8 +34,8 @@ const HOUR: Duration = Duration::from_hours(1);
 /// What is left of a write's time for its outcome to get on disk.
 const FOR_THE_RECORD: Duration = Duration::from_millis(250);
 
-/// What a write needs. Clones share everything.
-#[derive(Clone, Debug)]
+/// What a write needs.
+#[derive(Debug)]
 pub(super) struct Desk {
     pub(super) writer: Writer,
     pub(super) journal: Journal,
@@ -55,7 +55,7 @@ pub(super) struct Desk {
 struct Holds {
     guard: Guard,
     reservation: Option<Reservation>,
-    claim: Option<Claim>,
+    claim: Option<Box<Claim>>,
 }
 
 impl Holds {
@@ -74,10 +74,10 @@ impl Desk {
     /// # Errors
     /// Whatever kept it from being sent, ZEC's refusal, or that nobody knows.
     pub(super) async fn write(
-        &self,
+        self: &Arc<Self>,
         permit: Permit<ChangeIpv4>,
         nic: Option<&Nic>,
-        claim: Option<Claim>,
+        claim: Option<Box<Claim>>,
         asking: Asking<'_>,
     ) -> Result<Done, Error> {
         // Whoever drains waits for this from here on, or this is not begun.
@@ -98,9 +98,11 @@ impl Desk {
             }
             Change::Assign => None,
         };
-        let key = claim.as_ref().map(Claim::recorded);
+        let key = claim.as_deref().map(Claim::recorded);
         let holds = Holds { guard, reservation, claim };
-        let begun = record::begin(&self.journal, permit, nic, key, asking).await;
+        let recording = record::begin(&self.journal, permit, nic, key, asking);
+        // Larger than all that comes after it, and over by then.
+        let begun = Box::pin(recording).await;
         match begun.and_then(|ticket| enough_time(asking).map(|()| ticket)) {
             Ok(ticket) => self.send(ticket, pass, holds, asking).await,
             Err(error) => {
@@ -121,7 +123,7 @@ impl Desk {
 
     /// Sends, and goes on though the caller hangs up: that changes nothing (threats, row 26).
     async fn send(
-        &self,
+        self: &Arc<Self>,
         ticket: Ticket,
         pass: Pass,
         holds: Holds,
@@ -129,15 +131,16 @@ impl Desk {
     ) -> Result<Done, Error> {
         let operation = ticket.operation();
         holds.name(operation);
-        let (desk, places, deadline) = (self.clone(), asking.places.clone(), asking.deadline);
+        let desk = Arc::clone(self);
+        let (places, deadline) = (asking.places.clone(), asking.deadline);
         let (action, after) = (ticket.change().change.action(), asking.record.elapsed());
-        let work = async move {
+        let work = Box::pin(async move {
             let change = ticket.change().clone();
-            let sent = send_once(desk.writer.clone(), ticket, pass, deadline).await;
+            let sent = send_once(&desk.writer, ticket, pass, deadline).await;
             desk.settle(change, operation, &sent, holds, deadline).await;
             drop(places);
             sent
-        };
+        });
         let record = Arc::clone(asking.record);
         // What happened can be told, also where nobody waits for it any more.
         let unheard = move |sent| log_unheard(&record, &sent);
@@ -212,7 +215,7 @@ impl Desk {
 
 /// Sends, by a little before `deadline`: the outcome is to be recorded by then too.
 async fn send_once(
-    writer: Writer,
+    writer: &Writer,
     ticket: Ticket,
     pass: Pass,
     deadline: Instant,

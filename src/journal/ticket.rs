@@ -17,7 +17,10 @@ pub const TICKET_LIFETIME: Duration = Duration::from_secs(5);
 /// One that is dropped instead is recorded as not sent.
 #[derive(Debug)]
 #[must_use = "a ticket that is not spent is recorded as not sent"]
-pub struct Ticket {
+pub struct Ticket(Box<Inner>); // each future that it is handed to holds it twice
+
+#[derive(Debug)]
+struct Inner {
     permit: Permit<ChangeIpv4>,
     receipt: Option<Receipt>,
     made: Instant,
@@ -31,25 +34,25 @@ pub struct TooOld;
 impl Ticket {
     /// `receipt` is none where no journal is kept.
     pub(super) fn new(permit: Permit<ChangeIpv4>, receipt: Option<Receipt>) -> Self {
-        Self { permit, receipt, made: Instant::now() }
+        Self(Box::new(Inner { permit, receipt, made: Instant::now() }))
     }
 
     /// Under which id it is recorded; none where no journal is kept.
     #[must_use]
     pub fn operation(&self) -> Option<OperationId> {
-        self.receipt.as_ref().map(|receipt| receipt.id)
+        self.0.receipt.as_ref().map(|receipt| receipt.id)
     }
 
     /// What may be sent.
     #[must_use]
     pub fn change(&self) -> &ChangeIpv4 {
-        self.permit.operation()
+        self.0.permit.operation()
     }
 
     /// The ids of the policies that allow it, in alphabetical order.
     #[must_use]
     pub fn policies(&self) -> &[String] {
-        self.permit.policies()
+        self.0.permit.policies()
     }
 
     /// Uses the ticket up.
@@ -57,13 +60,14 @@ impl Ticket {
     /// # Errors
     /// When it is older than [`TICKET_LIFETIME`]; it is then recorded as not sent.
     pub fn spend(self) -> Result<ChangeIpv4, TooOld> {
-        if self.made.elapsed() > TICKET_LIFETIME {
+        let Inner { permit, receipt, made } = *self.0;
+        if made.elapsed() > TICKET_LIFETIME {
             return Err(TooOld);
         }
-        if let Some(receipt) = self.receipt {
+        if let Some(receipt) = receipt {
             receipt.accept();
         }
-        Ok(self.permit.spend())
+        Ok(permit.spend())
     }
 }
 

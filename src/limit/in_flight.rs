@@ -1,5 +1,5 @@
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex},
 };
 
@@ -42,9 +42,12 @@ impl InFlight {
 impl Drop for Running {
     fn drop(&mut self) {
         let mut running = lock(&self.running);
-        match running.get_mut(&self.caller_id) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(running.remove(&self.caller_id)),
+        if let Entry::Occupied(mut count) = running.entry(Arc::clone(&self.caller_id)) {
+            if *count.get() > 1 {
+                *count.get_mut() -= 1;
+            } else {
+                count.remove();
+            }
         }
     }
 }

@@ -65,14 +65,16 @@ impl Pool {
             let Some(at) = inner.idle.iter().rposition(|idle| idle.is_to(to)) else {
                 return Taken::None;
             };
-            let stale = |idle: &Idle| idle.since.elapsed() >= FRESH;
+            let now = Instant::now();
+            let idle_for = |idle: &Idle| now.saturating_duration_since(idle.since);
+            let stale = |idle: &Idle| idle_for(idle) >= FRESH;
             if !looked && inner.idle.get(at).is_some_and(stale) {
                 return Taken::Stale;
             }
-            let Idle { mut link, since, .. } = inner.idle.remove(at);
+            let mut idle = inner.idle.remove(at);
             drop(inner);
-            if since.elapsed() < LONGEST_IDLE && link.is_free() {
-                return Taken::Link(link);
+            if idle_for(&idle) < LONGEST_IDLE && idle.link.is_free() {
+                return Taken::Link(idle.link);
             }
         }
     }

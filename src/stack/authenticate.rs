@@ -3,11 +3,11 @@ use std::{sync::Arc, time::SystemTime};
 use http::{Request, header};
 use tower::{Service, ServiceExt};
 
+use super::found::Found;
 use crate::{
-    api::{Access, Answer, Matched},
+    api::{Access, Answer},
     auth::Authenticator,
     error::{Error, Problem},
-    telemetry::Record,
 };
 
 /// Finds out who calls, where the route wants to know. From here on the token is gone.
@@ -19,14 +19,13 @@ pub(super) async fn authenticate<B, S>(
 where
     S: Service<Request<B>, Response = Answer, Error = Error>,
 {
-    match request.extensions().get::<Matched>().map(|matched| matched.access) {
+    match Found::of(&mut request)?.matched.as_ref().map(|matched| matched.access) {
         Some(Access::Public) => {}
         Some(Access::Caller) => {
             let caller = authenticator.authenticate(request.headers(), SystemTime::now()).await?;
-            if let Some(record) = request.extensions().get::<Arc<Record>>() {
-                record.note(|facts| facts.caller = Some(caller.id().to_owned()));
-            }
-            request.extensions_mut().insert(caller);
+            let found = Found::of(&mut request)?;
+            found.record.note(|facts| facts.caller = Some(caller.id().to_owned()));
+            found.caller = Some(caller);
         }
         None => return Err(Error::new(Problem::Internal, "a request without a route")),
     }

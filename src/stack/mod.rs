@@ -5,6 +5,7 @@ mod caller_limits;
 mod check;
 mod cors;
 mod deadline;
+mod found;
 mod framing;
 mod from_fn;
 mod observe;
@@ -16,21 +17,21 @@ mod shed;
 use std::{convert::Infallible, error::Error as StdError, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Extensions, HeaderName, HeaderValue, Request, header};
+use http::{HeaderName, HeaderValue, Request, header};
 use http_body::Body;
 use tokio_util::sync::CancellationToken;
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::{
-    api::{Answer, Api, Context, Router},
+    api::{Answer, Api, Router},
     auth::Authenticator,
-    error::{Error, Problem},
     limit::{AtOnce, Callers, Live},
     metrics::Metrics,
     telemetry::Sink,
 };
 use check::check;
+use found::Found;
 use from_fn::from_fn;
 
 /// The whole gateway as one service: any request in, an answer out, never an error.
@@ -68,12 +69,11 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let Parts { authenticator, api, router, metrics, callers, limits, draining, spans, .. } = parts;
-    let (counted, running) = (Arc::clone(&metrics), AtOnce::default());
+    let (api, counted, running) = (Arc::new(api), Arc::clone(&metrics), AtOnce::default());
     let timeout = parts.request_timeout;
     let service = ServiceBuilder::new()
-        // First of all, so that every answer and every log event can be found by it.
-        .layer(from_fn(request_id::keep_or_make))
-        // Around everything that can fail, so that nothing goes uncounted, hung-up callers too.
+        // First of all, around everything that can fail, so that nothing goes uncounted, hung-up callers
+        // too, and every answer and every log event can be found by the request's id.
         .layer(from_fn(move |request, next| {
             observe::observe(Arc::clone(&metrics), spans.clone(), request, next)
         }))
@@ -87,21 +87,19 @@ where
         .layer(from_fn(move |request, next| {
             problems::errors_to_problems(Arc::clone(&counted), request, next)
         }))
-        // Sheds before any work is done, least of all a signature check.
+        // What only looks at the head, in one layer: each costs a copy of the request.
         .layer(check(move |request: &mut Request<B>| {
-            shed::shed(&running, &limits, &draining, request)
+            // Sheds before any work is done, least of all a signature check.
+            shed::shed(&running, &limits, &draining, request)?;
+            // From here the clock runs; whoever waits for something waits until then at most.
+            deadline::stamp(timeout, request)?;
+            // A path that two parties could read differently is not even routed.
+            framing::target(request)?;
+            // The path is read once; policy and ZEC see only what was parsed of it.
+            route::route(&router, request)?;
+            // The same for headers, once it is known on which route to count the refusal.
+            framing::headers(request)
         }))
-        // From here the clock runs; whoever waits for something waits until then at most.
-        .layer(check(move |request: &mut Request<B>| {
-            deadline::stamp(timeout, request);
-            Ok(())
-        }))
-        // A path that two parties could read differently is not even routed.
-        .layer(check(|request: &mut Request<B>| framing::target(request)))
-        // The path is read once; policy and ZEC see only what was parsed of it.
-        .layer(check(move |request: &mut Request<B>| route::route(&router, request)))
-        // The same for headers, once it is known on which route to count the refusal.
-        .layer(check(|request: &mut Request<B>| framing::headers(request)))
         // Before a byte of the body is read: strangers cost one signature check at most.
         .layer(from_fn(move |request, next| {
             authenticate::authenticate(Arc::clone(&authenticator), request, next)
@@ -109,23 +107,12 @@ where
         // As soon as it is known who asks: nobody's haste or patience takes the others' places.
         .layer(check(move |request: &mut Request<B>| caller_limits::limit(&callers, request)))
         .service(tower::service_fn(move |request: Request<B>| {
-            let api = api.clone();
+            let api = Arc::clone(&api);
             let (mut head, body) = request.into_parts();
-            let context = context(&mut head.extensions);
+            let context = Found::take(&mut head.extensions);
             Box::pin(async move { api.answer(&head, body, &context?).await })
         }));
     BoxCloneSyncService::new(service)
-}
-
-/// What the layers found out, which goes to the API as plain values.
-fn context(found: &mut Extensions) -> Result<Context, Error> {
-    let (matched, deadline, record) =
-        (found.remove(), found.remove::<deadline::Deadline>(), found.remove());
-    let (Some(matched), Some(deadline), Some(record)) = (matched, deadline, record) else {
-        return Err(Error::new(Problem::Internal, "a layer is missing from the stack"));
-    };
-    let (caller, places) = (found.remove(), found.remove().unwrap_or_default());
-    Ok(Context { matched, caller, places, deadline: deadline.0, record })
 }
 
 fn always(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {

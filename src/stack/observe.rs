@@ -3,14 +3,18 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, Request, StatusCode};
 use tower::{Service, ServiceExt};
 
+use super::{
+    found::Found,
+    request_id::{self, X_REQUEST_ID},
+};
 use crate::{
-    api::{Answer, RequestId, UNMATCHED, method_label},
+    api::{Answer, UNMATCHED, method_label},
     metrics::{InFlight, Metrics},
     telemetry::{Facts, Finished, Record, Sink, TraceParent},
 };
 
-/// Counts and times the request, logs it once, and hands it on where spans are kept, when it is
-/// answered or given up.
+/// Gives the request its id, by which its answer and its log event are found; counts and times it, logs
+/// it once, and hands it on where spans are kept, when it is answered or given up.
 pub(super) async fn observe<B, S>(
     metrics: Arc<Metrics>,
     spans: Option<Arc<dyn Sink>>,
@@ -20,8 +24,8 @@ pub(super) async fn observe<B, S>(
 where
     S: Service<Request<B>, Response = Answer>,
 {
-    let id = request.extensions().get::<RequestId>().map_or("none", RequestId::as_str);
-    let record = Arc::new(Record::start(id, trace(request.headers())));
+    let id = request_id::keep_or_make(request.headers());
+    let record = Arc::new(Record::start(id.as_str(), trace(request.headers())));
     let mut watch = Watch {
         running: metrics.http.running(),
         method: method_label(request.method()),
@@ -30,9 +34,10 @@ where
         metrics,
         spans,
     };
-    request.extensions_mut().insert(record);
-    let answer = next.ready().await?.call(request).await?;
+    request.extensions_mut().insert(Found::new(id.clone(), record));
+    let mut answer = next.ready().await?.call(request).await?;
     watch.status = Some(answer.status());
+    answer.headers_mut().insert(X_REQUEST_ID, id.0);
     Ok(answer)
 }
 

@@ -8,32 +8,32 @@ use std::{
 use http::{HeaderValue, Request, Version, header};
 use tower::{Service, ServiceExt};
 
+use super::found::Found;
 use crate::{
     api::{Answer, RequestId, problem},
     error::{Error, Problem, caught},
     metrics::Metrics,
-    telemetry::Record,
 };
 
 /// Turns whatever went wrong inside, a panic too, into the caller's problem document, and counts
 /// it. A bug costs one request, not the connection's others.
 pub(super) async fn errors_to_problems<B, S>(
     metrics: Arc<Metrics>,
-    request: Request<B>,
+    mut request: Request<B>,
     mut next: S,
 ) -> Result<Answer, Infallible>
 where
     S: Service<Request<B>, Response = Answer, Error = Error>,
 {
     let version = request.version();
-    let record = request.extensions().get::<Arc<Record>>().cloned();
-    let id = request.extensions().get::<RequestId>().cloned();
+    let found = Found::of(&mut request).ok();
+    let known = found.map(|found| (Arc::clone(&found.record), found.id.clone()));
     let error = match catch_panic(pin!(async { next.ready().await?.call(request).await })).await {
         Ok(answer) => return Ok(answer),
         Err(error) => error,
     };
     metrics.rejected(error.problem());
-    if let Some(record) = record {
+    if let Some((record, _)) = &known {
         record.note(|facts| {
             facts.problem = Some((error.problem().slug(), error.cause().map(str::to_owned)));
             if let Some(id) = error.zec_request_id() {
@@ -41,7 +41,8 @@ where
             }
         });
     }
-    let mut answer = problem(&error, &id.unwrap_or(RequestId(HeaderValue::from_static("none"))));
+    let none = RequestId(HeaderValue::from_static("none"));
+    let mut answer = problem(&error, known.as_ref().map_or(&none, |(_, id)| id));
     // HTTP/2 knows no such header, and its streams cannot be taken for one another.
     if error.ends_connection() && version < Version::HTTP_2 {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

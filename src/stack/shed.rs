@@ -1,9 +1,10 @@
 use http::Request;
 use tokio_util::sync::CancellationToken;
 
+use super::found::Found;
 use crate::{
     error::{Error, Problem},
-    limit::{AtOnce, Live, Places},
+    limit::{AtOnce, Live},
 };
 
 /// Refuses a request at once where too many run already, for a queue would only make all of them
@@ -27,6 +28,6 @@ pub(super) fn shed<B>(
             "more requests run than the gateway takes; nothing was sent, try again",
         ));
     };
-    request.extensions_mut().get_or_insert_default::<Places>().hold(place);
+    Found::of(request)?.places.hold(place);
     Ok(())
 }

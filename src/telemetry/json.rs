@@ -1,17 +1,16 @@
 //! An event as one line of JSON: when, how grave, what is said of it, and where.
 
-use std::fmt::{self, Debug, Display, Write as _};
+use std::{
+    fmt::{self, Debug, Display, Write as _},
+    time::SystemTime,
+};
 
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
 };
 use tracing_subscriber::{
-    fmt::{
-        FmtContext, FormatEvent, FormatFields,
-        format::Writer,
-        time::{FormatTime, SystemTime},
-    },
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
     registry::LookupSpan,
 };
 
@@ -32,8 +31,7 @@ where
     ) -> fmt::Result {
         // Put together here and handed over whole: the writer takes each piece by way of a table.
         let mut text = String::with_capacity(USUAL_BYTES);
-        text.push_str("{\"timestamp\":\"");
-        SystemTime.format_time(&mut Writer::new(&mut text))?;
+        write!(text, "{{\"timestamp\":\"{}", humantime::format_rfc3339_micros(SystemTime::now()))?;
         text.push_str("\",\"level\":\"");
         text.push_str(event.metadata().level().as_str());
         text.push('"');

@@ -64,16 +64,22 @@ impl Breaker {
     /// Whether writes wait for nothing but a read that succeeds: whoever wants to write looks first.
     #[must_use]
     pub fn wants_proof(&self) -> bool {
-        lock(&self.circuits).write.wants_proof(Instant::now())
+        let write = &lock(&self.circuits).write;
+        write.is_open() && write.wants_proof(Instant::now())
     }
 
-    /// Applies a change, and tells the metric of what it has led to: under the lock, so that the
-    /// metric never tells of an earlier change last.
+    /// Applies a change, and tells the metric where it has opened or closed a circuit: under the lock, so
+    /// that the metric never tells of an earlier change last.
     fn tell(&self, change: impl FnOnce(&mut Circuits)) {
         let mut circuits = lock(&self.circuits);
+        let open = |circuits: &Circuits| [circuits.read.is_open(), circuits.write.is_open()];
+        let before = open(&circuits);
         change(&mut circuits);
-        self.metrics.breaker(Kind::Read, circuits.read.is_open());
-        self.metrics.breaker(Kind::Write, circuits.write.is_open());
+        let [read, write] = open(&circuits);
+        if [read, write] != before {
+            self.metrics.breaker(Kind::Read, read);
+            self.metrics.breaker(Kind::Write, write);
+        }
     }
 }
 

@@ -1,0 +1,52 @@
+use std::sync::Arc;
+
+use http::{Extensions, Request};
+use tokio::time::Instant;
+
+use crate::{
+    api::{Context, Matched, RequestId},
+    domain::Caller,
+    error::{Error, Problem},
+    limit::Places,
+    telemetry::Record,
+};
+
+/// What the layers find out about a request, each for those behind it. It travels with the request, in
+/// its extensions, from the first layer on.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) id: RequestId,
+    pub(super) record: Arc<Record>,
+    pub(super) places: Places,
+    /// Until when an answer to this request is worth having.
+    pub(super) deadline: Option<Instant>,
+    pub(super) matched: Option<Matched>,
+    pub(super) caller: Option<Caller>,
+}
+
+impl Found {
+    /// Nothing but the id and the record.
+    pub(super) fn new(id: RequestId, record: Arc<Record>) -> Self {
+        let places = Places::default();
+        Self { id, record, places, deadline: None, matched: None, caller: None }
+    }
+
+    /// What was found out so far.
+    pub(super) fn of<B>(request: &mut Request<B>) -> Result<&mut Self, Error> {
+        request.extensions_mut().get_mut().ok_or_else(missing)
+    }
+
+    /// All of it, for the API.
+    pub(super) fn take(extensions: &mut Extensions) -> Result<Context, Error> {
+        let found: Self = extensions.remove().ok_or_else(missing)?;
+        let Self { record, places, caller, .. } = found;
+        let (Some(matched), Some(deadline)) = (found.matched, found.deadline) else {
+            return Err(missing());
+        };
+        Ok(Context { matched, caller, places, deadline, record })
+    }
+}
+
+fn missing() -> Error {
+    Error::new(Problem::Internal, "a layer is missing from the stack")
+}
