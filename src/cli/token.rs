@@ -17,7 +17,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     key: Option<PathBuf>,
     /// The key set that holds the public key, for an issuer's `jwks_file`, instead of a token
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["issuer", "audience", "subject", "groups", "ttl"])]
     key_set: bool,
     /// The token's `iss`; needed with --key
     ///

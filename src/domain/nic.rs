@@ -65,11 +65,11 @@ impl Nic {
         Self::read(&value, raw)
     }
 
-    /// The same of an object that was read already, and strictly, out of the bytes `raw`.
+    /// The same of an object that was read already, strictly, and out of these very bytes.
     ///
     /// # Errors
     /// As [`Nic::parse`].
-    pub fn read(value: &Node<'_>, raw: Box<RawValue>) -> Result<Self, NicError> {
+    pub(crate) fn read(value: &Node<'_>, raw: Box<RawValue>) -> Result<Self, NicError> {
         let Node::Object(members) = value else {
             return Err(NicError::Json("it is of another type".to_owned()));
         };

@@ -5,7 +5,7 @@ use std::{
     io::{Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use crate::error::Fault;
@@ -55,7 +55,7 @@ impl Lock {
 /// Says in the file who holds it.
 fn sign(file: &mut File) -> std::io::Result<()> {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let now = humantime::format_rfc3339_seconds(SystemTime::now());
+    let now = humantime::format_rfc3339_seconds(SystemTime::now().max(UNIX_EPOCH));
     file.set_len(0)?;
     file.rewind()?;
     write!(file, "process {} on {}, since {now}", std::process::id(), host.trim())

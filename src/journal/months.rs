@@ -1,11 +1,11 @@
 //! Months of the calendar, in UTC.
 
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// When the month began that lies so many whole months before the one of `now`: what is older is
 /// past its time. None before 1970.
 pub(super) fn begun_before(now: SystemTime, months: u32) -> Option<SystemTime> {
-    let text = humantime::format_rfc3339_seconds(now).to_string();
+    let text = humantime::format_rfc3339_seconds(now.max(UNIX_EPOCH)).to_string();
     let mut parts = text.split('-');
     let year: u32 = parts.next()?.parse().ok()?;
     let month: u32 = parts.next()?.parse().ok()?;

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::{self, Debug, Display, Write as _},
-    time::SystemTime,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use tracing::{
@@ -31,7 +31,7 @@ where
     ) -> fmt::Result {
         // Put together here and handed over whole: the writer takes each piece by way of a table.
         let mut text = String::with_capacity(USUAL_BYTES);
-        write!(text, "{{\"timestamp\":\"{}", humantime::format_rfc3339_micros(SystemTime::now()))?;
+        write!(text, "{{\"timestamp\":\"{}", moment(SystemTime::now()))?;
         text.push_str("\",\"level\":\"");
         text.push_str(event.metadata().level().as_str());
         text.push('"');
@@ -41,6 +41,11 @@ where
         text.push_str("}\n");
         line.write_str(&text)
     }
+}
+
+/// A time as RFC 3339 writes it; `humantime` panics at those before 1970.
+fn moment(at: SystemTime) -> impl Display {
+    humantime::format_rfc3339_micros(at.max(UNIX_EPOCH))
 }
 
 /// The line of a request has about so many.
@@ -178,6 +183,12 @@ mod tests {
             rest,
             r#""INFO","message":"said 1","a.text":"plain","number":7,"below":-7,"time":0.25,"no_number":null,"yes":true,"shown":"b\"c","debug":"\"d\\\\e\"","target":"zec_gateway::telemetry::json::tests"}"#
         );
+    }
+
+    #[test]
+    fn a_clock_that_is_before_1970_silences_nothing() {
+        let early = UNIX_EPOCH - std::time::Duration::from_secs(1);
+        assert_eq!(moment(early).to_string(), "1970-01-01T00:00:00.000000Z");
     }
 
     #[test]

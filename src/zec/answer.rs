@@ -97,7 +97,7 @@ impl Failure {
 }
 
 /// Reads a whole answer: branches on `code`, never on the status alone (zec-api.md, section 7). It is
-/// parsed once: `take` is given the object `response` of a success, with all the bytes it stands in.
+/// made a tree of once: `take` is given the object `response` of a success, with all the bytes it stands in.
 ///
 /// # Errors
 /// A [`Failure`] for everything that is not ZEC's documented success.

@@ -72,6 +72,25 @@ mod tests {
         answer::read(StatusCode::OK, &HeaderMap::new(), body.as_bytes(), take).unwrap().response
     }
 
+    /// Two parsers read the answer: the tree and the bytes must be of the same object, whatever stands
+    /// around it.
+    #[test]
+    fn the_bytes_of_a_vnic_are_those_it_is_judged_by() {
+        const NIC: &str = r#"{ "tags" : null, "nicId":"nic-1","name":"x \u0041", "status":"USED",
+            "nicType":"Secondary","regionId":"r","vpcId":"v","subnetId":"s","publicIpList":[],
+            "secondaryIpv4s":[], "resourceGroup":{"dataSet":[{"nicId":"nic-2"}]} }"#;
+        let decoy = r#"[{"nicId":"nic-3","response":{"dataSet":[{"nicId":"nic-3"}]}}]"#;
+        let body = format!(
+            r#" {{"dataSet":{decoy},"re\u0073ponse" : {{"x":{{"dataSet":{decoy}}},
+               "data\u0053et":[ {NIC} ] ,"totalCount":1}}, "requestId":"T1"}} "#
+        );
+        let asked = NicId::parse("nic-1").unwrap();
+        let take = |response: &Node<'_>, all: &[u8]| nic(&asked, response, all);
+        let read = answer::read(StatusCode::OK, &HeaderMap::new(), body.as_bytes(), take);
+        let shown = read.unwrap().response.unwrap().unwrap();
+        assert_eq!((shown.name.as_str(), shown.raw().get()), ("x A", NIC));
+    }
+
     #[test]
     fn exactly_the_vnic_that_was_asked_for_is_taken() {
         let nic = json!({

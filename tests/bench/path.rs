@@ -147,7 +147,7 @@ async fn stub(listener: TcpListener) {
     }
 }
 
-/// What is looked at before a write, beside a reader that holds it to nothing.
+/// A vNIC that is looked at, out of its bytes, beside a reader that holds it to nothing.
 fn look(c: &mut Criterion) {
     let described = parts::described(parts::NIC);
     let described: serde_json::Value = serde_json::from_str(&described).unwrap();

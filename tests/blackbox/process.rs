@@ -429,6 +429,8 @@ fn token_signs_with_a_key_of_a_file() {
         let (code, said, fault) = run(&args, runtime.path());
         assert_eq!((code, said.trim()), (0, key_set(&[&signer]).as_str()), "{fault}");
     }
+    let both = ["token", "--key", path.to_str().unwrap(), "--key-set", "--group", "netops"];
+    assert_eq!(run(&both, runtime.path()).0, 2, "a key set is in no group");
     fs::write(&path, "no key").unwrap();
     assert_eq!(
         run(&["token", "--key", path.to_str().unwrap(), "--issuer", "i"], runtime.path()).0,

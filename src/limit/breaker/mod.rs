@@ -48,6 +48,8 @@ impl Breaker {
     /// Both closed. The metric `zec_breaker_open` tells of them.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
+        metrics.breaker(Kind::Read, false);
+        metrics.breaker(Kind::Write, false);
         let circuits = Circuits { read: Circuit::default(), write: Circuit::default() };
         Self { circuits: Arc::new(Mutex::new(circuits)), metrics }
     }

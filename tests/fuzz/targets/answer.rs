@@ -53,6 +53,8 @@ fuzz_target!(|input: &[u8]| {
                 assert!(nic.id == asked && list.len() == 1 && list[0]["nicId"] == asked.as_str());
                 let bytes = nic.raw().get().as_bytes();
                 assert!(body.windows(bytes.len()).any(|part| part == bytes), "not as it came");
+                let said: Value = serde_json::from_slice(bytes).expect("a vNIC that is no JSON");
+                assert_eq!(said, list[0], "judged by another than what is shown");
             }
         }
     }
