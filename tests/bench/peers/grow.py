@@ -27,8 +27,8 @@ def key_set():
     return {"keys": [{"kty": "EC", "crv": "P-256", "kid": "k", "alg": "ES256", "x": text(point.x), "y": text(point.y)}]}
 
 
-# Many more than the gateway's memory of verified tokens holds, which keeps some of those that come in turn:
-# nearly each is verified again.
+# Many more than the gateway's memory of verified tokens holds. It keeps some of those that come in turn: up to one
+# in eight is not verified again.
 def tokens(path, groups, count=60000):
     names = ["team-17"] + [f"some-other-group-{number}" for number in range(groups - 1)]
     claims = {"iss": ISSUER, "aud": "zec-gateway", "sub": "alice", "groups": names, "exp": int(time.time()) + 3600}
