@@ -12,10 +12,10 @@ import base64, json, os, re, socket, statistics, subprocess, sys, tempfile, time
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from load import load, wait
+
 GATEWAY, FOLDER, LOOKS = (os.path.abspath(path) for path in sys.argv[1:4])
-LOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "load.lua")
 ISSUER, PORT, STUB = "https://sso.example.com", 18190, 18191
-LIBRARIES = f"{FOLDER}/root/usr/lib/x86_64-linux-gnu:{FOLDER}/root/lib/x86_64-linux-gnu"
 KEY = ec.generate_private_key(ec.SECP256R1())
 
 
@@ -49,22 +49,8 @@ def policy(path, count):
             )
 
 
-def wait(port):
-    for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    sys.exit(f"nothing listens on port {port}")
-
-
 def status(pid, name):
     return int(re.search(rf"{name}:\s+(\d+)", open(f"/proc/{pid}/status").read()).group(1))
-
-
-def spent(pid):
-    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Gateway:
@@ -101,17 +87,9 @@ class Gateway:
 
     def load(self, token_file, connections=32, addresses=1, most=60000):
         target = "/nics/nic-t17-0001/ipv4?" + "&".join(["ipAddresses=10.17.1.1"] * addresses)
-        wrk = ["taskset", "-c", "1", f"{FOLDER}/root/usr/bin/wrk", "-t1", f"-c{connections}", "-d2s", "-s", LOAD]
-        wrk += [f"http://127.0.0.1:{PORT}", "--", token_file, str(most), "DELETE", target]
         # The stub that shows a vNIC shows a hundred addresses; else each request has one of its own.
-        wrk += ["100"] if self.looks else []
-        before = spent(self.process.pid)
-        ran = subprocess.run(wrk, env={**os.environ, "LD_LIBRARY_PATH": LIBRARIES}, capture_output=True, text=True)
-        told = re.search(r"PB (.*)", ran.stdout) or sys.exit(ran.stdout + ran.stderr)
-        told = {name: float(value) for name, value in (pair.split("=") for pair in told.group(1).split())}
-        if told["bad"] or told["sock"]:
-            sys.exit(f"requests failed: {told}; {open(self.files.name + '/log').read()[-600:]}")
-        return (spent(self.process.pid) - before) * 1e6 / told["n"], told
+        more = ["100"] if self.looks else []
+        return load(FOLDER, self.process.pid, PORT, 2, connections, token_file, most, target, *more)
 
     def cost(self, *arguments, **more):
         self.load(*arguments, **more)

@@ -9,10 +9,11 @@ medians, and the median of each round's ratio to the first NAME: what slows a ro
 
 No fresh token comes twice: whoever remembers tokens would know it again. Make enough of them first, with
 `PB_TOKENS=200000 venv/bin/python fixtures.py -f` in FOLDER. Run with FOLDER/venv/bin/python."""
-import os, re, socket, statistics, subprocess, sys, tempfile, time
+import os, statistics, subprocess, sys, tempfile
+
+from load import load, wait
 
 FOLDER, ROUNDS, NAMES = os.path.abspath(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-LOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "load.lua")
 STUB, FIRST = 18191, 18200
 TARGET = "/nics/nic-t17-0001/ipv4?ipAddresses=10.17.3.4"
 # As many as no gateway gets through in a second, 32 at a time and one after the other: a round's own.
@@ -32,20 +33,6 @@ def settings(port, scratch):
             "PB_JWKS_OCT": f"{fixtures}/jwks-with-oct.json"}
 
 
-def wait(port):
-    for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    sys.exit(f"nothing listens on port {port}: look at the log of {NAMES[port - FIRST]}")
-
-
-def spent(pid):
-    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 class Tokens:
     """Those of a file of the bench, each given out once."""
 
@@ -63,16 +50,10 @@ class Tokens:
 
 def asked(number, pid, connections, path, count):
     """Microseconds of processor time a request, and the p50 of a request."""
-    before = spent(pid)
-    said = subprocess.run(
-        ["taskset", "-c", "1", f"{FOLDER}/root/usr/bin/wrk", "-t1", f"-c{connections}", "-d1", "-s", LOAD,
-         f"http://127.0.0.1:{FIRST + number}", "--", path, str(count), "DELETE", TARGET],
-        env={**os.environ, "LD_LIBRARY_PATH": f"{FOLDER}/root/usr/lib/x86_64-linux-gnu"}, capture_output=True, text=True)
-    figures = dict(re.findall(r"(\w+)=([\d.]+)", said.stdout))
-    done = int(figures.get("n", 0))
-    if not done or int(figures["bad"]) or done > count > 1:
-        sys.exit(f"{NAMES[number]}: {said.stdout}{said.stderr}")
-    return (spent(pid) - before) * 1e6 / done, float(figures["p50"])
+    cost, told = load(FOLDER, pid, FIRST + number, 1, connections, path, count, TARGET)
+    if told["n"] > count > 1:
+        sys.exit(f"{NAMES[number]} was asked with {count} tokens and more: some came twice")
+    return cost, told["p50"]
 
 
 def turn(begins, scenario, programs, tokens, path):
