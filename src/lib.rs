@@ -3,6 +3,7 @@
 //! The rooms, in the order in which a request travels; `ARCHITECTURE.md` tells the journey.
 
 // What everything speaks of.
+pub mod clock;
 pub mod domain;
 pub mod error;
 pub mod files;

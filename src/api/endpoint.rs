@@ -191,6 +191,9 @@ fn rehearsal(rehearsed: &Rehearsed) -> Value {
         put("before", json!(before));
         put("after", json!(after));
     }
+    if let Some(left) = rehearsed.budget_left {
+        put("budgetLeft", json!(left));
+    }
     Value::Object(answer)
 }
 

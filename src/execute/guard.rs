@@ -1,16 +1,20 @@
 //! Writes without an outcome yet: while one holds an address, no other may begin on it.
+//!
+//! What is held before anything was sent is let go of when its guard is dropped. Once something may have
+//! been sent, an outcome alone lets go of it: whatever else drops the guard, a drain for one, leaves the
+//! addresses held until the process ends.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::Ipv4Addr,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use serde_json::json;
+use tokio::time::Instant;
 
+use super::resolve::LAG;
 use crate::{
     domain::{ChangeIpv4, NicId, OperationId},
     error::{Error, Problem},
@@ -19,14 +23,37 @@ use crate::{
 /// Seconds after which a caller may ask again: about as long as a write takes.
 const RETRY_AFTER: u32 = 5;
 
+/// How long ago a request may have begun for its claim to say whether what it has read may be stale; of
+/// an older one it is assumed.
+const OLDEST_REQUEST: Duration = Duration::from_mins(2);
+
+/// How long it is remembered that an address has changed.
+const REMEMBERED: Duration = OLDEST_REQUEST.saturating_add(LAG);
+
 /// What is held, by vNIC. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Guards(Arc<Inner>);
+pub(super) struct Guards(Arc<Mutex<Book>>);
 
 #[derive(Debug, Default)]
-struct Inner {
-    held: Mutex<HashMap<NicId, Vec<Held>>>,
-    next: AtomicU64,
+struct Book {
+    nics: HashMap<NicId, OnNic>,
+    next: u64,
+    /// When what is not held and has not changed lately was forgotten last.
+    swept: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct OnNic {
+    writes: Vec<Held>,
+    addresses: HashMap<Ipv4Addr, Slot, foldhash::fast::RandomState>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// How many writes hold it: several only where an earlier version of the gateway left them.
+    holders: u32,
+    /// When a write that may have changed it was over.
+    changed: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -37,97 +64,175 @@ struct Held {
     operation: Option<OperationId>,
 }
 
-/// Holds the addresses of one write until it is dropped.
+/// Holds the addresses of one write.
 #[derive(Debug)]
 pub(super) struct Guard {
     guards: Guards,
     nic: NicId,
     number: u64,
+    stale: bool,
+    sent: bool,
 }
 
 impl Guards {
-    /// Holds the addresses of a change, whoever asks for it.
+    /// Holds the addresses of a change, whoever asks for it. `since` is when the request began: what it
+    /// knows of the vNIC was read after that.
     ///
     /// # Errors
     /// 409 `operation-in-progress` where one of them is held; with the `operationId` for whoever's
     /// operation it is.
-    pub(super) fn claim(&self, change: &ChangeIpv4, caller: &str) -> Result<Guard, Error> {
-        let addresses = change.addresses.as_slice();
-        let mut held = self.lock();
-        let on_nic = held.entry(change.nic.clone()).or_default();
-        let shared = |one: &&Held| one.addresses.iter().any(|held| addresses.contains(held));
-        match on_nic.iter().find(shared) {
-            Some(earlier) => Err(clash(earlier, addresses, caller)),
-            None => Ok(self.put(on_nic, change, caller, None)),
+    pub(super) fn claim(
+        &self,
+        change: &ChangeIpv4,
+        caller: &str,
+        since: Instant,
+    ) -> Result<Guard, Error> {
+        let (addresses, now) = (change.addresses.as_slice(), Instant::now());
+        let mut book = self.lock();
+        book.sweep(now);
+        let mut stale = now.saturating_duration_since(since) > OLDEST_REQUEST;
+        if let Some(on_nic) = book.nics.get(&change.nic) {
+            for slot in addresses.iter().filter_map(|address| on_nic.addresses.get(address)) {
+                if slot.holders > 0 {
+                    return Err(clash(on_nic, addresses, caller));
+                }
+                // A read may show the vNIC as it was so long before.
+                stale |= slot.changed.is_some_and(|changed| changed + LAG > since);
+            }
+        }
+        let number = book.hold(change, caller, None);
+        Ok(Guard { guards: self.clone(), nic: change.nic.clone(), number, stale, sent: false })
+    }
+
+    /// Holds the addresses of a write of an earlier run, which may have been sent.
+    pub(super) fn hold(&self, change: &ChangeIpv4, caller: &str, operation: OperationId) -> Guard {
+        let number = self.lock().hold(change, caller, Some(operation));
+        Guard { guards: self.clone(), nic: change.nic.clone(), number, stale: true, sent: true }
+    }
+
+    /// An earlier run may have changed these addresses just before it ended.
+    pub(super) fn changed(&self, change: &ChangeIpv4) {
+        let mut book = self.lock();
+        let on_nic = book.nics.entry(change.nic.clone()).or_default();
+        for address in change.addresses.as_slice() {
+            on_nic.addresses.entry(*address).or_default().changed = Some(Instant::now());
         }
     }
 
-    /// Holds the addresses of a write of an earlier run.
-    pub(super) fn hold(&self, change: &ChangeIpv4, caller: &str, operation: OperationId) -> Guard {
-        let mut held = self.lock();
-        let on_nic = held.entry(change.nic.clone()).or_default();
-        self.put(on_nic, change, caller, Some(operation))
-    }
-
-    fn put(
-        &self,
-        on_nic: &mut Vec<Held>,
-        change: &ChangeIpv4,
-        caller: &str,
-        operation: Option<OperationId>,
-    ) -> Guard {
-        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let addresses = change.addresses.as_slice().to_vec();
-        on_nic.push(Held { number, addresses, caller: caller.to_owned(), operation });
-        Guard { guards: self.clone(), nic: change.nic.clone(), number }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<NicId, Vec<Held>>> {
+    fn lock(&self) -> MutexGuard<'_, Book> {
         // Every change under it is whole: a panic elsewhere spoils nothing.
-        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    fn hold(&mut self, change: &ChangeIpv4, caller: &str, operation: Option<OperationId>) -> u64 {
+        self.next += 1;
+        let (number, addresses) = (self.next, change.addresses.as_slice());
+        let on_nic = match self.nics.get_mut(&change.nic) {
+            Some(known) => known,
+            None => self.nics.entry(change.nic.clone()).or_default(),
+        };
+        for address in addresses {
+            on_nic.addresses.entry(*address).or_default().holders += 1;
+        }
+        let (addresses, caller) = (addresses.to_vec(), caller.to_owned());
+        on_nic.writes.push(Held { number, addresses, caller, operation });
+        number
+    }
+
+    fn release(&mut self, nic: &NicId, number: u64, changed: bool) {
+        let Some(on_nic) = self.nics.get_mut(nic) else { return };
+        let Some(at) = on_nic.writes.iter().position(|one| one.number == number) else { return };
+        let held = on_nic.writes.swap_remove(at);
+        for address in held.addresses {
+            if let Some(slot) = on_nic.addresses.get_mut(&address) {
+                slot.holders = slot.holders.saturating_sub(1);
+                if changed {
+                    slot.changed = Some(Instant::now());
+                } else if slot.holders == 0 && slot.changed.is_none() {
+                    on_nic.addresses.remove(&address);
+                }
+            }
+        }
+        if on_nic.addresses.is_empty() {
+            self.nics.remove(nic);
+        }
+    }
+
+    /// Forgets what is over for long, now and then, so that it costs each write next to nothing.
+    fn sweep(&mut self, now: Instant) {
+        let swept = *self.swept.get_or_insert(now);
+        if now.saturating_duration_since(swept) < REMEMBERED {
+            return;
+        }
+        self.swept = Some(now);
+        let matters = |slot: &Slot| {
+            slot.holders > 0 || slot.changed.is_some_and(|changed| changed + REMEMBERED > now)
+        };
+        self.nics.retain(|_, on_nic| {
+            on_nic.addresses.retain(|_, slot| matters(slot));
+            !on_nic.addresses.is_empty()
+        });
     }
 }
 
 impl Guard {
     /// Says under which id the write is recorded.
     pub(super) fn name(&self, operation: Option<OperationId>) {
-        let mut held = self.guards.lock();
-        let on_nic = held.get_mut(&self.nic).into_iter().flatten();
-        for one in on_nic.filter(|one| one.number == self.number) {
+        let mut book = self.guards.lock();
+        let on_nic = book.nics.get_mut(&self.nic);
+        let mut writes = on_nic.into_iter().flat_map(|on_nic| &mut on_nic.writes);
+        if let Some(one) = writes.find(|one| one.number == self.number) {
             one.operation = operation;
         }
+    }
+
+    /// Whether another write on one of the addresses ended so shortly before that what the request read
+    /// of the vNIC may not show it.
+    pub(super) const fn may_be_stale(&self) -> bool {
+        self.stale
+    }
+
+    /// The write may be sent from now on: only an outcome lets go of its addresses.
+    pub(super) const fn sends(&mut self) {
+        self.sent = true;
+    }
+
+    /// There is an outcome; `changed` is whether the write may have taken place.
+    pub(super) fn release(mut self, changed: bool) {
+        self.guards.lock().release(&self.nic, self.number, changed);
+        self.sent = true;
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let mut held = self.guards.lock();
-        if let Some(on_nic) = held.get_mut(&self.nic) {
-            on_nic.retain(|one| one.number != self.number);
-            if on_nic.is_empty() {
-                held.remove(&self.nic);
-            }
+        if !self.sent {
+            self.guards.lock().release(&self.nic, self.number, false);
         }
     }
 }
 
-fn clash(earlier: &Held, wanted: &[Ipv4Addr], caller: &str) -> Error {
-    let shared: Vec<String> = wanted
-        .iter()
-        .filter(|address| earlier.addresses.contains(address))
-        .map(ToString::to_string)
-        .collect();
+fn clash(on_nic: &OnNic, wanted: &[Ipv4Addr], caller: &str) -> Error {
+    let wanted: HashSet<&Ipv4Addr> = wanted.iter().collect();
+    let shared = |held: &Held| {
+        let shared = held.addresses.iter().filter(|address| wanted.contains(address));
+        shared.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let earlier = on_nic.writes.iter().map(|held| (held, shared(held)));
+    let earlier = earlier.into_iter().find(|(_, shared)| !shared.is_empty());
+    let addresses = earlier.as_ref().map(|(_, shared)| shared.join(", ")).unwrap_or_default();
     let error = Error::new(
         Problem::OperationInProgress,
         format!(
-            "an earlier write on {} has no outcome yet, which may take some minutes where ZEC did not \
-             answer it; nothing was sent, ask again then (`GET /operations` shows your own writes)",
-            shared.join(", ")
+            "an earlier write on {addresses} has no outcome yet, which may take some minutes where ZEC did not \
+             answer it; nothing was sent, ask again then (`GET /operations` shows your own writes)"
         ),
     )
     .with_retry_after(RETRY_AFTER);
-    match earlier.operation {
-        Some(id) if earlier.caller == caller => {
+    match earlier.and_then(|(held, _)| Some((held.operation?, &held.caller))) {
+        Some((id, owner)) if owner == caller => {
             error.with_member("operationId", json!(id.to_string()))
         }
         _ => error,
@@ -147,43 +252,79 @@ mod tests {
         }
     }
 
-    #[test]
-    fn writes_that_share_an_address_on_a_vnic_go_one_after_the_other() {
+    fn claim(guards: &Guards, wanted: &ChangeIpv4, caller: &str) -> Result<Guard, Error> {
+        guards.claim(wanted, caller, Instant::now())
+    }
+
+    #[tokio::test]
+    async fn writes_that_share_an_address_on_a_vnic_go_one_after_the_other() {
         let guards = Guards::default();
-        let first = guards.claim(&change("n", &["10.0.0.1", "10.0.0.2"]), "corp/a").unwrap();
-        let error = guards.claim(&change("n", &["10.0.0.3", "10.0.0.2"]), "corp/b").unwrap_err();
+        let first = claim(&guards, &change("n", &["10.0.0.1", "10.0.0.2"]), "corp/a").unwrap();
+        let error = claim(&guards, &change("n", &["10.0.0.3", "10.0.0.2"]), "corp/b").unwrap_err();
         assert_eq!((error.problem(), error.status()), (Problem::OperationInProgress, 409));
         assert_eq!(error.retry_after(), Some(RETRY_AFTER));
         assert!(error.detail().contains("on 10.0.0.2 has"), "{}", error.detail());
-        let other_nic = guards.claim(&change("m", &["10.0.0.1"]), "corp/a");
-        let other_address = guards.claim(&change("n", &["10.0.0.3"]), "corp/a");
+        let other_nic = claim(&guards, &change("m", &["10.0.0.1"]), "corp/a");
+        let other_address = claim(&guards, &change("n", &["10.0.0.3"]), "corp/a");
         assert!(other_nic.is_ok() && other_address.is_ok());
         drop(first);
-        assert!(guards.claim(&change("n", &["10.0.0.2"]), "corp/b").is_ok());
+        assert!(claim(&guards, &change("n", &["10.0.0.2"]), "corp/b").is_ok());
         drop((other_nic, other_address));
-        assert!(guards.lock().is_empty(), "nothing is kept of what is over");
+        assert!(guards.lock().nics.is_empty(), "nothing is kept of what was not sent");
     }
 
-    #[test]
-    fn only_its_caller_is_told_which_operation_it_is() {
+    #[tokio::test]
+    async fn only_its_caller_is_told_which_operation_it_is() {
         let guards = Guards::default();
         let wanted = change("n", &["10.0.0.1"]);
-        let guard = guards.claim(&wanted, "corp/a").unwrap();
+        let guard = claim(&guards, &wanted, "corp/a").unwrap();
         let id = OperationId::new();
         guard.name(Some(id));
-        let told = |caller| guards.claim(&wanted, caller).unwrap_err().members().clone();
+        let told = |caller| claim(&guards, &wanted, caller).unwrap_err().members().clone();
         assert_eq!(told("corp/a")["operationId"], id.to_string());
         assert!(told("corp/b").is_empty());
     }
 
-    #[test]
-    fn what_an_earlier_run_left_is_held_too() {
+    #[tokio::test]
+    async fn what_may_have_been_sent_is_held_until_there_is_an_outcome() {
         let guards = Guards::default();
         let wanted = change("n", &["10.0.0.1"]);
-        let kept = (0..2).map(|_| guards.hold(&wanted, "corp/a", OperationId::new()));
-        let kept: Vec<Guard> = kept.collect();
-        assert!(guards.claim(&wanted, "corp/b").is_err());
-        drop(kept);
-        assert!(guards.claim(&wanted, "corp/b").is_ok());
+        let mut guard = claim(&guards, &wanted, "corp/a").unwrap();
+        guard.sends();
+        drop(guard);
+        assert!(claim(&guards, &wanted, "corp/b").is_err(), "a dropped guard let go of it");
+
+        let guards = Guards::default();
+        let kept: Vec<Guard> =
+            (0..2).map(|_| guards.hold(&wanted, "corp/a", OperationId::new())).collect();
+        for guard in kept {
+            assert!(claim(&guards, &wanted, "corp/b").is_err());
+            guard.release(false);
+        }
+        assert!(claim(&guards, &wanted, "corp/b").is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_read_may_be_stale_for_a_while_after_another_write() {
+        let guards = Guards::default();
+        let (wanted, other) = (change("n", &["10.0.0.1"]), change("n", &["10.0.0.2"]));
+        let stale = |wanted| claim(&guards, wanted, "corp/a").unwrap().may_be_stale();
+        assert!(!stale(&wanted));
+        claim(&guards, &wanted, "corp/a").unwrap().release(false);
+        assert!(!stale(&wanted), "nothing has changed");
+        claim(&guards, &wanted, "corp/a").unwrap().release(true);
+        assert!(stale(&wanted) && !stale(&other));
+        let before = Instant::now();
+        tokio::time::advance(LAG).await;
+        assert!(!stale(&wanted));
+        let late = guards.claim(&wanted, "corp/a", before).unwrap();
+        assert!(late.may_be_stale(), "what was read before still may be");
+        drop(late);
+        let long_ago = Instant::now();
+        tokio::time::advance(REMEMBERED + Duration::from_secs(1)).await;
+        assert!(guards.claim(&other, "corp/a", long_ago).unwrap().may_be_stale());
+        assert!(guards.lock().nics.is_empty(), "what is over for long is forgotten");
+        guards.changed(&wanted);
+        assert!(stale(&wanted));
     }
 }

@@ -73,12 +73,15 @@ impl Judge<'_> {
 
     /// Decides on a change, and has the vNIC's state checked. `nic` is the vNIC where it was read
     /// already; it is read where the policy, the pre-flight or the caller of this (`look`) wants it.
-    pub(super) async fn clear<O: Ask + AsRef<ChangeIpv4>>(
+    /// `hold` comes between: what it gives is held while the state is looked at, for an earlier write
+    /// may be changing it, and is let go of where the state forbids the change.
+    pub(super) async fn clear<O: Ask + AsRef<ChangeIpv4>, H>(
         &self,
         operation: O,
         nic: Option<Box<Nic>>,
         look: bool,
-    ) -> Result<(Permit<O>, Option<Box<Nic>>), Error> {
+        hold: impl FnOnce(&ChangeIpv4) -> Result<H, Error>,
+    ) -> Result<(Permit<O>, Option<Box<Nic>>, H), Error> {
         let id = operation.nic().clone();
         let (permit, nic) = if let Some(nic) = nic {
             let (action, posed) = (operation.action(), self.posed(&operation));
@@ -92,6 +95,10 @@ impl Judge<'_> {
             let (permit, found) = self.ask(operation).await?;
             (permit, found.and_then(|found| found.nic))
         };
+        let held = hold(permit.operation().as_ref()).inspect_err(|_| {
+            self.allowed(&permit);
+            self.compare(self.posed(permit.operation()), true, nic.as_deref());
+        })?;
         let nic = match nic {
             None if look || self.bench.preflight.on => match self.look_for(&permit, &id).await {
                 Ok(Found { nic: None, .. }) => {
@@ -114,7 +121,7 @@ impl Judge<'_> {
         if let Some(nic) = &nic {
             self.bench.preflight.check(permit.operation().as_ref(), nic)?;
         }
-        Ok((permit, nic))
+        Ok((permit, nic, held))
     }
 
     /// Has the policy decide, on the vNIC if it must be looked at; that one comes back too, so that

@@ -46,7 +46,7 @@ pub use operations::{Lookup, Seen, Wanted};
 pub use preflight::Preflight;
 pub use rehearse::Rehearsed;
 pub use resolve::Patience;
-use resolve::Resolver;
+use resolve::{Resolver, Turns};
 pub use shadow::Shadow;
 use write::Desk;
 
@@ -137,7 +137,9 @@ impl Executor {
             reader: reader.clone(),
             journal: parts.journal.clone(),
             patience: Arc::default(),
+            turns: Turns::default(),
             stop: parts.stop,
+            metrics: Arc::clone(&metrics),
         };
         let desk = Desk {
             writer,
@@ -164,7 +166,9 @@ impl Executor {
             Operation::Read(read) => self.read(read, asking).await,
             Operation::Change(selection, key) => self.change(selection, key, asking).await,
             Operation::DryRun(selection) => {
-                let rehearsed = rehearse::rehearse(&self.bench.judge(asking), selection).await?;
+                let rehearsed =
+                    rehearse::rehearse(&self.bench.judge(asking), selection, &self.desk.budget)
+                        .await?;
                 Ok(Done::Rehearsed(Box::new(rehearsed)))
             }
         }
@@ -203,9 +207,11 @@ impl Executor {
                 }
             },
         };
-        let (permit, nic) = judge.clear(change, nic, false).await?;
+        // Held before the state is judged, which an earlier write may be changing.
+        let hold = |change: &ChangeIpv4| self.desk.hold(change, asking);
+        let (permit, nic, guard) = judge.clear(change, nic, false, hold).await?;
         let asked = permit.operation().clone();
-        let done = self.desk.write(permit, nic.as_deref(), claim, asking).await;
+        let done = self.desk.write(permit, nic.as_deref(), guard, claim, asking).await;
         done.map_err(|error| judge.hide(&asked, error))
     }
 

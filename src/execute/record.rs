@@ -1,7 +1,7 @@
 //! A write's way into the journal: its intent before it is sent, its outcome after. And what a request
 //! asked ZEC, for its own record.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
@@ -34,17 +34,29 @@ pub(super) fn called(
     record.note(|facts| facts.zec_calls.push(call));
 }
 
+/// What is known of the vNIC before a write.
+pub(super) struct Before<'a> {
+    /// The vNIC, where it was read.
+    pub(super) nic: Option<&'a Nic>,
+    /// Whether a write that ended shortly before may be missing in it.
+    pub(super) stale: bool,
+    /// At which ZEC and with which key the write goes out.
+    pub(super) zec: Arc<str>,
+}
+
 /// Makes the intent durable.
 pub(super) async fn begin(
     journal: &Journal,
     permit: Permit<ChangeIpv4>,
-    nic: Option<&Nic>,
+    before: Before<'_>,
     key: Option<KeyClaim>,
     asking: Asking<'_>,
 ) -> Result<Ticket, Error> {
     let intent = Intent {
         caller: asking.caller.clone(),
-        before: nic.map(|nic| nic.raw().to_owned()),
+        before: before.nic.map(|nic| nic.raw().to_owned()),
+        stale: before.stale,
+        zec: before.zec,
         request_id: asking.record.request_id().to_owned(),
         key,
     };
@@ -132,7 +144,16 @@ fn ending(sent: Result<&Sent, &Failure>) -> Ending {
     // ZEC did nothing, and may well do it when it is asked again.
     let passing = matches!(failure, Failure::Throttled { .. } | Failure::CredentialsRefused { .. });
     let frees_key = passing || outcome.never_happened();
-    Ending { outcome, zec_request_id, code, status, detail, told: Some(told), frees_key }
+    Ending {
+        outcome,
+        zec_request_id,
+        code,
+        status,
+        detail,
+        told: Some(told),
+        frees_key,
+        given_up: false,
+    }
 }
 
 /// The problem of a write that failed; where nobody knows what came of it, it says where to look.

@@ -6,6 +6,7 @@ use super::{judge::Judge, select};
 use crate::{
     domain::{Action, Change, ChangeIpv4, Nic, NicId, Rehearsal, Selection},
     error::{Error, Problem},
+    limit::Budget,
     zec,
 };
 
@@ -22,22 +23,34 @@ pub struct Rehearsed {
     pub body: Option<String>,
     /// The vNIC's private IPv4 addresses before and after, for those who may see it.
     pub lists: Option<(Vec<Ipv4Addr>, Vec<Ipv4Addr>)>,
+    /// How many addresses the caller could take off within the hour after it; none for a change that
+    /// takes none off, and where there is no budget.
+    pub budget_left: Option<u64>,
 }
 
-/// Judges a change as if it were to be made.
+/// Judges a change as if it were to be made, and looks what would be left of the caller's budget.
 ///
 /// # Errors
 /// Whatever would have kept it from being sent.
-pub(super) async fn rehearse(judge: &Judge<'_>, selection: Selection) -> Result<Rehearsed, Error> {
+pub(super) async fn rehearse(
+    judge: &Judge<'_>,
+    selection: Selection,
+    budget: &Budget,
+) -> Result<Rehearsed, Error> {
+    let caller = judge.asking.caller.id();
     let (change, nic) = match selection {
         Selection::Listed(change) => (change, None),
         Selection::All(all) => match select::everything(judge, all).await? {
             select::All::These(change, nic) => (change, Some(nic)),
-            select::All::Nothing { nic, .. } => return Ok(nothing(&nic)),
+            select::All::Nothing { nic, .. } => return Ok(nothing(&nic, budget.look(caller, 0)?)),
         },
     };
-    let (permit, nic) = judge.clear(Rehearsal(change), nic, true).await?;
+    let (permit, nic, ()) = judge.clear(Rehearsal(change), nic, true, |_| Ok(())).await?;
     let Rehearsal(change) = permit.spend();
+    let budget_left = match change.change {
+        Change::Assign => None,
+        Change::Unassign => budget.look(caller, change.addresses.as_slice().len())?,
+    };
     let body = zec::change_body(&change).map_err(|error| {
         Error::new(Problem::Internal, "the request cannot be written").with_cause(error)
     })?;
@@ -48,16 +61,18 @@ pub(super) async fn rehearse(judge: &Judge<'_>, selection: Selection) -> Result<
         nic: change.nic,
         body: Some(body),
         lists,
+        budget_left,
     })
 }
 
-fn nothing(nic: &Nic) -> Rehearsed {
+fn nothing(nic: &Nic, budget_left: Option<u64>) -> Rehearsed {
     Rehearsed {
         action: Change::Unassign.action(),
         nic: nic.id.clone(),
         addresses: Vec::new(),
         body: None,
         lists: Some((nic.ipv4s(), nic.ipv4s())),
+        budget_left,
     }
 }
 

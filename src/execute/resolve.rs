@@ -1,6 +1,13 @@
 //! Finding out what came of a write whose outcome is unknown, by looking at the vNIC.
+//!
+//! What the vNIC shows is evidence only while nothing else can have changed it through the gateway, and
+//! only within the write's own time. After that the outcome stays unknown for good.
+
+mod turns;
 
 use std::{
+    collections::HashMap,
+    net::Ipv4Addr,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
@@ -10,22 +17,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::guard::Guard;
 use crate::{
-    domain::{Change, ChangeIpv4, Nic, OperationId, Outcome},
-    journal::{Ending, Journal, TICKET_LIFETIME, View},
+    domain::{Change, ChangeIpv4, Nic, NicId, OperationId, Outcome},
+    journal::{Ending, Journal, SIGNED_WITHIN, View},
     limit::Reservation,
-    zec::Reader,
+    metrics::Metrics,
+    zec::{Reader, SIGNATURE_LIFETIME},
 };
+pub(super) use turns::Turns;
 
-/// How long ZEC takes a signature, by its own clock (zec-api.md: timestamps within 5 minutes).
-const SIGNATURE_LIFETIME: Duration = Duration::from_mins(5);
-
-/// What is added for a change that shows late.
-const MARGIN: Duration = Duration::from_mins(1);
+/// How long a change that ZEC has accepted may take to show, wherever a vNIC is read.
+pub(super) const LAG: Duration = Duration::from_mins(1);
 
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// How often a vNIC is looked at, and for how long.
+/// How often a vNIC is looked at, and for how long. The last two are times by ZEC's clock, counted from
+/// the moment at which the write was asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// Before the first look; each further wait is twice as long.
@@ -34,8 +41,7 @@ pub struct Patience {
     pub longest: Duration,
     /// After this the write stays unknown. By then nothing can come of it any more.
     pub give_up: Duration,
-    /// How long something may still come of a request, from the moment it was sent: "the address is
-    /// still there" proves nothing before.
+    /// How long something may still come of it: "the address is still there" proves nothing before.
     pub proof: Duration,
 }
 
@@ -45,7 +51,7 @@ impl Default for Patience {
             first: Duration::from_secs(1),
             longest: Duration::from_mins(1),
             give_up: Duration::from_mins(15),
-            proof: SIGNATURE_LIFETIME + MARGIN,
+            proof: SIGNED_WITHIN + SIGNATURE_LIFETIME + LAG,
         }
     }
 }
@@ -56,23 +62,77 @@ pub(super) struct Open {
     /// Under which id it is recorded; none without a journal.
     pub(super) operation: Option<OperationId>,
     pub(super) change: ChangeIpv4,
-    /// The latest moment at which it can have been sent.
-    pub(super) sent: SystemTime,
+    /// When it was asked for, by our clock: its signature's time is at most [`SIGNED_WITHIN`] later.
+    pub(super) asked_at: SystemTime,
+    /// At which ZEC and with which key it was sent; none where that is not known.
+    pub(super) zec: Option<Arc<str>>,
+    pub(super) evidence: Evidence,
     /// Keeps others off its addresses.
     pub(super) guard: Guard,
     /// Its share of the caller's budget.
     pub(super) reservation: Option<Reservation>,
 }
 
+/// What the vNIC can prove about a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Evidence {
+    /// Both that it was done and that it was not.
+    Full,
+    /// That it was not done alone: how the vNIC was before is not known for certain.
+    OnlyNotDone,
+    /// Nothing: another write may have changed the same addresses since.
+    None,
+}
+
+impl Evidence {
+    /// What the vNIC as it was read before allows to be concluded.
+    pub(super) fn from(change: &ChangeIpv4, before: Option<&Nic>, stale: bool) -> Self {
+        let Some(there) = before.map(Nic::ipv4s).filter(|_| !stale) else {
+            return Self::OnlyNotDone;
+        };
+        let is_there = |address: &Ipv4Addr| there.contains(address);
+        let undone = match change.change {
+            Change::Unassign => change.addresses.as_slice().iter().all(is_there),
+            Change::Assign => !change.addresses.as_slice().iter().any(is_there),
+        };
+        if undone { Self::Full } else { Self::OnlyNotDone }
+    }
+}
+
 impl Open {
     /// A write of an earlier run.
-    pub(super) fn of_earlier(view: View, guard: Guard) -> Self {
+    pub(super) fn of_earlier(
+        view: View,
+        contested: bool,
+        guard: Guard,
+        reservation: Option<Reservation>,
+    ) -> Self {
+        let before = view.before.and_then(|raw| Nic::parse(raw).ok());
+        let evidence = if contested {
+            Evidence::None
+        } else {
+            Evidence::from(&view.change, before.as_ref(), view.stale)
+        };
         Self {
             operation: Some(view.id),
             change: view.change,
-            sent: view.started_at + TICKET_LIFETIME,
+            asked_at: view.started_at,
+            zec: view.zec.map(Arc::from),
+            evidence,
             guard,
-            reservation: None,
+            reservation,
+        }
+    }
+
+    /// What a vNIC shows of it, seen at that ZEC with that key.
+    fn verdict(&self, zec: &Arc<str>, nic: Option<&Nic>, proven: bool) -> Option<Outcome> {
+        // Another ZEC, another team's key, or a vNIC that is not shown: that proves nothing.
+        let same = self.zec.as_ref() == Some(zec);
+        let nic = nic.filter(|_| same)?;
+        match (verdict(&self.change, nic, proven)?, self.evidence) {
+            (outcome, Evidence::Full) => Some(outcome),
+            (Outcome::NotDone, Evidence::OnlyNotDone) => Some(Outcome::NotDone),
+            (_, Evidence::OnlyNotDone | Evidence::None) => None,
         }
     }
 }
@@ -84,8 +144,10 @@ pub(super) struct Resolver {
     pub(super) journal: Journal,
     /// Set when the gateway begins to serve.
     pub(super) patience: Arc<OnceLock<Patience>>,
-    /// Cancelled when the gateway stops: what is open then is taken up by the next start.
+    pub(super) turns: Turns,
+    /// Cancelled when the gateway stops: what is open then stays held, and is taken up by the next start.
     pub(super) stop: CancellationToken,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Resolver {
@@ -97,40 +159,44 @@ impl Resolver {
 
     async fn resolve(self: Arc<Self>, open: Open) {
         let patience = self.patience.get().copied().unwrap_or_default();
-        let ago = SystemTime::now().duration_since(open.sent).unwrap_or_default();
-        let begun = Instant::now();
         let mut wait = patience.first;
         loop {
-            tokio::time::sleep(wait).await;
+            // Jitter, so that writes of one fault are not looked for in step.
+            tokio::time::sleep(wait.mul_f64(1.0 - fastrand::f64() / 4.0)).await;
             wait = (wait * 2).min(patience.longest);
+            let turn = self.turns.wait(&self.reader).await;
             // Taken before the look: what is seen then was so once nothing could come any more.
-            let looked = begun.elapsed();
-            let found = self.reader.nic(&open.change.nic, Instant::now() + LOOK).await;
-            // After it: the first answer of a run is what tells how far ZEC's clock is.
-            let proven = ago + looked >= patience.proof + self.reader.clock_skew();
-            match found {
+            let has_passed =
+                |long| self.reader.time().is_some_and(|now| now >= open.asked_at + long);
+            let proven = has_passed(patience.proof);
+            if has_passed(patience.give_up) {
+                return self.give_up(open).await;
+            }
+            match self.reader.look(&open.change.nic, Instant::now() + LOOK).await {
                 Ok(found) => {
-                    let seen = verdict(&open.change, found.nic.as_deref(), proven);
+                    let seen = open.verdict(&found.zec, found.nic.as_deref(), proven);
                     if let Some(outcome) = seen {
                         return self.close(open, outcome).await;
                     }
                 }
                 Err(cause) => tracing::debug!(%cause, "an unknown outcome cannot be looked for"),
             }
-            if proven && looked >= patience.give_up {
-                return self.give_up(open).await;
-            }
+            drop(turn);
         }
     }
 
-    /// What a crash left pending is unknown from now on: nothing runs any more.
+    /// What a crash left pending is unknown from now on, and what is unknown stays so.
     async fn give_up(&self, open: Open) {
         tracing::warn!(
             operation = open.operation.map(|id| id.to_string()),
             nic = %open.change.nic,
-            "what came of a write stays unknown: the vNIC does not show it; nothing more can come of it"
+            "what came of a write stays unknown: the vNIC did not show it in time; nothing more can come of it"
         );
-        self.record(open.operation, Ending::new(Outcome::Unknown)).await;
+        let detail = "the vNIC did not show in time what came of it, so this stays unknown";
+        let ending = Ending::new(Outcome::Unknown);
+        let ending = Ending { detail: Some(detail.to_owned()), given_up: true, ..ending };
+        self.record(open.operation, ending).await;
+        open.guard.release(true);
     }
 
     async fn record(&self, operation: Option<OperationId>, ending: Ending) {
@@ -149,16 +215,20 @@ impl Resolver {
         );
         let detail = Some("the vNIC was read and shows it".to_owned());
         self.record(open.operation, Ending { detail, ..Ending::new(outcome) }).await;
+        let done = outcome == Outcome::Done;
+        if done && open.change.change == Change::Unassign {
+            self.metrics.unassigned(open.change.addresses.as_slice().len());
+        }
         if let (Outcome::NotDone, Some(reservation)) = (outcome, open.reservation) {
             reservation.release();
         }
-        drop(open.guard);
+        open.guard.release(done);
     }
 }
 
 /// What a vNIC shows of a change; `proven` is whether nothing can come of it any more.
-fn verdict(change: &ChangeIpv4, nic: Option<&Nic>, proven: bool) -> Option<Outcome> {
-    let there = nic.map(Nic::ipv4s).unwrap_or_default();
+fn verdict(change: &ChangeIpv4, nic: &Nic, proven: bool) -> Option<Outcome> {
+    let there = nic.ipv4s();
     let addresses = change.addresses.as_slice();
     let all = addresses.iter().all(|address| there.contains(address));
     let none = !addresses.iter().any(|address| there.contains(address));
@@ -171,6 +241,49 @@ fn verdict(change: &ChangeIpv4, nic: Option<&Nic>, proven: bool) -> Option<Outco
         (false, true) => Some(Outcome::NotDone),
         (false, false) => None,
     }
+}
+
+/// Which of an earlier run's writes on the same address came last, and how many of them are open.
+#[derive(Debug, Default)]
+pub(super) struct Contests<'a>(HashMap<(&'a NicId, Ipv4Addr), Contest>);
+
+#[derive(Debug, Default)]
+struct Contest {
+    newest: Option<OperationId>,
+    open: usize,
+}
+
+impl<'a> Contests<'a> {
+    /// Out of the newest writes, the newest first, and those that are open.
+    pub(super) fn among(newest: &'a [View], open: &'a [View]) -> Self {
+        let mut this = Self::default();
+        for view in newest.iter().filter(|view| may_have_changed(view)) {
+            this.of(view, |contest| _ = contest.newest.get_or_insert(view.id));
+        }
+        for view in open {
+            this.of(view, |contest| contest.open += 1);
+        }
+        this
+    }
+
+    fn of(&mut self, view: &'a View, mut each: impl FnMut(&mut Contest)) {
+        for address in view.change.addresses.as_slice() {
+            each(self.0.entry((&view.change.nic, *address)).or_default());
+        }
+    }
+
+    /// Whether another write may have changed one of its addresses since, or may still.
+    pub(super) fn contested(&self, view: &View) -> bool {
+        view.change.addresses.as_slice().iter().any(|address| {
+            let contest = self.0.get(&(&view.change.nic, *address));
+            contest.is_none_or(|contest| contest.newest != Some(view.id) || contest.open > 1)
+        })
+    }
+}
+
+/// Whether a write took place, or may have.
+pub(super) fn may_have_changed(view: &View) -> bool {
+    matches!(view.outcome, Outcome::Done | Outcome::Unknown | Outcome::Pending)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A permitted write, from its intent to its outcome.
 
 use std::{
+    collections::HashMap,
     pin::{Pin, pin},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -13,20 +14,25 @@ use super::{
     Asking, Done, LEAST_FOR_A_WRITE, failure,
     guard::{Guard, Guards},
     idempotency::{Claim, Claims},
-    record,
-    resolve::{Open, Resolver},
+    record::{self, Before},
+    resolve::{Contests, Evidence, Open, Resolver, may_have_changed},
     shield::Shield,
 };
 use crate::{
+    clock,
     domain::{Change, ChangeIpv4, Nic, OperationId, Outcome},
     error::{Error, Problem, caught},
-    journal::{Journal, Ticket, View},
+    journal::{Filter, Journal, Ticket, Unassigned, View},
     limit::{Budget, Freeze, Pass, Reservation},
     metrics::Metrics,
     policy::Permit,
     telemetry::{Record, TraceParent},
     zec::{Failure, Sent, Writer},
 };
+
+/// How many of the newest writes are looked at when the gateway starts, for what they may have changed:
+/// more than ZEC makes in the time that a change takes to show.
+const RECENT: usize = 2000;
 
 /// What budgets remember.
 const HOUR: Duration = Duration::from_hours(1);
@@ -56,12 +62,16 @@ struct Holds {
     guard: Guard,
     reservation: Option<Reservation>,
     claim: Option<Box<Claim>>,
+    zec: Arc<str>,
+    evidence: Evidence,
 }
 
 impl Holds {
-    /// Says under which id the write is recorded, to those who come meanwhile.
-    fn name(&self, operation: Option<OperationId>) {
+    /// Says under which id the write is recorded, to those who come meanwhile. It may be sent from now
+    /// on.
+    fn sends(&mut self, operation: Option<OperationId>) {
         self.guard.name(operation);
+        self.guard.sends();
         if let Some(claim) = &self.claim {
             claim.name(operation);
         }
@@ -69,6 +79,17 @@ impl Holds {
 }
 
 impl Desk {
+    /// Holds the addresses of a change that the policy allows.
+    ///
+    /// # Errors
+    /// 409 while an earlier write on one of them has no outcome, and 503 where nothing is begun any more.
+    pub(super) fn hold(&self, change: &ChangeIpv4, asking: Asking<'_>) -> Result<Guard, Error> {
+        self.not_in_a_hurry()?;
+        let now = Instant::now();
+        let since = now.checked_sub(asking.record.elapsed()).unwrap_or(now);
+        self.guards.claim(change, asking.caller.id(), since)
+    }
+
     /// Records, sends and records again.
     ///
     /// # Errors
@@ -77,6 +98,7 @@ impl Desk {
         self: &Arc<Self>,
         permit: Permit<ChangeIpv4>,
         nic: Option<&Nic>,
+        guard: Guard,
         claim: Option<Box<Claim>>,
         asking: Asking<'_>,
     ) -> Result<Done, Error> {
@@ -90,17 +112,18 @@ impl Desk {
         // The operators' brake: the last look before the write is recorded and sent.
         self.freeze.check().await?;
         let change = permit.operation();
-        let caller = asking.caller.id();
-        let guard = self.guards.claim(change, caller)?;
         let reservation = match change.change {
             Change::Unassign => {
-                Some(self.budget.reserve(caller, change.addresses.as_slice().len())?)
+                let count = change.addresses.as_slice().len();
+                Some(self.budget.reserve(asking.caller.id(), count)?)
             }
             Change::Assign => None,
         };
         let key = claim.as_deref().map(Claim::recorded);
-        let holds = Holds { guard, reservation, claim };
-        let recording = record::begin(&self.journal, permit, nic, key, asking);
+        let before = Before { nic, stale: guard.may_be_stale(), zec: self.writer.identity() };
+        let evidence = Evidence::from(change, nic, before.stale);
+        let holds = Holds { guard, reservation, claim, zec: Arc::clone(&before.zec), evidence };
+        let recording = record::begin(&self.journal, permit, before, key, asking);
         // Larger than all that comes after it, and over by then.
         let begun = Box::pin(recording).await;
         match begun.and_then(|ticket| enough_time(asking).map(|()| ticket)) {
@@ -126,18 +149,18 @@ impl Desk {
         self: &Arc<Self>,
         ticket: Ticket,
         pass: Pass,
-        holds: Holds,
+        mut holds: Holds,
         asking: Asking<'_>,
     ) -> Result<Done, Error> {
         let operation = ticket.operation();
-        holds.name(operation);
+        holds.sends(operation);
         let desk = Arc::clone(self);
         let (places, deadline) = (asking.places.clone(), asking.deadline);
         let (action, after) = (ticket.change().change.action(), asking.record.elapsed());
         let work = Box::pin(async move {
-            let change = ticket.change().clone();
+            let asked = Asked { operation, change: ticket.change().clone(), at: ticket.asked_at() };
             let sent = send_once(&desk.writer, ticket, pass, deadline).await;
-            desk.settle(change, operation, &sent, holds, deadline).await;
+            desk.settle(asked, &sent, holds, deadline).await;
             drop(places);
             sent
         });
@@ -159,28 +182,32 @@ impl Desk {
     /// Records the outcome and gives back what the write held; what is unknown is looked for.
     async fn settle(
         &self,
-        change: ChangeIpv4,
-        operation: Option<OperationId>,
+        asked: Asked,
         sent: &Result<Sent, Failure>,
         holds: Holds,
         deadline: Instant,
     ) {
+        let Asked { operation, change, at } = asked;
         let outcome = record::end(&self.journal, operation, sent, deadline).await;
         // The key is the journal's from now on.
-        let Holds { guard, reservation, claim: _ } = holds;
+        let Holds { guard, reservation, claim: _, zec, evidence } = holds;
         match outcome {
             Outcome::Done => {
                 if change.change == Change::Unassign {
                     self.metrics.unassigned(change.addresses.as_slice().len());
                 }
                 reservation.into_iter().for_each(Reservation::used);
+                guard.release(true);
             }
             Outcome::Unknown | Outcome::Pending => {
-                let sent = SystemTime::now();
-                self.resolver.take_on(Open { operation, change, sent, guard, reservation });
+                let zec = Some(zec);
+                let open =
+                    Open { operation, change, asked_at: at, zec, evidence, guard, reservation };
+                self.resolver.take_on(open);
             }
             Outcome::Rejected | Outcome::NotSent | Outcome::NotDone => {
                 reservation.into_iter().for_each(Reservation::release);
+                guard.release(false);
             }
         }
     }
@@ -188,7 +215,18 @@ impl Desk {
     /// Takes up what earlier runs left: the writes without an outcome, whose addresses are held from
     /// now on, and callers' budgets.
     pub(super) async fn resume(&self, unfinished: Vec<View>) {
-        for view in unfinished {
+        let mut reservations = self.restore_budgets().await;
+        let newest = self.journal.list(Filter::newest(RECENT)).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "what earlier runs wrote last is not known");
+            Vec::new()
+        });
+        newest
+            .iter()
+            .filter(|view| may_have_changed(view))
+            .for_each(|view| self.guards.changed(&view.change));
+        let contests = Contests::among(&newest, &unfinished);
+        let contested: Vec<bool> = unfinished.iter().map(|view| contests.contested(view)).collect();
+        for (view, contested) in unfinished.into_iter().zip(contested) {
             tracing::warn!(
                 operation = %view.id,
                 outcome = view.outcome.label(),
@@ -197,20 +235,33 @@ impl Desk {
                 "a write of an earlier run may have been done or not: the vNIC is looked at"
             );
             let guard = self.guards.hold(&view.change, &view.caller, view.id);
-            self.resolver.take_on(Open::of_earlier(view, guard));
-        }
-        let since = SystemTime::now().checked_sub(HOUR).unwrap_or(SystemTime::UNIX_EPOCH);
-        match self.journal.recent_unassigned(since).await {
-            Ok(taken) => {
-                for one in taken {
-                    self.budget.restore(&one.caller, one.at, one.addresses);
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, "what callers took off in the last hour is not known");
-            }
+            let reservation = reservations.remove(&view.id);
+            self.resolver.take_on(Open::of_earlier(view, contested, guard, reservation));
         }
     }
+
+    /// Counts again what callers took off in the last hour. What comes back belongs to writes that may
+    /// still prove not done.
+    async fn restore_budgets(&self) -> HashMap<OperationId, Reservation> {
+        let since = clock::now().checked_sub(HOUR).unwrap_or(SystemTime::UNIX_EPOCH);
+        let taken = self.journal.recent_unassigned(since).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "what callers took off in the last hour is not known");
+            Vec::new()
+        });
+        let restore = |one: Unassigned| {
+            let reservation = self.budget.restore(&one.caller, one.at, one.addresses)?;
+            Some((one.operation, reservation))
+        };
+        taken.into_iter().filter_map(restore).collect()
+    }
+}
+
+/// A write that was handed on to be sent.
+struct Asked {
+    operation: Option<OperationId>,
+    change: ChangeIpv4,
+    /// When it was asked for.
+    at: SystemTime,
 }
 
 /// Sends, by a little before `deadline`: the outcome is to be recorded by then too.

@@ -15,6 +15,10 @@ pub(super) struct OfAnIntent {
     pub(super) policy_version: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) before: Option<Box<RawValue>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) before_may_be_stale: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) zec: Option<String>,
 }
 
 /// An outcome's.
@@ -31,6 +35,8 @@ pub(super) struct OfAnOutcome {
     pub(super) detail: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) told: Option<Told>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) given_up: bool,
 }
 
 /// The body of an intent's entry.
@@ -41,6 +47,8 @@ pub(super) fn of_an_intent(permit: &Permit<ChangeIpv4>, intent: &Intent) -> Stri
         policies: permit.policies().to_vec(),
         policy_version: permit.version().to_owned(),
         before: intent.before.clone(),
+        before_may_be_stale: intent.stale,
+        zec: Some(intent.zec.to_string()),
     })
 }
 
@@ -52,6 +60,7 @@ pub(super) fn of_an_ending(ending: &Ending) -> String {
         status: ending.status,
         detail: ending.detail.clone(),
         told: ending.told.clone(),
+        given_up: ending.given_up,
     })
 }
 

@@ -1,12 +1,14 @@
 use std::{
     fmt,
     sync::{Arc, OnceLock},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
+
+use crate::clock;
 
 type Clock = Box<dyn Fn() -> Option<SystemTime> + Send + Sync>;
 
-/// A clock beside our own, which has to agree before anything is let go of: ours may be years ahead,
+/// A clock beside our own, which has to agree before anything is past its time: ours may be years ahead,
 /// and what was let go of is gone. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct SecondClock(Arc<OnceLock<Clock>>);
@@ -27,6 +29,19 @@ impl SecondClock {
     pub(super) fn agrees(&self, ours: SystemTime) -> Option<SystemTime> {
         let theirs = self.0.get().and_then(|clock| clock())?;
         Some(ours.min(theirs))
+    }
+
+    /// The later of both clocks: what is written down with it is not past its time early.
+    pub(super) fn latest(&self) -> SystemTime {
+        let ours = clock::now();
+        self.0.get().and_then(|clock| clock()).map_or(ours, |theirs| theirs.max(ours))
+    }
+
+    /// Up to when something that lasts so long must have begun to be over by both clocks; 1970, so that
+    /// nothing is over, while the second one says nothing.
+    pub(super) fn expired(&self, lifetime: Duration) -> SystemTime {
+        let now = self.agrees(clock::now());
+        now.and_then(|now| now.checked_sub(lifetime)).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 }
 

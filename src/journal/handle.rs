@@ -17,9 +17,9 @@ use super::{
     lock::Lock,
     queue::{Begin, Queue, What},
     record::{Ending, Filter, Held, Intent, KeyClaim, Unassigned, View},
-    sqlite::{SqliteArchive, SqliteLedger, Watch},
+    sqlite::{KeyTerms, SqliteArchive, SqliteLedger, Watch},
     store::{Archive, Ledger, Memory, Opening, StoreError},
-    ticket::{Receipt, Ticket},
+    ticket::{Asked, Receipt, Ticket},
     writer::{Pace, Writer},
 };
 use crate::{
@@ -31,6 +31,9 @@ use crate::{
 
 /// So many reads at once; others wait.
 const MAX_READS: usize = 8;
+
+/// How long anybody waits for a record to be durable.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long closing may take.
 const CLOSING: Duration = Duration::from_secs(10);
@@ -52,7 +55,7 @@ pub(super) struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
-            patience: Duration::from_secs(2),
+            patience: PATIENCE,
             busy: Duration::from_millis(250),
             key_lifetime: Duration::from_hours(24),
             max_waiting: 1024,
@@ -146,7 +149,9 @@ impl Journal {
         let path = &real(&settings.path);
         let fault = |error: &dyn fmt::Display| Fault::new(error.to_string()).in_file(path);
         let lock = Lock::take(path)?;
-        let ledger = SqliteLedger::open(path, tuning.busy, tuning.key_lifetime)?;
+        let second_clock = SecondClock::default();
+        let keys = KeyTerms { lifetime: tuning.key_lifetime, clock: second_clock.clone() };
+        let ledger = SqliteLedger::open(path, tuning.busy, keys)?;
         let watch = Watch::new(path).map_err(|error| fault(&error))?;
         let archive = SqliteArchive::open(path, Some(watch))?;
         if let (Some((start, _)), 0) =
@@ -161,7 +166,6 @@ impl Journal {
         let unfinished = archive.unfinished().map_err(|error| fault(&error))?;
         let queue = Arc::new(Queue::new(tuning.max_waiting));
         let healthy = Arc::new(AtomicBool::new(true));
-        let second_clock = SecondClock::default();
         let writer = Writer {
             ledger: wrap(ledger),
             queue: Arc::clone(&queue),
@@ -185,8 +189,8 @@ impl Journal {
         Ok((Self(Some(Arc::new(inner))), unfinished))
     }
 
-    /// Has another clock asked before entries past their time are let go of. Nothing is, until it
-    /// says what time it is. The first one stays.
+    /// Has another clock asked before entries past their time are let go of, and before idempotency
+    /// keys end. Nothing does, until it says what time it is. The first one stays.
     pub fn consult(&self, clock: impl Fn() -> Option<SystemTime> + Send + Sync + 'static) {
         if let Some(inner) = &self.0 {
             inner.second_clock.set(Box::new(clock));
@@ -198,16 +202,18 @@ impl Journal {
     ///
     /// # Errors
     /// [`BeginError::Unavailable`] where it is not durable in time, [`BeginError::KeyTaken`] where
-    /// the caller used the idempotency key in the last 24 h, and not for a write that never
-    /// happened.
+    /// the caller used the idempotency key in the last 24 h by both clocks, and not for a write that
+    /// never happened.
     pub async fn begin(
         &self,
         permit: Permit<ChangeIpv4>,
         intent: Intent,
     ) -> Result<Ticket, BeginError> {
-        let Some(inner) = &self.0 else { return Ok(Ticket::new(permit, None)) };
-        let receipt = inner.write(What::Intent(Arc::new(opening(&permit, intent)))).await?;
-        Ok(Ticket::new(permit, receipt))
+        let asked = Asked::now();
+        let Some(inner) = &self.0 else { return Ok(Ticket::new(permit, None, asked)) };
+        let opening = opening(&permit, intent, asked.at);
+        let receipt = inner.write(What::Intent(Arc::new(opening))).await?;
+        Ok(Ticket::new(permit, receipt, asked))
     }
 
     /// Makes an answer durable that a caller is to be given again under a key, where there was
@@ -272,8 +278,7 @@ impl Journal {
     ) -> Result<Option<Held>, Unreadable> {
         let Some(inner) = &self.0 else { return Ok(None) };
         let (caller, key) = (caller.to_owned(), key.as_str().to_owned());
-        let lifetime = inner.tuning.key_lifetime;
-        let expired = SystemTime::now().checked_sub(lifetime).unwrap_or(SystemTime::UNIX_EPOCH);
+        let expired = inner.second_clock.expired(inner.tuning.key_lifetime);
         self.read(move |archive| archive.by_key(&caller, &key, expired)).await
     }
 
@@ -383,12 +388,12 @@ fn start(writer: Writer) -> io::Result<oneshot::Receiver<()>> {
     Ok(left)
 }
 
-fn opening(permit: &Permit<ChangeIpv4>, intent: Intent) -> Opening {
+fn opening(permit: &Permit<ChangeIpv4>, intent: Intent, at: SystemTime) -> Opening {
     let change = permit.operation();
     let body = body::of_an_intent(permit, &intent);
     Opening {
         id: OperationId::new(),
-        at: SystemTime::now(),
+        at,
         caller: intent.caller.id().to_owned(),
         nic: change.nic.to_string(),
         action: change.change.action().name(),

@@ -28,4 +28,4 @@ pub use handle::{BeginError, Journal, NotYet, Unreadable};
 pub use offline::{Expected, Offline, check};
 pub use record::{Ending, Filter, Held, Holder, Intent, KeyClaim, Told, Unassigned, View};
 pub use settings::Settings;
-pub use ticket::{TICKET_LIFETIME, Ticket, TooOld};
+pub use ticket::{SIGNED_WITHIN, Spent, TICKET_LIFETIME, Ticket, TooOld};

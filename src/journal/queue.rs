@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
@@ -14,7 +14,7 @@ use super::{
     store::{Closing, Memory, Opening},
     ticket::Receipt,
 };
-use crate::domain::OperationId;
+use crate::{clock, domain::OperationId};
 
 /// An intent, or an answer to be kept, that somebody waits for.
 #[derive(Debug)]
@@ -92,8 +92,9 @@ impl Queue {
     pub(super) fn end(&self, id: OperationId, ending: &Ending, reply: Option<oneshot::Sender<()>>) {
         let closing = Arc::new(Closing {
             id,
-            at: SystemTime::now(),
+            at: clock::now(),
             outcome: ending.outcome,
+            given_up: ending.given_up,
             frees_key: ending.frees_key,
             body: body::of_an_ending(ending),
         });

@@ -1,6 +1,9 @@
 //! What goes into the journal and what comes out of it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -14,6 +17,10 @@ pub struct Intent {
     pub caller: Caller,
     /// The vNIC as ZEC showed it, where it was read.
     pub before: Option<Box<RawValue>>,
+    /// Whether a write that ended shortly before may be missing in `before`: it then proves nothing.
+    pub stale: bool,
+    /// At which ZEC and with which access key it is sent: a digest, no secret.
+    pub zec: Arc<str>,
     /// The gateway's id of the request.
     pub request_id: String,
     /// The caller's `Idempotency-Key`, if there was one.
@@ -64,6 +71,8 @@ pub struct Ending {
     pub told: Option<Told>,
     /// Whether the same may be asked for again under the same idempotency key.
     pub frees_key: bool,
+    /// Whether nothing more will be known of it: an unknown outcome that is final.
+    pub given_up: bool,
 }
 
 /// The problem that a caller was told: enough to tell it again.
@@ -88,6 +97,7 @@ impl Ending {
             detail: None,
             told: None,
             frees_key,
+            given_up: false,
         }
     }
 }
@@ -109,6 +119,12 @@ pub struct View {
     pub policy_version: String,
     /// The vNIC as ZEC showed it before, where it was read.
     pub before: Option<Box<RawValue>>,
+    /// Whether a write that ended shortly before may be missing in `before`.
+    pub stale: bool,
+    /// At which ZEC and with which access key it was sent: a digest.
+    pub zec: Option<String>,
+    /// Whether nothing more will be known of it: its outcome is unknown, and final.
+    pub given_up: bool,
     /// The gateway's id of the request.
     pub request_id: String,
     /// ZEC's id of the request, where ZEC answered.
@@ -121,9 +137,9 @@ pub struct View {
     pub detail: Option<String>,
     /// What the caller was told, where it went wrong.
     pub told: Option<Told>,
-    /// When the intent was recorded; what is sent is sent within [`TICKET_LIFETIME`] after it was.
+    /// When the write was asked for; what is sent is signed within [`SIGNED_WITHIN`] after that.
     ///
-    /// [`TICKET_LIFETIME`]: super::TICKET_LIFETIME
+    /// [`SIGNED_WITHIN`]: super::SIGNED_WITHIN
     pub started_at: SystemTime,
     /// When the outcome was learned; none while it is pending.
     pub finished_at: Option<SystemTime>,
@@ -202,6 +218,8 @@ impl Filter {
 /// Addresses that a caller took off a vNIC, or may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unassigned {
+    /// By which write.
+    pub operation: OperationId,
     /// Who, as `corp/alice`.
     pub caller: String,
     /// When it was asked for.

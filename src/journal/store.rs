@@ -51,6 +51,8 @@ pub(super) struct Closing {
     pub(super) id: OperationId,
     pub(super) at: SystemTime,
     pub(super) outcome: Outcome,
+    /// Nothing more will be known of it.
+    pub(super) given_up: bool,
     pub(super) frees_key: bool,
     pub(super) body: String,
 }

@@ -1,9 +1,13 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::time::Instant;
 
-use super::queue::Queue;
+use super::{handle::PATIENCE, queue::Queue};
 use crate::{
+    clock,
     domain::{ChangeIpv4, OperationId, Outcome},
     journal::Ending,
     policy::Permit,
@@ -11,6 +15,10 @@ use crate::{
 
 /// How long a ticket can be spent: what was decided and recorded longer ago is not sent any more.
 pub const TICKET_LIFETIME: Duration = Duration::from_secs(5);
+
+/// A signature's time is at most this long after its write was asked for (`startedAt`): the wait for
+/// the record, and then the ticket's lifetime. Measured by a clock that nobody can set.
+pub const SIGNED_WITHIN: Duration = PATIENCE.saturating_add(TICKET_LIFETIME);
 
 /// The intent of a permitted change is durable, so it may be sent, once and soon.
 ///
@@ -23,7 +31,31 @@ pub struct Ticket(Box<Inner>); // each future that it is handed to holds it twic
 struct Inner {
     permit: Permit<ChangeIpv4>,
     receipt: Option<Receipt>,
+    asked: Asked,
     made: Instant,
+}
+
+/// When a write was asked for: by the clock on the wall, and by one that nobody can set.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) at: SystemTime,
+    since: Instant,
+}
+
+impl Asked {
+    pub(super) fn now() -> Self {
+        Self { at: clock::now(), since: Instant::now() }
+    }
+}
+
+/// What a spent ticket allows to be sent, at once.
+#[derive(Debug)]
+pub struct Spent {
+    /// What is sent.
+    pub change: ChangeIpv4,
+    /// The time that the signature must bear. It is that of the look at the ticket and not a later
+    /// one: if the process is stopped before it sends, ZEC refuses the old signature.
+    pub signed_at: SystemTime,
 }
 
 /// The ticket is older than [`TICKET_LIFETIME`]; nothing may be sent.
@@ -33,8 +65,14 @@ pub struct TooOld;
 
 impl Ticket {
     /// `receipt` is none where no journal is kept.
-    pub(super) fn new(permit: Permit<ChangeIpv4>, receipt: Option<Receipt>) -> Self {
-        Self(Box::new(Inner { permit, receipt, made: Instant::now() }))
+    pub(super) fn new(permit: Permit<ChangeIpv4>, receipt: Option<Receipt>, asked: Asked) -> Self {
+        Self(Box::new(Inner { permit, receipt, asked, made: Instant::now() }))
+    }
+
+    /// When the write was asked for, as its record says.
+    #[must_use]
+    pub fn asked_at(&self) -> SystemTime {
+        self.0.asked.at
     }
 
     /// Under which id it is recorded; none where no journal is kept.
@@ -59,15 +97,18 @@ impl Ticket {
     ///
     /// # Errors
     /// When it is older than [`TICKET_LIFETIME`]; it is then recorded as not sent.
-    pub fn spend(self) -> Result<ChangeIpv4, TooOld> {
-        let Inner { permit, receipt, made } = *self.0;
-        if made.elapsed() > TICKET_LIFETIME {
+    pub fn spend(self) -> Result<Spent, TooOld> {
+        let Inner { permit, receipt, asked, made } = *self.0;
+        let now = Instant::now();
+        if now.saturating_duration_since(made) > TICKET_LIFETIME {
             return Err(TooOld);
         }
         if let Some(receipt) = receipt {
             receipt.accept();
         }
-        Ok(permit.spend())
+        // Not the clock's time of now: it may have been set meanwhile.
+        let signed_at = asked.at + now.saturating_duration_since(asked.since);
+        Ok(Spent { change: permit.spend(), signed_at })
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
     store::{Applied, Closing, Failed, Ledger, Step, StoreError},
     ticket::Receipt,
 };
-use crate::{domain::Outcome, metrics::Metrics};
+use crate::{clock, domain::Outcome, metrics::Metrics};
 
 /// The chain's head is logged this often, where it has moved: logs are kept elsewhere, and there
 /// it vouches for the file.
@@ -249,8 +249,9 @@ impl State {
                 let ending = Ending::new(Outcome::NotSent);
                 let closing = Closing {
                     id: opening.id,
-                    at: SystemTime::now(),
+                    at: clock::now(),
                     outcome: ending.outcome,
+                    given_up: false,
                     frees_key: ending.frees_key,
                     body: body::of_an_ending(&ending),
                 };
@@ -292,7 +293,7 @@ impl State {
             return;
         }
         // Ours alone may be years ahead.
-        let now = self.writer.second_clock.agrees(SystemTime::now());
+        let now = self.writer.second_clock.agrees(clock::now());
         let Some(before) = now.and_then(|now| months::begun_before(now, keep_months)) else {
             return;
         };

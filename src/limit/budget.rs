@@ -7,7 +7,10 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Live, lock, retry_after};
-use crate::error::{Error, Problem};
+use crate::{
+    clock,
+    error::{Error, Problem},
+};
 
 /// Addresses count for an hour, and what is taken in one minute comes back together.
 const MINUTE: i64 = 60;
@@ -62,7 +65,7 @@ impl Budget {
     /// 429 `budget-exceeded`, with the time until enough is free, where too little is left.
     pub fn reserve(&self, caller_id: &str, count: usize) -> Result<Reservation, Error> {
         let count = count as u64;
-        let per_hour = u64::from(self.limits.now().settings.addresses_per_hour);
+        let per_hour = self.per_hour();
         if count == 0 {
             return Ok(Reservation { held: None, book: Arc::clone(&self.book) });
         }
@@ -70,32 +73,48 @@ impl Budget {
         let minute = minute_of(since.as_secs());
         let mut book = lock(&self.book);
         book.forget_before(minute - MINUTES);
-        let minutes = book.callers.get(caller_id);
-        let used: u64 = minutes.map_or(0, |minutes| minutes.values().sum());
-        if per_hour > 0 && used.saturating_add(count) > per_hour {
-            let (empty, missing) = (Minutes::new(), used.saturating_add(count) - per_hour);
-            let wait = wait(minutes.unwrap_or(&empty), missing, since);
-            return Err(exceeded(per_hour, used, count, wait));
-        }
+        book.room_for(caller_id, count, per_hour, since)?;
         let caller_id = book.add(caller_id, minute, count);
         Ok(Reservation { held: Some((caller_id, minute, count)), book: Arc::clone(&self.book) })
     }
 
+    /// Says what a caller would have left after `count` addresses more, and takes none of it; none
+    /// where there is no budget.
+    ///
+    /// # Errors
+    /// As [`Budget::reserve`].
+    pub fn look(&self, caller_id: &str, count: usize) -> Result<Option<u64>, Error> {
+        let (per_hour, since) = (self.per_hour(), self.begun.elapsed());
+        let mut book = lock(&self.book);
+        book.forget_before(minute_of(since.as_secs()) - MINUTES);
+        let used = book.room_for(caller_id, count as u64, per_hour, since)?;
+        let left = per_hour.saturating_sub(used.saturating_add(count as u64));
+        Ok((per_hour > 0).then_some(left))
+    }
+
+    fn per_hour(&self) -> u64 {
+        u64::from(self.limits.now().settings.addresses_per_hour)
+    }
+
     /// Takes into account what a caller took at a time before this start, as the journal remembers
-    /// it; what is older than an hour is left out.
-    pub fn restore(&self, caller_id: &str, at: SystemTime, count: usize) {
+    /// it; what is older than an hour is left out. What comes back can be released, where it proves
+    /// not to have been taken.
+    pub fn restore(&self, caller_id: &str, at: SystemTime, count: usize) -> Option<Reservation> {
         if count == 0 {
-            return;
+            return None;
         }
         // A time in the future was written by a clock that has been set back: the safe reading is
         // that it was just now.
-        let age = SystemTime::now().duration_since(at).unwrap_or_default();
+        let age = clock::now().duration_since(at).unwrap_or_default();
         let now = i64::try_from(self.begun.elapsed().as_secs()).unwrap_or(i64::MAX);
         let then = now.saturating_sub_unsigned(age.as_secs());
         let (minute, then) = (now.div_euclid(MINUTE), then.div_euclid(MINUTE));
-        if then >= minute - MINUTES {
-            lock(&self.book).add(caller_id, then, count as u64);
+        if then < minute - MINUTES {
+            return None;
         }
+        let caller_id = lock(&self.book).add(caller_id, then, count as u64);
+        let held = Some((caller_id, then, count as u64));
+        Some(Reservation { held, book: Arc::clone(&self.book) })
     }
 }
 
@@ -138,6 +157,24 @@ impl Book {
         let taken = minutes.entry(minute).or_insert(0);
         *taken = taken.saturating_add(count);
         caller_id
+    }
+
+    /// How many addresses of a caller's count, where so many more are within the budget.
+    fn room_for(
+        &self,
+        caller_id: &str,
+        count: u64,
+        per_hour: u64,
+        since: Duration,
+    ) -> Result<u64, Error> {
+        let minutes = self.callers.get(caller_id);
+        let used: u64 = minutes.map_or(0, |minutes| minutes.values().sum());
+        if per_hour > 0 && used.saturating_add(count) > per_hour {
+            let (empty, missing) = (Minutes::new(), used.saturating_add(count) - per_hour);
+            let wait = wait(minutes.unwrap_or(&empty), missing, since);
+            return Err(exceeded(per_hour, used, count, wait));
+        }
+        Ok(used)
     }
 
     /// Forgets what was taken before that minute, and callers with nothing left; once a minute, for

@@ -1,6 +1,9 @@
 use std::{
     error::Error as StdError,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -21,6 +24,7 @@ use super::{
     skew::Skew,
 };
 use crate::{
+    clock,
     domain::{Action, ChangeIpv4, Nic, NicId, json::Node},
     error::Fault,
     journal::Ticket,
@@ -65,6 +69,8 @@ pub struct Found {
     pub nic: Option<Box<Nic>>,
     /// ZEC's id of the request.
     pub request_id: String,
+    /// At which ZEC and with which access key it was seen, as [`Writer::identity`].
+    pub zec: Arc<str>,
 }
 
 /// A write that ZEC says is done.
@@ -90,7 +96,32 @@ struct Client {
     breaker: Breaker,
     /// Whose turn it is to find out whether ZEC is there.
     proof: Semaphore,
+    /// How many requests of callers are on their way.
+    busy: AtomicUsize,
     metrics: Arc<Metrics>,
+}
+
+/// Counts a request of a caller's until it is dropped.
+struct Busy<'a>(&'a AtomicUsize);
+
+impl<'a> Busy<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What is asked of ZEC, and with which key.
+struct Call<'a> {
+    action: Action,
+    body: Bytes,
+    key: &'a AccessKey,
 }
 
 /// Looks whether a client could be made, without an access key.
@@ -135,21 +166,21 @@ pub fn connect(
         skew: Arc::default(),
         breaker: Breaker::new(Arc::clone(&metrics)),
         proof: Semaphore::new(1),
+        busy: AtomicUsize::new(0),
         metrics,
     });
     Ok((Reader(Arc::clone(&client)), Writer(client)))
 }
 
 impl Reader {
-    /// How far ZEC's clock is from ours, ahead or behind, by its last answer; in whole seconds,
-    /// rounded up.
+    /// What time it is at least by ZEC's clock, going by its last answer and the time that has passed
+    /// since; none before the first.
     #[must_use]
-    pub fn clock_skew(&self) -> Duration {
-        self.0.skew.last()
+    pub fn time(&self) -> Option<SystemTime> {
+        self.0.skew.time()
     }
 
-    /// What says what time it is by ZEC's clock, going by its last answer and the time that has passed
-    /// since; none before the first.
+    /// What says what [`Reader::time`] does.
     pub fn clock(&self) -> impl Fn() -> Option<SystemTime> + Send + Sync + 'static {
         let skew = Arc::clone(&self.0.skew);
         move || skew.time()
@@ -162,6 +193,21 @@ impl Reader {
     /// # Errors
     /// The last attempt's failure, or [`Failure::Spared`] at once.
     pub async fn nic(&self, nic: &NicId, deadline: Instant) -> Result<Found, Failure> {
+        let _busy = Busy::begin(&self.0.busy);
+        self.look(nic, deadline).await
+    }
+
+    /// Whether a request of some caller is on its way to ZEC.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.0.busy.load(Ordering::Relaxed) > 0
+    }
+
+    /// As [`Reader::nic`], for no caller.
+    ///
+    /// # Errors
+    /// As [`Reader::nic`].
+    pub async fn look(&self, nic: &NicId, deadline: Instant) -> Result<Found, Failure> {
         let action = Action::DescribeNetworkInterfaces;
         let body = request::describe(nic).map_err(|e| Failure::NotSent(e.to_string()))?;
         let keys = self.0.keys.now();
@@ -170,10 +216,11 @@ impl Reader {
         loop {
             let pass = self.0.admit(Kind::Read)?;
             let take = |response: &Node<'_>, all: &[u8]| describe::nic(nic, response, all);
-            let attempt = self.0.attempt(action, body.clone(), key, take, pass, deadline);
+            let call = Call { action, body: body.clone(), key };
+            let attempt = self.0.attempt(call, || Ok(clock::now()), take, pass, deadline);
             let failure = match attempt.await {
                 Ok(Answer { request_id, response: Ok(nic) }) => {
-                    return Ok(Found { nic, request_id });
+                    return Ok(Found { nic, request_id, zec: self.0.identity(key) });
                 }
                 Ok(Answer { request_id, response: Err(cause) }) => {
                     return Err(Failure::BadAnswer { cause, request_id: Some(request_id) });
@@ -218,8 +265,15 @@ impl Writer {
         self.0.admit(Kind::Write)
     }
 
-    /// Sends a permitted and recorded change, once. The ticket is spent by it; one that is too old
-    /// is not sent.
+    /// At which ZEC and with which access key the next write is sent, as a digest: what is seen at
+    /// another one, or with another key, decides nothing about it.
+    #[must_use]
+    pub fn identity(&self) -> Arc<str> {
+        self.0.identity(&self.0.keys.now().current)
+    }
+
+    /// Sends a permitted and recorded change, once. The ticket is spent when there is a connection;
+    /// one that is too old by then is not sent.
     ///
     /// # Errors
     /// A [`Failure`]; after [`Failure::NoAnswer`], [`Failure::BadAnswer`] and
@@ -230,30 +284,33 @@ impl Writer {
         pass: Pass,
         deadline: Instant,
     ) -> Result<Sent, Failure> {
-        let body = request::change(ticket.change()).map_err(|e| Failure::NotSent(e.to_string()))?;
-        let change = ticket.spend().map_err(|e| Failure::NotSent(e.to_string()))?;
+        let _busy = Busy::begin(&self.0.busy);
+        let not_sent = |error: &dyn StdError| Failure::NotSent(error.to_string());
+        let body = request::change(ticket.change()).map_err(|error| not_sent(&error))?;
+        let change = ticket.change().clone();
         // Never with the key before it: the write might be done twice.
         let key = &self.0.keys.now().current;
-        let action = change.change.action();
-        let answer = self.0.attempt(action, body, key, |_, _| (), pass, deadline).await?;
+        let call = Call { action: change.change.action(), body, key };
+        let sign_at = || ticket.spend().map(|spent| spent.signed_at).map_err(|e| not_sent(&e));
+        let answer = self.0.attempt(call, sign_at, |_, _| (), pass, deadline).await?;
         Ok(Sent { change, request_id: answer.request_id })
     }
 }
 
 impl Client {
     /// One request, signed afresh over the very bytes that go out, and what `take` takes of its answer.
+    /// `sign_at` says which time to sign, or that nothing may be sent any more, once it could go out.
     async fn attempt<T>(
         &self,
-        action: Action,
-        body: Bytes,
-        key: &AccessKey,
+        call: Call<'_>,
+        sign_at: impl FnOnce() -> Result<SystemTime, Failure>,
         take: impl FnOnce(&Node<'_>, &[u8]) -> T,
         pass: Pass,
         deadline: Instant,
     ) -> Result<Answer<T>, Failure> {
-        let started = Instant::now();
+        let (started, action) = (Instant::now(), call.action);
         let until = deadline.min(started + self.request_timeout);
-        let result = self.exchange(action, body, key, take, until).await;
+        let result = self.exchange(call, sign_at, take, until).await;
         let had = until.saturating_duration_since(started);
         let out_of_time = match &result {
             Err(Failure::NoAnswer(_)) => true,
@@ -271,39 +328,46 @@ impl Client {
         result
     }
 
+    fn identity(&self, key: &AccessKey) -> Arc<str> {
+        key.identity(&self.host_text)
+    }
+
     fn admit(&self, kind: Kind) -> Result<Pass, Failure> {
         self.breaker.admit(kind).map_err(|wait| Failure::Spared { wait })
     }
 
     async fn exchange<T>(
         &self,
-        action: Action,
-        body: Bytes,
-        key: &AccessKey,
+        call: Call<'_>,
+        sign_at: impl FnOnce() -> Result<SystemTime, Failure>,
         take: impl FnOnce(&Node<'_>, &[u8]) -> T,
         until: Instant,
     ) -> Result<Answer<T>, Failure> {
         let link = timeout_at(until, self.http.link(&self.endpoint)).await;
         let link = link.map_err(|_| Failure::NotSent(TOO_LONG.to_owned()))?.map_err(failure)?;
         // Signed when it can go out: connecting takes its time.
-        let exchange =
-            link.exchange(self.request(action, body, key).map_err(Failure::NotSent)?, MAX_ANSWER);
+        let signed_at = sign_at()?;
+        let request = self.request(call, signed_at).map_err(Failure::NotSent)?;
+        let exchange = link.exchange(request, MAX_ANSWER);
         let answer = timeout_at(until, exchange).await;
         let answer = answer.map_err(|_| Failure::NoAnswer(TOO_LONG.to_owned()))?;
         let (head, body) = answer.map_err(failure)?.into_parts();
         self.skew.observe(&head.headers, &self.metrics);
-        answer::read(head.status, &head.headers, &body, take)
+        let answer = answer::read(head.status, &head.headers, &body, take);
+        if matches!(answer, Ok(_) | Err(Failure::Rejected { .. })) {
+            self.skew.accepted(signed_at);
+        }
+        answer
     }
 
     /// Built from nothing: no header of the caller's is ever near (threats, rows 2 and 7).
     fn request(
         &self,
-        action: Action,
-        body: Bytes,
-        key: &AccessKey,
+        call: Call<'_>,
+        signed_at: SystemTime,
     ) -> Result<Request<Full<Bytes>>, String> {
-        let now =
-            SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| "the clock is before 1970")?;
+        let Call { action, body, key } = call;
+        let now = signed_at.duration_since(UNIX_EPOCH).map_err(|_| "the clock is before 1970")?;
         let timestamp = now.as_secs().to_string();
         let authorization =
             sign::authorization(key, &timestamp, sign::CONTENT_TYPE, &self.host_text, &body);

@@ -1,12 +1,12 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use aws_lc_rs::{constant_time, hmac};
+use aws_lc_rs::{constant_time, digest, hmac};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
@@ -25,6 +25,8 @@ pub type Read<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
 pub struct AccessKey {
     id: String,
     key: hmac::Key,
+    /// The digest that [`Self::identity`] gives, made once.
+    identity: OnceLock<Arc<str>>,
 }
 
 impl fmt::Debug for AccessKey {
@@ -51,7 +53,7 @@ impl AccessKey {
             ));
         }
         let key = hmac::Key::new(hmac::HMAC_SHA256, password.expose_secret().as_bytes());
-        Ok(Self { id, key })
+        Ok(Self { id, key, identity: OnceLock::new() })
     }
 
     /// Reads the key from the configured files, or from the environment where none are named.
@@ -82,6 +84,17 @@ impl AccessKey {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// What stands for this key at that host: the first half of a SHA-256, in hexadecimal digits. It is
+    /// the same for as long as both are, and tells neither.
+    pub(super) fn identity(&self, host: &str) -> Arc<str> {
+        let digest = || {
+            let whole = digest::digest(&digest::SHA256, format!("{host}\n{}", self.id).as_bytes());
+            let half = whole.as_ref().iter().take(16);
+            half.map(|byte| format!("{byte:02x}")).collect::<String>().into()
+        };
+        Arc::clone(self.identity.get_or_init(digest))
     }
 
     pub(super) fn hmac_key(&self) -> &hmac::Key {

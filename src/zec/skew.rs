@@ -1,14 +1,16 @@
 use std::{
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use http::{HeaderMap, header::DATE};
+use tokio::time::Instant;
 
-use crate::metrics::Metrics;
+use super::SIGNATURE_LIFETIME;
+use crate::{clock, metrics::Metrics};
 
 /// Past this many seconds the clocks are worth a warning: ZEC refuses signatures past 300.
 const WARN_SECONDS: f64 = 60.0;
@@ -17,23 +19,29 @@ const WARN_SECONDS: f64 = 60.0;
 #[derive(Debug, Default)]
 pub(super) struct Skew {
     warned: AtomicBool,
-    /// By the last answer, in whole seconds, rounded up.
-    seconds: AtomicU64,
-    /// What time it was by the last answer, and when that came.
+    /// What time it was at least by the last answer, and when that came.
     seen: Mutex<Option<(SystemTime, Instant)>>,
 }
 
 impl Skew {
-    /// How far ZEC's clock is from ours, ahead or behind, by its last answer.
-    pub(super) fn last(&self) -> Duration {
-        Duration::from_secs(self.seconds.load(Ordering::Relaxed))
-    }
-
-    /// What time it is by ZEC's clock: what the last answer said, and the time that has passed since,
-    /// whatever has become of our clock. None before the first answer.
+    /// What time it is at least by ZEC's clock: what the last answer showed, and the time that has passed
+    /// since, whatever has become of our clock. None before the first answer.
     pub(super) fn time(&self) -> Option<SystemTime> {
         let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.and_then(|(date, at)| date.checked_add(at.elapsed()))
+    }
+
+    /// ZEC took a signature of that time: its clock is not further behind than it lets a signature be
+    /// ahead. That is all there is to know of it where its answers carry no `Date`.
+    pub(super) fn accepted(&self, signed_at: SystemTime) {
+        let Some(at_least) = signed_at.checked_sub(SIGNATURE_LIFETIME) else { return };
+        if self.time().is_none_or(|known| known < at_least) {
+            self.is_now(at_least);
+        }
+    }
+
+    fn is_now(&self, time: SystemTime) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((time, Instant::now()));
     }
 
     /// Takes the `Date` of an answer that came just now, in a metric; warns once each time the
@@ -41,11 +49,9 @@ impl Skew {
     pub(super) fn observe(&self, headers: &HeaderMap, metrics: &Metrics) {
         let date = headers.get(DATE).and_then(|value| value.to_str().ok());
         let Some(date) = date.and_then(|text| httpdate::parse_http_date(text).ok()) else { return };
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((date, Instant::now()));
-        let seconds = difference(date, SystemTime::now());
+        self.is_now(date);
+        let seconds = difference(date, clock::now());
         metrics.zec_clock_skew(seconds);
-        let apart = Duration::try_from_secs_f64(seconds.abs()).unwrap_or_default();
-        self.seconds.store(apart.as_secs() + 1, Ordering::Relaxed);
         let far = seconds.abs() > WARN_SECONDS;
         if far && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(

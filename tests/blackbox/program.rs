@@ -86,7 +86,6 @@ impl Files {
              [[auth.issuers]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\naudiences = [\"zec-gateway\"]\n\
              jwks_file = \"jwks.json\"\n[policy]\ndirectory = \"policy\"\n\
              [zec]\nendpoint = \"{endpoint}\"\naccess_key_id_file = \"ak\"\naccess_key_password_file = \"sk\"\n\
-             preflight = false\n\
              [log]\nformat = \"json\"\n"
         );
         fs::write(at("gateway.toml"), text).unwrap();

@@ -52,7 +52,8 @@ pub const NEVER: Pace = Pace {
     patience: client::PATIENCE,
 };
 
-/// How a world differs from the ordinary one.
+/// How a world differs from one that runs the defaults of `config/gateway.toml`. A test that needs
+/// another setting says why.
 pub struct Setup {
     pub policy: String,
     /// A second policy, tried out beside it.
@@ -76,7 +77,7 @@ pub struct Setup {
     pub signer: Signer,
     /// Further files beside the configuration.
     pub files: Vec<(&'static str, String)>,
-    /// How long unknown outcomes are looked for: not at all, where a test does not say so.
+    /// How often and how long unknown outcomes are looked for.
     pub patience: Patience,
     /// How often files are looked at; tests have no time for the real pace.
     pub pace: Pace,
@@ -90,10 +91,9 @@ impl Default for Setup {
             server: String::new(),
             auth: String::new(),
             limits: String::new(),
-            // Tests are fast; one caller may ask as often as one likes.
-            requests_per_second: Some(0),
+            requests_per_second: None,
             // What ZEC says is what most tests are about; those of the pre-flight switch it on.
-            zec: "preflight = false".to_owned(),
+            zec: String::new(),
             rest: String::new(),
             endpoint: None,
             keys: None,
@@ -101,7 +101,7 @@ impl Default for Setup {
             emulator: emulator::Settings::new(KEY_ID, SecretString::from(PASSWORD)),
             signer: Signer::es256().unwrap(),
             files: Vec::new(),
-            patience: Patience { first: Duration::from_hours(1), ..Patience::default() },
+            patience: Patience::default(),
             pace: NEVER,
         }
     }

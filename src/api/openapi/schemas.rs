@@ -150,6 +150,10 @@ fn changes() -> [(&'static str, Value); 2] {
             "ipAddresses": list,
             "before": list,
             "after": list,
+            "budgetLeft": {
+                "type": "integer", "minimum": 0,
+                "description": "How many addresses the caller could still take off within the hour after this change",
+            },
         },
     });
     [("Changed", changed), ("DryRun", dry_run)]

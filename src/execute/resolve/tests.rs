@@ -30,15 +30,13 @@ fn what_the_vnic_shows_is_said_and_no_more() {
     let primary = nic("10.0.0.21", &[]);
     let (done, undone) = (Some(Outcome::Done), Some(Outcome::NotDone));
     for (nic, proven, taken, given) in [
-        (Some(&both), false, None, done),
-        (Some(&both), true, undone, done),
-        (Some(&one), false, None, None),
-        (Some(&one), true, None, None),
-        (Some(&none), false, done, None),
-        (Some(&none), true, done, undone),
-        (Some(&primary), true, None, None),
-        (None, false, done, None),
-        (None, true, done, undone),
+        (&both, false, None, done),
+        (&both, true, undone, done),
+        (&one, false, None, None),
+        (&one, true, None, None),
+        (&none, false, done, None),
+        (&none, true, done, undone),
+        (&primary, true, None, None),
     ] {
         assert_eq!(verdict(&taking, nic, proven), taken, "{nic:?} {proven}");
         assert_eq!(verdict(&giving, nic, proven), given, "{nic:?} {proven}");
@@ -48,6 +46,113 @@ fn what_the_vnic_shows_is_said_and_no_more() {
 #[test]
 fn nothing_is_proven_while_zec_may_still_take_the_signature() {
     let patience = Patience::default();
-    assert!(patience.proof > SIGNATURE_LIFETIME);
+    assert!(patience.proof >= SIGNED_WITHIN + SIGNATURE_LIFETIME + LAG);
     assert!(patience.give_up > patience.proof, "or it would give up before it can know");
+}
+
+fn open(change: Change, evidence: Evidence) -> Open {
+    let change = self::change(change);
+    let guard = super::super::guard::Guards::default().hold(&change, "corp/a", OperationId::new());
+    let zec = Some(Arc::from("here"));
+    let asked_at = SystemTime::UNIX_EPOCH;
+    Open { operation: None, change, asked_at, zec, evidence, guard, reservation: None }
+}
+
+#[test]
+fn what_cannot_be_seen_proves_nothing() {
+    let here = Arc::from("here");
+    let (both, none) =
+        (nic("10.0.0.1", &["10.0.0.21", "10.0.0.22"]), nic("10.0.0.1", &["10.0.0.23"]));
+    let (done, undone) = (Some(Outcome::Done), Some(Outcome::NotDone));
+    let full = open(Change::Unassign, Evidence::Full);
+    assert_eq!(full.verdict(&here, Some(&none), false), done);
+    assert_eq!(full.verdict(&here, Some(&both), true), undone);
+    // The vNIC is not shown, or by another ZEC, or to another team's key.
+    assert_eq!(full.verdict(&here, None, true), None);
+    for nic in [&both, &none] {
+        assert_eq!(full.verdict(&Arc::from("elsewhere"), Some(nic), true), None);
+    }
+    let unknown = Open { zec: None, ..open(Change::Unassign, Evidence::Full) };
+    assert_eq!(unknown.verdict(&here, Some(&none), true), None);
+    // Without knowing how it was before, what is absent may have been so all along.
+    let part = open(Change::Unassign, Evidence::OnlyNotDone);
+    assert_eq!(part.verdict(&here, Some(&none), true), None);
+    assert_eq!(part.verdict(&here, Some(&both), true), undone);
+    let given = open(Change::Assign, Evidence::OnlyNotDone);
+    assert_eq!(given.verdict(&here, Some(&both), true), None);
+    assert_eq!(given.verdict(&here, Some(&none), true), undone);
+    // Another write has come since.
+    let contested = open(Change::Unassign, Evidence::None);
+    for nic in [&both, &none] {
+        assert_eq!(contested.verdict(&here, Some(nic), true), None);
+    }
+}
+
+#[test]
+fn only_a_fresh_look_before_is_evidence_that_something_was_done() {
+    let (taking, giving) = (change(Change::Unassign), change(Change::Assign));
+    let both = nic("10.0.0.1", &["10.0.0.21", "10.0.0.22"]);
+    let one = nic("10.0.0.1", &["10.0.0.21"]);
+    let none = nic("10.0.0.1", &["10.0.0.23"]);
+    let (full, part) = (Evidence::Full, Evidence::OnlyNotDone);
+    for (change, before, stale, evidence) in [
+        (&taking, Some(&both), false, full),
+        (&taking, Some(&both), true, part),
+        (&taking, Some(&one), false, part),
+        (&taking, None, false, part),
+        (&giving, Some(&none), false, full),
+        (&giving, Some(&none), true, part),
+        (&giving, Some(&one), false, part),
+    ] {
+        assert_eq!(Evidence::from(change, before, stale), evidence, "{before:?} {stale}");
+    }
+}
+
+fn view(addresses: &[&str], outcome: Outcome) -> View {
+    View {
+        id: OperationId::new(),
+        outcome,
+        change: ChangeIpv4 {
+            addresses: Addresses::parse(addresses.iter().copied(), 9).unwrap(),
+            ..change(Change::Unassign)
+        },
+        caller: "corp/a".to_owned(),
+        policies: Vec::new(),
+        policy_version: String::new(),
+        before: None,
+        stale: false,
+        zec: None,
+        given_up: false,
+        request_id: String::new(),
+        zec_request_id: None,
+        code: None,
+        status: None,
+        detail: None,
+        told: None,
+        started_at: SystemTime::UNIX_EPOCH,
+        finished_at: None,
+    }
+}
+
+#[test]
+fn a_later_write_on_the_same_address_takes_the_evidence_away() {
+    let open = view(&["10.0.0.1", "10.0.0.2"], Outcome::Unknown);
+    for (later, outcome, contested) in [
+        ("10.0.0.2", Outcome::Done, true),
+        ("10.0.0.2", Outcome::Unknown, true),
+        ("10.0.0.2", Outcome::Rejected, false),
+        ("10.0.0.2", Outcome::NotSent, false),
+        ("10.0.0.2", Outcome::NotDone, false),
+        ("10.0.0.3", Outcome::Done, false),
+    ] {
+        let newest = [view(&[later], outcome), open.clone(), view(&["10.0.0.1"], Outcome::Done)];
+        let open = [open.clone()];
+        let found = Contests::among(&newest, &open).contested(&open[0]);
+        assert_eq!(found, contested, "{later} {outcome:?}");
+    }
+    // Of two that are open neither shows anything, nor does one that is too old to be among the newest.
+    let two = [view(&["10.0.0.1"], Outcome::Pending), open.clone()];
+    let contests = Contests::among(&two, &two);
+    assert!(contests.contested(&two[0]) && contests.contested(&two[1]));
+    assert!(Contests::among(&[], &[open.clone()]).contested(&open));
 }

@@ -29,7 +29,14 @@ fn permit() -> Permit<ChangeIpv4> {
 
 async fn ticket() -> Ticket {
     let caller = Caller::vouch("corp", "alice", [""; 0]).unwrap();
-    let intent = Intent { caller, before: None, request_id: "r".to_owned(), key: None };
+    let intent = Intent {
+        caller,
+        before: None,
+        stale: false,
+        zec: Arc::from("zec"),
+        request_id: "r".to_owned(),
+        key: None,
+    };
     Journal::off().begin(permit(), intent).await.unwrap()
 }
 

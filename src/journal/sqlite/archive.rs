@@ -6,7 +6,7 @@ use std::{
 
 use rusqlite::{Connection, Row, params, types::Value};
 
-use super::{COLUMNS, Watch, entry, open_to_read, stored_drop, stored_start};
+use super::{COLUMNS, GIVEN_UP, Watch, entry, open_to_read, stored_drop, stored_start};
 use crate::{
     domain::{Action, Addresses, Change, ChangeIpv4, NicId, OperationId, Outcome},
     error::Fault,
@@ -85,10 +85,12 @@ impl SqliteArchive {
         self.with(|connection| Ok(stored_drop(connection)?))
     }
 
-    /// Operations whose outcome is not final, oldest first.
+    /// Operations whose outcome is not final and that were not given up, oldest first.
     pub(in crate::journal) fn unfinished(&self) -> Result<Vec<View>, StoreError> {
         // An operation's last entry has its outcome: the columns beside max() are of that row.
-        let open = "SELECT operation FROM (SELECT operation, max(seq), outcome FROM entries GROUP BY operation) WHERE outcome IN ('pending', 'unknown')";
+        let open = format!(
+            "SELECT operation FROM (SELECT operation, max(seq) AS last, outcome FROM entries GROUP BY operation) WHERE outcome IN ('pending', 'unknown') AND NOT (SELECT {GIVEN_UP} FROM entries WHERE seq = last)"
+        );
         let sql = format!("{VIEW} AND i.operation IN ({open}) ORDER BY i.seq");
         self.with(|connection| views(connection, &sql, Vec::new()))
     }
@@ -167,6 +169,7 @@ impl Archive for SqliteArchive {
         let values = vec![action.into(), millis(since).into()];
         let views = self.with(|connection| views(connection, &sql, values))?;
         let spent = |view: View| Unassigned {
+            operation: view.id,
             addresses: view.change.addresses.as_slice().len(),
             caller: view.caller,
             at: view.started_at,
@@ -207,6 +210,9 @@ fn view(row: &Row<'_>) -> Result<View, StoreError> {
         policies: intent.policies,
         policy_version: intent.policy_version,
         before: intent.before,
+        stale: intent.before_may_be_stale,
+        zec: intent.zec,
+        given_up: ended.given_up,
         request_id: row.get(5)?,
         zec_request_id: ended.zec_request_id,
         code: ended.code,

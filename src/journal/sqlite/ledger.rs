@@ -6,12 +6,13 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{COLUMNS, Watch, entry, retention, stored_head, stored_start};
+use super::{COLUMNS, GIVEN_UP, Watch, entry, retention, stored_head, stored_start};
 use crate::{
     domain::{OperationId, Outcome},
     error::Fault,
     journal::{
         chain::{Content, Head},
+        clock::SecondClock,
         record::{KeyClaim, millis},
         store::{Applied, Closing, Failed, Ledger, Memory, Opening, Step, StoreError},
     },
@@ -27,6 +28,13 @@ const TRIAL_BYTES: i64 = 16 * 1024;
 /// The order is that of [`COLUMNS`].
 const INSERT: &str = "INSERT INTO entries (seq, operation, kind, at, caller, nic, action, request_id, outcome, body, previous, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
+/// For how long idempotency keys are kept, and by which clock beside our own.
+#[derive(Clone, Debug)]
+pub(in crate::journal) struct KeyTerms {
+    pub(in crate::journal) lifetime: Duration,
+    pub(in crate::journal) clock: SecondClock,
+}
+
 /// The one connection that writes.
 pub(in crate::journal) struct SqliteLedger {
     pub(in crate::journal) connection: Connection,
@@ -34,7 +42,7 @@ pub(in crate::journal) struct SqliteLedger {
     head: Head,
     /// What the head is if a commit took place that was said to have failed.
     perhaps: Option<Head>,
-    key_lifetime: Duration,
+    keys: KeyTerms,
     /// Operations of which the intent is the last entry, for certain: the next one need not look.
     /// One that is not among them may be so all the same.
     pending: HashSet<OperationId>,
@@ -45,14 +53,14 @@ impl SqliteLedger {
     pub(in crate::journal) fn open(
         path: &Path,
         busy: Duration,
-        key_lifetime: Duration,
+        keys: KeyTerms,
     ) -> Result<Self, Fault> {
         let (real, connection) = super::open(path, busy)?;
         let fault = |text: String| Fault::new(text).in_file(path);
         let head = checked_head(&connection).map_err(fault)?;
         let watch = Watch::new(&real).map_err(|error| fault(error.to_string()))?;
         let pending = HashSet::new();
-        Ok(Self { connection, watch, head, perhaps: None, key_lifetime, pending })
+        Ok(Self { connection, watch, head, perhaps: None, keys, pending })
     }
 
     fn write(&mut self, steps: &[Step]) -> Result<Vec<Applied>, Failed> {
@@ -69,7 +77,7 @@ impl SqliteLedger {
         let mut batch = Batch {
             transaction,
             head: found,
-            key_lifetime: self.key_lifetime,
+            keys: &self.keys,
             pending: &mut self.pending,
             begun: Vec::new(),
         };
@@ -135,7 +143,7 @@ impl Ledger for SqliteLedger {
 struct Batch<'a> {
     transaction: Transaction<'a>,
     head: Head,
-    key_lifetime: Duration,
+    keys: &'a KeyTerms,
     pending: &'a mut HashSet<OperationId>,
     /// Whose intents are in this batch.
     begun: Vec<OperationId>,
@@ -183,8 +191,8 @@ impl Batch<'_> {
         operation: Option<&str>,
         answer: Option<&str>,
     ) -> rusqlite::Result<bool> {
-        let now = SystemTime::now();
-        let expired = now.checked_sub(self.key_lifetime).map_or(0, millis);
+        let (now, expired) =
+            (self.keys.clock.latest(), millis(self.keys.clock.expired(self.keys.lifetime)));
         // A few at a time: whoever waits to write waits for it.
         let sql = "DELETE FROM idempotency_keys WHERE (caller, key) IN (SELECT caller, key FROM idempotency_keys WHERE at <= ?1 LIMIT 100)";
         self.transaction.prepare_cached(sql)?.execute([expired])?;
@@ -198,9 +206,12 @@ impl Batch<'_> {
         let operation = closing.id.to_string();
         // Whoever was among them is not any more, whatever becomes of this transaction.
         if !self.pending.remove(&closing.id) {
-            let Some(last) = self.last(&operation)? else { return Ok(Applied::NoSuchOperation) };
+            let Some((last, given_up)) = self.last(&operation)? else {
+                return Ok(Applied::NoSuchOperation);
+            };
             // The same again comes of a commit that failed and took place.
-            let over = |last: &Outcome| last.is_final() || *last == closing.outcome;
+            let same = |last: Outcome| last == closing.outcome && !closing.given_up;
+            let over = |last: &Outcome| last.is_final() || given_up || same(*last);
             if let Some(last) = Outcome::from_label(&last).filter(over) {
                 return Ok(Applied::Ended(last));
             }
@@ -222,11 +233,13 @@ impl Batch<'_> {
         })
     }
 
-    /// The label of an operation's last outcome so far.
-    fn last(&self, operation: &str) -> rusqlite::Result<Option<String>> {
-        let sql = "SELECT outcome FROM entries WHERE operation = ?1 ORDER BY seq DESC LIMIT 1";
-        let mut statement = self.transaction.prepare_cached(sql)?;
-        statement.query_row([operation], |row| row.get(0)).optional()
+    /// The label of an operation's last outcome so far, and whether it was given up with it.
+    fn last(&self, operation: &str) -> rusqlite::Result<Option<(String, bool)>> {
+        let sql = format!(
+            "SELECT outcome, {GIVEN_UP} FROM entries WHERE operation = ?1 ORDER BY seq DESC LIMIT 1"
+        );
+        let mut statement = self.transaction.prepare_cached(&sql)?;
+        statement.query_row([operation], |row| Ok((row.get(0)?, row.get(1)?))).optional()
     }
 
     fn append(&mut self, content: Content) -> rusqlite::Result<Applied> {

@@ -17,7 +17,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 pub(super) use archive::{SqliteArchive, check_from};
-pub(super) use ledger::SqliteLedger;
+pub(super) use ledger::{KeyTerms, SqliteLedger};
 pub(super) use watch::Watch;
 
 use super::{
@@ -133,6 +133,9 @@ fn expect_ours(connection: &Connection) -> Result<(), String> {
         Ok(_) => Err("is no journal of zec-gateway: name another file".to_owned()),
     }
 }
+
+/// Whether an entry says that its operation was given up: nothing more will be known of it.
+const GIVEN_UP: &str = "coalesce(json_extract(body, '$.givenUp'), 0)";
 
 /// The columns of an entry, in the order in which [`entry`] reads them.
 const COLUMNS: &str =

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::{
+    clock,
     domain::Outcome,
     journal::{
         chain::{Hash, Head},
@@ -26,7 +27,7 @@ pub(super) fn let_go(
     let Some(last) = last_to_go(&transaction, millis(before), most)? else { return Ok(None) };
     // First: the entries may only be removed up to there.
     let sql = "INSERT INTO dropped (seq, hash, at) VALUES (?1, ?2, ?3)";
-    let now = millis(SystemTime::now());
+    let now = millis(clock::now());
     transaction.execute(sql, params![last.length, last.hash.0, now])?;
     transaction.execute("DELETE FROM dropped WHERE seq < ?1", [last.length])?;
     let gone = transaction.execute("DELETE FROM entries WHERE seq <= ?1", [last.length])?;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::clock;
 
 async fn claim(journal: &Journal, name: &str, key: &str) -> Result<OperationId, BeginError> {
     let ticket = journal.begin(permit(), keyed(name, key)).await?;
@@ -77,9 +78,75 @@ async fn a_key_holds_over_a_restart_and_not_past_its_day() {
     journal.close().await;
     desk.tuning.key_lifetime = Duration::ZERO;
     let journal = desk.open();
+    journal.consult(|| Some(SystemTime::now()));
     assert!(journal.by_key("corp/alice", &key("k")).await.unwrap().is_none());
     assert!(claim(&journal, "alice", "k").await.is_ok());
     journal.close().await;
+}
+
+#[tokio::test]
+async fn a_key_ends_when_both_clocks_say_so_and_lasts_by_the_later_of_both() {
+    let day = Duration::from_hours(24);
+    let held = async |theirs: Option<SystemTime>, ours: SystemTime| {
+        let desk = Desk::new();
+        let journal = desk.open();
+        claim(&journal, "alice", "k").await.unwrap();
+        journal.close().await;
+        let journal = desk.open();
+        journal.consult(move || theirs);
+        // The writer's thread has the machine's own clock: only the reader is ahead.
+        clock::simulated::set(ours);
+        let held = journal.by_key("corp/alice", &key("k")).await.unwrap().is_some();
+        clock::simulated::clear();
+        journal.close().await;
+        held
+    };
+    let (now, later) = (SystemTime::now(), SystemTime::now() + day + Duration::from_hours(1));
+    assert!(held(None, later).await, "our clock alone ended it");
+    assert!(held(Some(now), later).await, "our clock alone ended it");
+    assert!(held(Some(later), now).await, "ZEC's clock alone ended it");
+    assert!(!held(Some(later), later).await);
+
+    // Claimed by a clock that is behind, it lasts its day by the one that is right.
+    let mut desk = Desk::new();
+    desk.tuning.key_lifetime = day;
+    let journal = desk.open();
+    journal.consult(move || Some(later));
+    claim(&journal, "alice", "k").await.unwrap();
+    journal.close().await;
+    let journal = desk.open();
+    journal.consult(move || Some(later + Duration::from_hours(2)));
+    clock::simulated::set(later + Duration::from_hours(2));
+    let held = journal.by_key("corp/alice", &key("k")).await.unwrap();
+    clock::simulated::clear();
+    assert!(held.is_some(), "a clock that was behind ended it early");
+    journal.close().await;
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_final_and_keeps_its_key() {
+    let desk = Desk::new();
+    let journal = desk.open();
+    let id = claim(&journal, "alice", "k").await.unwrap();
+    let pending = claim(&journal, "alice", "l").await.unwrap();
+    journal.end(id, Ending::new(Outcome::Unknown)).await.unwrap();
+    let given_up = || Ending { given_up: true, ..Ending::new(Outcome::Unknown) };
+    journal.close().await;
+    let (journal, unfinished) = desk.open_both();
+    assert_eq!(unfinished.iter().map(|view| view.id).collect::<Vec<_>>(), [id, pending]);
+    journal.end(id, given_up()).await.unwrap();
+    journal.end(pending, given_up()).await.unwrap();
+    // Once more, as after a commit that failed and took place; and what comes later.
+    journal.end(id, given_up()).await.unwrap();
+    journal.end(id, Ending::new(Outcome::NotDone)).await.unwrap();
+    journal.close().await;
+    let (journal, unfinished) = desk.open_both();
+    assert!(unfinished.is_empty(), "{unfinished:?}");
+    let view = journal.find(id).await.unwrap().unwrap();
+    assert!(view.given_up && view.outcome == Outcome::Unknown, "{view:?}");
+    assert_eq!(claim(&journal, "alice", "k").await, Err(BeginError::KeyTaken));
+    journal.close().await;
+    assert_eq!(desk.story(), ["pending", "pending", "unknown", "unknown", "unknown"]);
 }
 
 #[tokio::test]

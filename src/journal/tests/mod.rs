@@ -24,8 +24,9 @@ use tempfile::TempDir;
 
 use super::{
     chain::Head,
+    clock::SecondClock,
     handle::Tuning,
-    sqlite::SqliteLedger,
+    sqlite::{KeyTerms, SqliteLedger},
     store::{Applied, Failed, Ledger, Step, StoreError},
     *,
 };
@@ -58,6 +59,10 @@ impl Desk {
 
     fn settings(&self) -> Settings {
         Settings { path: self.path(), enabled: true, keep_months: 0 }
+    }
+
+    fn key_terms(&self) -> KeyTerms {
+        KeyTerms { lifetime: self.tuning.key_lifetime, clock: SecondClock::default() }
     }
 
     fn open(&self) -> Journal {
@@ -225,6 +230,8 @@ fn intent(name: &str) -> Intent {
     Intent {
         caller: caller(name),
         before: Some(before),
+        stale: false,
+        zec: Arc::from("zec"),
         request_id: format!("request-of-{name}"),
         key: None,
     }

@@ -26,6 +26,7 @@ async fn an_operation_shows_what_the_contract_says() {
         detail: Some("no such vNIC".to_owned()),
         told: Some(told.clone()),
         frees_key: false,
+        given_up: false,
     };
     journal.end(id, ending).await.unwrap();
     let view = journal.find(id).await.unwrap().unwrap();

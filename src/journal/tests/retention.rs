@@ -4,7 +4,7 @@ use super::*;
 
 /// Opens the closed journal's ledger, as its writer would.
 fn ledger(desk: &Desk) -> SqliteLedger {
-    SqliteLedger::open(&desk.path(), desk.tuning.busy, desk.tuning.key_lifetime).unwrap()
+    SqliteLedger::open(&desk.path(), desk.tuning.busy, desk.key_terms()).unwrap()
 }
 
 fn offline(desk: &Desk) -> Offline {

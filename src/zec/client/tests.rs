@@ -16,7 +16,9 @@ fn the_signature_shows_in_no_debug_output() {
     let (Reader(client), _) = connect(&Settings::for_tests("127.0.0.1:1"), key, metrics).unwrap();
     let action = Action::UnassignNetworkInterfaceIpv4;
     let key = &client.keys.now().current;
-    let request = client.request(action, Bytes::from_static(b"{}"), key).unwrap();
+    let request = client
+        .request(Call { action, body: Bytes::from_static(b"{}"), key }, clock::now())
+        .unwrap();
     let shown = format!("{request:?}");
     assert!(shown.contains("x-zc-action") && !shown.contains("Signature="), "{shown}");
 }
@@ -59,7 +61,8 @@ fn a_write_after_a_pause_does_not_meet_a_connection_that_is_over() {
         let deadline = Instant::now() + Duration::from_secs(30);
         let action = Action::UnassignNetworkInterfaceIpv4;
         let pass = client.admit(Kind::Write).unwrap();
-        client.attempt(action, Bytes::from_static(b"{}"), &keys.current, |_, _| (), pass, deadline)
+        let call = Call { action, body: Bytes::from_static(b"{}"), key: &keys.current };
+        client.attempt(call, || Ok(clock::now()), |_, _| (), pass, deadline)
     };
     let scenario = async {
         assert!(attempt().await.is_ok());
@@ -97,7 +100,7 @@ async fn where_the_time_is_up_before_there_is_a_connection_nothing_was_sent() {
     let (pass, deadline) =
         (client.admit(Kind::Write).unwrap(), Instant::now() + Duration::from_secs(30));
     let action = Action::UnassignNetworkInterfaceIpv4;
-    let body = Bytes::from_static(b"{}");
-    let attempt = client.attempt(action, body, &keys.current, |_, _| (), pass, deadline).await;
+    let call = Call { action, body: Bytes::from_static(b"{}"), key: &keys.current };
+    let attempt = client.attempt(call, || Ok(clock::now()), |_, _| (), pass, deadline).await;
     assert!(matches!(attempt, Err(Failure::NotSent(_))), "{attempt:?}");
 }

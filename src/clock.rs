@@ -1,0 +1,43 @@
+//! The time of day, in one place, so that a simulation can set it.
+//!
+//! Whatever is written down, signed or held against another's clock takes its time from here. Durations
+//! are measured by tokio's `Instant` instead, which no operator can set.
+
+use std::time::SystemTime;
+
+/// The time of day by this machine's clock, which may be wrong and may jump.
+#[must_use]
+pub fn now() -> SystemTime {
+    #[cfg(test)]
+    if let Some(now) = simulated::now() {
+        return now;
+    }
+    SystemTime::now()
+}
+
+/// A clock that a simulation sets, for its own thread alone.
+#[cfg(test)]
+pub(crate) mod simulated {
+    use std::{cell::Cell, time::SystemTime};
+
+    use tokio::time::Instant;
+
+    thread_local! {
+        /// What time it was at which moment of virtual time.
+        static SET: Cell<Option<(SystemTime, Instant)>> = const { Cell::new(None) };
+    }
+
+    pub(super) fn now() -> Option<SystemTime> {
+        SET.get().map(|(time, at)| time + at.elapsed())
+    }
+
+    /// From now on it is that time, and goes on with virtual time.
+    pub(crate) fn set(time: SystemTime) {
+        SET.set(Some((time, Instant::now())));
+    }
+
+    /// The machine's own clock counts again.
+    pub(crate) fn clear() {
+        SET.set(None);
+    }
+}
