@@ -39,3 +39,6 @@ pub mod issuer;
 
 #[cfg(fuzzing)]
 pub mod fuzz;
+
+#[cfg(test)]
+mod simulation;

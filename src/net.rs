@@ -3,6 +3,8 @@
 
 mod link;
 mod pool;
+#[cfg(test)]
+pub(crate) mod simulated;
 
 use std::{
     error::Error as StdError,
@@ -25,7 +27,7 @@ use tokio::net::TcpStream;
 use tower::ServiceExt;
 
 use self::{
-    link::Link,
+    link::{Answering, Link},
     pool::{Pool, Taken},
 };
 use crate::{error::Fault, files, lanes};
@@ -40,6 +42,9 @@ pub struct HttpClient {
     connector: TimedConnector,
     /// The last one is for whoever is in no lane.
     pools: Arc<[Pool]>,
+    /// Takes the place of every connection.
+    #[cfg(test)]
+    simulated: Option<Arc<dyn simulated::Network>>,
 }
 
 /// Why a request got no whole answer.
@@ -67,6 +72,11 @@ impl HttpClient {
     /// # Errors
     /// Where there is none to be had; nothing was sent then.
     pub async fn link(&self, to: &Uri) -> Result<Lease<'_>, ExchangeError> {
+        #[cfg(test)]
+        if let Some(network) = &self.simulated {
+            network.connect().await?;
+            return Ok(Lease(Line::Simulated(Arc::clone(network))));
+        }
         let lane = lanes::current().checked_sub(1).and_then(|lane| self.pools.get(lane));
         let Some(pool) = lane.or(self.pools.last()) else {
             return Err(ExchangeError::Unsent("there is no room for connections".to_owned()));
@@ -85,7 +95,7 @@ impl HttpClient {
                 Box::pin(self.connect(to)).await.map_err(ExchangeError::Unsent)?
             }
         };
-        Ok(Lease { link, pool, to: to.clone() })
+        Ok(Lease(Line::Real { link, pool, to: to.clone() }))
     }
 
     async fn connect(&self, to: &Uri) -> Result<Box<Link>, String> {
@@ -97,10 +107,29 @@ impl HttpClient {
 
 /// A connection that is somebody's, for one request.
 #[derive(Debug)]
-pub struct Lease<'a> {
-    link: Box<Link>,
-    pool: &'a Pool,
-    to: Uri,
+pub struct Lease<'a>(Line<'a>);
+
+#[derive(Debug)]
+enum Line<'a> {
+    Real {
+        link: Box<Link>,
+        pool: &'a Pool,
+        to: Uri,
+    },
+    #[cfg(test)]
+    Simulated(Arc<dyn simulated::Network>),
+}
+
+/// A request on its way.
+enum OnItsWay<'a> {
+    Real {
+        answering: Answering,
+        link: Box<Link>,
+        pool: &'a Pool,
+        to: Uri,
+    },
+    #[cfg(test)]
+    Simulated(simulated::Later<Response<Bytes>>),
 }
 
 impl Lease<'_> {
@@ -110,17 +139,29 @@ impl Lease<'_> {
     /// # Errors
     /// How far it came.
     pub fn exchange(
-        mut self,
+        self,
         request: Request<Full<Bytes>>,
         limit: usize,
     ) -> impl Future<Output = Result<Response<Bytes>, ExchangeError>> {
-        let answering = self.link.send(request);
-        async move {
-            let answer = self.link.answer(answering, limit).await?;
-            if self.link.is_open() {
-                self.pool.put(self.to, self.link);
+        let sent = match self.0 {
+            Line::Real { mut link, pool, to } => {
+                OnItsWay::Real { answering: link.send(request), link, pool, to }
             }
-            Ok(answer)
+            #[cfg(test)]
+            Line::Simulated(network) => OnItsWay::Simulated(network.exchange(request)),
+        };
+        async move {
+            match sent {
+                OnItsWay::Real { answering, mut link, pool, to } => {
+                    let answer = link.answer(answering, limit).await?;
+                    if link.is_open() {
+                        pool.put(to, link);
+                    }
+                    Ok(answer)
+                }
+                #[cfg(test)]
+                OnItsWay::Simulated(answer) => answer.await,
+            }
         }
     }
 }
@@ -148,6 +189,8 @@ pub fn client(
     Ok(HttpClient {
         connector: TimedConnector { inner: https, timeout: connect_timeout },
         pools: (0..=lanes::most()).map(|_| Pool::default()).collect(),
+        #[cfg(test)]
+        simulated: None,
     })
 }
 

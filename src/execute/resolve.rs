@@ -31,6 +31,10 @@ pub(super) const LAG: Duration = Duration::from_mins(1);
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(30);
 
+/// Nothing is under way for longer than this. Where ZEC's clock does not say that a write's time is over,
+/// because it was asked for by a clock that was wrong or because ZEC does not answer, this ends it.
+const LONGEST: Duration = Duration::from_hours(1);
+
 /// How often a vNIC is looked at, and for how long. The last two are times by ZEC's clock, counted from
 /// the moment at which the write was asked for.
 #[derive(Clone, Copy, Debug)]
@@ -159,7 +163,7 @@ impl Resolver {
 
     async fn resolve(self: Arc<Self>, open: Open) {
         let patience = self.patience.get().copied().unwrap_or_default();
-        let mut wait = patience.first;
+        let (mut wait, begun) = (patience.first, Instant::now());
         loop {
             // Jitter, so that writes of one fault are not looked for in step.
             tokio::time::sleep(wait.mul_f64(1.0 - fastrand::f64() / 4.0)).await;
@@ -169,7 +173,7 @@ impl Resolver {
             let has_passed =
                 |long| self.reader.time().is_some_and(|now| now >= open.asked_at + long);
             let proven = has_passed(patience.proof);
-            if has_passed(patience.give_up) {
+            if has_passed(patience.give_up) || begun.elapsed() >= LONGEST {
                 return self.give_up(open).await;
             }
             match self.reader.look(&open.change.nic, Instant::now() + LOOK).await {

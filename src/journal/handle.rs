@@ -49,6 +49,8 @@ pub(super) struct Tuning {
     pub(super) key_lifetime: Duration,
     /// The most intents that wait.
     pub(super) max_waiting: usize,
+    /// Whether reads are made where they are asked for, as a simulation needs it.
+    pub(super) reads_at_once: bool,
     pub(super) pace: Pace,
 }
 
@@ -59,6 +61,7 @@ impl Default for Tuning {
             busy: Duration::from_millis(250),
             key_lifetime: Duration::from_hours(24),
             max_waiting: 1024,
+            reads_at_once: false,
             pace: Pace {
                 max_batch: 256,
                 gather: Duration::from_micros(100),
@@ -143,6 +146,17 @@ impl Journal {
         tuning: Tuning,
         wrap: impl FnOnce(SqliteLedger) -> Box<dyn Ledger>,
     ) -> Result<(Self, Vec<View>), Fault> {
+        Self::open_by(settings, metrics, tuning, wrap, start)
+    }
+
+    /// `run` has the writer work, and says what resolves when it has left.
+    pub(super) fn open_by(
+        settings: &Settings,
+        metrics: Arc<Metrics>,
+        tuning: Tuning,
+        wrap: impl FnOnce(SqliteLedger) -> Box<dyn Ledger>,
+        run: impl FnOnce(Writer) -> io::Result<oneshot::Receiver<()>>,
+    ) -> Result<(Self, Vec<View>), Fault> {
         if !settings.enabled {
             return Ok((Self::off(), Vec::new()));
         }
@@ -176,7 +190,7 @@ impl Journal {
             lock: Some(lock),
         };
         writer.show_head();
-        let left = start(writer).map_err(|error| fault(&error))?;
+        let left = run(writer).map_err(|error| fault(&error))?;
         let inner = Inner {
             queue,
             archive: Arc::new(archive),
@@ -323,6 +337,9 @@ impl Journal {
         let gone = |error: &dyn fmt::Display| Unreadable(error.to_string());
         let _turn = inner.reads.acquire().await.map_err(|error| gone(&error))?;
         let archive = Arc::clone(&inner.archive);
+        if inner.tuning.reads_at_once {
+            return Ok(read(archive.as_ref())?);
+        }
         let reading = tokio::task::spawn_blocking(move || read(archive.as_ref())).await;
         Ok(reading.map_err(|error| gone(&error))??)
     }

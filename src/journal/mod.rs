@@ -15,6 +15,8 @@ mod offline;
 mod queue;
 mod record;
 mod settings;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod sqlite;
 mod store;
 mod ticket;

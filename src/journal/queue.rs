@@ -55,6 +55,9 @@ pub(super) struct Taken {
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
+    /// For a writer that waits in virtual time.
+    #[cfg(test)]
+    pub(super) came: tokio::sync::Notify,
     max_begins: usize,
 }
 
@@ -71,7 +74,13 @@ struct Waiting {
 
 impl Queue {
     pub(super) fn new(max_begins: usize) -> Self {
-        Self { waiting: Mutex::default(), arrived: Condvar::new(), max_begins }
+        Self {
+            waiting: Mutex::default(),
+            arrived: Condvar::new(),
+            #[cfg(test)]
+            came: tokio::sync::Notify::new(),
+            max_begins,
+        }
     }
 
     /// Puts an intent in line.
@@ -112,6 +121,8 @@ impl Queue {
     fn wake(&self, mut waiting: MutexGuard<'_, Waiting>) {
         let idle = std::mem::take(&mut waiting.idle);
         drop(waiting);
+        #[cfg(test)]
+        self.came.notify_one();
         if idle {
             self.arrived.notify_one();
         }
@@ -139,6 +150,8 @@ impl Queue {
     /// No intents are taken from now on.
     pub(super) fn close(&self) {
         self.lock().closed = true;
+        #[cfg(test)]
+        self.came.notify_one();
         self.arrived.notify_all();
     }
 

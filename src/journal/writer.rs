@@ -7,8 +7,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use super::{
     BeginError, Ending, body,
@@ -72,8 +74,8 @@ pub(super) struct Pace {
     pub(super) keep_months: u32,
 }
 
-struct State {
-    writer: Writer,
+pub(super) struct State {
+    pub(super) writer: Writer,
     /// Outcomes that are not durable yet, in their order.
     owed: VecDeque<End>,
     ailment: Option<StoreError>,
@@ -97,8 +99,19 @@ impl Writer {
 
     /// Appends until the queue is closed and empty.
     pub(super) fn run(self) {
+        let mut state = self.begin();
+        loop {
+            if state.round() && state.writer.queue.leave() {
+                break;
+            }
+        }
+        state.finish();
+    }
+
+    pub(super) fn begin(self) -> State {
         let (anchored, settle) = ((self.ledger.head(), Instant::now()), self.pace.settle);
-        let mut state = State {
+        log_head("a journal is open", anchored.0);
+        State {
             writer: self,
             owed: VecDeque::new(),
             ailment: None,
@@ -107,14 +120,7 @@ impl Writer {
             sweep_at: anchored.1 + settle,
             unswept: None,
             closing: None,
-        };
-        log_head("a journal is open", anchored.0);
-        loop {
-            if state.round() && state.writer.queue.leave() {
-                break;
-            }
         }
-        state.finish();
     }
 }
 
@@ -126,6 +132,12 @@ impl State {
         if self.crowd >= CROWD {
             self.gather();
         }
+        self.turn(wait)
+    }
+
+    /// Takes what has come, or comes within `wait`, and writes it; whether it was the last time.
+    pub(super) fn turn(&mut self, wait: Duration) -> bool {
+        let pace = self.writer.pace;
         let taken = self.writer.queue.take(pace.max_batch, wait);
         // It may come in two halves once: only slowly is it forgotten how many they are.
         self.crowd = (taken.begins.len() + taken.ends.len()).max(self.crowd * 3 / 4);
@@ -318,7 +330,12 @@ impl State {
         }
     }
 
-    fn finish(self) {
+    #[cfg(test)]
+    pub(super) fn owes_nothing(&self) -> bool {
+        self.owed.is_empty()
+    }
+
+    pub(super) fn finish(self) {
         let Self { writer, owed, .. } = self;
         let Writer { ledger, lock, healthy, .. } = writer;
         healthy.store(false, Ordering::Relaxed);

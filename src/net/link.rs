@@ -17,7 +17,7 @@ use tokio::task::coop::unconstrained;
 use super::{BoxError, ExchangeError, Stream, causes, with_causes};
 
 /// What waits for the head of an answer.
-type Answering = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>> + Send>>;
+pub(super) type Answering = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>> + Send>>;
 
 /// A connection to a server, driven by whoever has a request on it and by nobody else: no task of its
 /// own must be woken on the way there and back.

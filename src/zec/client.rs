@@ -146,12 +146,32 @@ pub fn connect(
     keys: impl Into<AccessKeys>,
     metrics: Arc<Metrics>,
 ) -> Result<(Reader, Writer), Fault> {
+    connect_by(http_client(settings)?, settings, keys.into(), metrics)
+}
+
+/// As [`connect`], over a network that a simulation makes.
+#[cfg(test)]
+pub(crate) fn connect_over(
+    network: Arc<dyn net::simulated::Network>,
+    settings: &Settings,
+    keys: AccessKeys,
+    metrics: Arc<Metrics>,
+) -> Result<(Reader, Writer), Fault> {
+    connect_by(http_client(settings)?.over(network), settings, keys, metrics)
+}
+
+fn connect_by(
+    http: HttpClient,
+    settings: &Settings,
+    keys: AccessKeys,
+    metrics: Arc<Metrics>,
+) -> Result<(Reader, Writer), Fault> {
     let bad_endpoint = |error: &dyn StdError| {
         Fault::new(format!("the endpoint cannot be used: {error}")).at_key("zec.endpoint")
     };
     let host_text = settings.authority.as_str().to_owned();
     let client = Arc::new(Client {
-        http: http_client(settings)?,
+        http,
         endpoint: Uri::builder()
             .scheme(settings.scheme.clone())
             .authority(settings.authority.clone())
@@ -161,7 +181,7 @@ pub fn connect(
         path: Uri::from_static(PATH),
         host: HeaderValue::from_str(&host_text).map_err(|e| bad_endpoint(&e))?,
         host_text,
-        keys: keys.into(),
+        keys,
         request_timeout: settings.request_timeout,
         skew: Arc::default(),
         breaker: Breaker::new(Arc::clone(&metrics)),

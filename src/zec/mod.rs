@@ -19,6 +19,8 @@ use std::time::Duration;
 pub const SIGNATURE_LIFETIME: Duration = Duration::from_mins(5);
 
 pub use answer::Failure;
+#[cfg(test)]
+pub(crate) use client::connect_over;
 pub use client::{Found, Reader, Sent, Writer, check, connect};
 pub use credentials::{AccessKey, AccessKeys, Read};
 pub use request::change_body;

@@ -8,6 +8,7 @@ use std::{
 
 /// Each room with the rooms that it may know; `ARCHITECTURE.md` says why.
 const MAY_KNOW: &[(&str, &[&str])] = &[
+    ("clock", &[]),
     ("domain", &[]),
     ("error", &[]),
     ("files", &[]),
@@ -17,10 +18,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("telemetry", &["domain", "error"]),
     ("auth", &["domain", "error", "files", "metrics", "net"]),
     ("policy", &["domain", "error", "files"]),
-    ("limit", &["domain", "error", "files", "metrics"]),
-    ("journal", &["domain", "error", "metrics", "policy"]),
-    ("zec", &["domain", "error", "files", "journal", "limit", "metrics", "net"]),
-    ("execute", &["domain", "error", "journal", "limit", "metrics", "policy", "telemetry", "zec"]),
+    ("limit", &["clock", "domain", "error", "files", "metrics"]),
+    ("journal", &["clock", "domain", "error", "metrics", "policy"]),
+    ("zec", &["clock", "domain", "error", "files", "journal", "limit", "metrics", "net"]),
+    ("execute", &["clock", "domain", "error", "journal", "limit", "metrics", "policy", "telemetry", "zec"]),
     ("api", &["domain", "error", "execute", "journal", "limit", "metrics", "telemetry"]),
     ("stack", &["api", "auth", "domain", "error", "limit", "metrics", "telemetry"]),
     ("server", &["auth", "error", "journal", "lanes", "limit", "metrics", "reload", "stack"]),
@@ -65,12 +66,19 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ),
     ("emulator", &["domain"]),
     ("issuer", &[]),
+    (
+        "simulation",
+        &[
+            "clock", "domain", "error", "execute", "journal", "limit", "metrics", "net", "policy",
+            "telemetry", "zec",
+        ],
+    ),
     ("fuzz", &["api", "auth", "domain", "error", "execute", "server", "zec"]),
 ];
 
 /// Constructors that only some rooms may call, where the type alone cannot say so.
 const MADE_ONLY_BY: &[(&str, &[&str])] = &[
-    ("Caller::vouch(", &["auth", "domain", "policy"]),
+    ("Caller::vouch(", &["auth", "domain", "policy", "simulation"]),
     ("Permit::grant(", &["policy"]),
     ("Ticket::new(", &["journal"]),
 ];
