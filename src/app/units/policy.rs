@@ -60,6 +60,11 @@ pub(in crate::app) fn load(settings: &Settings) -> Result<Loaded, Vec<Fault>> {
     }
 }
 
+/// What is wrong with the policies of a directory.
+pub(in crate::app) fn faults(directory: &Path) -> Vec<Fault> {
+    one(directory).err().unwrap_or_default()
+}
+
 fn one(directory: &Path) -> Result<One, Vec<Fault>> {
     let files = Snapshot::take(&places(directory));
     let (engine, warnings) = read(directory, &files)?;
