@@ -103,7 +103,7 @@ impl App {
         config: &Config,
         journal: impl FnOnce(Arc<Metrics>) -> Result<(Journal, Vec<View>), Fault>,
     ) -> Result<Self, Vec<Fault>> {
-        match (policy::load(&config.policy), access_key::load(&config.zec)) {
+        match (policy::load(&config.policy, &issuer_names(config)), access_key::load(&config.zec)) {
             (Ok(policy), Ok(key)) => {
                 let given = Given { policies: policy.policies(), keys: key.keys.clone() };
                 let mut app = Self::assemble_with(config, given, journal)?;

@@ -17,8 +17,12 @@ pub(super) fn of_all(partial: &Partial) -> Vec<Fault> {
     let mut faults = partial.faults.clone();
     let Some(config) = partial.rest() else { return faults };
     let directory = partial.has("policy.directory").then_some(&config.policy.directory);
+    let issuers = issuer_names(config);
+    // One that is missing might be any that the policies name.
+    let all = !issuers.is_empty() && !issuers.iter().any(String::is_empty);
+    let issuers = all.then_some(issuers.as_slice());
     for directory in directory.into_iter().chain(&config.policy.shadow_directory) {
-        faults.extend(policy::faults(directory));
+        faults.extend(policy::faults(directory, issuers));
     }
     let pair = ["zec.access_key_id_file", "zec.access_key_password_file"];
     if pair.iter().all(|key| partial.has(key)) {

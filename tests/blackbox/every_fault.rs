@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::program::{Files, run};
+use crate::program::{Files, Served, run};
 
 /// What both commands complain of, line by line; they must agree.
 fn complaints(files: &Files) -> Vec<String> {
@@ -100,4 +100,74 @@ fn a_shadow_policy_is_looked_at_although_nobody_knows_where_the_policy_is() {
     assert_eq!(said.len(), 2, "{said:#?}");
     assert!(said[0].contains("policy.directory: is missing"), "{said:#?}");
     assert!(said[1].contains("next: cannot be read"), "{said:#?}");
+}
+
+/// A `forbid` of all writes of a group, with this before the group's name; the group is on line 3.
+fn fence(issuer: &str) -> String {
+    format!(
+        "@id(\"fence\")\nforbid (\n  principal in Zec::Group::\"{issuer}netops\",\n  action in \
+         Zec::Action::\"write\",\n  resource\n);\n"
+    )
+}
+
+#[test]
+fn a_brake_that_is_not_connected_is_a_fault_with_file_and_line() {
+    let files = Files::new("https://console.zenlayer.com");
+    let at = |name: &str| files.directory.path().join(name);
+    fs::create_dir(at("next")).unwrap();
+    fs::write(at("next/fence.cedar"), fence("crop/")).unwrap();
+    fs::write(at("policy/fence.cedar"), fence("")).unwrap();
+    fs::create_dir(at("policy/more")).unwrap();
+    fs::write(at("policy/more/fence.cedar"), fence("corp/")).unwrap();
+    change(&files.config(), &[("[policy]", "[policy]\nshadow_directory = \"next\"")]);
+    let said = complaints(&files);
+    assert_eq!(said.len(), 3, "{said:#?}");
+    for words in [
+        "policy/more/fence.cedar: a policy in a folder of its own is not loaded",
+        "policy/fence.cedar:3: `Zec::Group::\"netops\"` can never match",
+        "next/fence.cedar:3: `Zec::Group::\"crop/netops\"` can never match: the configuration has \
+         no issuer `crop`, but `corp`",
+    ] {
+        assert!(said.iter().any(|line| line.contains(words)), "`{words}`: {said:#?}");
+    }
+}
+
+#[test]
+fn an_issuer_whose_name_cannot_be_read_is_not_held_against_the_policies() {
+    let files = Files::new("https://console.zenlayer.com");
+    change(&files.config(), &[("name = \"corp\"", "name = \"Corp\"")]);
+    fs::write(files.directory.path().join("policy/fence.cedar"), fence("")).unwrap();
+    let said = complaints(&files);
+    assert_eq!(said.len(), 2, "{said:#?}");
+    assert!(said[0].contains("auth.issuers[0].name"), "{said:#?}");
+    assert!(said[1].contains("fence.cedar:3: "), "{said:#?}");
+}
+
+#[test]
+fn check_and_serve_warn_of_an_editors_backup_and_do_not_load_it() {
+    let files = Files::new("https://console.zenlayer.com");
+    fs::write(files.directory.path().join("policy/.fence.cedar"), "no policy").unwrap();
+    let config = files.config();
+    let (code, _, said) =
+        run(&["check", "--config", config.to_str().unwrap()], files.directory.path());
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("warning: ") && said.contains("policy/.fence.cedar: is not loaded"));
+    let mut served = Served::start(&files, "info");
+    served.until("policy/.fence.cedar: is not loaded");
+}
+
+#[test]
+fn offline_only_the_form_of_an_issuers_name_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("fence.cedar");
+    let args = ["policy", "test", directory.path().to_str().unwrap()];
+    fs::create_dir(directory.path().join("cases")).unwrap();
+    fs::write(directory.path().join("cases/none.toml"), "").unwrap();
+    fs::write(&file, fence("crop/")).unwrap();
+    let (_, _, said) = run(&args, directory.path());
+    assert!(!said.contains("can never match"), "{said}");
+    fs::write(&file, fence("")).unwrap();
+    let (code, _, said) = run(&args, directory.path());
+    assert_eq!(code, 1);
+    assert!(said.contains("fence.cedar:3: ") && said.contains("can never match"), "{said}");
 }
