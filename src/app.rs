@@ -1,5 +1,6 @@
 //! The composition root: out of a configuration, everything; with listeners, a gateway.
 
+mod faults;
 mod parts;
 mod spans;
 mod units;
@@ -11,12 +12,12 @@ use parts::{Given, Loaded, drain, executor, issuer_names, metrics, origins, rout
 use spans::Spans;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use units::{Units, access_key, keys, limits, policy, policy::Policies, tls};
+use units::{Units, access_key, limits, policy, policy::Policies};
 
 use crate::{
     api::{Api, BodyLimits},
     auth::Authenticator,
-    config::Config,
+    config::{Config, Partial},
     error::Fault,
     execute::{Executor, Patience},
     journal::{self, Journal, View},
@@ -28,7 +29,7 @@ use crate::{
     server::{self, Drain, Tls},
     stack::{self, Stack},
     telemetry::Level,
-    zec::{self, AccessKey},
+    zec::AccessKey,
 };
 
 pub use units::Reloader;
@@ -91,11 +92,18 @@ impl App {
         Self::load_with(config, look).map(|app| app.warnings)
     }
 
+    /// Says what is wrong with a faulty configuration and with the files that it names, as far as it
+    /// can be read: whoever mends one fault must not meet the next one only then. Blocks.
+    #[must_use]
+    pub fn faults(partial: &Partial) -> Vec<Fault> {
+        faults::of_all(partial)
+    }
+
     fn load_with(
         config: &Config,
         journal: impl FnOnce(Arc<Metrics>) -> Result<(Journal, Vec<View>), Fault>,
     ) -> Result<Self, Vec<Fault>> {
-        match (policy::load(&config.policy), access_key::load(&config.zec)) {
+        match (policy::load(&config.policy, &issuer_names(config)), access_key::load(&config.zec)) {
             (Ok(policy), Ok(key)) => {
                 let given = Given { policies: policy.policies(), keys: key.keys.clone() };
                 let mut app = Self::assemble_with(config, given, journal)?;
@@ -109,11 +117,7 @@ impl App {
                 let mut faults = policy.err().unwrap_or_default();
                 faults.extend(key.err().unwrap_or_default());
                 // The other parts are loaded all the same, for the sake of their faults.
-                faults.extend(zec::check(&config.zec).err());
-                faults.extend(tls::load(config).err().unwrap_or_default());
-                faults.extend(journal::check(&config.journal).err());
-                let metrics = metrics(&issuer_names(config)).map_err(|fault| vec![fault])?;
-                faults.extend(keys::load(&config.auth, metrics).err().unwrap_or_default());
+                faults.extend(faults::of_the_others(config, true));
                 Err(faults)
             }
         }
@@ -137,10 +141,10 @@ impl App {
     ) -> Result<Self, Vec<Fault>> {
         let one = |fault: Fault| vec![fault];
         let metrics = metrics(&issuer_names(config)).map_err(one)?;
-        let Loaded { authenticator, client, tls, units } =
+        let Loaded { authenticator, client, tls, spans, units } =
             Loaded::load(config, given.keys, &metrics)?;
         let warnings = warnings(config, tls.as_ref(), &authenticator);
-        let (router, spans) = (router().map_err(one)?, Spans::load(config, &metrics).map_err(one)?);
+        let router = router().map_err(one)?;
         let allowed_origins = origins(&config.cors_allowed_origins).map_err(one)?;
         // Last: it is the one thing that is made, and kept from others.
         let (journal, unfinished) = journal(Arc::clone(&metrics)).map_err(one)?;

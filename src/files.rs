@@ -3,7 +3,7 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, ReadDir},
     io::{self, Read},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -44,20 +44,83 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     if bytes.len() as u64 > MAX_FILE { Err(too_large()) } else { Ok(bytes) }
 }
 
-/// The paths in a directory that have this ending, in alphabetical order.
+/// What a directory holds, each in alphabetical order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The paths that have the ending, but for hidden ones: those are an editor's.
+    pub files: Vec<PathBuf>,
+    /// What else lies there. A folder is not among it unless it cannot be looked into; the files in it
+    /// that have the ending, in small letters or large ones, are.
+    pub others: Vec<PathBuf>,
+}
+
+/// How many entries of folders within a directory are looked at. It is done again and again, and
+/// somebody may keep a whole tree there.
+const MAX_BELOW: usize = 1000;
+/// How deep folders within each other are looked into: a link may lead back to where it lies.
+const MAX_DEPTH: usize = 8;
+
+/// Lists a directory for files with this ending. What its hidden folders hold is nobody's, as the
+/// `..data` through which Kubernetes shows a `ConfigMap`.
 ///
 /// # Errors
 /// Where it cannot be read.
-pub fn list(directory: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
+pub fn list(directory: &Path, ending: &str) -> io::Result<Listing> {
+    let (mut listing, mut left) = (Listing::default(), MAX_BELOW);
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        if path.extension() == Some(OsStr::new(ending)) {
-            paths.push(path);
+        let hidden = is_hidden(&path);
+        if !hidden && path.extension() == Some(OsStr::new(ending)) {
+            listing.files.push(path);
+        } else if !path.is_dir() {
+            listing.others.push(path);
+        } else if !hidden {
+            match fs::read_dir(&path) {
+                Ok(inside) => {
+                    below(inside, ending, MAX_DEPTH, &mut left, &mut listing.others);
+                }
+                Err(_) => listing.others.push(path),
+            }
         }
     }
-    paths.sort();
-    Ok(paths)
+    listing.files.sort();
+    listing.others.sort();
+    Ok(listing)
+}
+
+/// Finds the files with this ending among the entries of a folder, and in the folders within it.
+fn below(folder: ReadDir, ending: &str, depth: usize, left: &mut usize, found: &mut Vec<PathBuf>) {
+    for entry in folder.flatten() {
+        let path = entry.path();
+        if *left == 0 {
+            return;
+        }
+        *left -= 1;
+        if is_hidden(&path) {
+            continue;
+        }
+        if path.is_dir() {
+            if let (1.., Ok(inside)) = (depth, fs::read_dir(&path)) {
+                below(inside, ending, depth - 1, left, found);
+            }
+        } else if path.extension().is_some_and(|other| other.eq_ignore_ascii_case(ending)) {
+            found.push(path);
+        }
+    }
+}
+
+/// Whether the name begins with a dot.
+#[must_use]
+pub fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+/// Whether the ending stands anywhere in the name, in small letters or large ones: somebody may take
+/// the file for one that has it.
+#[must_use]
+pub fn resembles(path: &Path, ending: &str) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    name.contains(ending)
 }
 
 fn too_large() -> io::Error {
@@ -85,6 +148,41 @@ mod tests {
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{other}: {error}");
         }
         assert_eq!(read(&at("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_directory_is_listed_with_whatever_else_lies_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for folder in ["empty", "sub/deeper", ".git", "..2026", "odd.x"] {
+            fs::create_dir_all(at(folder)).unwrap();
+        }
+        symlink("..2026", at("..data")).unwrap();
+        symlink("..data/a.x", at("a.x")).unwrap();
+        symlink("..", at("sub/up")).unwrap();
+        for file in ["..2026/a.x", "b.X", ".c.x", "d.x~", "e", ".git/f.x", "sub/g.y", "b.x"] {
+            fs::write(at(file), "").unwrap();
+        }
+        fs::write(at("sub/deeper/h.X"), "").unwrap();
+        let found = list(directory.path(), "x").unwrap();
+        assert_eq!(found.files, ["a.x", "b.x", "odd.x"].map(at));
+        let (below, others): (Vec<_>, Vec<_>) =
+            found.others.into_iter().partition(|path| path.starts_with(at("sub")));
+        assert_eq!(others, [".c.x", "b.X", "d.x~", "e"].map(at));
+        assert!(below.contains(&at("sub/deeper/h.X")), "{below:?}");
+        assert!(!below.contains(&at("sub/g.y")), "{below:?}");
+    }
+
+    #[test]
+    fn a_large_tree_is_not_looked_at_for_ever() {
+        let directory = tempfile::tempdir().unwrap();
+        for folder in ["one", "two"] {
+            fs::create_dir(directory.path().join(folder)).unwrap();
+            for number in 0..MAX_BELOW {
+                fs::write(directory.path().join(format!("{folder}/{number}.x")), "").unwrap();
+            }
+        }
+        assert_eq!(list(directory.path(), "x").unwrap().others.len(), MAX_BELOW);
     }
 
     #[test]

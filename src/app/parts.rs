@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::units::{Followed, keys, policy::Policies, tls};
+use super::{
+    spans::Spans,
+    units::{Followed, keys, policy::Policies, tls},
+};
 use crate::{
     api,
     auth::Authenticator,
@@ -50,6 +53,7 @@ pub(super) struct Loaded {
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) client: (Reader, Writer),
     pub(super) tls: Option<tls::Loaded>,
+    pub(super) spans: Spans,
     pub(super) units: Vec<Followed>,
 }
 
@@ -61,14 +65,15 @@ impl Loaded {
     ) -> Result<Self, Vec<Fault>> {
         let issuers = keys::load(&config.auth, Arc::clone(metrics));
         let client = zec::connect(&config.zec, key, Arc::clone(metrics));
-        match (issuers, client, tls::load(config)) {
-            (Ok((authenticator, units)), Ok(client), Ok(tls)) => {
-                Ok(Self { authenticator, client, tls, units })
+        match (issuers, client, tls::load(config), Spans::load(config, metrics)) {
+            (Ok((authenticator, units)), Ok(client), Ok(tls), Ok(spans)) => {
+                Ok(Self { authenticator, client, tls, spans, units })
             }
-            (issuers, client, tls) => {
+            (issuers, client, tls, spans) => {
                 let mut faults = issuers.err().unwrap_or_default();
                 faults.extend(client.err());
                 faults.extend(tls.err().unwrap_or_default());
+                faults.extend(spans.err());
                 faults.extend(journal::check(&config.journal).err());
                 Err(faults)
             }

@@ -1,10 +1,7 @@
 use std::path::PathBuf;
 
-use super::{Stop, complain, say};
-use crate::{
-    app::App,
-    config::{self, Config},
-};
+use super::{Stop, complain, configuration, say};
+use crate::app::App;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -14,7 +11,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Stop> {
-    let config = Config::load(&args.config, config::environment())?;
+    let config = configuration(&args.config)?;
     let warnings = App::check(&config)?;
     for warning in &warnings {
         complain(format_args!("warning: {warning}"));

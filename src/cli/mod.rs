@@ -15,6 +15,7 @@ mod token;
 use std::{
     fmt::Display,
     io::{self, Write},
+    path::Path,
     process::ExitCode,
 };
 
@@ -23,7 +24,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::Reloader,
+    app::{App, Reloader},
+    config::{self, Config},
     error::Fault,
     lanes::Lanes,
     server,
@@ -121,6 +123,13 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Reads a configuration. Where it is faulty, the files that it names are looked at all the same, so
+/// that every fault is said at once.
+fn configuration(path: &Path) -> Result<Config, Stop> {
+    let read = Config::load_or_rest(path, config::environment());
+    read.map_err(|partial| App::faults(&partial).into())
 }
 
 /// Writes a line for people or programs on stdout. A reader who went away is no fault.

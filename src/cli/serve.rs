@@ -7,12 +7,11 @@ use std::{
 use tokio::net::TcpListener;
 
 use super::{
-    Signals, Stop, bind, block_on, lanes, raise_file_limit, reload, start_logging,
+    Signals, Stop, bind, block_on, configuration, lanes, raise_file_limit, reload, start_logging,
     systemd::{Notifier, Sockets},
 };
 use crate::{
     app::{App, Listeners},
-    config::{self, Config},
     error::Fault,
     telemetry::Format,
 };
@@ -25,7 +24,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
-    let config = Config::load(&args.config, config::environment())?;
+    let config = configuration(&args.config)?;
     let level = start_logging(&config.log, log_format)?;
     raise_file_limit();
     let inherited = Sockets::take()?;

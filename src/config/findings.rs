@@ -19,7 +19,16 @@ pub(super) struct Findings {
 /// A fault, with its place in the order of the file: lines, then what has none, then variables.
 struct Finding {
     rank: (u8, usize),
+    key: String,
     fault: Fault,
+}
+
+/// Everything that was found, each in the order of the file.
+pub(super) struct Found {
+    pub(super) faults: Vec<Fault>,
+    pub(super) warnings: Vec<Fault>,
+    /// The keys that the faults are about; an empty one where a fault is about no key.
+    pub(super) faulty: Vec<String>,
 }
 
 /// A key that somebody set.
@@ -72,20 +81,25 @@ impl Findings {
         self.seen.borrow().iter().find(|seen| seen.key == key).map(|seen| seen.origin.clone())
     }
 
-    /// The warnings, in the order of the file, if there is no fault; else the faults.
-    pub(super) fn finish(self) -> Result<Vec<Fault>, Vec<Fault>> {
-        let faults = in_order(self.faults.into_inner());
-        if faults.is_empty() { Ok(in_order(self.warnings.into_inner())) } else { Err(faults) }
+    /// Everything that was found.
+    pub(super) fn finish(self) -> Found {
+        let faults = self.faults.into_inner();
+        Found {
+            faulty: faults.iter().map(|finding| finding.key.clone()).collect(),
+            faults: in_order(faults),
+            warnings: in_order(self.warnings.into_inner()),
+        }
     }
 
     fn finding(&self, key: &str, origin: &Origin, text: String) -> Finding {
         let fault = Fault::new(text);
+        let at_key = |fault: Fault| if key.is_empty() { fault } else { fault.at_key(key) };
         let (rank, fault) = match origin {
-            Origin::Line(line) => ((0, *line), fault.in_file(&self.file).on_line(*line)),
-            Origin::Nowhere => ((1, 0), fault.in_file(&self.file)),
-            Origin::Variable(name) => return Finding { rank: (2, 0), fault: fault.at_key(name) },
+            Origin::Line(line) => ((0, *line), at_key(fault.in_file(&self.file).on_line(*line))),
+            Origin::Nowhere => ((1, 0), at_key(fault.in_file(&self.file))),
+            Origin::Variable(name) => ((2, 0), fault.at_key(name)),
         };
-        Finding { rank, fault: if key.is_empty() { fault } else { fault.at_key(key) } }
+        Finding { rank, key: key.to_owned(), fault }
     }
 }
 

@@ -36,12 +36,13 @@ pub(super) fn auth(root: &mut Fields<'_>) -> auth::Settings {
     let issuers = tables.unwrap_or_default().into_iter();
     auth::Settings {
         keys_cache_directory,
-        issuers: issuers.filter_map(|table| issuer(table, &mut taken)).collect(),
+        issuers: issuers.map(|table| issuer(table, &mut taken)).collect(),
     }
 }
 
-/// One issuer; none after a fault.
-fn issuer(mut fields: Fields<'_>, taken: &mut Taken) -> Option<IssuerSettings> {
+/// One issuer. After a fault it keeps its place in the list, since messages count the issuers, and an
+/// empty name stands for one that cannot be read.
+fn issuer(mut fields: Fields<'_>, taken: &mut Taken) -> IssuerSettings {
     let name = fields.required(
         "name",
         "give the issuer a short name for policies and metrics, as `corp`",
@@ -60,7 +61,7 @@ fn issuer(mut fields: Fields<'_>, taken: &mut Taken) -> Option<IssuerSettings> {
     no_empty(&fields, "token_types", token_types.as_deref());
     no_empty(&fields, "authorized_parties", authorized_parties.as_deref());
     let keys = keys(&mut fields, issuer.as_deref());
-    Some(IssuerSettings {
+    IssuerSettings {
         subject_claim: fields.text("subject_claim", forms::claim).unwrap_or("sub".to_owned()),
         groups_claim: fields.text("groups_claim", forms::claim).unwrap_or("groups".to_owned()),
         leeway: fields.duration("leeway", Duration::from_secs(30), &LEEWAY),
@@ -71,12 +72,12 @@ fn issuer(mut fields: Fields<'_>, taken: &mut Taken) -> Option<IssuerSettings> {
             .unwrap_or_else(|| vec![Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa]),
         token_types,
         authorized_parties,
-        // From here on a missing value has been reported: all keys are read before giving up.
-        name: name?,
-        issuer: issuer?,
-        audiences: audiences?,
-        keys: keys?,
-    })
+        // From here on a missing value has been reported.
+        name: name.unwrap_or_default(),
+        issuer: issuer.unwrap_or_default(),
+        audiences: audiences.unwrap_or_default(),
+        keys: keys.unwrap_or(KeySource::Discovery),
+    }
 }
 
 fn unique(

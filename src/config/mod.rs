@@ -3,6 +3,7 @@
 //!
 //! `tree` knows where each value was written, `fields` reads one table, `sections` and `issuers`
 //! say which keys there are and what they default to, `warnings` what is allowed and dangerous.
+//! `partial` is what remains of a configuration that has faults.
 
 mod collector;
 mod fields;
@@ -10,6 +11,7 @@ mod changes;
 mod findings;
 mod forms;
 mod issuers;
+mod partial;
 mod sections;
 mod tree;
 mod unknown;
@@ -26,6 +28,7 @@ use std::{
 };
 
 pub use changes::Source;
+pub use partial::Partial;
 
 use crate::{
     auth,
@@ -33,7 +36,7 @@ use crate::{
     files, journal, limit, policy, server, telemetry, zec,
 };
 use fields::Fields;
-use findings::Findings;
+use findings::{Findings, Found};
 
 /// The commented reference, `config/gateway.toml`.
 pub const REFERENCE: &str = include_str!("../../config/gateway.toml");
@@ -78,6 +81,18 @@ impl Config {
         path: &Path,
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Vec<Fault>> {
+        Self::load_or_rest(path, variables).map_err(|partial| partial.faults)
+    }
+
+    /// Reads a file as [`Config::load`] does.
+    ///
+    /// # Errors
+    ///
+    /// Every fault there is, with what could be read in spite of them.
+    pub fn load_or_rest(
+        path: &Path,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Partial> {
         Self::take(path, files::read(path), variables)
     }
 
@@ -89,22 +104,24 @@ impl Config {
     /// Every fault there is, in the order of the file.
     pub fn again(&self, bytes: io::Result<&[u8]>) -> Result<Self, Vec<Fault>> {
         let variables = self.source.variables.iter().cloned();
-        Self::take(&self.file, bytes.map(<[u8]>::to_vec), variables)
+        let read = Self::take(&self.file, bytes.map(<[u8]>::to_vec), variables);
+        read.map_err(|partial| partial.faults)
     }
 
     fn take(
         path: &Path,
         bytes: io::Result<Vec<u8>>,
         variables: impl Iterator<Item = (String, String)>,
-    ) -> Result<Self, Vec<Fault>> {
+    ) -> Result<Self, Partial> {
         let fault = |text: String| Fault::new(text).in_file(path);
-        let bytes = bytes.map_err(|error| vec![fault(format!("cannot be read: {error}"))])?;
-        match String::from_utf8(bytes) {
-            Ok(text) => Self::parse(path, &text, variables),
+        let unread = |error| Partial::unread(fault(format!("cannot be read: {error}")));
+        match String::from_utf8(bytes.map_err(unread)?) {
+            Ok(text) => Self::parse_or_rest(path, &text, variables),
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
                 let line = line_at(&String::from_utf8_lossy(error.as_bytes()), valid);
-                Err(vec![fault("is not UTF-8: save it as UTF-8".to_owned()).on_line(line)])
+                let fault = fault("is not UTF-8: save it as UTF-8".to_owned());
+                Err(Partial::unread(fault.on_line(line)))
             }
         }
     }
@@ -119,24 +136,32 @@ impl Config {
         text: &str,
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Vec<Fault>> {
-        let findings = Findings::new(path);
-        let variables: Vec<_> = variables::ours(variables).collect();
-        let mut config = match tree::parse(text, &findings) {
-            Some(mut root) => {
-                variables::merge(&mut root, variables.iter().cloned(), &findings);
-                let values = changes::values(&root);
-                let mut config = Self::read(path, &mut Fields::root(root, &findings));
-                config.source = Source { text: text.to_owned(), variables, values };
-                config
-            }
-            None => return Err(findings.finish().err().unwrap_or_default()),
-        };
-        warnings::find(&config, &findings);
-        config.warnings = findings.finish()?;
-        Ok(config)
+        Self::parse_or_rest(path, text, variables).map_err(|partial| partial.faults)
     }
 
-    /// Reads every table; after a fault, values that do not matter stand for the faulty ones.
+    fn parse_or_rest(
+        path: &Path,
+        text: &str,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Partial> {
+        let findings = Findings::new(path);
+        let variables: Vec<_> = variables::ours(variables).collect();
+        let config = tree::parse(text, &findings).map(|mut root| {
+            variables::merge(&mut root, variables.iter().cloned(), &findings);
+            let values = changes::values(&root);
+            let mut config = Self::read(path, &mut Fields::root(root, &findings));
+            config.source = Source { text: text.to_owned(), variables, values };
+            warnings::find(&config, &findings);
+            config
+        });
+        let Found { faults, faulty, warnings } = findings.finish();
+        match config {
+            Some(config) if faults.is_empty() => Ok(Self { warnings, ..config }),
+            rest => Err(Partial { faults, faulty, rest: rest.map(Box::new) }),
+        }
+    }
+
+    /// Reads every table; after a fault, values that mean nothing stand for the faulty ones.
     fn read(path: &Path, root: &mut Fields<'_>) -> Self {
         Self {
             file: path.to_owned(),

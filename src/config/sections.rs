@@ -14,6 +14,9 @@ use crate::{
 
 /// A timer that could be 0 would fire before anything happened; more than an hour is no timer.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
+/// A whole answer. A write is begun only while a second is left for it (`execute`), which with less
+/// than this in all would be hardly ever: the vNIC is read before, judged, and the write recorded.
+const ANSWER: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(3600);
 /// Where 0 means "do not wait".
 const DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
 /// More than anybody needs, and far below what counters and semaphores hold.
@@ -32,7 +35,7 @@ pub(super) fn server(root: &mut Fields<'_>) -> server::Settings {
         body_timeout: fields.duration("body_timeout", seconds(10), &TIMEOUT),
         idle_timeout: fields.duration("idle_timeout", seconds(75), &TIMEOUT),
         handshake_timeout: fields.duration("handshake_timeout", seconds(5), &TIMEOUT),
-        request_timeout: fields.duration("request_timeout", seconds(30), &TIMEOUT),
+        request_timeout: fields.duration("request_timeout", seconds(30), &ANSWER),
         max_body: fields.size("max_body", 64 * 1024, 16 * 1024 * 1024),
         drain_delay: fields.duration("drain_delay", Duration::ZERO, &DELAY),
         drain_timeout: fields.duration("drain_timeout", seconds(30), &DELAY),

@@ -1,6 +1,7 @@
 mod auth;
 mod collector;
 mod faults;
+mod partial;
 mod reference;
 mod values;
 mod variables;

@@ -64,7 +64,8 @@ pub fn run(engine: &Engine, directory: &Path) -> Result<Report, Vec<Fault>> {
     let directory = directory.join("cases");
     let unreadable =
         |path: &Path, error| vec![Fault::new(format!("cannot be read: {error}")).in_file(path)];
-    let paths = files::list(&directory, "toml").map_err(|error| unreadable(&directory, error))?;
+    let paths =
+        files::list(&directory, "toml").map_err(|error| unreadable(&directory, error))?.files;
     let mut report = Report::default();
     let mut named = BTreeSet::new();
     for path in paths {

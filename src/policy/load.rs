@@ -18,15 +18,14 @@ use miette::Diagnostic;
 
 use super::{
     depth,
+    directory::Directory,
     engine::{Engine, Rule},
     index::Index,
+    literals::{self, Never},
     looks,
     vocabulary::Vocabulary,
 };
-use crate::{
-    error::{Fault, line_at},
-    files,
-};
+use crate::error::{Fault, line_at};
 
 /// How the names of policy files end.
 pub const ENDING: &str = "cedar";
@@ -57,42 +56,53 @@ struct Found<'a> {
     policy: Policy,
 }
 
+impl Found<'_> {
+    /// What it names and can never meet.
+    fn never(&self, issuers: Option<&[String]>) -> Vec<Fault> {
+        let never = literals::never(&self.policy, issuers).into_iter();
+        let fault =
+            |Never { offset, why }| self.source.fault(why, Some(offset.unwrap_or(self.offset)));
+        never.map(fault).collect()
+    }
+}
+
 impl Engine {
-    /// Loads every `*.cedar` of a directory; the second value holds warnings.
+    /// Loads every `*.cedar` of a directory; the second value holds warnings. The configuration is not
+    /// known: of issuers' names only the form is looked at.
     ///
     /// # Errors
     /// Every fault at once, with file and line.
     pub fn load(directory: &Path) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
-        let files =
-            files::list(directory, ENDING).map_err(|error| vec![unreadable(directory, &error)])?;
-        let read = |path: PathBuf| {
-            let bytes = files::read(&path);
-            (path, bytes)
-        };
-        Self::from_files(directory, files.into_iter().map(read))
+        let directory = Directory::read(directory).map_err(|fault| vec![fault])?;
+        Self::from_directory(directory, None)
     }
 
-    /// Loads the files of a directory that somebody else has read; the second value holds warnings.
+    /// Loads a directory that somebody else has read; the second value holds warnings. `issuers` are the
+    /// names that the configuration gives, where they are known: no policy can name another.
     ///
     /// # Errors
     /// Every fault at once, with file and line.
-    pub fn from_files(
-        directory: &Path,
-        files: impl IntoIterator<Item = (PathBuf, io::Result<Vec<u8>>)>,
+    pub fn from_directory(
+        directory: Directory<'_>,
+        issuers: Option<&[String]>,
     ) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
-        let (mut sources, mut faults) = (Vec::new(), Vec::new());
-        for (path, bytes) in files {
+        let (mut faults, unloaded) = directory.unloaded();
+        let mut sources = Vec::new();
+        let nothing = directory.files.is_empty();
+        for (path, bytes) in directory.files {
             match bytes.map_err(|error| unreadable(&path, &error)).and_then(|b| text(&path, b)) {
                 Ok(text) => sources.push(Source { path, text }),
                 Err(fault) => faults.push(fault),
             }
         }
-        if faults.is_empty() && sources.is_empty() {
+        if nothing {
             let text = "no *.cedar file in the directory: write one, even if it allows nothing yet";
-            faults.push(Fault::new(text).in_file(directory));
+            faults.push(Fault::new(text).in_file(directory.path));
         }
-        match Self::from_sources(&sources) {
-            Ok(loaded) if faults.is_empty() => Ok(loaded),
+        match Self::on_a_thread(&sources, issuers) {
+            Ok((engine, warnings)) if faults.is_empty() => {
+                Ok((engine, [unloaded, warnings].concat()))
+            }
             loaded => {
                 faults.extend(loaded.err().unwrap_or_default());
                 Err(faults)
@@ -100,23 +110,35 @@ impl Engine {
         }
     }
 
-    /// Loads policies from texts; the second value holds warnings.
+    /// Loads policies from texts; the second value holds warnings. The configuration is not known, as in
+    /// [`Self::load`].
     ///
     /// # Errors
     /// Every fault at once, with file and line.
     pub fn from_sources(sources: &[Source]) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
+        Self::on_a_thread(sources, None)
+    }
+
+    /// On one with room for what is nested deeply.
+    fn on_a_thread(
+        sources: &[Source],
+        issuers: Option<&[String]>,
+    ) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
         let broke =
             |why: &str| Err(vec![Fault::new(format!("the policies cannot be read: {why}"))]);
         thread::scope(|scope| {
             let thread = thread::Builder::new().name("policy".to_owned()).stack_size(depth::STACK);
-            match thread.spawn_scoped(scope, || Self::read(sources)) {
+            match thread.spawn_scoped(scope, || Self::read(sources, issuers)) {
                 Ok(reading) => reading.join().unwrap_or_else(|_| broke("reading them broke")),
                 Err(error) => broke(&error.to_string()),
             }
         })
     }
 
-    fn read(sources: &[Source]) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
+    fn read(
+        sources: &[Source],
+        issuers: Option<&[String]>,
+    ) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
         let vocabulary = Vocabulary::new().map_err(|fault| vec![fault])?;
         let mut faults = Vec::new();
         let mut found = Vec::new();
@@ -126,6 +148,7 @@ impl Engine {
                 Err(more) => faults.extend(more),
             }
         }
+        faults.extend(found.iter().flat_map(|found| found.never(issuers)));
         let named = name(found, &mut faults);
         let warnings = validate(&named, &vocabulary, &mut faults);
         if faults.is_empty() {
@@ -148,7 +171,7 @@ impl Engine {
     }
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Fault {
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Fault {
     Fault::new(format!("cannot be read: {error}")).in_file(path)
 }
 

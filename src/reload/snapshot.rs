@@ -28,6 +28,10 @@ impl Place {
 /// Files as they were at one moment; one that cannot be read is a state like any other.
 pub struct Snapshot {
     files: Vec<(PathBuf, io::Result<Vec<u8>>)>,
+    /// What else lies in the directories.
+    others: Vec<PathBuf>,
+    /// Those of them that somebody may take for files that are loaded.
+    alike: Vec<PathBuf>,
 }
 
 /// What is kept of the files between two looks: keys are not left lying in memory.
@@ -44,33 +48,44 @@ impl Snapshot {
     /// Reads the files. A directory that cannot be listed stands for its files.
     #[must_use]
     pub fn take(places: &[Place]) -> Self {
-        let mut files = Vec::new();
+        let (mut files, mut others, mut alike) = (Vec::new(), Vec::new(), Vec::new());
         for place in places {
             match place {
                 Place::File(path) => files.push((path.clone(), files::read(path))),
                 Place::Directory(path, ending) => match files::list(path, ending) {
-                    Ok(paths) => files.extend(paths.into_iter().map(|path| {
-                        let bytes = files::read(&path);
-                        (path, bytes)
-                    })),
+                    Ok(listing) => {
+                        let named = |path: &&PathBuf| {
+                            !files::is_hidden(path) && files::resembles(path, ending)
+                        };
+                        alike.extend(listing.others.iter().filter(named).cloned());
+                        others.extend(listing.others);
+                        files.extend(listing.files.into_iter().map(|path| {
+                            let bytes = files::read(&path);
+                            (path, bytes)
+                        }));
+                    }
                     Err(error) => files.push((path.clone(), Err(error))),
                 },
             }
         }
-        Self { files }
+        Self { files, others, alike }
     }
 
     /// One file whose bytes are at hand.
     #[must_use]
     pub fn of(path: PathBuf, bytes: Vec<u8>) -> Self {
-        Self { files: vec![(path, Ok(bytes))] }
+        Self::from(vec![(path, Ok(bytes))])
     }
 
     /// Places that could not be looked at.
     pub(super) fn unread(places: &[Place], why: &str) -> Self {
         let unread =
             |place: &Place| (place.path().to_owned(), Err(io::Error::other(why.to_owned())));
-        Self { files: places.iter().map(unread).collect() }
+        Self::from(places.iter().map(unread).collect())
+    }
+
+    fn from(files: Vec<(PathBuf, io::Result<Vec<u8>>)>) -> Self {
+        Self { files, others: Vec::new(), alike: Vec::new() }
     }
 
     /// The bytes of one of the files.
@@ -89,12 +104,21 @@ impl Snapshot {
         self.files.iter().map(|(path, state)| (path.as_path(), state.as_deref().map_err(again)))
     }
 
+    /// What else lies in the directories: it is not loaded, and somebody may think that it is.
+    #[must_use]
+    pub fn others(&self) -> &[PathBuf] {
+        &self.others
+    }
+
+    /// A file that looks as if it were loaded counts too, so that somebody is told of it. A hidden one
+    /// does not: each time a file is edited its editor makes one and takes it away.
     pub(super) fn print(&self) -> Print {
         let print = |(path, state): &(PathBuf, io::Result<Vec<u8>>)| match state {
             Ok(bytes) => (path.clone(), Ok(digest(&SHA256, bytes).as_ref().to_vec())),
             Err(error) => (path.clone(), Err(error.kind())),
         };
-        self.files.iter().map(print).collect()
+        let alike = self.alike.iter().map(|path| (path.clone(), Ok(Vec::new())));
+        self.files.iter().map(print).chain(alike).collect()
     }
 }
 

@@ -165,6 +165,26 @@ async fn a_file_that_comes_into_a_directory_or_leaves_it_is_a_change() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_file_that_looks_as_if_it_were_loaded_is_a_change_and_an_editors_is_none() {
+    let files = Files::new();
+    files.write("one.cedar", "1");
+    let places = vec![Place::Directory(files.0.path().to_owned(), "cedar")];
+    let mut watcher = Watcher::new(places.clone(), &Snapshot::take(&places));
+    files.write(".one.cedar.swp", "1");
+    assert!(timeout(LONG, watcher.due(PACE, false)).await.is_err());
+    files.write("two.CEDAR", "1");
+    let seen = timeout(LONG, changed(&mut watcher)).await.unwrap();
+    assert_eq!(seen.files().count(), 1);
+    for name in [".one.cedar.swp", "two.CEDAR", "key"] {
+        assert!(seen.others().contains(&files.path(name)), "{name}");
+    }
+    fs::create_dir(files.path("sub")).unwrap();
+    files.write("sub/three.cedar", "1");
+    let seen = timeout(LONG, changed(&mut watcher)).await.unwrap();
+    assert!(seen.others().contains(&files.path("sub/three.cedar")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_loaded_at_once_is_not_loaded_a_second_time() {
     let files = Files::new();
     let mut watcher = files.watcher();

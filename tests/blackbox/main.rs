@@ -38,6 +38,7 @@ mod deploy_prometheus;
 mod deploy_systemd;
 mod docs;
 mod errors;
+mod every_fault;
 mod http2;
 mod identity;
 mod identity_page;

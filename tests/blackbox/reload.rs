@@ -61,6 +61,29 @@ async fn a_changed_policy_is_in_force_and_a_faulty_one_leaves_the_last_good() {
 }
 
 #[tokio::test]
+async fn a_brake_that_is_not_connected_leaves_the_last_good_policy() {
+    let world = World::start().await;
+    let brake = |group: &str| {
+        format!("@id(\"brake\") forbid (principal in Zec::Group::\"{group}\", action, resource);")
+    };
+    let file = world.files.path().join("policy/brake.cedar");
+    for group in ["netops", "crop/netops"] {
+        fs::write(&file, brake(group)).unwrap();
+        assert_eq!(world.reload().await, (3, 1), "{group}");
+        assert!(failing(&world, "policy").await && status(&world).await == 200);
+    }
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(world.files.path().join("policy/more")).unwrap();
+    world.put("policy/more/brake.cedar", &brake("corp/netops"));
+    assert_eq!(world.reload().await, (3, 1));
+    assert!(failing(&world, "policy").await);
+    fs::remove_dir_all(world.files.path().join("policy/more")).unwrap();
+    fs::write(&file, brake("corp/netops")).unwrap();
+    assert_eq!(world.reload().await, (4, 0));
+    assert_eq!(status(&world).await, 403);
+}
+
+#[tokio::test]
 async fn the_policy_that_is_tried_out_is_loaded_again_by_itself() {
     let allows = "@id(\"all\")\npermit (principal, action, resource);\n".to_owned();
     let world = Setup { shadow: Some(allows), ..Setup::default() }.start().await;

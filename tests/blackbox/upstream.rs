@@ -401,8 +401,8 @@ async fn a_clock_that_differs_from_zecs_shows_in_a_metric() {
 
 #[tokio::test]
 async fn a_write_is_not_started_when_too_little_time_is_left() {
-    let server = "request_timeout = \"900ms\"".to_owned();
-    let world = Setup { server, ..Setup::default() }.start().await;
+    let hurry = Some(Duration::from_millis(900));
+    let world = Setup { hurry, ..Setup::default() }.start().await;
     let answer = world.alice().delete(&write_target()).await;
     assert_eq!(answer.problem().1, "overloaded");
     assert!(world.nothing_was_sent());
@@ -410,13 +410,19 @@ async fn a_write_is_not_started_when_too_little_time_is_left() {
 }
 
 #[tokio::test]
+async fn a_write_has_enough_time_with_the_least_that_a_configuration_may_give() {
+    let (server, zec) = ("request_timeout = \"2s\"".to_owned(), "preflight = true".to_owned());
+    let world = Setup { server, zec, ..Setup::default() }.start().await;
+    let answer = world.alice().delete(&write_target()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[tokio::test]
 async fn an_answer_is_awaited_no_longer_than_the_request_has() {
     // Whoever waited for ZEC's own time would wait past the test's patience.
-    let (server, zec) = (
-        "request_timeout = \"300ms\"".to_owned(),
-        "request_timeout = \"5m\"\npreflight = false".to_owned(),
-    );
-    let world = Setup { server, zec, ..Setup::default() }.start().await;
+    let zec = "request_timeout = \"5m\"\npreflight = false".to_owned();
+    let hurry = Some(Duration::from_millis(300));
+    let world = Setup { zec, hurry, ..Setup::default() }.start().await;
     world.zec.inject(Fault::always(FaultKind::Hang));
     let answer = world.alice().get(&format!("/nics/{NIC}")).await;
     assert_eq!(answer.problem().1, "zec-timeout");
@@ -426,8 +432,8 @@ async fn an_answer_is_awaited_no_longer_than_the_request_has() {
 async fn a_read_is_not_tried_again_where_no_time_is_left_for_it() {
     // The first retry may come after 200 ms, which is all there is.
     let endpoint = Some(format!("http://{}", nobody().await));
-    let server = "request_timeout = \"200ms\"".to_owned();
-    let world = Setup { server, endpoint, ..Setup::default() }.start().await;
+    let hurry = Some(Duration::from_millis(200));
+    let world = Setup { endpoint, hurry, ..Setup::default() }.start().await;
     let answer = world.alice().get(&format!("/nics/{NIC}")).await;
     assert!(matches!(answer.status, 503 | 504), "{}", answer.text());
     let mut tries = 0.0;

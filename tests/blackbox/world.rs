@@ -81,6 +81,8 @@ pub struct Setup {
     pub patience: Patience,
     /// How often files are looked at; tests have no time for the real pace.
     pub pace: Pace,
+    /// How long an answer may take, where that is less than a configuration may say.
+    pub hurry: Option<Duration>,
 }
 
 impl Default for Setup {
@@ -103,6 +105,7 @@ impl Default for Setup {
             files: Vec::new(),
             patience: Patience::default(),
             pace: NEVER,
+            hurry: None,
         }
     }
 }
@@ -269,7 +272,8 @@ impl Setup {
         tokio::spawn(zec.clone().serve(listener, std::future::pending()));
 
         let file = self.write(files.path(), &zec_address);
-        let config = Config::load(&file, std::iter::empty()).unwrap();
+        let mut config = Config::load(&file, std::iter::empty()).unwrap();
+        config.server.request_timeout = self.hurry.unwrap_or(config.server.request_timeout);
         let mut app = App::load(&config).unwrap();
         app.pace = self.pace;
         app.lanes = Lanes::start().unwrap();

@@ -1,6 +1,7 @@
 //! The policy's directory, and that of the policy which is tried out beside it: two units.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,7 +12,7 @@ use super::{Followed, Unit};
 use crate::{
     error::Fault,
     metrics::Metrics,
-    policy::{ENDING, Engine, Settings},
+    policy::{Directory, ENDING, Engine, Settings},
     reload::{Place, Snapshot},
 };
 
@@ -35,6 +36,7 @@ struct One {
     policy: Policy,
     warnings: Vec<Fault>,
     directory: PathBuf,
+    issuers: Vec<String>,
     files: Snapshot,
 }
 
@@ -42,14 +44,17 @@ struct One {
 struct Reload {
     name: &'static str,
     directory: PathBuf,
+    /// Whom a policy may name: as the gateway was started.
+    issuers: Vec<String>,
     policy: Policy,
     /// Where its version is shown; that of the one in force is.
     metrics: Option<Arc<Metrics>>,
 }
 
-/// Loads every policy there is.
-pub(in crate::app) fn load(settings: &Settings) -> Result<Loaded, Vec<Fault>> {
-    let shadow = settings.shadow_directory.as_deref().map(one).transpose();
+/// Loads every policy there is; `issuers` are the names that they may speak of.
+pub(in crate::app) fn load(settings: &Settings, issuers: &[String]) -> Result<Loaded, Vec<Fault>> {
+    let one = |directory: &PathBuf| One::load(directory, issuers);
+    let shadow = settings.shadow_directory.as_ref().map(one).transpose();
     match (one(&settings.directory), shadow) {
         (Ok(live), Ok(shadow)) => Ok(Loaded { live, shadow }),
         (live, shadow) => {
@@ -60,20 +65,28 @@ pub(in crate::app) fn load(settings: &Settings) -> Result<Loaded, Vec<Fault>> {
     }
 }
 
-fn one(directory: &Path) -> Result<One, Vec<Fault>> {
-    let files = Snapshot::take(&places(directory));
-    let (engine, warnings) = read(directory, &files)?;
-    let policy = Arc::new(ArcSwap::from_pointee(engine));
-    Ok(One { policy, warnings, directory: directory.to_owned(), files })
+/// What is wrong with the policies of a directory, where nobody may know the issuers' names.
+pub(in crate::app) fn faults(directory: &Path, issuers: Option<&[String]>) -> Vec<Fault> {
+    read(directory, &Snapshot::take(&places(directory)), issuers).err().unwrap_or_default()
 }
 
 fn places(directory: &Path) -> Vec<Place> {
     vec![Place::Directory(directory.to_owned(), ENDING)]
 }
 
-fn read(directory: &Path, files: &Snapshot) -> Result<(Engine, Vec<Fault>), Vec<Fault>> {
-    let owned = files.files().map(|(path, bytes)| (path.to_owned(), bytes.map(<[u8]>::to_vec)));
-    Engine::from_files(directory, owned)
+fn read(
+    directory: &Path,
+    files: &Snapshot,
+    issuers: Option<&[String]>,
+) -> Result<(Engine, Vec<Fault>), Vec<Fault>> {
+    let owned =
+        |(path, bytes): (&Path, io::Result<&[u8]>)| (path.to_owned(), bytes.map(<[u8]>::to_vec));
+    let directory = Directory {
+        path: directory,
+        files: files.files().map(owned).collect(),
+        others: files.others().to_vec(),
+    };
+    Engine::from_directory(directory, issuers)
 }
 
 impl Loaded {
@@ -95,10 +108,18 @@ impl Loaded {
 }
 
 impl One {
+    fn load(directory: &Path, issuers: &[String]) -> Result<Self, Vec<Fault>> {
+        let files = Snapshot::take(&places(directory));
+        let (engine, warnings) = read(directory, &files, Some(issuers))?;
+        let policy = Arc::new(ArcSwap::from_pointee(engine));
+        let (directory, issuers) = (directory.to_owned(), issuers.to_vec());
+        Ok(Self { policy, warnings, directory, issuers, files })
+    }
+
     fn followed(self, name: &'static str, metrics: Option<Arc<Metrics>>) -> Followed {
-        let Self { policy, directory, files, .. } = self;
+        let Self { policy, directory, issuers, files, .. } = self;
         let places = places(&directory);
-        Followed::new(Reload { name, directory, policy, metrics }, places, &files)
+        Followed::new(Reload { name, directory, issuers, policy, metrics }, places, &files)
     }
 }
 
@@ -108,7 +129,7 @@ impl Unit for Reload {
     }
 
     fn load(&self, files: &Snapshot) -> Result<String, Vec<Fault>> {
-        let (engine, warnings) = read(&self.directory, files)?;
+        let (engine, warnings) = read(&self.directory, files, Some(&self.issuers))?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }

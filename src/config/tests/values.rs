@@ -53,6 +53,17 @@ fn a_timer_is_neither_zero_nor_endless() {
 }
 
 #[test]
+fn an_answer_has_the_time_that_a_write_needs() {
+    let read = |text: &str| {
+        let lines = format!("[server]\nrequest_timeout = \"{text}\"\n");
+        parse_after(&lines).map(|config| config.server.request_timeout)
+    };
+    assert_eq!(read("2s"), Ok(Duration::from_secs(2)));
+    let fault = "2: server.request_timeout: `1999ms` is out of range: use 2s to 1h";
+    assert_eq!(read("1999ms"), Err(vec![format!("etc/g.toml:{fault}")]));
+}
+
+#[test]
 fn a_delay_may_be_zero() {
     let config = parse_after("[server]\ndrain_delay = \"0s\"\ndrain_timeout = \"0s\"\n").unwrap();
     assert_eq!(config.server.drain_delay, Duration::ZERO);

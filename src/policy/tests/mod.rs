@@ -1,5 +1,7 @@
 //! What the policy decides.
 
+mod directory;
+mod literals;
 mod operations;
 mod slicing;
 

@@ -1,0 +1,145 @@
+//! What a policy names and can never meet: a group without its issuer, a vNIC with an id that none has,
+//! a network where one address is compared. A `forbid` of that kind is a brake that is not connected, so
+//! each is a fault.
+
+use std::net::Ipv4Addr;
+
+use cedar_policy::Policy;
+use cedar_policy_core::{
+    ast::{self, BinaryOp, EntityUID, Expr, ExprKind, Literal, Name, Var},
+    parser::Loc,
+};
+
+use crate::domain::{Caller, NicId};
+
+/// The longest that an issuer's name may be in a configuration.
+const MAX_ISSUER: usize = 32;
+
+/// Something that can never be met: where it stands, in bytes, if Cedar knows, and why.
+pub(super) struct Never {
+    pub(super) offset: Option<usize>,
+    pub(super) why: String,
+}
+
+/// Finds everything that the policy names and can never meet. `issuers` are the configured names; without
+/// a configuration nobody knows them, and only the form is looked at.
+pub(super) fn never(policy: &Policy, issuers: Option<&[String]>) -> Vec<Never> {
+    let condition = AsRef::<ast::Policy>::as_ref(policy).condition();
+    let find = |expression: &Expr| {
+        let (place, why) = match expression.expr_kind() {
+            // What stands in the scope knows its place, and the expression around it does not.
+            ExprKind::Lit(Literal::EntityUID(uid)) => (uid.loc(), of_entity(uid, issuers)?),
+            ExprKind::BinaryApp { op: BinaryOp::Eq, arg1, arg2 } => (
+                None,
+                of_equality(arg1, arg2, issuers).or_else(|| of_equality(arg2, arg1, issuers))?,
+            ),
+            ExprKind::Set(items) => (None, items.iter().find_map(no_address)?),
+            ExprKind::ExtensionFunctionApp { fn_name, args } if is_named(fn_name, "isInRange") => {
+                (None, of_range(args)?)
+            }
+            _ => return None,
+        };
+        let place = expression.source_loc().or(place);
+        Some(Never { offset: place.map(Loc::start), why })
+    };
+    let mut all: Vec<_> = condition.subexpressions().filter_map(find).collect();
+    all.sort_by_key(|never| never.offset);
+    all
+}
+
+fn of_entity(uid: &EntityUID, issuers: Option<&[String]>) -> Option<String> {
+    let id: &str = uid.eid().as_ref();
+    let why = match uid.entity_type().to_string().as_str() {
+        "Zec::Caller" => of_identity(id, issuers, |issuer, subject| {
+            Caller::vouch(issuer, subject, [""; 0]).err().map(|error| error.to_string())
+        }),
+        "Zec::Group" => of_identity(id, issuers, |issuer, group| {
+            Caller::vouch(issuer, "x", [group]).err().map(|error| error.to_string())
+        }),
+        "Zec::Nic" => NicId::parse(id).err().map(|error| error.to_string()),
+        _ => None,
+    };
+    why.map(|why| format!("`{uid}` can never match: {why}"))
+}
+
+/// Why nobody can have that id, as `corp/alice`.
+fn of_identity(
+    id: &str,
+    issuers: Option<&[String]>,
+    rest: impl Fn(&str, &str) -> Option<String>,
+) -> Option<String> {
+    let Some((issuer, name)) = id.split_once('/') else {
+        return Some(
+            "write the issuer's `name` of the configuration before it, as `corp/netops`".to_owned(),
+        );
+    };
+    of_issuer(issuer, issuers).or_else(|| rest(issuer, name))
+}
+
+/// Why no issuer has that name.
+fn of_issuer(name: &str, issuers: Option<&[String]>) -> Option<String> {
+    let narrow = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    if !((1..=MAX_ISSUER).contains(&name.len()) && name.bytes().all(narrow)) {
+        return Some(format!(
+            "`{}` is no issuer's name: that is 1 to {MAX_ISSUER} of a-z, 0-9 and `-`",
+            name.escape_debug()
+        ));
+    }
+    let known = issuers.filter(|known| !known.iter().any(|issuer| issuer == name))?;
+    Some(format!(
+        "the configuration has no issuer `{name}`, but `{}`; mend the name, or add the issuer",
+        known.join("`, `")
+    ))
+}
+
+/// What is wrong with one side of `==`, and why.
+fn of_equality(side: &Expr, other: &Expr, issuers: Option<&[String]>) -> Option<String> {
+    if ip(other).is_none()
+        && let Some(why) = no_address(side)
+    {
+        return Some(why);
+    }
+    let ExprKind::Lit(Literal::String(text)) = side.expr_kind() else { return None };
+    let ExprKind::GetAttr { expr, attr } = other.expr_kind() else { return None };
+    let ExprKind::Var(variable) = expr.expr_kind() else { return None };
+    let why = match (variable, attr.as_str()) {
+        (Var::Principal, "issuer") => of_issuer(text, issuers)?,
+        (Var::Resource, "id") => NicId::parse(text).err()?.to_string(),
+        _ => return None,
+    };
+    Some(format!("`{variable}.{attr}` can never be this: {why}"))
+}
+
+/// A literal that is a network, or an address of another kind, where one IPv4 address is compared.
+fn no_address(expression: &Expr) -> Option<String> {
+    let text = ip(expression)?;
+    let is_one = text.strip_suffix("/32").unwrap_or(text).parse::<Ipv4Addr>().is_ok();
+    let text = text.escape_debug();
+    (!is_one).then(|| {
+        format!(
+            "`ip(\"{text}\")` is not one IPv4 address and equals none: for a network write \
+             `context.address.isInRange(ip(\"{text}\"))`"
+        )
+    })
+}
+
+/// What is wrong with `a.isInRange(b)`: a network lies within no address.
+fn of_range(args: &[Expr]) -> Option<String> {
+    let [network, address] = args else { return None };
+    ip(address).is_none().then(|| no_address(network)).flatten()
+}
+
+/// The text of a literal, as `ip("10.0.0.1")`.
+fn ip(expression: &Expr) -> Option<&str> {
+    let ExprKind::ExtensionFunctionApp { fn_name, args } = expression.expr_kind() else {
+        return None;
+    };
+    match args.first().map(Expr::expr_kind) {
+        Some(ExprKind::Lit(Literal::String(text))) if is_named(fn_name, "ip") => Some(text),
+        _ => None,
+    }
+}
+
+fn is_named(function: &Name, name: &str) -> bool {
+    function.to_string() == name
+}
