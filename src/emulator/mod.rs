@@ -100,6 +100,11 @@ impl Emulator {
         self.state().insert(seed, self.now());
     }
 
+    /// Takes a vNIC away, as its deletion does.
+    pub fn remove_nic(&self, id: &str) {
+        self.state().remove(id);
+    }
+
     /// The vNIC of that id as it is, in the form in which `DescribeNetworkInterfaces` shows it.
     #[must_use]
     pub fn nic(&self, id: &str) -> Option<serde_json::Value> {

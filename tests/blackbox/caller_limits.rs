@@ -107,7 +107,7 @@ async fn a_write_counts_until_it_is_over_although_its_caller_has_hung_up() {
         let text = world.alice().text("DELETE", &write_target(), &[], None);
         let mut stream = TcpStream::connect(world.gateway).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
-        world.until_sent(1).await;
+        world.until_sent_to(WRITE, 1).await;
         drop(stream);
         let gone = async { while world.metric(in_flight).await > 0.0 {} };
         tokio::time::timeout(PATIENCE, gone).await.expect("the hang-up to be noticed");
@@ -140,7 +140,8 @@ async fn while_the_freeze_file_exists_nothing_is_written_and_everything_read() {
     let given = r#"{"ipAddresses": ["10.0.0.60"]}"#;
     let answer = world.alice().post(&format!("/nics/{NIC}/ipv4"), given).await;
     assert_eq!(answer.problem().1, "frozen");
-    assert!(world.nothing_was_sent());
+    assert!(world.sent(WRITE).is_empty());
+    assert!(world.sent("BatchAssignNetworkInterfaceIpv4").is_empty());
     let ready = world.ready().await;
     assert_eq!(ready.status, 200);
     assert!(
@@ -170,7 +171,7 @@ async fn a_freeze_file_that_is_none_stops_writes_and_holds_nobody_up() {
     let world = Setup { limits, ..Setup::default() }.start().await;
     let answer = world.alice().delete(&write_target()).await;
     assert_eq!(answer.problem().1, "frozen");
-    assert!(world.nothing_was_sent());
+    assert!(world.sent(WRITE).is_empty());
     let text = answer.text();
     assert!(!text.contains(world.files.path().to_str().unwrap()), "no path is shown: {text}");
 }

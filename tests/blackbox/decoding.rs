@@ -92,7 +92,7 @@ const BAD_DELETES: &[(&str, Option<&str>, &str)] = &[
 
 #[tokio::test]
 async fn a_delete_that_is_not_exactly_right_is_400_and_reaches_nobody() {
-    let world = World::start().await;
+    let world = Setup::without_rate().start().await;
     let alice = world.alice();
     for (target, body, word) in BAD_DELETES {
         let answer = match body {

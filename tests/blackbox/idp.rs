@@ -128,7 +128,7 @@ impl Provider {
              discovery = true\nrefresh_interval = \"{refresh}\"\n",
             self.issuer
         );
-        Setup { issuers: Some(issuers), ..Setup::default() }
+        Setup { issuers: Some(issuers), ..Setup::without_rate() }
     }
 }
 

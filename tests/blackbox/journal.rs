@@ -86,7 +86,7 @@ async fn a_write_that_cannot_be_recorded_is_not_sent_and_reads_go_on() {
     assert_eq!(answer.problem().1, "journal-unavailable");
     assert!(answer.header("retry-after").is_some());
     assert!(!answer.text().contains("journal.db"), "no answer shows a path");
-    assert!(world.nothing_was_sent());
+    assert!(world.sent(WRITE).is_empty());
     assert_eq!(world.alice().get(&format!("/nics/{NIC}")).await.status, 200);
     assert_eq!(readiness(&world).await, 503);
     fs::rename(&aside, &path).unwrap();
@@ -103,7 +103,7 @@ async fn an_unknown_outcome_says_where_to_look_and_is_recorded_as_unknown() {
         (FaultKind::RefuseCredentials, "rejected"),
     ] {
         let world = World::start().await;
-        world.zec.inject(Fault::always(kind));
+        world.zec.inject(Fault::always(kind).on(WRITE));
         let answer = world.alice().delete(&target()).await.json();
         let (_, listed, _) = journal(&world, "list", &["--outcome", outcome]);
         assert_eq!(listed.lines().count(), 1, "{outcome}: {listed}");
@@ -121,11 +121,12 @@ async fn the_outcome_is_recorded_although_the_caller_has_hung_up() {
     use tokio::io::AsyncWriteExt;
 
     let world = World::start().await;
-    world.zec.inject(Fault::once(FaultKind::Delay(std::time::Duration::from_millis(300))));
+    let late = FaultKind::Delay(std::time::Duration::from_millis(300));
+    world.zec.inject(Fault::once(late).on(WRITE));
     let text = world.alice().text("DELETE", &target(), &[], None);
     let mut stream = tokio::net::TcpStream::connect(world.gateway).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
-    world.until_sent(1).await;
+    world.until_sent_to(WRITE, 1).await;
     drop(stream);
     world.until_metric("operations_total{outcome=\"done\"}", 1.0).await;
     let (_, listed, _) = journal(&world, "list", &["--outcome", "done"]);

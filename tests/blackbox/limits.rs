@@ -248,12 +248,13 @@ async fn readiness_goes_off_before_accepting_stops() {
 #[tokio::test]
 async fn the_drain_waits_for_a_write_whose_caller_hung_up() {
     let mut world = with("drain_timeout = \"20s\"").await;
-    world.zec.inject(Fault::once(FaultKind::Delay(Duration::from_millis(700))));
+    let write = "UnassignNetworkInterfaceIpv4";
+    world.zec.inject(Fault::once(FaultKind::Delay(Duration::from_millis(700))).on(write));
     let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
     let text = world.alice().text("DELETE", &target, &[], None);
     let mut stream = TcpStream::connect(world.gateway).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
-    world.until_sent(1).await;
+    world.until_sent_to(write, 1).await;
     drop(stream);
     world.ask_to_stop();
     assert!(world.stopped().await);

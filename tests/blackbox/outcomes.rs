@@ -1,6 +1,10 @@
 //! What came of a write is found out, others wait for it, and it counts in its caller's budget.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use zec_gateway::{
     emulator::{Fault, FaultKind},
@@ -14,6 +18,7 @@ use crate::{
 };
 
 const WRITE: &str = "UnassignNetworkInterfaceIpv4";
+const READ: &str = "DescribeNetworkInterfaces";
 
 /// For ever, as far as a test can see.
 const NEVER: Duration = Duration::from_hours(1);
@@ -127,33 +132,145 @@ async fn while_an_outcome_is_unknown_nobody_writes_on_its_addresses() {
     assert_eq!(world.alice().get(&format!("/nics/{NIC}")).await.status, 200);
 }
 
-/// A world that goes on with another one's journal.
+/// A world that goes on with another one's journal, at the same ZEC.
 async fn after(world: &World, limits: &str, patience: Patience) -> World {
+    let configuration: toml::Table = world.text("gateway.toml").parse().unwrap();
+    let endpoint = configuration["zec"]["endpoint"].as_str().unwrap().to_owned();
+    after_at(Some(endpoint), world, limits, patience).await
+}
+
+/// Where a world's journal is.
+fn journal_of(world: &World) -> PathBuf {
+    let configuration: toml::Table = world.text("gateway.toml").parse().unwrap();
+    let path = configuration.get("journal").map(|journal| journal["path"].as_str().unwrap());
+    world.files.path().join(path.unwrap_or("journal.db"))
+}
+
+/// The same at that ZEC, or at one of its own.
+async fn after_at(
+    endpoint: Option<String>,
+    world: &World,
+    limits: &str,
+    patience: Patience,
+) -> World {
     // Beside the first one's files, which outlive it.
     let path = tempfile::Builder::new().suffix(".db").tempfile_in(world.files.path()).unwrap();
     let (_, path) = path.keep().unwrap();
-    fs::copy(world.files.path().join("journal.db"), &path).unwrap();
+    fs::copy(journal_of(world), &path).unwrap();
     let rest = format!("[journal]\npath = \"{}\"", path.display());
-    Setup { rest, limits: limits.to_owned(), patience, ..Setup::default() }.start().await
+    Setup { rest, limits: limits.to_owned(), patience, endpoint, ..Setup::default() }.start().await
+}
+
+/// A world whose gateway has stopped with a write of unknown outcome behind it.
+async fn with_one_open(kind: FaultKind) -> World {
+    let mut world = Setup { patience: blind(), ..Setup::default() }.start().await;
+    world.zec.inject(fault(kind));
+    id_of_unknown(&world.alice().delete(&off("10.0.0.21")).await);
+    world.ask_to_stop();
+    assert!(world.stopped().await);
+    world
 }
 
 #[tokio::test]
 async fn what_an_earlier_run_left_open_is_held_and_found_out_by_the_next() {
-    let mut world = Setup { patience: blind(), ..Setup::default() }.start().await;
-    world.zec.inject(fault(FaultKind::CutAfter));
-    id_of_unknown(&world.alice().delete(&off("10.0.0.21")).await);
-    world.ask_to_stop();
-    assert!(world.stopped().await);
+    let world = with_one_open(FaultKind::Cut).await;
+    let sent = world.sent(WRITE).len();
     let next = after(&world, "", blind()).await;
     assert_eq!(next.alice().delete(&off("10.0.0.21")).await.problem().1, "operation-in-progress");
-    assert!(next.sent(WRITE).is_empty());
-    // In this world's ZEC the address is there; that proves nothing before the time has come.
+    // The address is there; that proves nothing before the time has come.
+    let looks = world.sent(READ).len();
     let next = after(&world, "", looking(NEVER)).await;
-    until_looked(&next, 3).await;
+    until_looked(&world, looks + 3).await;
     assert_eq!(next.alice().delete(&off("10.0.0.21")).await.problem().1, "operation-in-progress");
-    let next = after(&world, "", looking(Duration::ZERO)).await;
+    assert_eq!(world.sent(WRITE).len(), sent);
+    let limits = "addresses_per_hour = 1";
+    let next = after(&world, limits, looking(Duration::ZERO)).await;
     until(&next, "not-done", 1.0).await;
-    assert_eq!(next.alice().delete(&off("10.0.0.21")).await.status, 200);
+    // Its share of the budget is free again, too.
+    let answer = next.alice().delete(&off("10.0.0.21")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn another_zec_or_another_key_shows_nothing_of_an_earlier_runs_write() {
+    let world = with_one_open(FaultKind::Cut).await;
+    // At a ZEC of its own the same vNIC is there, with the same addresses.
+    let other = after_at(None, &world, "", looking(Duration::ZERO)).await;
+    until_looked(&other, 5).await;
+    let answer = other.alice().delete(&off("10.0.0.21")).await;
+    assert_eq!(answer.problem().1, "operation-in-progress", "{}", answer.text());
+    assert_eq!(other.metric("operations_total{outcome=\"not-done\"}").await, 0.0);
+}
+
+#[tokio::test]
+async fn a_write_that_was_given_up_stays_unknown_holds_nothing_and_is_not_taken_up_again() {
+    let world = with_one_open(FaultKind::Cut).await;
+    let give_up = Patience { give_up: Duration::ZERO, ..looking(NEVER) };
+    let mut next = after(&world, "", give_up).await;
+    until(&next, "unknown", 1.0).await;
+    let free = async {
+        while next.alice().delete(&off("10.0.0.21")).await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, free).await.expect("an address that is free");
+    next.ask_to_stop();
+    assert!(next.stopped().await);
+    // Now the address is gone, by the second write: that proves nothing about the first one.
+    let last = after(&next, "", looking(Duration::ZERO)).await;
+    let body = r#"{"ipAddresses":["10.0.0.21"]}"#;
+    let answer = last.alice().post(&format!("/nics/{NIC}/ipv4"), body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let answer = last.alice().get("/operations?outcome=unknown").await;
+    assert_eq!(answer.json()["operations"].as_array().unwrap().len(), 1, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_vnic_that_is_not_shown_any_more_proves_nothing() {
+    let world = with_one_open(FaultKind::CutAfter).await;
+    world.zec.remove_nic(NIC);
+    let looks = world.sent(READ).len();
+    let next = after(&world, "", looking(Duration::ZERO)).await;
+    until_looked(&world, looks + 3).await;
+    for outcome in ["done", "not-done"] {
+        let series = format!("operations_total{{outcome=\"{outcome}\"}}");
+        assert_eq!(next.metric(&series).await, 0.0);
+    }
+}
+
+#[tokio::test]
+async fn a_state_that_an_open_write_may_be_changing_is_no_reason_to_refuse() {
+    let world = Setup { patience: blind(), ..Setup::default() }.start().await;
+    world.zec.inject(fault(FaultKind::CutAfter));
+    id_of_unknown(&world.alice().delete(&off("10.0.0.21")).await);
+    // The address is gone, and nobody knows by whom: Terraform would read a 409 `state-conflict` with
+    // ZEC's code as "already deleted".
+    let answer = world.alice().delete(&off("10.0.0.21")).await;
+    let (status, slug, code) = answer.problem();
+    assert_eq!((status, slug.as_str()), (409, "operation-in-progress"), "{}", answer.text());
+    assert_eq!(code, "OPERATION_IN_PROGRESS");
+    // A state that forbids a change lets go of its addresses.
+    assert_eq!(world.alice().delete(&off("10.0.0.99")).await.problem().1, "state-conflict");
+    let given = format!("/nics/{NIC}/ipv4");
+    let answer = world.alice().post(&given, r#"{"ipAddresses":["10.0.0.99"]}"#).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_dry_run_looks_at_the_budget_and_says_what_would_be_left() {
+    let limits = "addresses_per_hour = 2".to_owned();
+    let world = Setup { limits, ..Setup::default() }.start().await;
+    let dry = |address: &str| format!("{}&dryRun=true", off(address));
+    for _ in 0..3 {
+        let answer = world.alice().delete(&dry("10.0.0.21")).await;
+        assert_eq!(answer.json()["budgetLeft"], 1, "{}", answer.text());
+    }
+    assert_eq!(world.alice().delete(&off("10.0.0.21")).await.status, 200);
+    assert_eq!(world.alice().delete(&dry("10.0.0.22")).await.json()["budgetLeft"], 0);
+    let both = format!("{}&ipAddresses=10.0.0.23", dry("10.0.0.22"));
+    assert_eq!(world.alice().delete(&both).await.problem().1, "budget-exceeded");
+    assert_eq!(world.alice().delete(&off("10.0.0.22")).await.status, 200);
+    assert_eq!(world.alice().delete(&dry("10.0.0.23")).await.problem().1, "budget-exceeded");
 }
 
 #[tokio::test]
@@ -162,8 +279,10 @@ async fn a_caller_takes_off_no_more_in_an_hour_than_the_budget_whatever_restarts
     let setup = Setup { limits: limits.to_owned(), patience: blind(), ..Setup::default() };
     let mut world = setup.start().await;
     let alice = world.alice();
-    // What ZEC refuses is given back: 10.0.0.11 is the primary address.
-    assert_eq!(alice.delete(&off("10.0.0.11")).await.status, 409);
+    // What ZEC refuses is given back.
+    let refusal = FaultKind::UnknownStatus(409, "INVALID_NIC_LB_ASSOCIATED".to_owned());
+    world.zec.inject(fault(refusal));
+    assert_eq!(alice.delete(&off("10.0.0.21")).await.status, 409);
     assert_eq!(alice.delete(&off("10.0.0.21")).await.status, 200);
     // Nobody knows what came of this one: it counts.
     world.zec.inject(fault(FaultKind::Cut));

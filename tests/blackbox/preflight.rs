@@ -195,6 +195,7 @@ async fn a_dry_run_does_everything_but_the_write() {
             "body": {"nicId": NIC, "ipAddresses": ["10.0.0.22"]},
             "nicId": NIC, "ipAddresses": ["10.0.0.22"],
             "before": before, "after": ["10.0.0.11", "10.0.0.21", "10.0.0.23", "10.0.0.24"],
+            "budgetLeft": 499,
         })
     );
     let give = format!("/nics/{NIC}/ipv4?dryRun=true");

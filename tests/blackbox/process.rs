@@ -16,6 +16,10 @@ use crate::{
     world::{KEY_ID, NIC, PASSWORD},
 };
 
+/// What these tests have ZEC be late with.
+const WRITE: &str = "UnassignNetworkInterfaceIpv4";
+const READ: &str = "DescribeNetworkInterfaces";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn dev_runs_the_main_job_with_what_it_prints() {
     let runtime = tempfile::tempdir().unwrap();
@@ -124,7 +128,7 @@ async fn serve_exits_with_1_where_something_had_not_finished_in_time() {
     let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
     let text = client::request("DELETE", &target, &[("Authorization", &bearer)], None);
     let hanging = tokio::spawn(async move { client::raw(gateway, text.as_bytes()).await });
-    until_asked(&zec).await;
+    until_asked(&zec, READ).await;
     assert_eq!(served.stop(), Some(1), "{}", served.said);
     assert!(served.said.contains("stopped before everything had finished"), "{}", served.said);
     assert!(served.said.contains("the caller hung up"), "what is cut off is told: {}", served.said);
@@ -134,7 +138,8 @@ async fn serve_exits_with_1_where_something_had_not_finished_in_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_sigterm_hurries_but_waits_for_the_write_that_runs() {
     let zec = Emulator::new(Settings::new(KEY_ID, SecretString::from(PASSWORD))).with_demo_nics();
-    zec.inject(Fault::always(FaultKind::LateAfter(std::time::Duration::from_secs(1))));
+    let late = FaultKind::LateAfter(std::time::Duration::from_secs(1));
+    zec.inject(Fault::always(late).on(WRITE));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let files = Files::new(&format!("http://{}", listener.local_addr().unwrap()));
     tokio::spawn(zec.clone().serve(listener, std::future::pending()));
@@ -149,7 +154,7 @@ async fn a_second_sigterm_hurries_but_waits_for_the_write_that_runs() {
     let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
     let text = client::request("DELETE", &target, &[("Authorization", &bearer)], None);
     let writing = tokio::spawn(async move { client::raw(gateway, text.as_bytes()).await });
-    until_asked(&zec).await;
+    until_asked(&zec, WRITE).await;
     served.terminate();
     served.until("draining");
     assert_eq!(served.stop(), Some(0), "{}", served.said);
@@ -160,10 +165,10 @@ async fn a_second_sigterm_hurries_but_waits_for_the_write_that_runs() {
     assert!(listed.contains("  done  "), "{listed}");
 }
 
-/// Waits until a request has reached ZEC.
-async fn until_asked(zec: &Emulator) {
+/// Waits until a request for that has reached ZEC.
+async fn until_asked(zec: &Emulator, action: &str) {
     let asked = async {
-        while zec.requests().is_empty() {
+        while !zec.requests().iter().any(|request| request.action == action) {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };
@@ -259,7 +264,8 @@ async fn the_outcome_of_a_write_is_logged_although_its_caller_has_hung_up() {
     use tokio::io::AsyncWriteExt;
 
     let zec = Emulator::new(Settings::new(KEY_ID, SecretString::from(PASSWORD))).with_demo_nics();
-    zec.inject(Fault::once(FaultKind::Delay(std::time::Duration::from_millis(500))));
+    let late = FaultKind::Delay(std::time::Duration::from_millis(500));
+    zec.inject(Fault::once(late).on(WRITE));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let files = Files::new(&format!("http://{}", listener.local_addr().unwrap()));
     tokio::spawn(zec.clone().serve(listener, std::future::pending()));
@@ -270,7 +276,7 @@ async fn the_outcome_of_a_write_is_logged_although_its_caller_has_hung_up() {
     let text = client::request("DELETE", &target, &headers, None);
     let mut stream = tokio::net::TcpStream::connect(served.gateway).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
-    until_asked(&zec).await;
+    until_asked(&zec, WRITE).await;
     drop(stream);
     served.until("after its caller had hung up");
     let event = served.event("after its caller had hung up");

@@ -220,8 +220,7 @@ async fn every_limit_can_be_changed_while_the_gateway_serves() {
     world.reload().await;
     assert_eq!(alice.delete(&delete(23)).await.status, 200);
 
-    let slow = text.replace("requests_per_second = 0", "requests_per_second = 1");
-    world.put("gateway.toml", &slow);
+    world.put("gateway.toml", &limited(&text, "requests_per_second = 1"));
     world.reload().await;
     let mut slugs = Vec::new();
     for _ in 0..10 {
@@ -323,7 +322,7 @@ async fn sighup_loads_everything_and_the_log_says_what_is_wrong_and_what_needs_a
     let bad = files.directory.path().join("policy/bad.cedar");
     fs::write(bad, "@id(\"x\")\n\nnonsense").unwrap();
     let text = fs::read_to_string(files.config()).unwrap();
-    let text = text.replace("preflight = false", "preflight = true");
+    let text = text.replace("[zec]\n", "[zec]\npreflight = false\n");
     let text = text.replace("format = \"json\"", "format = \"text\"");
     let put = |more: &str| fs::write(files.config(), format!("{text}{more}")).unwrap();
 

@@ -116,7 +116,9 @@ async fn a_hundred_reloads_half_of_them_faulty_fail_not_one_request() {
     let authority = Authority::new();
     let files = setup("", &authority.server(2100));
     let limits = "addresses_per_hour = 0".to_owned();
-    let world = Setup { pace: NEVER, limits, ..files }.start().await;
+    // Many requests of one caller.
+    let requests_per_second = Some(0);
+    let world = Setup { pace: NEVER, limits, requests_per_second, ..files }.start().await;
     world.zec.accept_key(OTHER_KEY.0, &SecretString::from(OTHER_KEY.1));
     let world = Arc::new(world);
     let load = Arc::new(Load { over: AtomicBool::new(false), served: AtomicUsize::new(0) });

@@ -62,15 +62,15 @@ async fn where_both_agree_nothing_is_counted() {
 
 #[tokio::test]
 async fn a_shadow_policy_that_looks_never_has_a_vnic_read() {
-    let world = tried_out(TAGGED).await;
+    let blunt = Setup::without_preflight("it would be read for its state");
+    let world = Setup { shadow: Some(TAGGED.to_owned()), ..blunt }.start().await;
     assert_eq!(world.alice().delete(&off("10.0.0.21")).await.status, 200);
     until_counted(&world, WRITE, "skipped").await;
     assert!(world.sent(READ).is_empty());
 
     // Where it was read anyhow, the answer is there.
     let shadow = Some(TAGGED.to_owned());
-    let zec = "preflight = true".to_owned();
-    let world = Setup { shadow, zec, ..Setup::default() }.start().await;
+    let world = Setup { shadow, ..Setup::default() }.start().await;
     assert_eq!(world.alice().delete(&off("10.0.0.21")).await.status, 200);
     until_counted(&world, WRITE, "denies").await;
     assert_eq!(world.sent(READ).len(), 1);
@@ -82,8 +82,7 @@ async fn where_the_look_fails_the_shadow_policy_is_asked_without_it() {
     use zec_gateway::emulator::{Fault, FaultKind};
     for (shadow, change) in [(TAGGED, "skipped"), (NONE, "denies")] {
         let shadow = Some(shadow.to_owned());
-        let zec = "preflight = true".to_owned();
-        let world = Setup { shadow, zec, ..Setup::default() }.start().await;
+        let world = Setup { shadow, ..Setup::default() }.start().await;
         world.zec.inject(Fault::always(FaultKind::Status500));
         assert_eq!(world.alice().delete(&off("10.0.0.21")).await.status, 502);
         until_counted(&world, WRITE, change).await;

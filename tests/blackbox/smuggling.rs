@@ -135,8 +135,9 @@ async fn what_is_not_ambiguous_is_framed_as_it_says() {
 
     // A body may look like a request, or end in the line ends of a head: it is a body.
     let text = delete(&world, &format!("Content-Length: {}", tail.len()), &tail);
-    assert_eq!(statuses(&world, &format!("{text}{tail}")).await[0], 400);
-    assert_eq!(world.sent("UnassignNetworkInterfaceIpv4").len(), 3, "the tail alone is a request");
+    // The tail alone is a request: for an address that is gone by now.
+    assert_eq!(statuses(&world, &format!("{text}{tail}")).await, [400, 409]);
+    assert_eq!(world.sent("UnassignNetworkInterfaceIpv4").len(), 2);
 }
 
 #[tokio::test]

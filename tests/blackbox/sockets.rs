@@ -203,7 +203,7 @@ async fn whoever_asks_before_sending_a_body_is_told_to_go_on_only_where_it_is_wa
         assert_eq!((statuses.as_slice(), end), (want, End::Closed), "{rest}");
         assert_eq!(answers.last().unwrap().header("connection"), Some("close"));
     }
-    assert_eq!(world.zec.requests().len(), 1);
+    assert_eq!(world.sent("UnassignNetworkInterfaceIpv4").len(), 1);
 }
 
 /// How many connections say little or nothing.

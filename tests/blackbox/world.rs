@@ -206,6 +206,16 @@ impl World {
         tokio::time::timeout(client::PATIENCE, wait).await.expect("requests at ZEC");
     }
 
+    /// Waits until ZEC has seen so many requests of an action.
+    pub async fn until_sent_to(&self, action: &str, count: usize) {
+        let wait = async {
+            while self.sent(action).len() < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(client::PATIENCE, wait).await.expect("requests at ZEC");
+    }
+
     /// Puts another text into a file.
     pub fn put(&self, name: &str, text: &str) {
         fs::write(self.files.path().join(name), text).unwrap();
@@ -264,6 +274,17 @@ impl World {
 }
 
 impl Setup {
+    /// Without the look at the vNIC before a write, and why a test cannot have it.
+    pub fn without_preflight(why: &str) -> Self {
+        assert!(!why.is_empty());
+        Self { zec: "preflight = false".to_owned(), ..Self::default() }
+    }
+
+    /// Without a limit of requests per second: the test asks more often than one caller's burst.
+    pub fn without_rate() -> Self {
+        Self { requests_per_second: Some(0), ..Self::default() }
+    }
+
     pub async fn start(mut self) -> World {
         let files = tempfile::tempdir().unwrap();
         let zec = Emulator::new(std::mem::take(&mut self.emulator)).with_demo_nics();

@@ -112,6 +112,10 @@ impl State {
         self.nics.insert(seed.id.clone(), Nic { seed, created: now, updated: now });
     }
 
+    pub(super) fn remove(&mut self, id: &str) {
+        self.nics.remove(id);
+    }
+
     pub(super) fn get(&self, id: &str) -> Option<&Nic> {
         self.nics.get(id)
     }
