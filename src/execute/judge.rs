@@ -135,7 +135,11 @@ impl Judge<'_> {
             Verdict::DependsOnNic(pending) => {
                 let found = self.look(&id).await?;
                 let Some(nic) = &found.nic else {
-                    return Err(self.absent(&pending.into_operation()));
+                    let operation = pending.into_operation();
+                    if self.may_learn_of_absence(&id) {
+                        self.bench.metrics.decided(action, Decision::Absent);
+                    }
+                    return Err(self.absent(&operation));
                 };
                 (self.engine.decide(caller, pending, nic), Some(found))
             }

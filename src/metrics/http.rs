@@ -20,6 +20,7 @@ pub struct RouteSeries {
 pub struct HttpMetrics {
     requests: IntCounterVec,
     durations: HistogramVec,
+    abandoned: IntCounterVec,
     in_flight: IntGauge,
 }
 
@@ -36,14 +37,20 @@ impl HttpMetrics {
             &["route", "method"],
             &DURATION_BUCKETS,
         )?;
+        let abandoned = make.counters(
+            "http_requests_abandoned_total",
+            "Requests whose caller hung up before there was an answer.",
+            &["route", "method"],
+        )?;
         for RouteSeries { route, method, codes } in routes {
+            abandoned.with_label_values(&[*route, *method]);
             for code in *codes {
                 requests.with_label_values(&[*route, *method, &code.to_string()]);
             }
             durations.with_label_values(&[*route, *method]);
         }
         let in_flight = make.gauge("http_requests_in_flight", "Requests that run now.")?;
-        Ok(Self { requests, durations, in_flight })
+        Ok(Self { requests, durations, abandoned, in_flight })
     }
 
     /// Counts a request as running until the guard is dropped.
@@ -51,6 +58,11 @@ impl HttpMetrics {
     pub fn running(&self) -> InFlight {
         self.in_flight.inc();
         InFlight(self.in_flight.clone())
+    }
+
+    /// A caller hung up before there was an answer; `route` and `method` are the table's.
+    pub fn abandoned(&self, route: &'static str, method: &'static str) {
+        self.abandoned.with_label_values(&[route, method]).inc();
     }
 
     /// A request was answered; `route` and `method` are the table's, never the caller's text.

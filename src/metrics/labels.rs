@@ -69,11 +69,13 @@ pub enum Decision {
     Deny,
     /// A policy could not be evaluated: a no too.
     Error,
+    /// It could not be asked, for there is no such vNIC.
+    Absent,
 }
 
 impl Decision {
     /// Every value.
-    pub const ALL: [Self; 3] = [Self::Allow, Self::Deny, Self::Error];
+    pub const ALL: [Self; 4] = [Self::Allow, Self::Deny, Self::Error, Self::Absent];
 
     /// The value of the label `decision`.
     #[must_use]
@@ -82,6 +84,7 @@ impl Decision {
             Self::Allow => "allow",
             Self::Deny => "deny",
             Self::Error => "error",
+            Self::Absent => "absent",
         }
     }
 }

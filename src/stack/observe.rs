@@ -82,8 +82,9 @@ impl Drop for Watch {
         let took = self.record.elapsed();
         let (facts, trace) = (self.record.facts(), self.record.trace());
         let route = facts.route.unwrap_or(UNMATCHED);
-        if let Some(status) = self.status {
-            self.metrics.http.answered(route, self.method, status, took);
+        match self.status {
+            Some(status) => self.metrics.http.answered(route, self.method, status, took),
+            None => self.metrics.http.abandoned(route, self.method),
         }
         let (action, nic, addresses) = facts.asked_fields();
         let (problem, cause) = match &facts.problem {

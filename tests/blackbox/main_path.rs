@@ -190,4 +190,6 @@ async fn a_caller_who_hangs_up_changes_nothing_about_the_write() {
     world.until_metric("unassigned_addresses_total", 1.0).await;
     assert!(!world.addresses(NIC).contains(&"10.0.0.21".to_owned()));
     assert_eq!(world.sent("UnassignNetworkInterfaceIpv4").len(), 1);
+    let abandoned = r#"http_requests_abandoned_total{method="DELETE",route="/nics/{nicId}/ipv4"}"#;
+    assert_eq!(world.metric(abandoned).await, 1.0);
 }

@@ -16,6 +16,7 @@ async fn every_series_of_the_contract_is_there_from_the_start() {
     for name in [
         "http_requests_total",
         "http_request_duration_seconds_bucket",
+        "http_requests_abandoned_total",
         "http_requests_in_flight",
         "auth_results_total",
         "jwks_keys",

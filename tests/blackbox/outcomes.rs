@@ -78,6 +78,7 @@ async fn a_write_that_was_done_although_no_answer_came_is_found_to_be_done() {
     let id = id_of_unknown(&world.alice().delete(&off("10.0.0.21")).await);
     until(&world, "done", 1.0).await;
     assert!(recorded(&world, &id).contains("It happened"), "{}", recorded(&world, &id));
+    world.until_metric("unassigned_addresses_total", 1.0).await;
     assert_eq!(world.sent(WRITE).len(), 1, "looked for, not sent again");
     // Its addresses are free again.
     let given = format!("/nics/{NIC}/ipv4");

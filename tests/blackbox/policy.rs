@@ -71,6 +71,11 @@ async fn only_those_who_may_see_vnics_learn_that_there_is_none() {
     let unknown = (404, "zec-rejected".to_owned(), "INVALID_NIC_NOT_FOUND".to_owned());
     assert_eq!(seer.delete(target).await.problem(), unknown);
     assert_eq!(seer.get("/nics/nobody-1").await.problem(), unknown);
+    let absent =
+        r#"policy_decisions_total{action="UnassignNetworkInterfaceIpv4",decision="absent"}"#;
+    assert_eq!(world.metric(absent).await, 1.0);
+    let denied = absent.replace("absent", "deny");
+    assert_eq!(world.metric(&denied).await, 1.0, "who may not know is denied");
     assert!(world.sent("UnassignNetworkInterfaceIpv4").is_empty());
 }
 
