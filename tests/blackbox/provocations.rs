@@ -260,12 +260,14 @@ async fn replace_certificate(world: &World, authority: &Authority, left: Duratio
     assert_eq!(world.reload().await.1, 0);
 }
 
-/// Reads, writes, and asks again under a key whose answer the journal keeps.
+/// Reads several vNICs, writes, and asks again under a key whose answer the journal keeps.
 async fn work_in_the_open(alice: Caller) {
     let empty = format!("/nics/{EMPTY}/ipv4?all=true");
     loop {
         alice.get("/whoami").await;
-        alice.get(&format!("/nics/{NIC}")).await;
+        for id in [NIC, "1612345678901234568", "1612345678901234569", "1612345678901234570"] {
+            alice.get(&format!("/nics/{id}")).await;
+        }
         alice.post(&format!("/nics/{NIC}/ipv4"), r#"{"ipAddresses":["10.0.0.60"]}"#).await;
         alice.delete(&format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.60")).await;
         alice.send("DELETE", &empty, &[("Idempotency-Key", "asked-again")], None).await;
