@@ -9,16 +9,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
     Settings, body,
     clock::SecondClock,
     lock::Lock,
     queue::{Begin, Queue, What},
+    reads::Reads,
     record::{Ending, Filter, Held, Intent, KeyClaim, Unassigned, View},
     sqlite::{SqliteArchive, SqliteLedger, Watch},
-    store::{Archive, Ledger, Memory, Opening, StoreError},
+    store::{Archive, Ledger, Memory, Opening, StoreError, Unheard},
     ticket::{Receipt, Ticket},
     writer::{Pace, Writer},
 };
@@ -28,9 +29,6 @@ use crate::{
     metrics::Metrics,
     policy::Permit,
 };
-
-/// So many reads at once; others wait.
-const MAX_READS: usize = 8;
 
 /// How long closing may take.
 const CLOSING: Duration = Duration::from_secs(10);
@@ -74,8 +72,9 @@ pub struct Journal(Option<Arc<Inner>>);
 
 struct Inner {
     queue: Arc<Queue>,
-    archive: Arc<dyn Archive>,
-    reads: Semaphore,
+    reads: Reads,
+    /// What keyed writes ask: they never wait for lists.
+    keyed: Reads,
     healthy: Arc<AtomicBool>,
     tuning: Tuning,
     second_clock: SecondClock,
@@ -148,7 +147,8 @@ impl Journal {
         let lock = Lock::take(path)?;
         let ledger = SqliteLedger::open(path, tuning.busy, tuning.key_lifetime)?;
         let watch = Watch::new(path).map_err(|error| fault(&error))?;
-        let archive = SqliteArchive::open(path, Some(watch))?;
+        let archive = SqliteArchive::open(path, Some(watch.clone()))?;
+        let keyed = SqliteArchive::open(path, Some(watch))?;
         if let (Some((start, _)), 0) =
             (archive.start().map_err(|error| fault(&error))?, settings.keep_months)
         {
@@ -175,8 +175,8 @@ impl Journal {
         let left = start(writer).map_err(|error| fault(&error))?;
         let inner = Inner {
             queue,
-            archive: Arc::new(archive),
-            reads: Semaphore::new(MAX_READS),
+            reads: Reads::new(Arc::new(archive)),
+            keyed: Reads::new(Arc::new(keyed)),
             healthy,
             tuning,
             second_clock,
@@ -250,7 +250,7 @@ impl Journal {
     /// # Errors
     /// When the journal cannot be read.
     pub async fn find(&self, id: OperationId) -> Result<Option<View>, Unreadable> {
-        self.read(move |archive| archive.find(id)).await
+        self.read(move |archive, _| archive.find(id)).await
     }
 
     /// Operations, newest first; none without a journal.
@@ -258,7 +258,7 @@ impl Journal {
     /// # Errors
     /// When the journal cannot be read.
     pub async fn list(&self, filter: Filter) -> Result<Vec<View>, Unreadable> {
-        self.read(move |archive| archive.list(&filter)).await
+        self.read(move |archive, unheard| archive.list(&filter, unheard)).await
     }
 
     /// What holds a caller's idempotency key.
@@ -274,7 +274,7 @@ impl Journal {
         let (caller, key) = (caller.to_owned(), key.as_str().to_owned());
         let lifetime = inner.tuning.key_lifetime;
         let expired = SystemTime::now().checked_sub(lifetime).unwrap_or(SystemTime::UNIX_EPOCH);
-        self.read(move |archive| archive.by_key(&caller, &key, expired)).await
+        inner.keyed.run(move |archive, _| archive.by_key(&caller, &key, expired)).await
     }
 
     /// The unassigns asked for since then that took place or may have, oldest first: what a budget
@@ -286,7 +286,7 @@ impl Journal {
         &self,
         since: SystemTime,
     ) -> Result<Vec<Unassigned>, Unreadable> {
-        self.read(move |archive| archive.unassigned_since(since)).await
+        self.read(move |archive, _| archive.unassigned_since(since)).await
     }
 
     /// Whether writes can be recorded, as far as is known; true where none are.
@@ -301,7 +301,8 @@ impl Journal {
         let Some(inner) = &self.0 else { return };
         inner.queue.close();
         // The writer's connection shall be the last one: SQLite then takes its log away.
-        inner.archive.rest();
+        inner.reads.rest();
+        inner.keyed.rest();
         let left = inner.left.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(left) = left else { return };
         if tokio::time::timeout(CLOSING, left).await.is_err() {
@@ -312,14 +313,20 @@ impl Journal {
     /// Reads off the runtime's own threads.
     async fn read<T: Default + Send + 'static>(
         &self,
-        read: impl FnOnce(&dyn Archive) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&dyn Archive, &Unheard) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Unreadable> {
-        let Some(inner) = &self.0 else { return Ok(T::default()) };
-        let gone = |error: &dyn fmt::Display| Unreadable(error.to_string());
-        let _turn = inner.reads.acquire().await.map_err(|error| gone(&error))?;
-        let archive = Arc::clone(&inner.archive);
-        let reading = tokio::task::spawn_blocking(move || read(archive.as_ref())).await;
-        Ok(reading.map_err(|error| gone(&error))??)
+        match &self.0 {
+            Some(inner) => inner.reads.run(read).await,
+            None => Ok(T::default()),
+        }
+    }
+
+    /// The same journal with lists read elsewhere.
+    #[cfg(test)]
+    pub(super) fn reading(self, archive: Arc<dyn Archive>) -> Self {
+        let mut inner = Arc::into_inner(self.0.unwrap()).unwrap();
+        inner.reads = Reads::new(archive);
+        Self(Some(Arc::new(inner)))
     }
 
     /// How many intents wait for the writer.

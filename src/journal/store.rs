@@ -1,12 +1,33 @@
 //! What a journal is kept in: two traits, so that another database can take SQLite's place.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
+};
 
 use super::{
     chain::Head,
     record::{Filter, Held, KeyClaim, Unassigned, View},
 };
 use crate::domain::{OperationId, Outcome};
+
+/// Whether nobody waits for what a read finds any more. Clones say the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unheard(Arc<AtomicBool>);
+
+impl Unheard {
+    pub(super) fn is_so(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// From now on nobody does.
+    pub(super) fn say(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Why the store did not do what it was asked to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,8 +127,8 @@ pub(super) trait Archive: Send + Sync {
     /// One operation.
     fn find(&self, id: OperationId) -> Result<Option<View>, StoreError>;
 
-    /// Operations, newest first.
-    fn list(&self, filter: &Filter) -> Result<Vec<View>, StoreError>;
+    /// Operations, newest first. Stops, with an error, once nobody waits for it any more.
+    fn list(&self, filter: &Filter, unheard: &Unheard) -> Result<Vec<View>, StoreError>;
 
     /// What holds a caller's key; keys claimed at or before `expired` are held by nothing.
     fn by_key(

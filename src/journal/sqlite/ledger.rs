@@ -1,12 +1,12 @@
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     path::Path,
     time::{Duration, SystemTime},
 };
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{COLUMNS, Watch, entry, retention, stored_head, stored_start};
+use super::{COLUMNS, Watch, entry, list, retention, stored_head, stored_start};
 use crate::{
     domain::{OperationId, Outcome},
     error::Fault,
@@ -35,9 +35,9 @@ pub(in crate::journal) struct SqliteLedger {
     /// What the head is if a commit took place that was said to have failed.
     perhaps: Option<Head>,
     key_lifetime: Duration,
-    /// Operations of which the intent is the last entry, for certain: the next one need not look.
-    /// One that is not among them may be so all the same.
-    pending: HashSet<OperationId>,
+    /// Operations of which the intent is the last entry, for certain, and where it is: the next one
+    /// need not look. One that is not among them may be so all the same.
+    pending: HashMap<OperationId, i64>,
 }
 
 impl SqliteLedger {
@@ -47,11 +47,16 @@ impl SqliteLedger {
         busy: Duration,
         key_lifetime: Duration,
     ) -> Result<Self, Fault> {
-        let (real, connection) = super::open(path, busy)?;
+        let (real, mut connection) = super::open(path, busy)?;
         let fault = |text: String| Fault::new(text).in_file(path);
         let head = checked_head(&connection).map_err(fault)?;
+        if list::refile(&mut connection).map_err(|error| fault(error.to_string()))? {
+            tracing::warn!(
+                "the table of operations did not fit the entries and was made anew: run `journal verify` against a head that was noted"
+            );
+        }
         let watch = Watch::new(&real).map_err(|error| fault(error.to_string()))?;
-        let pending = HashSet::new();
+        let pending = HashMap::new();
         Ok(Self { connection, watch, head, perhaps: None, key_lifetime, pending })
     }
 
@@ -136,9 +141,9 @@ struct Batch<'a> {
     transaction: Transaction<'a>,
     head: Head,
     key_lifetime: Duration,
-    pending: &'a mut HashSet<OperationId>,
-    /// Whose intents are in this batch.
-    begun: Vec<OperationId>,
+    pending: &'a mut HashMap<OperationId, i64>,
+    /// Whose intents are in this batch, and where.
+    begun: Vec<(OperationId, i64)>,
 }
 
 impl Batch<'_> {
@@ -161,7 +166,11 @@ impl Batch<'_> {
         {
             return Ok(Applied::KeyTaken);
         }
-        self.begun.push(opening.id);
+        self.begun.push((opening.id, self.head.length + 1));
+        let sql = "INSERT INTO operations (seq, caller, nic, request_id, outcome, class) VALUES (?1, ?2, ?3, ?4, 'pending', 0)";
+        let Opening { caller, nic, request_id, .. } = opening;
+        let values = params![self.head.length + 1, caller, nic, request_id];
+        self.transaction.prepare_cached(sql)?.execute(values)?;
         self.append(Content {
             operation,
             kind: "intent".to_owned(),
@@ -197,14 +206,21 @@ impl Batch<'_> {
     fn end(&mut self, closing: &Closing) -> rusqlite::Result<Applied> {
         let operation = closing.id.to_string();
         // Whoever was among them is not any more, whatever becomes of this transaction.
-        if !self.pending.remove(&closing.id) {
-            let Some(last) = self.last(&operation)? else { return Ok(Applied::NoSuchOperation) };
-            // The same again comes of a commit that failed and took place.
-            let over = |last: &Outcome| last.is_final() || *last == closing.outcome;
-            if let Some(last) = Outcome::from_label(&last).filter(over) {
-                return Ok(Applied::Ended(last));
+        let (intent, was_pending) = match self.pending.remove(&closing.id) {
+            Some(intent) => (intent, true),
+            None => {
+                let Some((intent, last)) = self.last(&operation)? else {
+                    return Ok(Applied::NoSuchOperation);
+                };
+                // The same again comes of a commit that failed and took place.
+                let over = |last: &Outcome| last.is_final() || *last == closing.outcome;
+                if let Some(last) = Outcome::from_label(&last).filter(over) {
+                    return Ok(Applied::Ended(last));
+                }
+                (intent, false)
             }
-        }
+        };
+        self.file(intent, was_pending, closing.outcome)?;
         if closing.frees_key {
             let sql = "DELETE FROM idempotency_keys WHERE operation = ?1";
             self.transaction.prepare_cached(sql)?.execute([&operation])?;
@@ -222,11 +238,25 @@ impl Batch<'_> {
         })
     }
 
-    /// The label of an operation's last outcome so far.
-    fn last(&self, operation: &str) -> rusqlite::Result<Option<String>> {
-        let sql = "SELECT outcome FROM entries WHERE operation = ?1 ORDER BY seq DESC LIMIT 1";
+    /// Where an operation's intent is, and the label of its last outcome so far.
+    fn last(&self, operation: &str) -> rusqlite::Result<Option<(i64, String)>> {
+        let sql = "SELECT (SELECT min(seq) FROM entries WHERE operation = ?1), outcome FROM entries WHERE operation = ?1 ORDER BY seq DESC LIMIT 1";
         let mut statement = self.transaction.prepare_cached(sql)?;
-        statement.query_row([operation], |row| row.get(0)).optional()
+        statement.query_row([operation], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+    }
+
+    /// Files an operation under its new outcome, for lists to find it by.
+    fn file(&self, intent: i64, was_pending: bool, outcome: Outcome) -> rusqlite::Result<()> {
+        let (label, class) = (outcome.label(), list::class(outcome));
+        if was_pending && class == list::class(Outcome::Pending) {
+            // The class is not even named: naming it would write every index with it anew.
+            let sql = "UPDATE operations SET outcome = ?2 WHERE seq = ?1";
+            self.transaction.prepare_cached(sql)?.execute(params![intent, label])?;
+        } else {
+            let sql = "UPDATE operations SET outcome = ?2, class = ?3 WHERE seq = ?1";
+            self.transaction.prepare_cached(sql)?.execute(params![intent, label, class])?;
+        }
+        Ok(())
     }
 
     fn append(&mut self, content: Content) -> rusqlite::Result<Applied> {

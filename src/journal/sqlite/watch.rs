@@ -8,7 +8,7 @@ use crate::journal::{lock, store::StoreError};
 
 /// Whether the file at a path is still the one that was opened: SQLite itself would go on writing
 /// into a file that nobody can find any more (threats, row 19).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::journal) struct Watch {
     file: PathBuf,
     log: PathBuf,

@@ -209,10 +209,10 @@ fn what_is_no_journal_is_left_as_it_is() {
     newer
         .raw()
         .execute_batch(
-            "PRAGMA application_id = 1514488650; PRAGMA user_version = 3; CREATE TABLE t (x)",
+            "PRAGMA application_id = 1514488650; PRAGMA user_version = 4; CREATE TABLE t (x)",
         )
         .unwrap();
-    assert!(open(&newer).contains("is a journal of version 3"));
+    assert!(open(&newer).contains("is a journal of version 4"));
 }
 
 #[test]
