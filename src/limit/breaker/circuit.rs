@@ -22,6 +22,17 @@ pub(super) struct Circuit {
     /// what is now.
     turn: u64,
     state: State,
+    /// When it was closed again, if it ever was open.
+    closed: Option<Instant>,
+}
+
+/// How a failure counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Counted {
+    /// In the circuit itself; with it count so many that are known elsewhere.
+    Here(u32),
+    /// Elsewhere: with it there are so many.
+    Elsewhere(u32),
 }
 
 #[derive(Debug)]
@@ -64,12 +75,22 @@ impl Circuit {
     /// A closed one. No other one's turns, of those whose requests it may be told of, are in the
     /// four thousand million after `turn`.
     pub(super) fn new(turn: u64) -> Self {
-        Self { turn, state: State::Closed(Window::default()) }
+        Self { turn, state: State::Closed(Window::default()), closed: None }
     }
 
     /// Whether it is not closed: after the pause too, until a probe has succeeded.
     pub(super) const fn is_open(&self) -> bool {
         matches!(self.state, State::Open(_))
+    }
+
+    /// Whether what becomes of a request still says something about how things are.
+    pub(super) const fn is_current(&self, way: Way) -> bool {
+        way.turn == self.turn
+    }
+
+    /// Since when failures count: what was before the last closing is forgotten.
+    pub(super) const fn counts_since(&self) -> Option<Instant> {
+        self.closed
     }
 
     /// Whether the other kind has succeeded since this one was opened.
@@ -135,22 +156,29 @@ impl Circuit {
         }
         match &mut self.state {
             State::Closed(window) => window.well(now),
-            State::Open(_) if way.probe => self.close(),
+            State::Open(_) if way.probe => self.close(now),
             State::Open(_) => {}
         }
         way.probe
     }
 
     /// A request failed.
-    pub(super) fn failure(&mut self, way: Way, who: Asker, now: Instant) {
-        if way.turn != self.turn {
+    pub(super) fn failure(&mut self, way: Way, who: Asker, now: Instant, counted: Counted) {
+        if !self.is_current(way) {
             return;
         }
         let (pause, mut turns) = match &mut self.state {
             State::Closed(window) => {
-                window.badly(now);
-                let sum = window.sum();
-                if sum.badly < FAILURES || sum.badly < sum.well {
+                let more = match counted {
+                    Counted::Here(more) => {
+                        window.badly(now);
+                        more
+                    }
+                    Counted::Elsewhere(more) => more,
+                };
+                let sum = window.sum(now);
+                let badly = sum.badly.saturating_add(more);
+                if badly < FAILURES || badly < sum.well {
                     return;
                 }
                 (FIRST_PAUSE, Turns::new())
@@ -194,12 +222,13 @@ impl Circuit {
         }
         open.encouraged = true;
         if was_probe && now >= open.due {
-            self.close();
+            self.close(now);
         }
     }
 
-    fn close(&mut self) {
+    fn close(&mut self, now: Instant) {
         self.turn += 1;
+        self.closed = Some(now);
         self.state = State::Closed(Window::default());
     }
 }

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::lock;
 use crate::metrics::{Kind, Metrics};
-use circuit::Way;
+use circuit::{Counted, Way};
 use nics::Nics;
 use pair::Pair;
 
@@ -27,8 +27,8 @@ use pair::Pair;
 /// which ZEC failed lately. Clones are the same breaker.
 ///
 /// A circuit opens where within ten seconds 20 requests failed and no more than that succeeded.
-/// Against ZEC altogether at most five failures of one vNIC count within that time, and every request
-/// that reached nobody. It stays open for 5 s; then one request is let through, which closes it, or
+/// Against ZEC altogether at most five failures of one vNIC count within that time, as many while it is
+/// spared by itself, and every request that reached nobody. It stays open for 5 s; then one request is let through, which closes it, or
 /// opens it for twice as long, up to 60 s. Whoever failed at that lets others go first: another
 /// caller, on another vNIC.
 ///
@@ -171,7 +171,7 @@ impl Pass {
     pub fn unreached(self) {
         let now = Instant::now();
         self.breaker.tell(self.who.nic, |circuits| {
-            circuits.all.of(self.kind).failure(self.ways.all, self.who, now);
+            circuits.unreached(self.kind, self.who, self.ways, now);
         });
     }
 }
@@ -246,11 +246,19 @@ impl Circuits {
     fn failure(&mut self, kind: Kind, who: Asker, ways: Ways, now: Instant) {
         let entry = self.nics.fail(who.nic, now);
         let way = ways.own.unwrap_or(Way::free(entry.first_turn));
-        entry.pair.of(kind).failure(way, who, now);
-        // What became of a probe counts in any case.
-        if entry.counts(kind as usize, now) || self.all.of(kind).is_open() {
-            self.all.of(kind).failure(ways.all, who, now);
+        entry.pair.of(kind).failure(way, who, now, Counted::Here(0));
+        let all = self.all.of(kind);
+        if all.is_current(ways.all) {
+            entry.count(kind, now);
+            let failures = self.nics.failures(kind, all.counts_since(), now);
+            all.failure(ways.all, who, now, Counted::Elsewhere(failures));
         }
+    }
+
+    fn unreached(&mut self, kind: Kind, who: Asker, ways: Ways, now: Instant) {
+        let all = self.all.of(kind);
+        let failures = self.nics.failures(kind, all.counts_since(), now);
+        all.failure(ways.all, who, now, Counted::Here(failures));
     }
 
     fn abandon(&mut self, kind: Kind, who: Asker, ways: Ways) {

@@ -6,6 +6,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::pair::Pair;
+use crate::metrics::Kind;
 
 /// So many vNICs at which ZEC fails are kept apart; that which failed longest ago makes room.
 pub(super) const MOST: usize = 1024;
@@ -14,6 +15,10 @@ pub(super) const MOST: usize = 1024;
 /// opens a circuit, so that ZEC must fail at four vNICs.
 pub(super) const EACH: usize = 5;
 pub(super) const WITHIN: Duration = Duration::from_secs(10);
+
+/// A vNIC that is spared by itself counts as much, for so long after its last failure: it is asked for
+/// so rarely by then that its failures alone would not.
+const STANDING: Duration = Duration::from_secs(60);
 
 /// How often it is looked for those that can be forgotten.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -37,8 +42,16 @@ pub(super) struct Entry {
     /// The turn that both circuits began with.
     pub(super) first_turn: u64,
     failed: Instant,
-    /// When failures were counted against ZEC altogether: the last few of reads, and of writes.
-    counted: [VecDeque<Instant>; 2],
+    reads: Failures,
+    writes: Failures,
+}
+
+/// A vNIC's failures of one kind that count against ZEC altogether.
+#[derive(Debug, Default)]
+struct Failures {
+    /// The last few, oldest first.
+    counted: VecDeque<Instant>,
+    last: Option<Instant>,
 }
 
 impl Nics {
@@ -78,6 +91,12 @@ impl Nics {
         true
     }
 
+    /// How many failures of a kind, of all vNICs, count against ZEC altogether; none from before `since`.
+    pub(super) fn failures(&self, kind: Kind, since: Option<Instant>, now: Instant) -> u32 {
+        let each = self.entries.values().map(|entry| entry.weight(kind, since, now));
+        each.fold(0, u32::saturating_add)
+    }
+
     /// How many have a circuit open for reads, and for writes.
     pub(super) fn open(&self) -> [usize; 2] {
         self.entries.values().fold([0; 2], |[reads, writes], entry| {
@@ -94,21 +113,40 @@ impl Nics {
 
 impl Entry {
     fn new(first_turn: u64, now: Instant) -> Self {
-        let counted = [VecDeque::new(), VecDeque::new()];
-        Self { pair: Pair::new(first_turn), first_turn, failed: now, counted }
+        let (reads, writes) = (Failures::default(), Failures::default());
+        Self { pair: Pair::new(first_turn), first_turn, failed: now, reads, writes }
     }
 
-    /// Whether a failure counts against ZEC altogether: few of one vNIC do.
-    pub(super) fn counts(&mut self, kind: usize, now: Instant) -> bool {
-        let Some(counted) = self.counted.get_mut(kind) else { return false };
+    /// Notes a failure that counts against ZEC altogether, if not too many of this vNIC do.
+    pub(super) fn count(&mut self, kind: Kind, now: Instant) {
+        let failures = match kind {
+            Kind::Read => &mut self.reads,
+            Kind::Write => &mut self.writes,
+        };
+        failures.last = Some(now);
         let is_old = |at: &Instant| now.saturating_duration_since(*at) >= WITHIN;
-        while counted.front().is_some_and(is_old) {
-            counted.pop_front();
+        while failures.counted.front().is_some_and(is_old) {
+            failures.counted.pop_front();
         }
-        let counts = counted.len() < EACH;
-        if counts {
-            counted.push_back(now);
+        if failures.counted.len() < EACH {
+            failures.counted.push_back(now);
         }
-        counts
+    }
+
+    fn weight(&self, kind: Kind, since: Option<Instant>, now: Instant) -> u32 {
+        let [read, write] = self.pair.is_open();
+        let (open, failures) = match kind {
+            Kind::Read => (read, &self.reads),
+            Kind::Write => (write, &self.writes),
+        };
+        let within = |at: Instant, time: Duration| {
+            now.saturating_duration_since(at) < time && since.is_none_or(|since| at >= since)
+        };
+        let count = if open && failures.last.is_some_and(|last| within(last, STANDING)) {
+            EACH
+        } else {
+            failures.counted.iter().filter(|at| within(**at, WITHIN)).count()
+        };
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 }

@@ -271,6 +271,8 @@ struct Model {
     /// Of each kind: when requests ended since the last closing, and whether they failed; and what is
     /// open.
     ended: [Vec<(u64, bool)>; 2],
+    /// When seconds began to be counted.
+    looked: [Option<u64>; 2],
     open: [Option<ModelOpen>; 2],
     /// Grows when a kind opens or closes.
     turns: [u32; 2],
@@ -313,6 +315,7 @@ impl Model {
     fn close(&mut self, kind: usize) {
         self.open[kind] = None;
         self.ended[kind].clear();
+        self.looked[kind] = None;
         self.turns[kind] += 1;
     }
 
@@ -339,13 +342,17 @@ impl Model {
             (self.open[kind].unwrap().pause * 2).min(60_000)
         } else if sent.turn == self.turns[kind] && self.open[kind].is_none() {
             self.ended[kind].push((self.now, true));
-            // Seconds count from the first of them.
-            let second = |at: u64| (at - self.ended[kind][0].0) / 1000;
+            // Of other vNICs each; what succeeded is counted by seconds, from the first of all.
+            let ended = &self.ended[kind];
+            let badly = ended.iter().filter(|(at, failed)| *failed && at + 10_000 > self.now);
+            let start = ended.iter().find(|(_, failed)| !failed).map_or(self.now, |(at, _)| *at);
+            let start = self.looked[kind].map_or(start, |looked| looked.min(start));
+            let second = |at: u64| (at - start) / 1000;
+            self.looked[kind] = Some(start);
             let is_recent = |at: u64| second(at) + 10 > second(self.now);
-            let recent = self.ended[kind].iter().copied().filter(|(at, _)| is_recent(*at));
-            let (badly, well): (Vec<(u64, bool)>, Vec<(u64, bool)>) =
-                recent.partition(|(_, failed)| *failed);
-            if badly.len() < 20 || badly.len() < well.len() {
+            let well = ended.iter().filter(|(at, failed)| !failed && is_recent(*at));
+            let (badly, well) = (badly.count(), well.count());
+            if badly < 20 || badly < well {
                 return;
             }
             5000

@@ -35,8 +35,9 @@ impl Window {
         counts.badly = counts.badly.saturating_add(1);
     }
 
-    /// All that ended in the ten seconds up to the last call of [`Self::well`] or [`Self::badly`].
-    pub(super) fn sum(&self) -> Counts {
+    /// All that ended in the last ten seconds.
+    pub(super) fn sum(&mut self, now: Instant) -> Counts {
+        let _ = self.current(now);
         self.counts.iter().fold(Counts::default(), |sum, one| Counts {
             well: sum.well.saturating_add(one.well),
             badly: sum.badly.saturating_add(one.badly),

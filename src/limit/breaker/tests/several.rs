@@ -114,6 +114,42 @@ fn five_failures_of_each_vnic_count_within_ten_seconds_and_four_vnics_open_a_cir
     assert_eq!(bench.is_open(), (true, false));
 }
 
+/// Each is spared by itself before the successes of the time before are ten seconds old.
+#[test]
+fn few_vnics_that_were_well_and_much_in_use_open_a_circuit_where_zec_fails_at_all_of_them() {
+    for (vnics, opens) in [(3, false), (4, true)] {
+        let mut bench = Bench::new();
+        for _ in 0..100 {
+            bench.successes(Kind::Read, 20);
+            bench.now += Duration::from_millis(100);
+        }
+        let trouble = bench.now;
+        while bench.is_open() == (false, false) && bench.now < trouble + seconds(60) {
+            for nic in 1..=vnics {
+                bench.hammer(Kind::Read, who(ALICE, nic), 1);
+            }
+            bench.now += Duration::from_millis(100);
+        }
+        assert_eq!(bench.is_open().0, opens, "{vnics} vNICs");
+        assert!(!opens || bench.now <= trouble + seconds(20), "{:?}", bench.now - trouble);
+    }
+}
+
+#[test]
+fn vnics_that_are_spared_count_for_a_minute_after_they_failed_last() {
+    for (seconds_later, opens) in [(59, true), (60, false)] {
+        let mut bench = Bench::new();
+        bench.successes(Kind::Read, 100);
+        for nic in 1..=4 {
+            bench.hammer(Kind::Read, who(ALICE, nic), FAILURES);
+        }
+        assert_eq!(bench.is_open(), (false, false));
+        bench.now += seconds(seconds_later);
+        bench.hammer(Kind::Read, who(BOB, 5), 1);
+        assert_eq!(bench.is_open().0, opens, "{seconds_later}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_reached_nobody_counts_whichever_vnic_it_was_for() {
     let breaker = Breaker::new(Arc::new(Metrics::new(&[], &[]).unwrap()));
