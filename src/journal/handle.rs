@@ -91,6 +91,10 @@ pub enum BeginError {
     /// The caller's idempotency key is held already.
     #[error("the idempotency key is held already")]
     KeyTaken,
+    /// Of the caller, or of all, as many answers are kept under keys as may be, and this one is not.
+    /// Another has room in so long.
+    #[error("as many answers are kept under idempotency keys as may be")]
+    TooManyAnswers(Duration),
 }
 
 /// An outcome is not durable yet; the writer goes on trying.
@@ -172,6 +176,7 @@ impl Journal {
             lock: Some(lock),
         };
         writer.show_head();
+        writer.show_space();
         let left = start(writer).map_err(|error| fault(&error))?;
         let inner = Inner {
             queue,
@@ -214,7 +219,8 @@ impl Journal {
     /// nothing to write. Waits for 2 s at most. Does nothing without a journal.
     ///
     /// # Errors
-    /// As [`Journal::begin`].
+    /// As [`Journal::begin`], and [`BeginError::TooManyAnswers`] where 1,000 answers are kept for the
+    /// caller, or 100,000 for all.
     pub async fn remember(
         &self,
         caller: &str,

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use super::{
@@ -85,10 +85,19 @@ pub(super) enum Applied {
     Remembered,
     /// The idempotency key is held already; nothing was written.
     KeyTaken,
+    /// As many answers are kept as may be; nothing was written. Another has room in so long.
+    TooManyAnswers(Duration),
     /// The operation had this outcome already, a final one or the same; nothing was appended.
     Ended(Outcome),
     /// There is no such operation; nothing was appended.
     NoSuchOperation,
+}
+
+/// How much room a store takes and has left, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Space {
+    pub(super) bytes: u64,
+    pub(super) free: u64,
 }
 
 /// Why a batch was not appended.
@@ -117,6 +126,11 @@ pub(super) trait Ledger: Send {
 
     /// The end of the chain as this ledger wrote or found it last.
     fn head(&self) -> Head;
+
+    /// How much room it takes and has left; none where that cannot be told.
+    fn space(&self) -> Option<Space> {
+        None
+    }
 
     /// Tidies up; everything is durable before.
     fn close(self: Box<Self>);

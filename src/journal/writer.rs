@@ -17,7 +17,7 @@ use super::{
     lock::Lock,
     months,
     queue::{Begin, End, Queue, What},
-    store::{Applied, Closing, Failed, Ledger, Step, StoreError},
+    store::{Applied, Closing, Failed, Ledger, Space, Step, StoreError},
     ticket::Receipt,
 };
 use crate::{domain::Outcome, metrics::Metrics};
@@ -78,6 +78,8 @@ struct State {
     owed: VecDeque<End>,
     ailment: Option<StoreError>,
     anchored: (Head, Instant),
+    /// When the room was measured.
+    measured: Instant,
     /// How much transactions have been shared by lately.
     crowd: usize,
     /// When entries past their time are looked for next.
@@ -95,6 +97,13 @@ impl Writer {
         self.metrics.journal.head(head.length, &head.hash.short());
     }
 
+    /// Has the metrics say how much room the journal takes and has left.
+    pub(super) fn show_space(&self) {
+        if let Some(Space { bytes, free }) = self.ledger.space() {
+            self.metrics.journal.space(bytes, free);
+        }
+    }
+
     /// Appends until the queue is closed and empty.
     pub(super) fn run(self) {
         let (anchored, settle) = ((self.ledger.head(), Instant::now()), self.pace.settle);
@@ -103,6 +112,7 @@ impl Writer {
             owed: VecDeque::new(),
             ailment: None,
             anchored,
+            measured: anchored.1,
             crowd: 0,
             sweep_at: anchored.1 + settle,
             unswept: None,
@@ -142,6 +152,7 @@ impl State {
         }
         self.let_go();
         self.anchor();
+        self.measure();
         taken.finished && self.may_leave()
     }
 
@@ -229,6 +240,7 @@ impl State {
             }
             (Applied::Remembered, What::Answer(_)) => Ok(None),
             (Applied::KeyTaken, _) => Err(BeginError::KeyTaken),
+            (Applied::TooManyAnswers(wait), _) => Err(BeginError::TooManyAnswers(wait)),
             (
                 Applied::Appended
                 | Applied::Remembered
@@ -314,6 +326,14 @@ impl State {
         if head != now && at.elapsed() >= ANCHOR_EVERY {
             log_head("the journal has grown", now);
             self.anchored = (now, Instant::now());
+        }
+    }
+
+    /// Now and then, however much is written.
+    fn measure(&mut self) {
+        if self.measured.elapsed() >= self.writer.pace.look {
+            self.measured = Instant::now();
+            self.writer.show_space();
         }
     }
 

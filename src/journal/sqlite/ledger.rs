@@ -6,14 +6,14 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{COLUMNS, Watch, entry, list, retention, stored_head, stored_start};
+use super::{COLUMNS, Watch, answers::Answers, entry, list, retention, stored_head, stored_start};
 use crate::{
     domain::{OperationId, Outcome},
     error::Fault,
     journal::{
         chain::{Content, Head},
         record::{KeyClaim, millis},
-        store::{Applied, Closing, Failed, Ledger, Memory, Opening, Step, StoreError},
+        store::{Applied, Closing, Failed, Ledger, Memory, Opening, Space, Step, StoreError},
     },
 };
 
@@ -35,6 +35,7 @@ pub(in crate::journal) struct SqliteLedger {
     /// What the head is if a commit took place that was said to have failed.
     perhaps: Option<Head>,
     key_lifetime: Duration,
+    pub(in crate::journal) answers: Answers,
     /// Operations of which the intent is the last entry, for certain, and where it is: the next one
     /// need not look. One that is not among them may be so all the same.
     pending: HashMap<OperationId, i64>,
@@ -57,7 +58,8 @@ impl SqliteLedger {
         }
         let watch = Watch::new(&real).map_err(|error| fault(error.to_string()))?;
         let pending = HashMap::new();
-        Ok(Self { connection, watch, head, perhaps: None, key_lifetime, pending })
+        let answers = Answers::default();
+        Ok(Self { connection, watch, head, perhaps: None, key_lifetime, answers, pending })
     }
 
     fn write(&mut self, steps: &[Step]) -> Result<Vec<Applied>, Failed> {
@@ -75,6 +77,7 @@ impl SqliteLedger {
             transaction,
             head: found,
             key_lifetime: self.key_lifetime,
+            answers: &mut self.answers,
             pending: &mut self.pending,
             begun: Vec::new(),
         };
@@ -125,6 +128,10 @@ impl Ledger for SqliteLedger {
         self.head
     }
 
+    fn space(&self) -> Option<Space> {
+        self.watch.space().ok()
+    }
+
     fn close(self: Box<Self>) {
         // The log goes into the file, so that a copy of the file alone is the whole journal.
         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
@@ -141,6 +148,7 @@ struct Batch<'a> {
     transaction: Transaction<'a>,
     head: Head,
     key_lifetime: Duration,
+    answers: &'a mut Answers,
     pending: &'a mut HashMap<OperationId, i64>,
     /// Whose intents are in this batch, and where.
     begun: Vec<(OperationId, i64)>,
@@ -150,13 +158,24 @@ impl Batch<'_> {
     fn apply(&mut self, step: &Step) -> rusqlite::Result<Applied> {
         match step {
             Step::Begin(opening) => self.begin(opening),
-            Step::Remember(memory) => {
-                let Memory { caller, claim, answer } = memory.as_ref();
-                let claimed = self.claim(caller, claim, None, Some(answer))?;
-                Ok(if claimed { Applied::Remembered } else { Applied::KeyTaken })
-            }
+            Step::Remember(memory) => self.remember(memory),
             Step::End(closing) => self.end(closing),
         }
+    }
+
+    fn remember(&mut self, memory: &Memory) -> rusqlite::Result<Applied> {
+        let Memory { caller, claim, answer } = memory;
+        if !self.claim(caller, claim, None, Some(answer))? {
+            return Ok(Applied::KeyTaken);
+        }
+        let lifetime = i64::try_from(self.key_lifetime.as_millis()).unwrap_or(i64::MAX);
+        let now = millis(SystemTime::now());
+        let Some(wait) = self.answers.too_many(&self.transaction, caller, now, lifetime)? else {
+            return Ok(Applied::Remembered);
+        };
+        let sql = "DELETE FROM idempotency_keys WHERE caller = ?1 AND key = ?2";
+        self.transaction.prepare_cached(sql)?.execute([caller, claim.key.as_str()])?;
+        Ok(Applied::TooManyAnswers(wait))
     }
 
     fn begin(&mut self, opening: &Opening) -> rusqlite::Result<Applied> {

@@ -1,6 +1,7 @@
 //! The journal in an SQLite file: `ledger` appends, `archive` reads, `watch` sees whether the file
 //! is still the one that was opened.
 
+mod answers;
 mod archive;
 mod ledger;
 mod list;

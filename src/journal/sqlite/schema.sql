@@ -67,6 +67,7 @@ CREATE TABLE idempotency_keys (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_keys_by_operation ON idempotency_keys (operation);
 CREATE INDEX idempotency_keys_by_time ON idempotency_keys (at);
+CREATE INDEX idempotency_answers ON idempotency_keys (caller, at) WHERE answer IS NOT NULL; -- they are counted
 
 -- Filled and emptied to find out whether the file can be written.
 CREATE TABLE trial (filler BLOB NOT NULL) STRICT;
