@@ -97,7 +97,9 @@ impl Addresses {
     /// When the list is empty or too long.
     pub fn from_list(list: &[Ipv4Addr], max: usize) -> Result<Self, AddressesError> {
         let mut merged = Merged::new();
-        list.iter().for_each(|address| merged.add(*address));
+        for address in list {
+            merged.add(*address);
+        }
         Self::counted(merged.list, max)
     }
 
@@ -205,7 +207,9 @@ mod tests {
         let compared = Cell::new(0);
         let mut merged = Merged::new();
         // A thousand different ones, then each of them nine times more.
-        (0..10_000).for_each(|n| merged.add(Counted(n % 1000, &compared)));
+        for n in 0..10_000 {
+            merged.add(Counted(n % 1000, &compared));
+        }
         assert_eq!(merged.list.len(), 1000);
         let order = merged.list.iter().map(|item| item.0);
         assert!(order.eq(0..1000));

@@ -225,21 +225,21 @@ impl Batch<'_> {
     fn end(&mut self, closing: &Closing) -> rusqlite::Result<Applied> {
         let operation = closing.id.to_string();
         // Whoever was among them is not any more, whatever becomes of this transaction.
-        let (intent, was_pending) = match self.pending.remove(&closing.id) {
-            Some(intent) => (intent, true),
-            None => {
-                let Some((intent, last)) = self.last(&operation)? else {
-                    return Ok(Applied::NoSuchOperation);
-                };
-                // The same again comes of a commit that failed and took place.
-                let over = |last: &Outcome| last.is_final() || *last == closing.outcome;
-                if let Some(last) = Outcome::from_label(&last).filter(over) {
-                    return Ok(Applied::Ended(last));
-                }
-                (intent, false)
+        let pending = self.pending.remove(&closing.id);
+        let intent = if let Some(intent) = pending {
+            intent
+        } else {
+            let Some((intent, last)) = self.last(&operation)? else {
+                return Ok(Applied::NoSuchOperation);
+            };
+            // The same again comes of a commit that failed and took place.
+            let over = |last: &Outcome| last.is_final() || *last == closing.outcome;
+            if let Some(last) = Outcome::from_label(&last).filter(over) {
+                return Ok(Applied::Ended(last));
             }
+            intent
         };
-        self.file(intent, was_pending, closing.outcome)?;
+        self.file(intent, pending.is_some(), closing.outcome)?;
         if closing.frees_key {
             let sql = "DELETE FROM idempotency_keys WHERE operation = ?1";
             self.transaction.prepare_cached(sql)?.execute([&operation])?;

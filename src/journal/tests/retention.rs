@@ -58,6 +58,10 @@ async fn what_is_past_its_time_goes_and_what_is_left_still_holds() {
     journal.close().await;
     assert_eq!(verify(&desk, None).unwrap().length, 6);
     assert_eq!(desk.story(), ["pending", "done"]);
+    let filed = "SELECT count(*), max(seq) FROM operations";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let filed: (i64, i64) = desk.raw().query_row(filed, [], read).unwrap();
+    assert_eq!(filed, (1, 5), "what lists are made by has gone too");
 }
 
 #[tokio::test]
