@@ -20,7 +20,7 @@ pub enum AddressesError {
     #[error("`{}` is not an IPv4 address: four numbers from 0 to 255 without leading zeros, as in `10.0.0.2`", .0.escape_debug())]
     Malformed(String),
     /// There are more than one request may name; the rest of the list was not read.
-    #[error("more than {max} addresses in one request: {max} at most, send several requests")]
+    #[error("{} addresses or more in one request: {max} at most, send several requests", .max.saturating_add(1))]
     TooLong {
         /// The configured limit (`limits.max_addresses`).
         max: usize,
