@@ -1,4 +1,7 @@
-use std::net::Ipv4Addr;
+use std::{collections::HashSet, hash::Hash, net::Ipv4Addr};
+
+/// Up to so many addresses are compared one by one, which is cheaper than a hash of each.
+const FEW: usize = 16;
 
 /// The addresses that a request names: at least one, none twice, in the caller's order.
 ///
@@ -16,20 +19,56 @@ pub enum AddressesError {
     /// One of them is not a dotted quad.
     #[error("`{}` is not an IPv4 address: four numbers from 0 to 255 without leading zeros, as in `10.0.0.2`", .0.escape_debug())]
     Malformed(String),
-    /// There are more than one request may name.
+    /// There are more than one request may name; the rest of the list was not read.
+    #[error("{} addresses or more in one request: {max} at most, send several requests", .max.saturating_add(1))]
+    TooLong {
+        /// The configured limit (`limits.max_addresses`).
+        max: usize,
+    },
+    /// There are more than one request may name, and all were counted.
     #[error("{count} addresses in one request: {max} at most, send several requests")]
     TooMany {
-        /// How many the caller named, duplicates merged.
+        /// How many there are, duplicates merged.
         count: usize,
         /// The configured limit (`limits.max_addresses`).
         max: usize,
     },
 }
 
+/// A list without duplicates, in the order in which its items came. Adding an item takes a bounded
+/// number of comparisons, however long the list is: callers choose the length.
+#[derive(Debug)]
+struct Merged<T> {
+    list: Vec<T>,
+    /// The same items, once there are more than [`FEW`].
+    seen: HashSet<T>,
+}
+
+impl<T: Copy + Eq + Hash> Merged<T> {
+    fn new() -> Self {
+        Self { list: Vec::new(), seen: HashSet::new() }
+    }
+
+    fn add(&mut self, item: T) {
+        let is_new = if self.list.len() < FEW {
+            !self.list.contains(&item)
+        } else {
+            if self.seen.is_empty() {
+                self.seen.extend(self.list.iter().copied());
+            }
+            self.seen.insert(item)
+        };
+        if is_new {
+            self.list.push(item);
+        }
+    }
+}
+
 impl Addresses {
     /// Takes the addresses of a request as texts; duplicates are merged, the order is kept.
     ///
-    /// `max` is the most that one request may name, counted after merging.
+    /// `max` is the most that one request may name, counted after merging. Nothing is read past the
+    /// first address that is one too many.
     ///
     /// # Errors
     /// When the list is empty, too long, or holds anything but strict dotted quads.
@@ -37,35 +76,38 @@ impl Addresses {
         texts: impl IntoIterator<Item = &'a str>,
         max: usize,
     ) -> Result<Self, AddressesError> {
-        let mut list: Vec<Ipv4Addr> = Vec::new();
+        let mut merged = Merged::new();
         for text in texts {
             // std's parser is strict: four decimal octets, no leading zero, nothing else.
             let address: Ipv4Addr = text
                 .parse()
                 .map_err(|_| AddressesError::Malformed(text.chars().take(64).collect()))?;
-            // Merged at once: what is kept stays small however often one is repeated.
-            if !list.contains(&address) {
-                list.push(address);
+            merged.add(address);
+            if merged.list.len() > max {
+                return Err(AddressesError::TooLong { max });
             }
         }
-        Self::from_list(&list, max)
+        Self::counted(merged.list, max)
     }
 
-    /// Takes addresses that were read already, as [`Self::parse`] does those of a request.
+    /// Takes addresses that were read already, as [`Self::parse`] does those of a request. All of them
+    /// are counted: who did not name them is to be told how many there are.
     ///
     /// # Errors
     /// When the list is empty or too long.
     pub fn from_list(list: &[Ipv4Addr], max: usize) -> Result<Self, AddressesError> {
-        let mut merged: Vec<Ipv4Addr> = Vec::with_capacity(list.len());
+        let mut merged = Merged::new();
         for address in list {
-            if !merged.contains(address) {
-                merged.push(*address);
-            }
+            merged.add(*address);
         }
-        match merged.len() {
+        Self::counted(merged.list, max)
+    }
+
+    fn counted(list: Vec<Ipv4Addr>, max: usize) -> Result<Self, AddressesError> {
+        match list.len() {
             0 => Err(AddressesError::Empty),
             count if count > max => Err(AddressesError::TooMany { count, max }),
-            _ => Ok(Self(merged)),
+            _ => Ok(Self(list)),
         }
     }
 
@@ -78,6 +120,8 @@ impl Addresses {
 
 #[cfg(test)]
 mod tests {
+    use std::{cell::Cell, hash::Hasher};
+
     use super::*;
 
     fn parse(texts: &[&str]) -> Result<Addresses, AddressesError> {
@@ -121,7 +165,54 @@ mod tests {
         assert!(parse(&["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.1"]).is_ok());
         assert_eq!(
             parse(&["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"]),
-            Err(AddressesError::TooMany { count: 4, max: 3 })
+            Err(AddressesError::TooLong { max: 3 })
         );
+        let read = [1, 2, 1, 3, 4, 5].map(|last| Ipv4Addr::new(10, 0, 0, last));
+        let counted = Addresses::from_list(&read, 3);
+        assert_eq!(counted, Err(AddressesError::TooMany { count: 5, max: 3 }));
+    }
+
+    #[test]
+    fn nothing_is_read_past_the_first_address_too_many() {
+        let texts: Vec<String> = (0..65_536).map(|n| Ipv4Addr::from(n).to_string()).collect();
+        for max in [1, 50, 1000] {
+            let mut read = 0;
+            let counting = texts.iter().map(String::as_str).inspect(|_| read += 1);
+            assert_eq!(Addresses::parse(counting, max), Err(AddressesError::TooLong { max }));
+            assert_eq!(read, max + 1);
+        }
+    }
+
+    /// An address that counts how often it is compared with another.
+    #[derive(Clone, Copy, Debug)]
+    struct Counted<'a>(u32, &'a Cell<usize>);
+
+    impl PartialEq for Counted<'_> {
+        fn eq(&self, other: &Self) -> bool {
+            self.1.set(self.1.get() + 1);
+            self.0 == other.0
+        }
+    }
+
+    impl Eq for Counted<'_> {}
+
+    impl Hash for Counted<'_> {
+        fn hash<H: Hasher>(&self, state: &mut H) {
+            self.0.hash(state);
+        }
+    }
+
+    #[test]
+    fn merging_compares_each_item_with_a_few_others_at_most() {
+        let compared = Cell::new(0);
+        let mut merged = Merged::new();
+        // A thousand different ones, then each of them nine times more.
+        for n in 0..10_000 {
+            merged.add(Counted(n % 1000, &compared));
+        }
+        assert_eq!(merged.list.len(), 1000);
+        let order = merged.list.iter().map(|item| item.0);
+        assert!(order.eq(0..1000));
+        assert!(compared.get() <= 10_000 * FEW, "{} comparisons", compared.get());
     }
 }

@@ -233,7 +233,7 @@ impl Problem {
             Self::RateLimited => &Entry {
                 slug: "rate-limited", status: 429, code: "REQUEST_LIMIT_EXCEEDED",
                 title: "Too many requests",
-                explanation: "You ask more often than one caller may (`limits.requests_per_second`), or have more running at once (`limits.max_concurrent_per_caller`), or ZEC throttles the key that all callers share; `detail` says which. Nothing was done. Wait as `Retry-After` says, then try again, more slowly.",
+                explanation: "You ask more often than one caller may (`limits.requests_per_second`), or have more running at once (`limits.max_concurrent_per_caller`), or more `Idempotency-Key`s of requests with nothing to do would have to be remembered than may be, or ZEC throttles the key that all callers share; `detail` says which. Nothing was done. Wait as `Retry-After` says, then try again, more slowly.",
             },
             Self::BudgetExceeded => &Entry {
                 slug: "budget-exceeded", status: 429, code: "REQUEST_LIMIT_EXCEEDED",

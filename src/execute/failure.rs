@@ -124,7 +124,7 @@ pub(crate) fn of_a_write(failure: &Failure) -> Error {
     error.with_cause(cause)
 }
 
-/// ZEC failed so often that it is left alone for a while.
+/// ZEC failed so often, altogether or at the vNIC, that it is left alone for a while.
 fn spared(wait: Duration) -> Error {
     Error::new(
         Problem::ZecUnavailable,

@@ -176,8 +176,9 @@ impl Judge<'_> {
     async fn look(&self, id: &NicId) -> Result<Found, Error> {
         let record = self.asking.record;
         let (action, after) = (Action::DescribeNetworkInterfaces, record.elapsed());
+        let (caller, deadline) = (self.asking.caller.id(), self.asking.deadline);
         // Larger than all else that a request waits for, and not always needed.
-        let found = Box::pin(self.bench.reader.nic(id, self.asking.deadline)).await;
+        let found = Box::pin(self.bench.reader.nic_for(caller, id, deadline)).await;
         let request_id = found.as_ref().ok().map(|found| &found.request_id);
         record::called(record, action, after, request_id, found.as_ref().err());
         let found = found.map_err(|failure| failure::of_a_read(&failure))?;

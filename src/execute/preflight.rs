@@ -55,13 +55,18 @@ impl Preflight {
         let addresses = change.addresses.as_slice();
         match change.change {
             Change::Assign => {
+                let there = sorted(nic.ipv4s());
                 let taken = |address: &Ipv4Addr| {
-                    nic.ipv4s().contains(address).then_some((TAKEN, "the vNIC has it already"))
+                    there
+                        .binary_search(address)
+                        .is_ok()
+                        .then_some((TAKEN, "the vNIC has it already"))
                 };
                 each(addresses, taken)
             }
             Change::Unassign => {
-                each(addresses, |address| in_the_way(*address, nic))?;
+                let there = sorted(nic.secondary_ipv4s.clone());
+                each(addresses, |address| in_the_way(*address, nic.primary_ipv4, &there))?;
                 if self.eip_check == EipCheck::Nic && nic.has_public_ip {
                     return Err(conflict(
                         "the vNIC has elastic IPs, and ZEC takes no address off while it has: \
@@ -89,10 +94,21 @@ fn unprotected(nic: &Nic) -> Result<(), Error> {
     Ok(())
 }
 
-fn in_the_way(address: Ipv4Addr, nic: &Nic) -> Option<(&'static str, &'static str)> {
-    if nic.primary_ipv4 == Some(address) {
+/// In order, for quick searches: a caller names many addresses, and a vNIC may have many.
+fn sorted(mut addresses: Vec<Ipv4Addr>) -> Vec<Ipv4Addr> {
+    addresses.sort_unstable();
+    addresses
+}
+
+/// `secondary` is sorted.
+fn in_the_way(
+    address: Ipv4Addr,
+    primary: Option<Ipv4Addr>,
+    secondary: &[Ipv4Addr],
+) -> Option<(&'static str, &'static str)> {
+    if primary == Some(address) {
         Some((PRIMARY, "it is the vNIC's primary address, which stays"))
-    } else if nic.secondary_ipv4s.contains(&address) {
+    } else if secondary.binary_search(&address).is_ok() {
         None
     } else {
         Some((ABSENT, "it is not on the vNIC"))

@@ -11,6 +11,7 @@ use crate::{
     domain::{Action, ChangeIpv4, Nic, OperationId, Outcome},
     error::{Error, Problem},
     journal::{BeginError, Ending, Intent, Journal, KeyClaim, Ticket, Told},
+    limit::retry_after,
     metrics,
     policy::Permit,
     telemetry::{Record, ZecCall},
@@ -89,8 +90,25 @@ fn unrecorded(error: BeginError) -> Error {
             Problem::IdempotencyInProgress,
             "a request with the same `Idempotency-Key` came before this one; nothing was sent, ask again",
         ),
+        BeginError::TooManyAnswers(wait) => return too_many_answers(wait),
     };
     Error::new(problem, detail).with_cause(error)
+}
+
+/// A key is never ignored: where it cannot be remembered, the request is refused.
+fn too_many_answers(wait: Duration) -> Error {
+    let seconds = retry_after(wait);
+    Error::new(
+        Problem::RateLimited,
+        format!(
+            "there is nothing to take off, and no room to remember that under your \
+             `Idempotency-Key`: of requests that found nothing to do 1,000 keys are remembered for one \
+             caller within 24 hours, and 100,000 for all; nothing was sent: ask without a key, or try \
+             again in {seconds} s"
+        ),
+    )
+    .with_retry_after(seconds)
+    .with_cause(BeginError::TooManyAnswers(wait))
 }
 
 /// Makes the outcome durable, or leaves that to the journal's writer.

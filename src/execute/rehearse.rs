@@ -1,6 +1,6 @@
 //! A dry run: everything but the write. It is given a judge, and nothing that could send.
 
-use std::net::Ipv4Addr;
+use std::{collections::HashSet, net::Ipv4Addr};
 
 use super::{judge::Judge, select};
 use crate::{
@@ -81,7 +81,8 @@ fn lists(change: &ChangeIpv4, nic: &Nic) -> (Vec<Ipv4Addr>, Vec<Ipv4Addr>) {
     let after = match change.change {
         Change::Assign => before.iter().chain(changed).copied().collect(),
         Change::Unassign => {
-            before.iter().filter(|address| !changed.contains(address)).copied().collect()
+            let gone: HashSet<Ipv4Addr> = changed.iter().copied().collect();
+            before.iter().filter(|address| !gone.contains(address)).copied().collect()
         }
     };
     (before, after)

@@ -176,7 +176,7 @@ impl Resolver {
             if has_passed(patience.give_up) || begun.elapsed() >= LONGEST {
                 return self.give_up(open).await;
             }
-            match self.reader.look(&open.change.nic, Instant::now() + LOOK).await {
+            match self.reader.nic(&open.change.nic, Instant::now() + LOOK).await {
                 Ok(found) => {
                     let seen = open.verdict(&found.zec, found.nic.as_deref(), proven);
                     if let Some(outcome) = seen {

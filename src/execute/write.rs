@@ -107,7 +107,8 @@ impl Desk {
         self.not_in_a_hurry()?;
         enough_time(asking)?;
         // Before anything is recorded: what a ZEC in trouble is spared leaves no trace.
-        let pass = self.writer.admit(&permit.operation().nic, asking.deadline).await;
+        let pass =
+            self.writer.admit(asking.caller.id(), &permit.operation().nic, asking.deadline).await;
         let pass = pass.map_err(|failure| failure::of_a_write(&failure))?;
         // The operators' brake: the last look before the write is recorded and sent.
         self.freeze.check().await?;

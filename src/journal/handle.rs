@@ -9,16 +9,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
     Settings, body,
     clock::SecondClock,
     lock::Lock,
     queue::{Begin, Queue, What},
+    reads::Reads,
     record::{Ending, Filter, Held, Intent, KeyClaim, Unassigned, View},
     sqlite::{KeyTerms, SqliteArchive, SqliteLedger, Watch},
-    store::{Archive, Ledger, Memory, Opening, StoreError},
+    store::{Archive, Ledger, Memory, Opening, StoreError, Unheard},
     ticket::{Asked, Receipt, Ticket},
     writer::{Pace, Writer},
 };
@@ -28,9 +29,6 @@ use crate::{
     metrics::Metrics,
     policy::Permit,
 };
-
-/// So many reads at once; others wait.
-const MAX_READS: usize = 8;
 
 /// How long anybody waits for a record to be durable.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -80,8 +78,9 @@ pub struct Journal(Option<Arc<Inner>>);
 
 struct Inner {
     queue: Arc<Queue>,
-    archive: Arc<dyn Archive>,
-    reads: Semaphore,
+    reads: Reads,
+    /// What keyed writes ask: they never wait for lists.
+    keyed: Reads,
     healthy: Arc<AtomicBool>,
     tuning: Tuning,
     second_clock: SecondClock,
@@ -98,6 +97,10 @@ pub enum BeginError {
     /// The caller's idempotency key is held already.
     #[error("the idempotency key is held already")]
     KeyTaken,
+    /// Of the caller, or of all, as many answers are kept under keys as may be, and this one is not.
+    /// Another has room in so long.
+    #[error("as many answers are kept under idempotency keys as may be")]
+    TooManyAnswers(Duration),
 }
 
 /// An outcome is not durable yet; the writer goes on trying.
@@ -167,7 +170,8 @@ impl Journal {
         let keys = KeyTerms { lifetime: tuning.key_lifetime, clock: second_clock.clone() };
         let ledger = SqliteLedger::open(path, tuning.busy, keys)?;
         let watch = Watch::new(path).map_err(|error| fault(&error))?;
-        let archive = SqliteArchive::open(path, Some(watch))?;
+        let archive = SqliteArchive::open(path, Some(watch.clone()))?;
+        let keyed = SqliteArchive::open(path, Some(watch))?;
         if let (Some((start, _)), 0) =
             (archive.start().map_err(|error| fault(&error))?, settings.keep_months)
         {
@@ -190,11 +194,12 @@ impl Journal {
             lock: Some(lock),
         };
         writer.show_head();
+        writer.show_space();
         let left = run(writer).map_err(|error| fault(&error))?;
         let inner = Inner {
             queue,
-            archive: Arc::new(archive),
-            reads: Semaphore::new(MAX_READS),
+            reads: Reads::new(Arc::new(archive), tuning.reads_at_once),
+            keyed: Reads::new(Arc::new(keyed), tuning.reads_at_once),
             healthy,
             tuning,
             second_clock,
@@ -234,7 +239,8 @@ impl Journal {
     /// nothing to write. Waits for 2 s at most. Does nothing without a journal.
     ///
     /// # Errors
-    /// As [`Journal::begin`].
+    /// As [`Journal::begin`], and [`BeginError::TooManyAnswers`] where 1,000 answers are kept for the
+    /// caller, or 100,000 for all.
     pub async fn remember(
         &self,
         caller: &str,
@@ -270,7 +276,7 @@ impl Journal {
     /// # Errors
     /// When the journal cannot be read.
     pub async fn find(&self, id: OperationId) -> Result<Option<View>, Unreadable> {
-        self.read(move |archive| archive.find(id)).await
+        self.read(move |archive, _| archive.find(id)).await
     }
 
     /// Operations, newest first; none without a journal.
@@ -278,7 +284,7 @@ impl Journal {
     /// # Errors
     /// When the journal cannot be read.
     pub async fn list(&self, filter: Filter) -> Result<Vec<View>, Unreadable> {
-        self.read(move |archive| archive.list(&filter)).await
+        self.read(move |archive, unheard| archive.list(&filter, unheard)).await
     }
 
     /// What holds a caller's idempotency key.
@@ -293,7 +299,7 @@ impl Journal {
         let Some(inner) = &self.0 else { return Ok(None) };
         let (caller, key) = (caller.to_owned(), key.as_str().to_owned());
         let expired = inner.second_clock.expired(inner.tuning.key_lifetime);
-        self.read(move |archive| archive.by_key(&caller, &key, expired)).await
+        inner.keyed.run(move |archive, _| archive.by_key(&caller, &key, expired)).await
     }
 
     /// The unassigns asked for since then that took place or may have, oldest first: what a budget
@@ -305,7 +311,7 @@ impl Journal {
         &self,
         since: SystemTime,
     ) -> Result<Vec<Unassigned>, Unreadable> {
-        self.read(move |archive| archive.unassigned_since(since)).await
+        self.read(move |archive, _| archive.unassigned_since(since)).await
     }
 
     /// Whether writes can be recorded, as far as is known; true where none are.
@@ -320,7 +326,8 @@ impl Journal {
         let Some(inner) = &self.0 else { return };
         inner.queue.close();
         // The writer's connection shall be the last one: SQLite then takes its log away.
-        inner.archive.rest();
+        inner.reads.rest();
+        inner.keyed.rest();
         let left = inner.left.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(left) = left else { return };
         if tokio::time::timeout(CLOSING, left).await.is_err() {
@@ -331,17 +338,20 @@ impl Journal {
     /// Reads off the runtime's own threads.
     async fn read<T: Default + Send + 'static>(
         &self,
-        read: impl FnOnce(&dyn Archive) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&dyn Archive, &Unheard) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Unreadable> {
-        let Some(inner) = &self.0 else { return Ok(T::default()) };
-        let gone = |error: &dyn fmt::Display| Unreadable(error.to_string());
-        let _turn = inner.reads.acquire().await.map_err(|error| gone(&error))?;
-        let archive = Arc::clone(&inner.archive);
-        if inner.tuning.reads_at_once {
-            return Ok(read(archive.as_ref())?);
+        match &self.0 {
+            Some(inner) => inner.reads.run(read).await,
+            None => Ok(T::default()),
         }
-        let reading = tokio::task::spawn_blocking(move || read(archive.as_ref())).await;
-        Ok(reading.map_err(|error| gone(&error))??)
+    }
+
+    /// The same journal with lists read elsewhere.
+    #[cfg(test)]
+    pub(super) fn reading(self, archive: Arc<dyn Archive>) -> Self {
+        let mut inner = Arc::into_inner(self.0.unwrap()).unwrap();
+        inner.reads = Reads::new(archive, false);
+        Self(Some(Arc::new(inner)))
     }
 
     /// How many intents wait for the writer.

@@ -13,6 +13,7 @@ mod lock;
 mod months;
 mod offline;
 mod queue;
+mod reads;
 mod record;
 mod settings;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::{
     chain::{Broken, Entry, Head},
     record::{Filter, View},
     sqlite::{self, SqliteArchive},
-    store::Archive,
+    store::{Archive, Unheard},
 };
 use crate::{domain::OperationId, error::Fault};
 
@@ -59,14 +59,22 @@ impl Offline {
         Ok(Self { path: path.to_owned(), archive })
     }
 
-    /// Walks the whole chain, up to what is there now.
+    /// Walks the whole chain, up to what is there now, and holds the table of operations against it.
     ///
     /// # Errors
     /// The first link that does not hold, or what does not fit `expected`.
     pub fn verify(&self, expected: &Expected) -> Result<Result<Head, Broken>, Fault> {
         let mut walk = Walk { expected, head: None, seen: expected.head.is_none(), broken: None };
         let start = self.entries(|start, entry| walk.step(start, &entry))?;
-        Ok(walk.end(start))
+        let walked = walk.end(start);
+        if walked.is_ok()
+            && let Some(seq) = self.archive.misfiled().map_err(|error| self.fault(&error))?
+        {
+            let what =
+                "the table of operations, by which lists are made, has it otherwise".to_owned();
+            return Ok(Err(Broken { seq, what }));
+        }
+        Ok(walked)
     }
 
     /// Where the chain begins and since when, where older entries were let go of.
@@ -91,7 +99,7 @@ impl Offline {
     /// # Errors
     /// When the file cannot be read.
     pub fn list(&self, filter: &Filter) -> Result<Vec<View>, Fault> {
-        self.archive.list(filter).map_err(|error| self.fault(&error))
+        self.archive.list(filter, &Unheard::default()).map_err(|error| self.fault(&error))
     }
 
     /// One operation.

@@ -1,12 +1,33 @@
 //! What a journal is kept in: two traits, so that another database can take SQLite's place.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 
 use super::{
     chain::Head,
     record::{Filter, Held, KeyClaim, Unassigned, View},
 };
 use crate::domain::{OperationId, Outcome};
+
+/// Whether nobody waits for what a read finds any more. Clones say the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unheard(Arc<AtomicBool>);
+
+impl Unheard {
+    pub(super) fn is_so(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// From now on nobody does.
+    pub(super) fn say(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Why the store did not do what it was asked to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,10 +87,19 @@ pub(super) enum Applied {
     Remembered,
     /// The idempotency key is held already; nothing was written.
     KeyTaken,
+    /// As many answers are kept as may be; nothing was written. Another has room in so long.
+    TooManyAnswers(Duration),
     /// The operation had this outcome already, a final one or the same; nothing was appended.
     Ended(Outcome),
     /// There is no such operation; nothing was appended.
     NoSuchOperation,
+}
+
+/// How much room a store takes and has left, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Space {
+    pub(super) bytes: u64,
+    pub(super) free: u64,
 }
 
 /// Why a batch was not appended.
@@ -99,6 +129,11 @@ pub(super) trait Ledger: Send {
     /// The end of the chain as this ledger wrote or found it last.
     fn head(&self) -> Head;
 
+    /// How much room it takes and has left; none where that cannot be told.
+    fn space(&self) -> Option<Space> {
+        None
+    }
+
     /// Tidies up; everything is durable before.
     fn close(self: Box<Self>);
 }
@@ -108,8 +143,8 @@ pub(super) trait Archive: Send + Sync {
     /// One operation.
     fn find(&self, id: OperationId) -> Result<Option<View>, StoreError>;
 
-    /// Operations, newest first.
-    fn list(&self, filter: &Filter) -> Result<Vec<View>, StoreError>;
+    /// Operations, newest first. Stops, with an error, once nobody waits for it any more.
+    fn list(&self, filter: &Filter, unheard: &Unheard) -> Result<Vec<View>, StoreError>;
 
     /// What holds a caller's key; keys claimed at or before `expired` are held by nothing.
     fn by_key(

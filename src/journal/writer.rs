@@ -19,7 +19,7 @@ use super::{
     lock::Lock,
     months,
     queue::{Begin, End, Queue, What},
-    store::{Applied, Closing, Failed, Ledger, Step, StoreError},
+    store::{Applied, Closing, Failed, Ledger, Space, Step, StoreError},
     ticket::Receipt,
 };
 use crate::{clock, domain::Outcome, metrics::Metrics};
@@ -80,6 +80,8 @@ pub(super) struct State {
     owed: VecDeque<End>,
     ailment: Option<StoreError>,
     anchored: (Head, Instant),
+    /// When the room was measured.
+    measured: Instant,
     /// How much transactions have been shared by lately.
     crowd: usize,
     /// When entries past their time are looked for next.
@@ -95,6 +97,13 @@ impl Writer {
     pub(super) fn show_head(&self) {
         let head = self.ledger.head();
         self.metrics.journal.head(head.length, &head.hash.short());
+    }
+
+    /// Has the metrics say how much room the journal takes and has left.
+    pub(super) fn show_space(&self) {
+        if let Some(Space { bytes, free }) = self.ledger.space() {
+            self.metrics.journal.space(bytes, free);
+        }
     }
 
     /// Appends until the queue is closed and empty.
@@ -116,6 +125,7 @@ impl Writer {
             owed: VecDeque::new(),
             ailment: None,
             anchored,
+            measured: anchored.1,
             crowd: 0,
             sweep_at: anchored.1 + settle,
             unswept: None,
@@ -154,6 +164,7 @@ impl State {
         }
         self.let_go();
         self.anchor();
+        self.measure();
         taken.finished && self.may_leave()
     }
 
@@ -241,6 +252,7 @@ impl State {
             }
             (Applied::Remembered, What::Answer(_)) => Ok(None),
             (Applied::KeyTaken, _) => Err(BeginError::KeyTaken),
+            (Applied::TooManyAnswers(wait), _) => Err(BeginError::TooManyAnswers(wait)),
             (
                 Applied::Appended
                 | Applied::Remembered
@@ -327,6 +339,14 @@ impl State {
         if head != now && at.elapsed() >= ANCHOR_EVERY {
             log_head("the journal has grown", now);
             self.anchored = (now, Instant::now());
+        }
+    }
+
+    /// Now and then, however much is written.
+    fn measure(&mut self) {
+        if self.measured.elapsed() >= self.writer.pace.look {
+            self.measured = Instant::now();
+            self.writer.show_space();
         }
     }
 

@@ -20,7 +20,7 @@ use std::{
 };
 
 pub use at_once::AtOnce;
-pub use breaker::{Breaker, Pass};
+pub use breaker::{Asker, Breaker, Look, Pass};
 pub use budget::{Budget, Reservation};
 pub use callers::Callers;
 pub use freeze::Freeze;

@@ -13,6 +13,8 @@ pub struct JournalMetrics {
     commits: IntCounterVec,
     commit_seconds: Histogram,
     operations: IntCounterVec,
+    bytes: IntGaugeVec,
+    free_bytes: IntGaugeVec,
 }
 
 impl JournalMetrics {
@@ -39,6 +41,13 @@ impl JournalMetrics {
                 "Writes recorded, by outcome; every one is pending first.",
                 &["outcome"],
             )?,
+            // Without a label and without a journal there is no series: 0 would be a full disk.
+            bytes: make.gauges("journal_bytes", "Bytes of the journal's file and its log.", &[])?,
+            free_bytes: make.gauges(
+                "journal_free_bytes",
+                "Bytes that the disk of the journal has left for it.",
+                &[],
+            )?,
         };
         for result in ["ok", "failed"] {
             made.commits.with_label_values(&[result]);
@@ -54,6 +63,13 @@ impl JournalMetrics {
         self.entries.set(length);
         self.head.reset();
         self.head.with_label_values(&[hash]).set(1);
+    }
+
+    /// The journal takes so many bytes, and its disk has so many left.
+    pub fn space(&self, bytes: u64, free: u64) {
+        let whole = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.bytes.with_label_values::<&str>(&[]).set(whole(bytes));
+        self.free_bytes.with_label_values::<&str>(&[]).set(whole(free));
     }
 
     /// A transaction ended.

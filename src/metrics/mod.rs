@@ -59,6 +59,7 @@ pub struct Metrics {
     zec_durations: HistogramVec,
     zec_clock_skew: Gauge,
     zec_breaker_open: IntGaugeVec,
+    zec_breaker_open_nics: IntGaugeVec,
     unassigned_addresses: IntCounter,
     rejected: IntCounterVec,
     otlp_spans: IntCounterVec,
@@ -101,7 +102,8 @@ impl Metrics {
             zec_requests: make.counters("zec_requests_total", "Requests to ZEC.", &["action", "outcome"])?,
             zec_durations: make.histograms("zec_request_duration_seconds", "Seconds that a request to ZEC took.", &["action"], &DURATION_BUCKETS)?,
             zec_clock_skew: make.float_gauge("zec_clock_skew_seconds", "Seconds that ZEC's clock is ahead of ours, by its last answer; ZEC refuses signatures past 300.")?,
-            zec_breaker_open: make.gauges("zec_breaker_open", "1 while requests to ZEC are refused without being sent, for ZEC failed too often.", &["kind"])?,
+            zec_breaker_open: make.gauges("zec_breaker_open", "1 while requests to ZEC are refused without being sent, for ZEC failed too often at several vNICs, or could not be reached.", &["kind"])?,
+            zec_breaker_open_nics: make.gauges("zec_breaker_open_nics", "vNICs on which requests to ZEC are refused without being sent, for ZEC failed too often there.", &["kind"])?,
             unassigned_addresses: make.counter("unassigned_addresses_total", "Addresses taken off vNICs.")?,
             rejected: make.counters("rejected_total", "Requests answered with a problem, by the problem's slug.", &["reason"])?,
             // Where no collector is configured there is nothing to count, and no series.
@@ -140,6 +142,7 @@ impl Metrics {
         }
         for kind in Kind::ALL {
             self.zec_breaker_open.with_label_values(&[kind.label()]);
+            self.zec_breaker_open_nics.with_label_values(&[kind.label()]);
         }
         for result in ["ok", "failed"] {
             self.reloads.with_label_values(&[result]);
@@ -234,6 +237,12 @@ impl Metrics {
     /// Requests of that kind to ZEC are refused from now on, or no longer.
     pub fn breaker(&self, kind: Kind, open: bool) {
         self.zec_breaker_open.with_label_values(&[kind.label()]).set(i64::from(open));
+    }
+
+    /// Requests of that kind to ZEC are refused on so many vNICs, for ZEC fails there.
+    pub fn breaker_nics(&self, kind: Kind, nics: usize) {
+        let series = self.zec_breaker_open_nics.with_label_values(&[kind.label()]);
+        series.set(i64::try_from(nics).unwrap_or(i64::MAX));
     }
 
     /// So many addresses left a vNIC.

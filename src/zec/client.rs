@@ -10,10 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header, uri::Scheme};
 use http_body_util::Full;
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     AccessKey, AccessKeys, Settings,
@@ -28,7 +25,7 @@ use crate::{
     domain::{Action, ChangeIpv4, Nic, NicId, json::Node},
     error::Fault,
     journal::Ticket,
-    limit::{Breaker, Pass},
+    limit::{Asker, Breaker, Pass},
     metrics::{Kind, Metrics, Outcome},
     net::{self, ExchangeError, HttpClient},
 };
@@ -94,8 +91,6 @@ struct Client {
     request_timeout: Duration,
     skew: Arc<Skew>,
     breaker: Breaker,
-    /// Whose turn it is to find out whether ZEC is there.
-    proof: Semaphore,
     /// How many requests of callers are on their way.
     busy: AtomicUsize,
     metrics: Arc<Metrics>,
@@ -185,7 +180,6 @@ fn connect_by(
         request_timeout: settings.request_timeout,
         skew: Arc::default(),
         breaker: Breaker::new(Arc::clone(&metrics)),
-        proof: Semaphore::new(1),
         busy: AtomicUsize::new(0),
         metrics,
     });
@@ -206,15 +200,28 @@ impl Reader {
         move || skew.time()
     }
 
-    /// Reads one vNIC, by `deadline` at the latest. What ZEC shows is exactly the vNIC asked
+    /// As [`Reader::nic_for`], for the gateway itself.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn nic(&self, nic: &NicId, deadline: Instant) -> Result<Found, Failure> {
+        self.read("", nic, deadline).await
+    }
+
+    /// Reads one vNIC for a caller (`Caller::id`), by `deadline` at the latest. What ZEC shows is exactly the vNIC asked
     /// for, or none. Tried again at most twice, where nothing was sent or ZEC said 503 or 429; and
     /// once with the access key before, where there is one and ZEC refuses the one in use.
     ///
     /// # Errors
     /// The last attempt's failure, or [`Failure::Spared`] at once.
-    pub async fn nic(&self, nic: &NicId, deadline: Instant) -> Result<Found, Failure> {
+    pub async fn nic_for(
+        &self,
+        caller: &str,
+        nic: &NicId,
+        deadline: Instant,
+    ) -> Result<Found, Failure> {
         let _busy = Busy::begin(&self.0.busy);
-        self.look(nic, deadline).await
+        self.read(caller, nic, deadline).await
     }
 
     /// Whether a request of some caller is on its way to ZEC.
@@ -223,18 +230,15 @@ impl Reader {
         self.0.busy.load(Ordering::Relaxed) > 0
     }
 
-    /// As [`Reader::nic`], for no caller.
-    ///
-    /// # Errors
-    /// As [`Reader::nic`].
-    pub async fn look(&self, nic: &NicId, deadline: Instant) -> Result<Found, Failure> {
+    async fn read(&self, caller: &str, nic: &NicId, deadline: Instant) -> Result<Found, Failure> {
         let action = Action::DescribeNetworkInterfaces;
+        let who = self.0.breaker.asker(caller, nic.as_str());
         let body = request::describe(nic).map_err(|e| Failure::NotSent(e.to_string()))?;
         let keys = self.0.keys.now();
         let (mut key, mut other) = (&keys.current, keys.previous.as_ref());
         let mut retry = 0;
         loop {
-            let pass = self.0.admit(Kind::Read)?;
+            let pass = self.0.admit(Kind::Read, who)?;
             let take = |response: &Node<'_>, all: &[u8]| describe::nic(nic, response, all);
             let call = Call { action, body: body.clone(), key };
             let attempt = self.0.attempt(call, || Ok(clock::now()), take, pass, deadline);
@@ -270,19 +274,28 @@ impl Reader {
 }
 
 impl Writer {
-    /// Asks to send a write on a vNIC. Where writes were stopped and may be tried again, the vNIC is
-    /// read first: a write is no way to find out whether ZEC is there.
+    /// Asks to send a write on a vNIC for a caller (`Caller::id`). Where writes were stopped and may be
+    /// tried again, the vNIC is read first: a write is no way to find out whether ZEC is there.
     ///
     /// # Errors
-    /// [`Failure::Spared`] while writes are stopped.
-    pub async fn admit(&self, nic: &NicId, deadline: Instant) -> Result<Pass, Failure> {
-        if self.0.breaker.wants_proof()
-            && let Ok(_turn) = self.0.proof.try_acquire()
-        {
-            // One looks for all. What it says is the breaker's to know.
-            let _ = Box::pin(Reader(Arc::clone(&self.0)).nic(nic, deadline)).await;
+    /// [`Failure::Spared`] while writes are stopped, altogether or on that vNIC.
+    pub async fn admit(
+        &self,
+        caller: &str,
+        nic: &NicId,
+        deadline: Instant,
+    ) -> Result<Pass, Failure> {
+        let who = self.0.breaker.asker(caller, nic.as_str());
+        // One looks for all. What it says is the breaker's to know.
+        if let Some(look) = self.0.breaker.look(who) {
+            let reader = Reader(Arc::clone(&self.0));
+            let seen = Box::pin(reader.nic_for(caller, nic, deadline)).await;
+            match seen {
+                Err(Failure::Spared { .. }) => look.spared(),
+                _ => drop(look),
+            }
         }
-        self.0.admit(Kind::Write)
+        self.0.admit(Kind::Write, who)
     }
 
     /// At which ZEC and with which access key the next write is sent, as a digest: what is seen at
@@ -340,6 +353,7 @@ impl Client {
         match &result {
             // Who had no time to answer may well be there: it counts neither way.
             _ if out_of_time && had < self.request_timeout.min(FAIR) => drop(pass),
+            Err(Failure::NotSent(_)) => pass.unreached(),
             result if trouble(result) => pass.failure(),
             _ => pass.success(),
         }
@@ -352,8 +366,8 @@ impl Client {
         key.identity(&self.host_text)
     }
 
-    fn admit(&self, kind: Kind) -> Result<Pass, Failure> {
-        self.breaker.admit(kind).map_err(|wait| Failure::Spared { wait })
+    fn admit(&self, kind: Kind, who: Asker) -> Result<Pass, Failure> {
+        self.breaker.admit(kind, who).map_err(|wait| Failure::Spared { wait })
     }
 
     async fn exchange<T>(

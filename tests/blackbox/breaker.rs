@@ -6,7 +6,7 @@ use zec_gateway::emulator::{Fault, FaultKind};
 
 use crate::{
     client::{Answer, PATIENCE},
-    world::{NIC, World},
+    world::{NIC, Setup, World, nic},
 };
 
 const WRITE: &str = "UnassignNetworkInterfaceIpv4";
@@ -26,6 +26,12 @@ async fn write(world: &World, number: u32) -> Answer {
 
 fn sent(world: &World, action: &str) -> u32 {
     u32::try_from(world.sent(action).len()).unwrap()
+}
+
+/// What a metric says of reads and of writes.
+async fn open(world: &World, name: &str) -> [f64; 2] {
+    let of = |kind: &str| format!("{name}{{kind=\"{kind}\"}}");
+    [world.metric(&of("read")).await, world.metric(&of("write")).await]
 }
 
 #[track_caller]
@@ -49,8 +55,8 @@ async fn after_many_failures_writes_are_refused_unsent_until_a_read_has_succeede
     let recorded = f64::from(FAILURES);
     let pending = world.metric("operations_total{outcome=\"pending\"}").await;
     assert!((pending - recorded).abs() < 0.1, "what is spared leaves no record: {pending}");
-    assert!(world.metric("zec_breaker_open{kind=\"write\"}").await > 0.5);
-    assert!(world.metric("zec_breaker_open{kind=\"read\"}").await < 0.5, "reads go on");
+    assert_eq!(open(&world, "zec_breaker_open_nics").await, [0.0, 1.0], "reads go on");
+    assert_eq!(open(&world, "zec_breaker_open").await, [0.0, 0.0], "and all on other vNICs");
 
     // ZEC is well again: it is found out by a read, though nothing else reads here.
     assert_eq!(sent(&world, READ), 0);
@@ -67,7 +73,7 @@ async fn after_many_failures_writes_are_refused_unsent_until_a_read_has_succeede
     tokio::time::timeout(PATIENCE, until_well).await.expect("a write that is let through");
     assert_eq!(sent(&world, READ), 1, "a write is no way to find out");
     assert_eq!(sent(&world, WRITE), FAILURES + 1);
-    assert!(world.metric("zec_breaker_open{kind=\"write\"}").await < 0.5);
+    assert_eq!(open(&world, "zec_breaker_open_nics").await, [0.0, 0.0]);
 }
 
 #[tokio::test]
@@ -90,4 +96,53 @@ async fn refusals_are_answers_and_stop_nothing() {
     for number in 0..=FAILURES {
         assert_eq!(write(&world, number).await.status, 409);
     }
+}
+
+/// ZEC fails at each request of mallory's, on one vNIC, and at nobody else's.
+#[tokio::test]
+async fn one_vnic_and_one_caller_who_retries_keep_zec_from_nobody() {
+    let world = World::start().await;
+    let (mallory, bob) = (world.caller("mallory", &["netops"]), world.caller("bob", &["netops"]));
+    world.zec.insert_nic(nic("bobs"));
+    for number in 0..5 * FAILURES {
+        world.zec.inject(Fault::times(FaultKind::Status500, 2));
+        mallory.get(&format!("/nics/{NIC}")).await;
+        mallory.delete(&format!("/nics/{NIC}/ipv4/10.0.0.{}", 30 + number)).await;
+        world.zec.clear_faults();
+        assert_eq!(bob.get("/nics/bobs").await.status, 200, "after {number} requests");
+        let given = bob.post("/nics/bobs/ipv4", r#"{"ipAddresses":["10.0.0.9"]}"#).await;
+        assert_eq!(given.status, 200, "{}", given.text());
+        assert_eq!(bob.delete("/nics/bobs/ipv4/10.0.0.9").await.status, 200);
+    }
+    spared(&mallory.get(&format!("/nics/{NIC}")).await);
+    assert_eq!(open(&world, "zec_breaker_open_nics").await, [1.0, 1.0]);
+    assert_eq!(open(&world, "zec_breaker_open").await, [0.0, 0.0]);
+}
+
+#[tokio::test]
+async fn where_zec_fails_at_several_vnics_all_are_refused_unsent() {
+    let world = World::start().await;
+    world.zec.inject(broken(READ));
+    for number in 0..FAILURES {
+        let target = format!("/nics/nic-{}", number % 4);
+        assert_eq!(world.alice().get(&target).await.status, 502, "{number}");
+    }
+    spared(&world.alice().get(&format!("/nics/{NIC}")).await);
+    assert_eq!(open(&world, "zec_breaker_open").await, [1.0, 0.0]);
+    assert_eq!(sent(&world, READ), FAILURES, "nothing more is sent");
+}
+
+#[tokio::test]
+async fn where_zec_cannot_be_reached_one_vnic_is_enough() {
+    // Nobody listens there.
+    let endpoint = Some("http://127.0.0.1:1".to_owned());
+    let world = Setup { endpoint, ..Setup::default() }.start().await;
+    let mut unreached = 0;
+    // Each of them tries several times.
+    while !world.alice().get(&format!("/nics/{NIC}")).await.text().contains("left alone") {
+        unreached += 1;
+        assert!(unreached <= FAILURES);
+    }
+    assert_eq!(open(&world, "zec_breaker_open").await, [1.0, 0.0]);
+    assert_eq!(open(&world, "zec_breaker_open_nics").await, [0.0, 0.0]);
 }

@@ -43,6 +43,37 @@ fn same(first: &Answer, again: &Answer) {
     assert_eq!(without_id(first), without_id(again));
 }
 
+/// Whoever may only read can ask for as many answers as they like, and each takes room on the disk.
+#[tokio::test]
+async fn a_thousand_keys_with_nothing_to_do_are_remembered_and_the_next_is_refused() {
+    let world = World::start().await;
+    world.zec.insert_nic(nic("empty"));
+    let (alice, all) = (world.alice(), "/nics/empty/ipv4?all=true");
+    assert_eq!(keyed(&alice, all, "first").await.status, 200);
+    let journal = rusqlite::Connection::open(world.files.path().join("journal.db")).unwrap();
+    journal.busy_timeout(crate::client::PATIENCE).unwrap();
+    let copies = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 999) INSERT INTO idempotency_keys SELECT caller, 'copy-' || x, fingerprint, operation, answer, at FROM idempotency_keys, n";
+    assert_eq!(journal.execute(copies, []).unwrap(), 999);
+
+    let refused = keyed(&alice, all, "last").await;
+    let (status, slug, code) = refused.problem();
+    assert_eq!(
+        (status, slug.as_str(), code.as_str()),
+        (429, "rate-limited", "REQUEST_LIMIT_EXCEEDED")
+    );
+    let wait: u32 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((86_000..=86_400).contains(&wait), "{wait}");
+    for word in ["nothing was sent", "Idempotency-Key", "1,000", &wait.to_string()] {
+        assert!(refused.text().contains(word), "{word}: {}", refused.text());
+    }
+    // What is remembered is answered again; others are served, and so is whoever needs no key.
+    let again = keyed(&alice, all, "first").await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (200, Some("true")));
+    assert_eq!(keyed(&world.caller("bob", &["netops"]), all, "last").await.status, 200);
+    assert_eq!(alice.delete(all).await.status, 200);
+    assert_eq!(keyed(&alice, &off("10.0.0.21"), "last").await.status, 200, "the key is not held");
+}
+
 #[tokio::test]
 async fn the_same_request_under_the_same_key_is_done_once_and_answered_alike() {
     let world = World::start().await;

@@ -4,6 +4,7 @@
 use std::{
     fs,
     net::SocketAddr,
+    path::Path,
     process::Command,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -29,6 +30,8 @@ const WRITE: &str = "UnassignNetworkInterfaceIpv4";
 const EMPTY: &str = "empty-nic";
 /// So many files may the gateway open that is to run out of them.
 const FEW_FILES: usize = 200;
+/// Where the journal is that has little room.
+const DISK: &str = "disk";
 /// Cannot be evaluated, by nobody and for no write.
 const BROKEN_POLICY: &str = "@id(\"odd\") forbid (principal, action in Zec::Action::\"write\", resource)\n\
                              when { context.addressCount + 9223372036854775807 < 0 };";
@@ -51,10 +54,11 @@ pub enum Trouble {
     UnreadableAnswer,
     Frozen,
     FewFilesLeft,
+    LittleRoomLeft,
 }
 
 impl Trouble {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Killed,
         Self::ZecFails,
         Self::KeyRefused,
@@ -70,6 +74,7 @@ impl Trouble {
         Self::UnreadableAnswer,
         Self::Frozen,
         Self::FewFilesLeft,
+        Self::LittleRoomLeft,
     ];
 
     /// The alerts that it fires, and no others.
@@ -94,6 +99,7 @@ impl Trouble {
             Self::UnreadableAnswer => &["ZecGatewayInternalError"],
             Self::Frozen => &["ZecGatewayFrozen"],
             Self::FewFilesLeft => &["ZecGatewayFileDescriptors"],
+            Self::LittleRoomLeft => &["ZecGatewayJournalDiskFills"],
         }
     }
 
@@ -118,14 +124,16 @@ pub struct Provocation {
 
 enum Gateway {
     Here(Box<World>, Authority),
-    Process { served: Served, connections: Vec<TcpStream>, _files: Files },
+    Process { served: Served, connections: Vec<TcpStream>, files: Files },
 }
 
 impl Provocation {
     /// A gateway at work; it is well, unless its trouble is one from the start.
     pub async fn new(trouble: Trouble) -> Self {
         match trouble {
-            Trouble::Killed | Trouble::FewFilesLeft => Self::process(trouble),
+            Trouble::Killed | Trouble::FewFilesLeft | Trouble::LittleRoomLeft => {
+                Self::process(trouble)
+            }
             _ => Self::here(trouble).await,
         }
     }
@@ -137,12 +145,17 @@ impl Provocation {
         let text = text.replacen("[server]", "[server]\nheader_timeout = \"1h\"", 1);
         fs::write(files.config(), text).unwrap();
         let serve = files.serve("info");
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("ulimit -n {FEW_FILES} && exec \"$0\" \"$@\"")]);
+        let mut command = if trouble == Trouble::LittleRoomLeft {
+            on_a_small_disk(&files)
+        } else {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("ulimit -n {FEW_FILES} && exec \"$0\" \"$@\"")]);
+            command
+        };
         command.arg(serve.get_program()).args(serve.get_args()).env("RUST_LOG", "info");
         let served = Served::spawn(command);
         let admin = served.admin();
-        let gateway = Gateway::Process { served, connections: Vec::new(), _files: files };
+        let gateway = Gateway::Process { served, connections: Vec::new(), files };
         Self { trouble, admin, gateway, _work: JoinSet::new() }
     }
 
@@ -170,6 +183,14 @@ impl Provocation {
                 served.child.kill().unwrap();
                 served.child.wait().unwrap();
             }
+            Gateway::Process { served, files, .. } if self.trouble == Trouble::LittleRoomLeft => {
+                // As the gateway sees it.
+                let disk = files.directory.path().join(DISK);
+                let disk = disk.strip_prefix("/").unwrap();
+                let root = format!("/proc/{}/root", served.child.id());
+                let filler = Path::new(&root).join(disk).join("filler");
+                fs::write(filler, vec![0; 64 << 20]).unwrap();
+            }
             Gateway::Process { served, connections, .. } => {
                 let open = fs::read_dir(format!("/proc/{}/fd", served.child.id())).unwrap().count();
                 // Nine tenths, so that there are some left for those who look.
@@ -184,6 +205,22 @@ impl Provocation {
     pub fn is_here(&self) -> bool {
         matches!(self.gateway, Gateway::Here(..))
     }
+}
+
+/// Runs what follows where the journal has a disk of its own, of 300 MiB: in a mount namespace, for
+/// which whoever is not root needs a user namespace too.
+fn on_a_small_disk(files: &Files) -> Command {
+    let disk = files.directory.path().join(DISK);
+    fs::create_dir(&disk).unwrap();
+    let text = fs::read_to_string(files.config()).unwrap();
+    fs::write(files.config(), format!("{text}[journal]\npath = \"{DISK}/journal.db\"\n")).unwrap();
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.arg("--map-root-user");
+    }
+    let script = "mount -t tmpfs -o size=300m tmpfs \"$0\" && exec \"$@\"";
+    command.args(["--mount", "sh", "-c", script]).arg(disk);
+    command
 }
 
 fn setup(trouble: Trouble, authority: &Authority) -> Setup {
@@ -249,7 +286,9 @@ async fn trouble(trouble: Trouble, world: &World, authority: &Authority) {
         }
         Trouble::Frozen => world.put("freeze", "hands off"),
         Trouble::ProviderGoneForHours | Trouble::ProviderNeverThere => {}
-        Trouble::Killed | Trouble::FewFilesLeft => unreachable!("a process of its own"),
+        Trouble::Killed | Trouble::FewFilesLeft | Trouble::LittleRoomLeft => {
+            unreachable!("a process of its own")
+        }
     }
 }
 
@@ -260,12 +299,14 @@ async fn replace_certificate(world: &World, authority: &Authority, left: Duratio
     assert_eq!(world.reload().await.1, 0);
 }
 
-/// Reads, writes, and asks again under a key whose answer the journal keeps.
+/// Reads several vNICs, writes, and asks again under a key whose answer the journal keeps.
 async fn work_in_the_open(alice: Caller) {
     let empty = format!("/nics/{EMPTY}/ipv4?all=true");
     loop {
         alice.get("/whoami").await;
-        alice.get(&format!("/nics/{NIC}")).await;
+        for id in [NIC, "1612345678901234568", "1612345678901234569", "1612345678901234570"] {
+            alice.get(&format!("/nics/{id}")).await;
+        }
         alice.post(&format!("/nics/{NIC}/ipv4"), r#"{"ipAddresses":["10.0.0.60"]}"#).await;
         alice.delete(&format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.60")).await;
         alice.send("DELETE", &empty, &[("Idempotency-Key", "asked-again")], None).await;

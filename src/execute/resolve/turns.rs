@@ -135,7 +135,7 @@ mod tests {
         let (busy, nic) = (reader.clone(), NicId::parse("nic-1").unwrap());
         tokio::spawn(async move {
             let deadline = Instant::now() + Duration::from_secs(50);
-            let _ = busy.nic(&nic, deadline).await;
+            let _ = busy.nic_for("corp/alice", &nic, deadline).await;
         });
         tokio::task::yield_now().await;
         assert!(reader.is_busy());

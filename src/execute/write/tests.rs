@@ -54,7 +54,7 @@ async fn a_send_that_hangs_leaves_time_to_record_that() {
     let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
     let (_, writer) = zec::connect(&settings, key, metrics).unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
-    let pass = writer.admit(&NicId::parse("nic-1").unwrap(), deadline).await.unwrap();
+    let pass = writer.admit("corp/alice", &NicId::parse("nic-1").unwrap(), deadline).await.unwrap();
     let sent = send_once(&writer, ticket().await, pass, deadline).await;
     assert!(matches!(sent, Err(Failure::NoAnswer(_) | Failure::NotSent(_))), "{sent:?}");
     let left = deadline.saturating_duration_since(Instant::now());

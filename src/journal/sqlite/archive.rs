@@ -6,20 +6,24 @@ use std::{
 
 use rusqlite::{Connection, Row, params, types::Value};
 
-use super::{COLUMNS, GIVEN_UP, Watch, entry, open_to_read, stored_drop, stored_start};
+use super::{COLUMNS, GIVEN_UP, Watch, entry, list, open_to_read, stored_drop, stored_start};
 use crate::{
     domain::{Action, Addresses, Change, ChangeIpv4, NicId, OperationId, Outcome},
     error::Fault,
     journal::{
         body::{OfAnIntent, OfAnOutcome},
         chain::{Broken, Entry, Head},
+        reads::MAX_READS,
         record::{Filter, Held, Holder, Unassigned, View, millis, moment},
-        store::{Archive, StoreError},
+        store::{Archive, StoreError, Unheard},
     },
 };
 
-/// How many connections are kept for the next reads.
-const KEPT: usize = 4;
+/// How many connections are kept for the next reads: as many as read at once.
+const KEPT: usize = MAX_READS;
+
+/// After so many steps of its machine, some microseconds, SQLite asks whether to go on.
+const STEPS: i32 = 1000;
 
 /// An intent `i` with the last outcome `o` of its operation.
 const VIEW: &str = "SELECT i.operation, i.at, i.caller, i.nic, i.action, i.request_id, i.body, o.at, o.outcome, o.body FROM entries i LEFT JOIN entries o ON o.seq = (SELECT max(seq) FROM entries WHERE operation = i.operation AND seq > i.seq) WHERE i.kind = 'intent'";
@@ -43,13 +47,24 @@ impl SqliteArchive {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.with_interrupt(None, read)
+    }
+
+    /// Reads with a connection, and stops, with an error, once nobody waits for it any more.
+    pub(in crate::journal) fn with_interrupt<T>(
+        &self,
+        unheard: Option<&Unheard>,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         self.watch.as_ref().map_or(Ok(()), Watch::check)?;
         let at_hand = kept().pop();
-        let connection = match at_hand {
+        let mut connection = match at_hand {
             Some(connection) => connection,
             None => open_to_read(&self.path).map_err(|fault| StoreError(fault.to_string()))?,
         };
+        let stop = unheard.cloned().map(|unheard| move || unheard.is_so());
+        connection.progress_handler(STEPS, stop)?;
         let result = read(&connection);
         let mut kept = kept();
         if kept.len() < KEPT {
@@ -85,6 +100,11 @@ impl SqliteArchive {
         self.with(|connection| Ok(stored_drop(connection)?))
     }
 
+    /// The first intent that the table of operations has otherwise than the entries, or not at all.
+    pub(in crate::journal) fn misfiled(&self) -> Result<Option<i64>, StoreError> {
+        self.with(|connection| Ok(list::misfiled(connection)?))
+    }
+
     /// Operations whose outcome is not final and that were not given up, oldest first.
     pub(in crate::journal) fn unfinished(&self) -> Result<Vec<View>, StoreError> {
         // An operation's last entry has its outcome: the columns beside max() are of that row.
@@ -110,28 +130,10 @@ impl Archive for SqliteArchive {
         Ok(found.into_iter().next())
     }
 
-    fn list(&self, filter: &Filter) -> Result<Vec<View>, StoreError> {
-        let mut sql = VIEW.to_owned();
-        let mut values: Vec<Value> = Vec::new();
-        let mut only = |condition: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                values.push(value);
-                sql.push_str(&condition.replace('?', &format!("?{}", values.len())));
-            }
-        };
-        only(" AND i.caller = ?", filter.caller.clone().map(Value::from));
-        only(" AND i.nic = ?", filter.nic.as_ref().map(|nic| nic.to_string().into()));
-        only(" AND i.request_id = ?", filter.request_id.clone().map(Value::from));
-        let outcome = filter.outcome.map(|outcome| outcome.label().to_owned().into());
-        only(" AND coalesce(o.outcome, i.outcome) = ?", outcome);
-        let before = filter.before.map(|id| id.to_string().into());
-        only(
-            " AND i.seq < (SELECT seq FROM entries WHERE operation = ? AND kind = 'intent')",
-            before,
-        );
-        let limit = i64::try_from(filter.limit).unwrap_or(i64::MAX);
-        only(" ORDER BY i.seq DESC LIMIT ?", Some(limit.into()));
-        self.with(|connection| views(connection, &sql, values))
+    fn list(&self, filter: &Filter, unheard: &Unheard) -> Result<Vec<View>, StoreError> {
+        let (found, values) = list::query(filter);
+        let sql = format!("{VIEW} AND i.seq IN ({found}) ORDER BY i.seq DESC");
+        self.with_interrupt(Some(unheard), |connection| views(connection, &sql, values))
     }
 
     fn by_key(

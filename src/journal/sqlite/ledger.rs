@@ -1,20 +1,23 @@
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     path::Path,
     time::{Duration, SystemTime},
 };
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{COLUMNS, GIVEN_UP, Watch, entry, retention, stored_head, stored_start};
+use super::{
+    COLUMNS, GIVEN_UP, Watch, answers::Answers, entry, list, retention, stored_head, stored_start,
+};
 use crate::{
+    clock,
     domain::{OperationId, Outcome},
     error::Fault,
     journal::{
         chain::{Content, Head},
         clock::SecondClock,
         record::{KeyClaim, millis},
-        store::{Applied, Closing, Failed, Ledger, Memory, Opening, Step, StoreError},
+        store::{Applied, Closing, Failed, Ledger, Memory, Opening, Space, Step, StoreError},
     },
 };
 
@@ -43,9 +46,10 @@ pub(in crate::journal) struct SqliteLedger {
     /// What the head is if a commit took place that was said to have failed.
     perhaps: Option<Head>,
     keys: KeyTerms,
-    /// Operations of which the intent is the last entry, for certain: the next one need not look.
-    /// One that is not among them may be so all the same.
-    pending: HashSet<OperationId>,
+    pub(in crate::journal) answers: Answers,
+    /// Operations of which the intent is the last entry, for certain, and where it is: the next one
+    /// need not look. One that is not among them may be so all the same.
+    pending: HashMap<OperationId, i64>,
 }
 
 impl SqliteLedger {
@@ -55,12 +59,18 @@ impl SqliteLedger {
         busy: Duration,
         keys: KeyTerms,
     ) -> Result<Self, Fault> {
-        let (real, connection) = super::open(path, busy)?;
+        let (real, mut connection) = super::open(path, busy)?;
         let fault = |text: String| Fault::new(text).in_file(path);
         let head = checked_head(&connection).map_err(fault)?;
+        if list::refile(&mut connection).map_err(|error| fault(error.to_string()))? {
+            tracing::warn!(
+                "the table of operations did not fit the entries and was made anew: run `journal verify` against a head that was noted"
+            );
+        }
         let watch = Watch::new(&real).map_err(|error| fault(error.to_string()))?;
-        let pending = HashSet::new();
-        Ok(Self { connection, watch, head, perhaps: None, keys, pending })
+        let pending = HashMap::new();
+        let answers = Answers::default();
+        Ok(Self { connection, watch, head, perhaps: None, keys, answers, pending })
     }
 
     fn write(&mut self, steps: &[Step]) -> Result<Vec<Applied>, Failed> {
@@ -78,6 +88,7 @@ impl SqliteLedger {
             transaction,
             head: found,
             keys: &self.keys,
+            answers: &mut self.answers,
             pending: &mut self.pending,
             begun: Vec::new(),
         };
@@ -128,6 +139,10 @@ impl Ledger for SqliteLedger {
         self.head
     }
 
+    fn space(&self) -> Option<Space> {
+        self.watch.space().ok()
+    }
+
     fn close(self: Box<Self>) {
         // The log goes into the file, so that a copy of the file alone is the whole journal.
         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
@@ -144,22 +159,34 @@ struct Batch<'a> {
     transaction: Transaction<'a>,
     head: Head,
     keys: &'a KeyTerms,
-    pending: &'a mut HashSet<OperationId>,
-    /// Whose intents are in this batch.
-    begun: Vec<OperationId>,
+    answers: &'a mut Answers,
+    pending: &'a mut HashMap<OperationId, i64>,
+    /// Whose intents are in this batch, and where.
+    begun: Vec<(OperationId, i64)>,
 }
 
 impl Batch<'_> {
     fn apply(&mut self, step: &Step) -> rusqlite::Result<Applied> {
         match step {
             Step::Begin(opening) => self.begin(opening),
-            Step::Remember(memory) => {
-                let Memory { caller, claim, answer } = memory.as_ref();
-                let claimed = self.claim(caller, claim, None, Some(answer))?;
-                Ok(if claimed { Applied::Remembered } else { Applied::KeyTaken })
-            }
+            Step::Remember(memory) => self.remember(memory),
             Step::End(closing) => self.end(closing),
         }
+    }
+
+    fn remember(&mut self, memory: &Memory) -> rusqlite::Result<Applied> {
+        let Memory { caller, claim, answer } = memory;
+        if !self.claim(caller, claim, None, Some(answer))? {
+            return Ok(Applied::KeyTaken);
+        }
+        let lifetime = i64::try_from(self.keys.lifetime.as_millis()).unwrap_or(i64::MAX);
+        let now = millis(clock::now());
+        let Some(wait) = self.answers.too_many(&self.transaction, caller, now, lifetime)? else {
+            return Ok(Applied::Remembered);
+        };
+        let sql = "DELETE FROM idempotency_keys WHERE caller = ?1 AND key = ?2";
+        self.transaction.prepare_cached(sql)?.execute([caller, claim.key.as_str()])?;
+        Ok(Applied::TooManyAnswers(wait))
     }
 
     fn begin(&mut self, opening: &Opening) -> rusqlite::Result<Applied> {
@@ -169,7 +196,11 @@ impl Batch<'_> {
         {
             return Ok(Applied::KeyTaken);
         }
-        self.begun.push(opening.id);
+        self.begun.push((opening.id, self.head.length + 1));
+        let sql = "INSERT INTO operations (seq, caller, nic, request_id, outcome, class) VALUES (?1, ?2, ?3, ?4, 'pending', 0)";
+        let Opening { caller, nic, request_id, .. } = opening;
+        let values = params![self.head.length + 1, caller, nic, request_id];
+        self.transaction.prepare_cached(sql)?.execute(values)?;
         self.append(Content {
             operation,
             kind: "intent".to_owned(),
@@ -205,8 +236,11 @@ impl Batch<'_> {
     fn end(&mut self, closing: &Closing) -> rusqlite::Result<Applied> {
         let operation = closing.id.to_string();
         // Whoever was among them is not any more, whatever becomes of this transaction.
-        if !self.pending.remove(&closing.id) {
-            let Some((last, given_up)) = self.last(&operation)? else {
+        let pending = self.pending.remove(&closing.id);
+        let intent = if let Some(intent) = pending {
+            intent
+        } else {
+            let Some((intent, last, given_up)) = self.last(&operation)? else {
                 return Ok(Applied::NoSuchOperation);
             };
             // The same again comes of a commit that failed and took place.
@@ -215,7 +249,9 @@ impl Batch<'_> {
             if let Some(last) = Outcome::from_label(&last).filter(over) {
                 return Ok(Applied::Ended(last));
             }
-        }
+            intent
+        };
+        self.file(intent, pending.is_some(), closing.outcome)?;
         if closing.frees_key {
             let sql = "DELETE FROM idempotency_keys WHERE operation = ?1";
             self.transaction.prepare_cached(sql)?.execute([&operation])?;
@@ -233,13 +269,30 @@ impl Batch<'_> {
         })
     }
 
-    /// The label of an operation's last outcome so far, and whether it was given up with it.
-    fn last(&self, operation: &str) -> rusqlite::Result<Option<(String, bool)>> {
+    /// Where an operation's intent is, the label of its last outcome so far, and whether it was given
+    /// up with it.
+    fn last(&self, operation: &str) -> rusqlite::Result<Option<(i64, String, bool)>> {
         let sql = format!(
-            "SELECT outcome, {GIVEN_UP} FROM entries WHERE operation = ?1 ORDER BY seq DESC LIMIT 1"
+            "SELECT (SELECT min(seq) FROM entries WHERE operation = ?1), outcome, {GIVEN_UP} FROM entries WHERE operation = ?1 ORDER BY seq DESC LIMIT 1"
         );
         let mut statement = self.transaction.prepare_cached(&sql)?;
-        statement.query_row([operation], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        statement
+            .query_row([operation], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()
+    }
+
+    /// Files an operation under its new outcome, for lists to find it by.
+    fn file(&self, intent: i64, was_pending: bool, outcome: Outcome) -> rusqlite::Result<()> {
+        let (label, class) = (outcome.label(), list::class(outcome));
+        if was_pending && class == list::class(Outcome::Pending) {
+            // The class is not even named: naming it would write every index with it anew.
+            let sql = "UPDATE operations SET outcome = ?2 WHERE seq = ?1";
+            self.transaction.prepare_cached(sql)?.execute(params![intent, label])?;
+        } else {
+            let sql = "UPDATE operations SET outcome = ?2, class = ?3 WHERE seq = ?1";
+            self.transaction.prepare_cached(sql)?.execute(params![intent, label, class])?;
+        }
+        Ok(())
     }
 
     fn append(&mut self, content: Content) -> rusqlite::Result<Applied> {

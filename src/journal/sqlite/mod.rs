@@ -1,8 +1,10 @@
 //! The journal in an SQLite file: `ledger` appends, `archive` reads, `watch` sees whether the file
 //! is still the one that was opened.
 
+mod answers;
 mod archive;
 mod ledger;
+mod list;
 mod retention;
 mod watch;
 
@@ -32,7 +34,7 @@ use crate::error::Fault;
 const APPLICATION_ID: i32 = 0x5A45_434A;
 
 /// The version of the schema.
-const VERSION: i32 = 2;
+const VERSION: i32 = 3;
 
 const SCHEMA: &str = include_str!("schema.sql");
 

@@ -31,6 +31,7 @@ pub(super) fn let_go(
     transaction.execute(sql, params![last.length, last.hash.0, now])?;
     transaction.execute("DELETE FROM dropped WHERE seq < ?1", [last.length])?;
     let gone = transaction.execute("DELETE FROM entries WHERE seq <= ?1", [last.length])?;
+    transaction.execute("DELETE FROM operations WHERE seq <= ?1", [last.length])?;
     transaction.commit()?;
     Ok(Some((last, gone)))
 }

@@ -1,4 +1,4 @@
--- The journal of zec-gateway, version 2. `src/journal/chain.rs` says what a hash is over.
+-- The journal of zec-gateway, version 3. `src/journal/chain.rs` says what a hash is over.
 CREATE TABLE entries (
   seq        INTEGER PRIMARY KEY,
   operation  TEXT NOT NULL,
@@ -15,9 +15,27 @@ CREATE TABLE entries (
 ) STRICT;
 
 CREATE INDEX entries_by_operation ON entries (operation, seq, outcome);
-CREATE INDEX entries_by_caller ON entries (caller, seq) WHERE kind = 'intent';
-CREATE INDEX entries_by_nic ON entries (nic, seq) WHERE kind = 'intent';
-CREATE INDEX entries_by_request ON entries (request_id) WHERE kind = 'intent';
+
+-- Derived from the entries, in the same transactions, and no part of the chain: what lists are searched
+-- by. `journal verify` holds it against them.
+CREATE TABLE operations (
+  seq        INTEGER PRIMARY KEY, -- of the intent
+  caller     TEXT NOT NULL,
+  nic        TEXT NOT NULL,
+  request_id TEXT NOT NULL,
+  outcome    TEXT NOT NULL, -- the last one
+  class      INTEGER NOT NULL -- 0 for the usual course, which then changes in no index but that of what is pending
+    CHECK (class = CASE outcome WHEN 'pending' THEN 0 WHEN 'done' THEN 0 WHEN 'unknown' THEN 1
+      WHEN 'rejected' THEN 2 WHEN 'not-sent' THEN 3 WHEN 'not-done' THEN 4 END)
+) STRICT;
+
+-- Each ends with `seq`, by which lists are ordered.
+CREATE INDEX operations_by_caller ON operations (caller, class);
+CREATE INDEX operations_by_caller_and_nic ON operations (caller, nic, class);
+CREATE INDEX operations_by_nic ON operations (nic, class);
+CREATE INDEX operations_by_class ON operations (class);
+CREATE INDEX operations_by_request ON operations (request_id, caller);
+CREATE INDEX operations_pending ON operations (seq) WHERE outcome = 'pending';
 
 -- Where the chain ended of what was let go of after its time: what is left follows it.
 CREATE TABLE dropped (
@@ -49,6 +67,7 @@ CREATE TABLE idempotency_keys (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_keys_by_operation ON idempotency_keys (operation);
 CREATE INDEX idempotency_keys_by_time ON idempotency_keys (at);
+CREATE INDEX idempotency_answers ON idempotency_keys (caller, at) WHERE answer IS NOT NULL; -- they are counted
 
 -- Filled and emptied to find out whether the file can be written.
 CREATE TABLE trial (filler BLOB NOT NULL) STRICT;

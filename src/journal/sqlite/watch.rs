@@ -4,11 +4,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::journal::{lock, store::StoreError};
+use crate::journal::{
+    lock,
+    store::{Space, StoreError},
+};
 
 /// Whether the file at a path is still the one that was opened: SQLite itself would go on writing
 /// into a file that nobody can find any more (threats, row 19).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::journal) struct Watch {
     file: PathBuf,
     log: PathBuf,
@@ -39,6 +42,14 @@ impl Watch {
         if self.log_is.is_none() {
             self.log_is = identity(&self.log).ok().map(|(identity, _)| identity);
         }
+    }
+
+    /// What both files take, and what their disk has left.
+    pub(super) fn space(&self) -> io::Result<Space> {
+        let disk = rustix::fs::statvfs(&self.file)?;
+        let log = fs::metadata(&self.log).map_or(0, |found| found.len());
+        let bytes = fs::metadata(&self.file)?.len().saturating_add(log);
+        Ok(Space { bytes, free: disk.f_bavail.saturating_mul(disk.f_frsize) })
     }
 
     /// Looks at both files.

@@ -175,6 +175,26 @@ async fn a_second_gateway_is_told_who_has_the_journal() {
 }
 
 #[tokio::test]
+async fn what_the_journal_takes_and_has_left_shows_in_metrics() {
+    let mut desk = Desk::new();
+    desk.tuning.pace.look = Duration::ZERO;
+    let journal = desk.open();
+    let shown = |name: &str| desk.metric(name).parse::<u64>().unwrap();
+    assert!(shown("journal_free_bytes") > 0);
+    works(&journal).await;
+    let size = |ending: &str| fs::metadata(lock::beside(&desk.path(), ending)).unwrap().len();
+    let wait = async {
+        while shown("journal_bytes") != size("") + size("-wal") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, wait).await.unwrap();
+    journal.close().await;
+    // Without a journal there is none that could be full.
+    assert!(!Metrics::new(&[], &[]).unwrap().render().unwrap().contains("journal_free_bytes"));
+}
+
+#[tokio::test]
 async fn the_files_are_their_owners_alone() {
     let desk = Desk::new();
     let journal = desk.open();
@@ -209,10 +229,10 @@ fn what_is_no_journal_is_left_as_it_is() {
     newer
         .raw()
         .execute_batch(
-            "PRAGMA application_id = 1514488650; PRAGMA user_version = 3; CREATE TABLE t (x)",
+            "PRAGMA application_id = 1514488650; PRAGMA user_version = 4; CREATE TABLE t (x)",
         )
         .unwrap();
-    assert!(open(&newer).contains("is a journal of version 3"));
+    assert!(open(&newer).contains("is a journal of version 4"));
 }
 
 #[test]

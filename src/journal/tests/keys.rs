@@ -84,6 +84,71 @@ async fn a_key_holds_over_a_restart_and_not_past_its_day() {
     journal.close().await;
 }
 
+async fn remember(journal: &Journal, name: &str, number: i32) -> Result<(), BeginError> {
+    let claim = KeyClaim { key: key(&format!("k-{number}")), fingerprint: [9; 32] };
+    journal.remember(&format!("corp/{name}"), claim, "nothing".to_owned()).await
+}
+
+/// How long a refusal says to wait.
+fn wait(refused: Result<(), BeginError>) -> Duration {
+    match refused {
+        Err(BeginError::TooManyAnswers(wait)) => wait,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A journal that keeps three answers of each caller, and five of all.
+fn forgetful(desk: &Desk) -> Journal {
+    let (journal, _) = desk.open_as(|mut ledger| {
+        (ledger.answers.each, ledger.answers.all) = (3, 5);
+        Box::new(ledger)
+    });
+    journal
+}
+
+#[tokio::test]
+async fn so_many_answers_are_kept_for_a_caller_and_no_more_until_one_is_a_day_old() {
+    let desk = Desk::new();
+    let journal = forgetful(&desk);
+    for number in 0..3 {
+        remember(&journal, "alice", number).await.unwrap();
+    }
+    let day = Duration::from_hours(24);
+    let told = wait(remember(&journal, "alice", 3).await);
+    assert!(told <= day && told + LONG > day, "{told:?}");
+    assert!(journal.by_key("corp/alice", &key("k-3")).await.unwrap().is_none(), "it is not held");
+    assert_eq!(remember(&journal, "alice", 2).await, Err(BeginError::KeyTaken), "that is held");
+    // What is written is kept, and another caller's answers are.
+    assert!(claim(&journal, "alice", "k-3").await.is_ok());
+    remember(&journal, "bob", 0).await.unwrap();
+    let older = "UPDATE idempotency_keys SET at = at - 86400001 WHERE key = 'k-0' AND caller = 'corp/alice'";
+    let raw = desk.raw();
+    raw.busy_timeout(LONG).unwrap();
+    assert_eq!(raw.execute(older, []).unwrap(), 1);
+    remember(&journal, "alice", 4).await.unwrap();
+    wait(remember(&journal, "alice", 5).await);
+    journal.close().await;
+}
+
+#[tokio::test]
+async fn so_many_answers_are_kept_for_all_callers_together() {
+    let desk = Desk::new();
+    for _ in 0..2 {
+        let journal = forgetful(&desk);
+        for name in ["a", "b", "c", "d", "e"] {
+            let kept = remember(&journal, name, 0).await;
+            assert!(matches!(kept, Ok(()) | Err(BeginError::KeyTaken)), "{kept:?}");
+        }
+        for _ in 0..2 {
+            assert!(!wait(remember(&journal, "f", 0).await).is_zero());
+        }
+        let count = "SELECT count(*) FROM idempotency_keys WHERE answer IS NOT NULL";
+        let count: i64 = desk.raw().query_row(count, [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 5);
+        journal.close().await;
+    }
+}
+
 #[tokio::test]
 async fn a_key_ends_when_both_clocks_say_so_and_lasts_by_the_later_of_both() {
     let day = Duration::from_hours(24);

@@ -1,8 +1,16 @@
-use std::time::SystemTime;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::SystemTime,
+};
 
 use serde_json::{Value, json};
 
-use super::*;
+use super::{
+    reads::MAX_READS,
+    sqlite::SqliteArchive,
+    store::{Archive, Unheard},
+    *,
+};
 
 #[tokio::test]
 async fn an_operation_shows_what_the_contract_says() {
@@ -88,6 +96,105 @@ async fn lists_are_newest_first_and_each_filter_leaves_out_the_rest() {
         assert_eq!(found, expected, "{filter:?}");
     }
     journal.close().await;
+}
+
+/// An archive that reads for as long as it is told to.
+struct Slow {
+    began: Sender<()>,
+    /// Whether it stops when nobody waits any more, or only when it may.
+    listens: bool,
+    go_on: Arc<AtomicBool>,
+}
+
+impl Archive for Slow {
+    fn find(&self, _: OperationId) -> Result<Option<View>, StoreError> {
+        Ok(None)
+    }
+
+    fn list(&self, _: &Filter, unheard: &Unheard) -> Result<Vec<View>, StoreError> {
+        self.began.send(()).unwrap();
+        while !(self.go_on.load(Ordering::Relaxed) || self.listens && unheard.is_so()) {
+            std::thread::yield_now();
+        }
+        Ok(Vec::new())
+    }
+
+    fn by_key(&self, _: &str, _: &str, _: SystemTime) -> Result<Option<Held>, StoreError> {
+        unreachable!("keys are read elsewhere")
+    }
+
+    fn rest(&self) {}
+
+    fn unassigned_since(&self, _: SystemTime) -> Result<Vec<Unassigned>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+/// Dropped, it lets every read end, also where a test fails: the runtime waits for them.
+#[derive(Default)]
+struct GoOn(Arc<AtomicBool>);
+
+impl Drop for GoOn {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Begins lists and gives them up, until so many read.
+async fn give_up(journal: &Journal, began: &Receiver<()>, count: usize) {
+    for _ in 0..count {
+        let list = tokio::time::timeout(Duration::ZERO, journal.list(Filter::newest(1)));
+        assert!(list.await.is_err());
+    }
+    for _ in 0..count.min(MAX_READS) {
+        began.recv_timeout(LONG).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_nobody_waits_for_keeps_its_place_until_it_ends_and_keys_are_read_meanwhile() {
+    let desk = Desk::new();
+    let (journal, go_on) = (desk.open(), GoOn::default());
+    let (say, began) = mpsc::channel();
+    let slow = Slow { began: say, listens: false, go_on: Arc::clone(&go_on.0) };
+    let journal = journal.reading(Arc::new(slow));
+    give_up(&journal, &began, 50).await;
+    assert!(began.try_recv().is_err(), "more read than have a place");
+    let alices = key("k");
+    let held = tokio::time::timeout(LONG, journal.by_key("corp/alice", &alices)).await;
+    assert!(held.expect("a key does not wait for lists").unwrap().is_none());
+    drop(go_on);
+    assert!(journal.list(Filter::newest(1)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_read_that_nobody_waits_for_is_stopped() {
+    let desk = Desk::new();
+    let (say, began) = mpsc::channel();
+    let go_on = GoOn::default();
+    let slow = Slow { began: say, listens: true, go_on: Arc::clone(&go_on.0) };
+    let journal = desk.open().reading(Arc::new(slow));
+    for _ in 0..3 {
+        give_up(&journal, &began, MAX_READS).await;
+    }
+
+    // And so is SQLite, in the midst of a query without an end.
+    journal.close().await;
+    let archive = SqliteArchive::open(&desk.path(), None).unwrap();
+    let endless =
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
+    let count = |connection: &Connection| {
+        connection.query_row(endless, [], |row| row.get::<_, i64>(0)).map_err(StoreError::from)
+    };
+    let unheard = Unheard::default();
+    let stopped = std::thread::scope(|scope| {
+        let query = scope.spawn(|| archive.with_interrupt(Some(&unheard), count));
+        unheard.say();
+        query.join().unwrap()
+    });
+    assert_eq!(stopped, Err(StoreError("interrupted".to_owned())));
+    let fresh = archive.list(&Filter::newest(1), &Unheard::default());
+    assert!(fresh.unwrap().is_empty(), "the next read on the connection is another one");
 }
 
 #[tokio::test]

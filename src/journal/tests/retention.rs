@@ -43,6 +43,9 @@ async fn what_is_past_its_time_goes_and_what_is_left_still_holds() {
     assert_eq!(oldest.let_go(later(), 9).unwrap(), 0);
     Box::new(oldest).close();
     assert_eq!(verify(&desk, None).unwrap(), whole, "an empty chain ends where it ended");
+    let filed = "SELECT count(*) FROM operations";
+    let filed: i64 = desk.raw().query_row(filed, [], |row| row.get(0)).unwrap();
+    assert_eq!(filed, 0, "what lists are made by has gone too");
     assert_eq!(verify(&desk, Some(whole)).unwrap(), whole);
     let earlier = Head { length: 2, ..whole };
     assert!(verify(&desk, Some(earlier)).unwrap_err().contains("let go of"));

@@ -61,6 +61,41 @@ async fn swapped_removed_and_inserted_entries_are_found() {
     assert_eq!(desk.verify().unwrap_err().seq, 7);
 }
 
+/// Lists are made by a table of their own, which no hash is over.
+#[tokio::test]
+async fn an_operation_that_lists_would_hide_or_show_otherwise_is_found() {
+    for change in [
+        "DELETE FROM operations WHERE seq = 3",
+        "UPDATE operations SET caller = 'corp/mallory' WHERE seq = 3",
+        "UPDATE operations SET nic = 'nic-9' WHERE seq = 3",
+        "UPDATE operations SET request_id = 'another' WHERE seq = 3",
+        "UPDATE operations SET outcome = 'pending' WHERE seq = 3",
+    ] {
+        let (desk, _) = tampered(change).await;
+        let broken = desk.verify().unwrap_err();
+        assert_eq!(broken.seq, 3, "{change}: {broken}");
+        assert!(broken.what.contains("the table of operations"), "{change}: {broken}");
+    }
+    let (desk, _) = tampered("").await;
+    let refused = desk.raw().execute_batch("UPDATE operations SET class = 1 WHERE seq = 3");
+    assert!(refused.unwrap_err().to_string().contains("CHECK"), "no index can disagree");
+}
+
+#[tokio::test]
+async fn a_table_of_operations_that_does_not_fit_is_made_anew_at_the_start() {
+    for change in ["DELETE FROM operations", "DELETE FROM entries WHERE seq > 4"] {
+        let (desk, _) = tampered(change).await;
+        desk.open().close().await;
+        desk.verify().unwrap();
+        let made = "SELECT count(*), sum(outcome = 'done'), max(seq) FROM operations";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let made: (i64, i64, i64) = desk.raw().query_row(made, [], read).unwrap();
+        let listed = desk.offline().list(&Filter::newest(9)).unwrap();
+        let listed = i64::try_from(listed.len()).unwrap();
+        assert_eq!(made, (listed, listed, 2 * listed - 1), "{change}");
+    }
+}
+
 #[tokio::test]
 async fn a_cut_end_is_found_by_whoever_noted_it() {
     let (desk, head) = tampered("DELETE FROM entries WHERE seq > 4").await;

@@ -1,29 +1,44 @@
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many failures within such a time open a circuit.
-pub(super) const FAILURES: usize = 20;
-pub(super) const WITHIN: Duration = Duration::from_secs(10);
+use super::{Asker, turns::Turns, window::Window};
+
+/// So many failures within ten seconds open a circuit, if as few requests succeeded meanwhile.
+pub(super) const FAILURES: u32 = 20;
 /// How long it is open at first, and at most.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(5);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long to wait for the outcome of a probe, which may come at any moment.
 pub(super) const SOON: Duration = Duration::from_secs(1);
+/// Whoever failed as a probe lets others go first for so long after a pause: those were told to come
+/// back by then. Afterwards whoever asks may try.
+pub(super) const PRECEDENCE: Duration = Duration::from_secs(5);
 
 /// The breaker of one kind of requests. Time is given to it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Circuit {
     /// Counts openings and closings: what was let through before the last one says nothing about
     /// what is now.
     turn: u64,
     state: State,
+    /// When it was closed again, if it ever was open.
+    closed: Option<Instant>,
+}
+
+/// How a failure counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Counted {
+    /// In the circuit itself; with it count so many that are known elsewhere.
+    Here(u32),
+    /// Elsewhere: with it there are so many.
+    Elsewhere(u32),
 }
 
 #[derive(Debug)]
 enum State {
-    /// Lets everything through; the failures of the last while, oldest first.
-    Closed(VecDeque<Instant>),
+    /// Lets everything through, and counts what comes of it.
+    Closed(Window),
     Open(Open),
 }
 
@@ -31,56 +46,101 @@ enum State {
 struct Open {
     since: Instant,
     pause: Duration,
+    /// When the pause is over, or the last look that found nothing was.
+    due: Instant,
     /// Whether the one request after the pause is on its way.
     probing: bool,
+    /// Whether somebody looks whether the other kind succeeds.
+    looking: bool,
     /// Whether the other kind has succeeded since.
     encouraged: bool,
+    turns: Turns,
 }
 
 /// How a request was let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Way {
-    pub(super) admitted: Instant,
     turn: u64,
     probe: bool,
 }
 
-impl Default for State {
-    fn default() -> Self {
-        Self::Closed(VecDeque::new())
+impl Way {
+    /// That of a request which no circuit stood in the way of.
+    pub(super) const fn free(turn: u64) -> Self {
+        Self { turn, probe: false }
     }
 }
 
 impl Circuit {
+    /// A closed one. No other one's turns, of those whose requests it may be told of, are in the
+    /// four thousand million after `turn`.
+    pub(super) fn new(turn: u64) -> Self {
+        Self { turn, state: State::Closed(Window::default()), closed: None }
+    }
+
     /// Whether it is not closed: after the pause too, until a probe has succeeded.
-    pub(super) fn is_open(&self) -> bool {
+    pub(super) const fn is_open(&self) -> bool {
         matches!(self.state, State::Open(_))
     }
 
+    /// Whether what becomes of a request still says something about how things are.
+    pub(super) const fn is_current(&self, way: Way) -> bool {
+        way.turn == self.turn
+    }
+
+    /// Since when failures count: what was before the last closing is forgotten.
+    pub(super) const fn counts_since(&self) -> Option<Instant> {
+        self.closed
+    }
+
     /// Whether the other kind has succeeded since this one was opened.
-    pub(super) fn is_encouraged(&self) -> bool {
+    pub(super) const fn is_encouraged(&self) -> bool {
         matches!(&self.state, State::Open(open) if open.encouraged)
     }
 
-    /// Whether it is open, its pause over, and nothing known of how things are.
-    pub(super) fn wants_proof(&self, now: Instant) -> bool {
-        let State::Open(open) = &self.state else { return false };
-        let over = now.saturating_duration_since(open.since) >= open.pause;
-        over && !open.probing && !open.encouraged
+    /// Gives the turn to look whether the other kind succeeds, where the circuit is open, its pause
+    /// over, and nothing known of how things are; say then what came of it. One at a time.
+    pub(super) fn look(&mut self, who: Asker, now: Instant) -> Option<Way> {
+        let State::Open(open) = &mut self.state else { return None };
+        let busy = open.probing || open.looking || open.encouraged;
+        if now < open.due || busy || !open.may(who, now) {
+            return None;
+        }
+        open.looking = true;
+        Some(Way { turn: self.turn, probe: false })
+    }
+
+    /// A look is over; whether it failed. One that succeeded has encouraged the circuit by now.
+    pub(super) fn looked(&mut self, way: Way, who: Asker, failed: bool, now: Instant) {
+        if let State::Open(open) = &mut self.state
+            && way.turn == self.turn
+        {
+            open.looking = false;
+            if failed && !open.encouraged {
+                open.turns.failed(who);
+                open.due = open.due.max(now);
+            }
+        }
     }
 
     /// Lets a request through, or says how long to wait; after the pause one at a time, and only
     /// if `may_probe`.
-    pub(super) fn admit(&mut self, now: Instant, may_probe: bool) -> Result<Way, Duration> {
-        let way = |probe| Way { admitted: now, turn: self.turn, probe };
+    pub(super) fn admit(
+        &mut self,
+        who: Asker,
+        now: Instant,
+        may_probe: bool,
+    ) -> Result<Way, Duration> {
+        let way = |probe| Way { turn: self.turn, probe };
         match &mut self.state {
             State::Closed(_) => Ok(way(false)),
             State::Open(open) => {
-                let left = open.pause.saturating_sub(now.saturating_duration_since(open.since));
+                let may = open.may(who, now);
+                let left = open.due.saturating_duration_since(now);
                 if !left.is_zero() {
                     return Err(left);
                 }
-                if open.probing || !may_probe {
+                if open.probing || !may_probe || !may {
                     return Err(SOON);
                 }
                 open.probing = true;
@@ -90,32 +150,57 @@ impl Circuit {
     }
 
     /// A request succeeded; whether it was the probe that closes the circuit.
-    pub(super) fn success(&mut self, way: Way) -> bool {
-        let closes = way.probe && way.turn == self.turn;
-        if closes {
-            self.close();
+    pub(super) fn success(&mut self, way: Way, now: Instant) -> bool {
+        if way.turn != self.turn {
+            return false;
         }
-        closes
+        match &mut self.state {
+            State::Closed(window) => window.well(now),
+            State::Open(_) if way.probe => self.close(now),
+            State::Open(_) => {}
+        }
+        way.probe
     }
 
     /// A request failed.
-    pub(super) fn failure(&mut self, way: Way, now: Instant) {
-        if way.turn != self.turn {
+    pub(super) fn failure(&mut self, way: Way, who: Asker, now: Instant, counted: Counted) {
+        if !self.is_current(way) {
             return;
         }
-        let pause = match &mut self.state {
-            State::Closed(failures) => {
-                failures.push_back(now);
-                failures.retain(|at| now.saturating_duration_since(*at) < WITHIN);
-                if failures.len() < FAILURES {
+        let (pause, mut turns) = match &mut self.state {
+            State::Closed(window) => {
+                let more = match counted {
+                    Counted::Here(more) => {
+                        window.badly(now);
+                        more
+                    }
+                    Counted::Elsewhere(more) => more,
+                };
+                let sum = window.sum(now);
+                let badly = sum.badly.saturating_add(more);
+                if badly < FAILURES || badly < sum.well {
                     return;
                 }
-                FIRST_PAUSE
+                (FIRST_PAUSE, Turns::new())
             }
-            State::Open(open) => open.pause.saturating_mul(2).min(LONGEST_PAUSE),
+            State::Open(open) => {
+                let turns = std::mem::replace(&mut open.turns, Turns::new());
+                (open.pause.saturating_mul(2).min(LONGEST_PAUSE), turns)
+            }
         };
+        if way.probe {
+            turns.failed(who);
+        }
         self.turn += 1;
-        self.state = State::Open(Open { since: now, pause, probing: false, encouraged: false });
+        self.state = State::Open(Open {
+            since: now,
+            pause,
+            due: now + pause,
+            probing: false,
+            looking: false,
+            encouraged: false,
+            turns,
+        });
     }
 
     /// Nobody will say what became of a request.
@@ -136,13 +221,21 @@ impl Circuit {
             return;
         }
         open.encouraged = true;
-        if was_probe && now.saturating_duration_since(open.since) >= open.pause {
-            self.close();
+        if was_probe && now >= open.due {
+            self.close(now);
         }
     }
 
-    fn close(&mut self) {
+    fn close(&mut self, now: Instant) {
         self.turn += 1;
-        self.state = State::default();
+        self.closed = Some(now);
+        self.state = State::Closed(Window::default());
+    }
+}
+
+impl Open {
+    /// Whether it is somebody's turn to try; that they ask is noted either way.
+    fn may(&mut self, who: Asker, now: Instant) -> bool {
+        self.turns.ask(who) || now >= self.due + PRECEDENCE
     }
 }

@@ -2,10 +2,15 @@
 //! before they are sent, and let through again one by one.
 
 mod circuit;
+mod nics;
+mod pair;
 #[cfg(test)]
 mod tests;
+mod turns;
+mod window;
 
 use std::{
+    hash::BuildHasher,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -14,24 +19,50 @@ use tokio::time::Instant;
 
 use super::lock;
 use crate::metrics::{Kind, Metrics};
-use circuit::{Circuit, Way};
+use circuit::{Counted, Way};
+use nics::Nics;
+use pair::Pair;
 
-/// One breaker for reads and one for writes. Clones are the same breaker.
+/// Circuits for reads and for writes: two that stand for ZEC altogether, and two for each vNIC at
+/// which ZEC failed lately. Clones are the same breaker.
 ///
-/// Each opens after 20 failures within 10 s and stays open for 5 s; then one request is let through,
-/// which closes it, or opens it for twice as long, up to 60 s. A write is let through only after a
-/// read has succeeded since writes were stopped: a write is no way to find out whether ZEC is there.
-/// Where reads were stopped too, the read that closes theirs closes the writes' as well.
+/// A circuit opens where within ten seconds 20 requests failed and no more than that succeeded.
+/// Against ZEC altogether at most five failures of one vNIC count within that time, as many while it is
+/// spared by itself, and every request that reached nobody. It stays open for 5 s; then one request is let through, which closes it, or
+/// opens it for twice as long, up to 60 s. Whoever failed at that lets others go first: another
+/// caller, on another vNIC.
+///
+/// A write is let through only after a read has succeeded since writes were stopped: a write is no
+/// way to find out whether ZEC is there. Where reads were stopped too, the read that closes theirs
+/// closes the writes' as well.
 #[derive(Clone, Debug)]
 pub struct Breaker {
     circuits: Arc<Mutex<Circuits>>,
+    hasher: foldhash::quality::RandomState,
     metrics: Arc<Metrics>,
+}
+
+/// Who asks, on which vNIC; hashes tell them apart well enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    caller: u64,
+    nic: u64,
 }
 
 #[derive(Debug)]
 struct Circuits {
-    read: Circuit,
-    write: Circuit,
+    /// ZEC altogether.
+    all: Pair,
+    nics: Nics,
+}
+
+/// How a request was let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ways {
+    admitted: Instant,
+    all: Way,
+    /// None where the vNIC had no circuits of its own.
+    own: Option<Way>,
 }
 
 /// Leave to send one request; say what became of it. Dropped without a word, it counts neither
@@ -41,47 +72,81 @@ struct Circuits {
 pub struct Pass {
     breaker: Breaker,
     kind: Kind,
-    way: Way,
+    who: Asker,
+    ways: Ways,
+}
+
+/// The turn to find out, by a read, whether writes may be tried again. Dropped, it found nothing.
+#[derive(Debug)]
+#[must_use = "look, and say if nobody could"]
+pub struct Look {
+    breaker: Breaker,
+    who: Asker,
+    all: Option<Way>,
+    own: Option<Way>,
+    failed: bool,
 }
 
 impl Breaker {
-    /// Both closed. The metric `zec_breaker_open` tells of them.
+    /// All closed. The metrics `zec_breaker_open` and `zec_breaker_open_nics` tell of them.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        metrics.breaker(Kind::Read, false);
-        metrics.breaker(Kind::Write, false);
-        let circuits = Circuits { read: Circuit::default(), write: Circuit::default() };
-        Self { circuits: Arc::new(Mutex::new(circuits)), metrics }
+        let circuits = Circuits { all: Pair::new(0), nics: Nics::default() };
+        let circuits = Arc::new(Mutex::new(circuits));
+        Self { circuits, hasher: foldhash::quality::RandomState::default(), metrics }
+    }
+
+    /// Who asks, as the breaker tells callers and vNICs apart; the gateway itself is the caller `""`.
+    #[must_use]
+    pub fn asker(&self, caller: &str, nic: &str) -> Asker {
+        Asker { caller: self.hasher.hash_one(caller), nic: self.hasher.hash_one(nic) }
     }
 
     /// Asks to send a request.
     ///
     /// # Errors
     /// How long nothing of the kind is sent; nothing may be sent now.
-    pub fn admit(&self, kind: Kind) -> Result<Pass, Duration> {
-        let way = lock(&self.circuits).admit(kind, Instant::now())?;
-        Ok(Pass { breaker: self.clone(), kind, way })
-    }
-
-    /// Whether writes wait for nothing but a read that succeeds: whoever wants to write looks first.
-    #[must_use]
-    pub fn wants_proof(&self) -> bool {
-        let write = &lock(&self.circuits).write;
-        write.is_open() && write.wants_proof(Instant::now())
-    }
-
-    /// Applies a change, and tells the metric where it has opened or closed a circuit: under the lock, so
-    /// that the metric never tells of an earlier change last.
-    fn tell(&self, change: impl FnOnce(&mut Circuits)) {
+    pub fn admit(&self, kind: Kind, who: Asker) -> Result<Pass, Duration> {
         let mut circuits = lock(&self.circuits);
-        let open = |circuits: &Circuits| [circuits.read.is_open(), circuits.write.is_open()];
-        let before = open(&circuits);
+        let now = Instant::now();
+        if circuits.nics.sweep(now) {
+            self.show_nics(&circuits);
+        }
+        let ways = circuits.admit(kind, who, now)?;
+        drop(circuits);
+        Ok(Pass { breaker: self.clone(), kind, who, ways })
+    }
+
+    /// Gives the turn to look, by a read on that vNIC, where writes wait for nothing but a read that
+    /// succeeds.
+    #[must_use]
+    pub fn look(&self, who: Asker) -> Option<Look> {
+        let (all, own) = lock(&self.circuits).look(who, Instant::now());
+        let found = all.is_some() || own.is_some();
+        found.then(|| Look { breaker: self.clone(), who, all, own, failed: true })
+    }
+
+    /// Applies a change, and tells the metrics where it has opened or closed a circuit: under the lock,
+    /// so that they never tell of an earlier change last.
+    fn tell(&self, nic: u64, change: impl FnOnce(&mut Circuits)) {
+        let mut circuits = lock(&self.circuits);
+        let before = circuits.is_open(nic);
         change(&mut circuits);
-        let [read, write] = open(&circuits);
-        if [read, write] != before {
+        let after = circuits.is_open(nic);
+        if before.0 != after.0 {
+            let [read, write] = after.0;
             self.metrics.breaker(Kind::Read, read);
             self.metrics.breaker(Kind::Write, write);
         }
+        if before.1 != after.1 {
+            self.show_nics(&circuits);
+        }
+    }
+
+    fn show_nics(&self, circuits: &Circuits) {
+        let [reads, writes] = circuits.nics.open();
+        self.metrics.breaker_nics(Kind::Read, reads);
+        self.metrics.breaker_nics(Kind::Write, writes);
     }
 }
 
@@ -89,49 +154,117 @@ impl Pass {
     /// ZEC answered as it should, with a refusal perhaps.
     pub fn success(self) {
         let now = Instant::now();
-        self.breaker.tell(|circuits| circuits.success(self.kind, self.way, now));
+        self.breaker.tell(self.who.nic, |circuits| {
+            circuits.success(self.kind, self.who, self.ways, now);
+        });
     }
 
-    /// ZEC could not be reached, gave no answer, or answered 5xx.
+    /// ZEC gave no answer, or answered 5xx: on this vNIC, as far as one can tell.
     pub fn failure(self) {
         let now = Instant::now();
-        self.breaker.tell(|circuits| circuits.failure(self.kind, self.way, now));
+        self.breaker.tell(self.who.nic, |circuits| {
+            circuits.failure(self.kind, self.who, self.ways, now);
+        });
+    }
+
+    /// ZEC could not be reached, which has nothing to do with the vNIC.
+    pub fn unreached(self) {
+        let now = Instant::now();
+        self.breaker.tell(self.who.nic, |circuits| {
+            circuits.unreached(self.kind, self.who, self.ways, now);
+        });
     }
 }
 
 impl Drop for Pass {
     /// After a success or failure there is nothing left to free.
     fn drop(&mut self) {
-        lock(&self.breaker.circuits).of(self.kind).abandon(self.way);
+        lock(&self.breaker.circuits).abandon(self.kind, self.who, self.ways);
+    }
+}
+
+impl Look {
+    /// Nobody could look: it says nothing about whose turn it was.
+    pub fn spared(mut self) {
+        self.failed = false;
+    }
+}
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let circuits = &mut *lock(&self.breaker.circuits);
+        if let Some(way) = self.all {
+            circuits.all.write.looked(way, self.who, self.failed, now);
+        }
+        if let (Some(way), Some(entry)) = (self.own, circuits.nics.get(self.who.nic)) {
+            entry.pair.write.looked(way, self.who, self.failed, now);
+        }
     }
 }
 
 impl Circuits {
-    fn of(&mut self, kind: Kind) -> &mut Circuit {
-        match kind {
-            Kind::Read => &mut self.read,
-            Kind::Write => &mut self.write,
-        }
+    /// Whether reads and writes are stopped altogether, and on a vNIC.
+    fn is_open(&mut self, nic: u64) -> ([bool; 2], [bool; 2]) {
+        let own = self.nics.get(nic).map_or([false; 2], |entry| entry.pair.is_open());
+        (self.all.is_open(), own)
     }
 
-    fn admit(&mut self, kind: Kind, now: Instant) -> Result<Way, Duration> {
-        match kind {
-            Kind::Read => self.read.admit(now, true),
-            Kind::Write => {
-                let encouraged = self.write.is_encouraged();
-                self.write.admit(now, encouraged)
+    /// The vNIC's own circuit comes first: whoever is stopped there is nobody's probe.
+    fn admit(&mut self, kind: Kind, who: Asker, now: Instant) -> Result<Ways, Duration> {
+        let mut entry = self.nics.get(who.nic);
+        let own = entry.as_mut().map(|entry| entry.pair.admit(kind, who, now)).transpose()?;
+        let all = self.all.admit(kind, who, now).inspect_err(|_| {
+            if let (Some(entry), Some(own)) = (entry, own) {
+                entry.pair.of(kind).abandon(own);
             }
+        })?;
+        Ok(Ways { admitted: now, all, own })
+    }
+
+    fn look(&mut self, who: Asker, now: Instant) -> (Option<Way>, Option<Way>) {
+        let own = self.nics.get(who.nic).map(|entry| &mut entry.pair.write);
+        let own = match own.filter(|own| own.is_open() && !own.is_encouraged()) {
+            None => None,
+            Some(own) => match own.look(who, now) {
+                Some(way) => Some(way),
+                // Stopped there, and not to be looked at now.
+                None => return (None, None),
+            },
+        };
+        (self.all.write.look(who, now), own)
+    }
+
+    fn success(&mut self, kind: Kind, who: Asker, ways: Ways, now: Instant) {
+        self.all.success(kind, ways.all, ways.admitted, now);
+        if let Some(entry) = self.nics.get(who.nic) {
+            let way = ways.own.unwrap_or(Way::free(entry.first_turn));
+            entry.pair.success(kind, way, ways.admitted, now);
         }
     }
 
-    fn success(&mut self, kind: Kind, way: Way, now: Instant) {
-        let was_probe = self.of(kind).success(way);
-        if kind == Kind::Read {
-            self.write.encourage(way.admitted, now, was_probe);
+    fn failure(&mut self, kind: Kind, who: Asker, ways: Ways, now: Instant) {
+        let entry = self.nics.fail(who.nic, now);
+        let way = ways.own.unwrap_or(Way::free(entry.first_turn));
+        entry.pair.of(kind).failure(way, who, now, Counted::Here(0));
+        let all = self.all.of(kind);
+        if all.is_current(ways.all) {
+            entry.count(kind, now);
+            let failures = self.nics.failures(kind, all.counts_since(), now);
+            all.failure(ways.all, who, now, Counted::Elsewhere(failures));
         }
     }
 
-    fn failure(&mut self, kind: Kind, way: Way, now: Instant) {
-        self.of(kind).failure(way, now);
+    fn unreached(&mut self, kind: Kind, who: Asker, ways: Ways, now: Instant) {
+        let all = self.all.of(kind);
+        let failures = self.nics.failures(kind, all.counts_since(), now);
+        all.failure(ways.all, who, now, Counted::Here(failures));
+    }
+
+    fn abandon(&mut self, kind: Kind, who: Asker, ways: Ways) {
+        self.all.of(kind).abandon(ways.all);
+        if let (Some(own), Some(entry)) = (ways.own, self.nics.get(who.nic)) {
+            entry.pair.of(kind).abandon(own);
+        }
     }
 }

@@ -1,42 +1,65 @@
 use proptest::prelude::*;
 
 use super::{
-    circuit::{FAILURES, FIRST_PAUSE, LONGEST_PAUSE, SOON},
+    circuit::{FAILURES, FIRST_PAUSE, LONGEST_PAUSE, PRECEDENCE, SOON},
+    nics::{EACH, FORGOTTEN, MOST},
     *,
 };
+
+mod several;
 
 const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// Both circuits with a clock of their own.
+/// All circuits with a clock of their own.
 struct Bench {
     circuits: Circuits,
     now: Instant,
+    /// How many have asked so far.
+    asked: u64,
+}
+
+/// A request that was let through.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Out {
+    who: Asker,
+    ways: Ways,
 }
 
 impl Bench {
     fn new() -> Self {
-        let circuits = Circuits { read: Circuit::default(), write: Circuit::default() };
-        Self { circuits, now: Instant::now() }
+        let circuits = Circuits { all: Pair::new(0), nics: Nics::default() };
+        Self { circuits, now: Instant::now(), asked: 0 }
     }
 
-    fn admit(&mut self, kind: Kind) -> Result<Way, Duration> {
-        self.circuits.admit(kind, self.now)
+    /// Another caller each time, and another vNIC.
+    fn admit(&mut self, kind: Kind) -> Result<Out, Duration> {
+        self.asked += 1;
+        self.admit_for(kind, Asker { caller: self.asked, nic: 1000 + self.asked })
     }
 
-    fn succeed(&mut self, kind: Kind, way: Way) {
-        self.circuits.success(kind, way, self.now);
-        self.circuits.of(kind).abandon(way);
+    fn admit_for(&mut self, kind: Kind, who: Asker) -> Result<Out, Duration> {
+        let ways = self.circuits.admit(kind, who, self.now)?;
+        Ok(Out { who, ways })
     }
 
-    fn fail(&mut self, kind: Kind, way: Way) {
-        self.circuits.failure(kind, way, self.now);
-        self.circuits.of(kind).abandon(way);
+    fn succeed(&mut self, kind: Kind, Out { who, ways }: Out) {
+        self.circuits.success(kind, who, ways, self.now);
+        self.circuits.abandon(kind, who, ways);
+    }
+
+    fn fail(&mut self, kind: Kind, Out { who, ways }: Out) {
+        self.circuits.failure(kind, who, ways, self.now);
+        self.circuits.abandon(kind, who, ways);
+    }
+
+    fn abandon(&mut self, kind: Kind, Out { who, ways }: Out) {
+        self.circuits.abandon(kind, who, ways);
     }
 
     /// So many failures at this moment.
-    fn failures(&mut self, kind: Kind, count: usize) {
+    fn failures(&mut self, kind: Kind, count: u32) {
         for _ in 0..count {
             let way = self.admit(kind).unwrap();
             self.fail(kind, way);
@@ -58,7 +81,7 @@ impl Bench {
     }
 
     fn is_open(&self) -> (bool, bool) {
-        (self.circuits.read.is_open(), self.circuits.write.is_open())
+        self.circuits.all.is_open().into()
     }
 }
 
@@ -70,7 +93,7 @@ fn the_twentieth_failure_within_ten_seconds_opens_its_own_kind_only() {
         bench.now += seconds(10);
         bench.failures(kind, 19);
         assert_eq!(bench.is_open(), (false, false), "the first was ten seconds ago");
-        // A success in between changes nothing: many of both is trouble too.
+        // A success in between changes nothing: many failures and few successes is trouble too.
         let way = bench.admit(kind).unwrap();
         bench.succeed(kind, way);
         bench.now += Duration::from_millis(9999);
@@ -97,7 +120,7 @@ fn one_probe_is_let_through_at_a_time_and_its_success_closes() {
     bench.now += FIRST_PAUSE;
     let probe = bench.admit(Kind::Read).unwrap();
     assert_eq!(bench.admit(Kind::Read), Err(SOON));
-    bench.circuits.of(Kind::Read).abandon(probe);
+    bench.abandon(Kind::Read, probe);
     let probe = bench.admit(Kind::Read).unwrap();
     assert_eq!(bench.admit(Kind::Read), Err(SOON));
     assert_eq!(bench.is_open(), (true, false), "half open is not closed");
@@ -202,7 +225,7 @@ fn a_probe_of_an_earlier_turn_frees_no_place_of_a_later_one() {
     bench.now += FIRST_PAUSE;
     bench.read();
     let _probe = bench.admit(Kind::Write).unwrap();
-    bench.circuits.of(Kind::Write).abandon(early);
+    bench.abandon(Kind::Write, early);
     assert_eq!(bench.admit(Kind::Write), Err(SOON));
 }
 
@@ -223,28 +246,33 @@ async fn a_pass_reports_once_frees_its_place_and_shows_in_the_metric() {
         assert!(metrics.render().unwrap().contains(&line), "{line}");
     };
     let breaker = Breaker::new(Arc::clone(&metrics));
+    let who = |number: u32| breaker.asker("corp/alice", &format!("nic-{number}"));
     shown("read", 0);
-    for _ in 0..FAILURES {
-        breaker.clone().admit(Kind::Read).unwrap().failure();
+    for number in 0..FAILURES {
+        breaker.clone().admit(Kind::Read, who(number)).unwrap().failure();
     }
     shown("read", 1);
     shown("write", 0);
-    assert_eq!(breaker.admit(Kind::Read).unwrap_err(), FIRST_PAUSE);
+    assert_eq!(breaker.admit(Kind::Read, who(1)).unwrap_err(), FIRST_PAUSE);
     tokio::time::advance(FIRST_PAUSE).await;
-    let probe = breaker.admit(Kind::Read).unwrap();
-    assert_eq!(breaker.admit(Kind::Read).unwrap_err(), SOON);
+    let probe = breaker.admit(Kind::Read, who(1)).unwrap();
+    assert_eq!(breaker.admit(Kind::Read, who(2)).unwrap_err(), SOON);
     drop(probe);
-    breaker.admit(Kind::Read).unwrap().success();
+    breaker.admit(Kind::Read, who(2)).unwrap().success();
     shown("read", 0);
-    let (_one, _other) = (breaker.admit(Kind::Read).unwrap(), breaker.admit(Kind::Read).unwrap());
+    let (_one, _other) =
+        (breaker.admit(Kind::Read, who(1)).unwrap(), breaker.admit(Kind::Read, who(1)).unwrap());
 }
 
 /// The words of the breaker's page over a plain list of all that happened, in milliseconds.
 #[derive(Default)]
 struct Model {
     now: u64,
-    /// Of each kind: failures since the last closing, and what is open.
-    failures: [Vec<u64>; 2],
+    /// Of each kind: when requests ended since the last closing, and whether they failed; and what is
+    /// open.
+    ended: [Vec<(u64, bool)>; 2],
+    /// When seconds began to be counted.
+    looked: [Option<u64>; 2],
     open: [Option<ModelOpen>; 2],
     /// Grows when a kind opens or closes.
     turns: [u32; 2],
@@ -286,7 +314,8 @@ impl Model {
 
     fn close(&mut self, kind: usize) {
         self.open[kind] = None;
-        self.failures[kind].clear();
+        self.ended[kind].clear();
+        self.looked[kind] = None;
         self.turns[kind] += 1;
     }
 
@@ -294,6 +323,8 @@ impl Model {
         let probe = self.is_probe(sent);
         if probe {
             self.close(sent.kind);
+        } else if sent.turn == self.turns[sent.kind] && self.open[sent.kind].is_none() {
+            self.ended[sent.kind].push((self.now, false));
         }
         if let (0, Some(write)) = (sent.kind, &mut self.open[1])
             && sent.at >= write.since
@@ -310,9 +341,18 @@ impl Model {
         let pause = if self.is_probe(sent) {
             (self.open[kind].unwrap().pause * 2).min(60_000)
         } else if sent.turn == self.turns[kind] && self.open[kind].is_none() {
-            self.failures[kind].push(self.now);
-            let recent = self.failures[kind].iter().filter(|at| **at + 10_000 > self.now).count();
-            if recent < 20 {
+            self.ended[kind].push((self.now, true));
+            // Of other vNICs each; what succeeded is counted by seconds, from the first of all.
+            let ended = &self.ended[kind];
+            let badly = ended.iter().filter(|(at, failed)| *failed && at + 10_000 > self.now);
+            let start = ended.iter().find(|(_, failed)| !failed).map_or(self.now, |(at, _)| *at);
+            let start = self.looked[kind].map_or(start, |looked| looked.min(start));
+            let second = |at: u64| (at - start) / 1000;
+            self.looked[kind] = Some(start);
+            let is_recent = |at: u64| second(at) + 10 > second(self.now);
+            let well = ended.iter().filter(|(at, failed)| !failed && is_recent(*at));
+            let (badly, well) = (badly.count(), well.count());
+            if badly < 20 || badly < well {
                 return;
             }
             5000
@@ -337,7 +377,7 @@ proptest! {
         steps in proptest::collection::vec((0..12_u8, any::<bool>(), 0..1500_u64, any::<usize>()), 1..600)
     ) {
         let (mut bench, mut model) = (Bench::new(), Model::default());
-        let mut out: Vec<(Sent, Way)> = Vec::new();
+        let mut out: Vec<(Sent, Out)> = Vec::new();
         for (number, (what, write, pause, which)) in steps.into_iter().enumerate() {
             let kind = if write { Kind::Write } else { Kind::Read };
             match what {
@@ -366,7 +406,7 @@ proptest! {
                     match what {
                         8 | 9 => (bench.succeed(kind, way), model.success(sent)),
                         10 => (bench.fail(kind, way), model.failure(sent)),
-                        _ => (bench.circuits.of(kind).abandon(way), model.abandon(sent)),
+                        _ => (bench.abandon(kind, way), model.abandon(sent)),
                     };
                 }
             }

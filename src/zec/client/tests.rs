@@ -60,7 +60,7 @@ fn a_write_after_a_pause_does_not_meet_a_connection_that_is_over() {
     let attempt = || {
         let deadline = Instant::now() + Duration::from_secs(30);
         let action = Action::UnassignNetworkInterfaceIpv4;
-        let pass = client.admit(Kind::Write).unwrap();
+        let pass = client.admit(Kind::Write, client.breaker.asker("", "nic-1")).unwrap();
         let call = Call { action, body: Bytes::from_static(b"{}"), key: &keys.current };
         client.attempt(call, || Ok(clock::now()), |_, _| (), pass, deadline)
     };
@@ -97,8 +97,10 @@ async fn where_the_time_is_up_before_there_is_a_connection_nothing_was_sent() {
     let (Reader(client), _) =
         connect(&settings, key, Arc::new(Metrics::new(&[], &[]).unwrap())).unwrap();
     let keys = client.keys.now();
-    let (pass, deadline) =
-        (client.admit(Kind::Write).unwrap(), Instant::now() + Duration::from_secs(30));
+    let (pass, deadline) = (
+        client.admit(Kind::Write, client.breaker.asker("", "nic-1")).unwrap(),
+        Instant::now() + Duration::from_secs(30),
+    );
     let action = Action::UnassignNetworkInterfaceIpv4;
     let call = Call { action, body: Bytes::from_static(b"{}"), key: &keys.current };
     let attempt = client.attempt(call, || Ok(clock::now()), |_, _| (), pass, deadline).await;

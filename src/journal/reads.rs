@@ -1,0 +1,63 @@
+//! Reads of the journal, off the threads that serve: so many at once, and none that nobody waits for.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::{
+    handle::Unreadable,
+    store::{Archive, StoreError, Unheard},
+};
+
+/// So many reads of one kind at once; others wait.
+pub(super) const MAX_READS: usize = 4;
+
+/// An archive, and places for those who read it. What must not wait for other reads has one of its own.
+pub(super) struct Reads {
+    archive: Arc<dyn Archive>,
+    places: Arc<Semaphore>,
+    /// Whether reads are made where they are asked for, as a simulation needs it.
+    at_once: bool,
+}
+
+/// Somebody waits for a read; dropped, nobody does any more.
+struct Waiting(Unheard);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.say();
+    }
+}
+
+impl Reads {
+    pub(super) fn new(archive: Arc<dyn Archive>, at_once: bool) -> Self {
+        Self { archive, places: Arc::new(Semaphore::new(MAX_READS)), at_once }
+    }
+
+    /// Reads. Whoever stops waiting, for the deadline or because the caller hung up, stops the read; its
+    /// place is free when it has ended, and not before.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Archive, &Unheard) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Unreadable> {
+        let gone = |error: &dyn std::fmt::Display| Unreadable::from(StoreError(error.to_string()));
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|error| gone(&error))?;
+        let (archive, unheard) = (Arc::clone(&self.archive), Unheard::default());
+        if self.at_once {
+            return Ok(read(archive.as_ref(), &unheard)?);
+        }
+        let _waiting = Waiting(unheard.clone());
+        let reading = move || {
+            let read = read(archive.as_ref(), &unheard);
+            drop(place);
+            read
+        };
+        let read = tokio::task::spawn_blocking(reading).await.map_err(|error| gone(&error))?;
+        Ok(read?)
+    }
+
+    /// Lets go of what is kept for the next read.
+    pub(super) fn rest(&self) {
+        self.archive.rest();
+    }
+}

@@ -1,0 +1,103 @@
+use rusqlite::StatementStatus;
+
+use super::*;
+use crate::{
+    domain::{NicId, OperationId},
+    journal::sqlite::SCHEMA,
+};
+
+/// Far more than a list needs that shows a few rows, and far less than one that reads all of them.
+const MOST_STEPS: i32 = 4000;
+
+/// A journal of so many operations on one vNIC by one caller under one request id, each with this
+/// outcome, and one each of others.
+fn journal(count: i64, outcome: Outcome) -> Connection {
+    let connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(SCHEMA).unwrap();
+    let entry = "INSERT INTO entries VALUES (?1, 'op-' || ?1, 'intent', 0, ?2, ?3, 'a', ?4, 'pending', '{}', zeroblob(32), zeroblob(32))";
+    let filed = "INSERT INTO operations VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let put = |seq: i64, names: [&str; 3], outcome: Outcome| {
+        let [caller, nic, request] = names;
+        let mut entry = connection.prepare_cached(entry).unwrap();
+        entry.execute((seq, caller, nic, request)).unwrap();
+        let (label, class) = (outcome.label(), class(outcome));
+        let mut filed = connection.prepare_cached(filed).unwrap();
+        filed.execute((seq, caller, nic, request, label, class)).unwrap();
+    };
+    for seq in 1..=count {
+        put(seq, ["corp/mallory", "busy", "same"], outcome);
+    }
+    let others = Outcome::ALL.into_iter().filter(|other| *other != outcome);
+    for (outcome, seq) in others.zip(count + 1..) {
+        put(seq, ["corp/alice", "quiet", "other"], outcome);
+    }
+    connection
+}
+
+/// Every filter there is, with values that the many operations have and ones that they do not.
+fn filters() -> Vec<Filter> {
+    let texts = |one: &str, other: &str| [None, Some(one.to_owned()), Some(other.to_owned())];
+    let outcomes = Outcome::ALL.into_iter().map(Some).chain([None]);
+    let mut filters = Vec::new();
+    for outcome in outcomes {
+        for caller in texts("corp/mallory", "corp/bob") {
+            for nic in texts("busy", "quiet") {
+                for before in [None, Some(OperationId::new())] {
+                    filters.push(Filter {
+                        caller: caller.clone(),
+                        nic: nic.as_deref().map(|nic| NicId::parse(nic).unwrap()),
+                        outcome,
+                        before,
+                        ..Filter::newest(21)
+                    });
+                }
+            }
+        }
+    }
+    filters
+}
+
+/// The intents that a list shows, and how many steps it took SQLite to find them.
+fn run(connection: &Connection, filter: &Filter) -> (Vec<i64>, i32) {
+    let (sql, values) = query(filter);
+    let mut statement = connection.prepare(&sql).unwrap();
+    let rows = statement.query_map(rusqlite::params_from_iter(values), |row| row.get(0)).unwrap();
+    let found = rows.map(Result::unwrap).collect();
+    (found, statement.get_status(StatementStatus::VmStep))
+}
+
+#[test]
+fn a_list_reads_about_as_many_rows_as_it_shows_whatever_it_is_searched_for() {
+    for outcome in Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Pending) {
+        let connection = journal(5000, outcome);
+        for filter in filters() {
+            let (_, steps) = run(&connection, &filter);
+            assert!(steps <= MOST_STEPS, "{steps} steps of {outcome:?}: {filter:?}");
+        }
+        for caller in ["corp/mallory", "corp/alice", "corp/bob"] {
+            for request_id in ["same", "other", "none"] {
+                let caller = Some(caller.to_owned());
+                let request_id = Some(request_id.to_owned());
+                let filter = Filter { caller, request_id, ..Filter::newest(21) };
+                let (_, steps) = run(&connection, &filter);
+                assert!(steps <= MOST_STEPS, "{steps} steps: {filter:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_filter_finds_what_a_look_at_each_row_would_find() {
+    let connection = journal(40, Outcome::Rejected);
+    for mut filter in filters().into_iter().filter(|filter| filter.before.is_none()) {
+        filter.limit = 7;
+        let (found, _) = run(&connection, &filter);
+        let plain = "SELECT seq FROM operations WHERE coalesce(caller = ?1, 1) AND coalesce(nic = ?2, 1) AND coalesce(outcome = ?3, 1) ORDER BY seq DESC LIMIT 7";
+        let mut statement = connection.prepare(plain).unwrap();
+        let nic = filter.nic.as_ref().map(ToString::to_string);
+        let values = (&filter.caller, nic, filter.outcome.map(Outcome::label));
+        let rows = statement.query_map(values, |row| row.get(0)).unwrap();
+        let expected: Vec<i64> = rows.map(Result::unwrap).collect();
+        assert_eq!(found, expected, "{filter:?}");
+    }
+}

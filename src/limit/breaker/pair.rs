@@ -1,0 +1,54 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    Asker,
+    circuit::{Circuit, Way},
+};
+use crate::metrics::Kind;
+
+/// One circuit for reads and one for writes.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub(super) read: Circuit,
+    pub(super) write: Circuit,
+}
+
+impl Pair {
+    /// Both closed; `turn` as [`Circuit::new`] takes it.
+    pub(super) fn new(turn: u64) -> Self {
+        Self { read: Circuit::new(turn), write: Circuit::new(turn) }
+    }
+
+    /// Whether reads are stopped, and writes.
+    pub(super) const fn is_open(&self) -> [bool; 2] {
+        [self.read.is_open(), self.write.is_open()]
+    }
+
+    pub(super) fn of(&mut self, kind: Kind) -> &mut Circuit {
+        match kind {
+            Kind::Read => &mut self.read,
+            Kind::Write => &mut self.write,
+        }
+    }
+
+    /// A write is let through after the pause only where a read has succeeded since.
+    pub(super) fn admit(&mut self, kind: Kind, who: Asker, now: Instant) -> Result<Way, Duration> {
+        match kind {
+            Kind::Read => self.read.admit(who, now, true),
+            Kind::Write => {
+                let encouraged = self.write.is_encouraged();
+                self.write.admit(who, now, encouraged)
+            }
+        }
+    }
+
+    /// A request that was let through at `admitted` succeeded.
+    pub(super) fn success(&mut self, kind: Kind, way: Way, admitted: Instant, now: Instant) {
+        let was_probe = self.of(kind).success(way, now);
+        if kind == Kind::Read {
+            self.write.encourage(admitted, now, was_probe);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+use tokio::time::Instant;
+
+/// How many seconds are looked back upon, the current one included.
+pub(super) const SECONDS: usize = 10;
+
+/// How many requests ended well and badly in the last ten seconds, counted second by second: ten
+/// numbers of each, however many requests there are.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    /// When the first request ended; seconds are counted from there.
+    start: Option<Instant>,
+    /// The current second.
+    second: u64,
+    /// The current second's first, then those before it.
+    counts: [Counts; SECONDS],
+}
+
+/// What ended in one second, or in all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) well: u32,
+    pub(super) badly: u32,
+}
+
+impl Window {
+    /// One more request ended well.
+    pub(super) fn well(&mut self, now: Instant) {
+        let counts = self.current(now);
+        counts.well = counts.well.saturating_add(1);
+    }
+
+    /// One more request ended badly.
+    pub(super) fn badly(&mut self, now: Instant) {
+        let counts = self.current(now);
+        counts.badly = counts.badly.saturating_add(1);
+    }
+
+    /// All that ended in the last ten seconds.
+    pub(super) fn sum(&mut self, now: Instant) -> Counts {
+        let _ = self.current(now);
+        self.counts.iter().fold(Counts::default(), |sum, one| Counts {
+            well: sum.well.saturating_add(one.well),
+            badly: sum.badly.saturating_add(one.badly),
+        })
+    }
+
+    fn current(&mut self, now: Instant) -> &mut Counts {
+        let start = *self.start.get_or_insert(now);
+        let second = now.saturating_duration_since(start).as_secs();
+        // A moment from before the current second, taken while others were counted, counts in it.
+        let passed = second.saturating_sub(self.second);
+        if passed > 0 {
+            let passed = usize::try_from(passed).unwrap_or(SECONDS).min(SECONDS);
+            self.counts.rotate_right(passed);
+            self.counts.iter_mut().take(passed).for_each(|one| *one = Counts::default());
+            self.second = second;
+        }
+        let [current, ..] = &mut self.counts;
+        current
+    }
+}
