@@ -62,6 +62,7 @@ mod reload_storm;
 mod shadow;
 mod smuggling;
 mod sockets;
+mod stalled_log;
 mod storm;
 mod tls;
 mod tls_reload;

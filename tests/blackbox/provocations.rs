@@ -21,6 +21,7 @@ use crate::{
     client,
     program::{Files, Served},
     secure::{self, Authority, Client},
+    stalled_log::fill_the_log,
     world::{Caller, ISSUER, NEVER, NIC, Setup, World, nic},
 };
 
@@ -51,10 +52,11 @@ pub enum Trouble {
     UnreadableAnswer,
     Frozen,
     FewFilesLeft,
+    LogUnread,
 }
 
 impl Trouble {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Killed,
         Self::ZecFails,
         Self::KeyRefused,
@@ -70,6 +72,7 @@ impl Trouble {
         Self::UnreadableAnswer,
         Self::Frozen,
         Self::FewFilesLeft,
+        Self::LogUnread,
     ];
 
     /// The alerts that it fires, and no others.
@@ -94,6 +97,7 @@ impl Trouble {
             Self::UnreadableAnswer => &["ZecGatewayInternalError"],
             Self::Frozen => &["ZecGatewayFrozen"],
             Self::FewFilesLeft => &["ZecGatewayFileDescriptors"],
+            Self::LogUnread => &["ZecGatewayLogLinesDropped"],
         }
     }
 
@@ -125,7 +129,7 @@ impl Provocation {
     /// A gateway at work; it is well, unless its trouble is one from the start.
     pub async fn new(trouble: Trouble) -> Self {
         match trouble {
-            Trouble::Killed | Trouble::FewFilesLeft => Self::process(trouble),
+            Trouble::Killed | Trouble::FewFilesLeft | Trouble::LogUnread => Self::process(trouble),
             _ => Self::here(trouble).await,
         }
     }
@@ -169,6 +173,9 @@ impl Provocation {
             Gateway::Process { served, .. } if self.trouble == Trouble::Killed => {
                 served.child.kill().unwrap();
                 served.child.wait().unwrap();
+            }
+            Gateway::Process { served, .. } if self.trouble == Trouble::LogUnread => {
+                fill_the_log(served.gateway).await;
             }
             Gateway::Process { served, connections, .. } => {
                 let open = fs::read_dir(format!("/proc/{}/fd", served.child.id())).unwrap().count();
@@ -249,7 +256,9 @@ async fn trouble(trouble: Trouble, world: &World, authority: &Authority) {
         }
         Trouble::Frozen => world.put("freeze", "hands off"),
         Trouble::ProviderGoneForHours | Trouble::ProviderNeverThere => {}
-        Trouble::Killed | Trouble::FewFilesLeft => unreachable!("a process of its own"),
+        Trouble::Killed | Trouble::FewFilesLeft | Trouble::LogUnread => {
+            unreachable!("a process of its own")
+        }
     }
 }
 
