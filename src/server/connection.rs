@@ -1,8 +1,6 @@
 use std::{convert::Infallible, fmt::Display, pin::Pin, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
-use http_body_util::Full;
+use http::{HeaderValue, Request, header};
 use hyper::{
     body::Incoming,
     service::{Service as HyperService, service_fn},
@@ -13,12 +11,15 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::{Tls, http1, http2, phase::Phase, wire::Left};
-use crate::stack::Stack;
+use crate::stack::{Answer, Stack};
 
 /// How long a caller has to take what is left for them once the connection ends: over HTTP/2 the
 /// goodbye, over HTTP/1.1 answers that they do not read. Whoever does neither must not hold up a
 /// drain.
 pub(super) const FAREWELL: Duration = Duration::from_secs(5);
+
+/// No time for a goodbye: somebody waits for the place. A request that comes all the same is answered.
+const AT_ONCE: Timers = Timers { head: Duration::ZERO, idle: Duration::ZERO };
 
 /// The shortest pause between two looks at a phase, however short its time.
 const TICK: Duration = Duration::from_millis(10);
@@ -49,21 +50,27 @@ pub(super) async fn serve(
     stream: TcpStream,
     stack: Stack<Incoming>,
     terms: Terms,
+    phase: &Phase,
     draining: &CancellationToken,
 ) {
     // Answers are small and whole: waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
     let Terms { timers, tls, handshake } = terms;
     match tls {
-        None => http1::serve(stream, stack, timers, draining).await,
+        None => http1::serve(stream, stack, timers, phase, draining).await,
         // Larger than what serves a plain connection, which must not make room for it.
         Some(tls) => {
-            let Some((stream, h2)) = Box::pin(tls.accept(stream, handshake)).await else { return };
+            let shaken = tokio::select! {
+                biased;
+                shaken = Box::pin(tls.accept(stream, handshake)) => shaken,
+                () = phase.asked_to_end() => None,
+            };
+            let Some((stream, h2)) = shaken else { return };
             let stream = Box::new(stream);
             if h2 {
-                Box::pin(http2::serve(stream, stack, timers, draining)).await;
+                Box::pin(http2::serve(stream, stack, timers, phase, draining)).await;
             } else {
-                Box::pin(http1::serve(stream, stack, timers, draining)).await;
+                Box::pin(http1::serve(stream, stack, timers, phase, draining)).await;
             }
         }
     }
@@ -76,16 +83,12 @@ pub(super) fn counted(
     stack: Stack<Incoming>,
     phase: &Phase,
     left: Option<Left>,
-) -> impl HyperService<
-    Request<Incoming>,
-    Response = Response<Full<Bytes>>,
-    Error = Infallible,
-    Future: Send + 'static,
-> + use<> {
+) -> impl HyperService<Request<Incoming>, Response = Answer, Error = Infallible, Future: Send + 'static>
++ use<> {
     let phase = phase.clone();
     service_fn(move |request: Request<Incoming>| {
         let running = phase.run();
-        let left = left.clone();
+        let (left, phase) = (left.clone(), phase.clone());
         if let Some(left) = &left {
             left.await_body(request.body());
         }
@@ -93,6 +96,9 @@ pub(super) fn counted(
         async move {
             let mut answer = answering.await?;
             drop(running);
+            if answer.body().authenticated {
+                phase.know();
+            }
             if left.is_some_and(|left| left.has_body()) {
                 let close = HeaderValue::from_static("close");
                 answer.headers_mut().insert(header::CONNECTION, close);
@@ -153,6 +159,10 @@ where
                 drains = true;
                 phase.drain();
                 left = farewell.draining;
+            }
+            () = phase.asked_to_end(), if !told => {
+                tracing::debug!("a connection that rested made room for another one");
+                left = AT_ONCE;
             }
             found = look(phase, left, rest) => {
                 if found == Found::Rest {

@@ -54,9 +54,9 @@ pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     stack: Stack<Incoming>,
     timers: Timers,
+    phase: &Phase,
     draining: &CancellationToken,
 ) {
-    let phase = Phase::new();
     let connection = Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
@@ -73,10 +73,10 @@ pub(super) async fn serve(
         .max_send_buf_size(MAX_SEND_BUFFER)
         // Extended CONNECT (RFC 8441) stays off, as it is unless asked for: there is nothing to
         // tunnel to.
-        .serve_connection(TokioIo::new(stream), counted(stack, &phase, None));
+        .serve_connection(TokioIo::new(stream), counted(stack, phase, None));
     // GOAWAY is followed by a ping, so that requests on their way still arrive.
     let soon = timers.head.min(FAREWELL);
     let soon = Timers { head: soon, idle: soon };
     let farewell = Farewell { overdue: soon, draining: soon };
-    keep(pin!(connection), &phase, timers, farewell, draining, None).await;
+    keep(pin!(connection), phase, timers, farewell, draining, None).await;
 }

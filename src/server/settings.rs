@@ -7,7 +7,7 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where Prometheus and probes connect.
     pub admin_listen: SocketAddr,
-    /// How many connections may be open at once; the next ones wait in the kernel's queue.
+    /// How many connections may be open at once; one more takes the place of one that rests.
     pub max_connections: usize,
     /// How long the head of a request may take from its first byte.
     pub header_timeout: Duration,

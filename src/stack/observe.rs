@@ -38,6 +38,7 @@ where
     let mut answer = next.ready().await?.call(request).await?;
     watch.status = Some(answer.status());
     answer.headers_mut().insert(X_REQUEST_ID, id.0);
+    answer.body_mut().authenticated = watch.record.facts().caller.is_some();
     Ok(answer)
 }
 

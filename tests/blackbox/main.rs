@@ -31,6 +31,7 @@ mod breaker;
 mod browser;
 mod caller_limits;
 mod cors;
+mod crowded;
 mod cut_off;
 mod decoding;
 mod deploy_kubernetes;
