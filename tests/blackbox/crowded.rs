@@ -63,9 +63,9 @@ async fn strangers_end_before_callers_and_whoever_has_rested_longest_before_othe
     let alice = world.alice();
     let mut held = vec![
         kept(&world, &alice, 200).await,
+        kept(&world, &alice, 200).await,
         connect(&world).await,
         kept(&world, &world.stranger(), 401).await,
-        kept(&world, &alice, 200).await,
     ];
     // One that asked once more has not rested as long as the other.
     let text = alice.text("GET", "/whoami", &[], None);
@@ -73,12 +73,26 @@ async fn strangers_end_before_callers_and_whoever_has_rested_longest_before_othe
     held[0].write_all(text.as_bytes()).await.unwrap();
     assert_eq!(client::read(&mut held[0]).await.expect("an answer").status, 200);
     let mut fresh = Vec::new();
-    for first in [1, 2, 3, 0] {
+    for first in [2, 3, 1, 0] {
         fresh.push(kept(&world, &alice, 200).await);
         until_closed(&mut held[first]).await;
         held[first] = fresh.pop().unwrap();
         assert!(held.iter().all(is_open), "another one ended, too");
     }
+}
+
+#[tokio::test]
+async fn what_runs_does_not_end_for_another_however_long_it_takes() {
+    let world = with(2).await;
+    world.zec.inject(Fault::always(FaultKind::Hang));
+    let mut busy = connect(&world).await;
+    let look = world.alice().text("GET", &format!("/nics/{NIC}"), &[], None);
+    busy.write_all(look.as_bytes()).await.unwrap();
+    world.until_sent(1).await;
+    let mut idle = kept(&world, &world.alice(), 200).await;
+    assert_eq!(world.alice().get("/whoami").await.status, 200);
+    until_closed(&mut idle).await;
+    assert!(is_open(&busy));
 }
 
 #[tokio::test]
