@@ -43,7 +43,10 @@ impl HttpMetrics {
             }
             durations.with_label_values(&[*route, *method]);
         }
-        let in_flight = make.gauge("http_requests_in_flight", "Requests that run now.")?;
+        let in_flight = make.gauge(
+            "http_requests_in_flight",
+            "Requests that run now, until their answers are out.",
+        )?;
         let connections = make.gauges(
             "connections",
             "Connections of callers: active with a request or an answer under way, idle after a good token was shown, anonymous before.",

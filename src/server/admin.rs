@@ -20,8 +20,13 @@ use super::{
     crowd::{Counts, Crowd},
 };
 use crate::{
-    auth::Authenticator, journal::Journal, lanes::Lanes, limit::Freeze, metrics::Metrics,
-    reload::Board, stack::Answer,
+    auth::Authenticator,
+    journal::Journal,
+    lanes::Lanes,
+    limit::{AtOnce, Freeze},
+    metrics::Metrics,
+    reload::Board,
+    stack::Answer,
 };
 
 /// Scrapers and probes are few; more than this at once is somebody's mistake.
@@ -138,7 +143,8 @@ pub async fn serve_admin(
     let service = BoxCloneSyncService::new(service);
     let (connections, never) = (TaskTracker::new(), CancellationToken::new());
     // Plain HTTP: it is for a network of its own.
-    let terms = Terms { timers: TIMERS, tls: None, handshake: Duration::ZERO };
+    let (handshake, strangers) = (Duration::ZERO, AtOnce::default());
+    let terms = Terms { timers: TIMERS, tls: None, handshake, strangers };
     let here = (listener, &Lanes::default());
     accept(here, service, terms, &Crowd::new(MAX_CONNECTIONS), &connections, &never).await;
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     MAX_HEAD,
-    connection::{FAREWELL, Farewell, Kept, Rest, Timers, counted, keep, look},
+    connection::{FAREWELL, Farewell, Kept, Protocol, Rest, Timers, counted, keep, look},
     phase::Phase,
     wire::{Left, Wire},
 };
@@ -64,7 +64,7 @@ async fn something_comes<S: AsyncRead + Unpin>(
         // What had come by then is served.
         () = draining.cancelled() => Next::End(FAREWELL),
         () = phase.asked_to_end() => Next::End(Duration::ZERO),
-        _ = look(phase, timers, None) => {
+        _ = look(phase, timers, None, false) => {
             tracing::debug!("a connection was silent for too long");
             Next::End(FAREWELL)
         }
@@ -88,7 +88,7 @@ async fn active<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .max_buf_size(2 * MAX_HEAD as usize)
         // An answer goes out in one piece: it is small.
         .writev(false)
-        .serve_connection(TokioIo::new(wire), counted(stack, phase, Some(left.clone())));
+        .serve_connection(TokioIo::new(wire), counted(stack, phase, Protocol::Http1(left.clone())));
     // Between requests the connection is closed in form, which takes no time; in the middle of a
     // head there is no form.
     let at_once = Timers { head: Duration::ZERO, idle: Duration::ZERO };

@@ -8,6 +8,7 @@ mod crowd;
 mod descriptors;
 mod http1;
 mod http2;
+mod outgoing;
 mod phase;
 mod seat;
 mod settings;
@@ -30,7 +31,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[cfg(fuzzing)]
 pub(crate) use wire::door;
 
-use crate::{lanes::Lanes, stack::Stack};
+use crate::{lanes::Lanes, limit::AtOnce, stack::Stack};
 
 /// After a failed accept, most likely for want of file descriptors, the wait before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -82,7 +83,8 @@ pub async fn serve(
     {
         // The listener is closed with the future that owns it, at the end of this block.
         let timers = Timers { head: settings.header_timeout, idle: settings.idle_timeout };
-        let terms = Terms { timers, tls, handshake: settings.handshake_timeout };
+        let (handshake, strangers) = (settings.handshake_timeout, AtOnce::default());
+        let terms = Terms { timers, tls, handshake, strangers };
         let crowd = Crowd::new(settings.max_connections);
         drain.readiness.watch(Arc::clone(&crowd));
         let accepting = accept((listener, lanes), stack, terms, &crowd, &connections, &drain.begun);

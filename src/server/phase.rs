@@ -129,6 +129,32 @@ impl Phase {
         self.began + Duration::from_millis(since(packed))
     }
 
+    /// An answer waits to be taken, from the moment on that this gives.
+    pub(super) fn waits(&self) -> u64 {
+        let now = self.now();
+        self.shared.unread().push_back(now);
+        now
+    }
+
+    /// An answer that waited since then is out, or nobody wants it any more.
+    pub(super) fn taken(&self, since: u64) {
+        let mut unread = self.shared.unread();
+        if let Some(at) = unread.iter().position(|one| *one == since) {
+            unread.remove(at);
+        }
+        let none = unread.is_empty();
+        drop(unread);
+        if none {
+            self.shared.may_rest();
+        }
+    }
+
+    /// When the answer that has waited longest must have been taken.
+    pub(super) fn unread_ends(&self, idle: Duration) -> Option<Instant> {
+        let oldest = self.shared.unread().front().copied();
+        oldest.map(|since| self.began + Duration::from_millis(since) + idle)
+    }
+
     /// When the phase that holds now must have ended; none while a request runs.
     pub(super) fn ends(&self, head: Duration, idle: Duration) -> Option<Instant> {
         let packed = self.packed();

@@ -1,6 +1,7 @@
 use std::{
+    collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -25,6 +26,8 @@ pub(super) struct Shared {
     pub(super) drains: AtomicBool,
     /// Whether something is still to be written.
     unsent: AtomicBool,
+    /// Since when each answer waits that is not taken, over HTTP/2; the one that has waited longest first.
+    unread: Mutex<VecDeque<u64>>,
     /// Whether a request on it passed authentication.
     known: AtomicBool,
     /// Whether the listener wants to hear when it rests.
@@ -45,6 +48,7 @@ impl Shared {
             packed: AtomicU64::new(packed),
             drains: AtomicBool::new(false),
             unsent: AtomicBool::new(false),
+            unread: Mutex::default(),
             known: AtomicBool::new(false),
             aside: AtomicBool::new(false),
             asked: AtomicBool::new(false),
@@ -63,7 +67,12 @@ impl Shared {
     pub(super) fn rests_as(&self) -> Option<u64> {
         let packed = self.packed.load(Ordering::SeqCst);
         let known = if self.is_known() { KNOWN } else { 0 };
-        (running(packed) == 0 && !self.is_unsent()).then(|| since(packed) | known)
+        let rests = running(packed) == 0 && !self.is_unsent() && self.unread().is_empty();
+        rests.then(|| since(packed) | known)
+    }
+
+    pub(super) fn unread(&self) -> MutexGuard<'_, VecDeque<u64>> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn stands_as(&self) -> u64 {

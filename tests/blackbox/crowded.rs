@@ -136,10 +136,10 @@ async fn operators_see_what_connections_do_and_that_there_is_no_room_for_more() 
 async fn a_handshake_that_never_ends_makes_room_for_a_caller() {
     let server = "max_connections = 2\nhandshake_timeout = \"1h\"";
     let (world, authority) = secure::secure(server).await;
-    let mut held = vec![connect(&world).await, connect(&world).await];
+    let (mut held, mut served) = (vec![connect(&world).await, connect(&world).await], Vec::new());
     for protocol in ["h2", "http/1.1"] {
         let client = secure::Client::new(&authority).speaks(&[protocol]);
-        client.connect(world.gateway).await.expect("a handshake");
+        served.push(client.connect(world.gateway).await.expect("a handshake"));
         until_closed(&mut held.remove(0)).await;
     }
 }

@@ -193,6 +193,9 @@ async fn more_requests_at_once_than_the_gateway_takes_are_shed() {
     assert_eq!(answer.problem().1, "overloaded");
     assert!(answer.header("retry-after").is_some());
     assert_eq!(slow.await.unwrap().status, 200);
+    // Its place is free once the gateway knows that the answer is out.
+    let free = async { while world.metric("http_requests_in_flight").await > 0.0 {} };
+    tokio::time::timeout(PATIENCE, free).await.expect("it holds its place");
     assert_eq!(alice.get("/whoami").await.status, 200);
 }
 

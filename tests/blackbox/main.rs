@@ -67,4 +67,5 @@ mod stalled_log;
 mod storm;
 mod tls;
 mod tls_reload;
+mod unread;
 mod upstream;
