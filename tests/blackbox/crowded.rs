@@ -61,7 +61,7 @@ async fn strangers_who_hold_every_connection_keep_no_caller_out() {
 async fn strangers_end_before_callers_and_whoever_has_rested_longest_before_others() {
     let world = with(4).await;
     let alice = world.alice();
-    let mut held = vec![
+    let mut held = [
         kept(&world, &alice, 200).await,
         kept(&world, &alice, 200).await,
         connect(&world).await,

@@ -171,8 +171,8 @@ async fn an_answer_that_is_not_taken_ends_its_connection_though_others_on_it_are
 
 #[tokio::test]
 async fn what_runs_beside_an_answer_that_is_not_taken_is_answered_before_the_end() {
-    let (world, authority) = world("idle_timeout = \"300ms\"", "").await;
-    world.zec.inject(Fault::once(FaultKind::Delay(Duration::from_millis(1500))));
+    let (world, authority) = world("idle_timeout = \"300ms\"\nheader_timeout = \"1s\"", "").await;
+    world.zec.inject(Fault::once(FaultKind::Delay(Duration::from_secs(3))));
     let bearer = world.alice().bearer();
     let headers = [("authorization", bearer.as_str())];
     let mut raw = takes(1, &world, &authority).await;
@@ -210,7 +210,7 @@ async fn until_nothing_moves(world: &World) {
 async fn over_http1_a_connection_has_one_answer_unread_and_it_counts() {
     let limits = "max_concurrent_per_caller = 2".to_owned();
     let server = "idle_timeout = \"1h\"".to_owned();
-    let world = Setup { limits, server, ..Setup::default() }.start().await;
+    let world = Setup { server, limits, ..Setup::default() }.start().await;
     let alice = world.alice();
     let (mut first, _asking) = ask_and_read_nothing(&world, &alice).await;
     until_nothing_moves(&world).await;
@@ -238,7 +238,7 @@ async fn over_http1_a_connection_has_one_answer_unread_and_it_counts() {
 async fn over_http1_an_answer_that_is_not_read_ends_its_connection() {
     let limits = "max_concurrent_per_caller = 1".to_owned();
     let server = "idle_timeout = \"2s\"".to_owned();
-    let world = Setup { limits, server, ..Setup::default() }.start().await;
+    let world = Setup { server, limits, ..Setup::default() }.start().await;
     let alice = world.alice();
     let (_unread, asking) = ask_and_read_nothing(&world, &alice).await;
     tokio::time::timeout(PATIENCE, asking).await.expect("the connection stays open").unwrap();
