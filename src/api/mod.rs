@@ -1,5 +1,6 @@
 //! The REST interface: the route table, strict decoding, and what answers look like.
 
+mod answer_body;
 mod body;
 mod decode;
 mod docs;
@@ -10,6 +11,7 @@ mod query;
 mod reply;
 mod routes;
 
+pub use answer_body::AnswerBody;
 pub use body::BodyLimits;
 pub use endpoint::{Api, Context};
 pub use path::check_target;

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use http_body_util::Full;
 use serde_json::{Map, Value, json};
 
+use super::answer_body::AnswerBody;
 use crate::error::{Error, Problem};
 
 /// An answer of the gateway's.
-pub type Answer = Response<Full<Bytes>>;
+pub type Answer = Response<AnswerBody>;
 
 /// On an answer that an earlier request under the same `Idempotency-Key` was given.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -50,7 +50,7 @@ pub(super) fn replayed(mut answer: Answer) -> Answer {
 
 /// A success that is the same each time, made once.
 pub(super) fn page(kind: &'static str, bytes: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(bytes));
+    let mut answer = Response::new(bytes.into());
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     answer
 }
@@ -78,9 +78,9 @@ pub fn problem(error: &Error, request_id: &RequestId) -> Answer {
     answer
 }
 
-fn line(mut text: String) -> Full<Bytes> {
+fn line(mut text: String) -> AnswerBody {
     text.push('\n');
-    Full::new(Bytes::from(text))
+    text.into()
 }
 
 fn document(error: &Error, request_id: &RequestId) -> Value {

@@ -96,6 +96,7 @@ impl From<Vec<Fault>> for Stop {
 pub fn main() -> ExitCode {
     let cli = Cli::from_arg_matches(&help::with_pages(Cli::command()).get_matches());
     let cli = cli.unwrap_or_else(|error| error.exit());
+    let _log = telemetry::FlushAtEnd;
     let result = match cli.command {
         Command::Serve(args) => serve::run(&args, cli.log_format),
         Command::Dev(args) => dev::run(&args, cli.log_format),
@@ -137,9 +138,9 @@ fn say(line: impl Display) {
     let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
-/// Writes a line on stderr.
+/// Writes a line on stderr, behind the log.
 fn complain(line: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    telemetry::print_line(&line.to_string());
 }
 
 /// Turns logging on; the command line's form wins.
@@ -223,7 +224,7 @@ impl Signals {
             hurry.cancel();
             self.asked_again().await;
             tracing::warn!("asked to stop a third time: stopping at once");
-            telemetry::let_go_of_all_lines();
+            telemetry::flush();
             std::process::exit(1);
         });
     }

@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-pub use at_once::AtOnce;
+pub use at_once::{AtOnce, Place};
 pub use breaker::{Asker, Breaker, Look, Pass};
 pub use budget::{Budget, Reservation};
 pub use callers::Callers;

@@ -1,19 +1,32 @@
-use std::{any::Any, fmt, sync::Arc};
+use std::sync::{Arc, OnceLock};
+
+use super::{Place, Running};
 
 /// What a request takes up of the limits, until the last clone is dropped: the write that it began
-/// runs on when its caller has hung up, and still counts.
-#[derive(Clone, Default)]
-pub struct Places(Vec<Arc<dyn Any + Send + Sync>>);
+/// runs on when its caller has hung up, and still counts; and so does an answer that is not out.
+#[derive(Clone, Debug, Default)]
+pub struct Places(Arc<Taken>);
 
-impl Places {
-    /// Holds one more.
-    pub fn hold(&mut self, place: impl Any + Send + Sync) {
-        self.0.push(Arc::new(place));
-    }
+#[derive(Debug, Default)]
+struct Taken {
+    among_all: OnceLock<Place>,
+    of_caller: OnceLock<Running>,
 }
 
-impl fmt::Debug for Places {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Places").field(&self.0.len()).finish()
+impl Places {
+    /// Holds one of `limits.max_concurrent_requests`.
+    pub fn hold_among_all(&self, place: Place) {
+        let _ = self.0.among_all.set(place);
+    }
+
+    /// Holds one of its caller's.
+    pub fn hold_of_caller(&self, place: Running) {
+        let _ = self.0.of_caller.set(place);
+    }
+
+    /// Whether a caller's own limit bounds how many of these there are.
+    #[must_use]
+    pub fn is_of_caller(&self) -> bool {
+        self.0.of_caller.get().is_some()
     }
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use prometheus::{HistogramVec, IntCounterVec, IntGauge};
+use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::{DURATION_BUCKETS, register::Maker};
 
@@ -22,6 +22,7 @@ pub struct HttpMetrics {
     durations: HistogramVec,
     abandoned: IntCounterVec,
     in_flight: IntGauge,
+    connections: IntGaugeVec,
 }
 
 impl HttpMetrics {
@@ -49,8 +50,26 @@ impl HttpMetrics {
             }
             durations.with_label_values(&[*route, *method]);
         }
-        let in_flight = make.gauge("http_requests_in_flight", "Requests that run now.")?;
-        Ok(Self { requests, durations, abandoned, in_flight })
+        let in_flight = make.gauge(
+            "http_requests_in_flight",
+            "Requests that run now, until their answers are out.",
+        )?;
+        let connections = make.gauges(
+            "connections",
+            "Connections of callers: active with a request or an answer under way, idle after a good token was shown, anonymous before.",
+            &["state"],
+        )?;
+        let made = Self { requests, durations, abandoned, in_flight, connections };
+        made.connections(0, 0, 0);
+        Ok(made)
+    }
+
+    /// So many connections of callers are open, by what they do.
+    pub fn connections(&self, active: usize, idle: usize, anonymous: usize) {
+        for (state, count) in [("active", active), ("idle", idle), ("anonymous", anonymous)] {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.connections.with_label_values(&[state]).set(count);
+        }
     }
 
     /// Counts a request as running until the guard is dropped.

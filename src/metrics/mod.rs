@@ -21,7 +21,7 @@ pub use journal::JournalMetrics;
 pub use labels::{AuthResult, Decision, Kind, Outcome, ShadowChange};
 use register::Maker;
 
-use crate::{domain::Action, error::Problem};
+use crate::{domain::Action, error::Problem, telemetry};
 
 /// The content type of the text that [`Metrics::render`] gives.
 pub const TEXT_FORMAT: &str = prometheus::TEXT_FORMAT;
@@ -63,6 +63,7 @@ pub struct Metrics {
     unassigned_addresses: IntCounter,
     rejected: IntCounterVec,
     otlp_spans: IntCounterVec,
+    log_lines_dropped: IntCounter,
 }
 
 /// When an issuer's key set was last fetched, in Unix milliseconds; 0 is never, [`FROM_FILE`] that
@@ -108,6 +109,7 @@ impl Metrics {
             rejected: make.counters("rejected_total", "Requests answered with a problem, by the problem's slug.", &["reason"])?,
             // Where no collector is configured there is nothing to count, and no series.
             otlp_spans: make.counters("otlp_spans_total", "Spans that a collector took, or that were dropped: none had room, or the collector did not want them.", &["result"])?,
+            log_lines_dropped: make.counter("log_lines_dropped_total", "Lines of the log that were dropped: standard error was not read in time, or refused them.")?,
             registry: make.into_registry()?,
         };
         metrics.start_at_zero(issuers);
@@ -266,6 +268,7 @@ impl Metrics {
     /// # Errors
     /// When a metric breaks the format, which a test would show.
     pub fn render(&self) -> Result<String, prometheus::Error> {
+        self.log_lines_dropped.inc_by(telemetry::take_dropped_lines());
         let now = unix_millis();
         for issuer in &self.issuers {
             #[expect(clippy::cast_precision_loss, reason = "an age in seconds needs no more")]

@@ -2,15 +2,13 @@ use std::{
     convert::Infallible,
     fmt::Write as _,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -19,10 +17,16 @@ use tower::{service_fn, util::BoxCloneSyncService};
 use super::{
     accept,
     connection::{Terms, Timers},
+    crowd::{Counts, Crowd},
 };
 use crate::{
-    auth::Authenticator, journal::Journal, lanes::Lanes, limit::Freeze, metrics::Metrics,
+    auth::Authenticator,
+    journal::Journal,
+    lanes::Lanes,
+    limit::{AtOnce, Freeze},
+    metrics::Metrics,
     reload::Board,
+    stack::Answer,
 };
 
 /// Scrapers and probes are few; more than this at once is somebody's mistake.
@@ -42,12 +46,14 @@ pub struct Readiness {
     board: Board,
     freeze: Freeze,
     draining: AtomicBool,
+    /// The callers' listener, from when it is served on.
+    crowd: OnceLock<Arc<Crowd>>,
 }
 
 impl Readiness {
     /// Ready as soon as an issuer has keys, while the journal can be written; the policy was loaded
     /// before anything started. What fails to be loaded again is told and stops nobody, and so are
-    /// frozen writes: reads go on.
+    /// frozen writes: reads go on. So is a full listener: it takes new connections for old ones.
     #[must_use]
     pub fn new(
         authenticator: Arc<Authenticator>,
@@ -55,7 +61,21 @@ impl Readiness {
         board: Board,
         freeze: Freeze,
     ) -> Self {
-        Self { authenticator, journal, board, freeze, draining: AtomicBool::new(false) }
+        let (draining, crowd) = (AtomicBool::new(false), OnceLock::new());
+        Self { authenticator, journal, board, freeze, draining, crowd }
+    }
+
+    /// Tells of these connections from now on.
+    pub(super) fn watch(&self, crowd: Arc<Crowd>) {
+        let _ = self.crowd.set(crowd);
+    }
+
+    /// Puts into the metrics what is only known when somebody asks.
+    fn count(&self, metrics: &Metrics) {
+        if let Some(crowd) = self.crowd.get() {
+            let Counts { active, idle, anonymous } = crowd.counts();
+            metrics.http.connections(active, idle, anonymous);
+        }
     }
 
     /// From now on not ready.
@@ -83,6 +103,12 @@ impl Readiness {
             let _ = writeln!(report, "reload of {name}: {state}");
         }
         let _ = writeln!(report, "writes frozen: {frozen}");
+        if let Some(crowd) = self.crowd.get() {
+            let Counts { active, idle, anonymous } = crowd.counts();
+            let (open, most) = (active + idle + anonymous, crowd.most());
+            let full = if open >= most { "yes" } else { "no" };
+            let _ = writeln!(report, "listener full: {full}, {open} of {most} connections");
+        }
         let draining = self.draining.load(Ordering::Relaxed);
         let _ = writeln!(report, "draining: {}", if draining { "yes" } else { "no" });
         report
@@ -117,33 +143,23 @@ pub async fn serve_admin(
     let service = BoxCloneSyncService::new(service);
     let (connections, never) = (TaskTracker::new(), CancellationToken::new());
     // Plain HTTP: it is for a network of its own.
-    let terms = Terms { timers: TIMERS, tls: None, handshake: Duration::ZERO };
+    let (handshake, strangers) = (Duration::ZERO, AtOnce::default());
+    let terms = Terms { timers: TIMERS, tls: None, handshake, strangers };
     let here = (listener, &Lanes::default());
-    accept(here, service, terms, MAX_CONNECTIONS, &connections, &never).await;
+    accept(here, service, terms, &Crowd::new(MAX_CONNECTIONS), &connections, &never).await;
 }
 
-async fn answer(
-    request: &Request<Incoming>,
-    metrics: &Metrics,
-    readiness: &Readiness,
-) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, metrics: &Metrics, readiness: &Readiness) -> Answer {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
     match request.uri().path() {
-        "/metrics" => match metrics.render() {
-            Ok(text) => {
-                let mut response = plain(StatusCode::OK, text);
-                response.headers_mut().insert(
-                    header::CONTENT_TYPE,
-                    HeaderValue::from_static(crate::metrics::TEXT_FORMAT),
-                );
-                response
-            }
-            Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-        },
+        "/metrics" => {
+            readiness.count(metrics);
+            exposition(metrics)
+        }
         "/livez" => plain(StatusCode::OK, "alive\n".to_owned()),
         "/readyz" => {
             let verbose = request.uri().query().is_some_and(|query| query.starts_with("verbose"));
@@ -160,8 +176,20 @@ async fn answer(
     }
 }
 
-fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(text)));
+fn exposition(metrics: &Metrics) -> Answer {
+    match metrics.render() {
+        Ok(text) => {
+            let mut response = plain(StatusCode::OK, text);
+            let format = HeaderValue::from_static(crate::metrics::TEXT_FORMAT);
+            response.headers_mut().insert(header::CONTENT_TYPE, format);
+            response
+        }
+        Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
+
+fn plain(status: StatusCode, text: String) -> Answer {
+    let mut response = Response::new(text.into());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

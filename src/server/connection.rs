@@ -1,8 +1,6 @@
 use std::{convert::Infallible, fmt::Display, pin::Pin, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
-use http_body_util::Full;
 use hyper::{
     body::Incoming,
     service::{Service as HyperService, service_fn},
@@ -12,13 +10,24 @@ use tokio::{net::TcpStream, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use super::{Tls, http1, http2, phase::Phase, wire::Left};
-use crate::stack::Stack;
+use super::{
+    Tls, http1, http2,
+    outgoing::{Outgoing, Way},
+    phase::Phase,
+    wire::Left,
+};
+use crate::{
+    limit::AtOnce,
+    stack::{Answer, Stack},
+};
 
 /// How long a caller has to take what is left for them once the connection ends: over HTTP/2 the
 /// goodbye, over HTTP/1.1 answers that they do not read. Whoever does neither must not hold up a
 /// drain.
 pub(super) const FAREWELL: Duration = Duration::from_secs(5);
+
+/// No time for a goodbye: somebody waits for the place. A request that comes all the same is answered.
+const AT_ONCE: Timers = Timers { head: Duration::ZERO, idle: Duration::ZERO };
 
 /// The shortest pause between two looks at a phase, however short its time.
 const TICK: Duration = Duration::from_millis(10);
@@ -40,6 +49,8 @@ pub(super) struct Terms {
     pub(super) tls: Option<Arc<Tls>>,
     /// How long a TLS handshake may take.
     pub(super) handshake: Duration,
+    /// The answers to strangers that wait to be taken over HTTP/2.
+    pub(super) strangers: AtOnce,
 }
 
 /// Serves one connection until it ends, its time is up, or the drain finds it between requests.
@@ -49,56 +60,95 @@ pub(super) async fn serve(
     stream: TcpStream,
     stack: Stack<Incoming>,
     terms: Terms,
+    phase: &Phase,
     draining: &CancellationToken,
 ) {
     // Answers are small and whole: waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
-    let Terms { timers, tls, handshake } = terms;
+    let Terms { timers, tls, handshake, strangers } = terms;
     match tls {
-        None => http1::serve(stream, stack, timers, draining).await,
+        None => http1::serve(stream, stack, timers, phase, draining).await,
         // Larger than what serves a plain connection, which must not make room for it.
         Some(tls) => {
-            let Some((stream, h2)) = Box::pin(tls.accept(stream, handshake)).await else { return };
+            let shaken = tokio::select! {
+                biased;
+                shaken = Box::pin(tls.accept(stream, handshake)) => shaken,
+                () = phase.asked_to_end() => None,
+            };
+            let Some((stream, h2)) = shaken else { return };
             let stream = Box::new(stream);
             if h2 {
-                Box::pin(http2::serve(stream, stack, timers, draining)).await;
+                Box::pin(http2::serve(stream, stack, timers, (phase, strangers), draining)).await;
             } else {
-                Box::pin(http1::serve(stream, stack, timers, draining)).await;
+                Box::pin(http1::serve(stream, stack, timers, phase, draining)).await;
             }
         }
     }
 }
 
-/// The service, with its requests counted as running. Where `left` tells how much of a body is
-/// still to come, the connection is closed after a request whose body was not read: what comes of
-/// it must not be the next request.
+/// What a protocol knows of its requests and answers.
+#[derive(Clone, Debug)]
+pub(super) enum Protocol {
+    /// How much of a body is still to come.
+    Http1(Left),
+    /// The answers to strangers that wait to be taken, over all connections.
+    Http2(AtOnce),
+}
+
+/// The service, with its requests counted as running, and its answers as waiting until they are out. Over
+/// HTTP/1.1 the connection is closed after a request whose body was not read: what comes of it must
+/// not be the next request.
 pub(super) fn counted(
     stack: Stack<Incoming>,
     phase: &Phase,
-    left: Option<Left>,
+    protocol: Protocol,
 ) -> impl HyperService<
     Request<Incoming>,
-    Response = Response<Full<Bytes>>,
+    Response = Response<Outgoing>,
     Error = Infallible,
     Future: Send + 'static,
 > + use<> {
     let phase = phase.clone();
     service_fn(move |request: Request<Incoming>| {
         let running = phase.run();
-        let left = left.clone();
-        if let Some(left) = &left {
+        let (phase, protocol) = (phase.clone(), protocol.clone());
+        if let Protocol::Http1(left) = &protocol {
             left.await_body(request.body());
         }
         let answering = stack.clone().call(request);
         async move {
-            let mut answer = answering.await?;
-            drop(running);
-            if left.is_some_and(|left| left.has_body()) {
-                let close = HeaderValue::from_static("close");
-                answer.headers_mut().insert(header::CONNECTION, close);
+            let answer = answering.await?;
+            if answer.body().authenticated {
+                phase.know();
             }
+            let answer = match protocol {
+                Protocol::Http1(left) => over_http1(answer, left),
+                Protocol::Http2(strangers) => over_http2(answer, phase, &strangers),
+            };
+            // Not before the answer counts as waiting: in between, the connection would seem to rest.
+            drop(running);
             Ok(answer)
         }
+    })
+}
+
+fn over_http1(mut answer: Answer, left: Left) -> Response<Outgoing> {
+    if left.has_body() {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(header::CONNECTION, close);
+    }
+    answer.map(|body| Outgoing::new(body, Way::Http1(left), None))
+}
+
+fn over_http2(answer: Answer, phase: Phase, strangers: &AtOnce) -> Response<Outgoing> {
+    answer.map(|body| {
+        let is_strangers = body.places.is_none() && !body.bytes.is_empty();
+        let place = is_strangers.then(|| strangers.begin(http2::MAX_UNREAD_BY_STRANGERS));
+        if matches!(place, Some(None)) {
+            return Outgoing::refused(body);
+        }
+        let since = phase.waits();
+        Outgoing::new(body, Way::Http2(phase, since), place.flatten())
     })
 }
 
@@ -154,7 +204,11 @@ where
                 phase.drain();
                 left = farewell.draining;
             }
-            found = look(phase, left, rest) => {
+            () = phase.asked_to_end(), if !told => {
+                tracing::debug!("a connection that rested made room for another one");
+                left = AT_ONCE;
+            }
+            found = look(phase, left, rest, told) => {
                 if found == Found::Rest {
                     return Kept::Resting;
                 }
@@ -191,17 +245,28 @@ pub(super) enum Found {
 
 /// Resolves when there is something to do about a phase. Nothing is reset per request: the phase is
 /// looked at now and then, and since either may begin at any moment, the next look is never later than
-/// the shortest one's end would be.
-pub(super) async fn look(phase: &Phase, timers: Timers, rest: Option<Rest<'_>>) -> Found {
+/// the shortest one's end would be. An answer that is not taken in time is one more reason to end; where the
+/// connection was `told` already, only once no request runs on it any more.
+pub(super) async fn look(
+    phase: &Phase,
+    timers: Timers,
+    rest: Option<Rest<'_>>,
+    told: bool,
+) -> Found {
+    let ends = || {
+        let idle = phase.ends(timers.head, timers.idle);
+        let unread = phase.unread_ends(timers.idle).filter(|_| !told || idle.is_some());
+        idle.into_iter().chain(unread).min()
+    };
     let shortest = timers.head.min(timers.idle);
     let pause = rest.map_or(shortest, |rest| rest.after.min(shortest)).max(TICK);
     let mut at = Instant::now() + pause;
-    at = phase.ends(timers.head, timers.idle).map_or(at, |end| at.min(end));
+    at = ends().map_or(at, |end| at.min(end));
     loop {
         tokio::time::sleep_until(at).await;
         let now = Instant::now();
         at = now + pause;
-        if let Some(end) = phase.ends(timers.head, timers.idle) {
+        if let Some(end) = ends() {
             if end <= now {
                 return Found::Overdue;
             }

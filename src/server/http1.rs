@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     MAX_HEAD,
-    connection::{FAREWELL, Farewell, Kept, Rest, Timers, counted, keep, look},
+    connection::{FAREWELL, Farewell, Kept, Protocol, Rest, Timers, counted, keep, look},
     phase::Phase,
     wire::{Left, Wire},
 };
@@ -22,20 +22,33 @@ pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     stack: Stack<Incoming>,
     timers: Timers,
+    phase: &Phase,
     draining: &CancellationToken,
 ) {
-    let (phase, left) = (Phase::new(), Left::default());
+    let left = Left::default();
     let mut wire = Wire::new(stream, left.clone(), phase.clone());
-    while something_comes(&mut wire, &phase, timers, draining).await {
+    let farewell = loop {
+        match something_comes(&mut wire, phase, timers, draining).await {
+            Next::Serve => {}
+            Next::End(farewell) => break farewell,
+        }
         // In a place of its own, which is given back with the rest.
-        let active = active(wire, (&phase, &left), stack.clone(), timers, draining);
+        let active = active(wire, (phase, &left), stack.clone(), timers, draining);
         match Box::pin(active).await {
             Some(resting) => wire = resting,
             None => return,
         }
-    }
+    };
     // Closed in form, which takes no time: nobody is in the midst of anything.
-    let _ = tokio::time::timeout(FAREWELL, wire.shutdown()).await;
+    let _ = tokio::time::timeout(farewell, wire.shutdown()).await;
+}
+
+/// What follows a rest.
+enum Next {
+    /// Something has come.
+    Serve,
+    /// The connection ends, and a peer is heard out for so long at most.
+    End(Duration),
 }
 
 /// Waits, with nothing but the stream, until there is something to serve.
@@ -44,15 +57,16 @@ async fn something_comes<S: AsyncRead + Unpin>(
     phase: &Phase,
     timers: Timers,
     draining: &CancellationToken,
-) -> bool {
+) -> Next {
     tokio::select! {
         biased;
-        more = wire.fill() => more,
+        more = wire.fill() => if more { Next::Serve } else { Next::End(FAREWELL) },
         // What had come by then is served.
-        () = draining.cancelled() => false,
-        _ = look(phase, timers, None) => {
+        () = draining.cancelled() => Next::End(FAREWELL),
+        () = phase.asked_to_end() => Next::End(Duration::ZERO),
+        _ = look(phase, timers, None, false) => {
             tracing::debug!("a connection was silent for too long");
-            false
+            Next::End(FAREWELL)
         }
     }
 }
@@ -74,7 +88,7 @@ async fn active<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .max_buf_size(2 * MAX_HEAD as usize)
         // An answer goes out in one piece: it is small.
         .writev(false)
-        .serve_connection(TokioIo::new(wire), counted(stack, phase, Some(left.clone())));
+        .serve_connection(TokioIo::new(wire), counted(stack, phase, Protocol::Http1(left.clone())));
     // Between requests the connection is closed in form, which takes no time; in the middle of a
     // head there is no form.
     let at_once = Timers { head: Duration::ZERO, idle: Duration::ZERO };
@@ -97,7 +111,6 @@ mod tests {
 
     use bytes::Bytes;
     use http::{Request, Response};
-    use http_body_util::Full;
     use tokio::{
         io::{AsyncReadExt, DuplexStream, duplex},
         task::JoinHandle,
@@ -106,6 +119,7 @@ mod tests {
     use tower::{service_fn, util::BoxCloneSyncService};
 
     use super::*;
+    use crate::stack::AnswerBody;
 
     const TIMERS: Timers = Timers { head: Duration::from_secs(10), idle: Duration::from_secs(75) };
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
@@ -130,10 +144,12 @@ mod tests {
             let stack = BoxCloneSyncService::new(service_fn(move |request: Request<Incoming>| {
                 let _kept = Arc::clone(&kept);
                 seen.lock().unwrap().push(request.uri().to_string());
-                async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"yes")))) }
+                async {
+                    Ok::<_, Infallible>(Response::new(AnswerBody::from(Bytes::from_static(b"yes"))))
+                }
             }));
             let drained = draining.clone();
-            let serve = async move { serve(near, stack, TIMERS, &drained).await };
+            let serve = async move { serve(near, stack, TIMERS, &Phase::new(), &drained).await };
             let end = tokio::spawn(serve);
             Self { far, asked, draining, held, end }
         }

@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     MAX_HEAD,
-    connection::{FAREWELL, Farewell, Timers, counted, keep},
+    connection::{FAREWELL, Farewell, Protocol, Timers, counted, keep},
     phase::Phase,
 };
-use crate::stack::Stack;
+use crate::{limit::AtOnce, stack::Stack};
 
 /// Requests at once on one connection. RFC 9113 (6.5.2) asks for 100 at least; each may hold a
 /// request's state and an answer that is not fetched, so it is not more.
@@ -45,6 +45,11 @@ const MAX_FRAME: u32 = 16 * 1024;
 /// hyper's default is 400 KiB.
 const MAX_SEND_BUFFER: usize = 64 * 1024;
 
+/// Answers to requests without a good token that wait to be taken, over all connections. They hold no place
+/// among `limits.max_concurrent_requests`, or strangers who read nothing would keep callers out; past so
+/// many a stream is reset instead. Whoever reads takes an answer within a moment.
+pub(super) const MAX_UNREAD_BY_STRANGERS: usize = 1024;
+
 /// Serves one HTTP/2 connection.
 ///
 /// The timers look at whether a request runs, not at bytes: pings, settings and window updates
@@ -54,9 +59,9 @@ pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     stack: Stack<Incoming>,
     timers: Timers,
+    (phase, strangers): (&Phase, AtOnce),
     draining: &CancellationToken,
 ) {
-    let phase = Phase::new();
     let connection = Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
@@ -73,10 +78,10 @@ pub(super) async fn serve(
         .max_send_buf_size(MAX_SEND_BUFFER)
         // Extended CONNECT (RFC 8441) stays off, as it is unless asked for: there is nothing to
         // tunnel to.
-        .serve_connection(TokioIo::new(stream), counted(stack, &phase, None));
+        .serve_connection(TokioIo::new(stream), counted(stack, phase, Protocol::Http2(strangers)));
     // GOAWAY is followed by a ping, so that requests on their way still arrive.
     let soon = timers.head.min(FAREWELL);
     let soon = Timers { head: soon, idle: soon };
     let farewell = Farewell { overdue: soon, draining: soon };
-    keep(pin!(connection), &phase, timers, farewell, draining, None).await;
+    keep(pin!(connection), phase, timers, farewell, draining, None).await;
 }

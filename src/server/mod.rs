@@ -4,10 +4,13 @@
 mod admin;
 mod certificate;
 mod connection;
+mod crowd;
 mod descriptors;
 mod http1;
 mod http2;
+mod outgoing;
 mod phase;
+mod seat;
 mod settings;
 mod tls;
 mod wire;
@@ -17,20 +20,18 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 pub use admin::{Readiness, serve_admin};
 pub use certificate::Read;
 use connection::{Terms, Timers};
+use crowd::Crowd;
 pub use descriptors::{file_limit, raise_file_limit};
 use hyper::body::Incoming;
 pub use settings::{Settings, TlsSettings};
 pub use tls::Tls;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 #[cfg(fuzzing)]
 pub(crate) use wire::door;
 
-use crate::{lanes::Lanes, stack::Stack};
+use crate::{lanes::Lanes, limit::AtOnce, stack::Stack};
 
 /// After a failed accept, most likely for want of file descriptors, the wait before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -82,9 +83,11 @@ pub async fn serve(
     {
         // The listener is closed with the future that owns it, at the end of this block.
         let timers = Timers { head: settings.header_timeout, idle: settings.idle_timeout };
-        let terms = Terms { timers, tls, handshake: settings.handshake_timeout };
-        let most = settings.max_connections;
-        let accepting = accept((listener, lanes), stack, terms, most, &connections, &drain.begun);
+        let (handshake, strangers) = (settings.handshake_timeout, AtOnce::default());
+        let terms = Terms { timers, tls, handshake, strangers };
+        let crowd = Crowd::new(settings.max_connections);
+        drain.readiness.watch(Arc::clone(&crowd));
+        let accepting = accept((listener, lanes), stack, terms, &crowd, &connections, &drain.begun);
         tokio::pin!(accepting, shutdown);
         tokio::select! {
             () = &mut accepting => {}
@@ -119,25 +122,24 @@ pub async fn serve(
     in_time
 }
 
-/// Accepts connections, at most so many at once, for ever.
+/// Accepts connections, as many at once as the crowd may be, for ever. One more waits here, and has one
+/// that rests end, or waits for one of those that do not; further callers wait in the kernel's queue.
 async fn accept(
     (listener, lanes): (TcpListener, &Lanes),
     stack: Stack<Incoming>,
     terms: Terms,
-    most: usize,
+    crowd: &Arc<Crowd>,
     connections: &TaskTracker,
     draining: &CancellationToken,
 ) {
-    let room = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
     loop {
-        // No room, no accept: further callers wait in the kernel's queue, which costs nothing.
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let Some(stream) = next_stream(&listener).await else { continue };
+        let seated = crowd.enter().await;
         let draining = draining.clone();
         let (stack, terms) = (stack.clone(), terms.clone());
         lanes.serve(connections, stream, |stream| async move {
-            connection::serve(stream, stack, terms, &draining).await;
-            drop(place);
+            connection::serve(stream, stack, terms, seated.phase(), &draining).await;
+            drop(seated);
         });
     }
 }

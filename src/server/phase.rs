@@ -1,12 +1,12 @@
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    future::poll_fn,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use tokio::time::Instant;
+
+use super::{crowd::Crowd, seat::Shared};
 
 /// What a connection is doing, and since when; shared by its stream, its requests and its timer.
 ///
@@ -15,15 +15,8 @@ use tokio::time::Instant;
 #[derive(Clone, Debug)]
 pub(super) struct Phase {
     shared: Arc<Shared>,
-    opened: Instant,
-}
-
-#[derive(Debug)]
-struct Shared {
-    packed: AtomicU64,
-    drains: AtomicBool,
-    /// Whether something is still to be written.
-    unsent: AtomicBool,
+    /// What the milliseconds are counted from.
+    began: Instant,
 }
 
 /// Set while the head of a request is arriving, or the first one is awaited; else, without a
@@ -34,32 +27,58 @@ const ONE: u64 = 1 << 1;
 /// Where the milliseconds begin that stand for the moment in which the phase began.
 const SINCE: u32 = 22;
 
-const fn running(packed: u64) -> u64 {
+/// How many requests run.
+pub(super) const fn running(packed: u64) -> u64 {
     (packed & ((1 << SINCE) - 1)) >> 1
+}
+
+/// The milliseconds that stand for the moment in which the phase began.
+pub(super) const fn since(packed: u64) -> u64 {
+    packed >> SINCE
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX) & (u64::MAX >> SINCE)
 }
 
 impl Phase {
     /// A connection just opened: whoever connects must say something soon.
+    #[cfg(any(test, fuzzing))]
     pub(super) fn new() -> Self {
-        let shared = Shared {
-            packed: AtomicU64::new(HEAD),
-            drains: AtomicBool::new(false),
-            unsent: AtomicBool::new(false),
-        };
-        Self { shared: Arc::new(shared), opened: Instant::now() }
+        Self { shared: Arc::new(Shared::new(HEAD, None)), began: Instant::now() }
+    }
+
+    /// The same, of a listener that began then, with a number there.
+    pub(super) fn of(crowd: Arc<Crowd>, id: u64, began: Instant) -> Self {
+        let packed = millis(began) << SINCE | HEAD;
+        Self { shared: Arc::new(Shared::new(packed, Some((crowd, id)))), began }
+    }
+
+    /// What the listener looks at.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// A request passed authentication.
+    pub(super) fn know(&self) {
+        self.shared.know();
+    }
+
+    /// Resolves when the listener wants the place and nothing runs.
+    pub(super) async fn asked_to_end(&self) {
+        poll_fn(|cx| self.shared.poll_asked(cx)).await;
     }
 
     /// Whether nothing has happened, and nothing is left to happen, for so long.
     pub(super) fn rests(&self, long: Duration) -> bool {
         let packed = self.packed();
-        let since = self.opened + Duration::from_millis(packed >> SINCE);
         let nothing = running(packed) == 0 && packed & HEAD == 0;
-        nothing && !self.shared.unsent.load(Ordering::Relaxed) && since.elapsed() >= long
+        nothing && !self.shared.is_unsent() && self.at(packed).elapsed() >= long
     }
 
     /// Something is to be written, or all of it was.
     pub(super) fn writes(&self, unsent: bool) {
-        self.shared.unsent.store(unsent, Ordering::Relaxed);
+        self.shared.set_unsent(unsent);
     }
 
     /// A request's head is complete; the request runs until the guard is dropped, with an answer
@@ -84,7 +103,8 @@ impl Phase {
             let left = packed.saturating_sub(ONE);
             Some(if running(left) == 0 { now << SINCE } else { left })
         };
-        let _ = self.shared.packed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, end);
+        let _ = self.shared.packed.fetch_update(Ordering::SeqCst, Ordering::Relaxed, end);
+        self.shared.may_rest();
     }
 
     /// Bytes of a head, or of a body that is read, have come.
@@ -101,7 +121,38 @@ impl Phase {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX) & (u64::MAX >> SINCE)
+        millis(self.began)
+    }
+
+    /// The moment in which the phase began.
+    fn at(&self, packed: u64) -> Instant {
+        self.began + Duration::from_millis(since(packed))
+    }
+
+    /// An answer waits to be taken, from the moment on that this gives.
+    pub(super) fn waits(&self) -> u64 {
+        let now = self.now();
+        self.shared.unread().push_back(now);
+        now
+    }
+
+    /// An answer that waited since then is out, or nobody wants it any more.
+    pub(super) fn taken(&self, since: u64) {
+        let mut unread = self.shared.unread();
+        if let Some(at) = unread.iter().position(|one| *one == since) {
+            unread.remove(at);
+        }
+        let none = unread.is_empty();
+        drop(unread);
+        if none {
+            self.shared.may_rest();
+        }
+    }
+
+    /// When the answer that has waited longest must have been taken.
+    pub(super) fn unread_ends(&self, idle: Duration) -> Option<Instant> {
+        let oldest = self.shared.unread().front().copied();
+        oldest.map(|since| self.began + Duration::from_millis(since) + idle)
     }
 
     /// When the phase that holds now must have ended; none while a request runs.
@@ -110,8 +161,7 @@ impl Phase {
         if running(packed) > 0 {
             return None;
         }
-        let since = self.opened + Duration::from_millis(packed >> SINCE);
-        Some(since + if packed & HEAD == 0 { idle } else { head })
+        Some(self.at(packed) + if packed & HEAD == 0 { idle } else { head })
     }
 }
 

@@ -7,13 +7,13 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where Prometheus and probes connect.
     pub admin_listen: SocketAddr,
-    /// How many connections may be open at once; the next ones wait in the kernel's queue.
+    /// How many connections may be open at once; one more takes the place of one that rests.
     pub max_connections: usize,
     /// How long the head of a request may take from its first byte.
     pub header_timeout: Duration,
     /// How long the body of a request may take.
     pub body_timeout: Duration,
-    /// How long a connection may stay without a request.
+    /// How long a connection may stay without a request, or an answer without being taken.
     pub idle_timeout: Duration,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,

@@ -6,10 +6,10 @@ use std::{
     mem::MaybeUninit,
     pin::Pin,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -21,7 +21,7 @@ use tokio::{
     time::Sleep,
 };
 
-use super::phase::Phase;
+use super::{outgoing::Held, phase::Phase};
 
 /// How long the end of a connection waits for a peer in the midst of a message. Closed at once, the
 /// kernel would answer its remaining bytes with a reset, which can eat the answer on its way.
@@ -30,9 +30,19 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How much is read before there is room for a whole head; most heads are shorter.
 const ROOM: usize = 2048;
 
-/// What is left of the message that arrives; shared by the stream and by the requests made of it.
+/// What is left of the message that arrives, and of the answer that goes out; shared by the stream and by
+/// the requests made of it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Left(Arc<AtomicU64>);
+pub(super) struct Left(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    left: AtomicU64,
+    /// Whether there is something in `held`.
+    holds: AtomicBool,
+    /// What is held for an answer that hyper has, until it is flushed.
+    held: Mutex<Option<Held>>,
+}
 
 /// Between messages.
 const NOTHING: u64 = 0;
@@ -58,12 +68,29 @@ impl Left {
         self.get() == NOTHING
     }
 
+    /// hyper has an answer whole: what is held for it is let go of when that is flushed.
+    pub(super) fn hold_until_flushed(&self, held: Held) {
+        *self.0.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
+        self.0.holds.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an answer is not flushed.
+    fn holds(&self) -> bool {
+        self.0.holds.load(Ordering::Relaxed)
+    }
+
+    fn flushed(&self) {
+        if self.0.holds.swap(false, Ordering::Relaxed) {
+            drop(self.0.held.lock().unwrap_or_else(PoisonError::into_inner).take());
+        }
+    }
+
     fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.left.load(Ordering::Relaxed)
     }
 
     fn set(&self, left: u64) {
-        self.0.store(left, Ordering::Relaxed);
+        self.0.left.store(left, Ordering::Relaxed);
     }
 }
 
@@ -81,13 +108,15 @@ pub(super) struct Wire<S> {
     lingers: Option<Pin<Box<Sleep>>>,
     /// Whether it was said that nothing more will come of us.
     ends: bool,
+    /// Whoever waits for the next head while an answer is not flushed.
+    reader: Option<Waker>,
 }
 
 impl<S> Wire<S> {
     /// Cuts what comes of the stream, and tells the phase when something is handed on.
     pub(super) fn new(stream: S, left: Left, phase: Phase) -> Self {
         let (held, lines) = (Bytes::new(), Lines::default());
-        Self { stream, left, phase, held, lines, lingers: None, ends: false }
+        Self { stream, left, phase, held, lines, lingers: None, ends: false, reader: None }
     }
 
     /// Waits until something comes and holds it, with no room for it until then. Says whether more may
@@ -188,6 +217,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        // Nobody has more than one answer unread, however many requests come behind one another.
+        if this.left.holds() && this.left.is_nothing() {
+            this.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         let start = buf.filled().len();
         if this.held.is_empty() {
             ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
@@ -225,7 +259,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     /// hyper asks for it once it has nothing left to write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.left.flushed();
         self.phase.writes(self.ends);
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -352,5 +390,19 @@ mod tests {
         let started = tokio::time::Instant::now();
         gone.shutdown().await.unwrap();
         assert_eq!(started.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn the_next_head_is_read_only_when_the_answer_before_it_is_flushed() {
+        let (mut wire, _far, left) = wire(b"A\r\n\r\nB\r\n\r\n").await;
+        assert_eq!(next(&mut wire, 999).await, "A\r\n\r\n");
+        left.await_body(&Full::new(Bytes::new()));
+        left.hold_until_flushed(Held::default());
+        let early =
+            std::pin::pin!(next(&mut wire, 999)).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(early.is_pending(), "more than one answer waits");
+        wire.flush().await.unwrap();
+        assert!(!left.holds(), "what is flushed still holds its places");
+        assert_eq!(next(&mut wire, 999).await, "B\r\n\r\n");
     }
 }

@@ -8,7 +8,7 @@ use crate::{error::Error, limit::Callers};
 pub(super) fn limit<B>(callers: &Callers, request: &mut Request<B>) -> Result<(), Error> {
     let found = Found::of(request)?;
     if let Some(caller) = &found.caller {
-        found.places.hold(callers.admit(caller.id())?);
+        found.places.hold_of_caller(callers.admit(caller.id())?);
     }
     Ok(())
 }

@@ -23,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_http::set_header::SetResponseHeaderLayer;
 
+pub use crate::api::{Answer, AnswerBody};
 use crate::{
-    api::{Answer, Api, Router},
+    api::{Api, Router},
     auth::Authenticator,
     limit::{AtOnce, Callers, Live},
     metrics::Metrics,

@@ -27,17 +27,24 @@ where
     let id = request_id::keep_or_make(request.headers());
     let record = Arc::new(Record::start(id.as_str(), trace(request.headers())));
     let mut watch = Watch {
-        running: metrics.http.running(),
+        running: Some(metrics.http.running()),
         method: method_label(request.method()),
         status: None,
         record: Arc::clone(&record),
         metrics,
         spans,
     };
-    request.extensions_mut().insert(Found::new(id.clone(), record));
+    let found = Found::new(id.clone(), record);
+    let places = found.places.clone();
+    request.extensions_mut().insert(found);
     let mut answer = next.ready().await?.call(request).await?;
     watch.status = Some(answer.status());
     answer.headers_mut().insert(X_REQUEST_ID, id.0);
+    let body = answer.body_mut();
+    body.authenticated = watch.record.facts().caller.is_some();
+    // Both until the answer is out: who does not read takes up as much as who waits.
+    body.places = places.is_of_caller().then_some(places);
+    body.running = watch.running.take();
     Ok(answer)
 }
 
@@ -52,8 +59,8 @@ fn trace(headers: &HeaderMap) -> Option<TraceParent> {
 
 /// Ends the count when it is dropped: hyper drops a request whose caller hung up.
 struct Watch {
-    #[expect(dead_code, reason = "held for its drop")]
-    running: InFlight,
+    /// Until there is an answer, which has it then.
+    running: Option<InFlight>,
     method: &'static str,
     status: Option<StatusCode>,
     record: Arc<Record>,

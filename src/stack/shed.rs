@@ -28,6 +28,6 @@ pub(super) fn shed<B>(
             "more requests run than the gateway takes; nothing was sent, try again",
         ));
     };
-    Found::of(request)?.places.hold(place);
+    Found::of(request)?.places.hold_among_all(place);
     Ok(())
 }

@@ -1,14 +1,16 @@
-//! How lines get out: a thread that serves holds its lines until it has nothing else to do, and writes
-//! them at once; each write would cost it as much as the rest of the line.
+//! How lines get out: a thread that serves holds its lines until it has nothing else to do, and hands
+//! them to the writer at once; a hand-over for each would cost it as much as the rest of the line.
 
 use std::{
     cell::RefCell,
-    io::{self, Write, stderr},
+    io::{self, Write},
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
+
+use super::writer::hand_over;
 
 /// How many bytes are held at most.
 const MOST: usize = 8 * 1024;
@@ -44,20 +46,20 @@ pub fn hold() -> Holding {
     Holding(())
 }
 
-/// Writes what this thread holds.
+/// Hands over what this thread holds.
 pub fn let_go() {
-    with_held(|held| held.let_go(&mut stderr()));
+    with_held(|held| held.let_go(&mut hand_over));
 }
 
-/// Writes what any thread holds that does not come to it: one that is stuck, or cut off.
+/// Hands over what any thread holds that does not come to it: one that is stuck, or cut off.
 pub fn let_go_of_all() {
-    each_held(|held| held.let_go(&mut stderr()));
+    each_held(|held| held.let_go(&mut hand_over));
 }
 
 fn each_held(mut act: impl FnMut(&mut Held)) {
     let all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
     for held in all.iter().filter_map(Weak::upgrade) {
-        // Who is writing just now is not waited for.
+        // A thread that logs just now is not waited for.
         if let Ok(mut held) = held.try_lock() {
             act(&mut held);
         }
@@ -75,26 +77,29 @@ fn with_held<T>(act: impl FnOnce(&mut Held) -> T) -> Option<T> {
 }
 
 #[derive(Debug, Default)]
-struct Held(Vec<u8>);
+struct Held {
+    bytes: Vec<u8>,
+    lines: u64,
+}
 
 impl Held {
-    fn add(&mut self, line: &[u8], urgent: bool, out: &mut impl Write) {
-        self.0.extend_from_slice(line);
-        if urgent || self.0.len() >= MOST {
+    fn add(&mut self, line: &[u8], urgent: bool, out: &mut impl FnMut(&[u8], u64)) {
+        self.bytes.extend_from_slice(line);
+        self.lines += 1;
+        if urgent || self.bytes.len() >= MOST {
             self.let_go(out);
         }
     }
 
-    fn let_go(&mut self, out: &mut impl Write) {
-        if !self.0.is_empty() {
-            // Nobody can be told that nothing can be told.
-            let _ = out.write_all(&self.0);
-            self.0.clear();
+    fn let_go(&mut self, out: &mut impl FnMut(&[u8], u64)) {
+        if self.lines > 0 {
+            out(&self.bytes, std::mem::take(&mut self.lines));
+            self.bytes.clear();
         }
     }
 }
 
-/// Writes lines to stderr, warnings and errors at once.
+/// Takes lines for standard error; warnings and errors are handed over at once.
 pub(super) struct Lines;
 
 impl<'a> MakeWriter<'a> for Lines {
@@ -109,7 +114,7 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
-/// Writes one line.
+/// Takes one line.
 pub(super) struct Line {
     urgent: bool,
 }
@@ -121,10 +126,10 @@ impl Write for Line {
 
     /// In one piece, so that nobody's line comes into the midst of another's.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match with_held(|held| held.add(bytes, self.urgent, &mut stderr())) {
-            Some(()) => Ok(()),
-            None => stderr().lock().write_all(bytes),
+        if with_held(|held| held.add(bytes, self.urgent, &mut hand_over)).is_none() {
+            hand_over(bytes, 1);
         }
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -134,31 +139,39 @@ impl Write for Line {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
     fn lines_are_held_until_there_are_many_or_one_is_urgent() {
-        let (mut held, mut out) = (Held::default(), Vec::new());
+        let mut held = Held::default();
+        let (bytes, lines) = (RefCell::new(Vec::new()), Cell::new(0));
+        let mut out = |some: &[u8], count| {
+            bytes.borrow_mut().extend_from_slice(some);
+            lines.set(lines.get() + count);
+        };
         held.add(b"one\n", false, &mut out);
         held.add(b"two\n", false, &mut out);
-        assert_eq!(out, b"");
+        assert_eq!(*bytes.borrow(), b"");
         held.let_go(&mut out);
-        assert_eq!(out, b"one\ntwo\n");
+        assert_eq!(*bytes.borrow(), b"one\ntwo\n");
         held.add(b"three\n", false, &mut out);
         held.add(b"help\n", true, &mut out);
-        assert_eq!(out, b"one\ntwo\nthree\nhelp\n");
-        out.clear();
+        assert_eq!(*bytes.borrow(), b"one\ntwo\nthree\nhelp\n");
+        assert_eq!(lines.get(), 4);
+        bytes.borrow_mut().clear();
         let line = [b'-'; 512];
         for _ in 0..2 * MOST / line.len() {
             held.add(&line, false, &mut out);
-            assert!(held.0.len() < MOST);
+            assert!(held.bytes.len() < MOST);
         }
-        assert_eq!(out.len(), 2 * MOST);
+        assert_eq!(bytes.borrow().len(), 2 * MOST);
     }
 
     fn taken() -> Vec<u8> {
         let mut lines = Vec::new();
-        each_held(|held| lines.append(&mut held.0));
+        each_held(|held| lines.append(&mut held.bytes));
         lines
     }
 

@@ -7,9 +7,12 @@ mod heard;
 mod json;
 mod level;
 mod lines;
+mod panics;
 mod record;
 mod settings;
+mod store;
 mod trace;
+mod writer;
 
 use std::io::{IsTerminal, stderr};
 
@@ -24,6 +27,7 @@ pub use record::{Facts, Record, ZecCall};
 pub use settings::{Collector, Format, Settings};
 pub use trace::TraceParent;
 use tracing_subscriber::{fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
+pub use writer::{FlushAtEnd, flush, print_line, take_dropped_lines};
 
 use crate::error::Fault;
 
@@ -36,10 +40,10 @@ pub fn check_level(text: &str) -> Result<(), String> {
 }
 
 /// Turns logging on for the process, and gives what its level can be changed by; `RUST_LOG`, where
-/// it is set, wins over the configured level.
+/// it is set, wins over the configured level. Panics are logged from now on, too.
 ///
 /// # Errors
-/// When the level is no filter, or logging is on already.
+/// When the level is no filter, logging is on already, or the system gives no thread.
 pub fn init(settings: &Settings) -> Result<Level, Fault> {
     let variable = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let filter = level::filter(variable.as_deref().unwrap_or(&settings.level))?;
@@ -58,5 +62,7 @@ pub fn init(settings: &Settings) -> Result<Level, Fault> {
         registry.with(fmt::layer().with_ansi(ansi).with_writer(lines::Lines)).try_init()
     };
     done.map_err(|error| Fault::new(format!("logging cannot be turned on: {error}")))?;
+    writer::start()?;
+    panics::log();
     Ok(level)
 }

@@ -13,7 +13,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("files", &[]),
     ("lanes", &["telemetry"]),
-    ("metrics", &["domain", "error"]),
+    ("metrics", &["domain", "error", "telemetry"]),
     ("net", &["error", "files", "lanes"]),
     ("telemetry", &["domain", "error"]),
     ("auth", &["domain", "error", "files", "metrics", "net"]),

@@ -22,6 +22,7 @@ use crate::{
     client,
     program::{Files, Served},
     secure::{self, Authority, Client},
+    stalled_log::fill_the_log,
     world::{Caller, ISSUER, NEVER, NIC, Setup, World, nic},
 };
 
@@ -55,10 +56,11 @@ pub enum Trouble {
     Frozen,
     FewFilesLeft,
     LittleRoomLeft,
+    LogUnread,
 }
 
 impl Trouble {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Killed,
         Self::ZecFails,
         Self::KeyRefused,
@@ -75,6 +77,7 @@ impl Trouble {
         Self::Frozen,
         Self::FewFilesLeft,
         Self::LittleRoomLeft,
+        Self::LogUnread,
     ];
 
     /// The alerts that it fires, and no others.
@@ -100,6 +103,7 @@ impl Trouble {
             Self::Frozen => &["ZecGatewayFrozen"],
             Self::FewFilesLeft => &["ZecGatewayFileDescriptors"],
             Self::LittleRoomLeft => &["ZecGatewayJournalDiskFills"],
+            Self::LogUnread => &["ZecGatewayLogLinesDropped"],
         }
     }
 
@@ -131,9 +135,10 @@ impl Provocation {
     /// A gateway at work; it is well, unless its trouble is one from the start.
     pub async fn new(trouble: Trouble) -> Self {
         match trouble {
-            Trouble::Killed | Trouble::FewFilesLeft | Trouble::LittleRoomLeft => {
-                Self::process(trouble)
-            }
+            Trouble::Killed
+            | Trouble::FewFilesLeft
+            | Trouble::LittleRoomLeft
+            | Trouble::LogUnread => Self::process(trouble),
             _ => Self::here(trouble).await,
         }
     }
@@ -190,6 +195,9 @@ impl Provocation {
                 let root = format!("/proc/{}/root", served.child.id());
                 let filler = Path::new(&root).join(disk).join("filler");
                 fs::write(filler, vec![0; 64 << 20]).unwrap();
+            }
+            Gateway::Process { served, .. } if self.trouble == Trouble::LogUnread => {
+                fill_the_log(served.gateway).await;
             }
             Gateway::Process { served, connections, .. } => {
                 let open = fs::read_dir(format!("/proc/{}/fd", served.child.id())).unwrap().count();
@@ -286,7 +294,7 @@ async fn trouble(trouble: Trouble, world: &World, authority: &Authority) {
         }
         Trouble::Frozen => world.put("freeze", "hands off"),
         Trouble::ProviderGoneForHours | Trouble::ProviderNeverThere => {}
-        Trouble::Killed | Trouble::FewFilesLeft | Trouble::LittleRoomLeft => {
+        Trouble::Killed | Trouble::FewFilesLeft | Trouble::LittleRoomLeft | Trouble::LogUnread => {
             unreachable!("a process of its own")
         }
     }

@@ -1,0 +1,29 @@
+use bytes::Bytes;
+
+use crate::{limit::Places, metrics::InFlight};
+
+/// The body of an answer, whole, with what those who send it hold until it is out.
+#[derive(Debug, Default)]
+pub struct AnswerBody {
+    /// What is sent.
+    pub bytes: Bytes,
+    /// Whether the request showed a good token.
+    pub authenticated: bool,
+    /// What the request takes up of the limits. None where no caller's limit bounds how many answers
+    /// wait: strangers must not take the places of others by not reading.
+    pub places: Option<Places>,
+    /// Counts the request as running.
+    pub running: Option<InFlight>,
+}
+
+impl From<Bytes> for AnswerBody {
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, ..Self::default() }
+    }
+}
+
+impl From<String> for AnswerBody {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}

@@ -1,0 +1,305 @@
+//! The connections of a listener: how many there are and what they do. Where one more comes than there
+//! may be, the one that has rested longest ends, and those that never showed a good token before others.
+//!
+//! Nothing is sorted per request. A connection stands in the order by the time that was read last; who
+//! looks for the first one reads its time again, and puts it back further behind where it has moved on.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use super::{phase::Phase, seat::Shared};
+
+/// How often the log says that the listener is full.
+const SAY_AGAIN: Duration = Duration::from_mins(1);
+
+/// Every connection of a listener.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    most: usize,
+    began: Instant,
+    inner: Mutex<Inner>,
+    /// Notified when there may be room for whoever waits for it.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    next_id: u64,
+    /// Those that rested when they were looked at last, by [`Shared::rests_as`] of then and by id.
+    resting: BTreeMap<(u64, u64), Arc<Shared>>,
+    /// Those that were found active; each comes back by itself when it rests. And the one that was asked.
+    active: BTreeMap<u64, Arc<Shared>>,
+    /// The one that was asked to end.
+    asked: Option<u64>,
+    /// Whether somebody waits for room.
+    wanted: bool,
+    said: Option<Instant>,
+}
+
+/// How many connections there are, by what they do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// With a request that runs, or an answer that is not out.
+    pub(super) active: usize,
+    /// At rest, after a request with a good token.
+    pub(super) idle: usize,
+    /// At rest, and no good token was ever shown.
+    pub(super) anonymous: usize,
+}
+
+impl Crowd {
+    /// At most so many.
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            began: Instant::now(),
+            inner: Mutex::default(),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Lets a connection in. Where there is no room one that rests ends first; where all are active,
+    /// this waits. For one caller at a time.
+    pub(super) async fn enter(self: &Arc<Self>) -> Seated {
+        loop {
+            if let Some(seated) = self.try_enter() {
+                return seated;
+            }
+            self.say_that_it_is_full();
+            self.ask_one();
+            self.changed.notified().await;
+        }
+    }
+
+    fn try_enter(self: &Arc<Self>) -> Option<Seated> {
+        let mut inner = self.inner();
+        inner.wanted = inner.len() >= self.most;
+        if inner.wanted {
+            return None;
+        }
+        let id = inner.next_id;
+        inner.next_id += 1;
+        let phase = Phase::of(Arc::clone(self), id, self.began);
+        let shared = Arc::clone(phase.shared());
+        inner.resting.insert((shared.stands_as(), id), shared);
+        Some(Seated(phase))
+    }
+
+    /// Asks the one that has rested longest to end, unless somebody was asked already.
+    fn ask_one(&self) {
+        let mut inner = self.inner();
+        if inner.asked.is_some() {
+            return;
+        }
+        while let Some(((stood, id), shared)) = inner.resting.pop_first() {
+            match shared.rests_as() {
+                Some(now) if now == stood => {
+                    inner.asked = Some(id);
+                    inner.active.insert(id, Arc::clone(&shared));
+                    drop(inner);
+                    return shared.ask_to_end();
+                }
+                _ => inner.put(id, shared),
+            }
+        }
+    }
+
+    /// One that was found active rests now.
+    pub(super) fn comes_back(&self, id: u64) {
+        let mut inner = self.inner();
+        if let Some(shared) = inner.active.remove(&id) {
+            inner.put(id, shared);
+            self.tell(&inner);
+        }
+    }
+
+    /// The one that was asked to end has something to do again, and does not.
+    pub(super) fn declines(&self, id: u64) {
+        self.inner().asked = None;
+        self.comes_back(id);
+    }
+
+    fn leave(&self, shared: &Shared, id: u64) {
+        let mut inner = self.inner();
+        if inner.resting.remove(&(shared.stands_as(), id)).is_none() {
+            inner.active.remove(&id);
+        }
+        if inner.asked == Some(id) {
+            inner.asked = None;
+        }
+        self.tell(&inner);
+    }
+
+    fn tell(&self, inner: &Inner) {
+        if inner.wanted {
+            self.changed.notify_one();
+        }
+    }
+
+    /// How many connections there may be.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// What the connections do now. Looks at each of them.
+    pub(super) fn counts(&self) -> Counts {
+        self.inner().counts()
+    }
+
+    fn say_that_it_is_full(&self) {
+        let mut inner = self.inner();
+        if inner.said.is_some_and(|said| said.elapsed() < SAY_AGAIN) {
+            return;
+        }
+        inner.said = Some(Instant::now());
+        let Counts { active, idle, anonymous } = inner.counts();
+        drop(inner);
+        tracing::warn!(
+            max_connections = self.most,
+            active,
+            idle,
+            anonymous,
+            "the listener is full: for each new connection the one that has rested longest ends"
+        );
+    }
+
+    /// Held for moments only, and every change under it is whole.
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn len(&self) -> usize {
+        self.resting.len() + self.active.len()
+    }
+
+    /// Puts a connection where it belongs now.
+    fn put(&mut self, id: u64, shared: Arc<Shared>) {
+        // Said before it is looked at: who comes to rest in between sees one or is seen.
+        shared.set_aside(true);
+        match shared.rests_as() {
+            Some(now) => {
+                shared.set_aside(false);
+                shared.stand_as(now);
+                self.resting.insert((now, id), shared);
+            }
+            None => {
+                self.active.insert(id, shared);
+            }
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for shared in self.resting.values().chain(self.active.values()) {
+            match (shared.rests_as(), shared.is_known()) {
+                (None, _) => counts.active += 1,
+                (Some(_), true) => counts.idle += 1,
+                (Some(_), false) => counts.anonymous += 1,
+            }
+        }
+        counts
+    }
+}
+
+/// A connection's place; dropping it makes room.
+#[derive(Debug)]
+pub(super) struct Seated(Phase);
+
+impl Seated {
+    /// What the connection is doing.
+    pub(super) fn phase(&self) -> &Phase {
+        &self.0
+    }
+}
+
+impl Drop for Seated {
+    fn drop(&mut self) {
+        let shared = self.0.shared();
+        if let Some((crowd, id)) = shared.seat() {
+            crowd.leave(shared, id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use super::*;
+
+    fn is_asked(seated: &Seated) -> bool {
+        let asked = pin!(seated.phase().asked_to_end());
+        asked.poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
+    }
+
+    async fn full(count: usize) -> (Arc<Crowd>, Vec<Seated>) {
+        let crowd = Crowd::new(count);
+        let mut all = Vec::new();
+        for _ in 0..count {
+            all.push(crowd.enter().await);
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        assert!(crowd.try_enter().is_none(), "there is room for one more");
+        (crowd, all)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_rested_longest_ends_first_and_strangers_before_others() {
+        let (crowd, mut all) = full(4).await;
+        all[0].phase().know();
+        drop(all[1].phase().run());
+        all[3].phase().know();
+        let mut left = vec![0, 1, 2, 3];
+        for first in [2, 1, 0, 3] {
+            crowd.ask_one();
+            let asked: Vec<usize> =
+                left.iter().zip(&all).filter(|(_, one)| is_asked(one)).map(|(id, _)| *id).collect();
+            assert_eq!(asked, [first]);
+            let at = left.iter().position(|id| *id == first).unwrap();
+            left.remove(at);
+            drop(all.remove(at));
+        }
+        assert_eq!(crowd.counts(), Counts::default());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_runs_is_never_asked_and_looked_at_once_only() {
+        let (crowd, all) = full(100).await;
+        let mut running: Vec<_> = all.iter().map(|one| one.phase().run()).collect();
+        crowd.ask_one();
+        assert_eq!(crowd.inner().active.len(), 100);
+        assert!(!all.iter().any(is_asked));
+        drop(running.remove(70));
+        assert_eq!(crowd.inner().resting.len(), 1, "who comes to rest says so");
+        crowd.ask_one();
+        assert!(is_asked(&all[70]));
+        all[3].phase().writes(true);
+        drop(running.remove(3));
+        assert_eq!(crowd.inner().active.len(), 100, "an answer is under way");
+        all[3].phase().writes(false);
+        assert_eq!(crowd.inner().resting.len(), 1);
+        assert_eq!(crowd.counts(), Counts { active: 98, idle: 0, anonymous: 2 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_begins_something_after_it_was_asked_goes_on_and_another_one_ends() {
+        let (crowd, all) = full(2).await;
+        crowd.ask_one();
+        let running = all[0].phase().run();
+        assert!(!is_asked(&all[0]) && !is_asked(&all[1]));
+        crowd.ask_one();
+        assert!(!is_asked(&all[0]) && is_asked(&all[1]));
+        drop(running);
+        assert!(!is_asked(&all[0]), "one makes room at a time");
+    }
+}

@@ -1,0 +1,149 @@
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use super::{
+    crowd::Crowd,
+    phase::{running, since},
+};
+
+/// In the number by which connections are ordered: somebody has shown a good token on this one.
+const KNOWN: u64 = 1 << 63;
+
+/// What the stream of a connection, its requests, its timer and the listener know of it.
+///
+/// The orderings of what the listener and the connection tell each other are the strictest, so that of two
+/// that look at each other's word at the same time at least one sees it.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// What it is doing and since when: see `phase.rs`.
+    pub(super) packed: AtomicU64,
+    pub(super) drains: AtomicBool,
+    /// Whether something is still to be written.
+    unsent: AtomicBool,
+    /// Since when each answer waits that is not taken, over HTTP/2; the one that has waited longest first.
+    unread: Mutex<VecDeque<u64>>,
+    /// Whether a request on it passed authentication.
+    known: AtomicBool,
+    /// Whether the listener wants to hear when it rests.
+    aside: AtomicBool,
+    /// Whether the listener has asked it to end.
+    asked: AtomicBool,
+    /// Where it stands in the listener's order; written under the listener's lock.
+    stands_as: AtomicU64,
+    /// Whom to wake when it is asked.
+    waker: Mutex<Option<Waker>>,
+    /// The listener, and the connection's number there; none in tests of a connection alone.
+    seat: Option<(Arc<Crowd>, u64)>,
+}
+
+impl Shared {
+    pub(super) fn new(packed: u64, seat: Option<(Arc<Crowd>, u64)>) -> Self {
+        Self {
+            packed: AtomicU64::new(packed),
+            drains: AtomicBool::new(false),
+            unsent: AtomicBool::new(false),
+            unread: Mutex::default(),
+            known: AtomicBool::new(false),
+            aside: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
+            stands_as: AtomicU64::new(since(packed)),
+            waker: Mutex::default(),
+            seat,
+        }
+    }
+
+    pub(super) fn seat(&self) -> Option<(&Arc<Crowd>, u64)> {
+        self.seat.as_ref().map(|(crowd, id)| (crowd, *id))
+    }
+
+    /// Where it belongs in the listener's order: the one that ends first has the smallest number. None
+    /// while a request runs or an answer is not out.
+    pub(super) fn rests_as(&self) -> Option<u64> {
+        let packed = self.packed.load(Ordering::SeqCst);
+        let known = if self.is_known() { KNOWN } else { 0 };
+        let rests = running(packed) == 0 && !self.is_unsent() && self.unread().is_empty();
+        rests.then(|| since(packed) | known)
+    }
+
+    pub(super) fn unread(&self) -> MutexGuard<'_, VecDeque<u64>> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn stands_as(&self) -> u64 {
+        self.stands_as.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn stand_as(&self, number: u64) {
+        self.stands_as.store(number, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_aside(&self, aside: bool) {
+        self.aside.store(aside, Ordering::SeqCst);
+    }
+
+    /// A request or an answer has ended: where the listener waits for that, it hears of it.
+    pub(super) fn may_rest(&self) {
+        if self.aside.load(Ordering::SeqCst)
+            && self.rests_as().is_some()
+            && let Some((crowd, id)) = &self.seat
+        {
+            crowd.comes_back(*id);
+        }
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn know(&self) {
+        self.known.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_unsent(&self) -> bool {
+        self.unsent.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn set_unsent(&self, unsent: bool) {
+        if self.unsent.load(Ordering::Relaxed) != unsent {
+            self.unsent.store(unsent, Ordering::SeqCst);
+            if !unsent {
+                self.may_rest();
+            }
+        }
+    }
+
+    /// Asks the connection to end.
+    pub(super) fn ask_to_end(&self) {
+        self.asked.store(true, Ordering::SeqCst);
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Ready where the listener has asked the connection to end and it rests. One that has begun
+    /// something since says so, and goes on.
+    pub(super) fn poll_asked(&self, cx: &Context<'_>) -> Poll<()> {
+        let Some((crowd, id)) = &self.seat else { return Poll::Pending };
+        let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        drop(waker);
+        if !self.asked.load(Ordering::SeqCst) {
+            return Poll::Pending;
+        }
+        if self.rests_as().is_some() {
+            return Poll::Ready(());
+        }
+        self.asked.store(false, Ordering::SeqCst);
+        crowd.declines(*id);
+        Poll::Pending
+    }
+}
