@@ -102,7 +102,7 @@ pub(crate) fn of_a_write(failure: &Failure) -> Error {
     // A look at the vNIC would mislead at first: ZEC may still do it.
     const LOOK: &str = "do not repeat it before `GET /operations/{operationId}` says `done` or \
                         `not-done`, most often within seven minutes; where this answer has no \
-                        `operationId`, look at the vNIC by then";
+                        `operationId`, look at the vNIC after that";
     let cause = failure.to_string();
     let error = match failure {
         Failure::NotSent(_) => Error::new(

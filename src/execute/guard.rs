@@ -40,6 +40,8 @@ struct Book {
     next: u64,
     /// When what is not held and has not changed lately was forgotten last.
     swept: Option<Instant>,
+    /// Until then anything may have changed, for what earlier runs wrote last could not be read.
+    unknown_until: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -90,7 +92,8 @@ impl Guards {
         let (addresses, now) = (change.addresses.as_slice(), Instant::now());
         let mut book = self.lock();
         book.sweep(now);
-        let mut stale = now.saturating_duration_since(since) > OLDEST_REQUEST;
+        let mut stale = now.saturating_duration_since(since) > OLDEST_REQUEST
+            || book.unknown_until.is_some_and(|until| since < until);
         if let Some(on_nic) = book.nics.get(&change.nic) {
             for slot in addresses.iter().filter_map(|address| on_nic.addresses.get(address)) {
                 if slot.holders > 0 {
@@ -108,6 +111,11 @@ impl Guards {
     pub(super) fn hold(&self, change: &ChangeIpv4, caller: &str, operation: OperationId) -> Guard {
         let number = self.lock().hold(change, caller, Some(operation));
         Guard { guards: self.clone(), nic: change.nic.clone(), number, stale: true, sent: true }
+    }
+
+    /// An earlier run may have changed any address just before it ended.
+    pub(super) fn anything_may_have_changed(&self) {
+        self.lock().unknown_until = Some(Instant::now() + LAG);
     }
 
     /// An earlier run may have changed these addresses just before it ended.
@@ -226,8 +234,8 @@ fn clash(on_nic: &OnNic, wanted: &[Ipv4Addr], caller: &str) -> Error {
     let error = Error::new(
         Problem::OperationInProgress,
         format!(
-            "an earlier write on {addresses} has no outcome yet, which may take some minutes where ZEC did not \
-             answer it; nothing was sent, ask again then (`GET /operations` shows your own writes)"
+            "an earlier write on {addresses} has no outcome yet; nothing was sent. Ask again when it has one: \
+             `GET /operations` shows your own writes. It takes some minutes if ZEC did not answer it"
         ),
     )
     .with_retry_after(RETRY_AFTER);
@@ -325,6 +333,10 @@ mod tests {
         assert!(guards.claim(&other, "corp/a", long_ago).unwrap().may_be_stale());
         assert!(guards.lock().nics.is_empty(), "what is over for long is forgotten");
         guards.changed(&wanted);
-        assert!(stale(&wanted));
+        assert!(stale(&wanted) && !stale(&other));
+        guards.anything_may_have_changed();
+        assert!(stale(&other));
+        tokio::time::advance(LAG).await;
+        assert!(!stale(&other));
     }
 }

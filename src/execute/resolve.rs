@@ -168,15 +168,19 @@ impl Resolver {
             // Jitter, so that writes of one fault are not looked for in step.
             tokio::time::sleep(wait.mul_f64(1.0 - fastrand::f64() / 4.0)).await;
             wait = (wait * 2).min(patience.longest);
-            let turn = self.turns.wait(&self.reader).await;
-            // Taken before the look: what is seen then was so once nothing could come any more.
             let has_passed =
                 |long| self.reader.time().is_some_and(|now| now >= open.asked_at + long);
+            let turn = self.turns.wait(&self.reader, has_passed(patience.proof)).await;
+            // Taken before the look: what is seen then was so once nothing could come any more.
             let proven = has_passed(patience.proof);
+            let found = self.reader.nic(&open.change.nic, Instant::now() + LOOK).await;
+            drop(turn);
+            // Taken after it: the first answer of a run is what tells how late it is. By then anybody may
+            // have changed the vNIC at ZEC itself, and what it shows proves nothing.
             if has_passed(patience.give_up) || begun.elapsed() >= LONGEST {
                 return self.give_up(open).await;
             }
-            match self.reader.nic(&open.change.nic, Instant::now() + LOOK).await {
+            match found {
                 Ok(found) => {
                     let seen = open.verdict(&found.zec, found.nic.as_deref(), proven);
                     if let Some(outcome) = seen {
@@ -185,7 +189,6 @@ impl Resolver {
                 }
                 Err(cause) => tracing::debug!(%cause, "an unknown outcome cannot be looked for"),
             }
-            drop(turn);
         }
     }
 
@@ -194,7 +197,7 @@ impl Resolver {
         tracing::warn!(
             operation = open.operation.map(|id| id.to_string()),
             nic = %open.change.nic,
-            "what came of a write stays unknown: the vNIC did not show it in time; nothing more can come of it"
+            "a write's outcome stays unknown: the vNIC did not show it in time; nothing more can come of it, look at the vNIC by hand"
         );
         let detail = "the vNIC did not show in time what came of it, so this stays unknown";
         let ending = Ending::new(Outcome::Unknown);

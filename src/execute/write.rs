@@ -123,16 +123,16 @@ impl Desk {
         let key = claim.as_deref().map(Claim::recorded);
         let before = Before { nic, stale: guard.may_be_stale(), zec: self.writer.identity() };
         let evidence = Evidence::from(change, nic, before.stale);
-        let holds = Holds { guard, reservation, claim, zec: Arc::clone(&before.zec), evidence };
+        let (zec, mut unsent) = (Arc::clone(&before.zec), Unsent(reservation));
         let recording = record::begin(&self.journal, permit, before, key, asking);
         // Larger than all that comes after it, and over by then.
         let begun = Box::pin(recording).await;
         match begun.and_then(|ticket| enough_time(asking).map(|()| ticket)) {
-            Ok(ticket) => self.send(ticket, pass, holds, asking).await,
-            Err(error) => {
-                holds.reservation.into_iter().for_each(Reservation::release);
-                Err(error)
+            Ok(ticket) => {
+                let holds = Holds { guard, reservation: unsent.0.take(), claim, zec, evidence };
+                self.send(ticket, pass, holds, asking).await
             }
+            Err(error) => Err(error),
         }
     }
 
@@ -219,6 +219,7 @@ impl Desk {
         let mut reservations = self.restore_budgets().await;
         let newest = self.journal.list(Filter::newest(RECENT)).await.unwrap_or_else(|error| {
             tracing::error!(%error, "what earlier runs wrote last is not known");
+            self.guards.anything_may_have_changed();
             Vec::new()
         });
         newest
@@ -254,6 +255,16 @@ impl Desk {
             Some((one.operation, reservation))
         };
         taken.into_iter().filter_map(restore).collect()
+    }
+}
+
+/// What is set aside for a write that is not sent yet: given back where that comes to nothing, also
+/// because the caller hangs up.
+struct Unsent(Option<Reservation>);
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(Reservation::release);
     }
 }
 

@@ -14,6 +14,9 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{phase::Phase, seat::Shared};
 
+/// How long one that was asked to end has for it before another one is asked.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// How often the log says that the listener is full.
 const SAY_AGAIN: Duration = Duration::from_mins(1);
 
@@ -44,7 +47,7 @@ struct Inner {
 /// How many connections there are, by what they do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    /// With a request that runs, or an answer that is not out.
+    /// With a request that runs, or an answer that is not out, unless nobody showed a good token.
     pub(super) active: usize,
     /// At rest, after a request with a good token.
     pub(super) idle: usize,
@@ -72,7 +75,10 @@ impl Crowd {
             }
             self.say_that_it_is_full();
             self.ask_one();
-            self.changed.notified().await;
+            if tokio::time::timeout(PATIENCE, self.changed.notified()).await.is_err() {
+                // It has begun something on its way out. It ends by itself, and another one is asked.
+                self.inner().asked = None;
+            }
         }
     }
 
@@ -283,12 +289,41 @@ mod tests {
         assert_eq!(crowd.inner().resting.len(), 1, "who comes to rest says so");
         crowd.ask_one();
         assert!(is_asked(&all[70]));
+        all[3].phase().know();
         all[3].phase().writes(true);
         drop(running.remove(3));
         assert_eq!(crowd.inner().active.len(), 100, "an answer is under way");
         all[3].phase().writes(false);
         assert_eq!(crowd.inner().resting.len(), 1);
-        assert_eq!(crowd.counts(), Counts { active: 98, idle: 0, anonymous: 2 });
+        assert_eq!(crowd.counts(), Counts { active: 98, idle: 1, anonymous: 1 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stranger_who_reads_no_answer_is_asked_all_the_same() {
+        let (crowd, all) = full(2).await;
+        for one in &all {
+            one.phase().writes(true);
+        }
+        crowd.ask_one();
+        assert!(is_asked(&all[0]));
+    }
+
+    /// Over HTTP/2 requests may come until the goodbye has arrived.
+    #[tokio::test(start_paused = true)]
+    async fn one_that_was_asked_and_does_not_end_keeps_nobody_out() {
+        let (crowd, mut all) = full(2).await;
+        let waiting = tokio::spawn({
+            let crowd = Arc::clone(&crowd);
+            async move { crowd.enter().await }
+        });
+        tokio::task::yield_now().await;
+        // It has heard of it, and begins something before it has ended.
+        assert!(is_asked(&all[0]));
+        let _running = all[0].phase().run();
+        tokio::time::sleep(PATIENCE * 2).await;
+        assert!(is_asked(&all[1]), "nobody else was asked");
+        drop(all.remove(1));
+        waiting.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -63,12 +63,14 @@ impl Shared {
     }
 
     /// Where it belongs in the listener's order: the one that ends first has the smallest number. None
-    /// while a request runs or an answer is not out.
+    /// while a request runs, or an answer is not out where somebody has shown a good token.
     pub(super) fn rests_as(&self) -> Option<u64> {
         let packed = self.packed.load(Ordering::SeqCst);
-        let known = if self.is_known() { KNOWN } else { 0 };
-        let rests = running(packed) == 0 && !self.is_unsent() && self.unread().is_empty();
-        rests.then(|| since(packed) | known)
+        // A stranger who reads no answer would else keep a place for as long as they like.
+        let out = |known: bool| !known || (!self.is_unsent() && self.unread().is_empty());
+        let known = self.is_known();
+        let rests = running(packed) == 0 && out(known);
+        rests.then(|| since(packed) | if known { KNOWN } else { 0 })
     }
 
     pub(super) fn unread(&self) -> MutexGuard<'_, VecDeque<u64>> {

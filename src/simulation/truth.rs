@@ -114,11 +114,19 @@ impl Truth {
     /// The time between two runs.
     pub(super) fn rest(&mut self) {
         let pause = match self.random.u32(0..10) {
-            0 => self.random.u64(600..2400),
-            1..4 => self.random.u64(30..400),
+            0 | 1 => self.random.u64(600..3600),
+            2..5 => self.random.u64(30..400),
             _ => self.random.u64(0..5),
         };
         self.base += Duration::from_secs(pause);
+        // Somebody changes a vNIC at ZEC itself, when no write of ours can be open any more by its time.
+        if pause > 1500 && self.one_in(2) {
+            self.settle(0, self.base);
+            let at = self.base - Duration::from_secs(120);
+            let nic = super::zec::NICS[self.random.usize(0..super::zec::NICS.len())];
+            let address = super::zec::address(self.random.u8(0..super::zec::ADDRESSES));
+            self.zecs[0].change_outside(nic, address, at);
+        }
     }
 
     /// Time stands still until the next run begins.

@@ -78,6 +78,17 @@ impl Zec {
         history.iter().rev().find(|(since, _)| *since <= at).map(|(_, had)| had)
     }
 
+    /// Gives or takes an address, by nobody's write.
+    pub(super) fn change_outside(&mut self, nic: &'static str, address: Ipv4Addr, at: Duration) {
+        let mut has = self.has(nic);
+        if !has.remove(&address) {
+            has.insert(address);
+        }
+        if let Some(history) = self.nics.get_mut(nic) {
+            history.push((at, has));
+        }
+    }
+
     pub(super) fn has(&self, nic: &str) -> BTreeSet<Ipv4Addr> {
         self.had(nic, Duration::MAX).cloned().unwrap_or_default()
     }

@@ -386,10 +386,16 @@ impl Client {
         let answer = timeout_at(until, exchange).await;
         let answer = answer.map_err(|_| Failure::NoAnswer(TOO_LONG.to_owned()))?;
         let (head, body) = answer.map_err(failure)?.into_parts();
-        self.skew.observe(&head.headers, &self.metrics);
+        let date = self.skew.observe(&head.headers, &self.metrics);
         let answer = answer::read(head.status, &head.headers, &body, take);
-        if matches!(answer, Ok(_) | Err(Failure::Rejected { .. })) {
-            self.skew.accepted(signed_at);
+        match (&answer, date) {
+            (Ok(_), None) => self.skew.accepted(signed_at),
+            (Ok(_) | Err(Failure::Rejected { .. } | Failure::Throttled { .. }), Some(date)) => {
+                self.skew.is_now(date);
+            }
+            // A refused signature is no evidence without a date, and a proxy's page none at all.
+            (Err(Failure::CredentialsRefused { .. }), Some(date)) => self.skew.is_now(date),
+            _ => {}
         }
         answer
     }

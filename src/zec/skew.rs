@@ -40,16 +40,16 @@ impl Skew {
         }
     }
 
-    fn is_now(&self, time: SystemTime) {
+    /// ZEC's own answer says that it is that time.
+    pub(super) fn is_now(&self, time: SystemTime) {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((time, Instant::now()));
     }
 
-    /// Takes the `Date` of an answer that came just now, in a metric; warns once each time the
+    /// The `Date` of an answer that came just now, which is shown in a metric; warns once each time the
     /// difference passes a minute.
-    pub(super) fn observe(&self, headers: &HeaderMap, metrics: &Metrics) {
+    pub(super) fn observe(&self, headers: &HeaderMap, metrics: &Metrics) -> Option<SystemTime> {
         let date = headers.get(DATE).and_then(|value| value.to_str().ok());
-        let Some(date) = date.and_then(|text| httpdate::parse_http_date(text).ok()) else { return };
-        self.is_now(date);
+        let date = date.and_then(|text| httpdate::parse_http_date(text).ok())?;
         let seconds = difference(date, clock::now());
         metrics.zec_clock_skew(seconds);
         let far = seconds.abs() > WARN_SECONDS;
@@ -62,6 +62,7 @@ impl Skew {
         if !far {
             self.warned.store(false, Ordering::Relaxed);
         }
+        Some(date)
     }
 }
 
@@ -94,7 +95,8 @@ mod tests {
             [(now, 0), (now + hour, 1), (now + hour, 1), (now, 1), (now - hour, 2)]
         {
             let date = HeaderValue::from_str(&httpdate::fmt_http_date(theirs)).unwrap();
-            skew.observe(&[(DATE, date)].into_iter().collect(), &metrics);
+            let date = skew.observe(&[(DATE, date)].into_iter().collect(), &metrics);
+            skew.is_now(date.unwrap());
             assert_eq!(warned(), warnings);
             // To the second, as `Date` is, and however long the machine took for these lines.
             assert!(skew.time().unwrap() > theirs - Duration::from_secs(1));

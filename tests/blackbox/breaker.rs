@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use zec_gateway::emulator::{Fault, FaultKind};
+use zec_gateway::{
+    emulator::{Fault, FaultKind, NicSeed},
+    execute::Patience,
+};
 
 use crate::{
     client::{Answer, PATIENCE},
@@ -45,7 +48,10 @@ fn spared(answer: &Answer) {
 
 #[tokio::test]
 async fn after_many_failures_writes_are_refused_unsent_until_a_read_has_succeeded() {
-    let world = World::start().await;
+    let blunt = Setup::without_preflight("the read before each write would find out");
+    // Nor are the vNICs read to find out what came of the writes.
+    let patience = Patience { first: Duration::from_hours(1), ..Patience::default() };
+    let world = Setup { patience, ..blunt }.start().await;
     world.zec.inject(broken(WRITE));
     for number in 0..FAILURES {
         assert_eq!(write(&world, number).await.problem().1, "zec-bad-answer");
@@ -78,7 +84,8 @@ async fn after_many_failures_writes_are_refused_unsent_until_a_read_has_succeede
 
 #[tokio::test]
 async fn after_many_failures_reads_are_refused_unsent() {
-    let world = World::start().await;
+    let blunt = Setup::without_preflight("a write goes on where nothing is read before it");
+    let world = blunt.start().await;
     world.zec.inject(broken(READ));
     for _ in 0..FAILURES {
         assert_eq!(world.alice().get(&format!("/nics/{NIC}")).await.status, 502);
@@ -98,10 +105,41 @@ async fn refusals_are_answers_and_stop_nothing() {
     }
 }
 
+/// With the defaults: the vNIC is read before each write, and ZEC fails at the writes alone.
+#[tokio::test]
+async fn a_vnic_whose_writes_fail_is_spared_by_itself_and_found_well_again() {
+    let world = World::start().await;
+    let bob = world.caller("bob", &["netops"]);
+    world.zec.insert_nic(nic("bobs"));
+    let seed = NicSeed {
+        secondaries: (30..=60).map(|low| [10, 0, 0, low].into()).collect(),
+        ..nic("many")
+    };
+    world.zec.insert_nic(seed);
+    world.zec.inject(broken(WRITE));
+    let off = |number: u32| format!("/nics/many/ipv4/10.0.0.{}", 30 + number);
+    for number in 0..FAILURES {
+        let answer = world.alice().delete(&off(number)).await;
+        assert_eq!(answer.problem().1, "zec-bad-answer", "{number}: {}", answer.text());
+    }
+    spared(&world.alice().delete(&off(FAILURES)).await);
+    assert_eq!(sent(&world, WRITE), FAILURES, "nothing more is sent");
+    assert_eq!(open(&world, "zec_breaker_open_nics").await, [0.0, 1.0]);
+    let given = bob.post("/nics/bobs/ipv4", r#"{"ipAddresses":["10.0.0.9"]}"#).await;
+    assert_eq!(given.status, 200, "{}", given.text());
+    let until_well = async {
+        while world.alice().delete(&off(FAILURES)).await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, until_well).await.expect("a write that is let through");
+    assert_eq!(sent(&world, WRITE), FAILURES + 1);
+}
+
 /// ZEC fails at each request of mallory's, on one vNIC, and at nobody else's.
 #[tokio::test]
 async fn one_vnic_and_one_caller_who_retries_keep_zec_from_nobody() {
-    let world = World::start().await;
+    let world = Setup::without_rate().start().await;
     let (mallory, bob) = (world.caller("mallory", &["netops"]), world.caller("bob", &["netops"]));
     world.zec.insert_nic(nic("bobs"));
     for number in 0..5 * FAILURES {
@@ -115,7 +153,8 @@ async fn one_vnic_and_one_caller_who_retries_keep_zec_from_nobody() {
         assert_eq!(bob.delete("/nics/bobs/ipv4/10.0.0.9").await.status, 200);
     }
     spared(&mallory.get(&format!("/nics/{NIC}")).await);
-    assert_eq!(open(&world, "zec_breaker_open_nics").await, [1.0, 1.0]);
+    // Where the vNIC cannot be read nothing is written.
+    assert_eq!(open(&world, "zec_breaker_open_nics").await, [1.0, 0.0]);
     assert_eq!(open(&world, "zec_breaker_open").await, [0.0, 0.0]);
 }
 

@@ -105,8 +105,9 @@ async fn what_begins_after_accepting_has_stopped_is_sent_away() {
     let (early, late) = text.split_at(30);
     let mut stream = TcpStream::connect(world.gateway).await.unwrap();
     stream.write_all(early.as_bytes()).await.unwrap();
-    // Once this is answered, the gateway has the other connection too.
+    // Once this is answered the gateway has the other connection too, and soon has read of it.
     assert_eq!(world.alice().get("/whoami").await.status, 200);
+    tokio::time::sleep(Duration::from_millis(500)).await;
     world.ask_to_stop();
     let closed = async { while TcpStream::connect(world.gateway).await.is_ok() {} };
     tokio::time::timeout(PATIENCE, closed).await.expect("accepting goes on");

@@ -85,7 +85,8 @@ impl Trouble {
         match self {
             Self::Killed => &["ZecGatewayDown"],
             // What a write did that was answered with 500, nobody knows.
-            Self::ZecFails => &["ZecGatewayZecLeftAlone", "ZecGatewayOutcomeUnknown"],
+            // No write of unknown outcome: the vNIC cannot even be read before one.
+            Self::ZecFails => &["ZecGatewayZecLeftAlone"],
             Self::KeyRefused => &["ZecGatewayZecRefusesCredentials"],
             Self::AnswerLost => &["ZecGatewayOutcomeUnknown"],
             Self::ClockAhead => &["ZecGatewayClockSkew"],

@@ -60,6 +60,7 @@ fn nic(writer: u8) -> NicSeed {
 struct Shared {
     gateway: Mutex<Option<SocketAddr>>,
     told: Mutex<HashMap<Ipv4Addr, Vec<Answer>>>,
+    /// How many writes were said to be done.
     heard: AtomicUsize,
     over: AtomicBool,
     bearer: String,
@@ -74,8 +75,9 @@ impl Shared {
                 let Some(gateway) = self.gateway().await else { return };
                 let Some(answer) = self.ask(gateway, writer, address).await else { continue };
                 let again = matches!(answer.status, 409 | 502 | 503 | 504);
+                let done = answer.status == 200;
                 self.told.lock().unwrap().entry(address).or_default().push(answer);
-                self.heard.fetch_add(1, Ordering::SeqCst);
+                self.heard.fetch_add(usize::from(done), Ordering::SeqCst);
                 if !again {
                     break;
                 }

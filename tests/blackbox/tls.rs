@@ -128,17 +128,15 @@ async fn a_handshake_that_stalls_or_trickles_is_cut_off_while_others_are_served(
 }
 
 #[tokio::test]
-async fn a_handshake_takes_a_place_among_the_connections() {
+async fn a_handshake_takes_a_place_and_gives_it_up_to_who_comes_next() {
     let (world, authority) = secure("max_connections = 1\nhandshake_timeout = \"1h\"").await;
-    let silent = TcpStream::connect(world.gateway).await.unwrap();
-    let client = Client::new(&authority);
-    let next = client.connect(world.gateway);
-    tokio::pin!(next);
-    let early = tokio::time::timeout(Duration::from_millis(300), &mut next).await;
-    assert!(early.is_err(), "a second connection was served");
-    drop(silent);
-    let mut stream = next.await.unwrap();
+    let mut silent = TcpStream::connect(world.gateway).await.unwrap();
+    world.until_metric("connections{state=\"anonymous\"}", 1.0).await;
+    let mut stream = Client::new(&authority).connect(world.gateway).await.unwrap();
     assert_eq!(whoami(&mut stream, &world.alice()).await.expect("an answer").status, 200);
+    let mut byte = [0];
+    let end = tokio::time::timeout(PATIENCE, silent.read(&mut byte)).await;
+    assert!(matches!(end.expect("the silent one stays"), Ok(0) | Err(_)));
 }
 
 #[tokio::test]

@@ -210,7 +210,7 @@ async fn until_nothing_moves(world: &World) {
 async fn over_http1_a_connection_has_one_answer_unread_and_it_counts() {
     let limits = "max_concurrent_per_caller = 2".to_owned();
     let server = "idle_timeout = \"1h\"".to_owned();
-    let world = Setup { server, limits, ..Setup::default() }.start().await;
+    let world = Setup { server, limits, ..Setup::without_rate() }.start().await;
     let alice = world.alice();
     let (mut first, _asking) = ask_and_read_nothing(&world, &alice).await;
     until_nothing_moves(&world).await;

@@ -16,8 +16,8 @@ const APART: Duration = Duration::from_millis(200);
 const AT_ONCE: usize = 2;
 
 /// How often a look steps back while ZEC is busy with callers' requests, `APART` each time. After that
-/// it goes ahead: callers may never pause.
-const STEPS_BACK: u32 = 10;
+/// it goes ahead: callers may never pause, and many writes may wait for their look.
+const STEPS_BACK: u32 = 3;
 
 /// The turns of looks. Clones share them.
 #[derive(Clone, Debug)]
@@ -37,13 +37,14 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Waits until a look may begin; the turn is over when what comes back is dropped.
-    pub(super) async fn wait(&self, reader: &Reader) -> Option<OwnedSemaphorePermit> {
+    /// Waits until a look may begin; the turn is over when what comes back is dropped. One that is
+    /// `urgent`, for it can prove something by now, does not step back.
+    pub(super) async fn wait(&self, reader: &Reader, urgent: bool) -> Option<OwnedSemaphorePermit> {
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
         let mut next = self.next.lock().await;
         tokio::time::sleep_until(*next).await;
         for _ in 0..STEPS_BACK {
-            if !reader.is_busy() {
+            if urgent || !reader.is_busy() {
                 break;
             }
             tokio::time::sleep(APART).await;
@@ -97,7 +98,7 @@ mod tests {
         for _ in 0..count {
             let (turns, reader, begun) = (turns.clone(), reader.clone(), Arc::clone(&begun));
             tokio::spawn(async move {
-                let turn = turns.wait(&reader).await;
+                let turn = turns.wait(&reader, false).await;
                 begun.fetch_add(1, Ordering::Relaxed);
                 drop(turn);
             });
@@ -118,11 +119,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_look_that_is_not_answered_holds_up_the_others_by_half_only() {
         let (turns, reader) = (Turns::default(), reader());
-        let hanging = turns.wait(&reader).await;
+        let hanging = turns.wait(&reader, false).await;
         let begun = looks(10, &turns, &reader);
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert_eq!(begun.load(Ordering::Relaxed), 10);
-        let both = (hanging, turns.wait(&reader).await);
+        let both = (hanging, turns.wait(&reader, false).await);
         let begun = looks(1, &turns, &reader);
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert_eq!(begun.load(Ordering::Relaxed), 0);

@@ -39,15 +39,17 @@ impl Answers {
         lifetime: i64,
     ) -> rusqlite::Result<Option<Duration>> {
         // The newest first, so that no more than may be there are looked at.
-        let sql = "SELECT at FROM idempotency_keys INDEXED BY idempotency_answers WHERE caller = ?1 AND answer IS NOT NULL AND at > ?2 ORDER BY at DESC LIMIT 1 OFFSET ?3";
+        let sql = "SELECT at FROM idempotency_keys INDEXED BY idempotency_answers WHERE caller = ?1 AND answer IS NOT NULL AND at > ?2 AND at <= ?4 ORDER BY at DESC LIMIT 1 OFFSET ?3";
         let expired = now.saturating_sub(lifetime);
         let mut statement = transaction.prepare_cached(sql)?;
         let oldest: Option<i64> = statement
-            .query_row(params![caller, expired, self.each], |row| row.get(0))
+            .query_row(params![caller, expired, self.each, now.saturating_add(lifetime)], |row| {
+                row.get(0)
+            })
             .optional()?;
         if let Some(oldest) = oldest {
-            let left = oldest.saturating_add(lifetime).saturating_sub(now);
-            return Ok(Some(Duration::from_millis(left.max(0).unsigned_abs())));
+            let left = oldest.saturating_add(lifetime).saturating_sub(now).clamp(0, lifetime);
+            return Ok(Some(Duration::from_millis(left.unsigned_abs())));
         }
         Ok((!self.has_room(transaction)?).then_some(PAUSE))
     }
