@@ -99,6 +99,7 @@ impl Budget {
     /// Takes into account what a caller took at a time before this start, as the journal remembers
     /// it; what is older than an hour is left out. What comes back can be released, where it proves
     /// not to have been taken.
+    #[must_use = "dropped, it counts"]
     pub fn restore(&self, caller_id: &str, at: SystemTime, count: usize) -> Option<Reservation> {
         if count == 0 {
             return None;
@@ -293,10 +294,10 @@ mod tests {
     async fn what_was_taken_before_a_restart_counts_on() {
         let budget = budget(10);
         let ago = |time| SystemTime::now() - time;
-        budget.restore(ALICE, ago(minutes(30)), 6);
-        budget.restore(ALICE, ago(minutes(120)), 3);
-        budget.restore(ALICE, ago(Duration::from_secs(3590)), 1);
-        budget.restore("corp/bob", SystemTime::now() + minutes(600), 10);
+        let _ = budget.restore(ALICE, ago(minutes(30)), 6);
+        let _ = budget.restore(ALICE, ago(minutes(120)), 3);
+        let _ = budget.restore(ALICE, ago(Duration::from_secs(3590)), 1);
+        let _ = budget.restore("corp/bob", SystemTime::now() + minutes(600), 10);
         assert_eq!(held(&budget).iter().sum::<usize>(), 3);
         assert!(budget.reserve(ALICE, 4).is_err());
         budget.reserve(ALICE, 3).unwrap().used();
@@ -330,7 +331,7 @@ mod tests {
         let budget = budget(0);
         budget.reserve(ALICE, 1_000_000).unwrap().release();
         budget.reserve(ALICE, 6).unwrap().used();
-        budget.restore(ALICE, SystemTime::now(), 3);
+        let _ = budget.restore(ALICE, SystemTime::now(), 3);
         budget.limits.alter(|limits| limits.addresses_per_hour = 10);
         assert!(budget.reserve(ALICE, 2).is_err());
         budget.reserve(ALICE, 1).unwrap().used();

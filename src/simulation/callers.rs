@@ -64,7 +64,7 @@ pub(super) async fn end(callers: Vec<JoinHandle<()>>) {
 }
 
 /// The gateway is gone: nobody hears anything any more.
-pub(super) fn cut_off(gateway: &Gateway, callers: Vec<JoinHandle<()>>) {
+pub(super) fn cut_off(gateway: &Gateway, callers: &[JoinHandle<()>]) {
     lock(&gateway.truth).dead = true;
     callers.iter().for_each(JoinHandle::abort);
 }
@@ -226,7 +226,7 @@ fn check(
         }
     }
     for lie in lies {
-        truth.violated(lie);
+        truth.violated(&lie);
     }
 }
 
@@ -258,7 +258,7 @@ pub(super) async fn nothing_is_held(gateway: &Gateway) {
             let asked = Asked { selection: Selection::Listed(change), key: None, tries: 1 };
             if let Err(error) = ask(gateway, &caller, &asked).await {
                 let (problem, detail) = (error.problem(), error.detail().to_owned());
-                lock(&gateway.truth).violated(format!(
+                lock(&gateway.truth).violated(&format!(
                     "{text} on {nic} cannot be written on after a long peace: {problem:?} {detail}"
                 ));
             }
@@ -290,7 +290,7 @@ pub(super) fn budgets_are_the_journals(gateway: &Gateway) {
         let left = gateway.budget.look(&caller, 0).ok().flatten();
         let used = budget.saturating_sub(left.unwrap_or(budget));
         if used < least.min(budget) || used > most {
-            truth.violated(format!(
+            truth.violated(&format!(
                 "{caller} has used {used}, and the journal says {least} to {most}"
             ));
         }

@@ -106,30 +106,40 @@ pub(super) async fn run(truth: &Shared, journal: &Path, last: bool) {
         callers::nothing_is_held(&gateway).await;
         callers::budgets_are_the_journals(&gateway);
     } else {
-        match end {
-            End::Killed(long) => tokio::time::sleep(long).await,
-            End::KilledAt(step) => {
-                lock(truth).killed_in = Some(step);
-                let dead = async {
-                    while !lock(truth).dead {
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                    }
-                };
-                let _ = tokio::time::timeout(Duration::from_mins(5), dead).await;
-            }
-            End::Drained(long) => {
-                tokio::time::sleep(long).await;
-                stop.cancel();
-                // Requests that are inside go on, and some come in late.
-                let drain = lock(truth).random.u64(0..30_000);
-                tokio::time::sleep(Duration::from_millis(drain)).await;
-                hurry.cancel();
-                journal.close().await;
-            }
-        }
-        callers::cut_off(&gateway, callers);
+        until(end, truth, &journal, (&stop, &hurry)).await;
+        callers::cut_off(&gateway, &callers);
     }
     lock(truth).stop();
+}
+
+/// Waits until a run has come to its end.
+async fn until(
+    end: End,
+    truth: &Shared,
+    journal: &Journal,
+    (stop, hurry): (&CancellationToken, &CancellationToken),
+) {
+    match end {
+        End::Killed(long) => tokio::time::sleep(long).await,
+        End::KilledAt(step) => {
+            lock(truth).killed_in = Some(step);
+            let dead = async {
+                while !lock(truth).dead {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            let _ = tokio::time::timeout(Duration::from_mins(5), dead).await;
+        }
+        End::Drained(long) => {
+            tokio::time::sleep(long).await;
+            stop.cancel();
+            // Requests that are inside go on, and some come in late.
+            let drain = lock(truth).random.u64(0..30_000);
+            tokio::time::sleep(Duration::from_millis(drain)).await;
+            hurry.cancel();
+            journal.close().await;
+        }
+    }
 }
 
 async fn start(

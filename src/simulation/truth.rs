@@ -51,6 +51,7 @@ pub(super) struct Truth {
 
 /// A write that was recorded.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub(super) struct Write {
     pub(super) caller: String,
     pub(super) key: Option<String>,
@@ -122,7 +123,7 @@ impl Truth {
         // Somebody changes a vNIC at ZEC itself, when no write of ours can be open any more by its time.
         if pause > 1500 && self.one_in(2) {
             self.settle(0, self.base);
-            let at = self.base - Duration::from_secs(120);
+            let at = self.base.saturating_sub(Duration::from_secs(120));
             let nic = super::zec::NICS[self.random.usize(0..super::zec::NICS.len())];
             let address = super::zec::address(self.random.u8(0..super::zec::ADDRESSES));
             self.zecs[0].change_outside(nic, address, at);
@@ -159,7 +160,7 @@ impl Truth {
         self.dead
     }
 
-    pub(super) fn violated(&mut self, what: String) {
+    pub(super) fn violated(&mut self, what: &str) {
         let at = self.now();
         self.violations.push(format!("after {at:?}: {what}"));
     }
@@ -217,14 +218,14 @@ impl Truth {
                 && write.outcome == Outcome::Pending
         };
         let Some(at) = self.writes.iter().rposition(is_it) else {
-            self.violated(format!("a write on {nic} was sent and is not recorded"));
+            self.violated(&format!("a write on {nic} was sent and is not recorded"));
             return None;
         };
         let open = |(other, write): &(usize, &Write)| {
             *other != at && write.is_open() && write.shares(nic, addresses)
         };
         if let Some((other, _)) = self.writes.iter().enumerate().find(open) {
-            self.violated(format!(
+            self.violated(&format!(
                 "write {at} was sent while write {other} is open: {:?}",
                 self.writes[other]
             ));
@@ -237,7 +238,7 @@ impl Truth {
         if key.is_some()
             && let Some((other, _)) = self.writes.iter().enumerate().find(twice)
         {
-            self.violated(format!(
+            self.violated(&format!(
                 "writes {other} and {at} were sent under one key, {key:?}: {:?}",
                 self.writes[other]
             ));

@@ -167,6 +167,28 @@ impl Truth {
         }
     }
 
+    fn journey(&mut self) -> Journey {
+        match (self.peace, self.random.u32(0..100)) {
+            (true, _) | (false, 28..) => Journey::Well,
+            (false, 0..6) => Journey::Lost,
+            (false, 6..13) => Journey::Unheard,
+            (false, 13..25) => Journey::Late,
+            (false, 25..28) => Journey::Twice,
+        }
+    }
+
+    fn trouble(&mut self) -> Trouble {
+        match (self.peace, self.random.u32(0..100)) {
+            (false, 0..2) => Trouble::Throttles,
+            (false, 2..4) => Trouble::Fails(500, "INTERNAL_SERVER_ERROR", false),
+            (false, 4..6) => Trouble::Fails(500, "INTERNAL_SERVER_ERROR", true),
+            (false, 6) => Trouble::Fails(503, "SERVICE_TEMPORARY_UNAVAILABLE", false),
+            (false, 7) => Trouble::Fails(503, "SERVICE_TEMPORARY_UNAVAILABLE", true),
+            (false, 8) => Trouble::Fails(400, "REQUEST_TIMED_OUT", true),
+            _ => Trouble::None,
+        }
+    }
+
     fn latency(&mut self) -> Duration {
         let most = if self.one_in(20) { 9000 } else { 300 };
         Duration::from_millis(self.random.u64(1..most))
@@ -302,22 +324,7 @@ async fn write(
     let (number, at, journey, there, back, hangs) = {
         let mut truth = lock(truth);
         let write = truth.sends(nic, takes_off, &addresses);
-        let journey = match (truth.peace, truth.random.u32(0..100)) {
-            (true, _) | (false, 28..) => Journey::Well,
-            (false, 0..6) => Journey::Lost,
-            (false, 6..13) => Journey::Unheard,
-            (false, 13..25) => Journey::Late,
-            (false, 25..28) => Journey::Twice,
-        };
-        let trouble = match (truth.peace, truth.random.u32(0..100)) {
-            (false, 0..2) => Trouble::Throttles,
-            (false, 2..4) => Trouble::Fails(500, "INTERNAL_SERVER_ERROR", false),
-            (false, 4..6) => Trouble::Fails(500, "INTERNAL_SERVER_ERROR", true),
-            (false, 6) => Trouble::Fails(503, "SERVICE_TEMPORARY_UNAVAILABLE", false),
-            (false, 7) => Trouble::Fails(503, "SERVICE_TEMPORARY_UNAVAILABLE", true),
-            (false, 8) => Trouble::Fails(400, "REQUEST_TIMED_OUT", true),
-            _ => Trouble::None,
-        };
+        let (journey, trouble) = (truth.journey(), truth.trouble());
         let (there, back, hangs) = (truth.latency(), truth.latency(), truth.one_in(2));
         let late = Duration::from_secs(truth.random.u64(5..330));
         let due = truth.now() + if journey == Journey::Late { late } else { there };

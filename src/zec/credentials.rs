@@ -92,7 +92,8 @@ impl AccessKey {
         let digest = || {
             let whole = digest::digest(&digest::SHA256, format!("{host}\n{}", self.id).as_bytes());
             let half = whole.as_ref().iter().take(16);
-            half.map(|byte| format!("{byte:02x}")).collect::<String>().into()
+            let digits = half.flat_map(|byte| [byte >> 4, byte & 15]);
+            digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect::<String>().into()
         };
         Arc::clone(self.identity.get_or_init(digest))
     }

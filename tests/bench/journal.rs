@@ -80,6 +80,17 @@ fn appending() -> f64 {
     spent.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e3
 }
 
+fn intent(caller: &Caller, count: u32) -> Intent {
+    Intent {
+        caller: caller.clone(),
+        before: None,
+        stale: false,
+        zec: Arc::from("zec"),
+        request_id: format!("request-{count}"),
+        key: None,
+    }
+}
+
 /// Writes a second that so many writers record from intent to outcome, and how many microseconds of
 /// its thread each entry took.
 async fn recorded_a_second(directory: &Path, writers: usize) -> (f64, f64) {
@@ -107,9 +118,7 @@ async fn recorded_a_second(directory: &Path, writers: usize) -> (f64, f64) {
             tokio::spawn(async move {
                 let mut count = 0_u32;
                 for permit in permits {
-                    let request_id = format!("request-{count}");
-                    let intent =
-                        Intent { caller: caller.clone(), before: None, request_id, key: None };
+                    let intent = intent(&caller, count);
                     let ticket = journal.begin(permit, intent).await.unwrap();
                     let id = ticket.operation().unwrap();
                     ticket.spend().unwrap();

@@ -154,5 +154,5 @@ fn a_later_write_on_the_same_address_takes_the_evidence_away() {
     let two = [view(&["10.0.0.1"], Outcome::Pending), open.clone()];
     let contests = Contests::among(&two, &two);
     assert!(contests.contested(&two[0]) && contests.contested(&two[1]));
-    assert!(Contests::among(&[], &[open.clone()]).contested(&open));
+    assert!(Contests::among(&[], std::slice::from_ref(&open)).contested(&open));
 }
