@@ -33,6 +33,10 @@ pub(super) fn never(policy: &Policy, issuers: Option<&[String]>) -> Vec<Never> {
                 None,
                 of_equality(arg1, arg2, issuers).or_else(|| of_equality(arg2, arg1, issuers))?,
             ),
+            ExprKind::BinaryApp { op: BinaryOp::Contains, arg1, arg2 } => {
+                let ExprKind::Set(items) = arg1.expr_kind() else { return None };
+                (None, items.iter().find_map(|item| of_attribute(item, arg2, issuers))?)
+            }
             ExprKind::Set(items) => (None, items.iter().find_map(no_address)?),
             ExprKind::ExtensionFunctionApp { fn_name, args } if is_named(fn_name, "isInRange") => {
                 (None, of_range(args)?)
@@ -87,7 +91,7 @@ fn of_issuer(name: &str, issuers: Option<&[String]>) -> Option<String> {
     }
     let known = issuers.filter(|known| !known.iter().any(|issuer| issuer == name))?;
     Some(format!(
-        "the configuration has no issuer `{name}`, but `{}`; mend the name, or add the issuer",
+        "the configuration has no issuer `{name}`, only `{}`; mend the name, or add the issuer",
         known.join("`, `")
     ))
 }
@@ -99,7 +103,12 @@ fn of_equality(side: &Expr, other: &Expr, issuers: Option<&[String]>) -> Option<
     {
         return Some(why);
     }
-    let ExprKind::Lit(Literal::String(text)) = side.expr_kind() else { return None };
+    of_attribute(side, other, issuers)
+}
+
+/// Why an attribute can never have that text.
+fn of_attribute(text: &Expr, other: &Expr, issuers: Option<&[String]>) -> Option<String> {
+    let ExprKind::Lit(Literal::String(text)) = text.expr_kind() else { return None };
     let ExprKind::GetAttr { expr, attr } = other.expr_kind() else { return None };
     let ExprKind::Var(variable) = expr.expr_kind() else { return None };
     let why = match (variable, attr.as_str()) {
@@ -123,10 +132,15 @@ fn no_address(expression: &Expr) -> Option<String> {
     })
 }
 
-/// What is wrong with `a.isInRange(b)`: a network lies within no address.
+/// What is wrong with `a.isInRange(b)`: a network lies within no address, and an IPv4 address in no other
+/// range.
 fn of_range(args: &[Expr]) -> Option<String> {
-    let [network, address] = args else { return None };
-    ip(address).is_none().then(|| no_address(network)).flatten()
+    let [inner, range] = args else { return None };
+    let Some(text) = ip(range) else { return no_address(inner) };
+    let first = text.split('/').next().unwrap_or(text);
+    let text = text.escape_debug();
+    (ip(inner).is_none() && first.parse::<Ipv4Addr>().is_err())
+        .then(|| format!("`ip(\"{text}\")` holds no IPv4 address: write an IPv4 network"))
 }
 
 /// The text of a literal, as `ip("10.0.0.1")`.

@@ -126,7 +126,7 @@ fn a_brake_that_is_not_connected_is_a_fault_with_file_and_line() {
         "policy/more/fence.cedar: a policy in a folder of its own is not loaded",
         "policy/fence.cedar:3: `Zec::Group::\"netops\"` can never match",
         "next/fence.cedar:3: `Zec::Group::\"crop/netops\"` can never match: the configuration has \
-         no issuer `crop`, but `corp`",
+         no issuer `crop`, only `corp`",
     ] {
         assert!(said.iter().any(|line| line.contains(words)), "`{words}`: {said:#?}");
     }

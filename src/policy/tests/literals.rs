@@ -66,7 +66,7 @@ fn a_group_without_an_issuers_name_is_a_fault_wherever_it_stands() {
 fn an_issuer_that_the_configuration_does_not_know_is_a_fault_and_offline_nobody_knows() {
     for (line, text) in places("Zec::Group::\"crop/netops\"") {
         let words = "`Zec::Group::\"crop/netops\"` can never match: the configuration has no issuer \
-                     `crop`, but `corp`, `lab`";
+                     `crop`, only `corp`, `lab`";
         assert_fault(CORP, &text, line, words);
         assert_eq!(faults(None, &text), [""; 0]);
     }
@@ -114,6 +114,8 @@ fn a_network_that_is_compared_with_an_address_is_a_fault() {
         assert_fault(None, &when(&format!("context has address && ({condition})")), 3, words);
     }
     assert_fault(None, &when("context.address == ip(\"::1\")"), 3, "is not one IPv4 address");
+    let other = "context has address && context.address.isInRange(ip(\"2001:db8::/32\"))";
+    assert_fault(None, &when(other), 3, "holds no IPv4 address");
 }
 
 #[test]
@@ -126,8 +128,19 @@ fn what_can_be_met_is_no_fault() {
         "context.address == ip(\"10.0.0.21\") || context.address == ip(\"10.0.0.21/32\")",
         "context.address.isInRange(ip(\"10.0.0.0/24\"))",
         "[ip(\"10.0.0.1\")].contains(context.address)",
+        "[\"corp\", \"lab\"].contains(principal.issuer) && [\"nic-1\"].contains(resource.id)",
     ] {
         assert_eq!(faults(CORP, &when(condition)), [""; 0], "{condition}");
+    }
+}
+
+#[test]
+fn a_set_that_holds_what_an_attribute_can_never_be_is_a_fault() {
+    for (condition, words) in [
+        ("[\"corp\", \"crop\"].contains(principal.issuer)", "no issuer `crop`"),
+        ("[\"nic-1\", \"bad id!\"].contains(resource.id)", "is not a vNIC id"),
+    ] {
+        assert_fault(CORP, &when(condition), 3, words);
     }
 }
 
