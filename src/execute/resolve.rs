@@ -28,6 +28,9 @@ pub(super) use turns::Turns;
 /// How long a change that ZEC has accepted may take to show, wherever a vNIC is read.
 pub(super) const LAG: Duration = Duration::from_mins(1);
 
+/// How long until an outcome that could not be recorded is tried again.
+const RECORD_AGAIN: Duration = Duration::from_secs(5);
+
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -206,10 +209,13 @@ impl Resolver {
         open.guard.release(true);
     }
 
+    /// Makes an outcome durable, however long that takes: the addresses stay held until then, for what
+    /// the journal does not say yet a crash would forget.
     async fn record(&self, operation: Option<OperationId>, ending: Ending) {
         let Some(id) = operation else { return };
-        if let Err(error) = self.journal.end(id, ending).await {
+        while let Err(error) = self.journal.end(id, ending.clone()).await {
             tracing::error!(operation = %id, %error, "an outcome is recorded late");
+            tokio::time::sleep(RECORD_AGAIN).await;
         }
     }
 
