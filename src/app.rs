@@ -93,7 +93,7 @@ impl App {
     }
 
     /// Says what is wrong with a faulty configuration and with the files that it names, as far as it
-    /// can be read: whoever mends one fault must not meet the next one only then. Blocks.
+    /// can be read, so that an operator can mend all of it at once. Blocks.
     #[must_use]
     pub fn faults(partial: &Partial) -> Vec<Fault> {
         faults::of_all(partial)

@@ -1,8 +1,8 @@
 //! Writes without an outcome yet: while one holds an address, no other may begin on it.
 //!
-//! What is held before anything was sent is let go of when its guard is dropped. Once something may have
-//! been sent, an outcome alone lets go of it: whatever else drops the guard, a drain for one, leaves the
-//! addresses held until the process ends.
+//! Before a write is sent, dropping its guard releases the addresses. Once it may have been sent, only an
+//! outcome releases them. If something else drops the guard, for example a drain, the addresses stay held
+//! until the process ends.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -77,8 +77,7 @@ pub(super) struct Guard {
 }
 
 impl Guards {
-    /// Holds the addresses of a change, whoever asks for it. `since` is when the request began: what it
-    /// knows of the vNIC was read after that.
+    /// Holds the addresses of a change. `since` is when the request began: it has read the vNIC after that.
     ///
     /// # Errors
     /// 409 `operation-in-progress` where one of them is held; with the `operationId` for whoever's
@@ -202,7 +201,7 @@ impl Guard {
         self.stale
     }
 
-    /// The write may be sent from now on: only an outcome lets go of its addresses.
+    /// The write may be sent from now on: only an outcome releases its addresses.
     pub(super) const fn sends(&mut self) {
         self.sent = true;
     }
@@ -300,7 +299,7 @@ mod tests {
         let mut guard = claim(&guards, &wanted, "corp/a").unwrap();
         guard.sends();
         drop(guard);
-        assert!(claim(&guards, &wanted, "corp/b").is_err(), "a dropped guard let go of it");
+        assert!(claim(&guards, &wanted, "corp/b").is_err(), "a dropped guard released it");
 
         let guards = Guards::default();
         let kept: Vec<Guard> =

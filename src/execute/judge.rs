@@ -73,8 +73,8 @@ impl Judge<'_> {
 
     /// Decides on a change, and has the vNIC's state checked. `nic` is the vNIC where it was read
     /// already; it is read where the policy, the pre-flight or the caller of this (`look`) wants it.
-    /// `hold` comes between: what it gives is held while the state is looked at, for an earlier write
-    /// may be changing it, and is let go of where the state forbids the change.
+    /// `hold` runs between the two. What it gives is held while the state is read, because an earlier write
+    /// may be changing it, and is dropped if the state forbids the change.
     pub(super) async fn clear<O: Ask + AsRef<ChangeIpv4>, H>(
         &self,
         operation: O,
@@ -135,11 +135,11 @@ impl Judge<'_> {
             Verdict::DependsOnNic(pending) => {
                 let found = self.look(&id).await?;
                 let Some(nic) = &found.nic else {
-                    let operation = pending.into_operation();
-                    if self.may_learn_of_absence(&id) {
+                    let error = self.absent(&pending.into_operation());
+                    if error.code() == failure::NO_SUCH_NIC {
                         self.bench.metrics.decided(action, Decision::Absent);
                     }
-                    return Err(self.absent(&operation));
+                    return Err(error);
                 };
                 (self.engine.decide(caller, pending, nic), Some(found))
             }

@@ -208,8 +208,8 @@ impl Journal {
         Ok((Self(Some(Arc::new(inner))), unfinished))
     }
 
-    /// Has another clock asked before entries past their time are let go of, and before idempotency
-    /// keys end. Nothing does, until it says what time it is. The first one stays.
+    /// Sets a second clock, which must agree before old entries are deleted and before idempotency keys
+    /// end. Until it tells the time, neither happens. The first clock that is set stays.
     pub fn consult(&self, clock: impl Fn() -> Option<SystemTime> + Send + Sync + 'static) {
         if let Some(inner) = &self.0 {
             inner.second_clock.set(Box::new(clock));
