@@ -228,7 +228,9 @@ impl Batch<'_> {
         let sql = "DELETE FROM idempotency_keys WHERE (caller, key) IN (SELECT caller, key FROM idempotency_keys WHERE at <= ?1 LIMIT 100)";
         self.transaction.prepare_cached(sql)?.execute([expired])?;
         let sql = "INSERT INTO idempotency_keys (caller, key, fingerprint, operation, answer, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint, operation = excluded.operation, answer = excluded.answer, at = excluded.at WHERE at <= ?7";
-        let (key, at) = (claim.key.as_str(), millis(now));
+        // A write's key cannot end before the write has: its day begins with its outcome.
+        let at = if operation.is_some() { i64::MAX } else { millis(now) };
+        let key = claim.key.as_str();
         let values = params![caller, key, claim.fingerprint, operation, answer, at, expired];
         Ok(self.transaction.prepare_cached(sql)?.execute(values)? == 1)
     }
@@ -255,6 +257,10 @@ impl Batch<'_> {
         if closing.frees_key {
             let sql = "DELETE FROM idempotency_keys WHERE operation = ?1";
             self.transaction.prepare_cached(sql)?.execute([&operation])?;
+        } else if closing.outcome.is_final() || closing.given_up {
+            let sql = "UPDATE idempotency_keys SET at = ?2 WHERE operation = ?1";
+            let at = millis(self.keys.clock.latest());
+            self.transaction.prepare_cached(sql)?.execute(params![operation, at])?;
         }
         self.append(Content {
             operation,
