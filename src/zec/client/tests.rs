@@ -5,9 +5,11 @@ use std::{
     thread,
 };
 
+use bytes::Bytes;
 use secrecy::SecretString;
 
 use super::*;
+use crate::zec::AccessKey;
 
 #[test]
 fn the_signature_shows_in_no_debug_output() {

@@ -1,0 +1,196 @@
+//! One request to ZEC: signed afresh, sent once over a connection, and its answer read.
+
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
+use http_body_util::Full;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    domain::{Action, json::Node},
+    limit::{Asker, Breaker, Pass},
+    metrics::{Kind, Metrics, Outcome},
+    net::{ExchangeError, HttpClient},
+    zec::{
+        AccessKey, AccessKeys,
+        answer::{self, Answer, Failure, MAX_ANSWER},
+        request::API_VERSION,
+        sign,
+        skew::Skew,
+    },
+};
+
+const X_ZC_ACTION: HeaderName = HeaderName::from_static("x-zc-action");
+const X_ZC_VERSION: HeaderName = HeaderName::from_static("x-zc-version");
+const X_ZC_TIMESTAMP: HeaderName = HeaderName::from_static("x-zc-timestamp");
+const X_ZC_SIGNATURE_METHOD: HeaderName = HeaderName::from_static("x-zc-signature-method");
+const X_ZC_SERVICE: HeaderName = HeaderName::from_static("x-zc-service");
+
+/// How many headers a request has; room for all at once.
+const HEADERS: usize = 8;
+
+/// Whoever had less time for an answer than this is not in trouble for giving none.
+const FAIR: Duration = Duration::from_secs(1);
+
+/// Why there is no answer, or no connection, where the time was up.
+const TOO_LONG: &str = "it took too long";
+
+/// The client that both halves share.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) http: HttpClient,
+    /// Scheme and host.
+    pub(super) endpoint: Uri,
+    pub(super) path: Uri,
+    pub(super) host: HeaderValue,
+    pub(super) host_text: String,
+    pub(super) keys: AccessKeys,
+    pub(super) request_timeout: Duration,
+    pub(super) skew: Arc<Skew>,
+    pub(super) breaker: Breaker,
+    /// How many requests of callers are on their way.
+    pub(super) busy: AtomicUsize,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// What is asked of ZEC, and with which key.
+pub(super) struct Call<'a> {
+    pub(super) action: Action,
+    pub(super) body: Bytes,
+    pub(super) key: &'a AccessKey,
+}
+
+impl Client {
+    /// One request, signed afresh over the very bytes that go out, and what `take` takes of its answer.
+    /// `sign_at` says which time to sign, or that nothing may be sent any more, once it could go out.
+    pub(super) async fn attempt<T>(
+        &self,
+        call: Call<'_>,
+        sign_at: impl FnOnce() -> Result<SystemTime, Failure>,
+        take: impl FnOnce(&Node<'_>, &[u8]) -> T,
+        pass: Pass,
+        deadline: Instant,
+    ) -> Result<Answer<T>, Failure> {
+        let (started, action) = (Instant::now(), call.action);
+        let until = deadline.min(started + self.request_timeout);
+        let result = self.exchange(call, sign_at, take, until).await;
+        let had = until.saturating_duration_since(started);
+        let out_of_time = match &result {
+            Err(Failure::NoAnswer(_)) => true,
+            Err(Failure::NotSent(cause)) => cause == TOO_LONG,
+            _ => false,
+        };
+        match &result {
+            // Who had no time to answer may well be there: it counts neither way.
+            _ if out_of_time && had < self.request_timeout.min(FAIR) => drop(pass),
+            Err(Failure::NotSent(_)) => pass.unreached(),
+            result if trouble(result) => pass.failure(),
+            _ => pass.success(),
+        }
+        let outcome = result.as_ref().err().map_or(Outcome::Ok, Failure::outcome);
+        self.metrics.zec_answered(action, outcome, started.elapsed());
+        result
+    }
+
+    pub(super) fn identity(&self, key: &AccessKey) -> Arc<str> {
+        key.identity(&self.host_text)
+    }
+
+    pub(super) fn admit(&self, kind: Kind, who: Asker) -> Result<Pass, Failure> {
+        self.breaker.admit(kind, who).map_err(|wait| Failure::Spared { wait })
+    }
+
+    async fn exchange<T>(
+        &self,
+        call: Call<'_>,
+        sign_at: impl FnOnce() -> Result<SystemTime, Failure>,
+        take: impl FnOnce(&Node<'_>, &[u8]) -> T,
+        until: Instant,
+    ) -> Result<Answer<T>, Failure> {
+        let link = timeout_at(until, self.http.link(&self.endpoint)).await;
+        let link = link.map_err(|_| Failure::NotSent(TOO_LONG.to_owned()))?.map_err(failure)?;
+        // Signed when it can go out: connecting takes its time.
+        let signed_at = sign_at()?;
+        let request = self.request(call, signed_at).map_err(Failure::NotSent)?;
+        let exchange = link.exchange(request, MAX_ANSWER);
+        let answer = timeout_at(until, exchange).await;
+        let answer = answer.map_err(|_| Failure::NoAnswer(TOO_LONG.to_owned()))?;
+        let (head, body) = answer.map_err(failure)?.into_parts();
+        let date = self.skew.observe(&head.headers, &self.metrics);
+        let answer = answer::read(head.status, &head.headers, &body, take);
+        match (&answer, date) {
+            (Ok(_), None) => self.skew.accepted(signed_at),
+            (Ok(_) | Err(Failure::Rejected { .. } | Failure::Throttled { .. }), Some(date)) => {
+                self.skew.is_now(date);
+            }
+            // A refused signature is no evidence without a date, and a proxy's page none at all.
+            (Err(Failure::CredentialsRefused { .. }), Some(date)) => self.skew.is_now(date),
+            _ => {}
+        }
+        answer
+    }
+
+    /// Built from nothing: no header of the caller's is ever near (threats, rows 2 and 7).
+    pub(super) fn request(
+        &self,
+        call: Call<'_>,
+        signed_at: SystemTime,
+    ) -> Result<Request<Full<Bytes>>, String> {
+        let Call { action, body, key } = call;
+        let now = signed_at.duration_since(UNIX_EPOCH).map_err(|_| "the clock is before 1970")?;
+        let timestamp = now.as_secs().to_string();
+        let authorization =
+            sign::authorization(key, &timestamp, sign::CONTENT_TYPE, &self.host_text, &body);
+        let mut authorization =
+            HeaderValue::try_from(authorization).map_err(|_| "the signature fits no header")?;
+        authorization.set_sensitive(true);
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.path.clone();
+        let headers = request.headers_mut();
+        headers.reserve(HEADERS);
+        headers.insert(header::HOST, self.host.clone());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(sign::CONTENT_TYPE));
+        headers.insert(header::AUTHORIZATION, authorization);
+        headers.insert(X_ZC_ACTION, HeaderValue::from_static(action.name()));
+        headers.insert(X_ZC_VERSION, HeaderValue::from_static(API_VERSION));
+        headers.insert(X_ZC_TIMESTAMP, HeaderValue::from(now.as_secs()));
+        headers.insert(X_ZC_SIGNATURE_METHOD, HeaderValue::from_static(sign::ALGORITHM));
+        headers.insert(X_ZC_SERVICE, HeaderValue::from_static("zec"));
+        Ok(request)
+    }
+}
+
+fn failure(error: ExchangeError) -> Failure {
+    match error {
+        ExchangeError::Unsent(cause) => Failure::NotSent(cause),
+        ExchangeError::Unanswered(cause) => Failure::NoAnswer(cause),
+        cut @ ExchangeError::Cut { .. } => {
+            Failure::BadAnswer { cause: cut.to_string(), request_id: None }
+        }
+    }
+}
+
+/// Whether ZEC is in trouble: it could not be reached, or what came is no answer of its own, as a
+/// 5xx or a proxy's page. A refusal is an answer.
+const fn trouble<T>(result: &Result<Answer<T>, Failure>) -> bool {
+    match result {
+        Err(
+            Failure::NotSent(_)
+            | Failure::NoAnswer(_)
+            | Failure::BadAnswer { .. }
+            | Failure::Unavailable { .. },
+        ) => true,
+        Ok(_)
+        | Err(
+            Failure::Spared { .. }
+            | Failure::Throttled { .. }
+            | Failure::CredentialsRefused { .. }
+            | Failure::Rejected { .. },
+        ) => false,
+    }
+}
