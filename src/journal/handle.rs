@@ -1,27 +1,27 @@
+//! The journal as the rest of the gateway uses it: begin, end, find, list.
+
+mod open;
+
 use std::{
-    fmt, io,
-    path::{Path, PathBuf},
+    fmt,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
     time::{Duration, SystemTime},
 };
 
+pub(super) use open::Tuning;
 use tokio::sync::oneshot;
 
 use super::{
     Settings, body,
     clock::SecondClock,
-    lock::Lock,
     queue::{Begin, Queue, What},
     reads::Reads,
     record::{Ending, Filter, Held, Intent, KeyClaim, Unassigned, View},
-    sqlite::{KeyTerms, SqliteArchive, SqliteLedger, Watch},
-    store::{Archive, Ledger, Memory, Opening, StoreError, Unheard},
+    store::{Archive, Memory, Opening, StoreError, Unheard},
     ticket::{Asked, Receipt, Ticket},
-    writer::{Pace, Writer},
 };
 use crate::{
     domain::{ChangeIpv4, IdempotencyKey, OperationId, Outcome},
@@ -35,42 +35,6 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long closing may take.
 const CLOSING: Duration = Duration::from_secs(10);
-
-/// How patient the journal is, and how it divides its work.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tuning {
-    /// How long anybody waits for a record to be durable.
-    pub(super) patience: Duration,
-    /// How long SQLite waits for somebody else's transaction.
-    pub(super) busy: Duration,
-    /// How long an idempotency key is kept.
-    pub(super) key_lifetime: Duration,
-    /// The most intents that wait.
-    pub(super) max_waiting: usize,
-    /// Whether reads are made where they are asked for, as a simulation needs it.
-    pub(super) reads_at_once: bool,
-    pub(super) pace: Pace,
-}
-
-impl Default for Tuning {
-    fn default() -> Self {
-        Self {
-            patience: PATIENCE,
-            busy: Duration::from_millis(250),
-            key_lifetime: Duration::from_hours(24),
-            max_waiting: 1024,
-            reads_at_once: false,
-            pace: Pace {
-                max_batch: 256,
-                gather: Duration::from_micros(100),
-                retry: Duration::from_millis(200),
-                look: Duration::from_secs(1),
-                settle: Duration::from_hours(1),
-                keep_months: 0,
-            },
-        }
-    }
-}
 
 /// The record of writes; a clone is the same one. Dropping the last one closes it in its own time.
 #[derive(Clone, Debug)]
@@ -141,71 +105,6 @@ impl Journal {
     #[must_use]
     pub const fn is_on(&self) -> bool {
         self.0.is_some()
-    }
-
-    pub(super) fn open_with(
-        settings: &Settings,
-        metrics: Arc<Metrics>,
-        tuning: Tuning,
-        wrap: impl FnOnce(SqliteLedger) -> Box<dyn Ledger>,
-    ) -> Result<(Self, Vec<View>), Fault> {
-        Self::open_by(settings, metrics, tuning, wrap, start)
-    }
-
-    /// `run` has the writer work, and says what resolves when it has left.
-    pub(super) fn open_by(
-        settings: &Settings,
-        metrics: Arc<Metrics>,
-        tuning: Tuning,
-        wrap: impl FnOnce(SqliteLedger) -> Box<dyn Ledger>,
-        run: impl FnOnce(Writer) -> io::Result<oneshot::Receiver<()>>,
-    ) -> Result<(Self, Vec<View>), Fault> {
-        if !settings.enabled {
-            return Ok((Self::off(), Vec::new()));
-        }
-        let path = &real(&settings.path);
-        let fault = |error: &dyn fmt::Display| Fault::new(error.to_string()).in_file(path);
-        let lock = Lock::take(path)?;
-        let second_clock = SecondClock::default();
-        let keys = KeyTerms { lifetime: tuning.key_lifetime, clock: second_clock.clone() };
-        let ledger = SqliteLedger::open(path, tuning.busy, keys)?;
-        let watch = Watch::new(path).map_err(|error| fault(&error))?;
-        let archive = SqliteArchive::open(path, Some(watch.clone()))?;
-        let keyed = SqliteArchive::open(path, Some(watch))?;
-        if let (Some((start, _)), 0) =
-            (archive.start().map_err(|error| fault(&error))?, settings.keep_months)
-        {
-            let entries = start.length;
-            tracing::warn!(
-                entries,
-                "entries were let go of, and `journal.keep_months` keeps all: was it set before?"
-            );
-        }
-        let unfinished = archive.unfinished().map_err(|error| fault(&error))?;
-        let queue = Arc::new(Queue::new(tuning.max_waiting));
-        let healthy = Arc::new(AtomicBool::new(true));
-        let writer = Writer {
-            ledger: wrap(ledger),
-            queue: Arc::clone(&queue),
-            metrics,
-            healthy: Arc::clone(&healthy),
-            pace: Pace { keep_months: settings.keep_months, ..tuning.pace },
-            second_clock: second_clock.clone(),
-            lock: Some(lock),
-        };
-        writer.show_head();
-        writer.show_space();
-        let left = run(writer).map_err(|error| fault(&error))?;
-        let inner = Inner {
-            queue,
-            reads: Reads::new(Arc::new(archive), tuning.reads_at_once),
-            keyed: Reads::new(Arc::new(keyed), tuning.reads_at_once),
-            healthy,
-            tuning,
-            second_clock,
-            left: Mutex::new(Some(left)),
-        };
-        Ok((Self(Some(Arc::new(inner))), unfinished))
     }
 
     /// Sets a second clock, which must agree before old entries are deleted and before idempotency keys
@@ -396,23 +295,6 @@ impl fmt::Debug for Inner {
         shown.field("healthy", &self.healthy).field("second_clock", &self.second_clock);
         shown.finish_non_exhaustive()
     }
-}
-
-/// The path without links, so that one file has one lock however it is named.
-fn real(path: &Path) -> PathBuf {
-    let beside = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
-    path.canonicalize().ok().or_else(beside).unwrap_or_else(|| path.to_owned())
-}
-
-/// Starts the writer's thread; what comes back resolves when it has ended.
-fn start(writer: Writer) -> io::Result<oneshot::Receiver<()>> {
-    let (leaves, left) = oneshot::channel();
-    let run = move || {
-        writer.run();
-        let _ = leaves.send(());
-    };
-    thread::Builder::new().name("journal".to_owned()).spawn(run)?;
-    Ok(left)
 }
 
 fn opening(permit: &Permit<ChangeIpv4>, intent: Intent, at: SystemTime) -> Opening {

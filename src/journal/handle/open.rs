@@ -1,0 +1,147 @@
+//! Opening a journal: its lock, its file, those who read it, and the thread that writes.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, atomic::AtomicBool},
+    thread,
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use super::{Inner, Journal, PATIENCE};
+use crate::{
+    error::Fault,
+    journal::{
+        Settings, View,
+        clock::SecondClock,
+        lock::Lock,
+        queue::Queue,
+        reads::Reads,
+        sqlite::{KeyTerms, SqliteArchive, SqliteLedger, Watch},
+        store::Ledger,
+        writer::{Pace, Writer},
+    },
+    metrics::Metrics,
+};
+
+/// How patient the journal is, and how it divides its work.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::journal) struct Tuning {
+    /// How long anybody waits for a record to be durable.
+    pub(in crate::journal) patience: Duration,
+    /// How long SQLite waits for somebody else's transaction.
+    pub(in crate::journal) busy: Duration,
+    /// How long an idempotency key is kept.
+    pub(in crate::journal) key_lifetime: Duration,
+    /// The most intents that wait.
+    pub(in crate::journal) max_waiting: usize,
+    /// Whether reads are made where they are asked for, as a simulation needs it.
+    pub(in crate::journal) reads_at_once: bool,
+    pub(in crate::journal) pace: Pace,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            patience: PATIENCE,
+            busy: Duration::from_millis(250),
+            key_lifetime: Duration::from_hours(24),
+            max_waiting: 1024,
+            reads_at_once: false,
+            pace: Pace {
+                max_batch: 256,
+                gather: Duration::from_micros(100),
+                retry: Duration::from_millis(200),
+                look: Duration::from_secs(1),
+                settle: Duration::from_hours(1),
+                keep_months: 0,
+            },
+        }
+    }
+}
+
+impl Journal {
+    pub(in crate::journal) fn open_with(
+        settings: &Settings,
+        metrics: Arc<Metrics>,
+        tuning: Tuning,
+        wrap: impl FnOnce(SqliteLedger) -> Box<dyn Ledger>,
+    ) -> Result<(Self, Vec<View>), Fault> {
+        Self::open_by(settings, metrics, tuning, wrap, start)
+    }
+
+    /// `run` has the writer work, and says what resolves when it has left.
+    pub(in crate::journal) fn open_by(
+        settings: &Settings,
+        metrics: Arc<Metrics>,
+        tuning: Tuning,
+        wrap: impl FnOnce(SqliteLedger) -> Box<dyn Ledger>,
+        run: impl FnOnce(Writer) -> io::Result<oneshot::Receiver<()>>,
+    ) -> Result<(Self, Vec<View>), Fault> {
+        if !settings.enabled {
+            return Ok((Self::off(), Vec::new()));
+        }
+        let path = &real(&settings.path);
+        let fault = |error: &dyn fmt::Display| Fault::new(error.to_string()).in_file(path);
+        let lock = Lock::take(path)?;
+        let second_clock = SecondClock::default();
+        let keys = KeyTerms { lifetime: tuning.key_lifetime, clock: second_clock.clone() };
+        let ledger = SqliteLedger::open(path, tuning.busy, keys)?;
+        let watch = Watch::new(path).map_err(|error| fault(&error))?;
+        let archive = SqliteArchive::open(path, Some(watch.clone()))?;
+        let keyed = SqliteArchive::open(path, Some(watch))?;
+        if let (Some((start, _)), 0) =
+            (archive.start().map_err(|error| fault(&error))?, settings.keep_months)
+        {
+            let entries = start.length;
+            tracing::warn!(
+                entries,
+                "old entries were deleted, but `journal.keep_months` is 0 now: was it set before?"
+            );
+        }
+        let unfinished = archive.unfinished().map_err(|error| fault(&error))?;
+        let queue = Arc::new(Queue::new(tuning.max_waiting));
+        let healthy = Arc::new(AtomicBool::new(true));
+        let writer = Writer {
+            ledger: wrap(ledger),
+            queue: Arc::clone(&queue),
+            metrics,
+            healthy: Arc::clone(&healthy),
+            pace: Pace { keep_months: settings.keep_months, ..tuning.pace },
+            second_clock: second_clock.clone(),
+            lock: Some(lock),
+        };
+        writer.show_head();
+        writer.show_space();
+        let left = run(writer).map_err(|error| fault(&error))?;
+        let inner = Inner {
+            queue,
+            reads: Reads::new(Arc::new(archive), tuning.reads_at_once),
+            keyed: Reads::new(Arc::new(keyed), tuning.reads_at_once),
+            healthy,
+            tuning,
+            second_clock,
+            left: Mutex::new(Some(left)),
+        };
+        Ok((Self(Some(Arc::new(inner))), unfinished))
+    }
+}
+
+/// The path without links, so that one file has one lock however it is named.
+fn real(path: &Path) -> PathBuf {
+    let beside = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(beside).unwrap_or_else(|| path.to_owned())
+}
+
+/// Starts the writer's thread; what comes back resolves when it has ended.
+fn start(writer: Writer) -> io::Result<oneshot::Receiver<()>> {
+    let (leaves, left) = oneshot::channel();
+    let run = move || {
+        writer.run();
+        let _ = leaves.send(());
+    };
+    thread::Builder::new().name("journal".to_owned()).spawn(run)?;
+    Ok(left)
+}
