@@ -1,7 +1,7 @@
 //! The time of day, in one place, so that a simulation can set it.
 //!
-//! Whatever is written down, signed or held against another's clock takes its time from here. Durations
-//! are measured by tokio's `Instant` instead, which no operator can set.
+//! Code that records, signs or compares a time takes it from here. Durations are measured by tokio's
+//! `Instant`, which is monotonic.
 
 use std::time::SystemTime;
 

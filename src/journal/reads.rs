@@ -1,4 +1,5 @@
-//! Reads of the journal, off the threads that serve: so many at once, and none that nobody waits for.
+//! Reads of the journal, off the threads that serve. Their number is bounded, and a read stops when its
+//! caller stops waiting.
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ pub(super) struct Reads {
     at_once: bool,
 }
 
-/// Somebody waits for a read; dropped, nobody does any more.
+/// A caller that waits for a read. Dropping it tells the read to stop.
 struct Waiting(Unheard);
 
 impl Drop for Waiting {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::domain::{OperationId, Outcome};
 
-/// Whether nobody waits for what a read finds any more. Clones say the same.
+/// Whether the caller of a read has stopped waiting for it. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unheard(Arc<AtomicBool>);
 
@@ -23,7 +23,7 @@ impl Unheard {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// From now on nobody does.
+    /// The caller has stopped waiting.
     pub(super) fn say(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -143,7 +143,7 @@ pub(super) trait Archive: Send + Sync {
     /// One operation.
     fn find(&self, id: OperationId) -> Result<Option<View>, StoreError>;
 
-    /// Operations, newest first. Stops, with an error, once nobody waits for it any more.
+    /// Operations, newest first. Stops with an error when its caller stops waiting.
     fn list(&self, filter: &Filter, unheard: &Unheard) -> Result<Vec<View>, StoreError>;
 
     /// What holds a caller's key; keys claimed at or before `expired` are held by nothing.

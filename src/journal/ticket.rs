@@ -17,7 +17,7 @@ use crate::{
 pub const TICKET_LIFETIME: Duration = Duration::from_secs(5);
 
 /// A signature's time is at most this long after its write was asked for (`startedAt`): the wait for
-/// the record, and then the ticket's lifetime. Measured by a clock that nobody can set.
+/// the record, and then the ticket's lifetime. A monotonic clock measures it.
 pub const SIGNED_WITHIN: Duration = PATIENCE.saturating_add(TICKET_LIFETIME);
 
 /// The intent of a permitted change is durable, so it may be sent, once and soon.
@@ -35,7 +35,7 @@ struct Inner {
     made: Instant,
 }
 
-/// When a write was asked for: by the clock on the wall, and by one that nobody can set.
+/// When a write was asked for: by the wall clock, and by the monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
     pub(super) at: SystemTime,

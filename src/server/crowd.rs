@@ -26,7 +26,7 @@ pub(super) struct Crowd {
     most: usize,
     began: Instant,
     inner: Mutex<Inner>,
-    /// Notified when there may be room for whoever waits for it.
+    /// Notified when there may be room for the connection that waits.
     changed: Notify,
 }
 
@@ -47,7 +47,7 @@ struct Inner {
 /// How many connections there are, by what they do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    /// With a request that runs, or an answer that is not out, unless nobody showed a good token.
+    /// With a request that runs; after a good token also with an answer that is not out.
     pub(super) active: usize,
     /// At rest, after a request with a good token.
     pub(super) idle: usize,

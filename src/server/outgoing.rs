@@ -43,7 +43,7 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// What is held with the body is let go of when it is out. A `stranger`'s place is held with it.
+    /// Dropped with the body when it is out. A `stranger`'s place is held with it.
     pub(super) fn new(body: AnswerBody, way: Way, stranger: Option<Place>) -> Self {
         let AnswerBody { bytes, places, running, .. } = body;
         let held = Held { _places: places, _running: running, _stranger: stranger };

@@ -68,7 +68,7 @@ impl Left {
         self.get() == NOTHING
     }
 
-    /// hyper has an answer whole: what is held for it is let go of when that is flushed.
+    /// hyper has the whole answer: what is held for it is released when that is flushed.
     pub(super) fn hold_until_flushed(&self, held: Held) {
         *self.0.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
         self.0.holds.store(true, Ordering::Relaxed);

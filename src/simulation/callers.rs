@@ -63,7 +63,7 @@ pub(super) async fn end(callers: Vec<JoinHandle<()>>) {
     callers.iter().for_each(JoinHandle::abort);
 }
 
-/// The gateway is gone: nobody hears anything any more.
+/// The gateway is gone: no caller gets an answer any more.
 pub(super) fn cut_off(gateway: &Gateway, callers: &[JoinHandle<()>]) {
     lock(&gateway.truth).dead = true;
     callers.iter().for_each(JoinHandle::abort);

@@ -56,7 +56,7 @@ impl Disk for OnTruth {
     fn wrote(&self, written: Vec<Written>) {
         let mut truth = lock(&self.0);
         truth.wrote(written);
-        // Durable, and nobody ever hears of it.
+        // Durable, and killed before anybody is told.
         truth.step();
     }
 

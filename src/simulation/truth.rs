@@ -130,7 +130,7 @@ impl Truth {
         }
     }
 
-    /// Time stands still until the next run begins.
+    /// Time stops until the next run begins.
     pub(super) fn stop(&mut self) {
         self.base = self.now();
         self.began = None;

@@ -78,7 +78,7 @@ impl Zec {
         history.iter().rev().find(|(since, _)| *since <= at).map(|(_, had)| had)
     }
 
-    /// Gives or takes an address, by nobody's write.
+    /// Gives or takes an address outside the gateway.
     pub(super) fn change_outside(&mut self, nic: &'static str, address: Ipv4Addr, at: Duration) {
         let mut has = self.has(nic);
         if !has.remove(&address) {
@@ -207,7 +207,7 @@ impl fmt::Debug for Way {
     }
 }
 
-/// For ever, for whoever waits for the answer of a dead network.
+/// Never resolves: the network is dead.
 async fn never<T>() -> T {
     std::future::pending().await
 }
@@ -305,7 +305,7 @@ enum Journey {
     Lost,
     /// It arrives, and its answer does not.
     Unheard,
-    /// It arrives long after whoever waited has given up, or has been cut off.
+    /// It arrives long after the gateway has given up or was cut off.
     Late,
     /// A hop sends it again at once; the first answer comes back.
     Twice,

@@ -1,5 +1,5 @@
 //! Log lines on their way to standard error: a queue between those who log and the one thread that
-//! writes. It is bounded by bytes, and whoever logs never waits for room.
+//! writes. It is bounded by bytes, and logging never waits for room.
 
 use std::{
     collections::VecDeque,

@@ -86,7 +86,7 @@ impl AccessKey {
         &self.id
     }
 
-    /// What stands for this key at that host: the first half of a SHA-256, in hexadecimal digits. It is
+    /// A digest of this key's id and that host: the first half of a SHA-256, in hexadecimal digits. It is
     /// the same for as long as both are, and tells neither.
     pub(super) fn identity(&self, host: &str) -> Arc<str> {
         let digest = || {

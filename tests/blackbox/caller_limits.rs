@@ -78,12 +78,13 @@ async fn who_has_too_much_running_waits_for_an_answer_and_others_are_served() {
     let world = Setup { limits, ..Setup::default() }.start().await;
     world.zec.inject(Fault::times(FaultKind::Hang, 2).on(READ));
     let mut held = Vec::new();
-    for running in 1..=2 {
+    for running in 1..=2_u8 {
         assert_eq!(world.alice().get("/whoami").await.status, 200);
+        world.until_in_flight(f64::from(running - 1)).await;
         let text = world.alice().text("GET", &format!("/nics/{NIC}"), &[], None);
         let mut stream = TcpStream::connect(world.gateway).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
-        world.until_sent(running).await;
+        world.until_sent(running.into()).await;
         held.push(stream);
     }
     let refused = world.alice().delete(&format!("/nics/{NIC}/ipv4/10.0.0.21")).await;

@@ -80,7 +80,9 @@ async fn a_stranger_with_a_body_that_never_comes_holds_no_place() {
         let answer = client::read(&mut stream).await.expect("an answer at once");
         assert!(matches!(answer.status, 400 | 401), "{target}: {}", answer.status);
         held.push(stream);
+        world.until_in_flight(0.0).await;
         assert_eq!(world.alice().get("/whoami").await.status, 200, "{target}");
+        world.until_in_flight(0.0).await;
     }
 }
 
@@ -195,8 +197,7 @@ async fn more_requests_at_once_than_the_gateway_takes_are_shed() {
     assert!(answer.header("retry-after").is_some());
     assert_eq!(slow.await.unwrap().status, 200);
     // Its place is free once the gateway knows that the answer is out.
-    let free = async { while world.metric("http_requests_in_flight").await > 0.0 {} };
-    tokio::time::timeout(PATIENCE, free).await.expect("it holds its place");
+    world.until_in_flight(0.0).await;
     assert_eq!(alice.get("/whoami").await.status, 200);
 }
 

@@ -23,7 +23,6 @@ use crate::{
 /// The stream's window, in a frame of settings.
 const INITIAL_WINDOW_SIZE: u8 = 4;
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
-const IN_FLIGHT: &str = "http_requests_in_flight";
 
 async fn world(server: &str, limits: &str) -> (World, Authority) {
     let authority = Authority::new();
@@ -54,16 +53,6 @@ async fn another(world: &World, trusts: &Authority) -> Http2 {
     Client::new(trusts).http2(world).await
 }
 
-async fn until(world: &World, in_flight: f64) {
-    let there = async {
-        while world.metric(IN_FLIGHT).await != in_flight {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let there = tokio::time::timeout(PATIENCE, there).await;
-    assert!(there.is_ok(), "{} run, not {in_flight}", world.metric(IN_FLIGHT).await);
-}
-
 /// Asks until the caller has a place again.
 async fn until_served(world: &World, trusts: &Authority, caller: &Caller) {
     let served =
@@ -79,7 +68,7 @@ async fn answers_that_nobody_takes_hold_the_places_of_their_caller_and_of_nobody
     for window in [0, 1] {
         let mut raw = takes(window, &world, &authority).await;
         ask(&mut raw, &[1, 3, 5, 7, 9], "/whoami", &[("authorization", &bearer)]).await;
-        until(&world, 5.0).await;
+        world.until_in_flight(5.0).await;
         let refused = another(&world, &authority).await.whoami(&alice).await.unwrap();
         assert_eq!(refused.problem().1, "rate-limited");
         assert!(refused.text().contains("max_concurrent_per_caller"), "{}", refused.text());
@@ -93,11 +82,11 @@ async fn answers_that_nobody_takes_hold_the_places_of_their_caller_and_of_nobody
             let data = raw.until(DATA).await.expect("the answers");
             whole += usize::from(data.flags & END_STREAM != 0);
         }
-        until(&world, 2.0).await;
+        world.until_in_flight(2.0).await;
         for stream in [7, 9] {
             raw.send(&frame(RST_STREAM, 0, stream, &CANCEL)).await;
         }
-        until(&world, 0.0).await;
+        world.until_in_flight(0.0).await;
         until_served(&world, &authority, &alice).await;
     }
 }
@@ -113,7 +102,7 @@ async fn the_limit_of_all_requests_holds_for_answers_that_nobody_takes() {
     assert_eq!(refused.problem().1, "overloaded");
     drop(raw);
     until_served(&world, &authority, &bob).await;
-    until(&world, 0.0).await;
+    world.until_in_flight(0.0).await;
 }
 
 #[tokio::test]
@@ -136,10 +125,10 @@ async fn strangers_who_take_no_answer_keep_no_caller_out_and_are_bounded_themsel
     let head = request("GET", "/whoami", &[]);
     raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &head)).await;
     assert_eq!(raw.until(RST_STREAM).await.expect("a reset").stream, 1);
-    until(&world, 1024.0).await;
+    world.until_in_flight(1024.0).await;
     assert_eq!(caller.whoami(&world.alice()).await.unwrap().status, 200);
     drop(held);
-    until(&world, 0.0).await;
+    world.until_in_flight(0.0).await;
     let whole = caller.ask("GET", "https://localhost/whoami", &[], Full::default()).await.unwrap();
     assert_eq!(whole.problem().1, "missing-token");
 }
@@ -166,7 +155,7 @@ async fn an_answer_that_is_not_taken_ends_its_connection_though_others_on_it_are
         }
     };
     tokio::time::timeout(PATIENCE, busy).await.expect("it stays unread for ever");
-    until(&world, 0.0).await;
+    world.until_in_flight(0.0).await;
 }
 
 #[tokio::test]
@@ -214,16 +203,16 @@ async fn over_http1_a_connection_has_one_answer_unread_and_it_counts() {
     let alice = world.alice();
     let (mut first, _asking) = ask_and_read_nothing(&world, &alice).await;
     until_nothing_moves(&world).await;
-    until(&world, 1.0).await;
+    world.until_in_flight(1.0).await;
     assert_eq!(alice.get("/whoami").await.status, 200, "one place is left");
     let (second, asking) = ask_and_read_nothing(&world, &alice).await;
     until_nothing_moves(&world).await;
-    until(&world, 2.0).await;
+    world.until_in_flight(2.0).await;
     assert_eq!(alice.get("/whoami").await.problem().1, "rate-limited");
     assert_eq!(world.caller("bob", &[]).get("/whoami").await.status, 200);
     asking.abort();
     drop((asking.await, second));
-    until(&world, 1.0).await;
+    world.until_in_flight(1.0).await;
     // Whoever reads after all is served on.
     let mut bytes = vec![0; 64 * 1024];
     let reading = async {
@@ -242,6 +231,6 @@ async fn over_http1_an_answer_that_is_not_read_ends_its_connection() {
     let alice = world.alice();
     let (_unread, asking) = ask_and_read_nothing(&world, &alice).await;
     tokio::time::timeout(PATIENCE, asking).await.expect("the connection stays open").unwrap();
-    until(&world, 0.0).await;
+    world.until_in_flight(0.0).await;
     assert_eq!(alice.get("/whoami").await.status, 200);
 }

@@ -196,6 +196,19 @@ impl World {
         tokio::time::timeout(client::PATIENCE, wait).await.expect(series);
     }
 
+    /// Waits until so many requests hold a place. A place is free only when its answer is out, which its
+    /// caller may see a moment earlier.
+    pub async fn until_in_flight(&self, count: f64) {
+        const SERIES: &str = "http_requests_in_flight";
+        let there = async {
+            while self.metric(SERIES).await != count {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let there = tokio::time::timeout(client::PATIENCE, there).await;
+        assert!(there.is_ok(), "{} run, not {count}", self.metric(SERIES).await);
+    }
+
     /// Waits until ZEC has seen so many requests.
     pub async fn until_sent(&self, count: usize) {
         let wait = async {

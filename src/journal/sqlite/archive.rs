@@ -50,7 +50,7 @@ impl SqliteArchive {
         self.with_interrupt(None, read)
     }
 
-    /// Reads with a connection, and stops, with an error, once nobody waits for it any more.
+    /// Reads with a connection. Stops with an error when its caller stops waiting.
     pub(in crate::journal) fn with_interrupt<T>(
         &self,
         unheard: Option<&Unheard>,

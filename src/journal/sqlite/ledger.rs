@@ -64,7 +64,7 @@ impl SqliteLedger {
         let head = checked_head(&connection).map_err(fault)?;
         if list::refile(&mut connection).map_err(|error| fault(error.to_string()))? {
             tracing::warn!(
-                "the table of operations did not fit the entries and was made anew: run `journal verify` against a head that was noted"
+                "the table of operations did not match the entries and was rebuilt: run `journal verify` with a head that you noted earlier"
             );
         }
         let watch = Watch::new(&real).map_err(|error| fault(error.to_string()))?;
@@ -291,7 +291,7 @@ impl Batch<'_> {
     fn file(&self, intent: i64, was_pending: bool, outcome: Outcome) -> rusqlite::Result<()> {
         let (label, class) = (outcome.label(), list::class(outcome));
         if was_pending && class == list::class(Outcome::Pending) {
-            // The class is not even named: naming it would write every index with it anew.
+            // The statement leaves the class out: naming it would rewrite every index that holds it.
             let sql = "UPDATE operations SET outcome = ?2 WHERE seq = ?1";
             self.transaction.prepare_cached(sql)?.execute(params![intent, label])?;
         } else {

@@ -53,7 +53,7 @@ fn ways(filter: &Filter) -> Vec<(String, String)> {
     if filter.request_id.is_some() {
         return vec![(by("by_request"), "true".to_owned())];
     }
-    // Few are pending at any time, whoever asked for them.
+    // Few are pending at any time, of all callers together.
     if filter.outcome == Some(Outcome::Pending) {
         return vec![(by("pending"), "outcome = 'pending'".to_owned())];
     }
@@ -81,7 +81,7 @@ pub(super) fn misfiled(connection: &Connection) -> rusqlite::Result<Option<i64>>
     connection.query_row(&sql, [], |row| row.get(0)).optional()
 }
 
-/// Makes the table anew where it does not end as the entries do, for somebody has changed the file;
+/// Rebuilds the table if it does not end as the entries do, which means that somebody changed the file;
 /// whether that was so. Both are written in the same transactions, so nothing else can part them.
 pub(super) fn refile(connection: &mut Connection) -> rusqlite::Result<bool> {
     let ends = [

@@ -61,7 +61,8 @@ CREATE TABLE idempotency_keys (
   fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
   operation   TEXT, -- or, where there was nothing to write,
   answer      TEXT, -- what the caller is told again
-  at          INTEGER NOT NULL, -- milliseconds since 1970
+  at          INTEGER NOT NULL, -- when its day began, in milliseconds since 1970; the greatest number
+                                -- while its write has no final outcome
   CHECK ((operation IS NULL) <> (answer IS NULL)),
   PRIMARY KEY (caller, key)
 ) STRICT, WITHOUT ROWID;

@@ -37,7 +37,7 @@ pub(super) enum Counted {
 
 #[derive(Debug)]
 enum State {
-    /// Lets everything through, and counts what comes of it.
+    /// Lets every request through, and counts successes and failures.
     Closed(Window),
     Open(Open),
 }
