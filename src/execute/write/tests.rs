@@ -7,6 +7,7 @@ use super::*;
 use crate::{
     domain::{Addresses, Caller, NicId},
     journal::Intent,
+    limit::Live,
     policy::{Engine, Source, Verdict},
     zec::{self, AccessKey, Settings},
 };
@@ -65,4 +66,15 @@ async fn a_send_that_hangs_leaves_time_to_record_that() {
 async fn a_send_that_breaks_may_have_been_sent() {
     let sent = to_its_end(pin!(async { panic!("a bug") })).await;
     assert!(matches!(sent, Err(Failure::NoAnswer(_))), "{sent:?}");
+}
+
+#[tokio::test]
+async fn what_was_set_aside_for_a_write_that_is_not_sent_is_given_back() {
+    let budget = Budget::new(Live::with(|limits| limits.addresses_per_hour = 1));
+    drop(Unsent(Some(budget.reserve("corp/alice", 1).unwrap())));
+    let mut unsent = Unsent(Some(budget.reserve("corp/alice", 1).unwrap()));
+    // Handed on with the write: what becomes of that decides.
+    drop(unsent.0.take());
+    drop(unsent);
+    assert!(budget.reserve("corp/alice", 1).is_err());
 }

@@ -108,3 +108,59 @@ async fn where_the_time_is_up_before_there_is_a_connection_nothing_was_sent() {
     let attempt = client.attempt(call, || Ok(clock::now()), |_, _| (), pass, deadline).await;
     assert!(matches!(attempt, Err(Failure::NotSent(_))), "{attempt:?}");
 }
+
+/// A network on which every answer is this one.
+#[derive(Debug)]
+struct Always {
+    status: u16,
+    date: Option<SystemTime>,
+    body: &'static str,
+}
+
+impl net::simulated::Network for Always {
+    fn connect(&self) -> net::simulated::Later<()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn exchange(
+        &self,
+        _: http::Request<http_body_util::Full<Bytes>>,
+    ) -> net::simulated::Later<http::Response<Bytes>> {
+        let mut answer = http::Response::new(Bytes::from_static(self.body.as_bytes()));
+        *answer.status_mut() = self.status.try_into().unwrap();
+        if let Some(date) = self.date {
+            let date = httpdate::fmt_http_date(date).parse().unwrap();
+            answer.headers_mut().insert(http::header::DATE, date);
+        }
+        Box::pin(async { Ok(answer) })
+    }
+}
+
+/// What proves an outcome, or lets a key end, goes by ZEC's clock: nobody else's answer may set it.
+#[tokio::test]
+async fn the_time_is_taken_from_zecs_own_answers_and_without_a_date_from_what_it_signed_off() {
+    const NONE: &str = r#"{"requestId":"T1","response":{"totalCount":0,"dataSet":[]}}"#;
+    const REFUSED: &str = r#"{"requestId":"T1","code":"INVALID_NIC_NOT_FOUND","message":"no"}"#;
+    let time = async |status, date, body| {
+        let key = AccessKey::new("id".to_owned(), &SecretString::from("password")).unwrap();
+        let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
+        let network = Arc::new(Always { status, date, body });
+        let settings = Settings::for_tests("zec");
+        let (reader, _) = connect_over(network, &settings, key.into(), metrics).unwrap();
+        let deadline = Instant::now() + Duration::from_millis(50);
+        let _ = reader.nic(&NicId::parse("nic-1").unwrap(), deadline).await;
+        reader.time()
+    };
+    let (now, year) = (clock::now(), Duration::from_hours(24 * 365));
+    let close = |time: Option<SystemTime>, wanted: SystemTime| {
+        let time = time.expect("a time");
+        time >= wanted - Duration::from_secs(2) && time <= wanted + Duration::from_mins(1)
+    };
+    // A proxy's page, and a refusal that may have come before the signature was looked at.
+    assert_eq!(time(502, Some(now + year), "<html>").await, None);
+    assert_eq!(time(404, None, REFUSED).await, None);
+    assert!(close(time(200, Some(now + year), NONE).await, now + year));
+    assert!(close(time(404, Some(now - year), REFUSED).await, now - year));
+    // It took the signature: its clock is five minutes behind ours at most.
+    assert!(close(time(200, None, NONE).await, now - super::super::SIGNATURE_LIFETIME));
+}
