@@ -18,7 +18,7 @@ pub enum Algorithm {
     Ps384,
     /// RSA-PSS with SHA-512.
     Ps512,
-    /// Ed25519.
+    /// Ed25519, by the name of its family (RFC 8037) or by its own (RFC 9864).
     EdDsa,
 }
 
@@ -36,7 +36,7 @@ impl Algorithm {
         Self::EdDsa,
     ];
 
-    /// The name in a token's `alg` (RFC 7518, RFC 8037).
+    /// The name in a token's `alg` (RFC 7518, RFC 8037). [`Self::from_name`] takes a second one.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -52,9 +52,13 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of that name; none for symmetric ones and `none`.
+    /// The algorithm of that name; none for symmetric ones and `none`. `Ed25519` is `EdDSA`: RFC 9864
+    /// gives the one algorithm that is meant a name of its own.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
+        if name == "Ed25519" {
+            return Some(Self::EdDsa);
+        }
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 }

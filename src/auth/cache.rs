@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        auth::{Algorithm, keys::Lookup, tests::settings},
+        auth::tests::settings,
         issuer::{Signer, key_set},
     };
 
@@ -164,11 +164,11 @@ mod tests {
         let (_files, cache, signer) = kept();
         let (set, age) = cache.read(&issuer()).unwrap().unwrap();
         assert!(age < Duration::from_mins(10), "{age:?}");
-        assert!(matches!(set.find(Some(signer.key_id()), Algorithm::Es256), Lookup::Key(_)));
+        assert!(set.has_key_of(&signer));
         let second = Signer::eddsa().unwrap();
         cache.write(&issuer(), key_set(&[&second]).as_bytes()).unwrap();
         let (set, _) = cache.read(&issuer()).unwrap().unwrap();
-        assert!(matches!(set.find(Some(second.key_id()), Algorithm::EdDsa), Lookup::Key(_)));
+        assert!(set.has_key_of(&second) && !set.has_key_of(&signer));
         let names: Vec<_> = fs::read_dir(&cache.directory).unwrap().collect();
         assert_eq!(names.len(), 1, "{names:?}");
         let mode = fs::metadata(cache.file(&issuer())).unwrap().permissions().mode();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{IssuerSettings, refusal::Refusal};
+use super::{ClaimPath, IssuerSettings, claim::NotAnObject, refusal::Refusal};
 use crate::{
     domain::{
         Caller,
@@ -27,7 +27,7 @@ impl Validity {
 }
 
 /// Checks every claim of a token whose signature is good and whose `iss` is this issuer's. Says
-/// who calls, and when the token counts: all else about it never changes.
+/// who calls, when the token counts, and what it had: all else about it never changes.
 ///
 /// # Errors
 /// The first reason for which the token does not count.
@@ -35,29 +35,37 @@ pub(super) fn check(
     claims: &Members<'_>,
     settings: &IssuerSettings,
     now: SystemTime,
-) -> Result<(Caller, Validity), Refusal> {
+) -> Result<(Caller, Validity, Found), Refusal> {
     let validity = times(claims, settings, now)?;
     audience(claims, settings)?;
     authorized_party(claims, settings)?;
-    if claims.has("cnf") {
-        return Err(Refusal::claims(
-            "the token is bound to a key (`cnf`) and cannot be used as a plain bearer token",
-        ));
-    }
-    required_text(claims, "sub")?;
-    let subject = match at_path(claims, &settings.subject_claim) {
-        Ok(Some(Node::Text(subject))) if !subject.is_empty() => subject,
-        _ => {
-            let name = &settings.subject_claim;
-            return Err(Refusal::claims(format!(
-                "the token's `{name}` is missing, empty or not a text"
-            )));
+    match claims.get("cnf") {
+        None => {}
+        Some(Node::Null) => return Err(null("cnf")),
+        Some(_) => {
+            return Err(Refusal::claims(
+                "the token is bound to a key (`cnf`) and cannot be used as a plain bearer token",
+            ));
         }
-    };
-    let groups = groups(claims, &settings.groups_claim)?;
-    let caller = Caller::vouch(&settings.name, subject, groups)
+    }
+    let subject = subject(claims, &settings.subject_claim)?;
+    let groups = groups(claims, settings)?;
+    let found = Found { groups_claim: groups.is_some() };
+    let caller = Caller::vouch(&settings.name, subject, groups.unwrap_or_default())
         .map_err(|error| Refusal::claims(format!("the token names nobody: {error}")))?;
-    Ok((caller, validity))
+    Ok((caller, validity, found))
+}
+
+/// What a token had.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    /// The issuer's groups claim, be it with no group.
+    pub(super) groups_claim: bool,
+}
+
+/// What is said of a claim that holds `null`, which is neither there nor absent.
+fn null(name: &str) -> Refusal {
+    Refusal::claims(format!("the token's `{name}` is null: have its issuer leave it out"))
 }
 
 fn unix_seconds(time: SystemTime) -> f64 {
@@ -118,19 +126,27 @@ fn seconds(claims: &Members<'_>, name: &str) -> Result<Option<f64>, Refusal> {
     match claims.get(name) {
         None => Ok(None),
         Some(Node::Number(number)) => Ok(number.as_f64()),
+        Some(Node::Null) => Err(null(name)),
         Some(_) => Err(Refusal::claims(format!("the token's `{name}` is not a number"))),
     }
 }
 
 fn audience(claims: &Members<'_>, settings: &IssuerSettings) -> Result<(), Refusal> {
-    let malformed =
-        || Refusal::claims("the token's `aud` is missing or not a text or list of texts");
+    let malformed = || Refusal::claims("the token's `aud` is not a text or list of texts");
     let named: Vec<&str> = match claims.get("aud") {
         Some(Node::Text(one)) => vec![one],
         Some(Node::List(list)) => {
             list.iter().map(Node::as_str).collect::<Option<_>>().ok_or_else(malformed)?
         }
-        _ => return Err(malformed()),
+        None => {
+            return Err(Refusal::claims(format!(
+                "the token has no `aud`, which says what it is meant for: ask for one with the \
+                 audience `{}`",
+                settings.audiences.join("` or `")
+            )));
+        }
+        Some(Node::Null) => return Err(null("aud")),
+        Some(_) => return Err(malformed()),
     };
     if named.iter().any(|name| settings.audiences.iter().any(|audience| audience == name)) {
         Ok(())
@@ -155,55 +171,49 @@ fn authorized_party(claims: &Members<'_>, settings: &IssuerSettings) -> Result<(
     }
 }
 
-fn required_text<'a>(claims: &'a Members<'a>, name: &str) -> Result<&'a str, Refusal> {
-    match claims.get(name).and_then(Node::as_str) {
-        Some(text) if !text.is_empty() => Ok(text),
-        _ => Err(Refusal::claims(format!("the token's `{name}` is missing, empty or not a text"))),
+/// Who calls.
+fn subject<'a>(claims: &'a Members<'a>, path: &ClaimPath) -> Result<&'a str, Refusal> {
+    let refuse = |why: &str| Err(Refusal::claims(format!("the token's `{path}` {why}")));
+    match path.find(claims) {
+        Ok(None) => refuse("is missing: it says who calls"),
+        Ok(Some(Node::Text(subject))) if subject.is_empty() => {
+            refuse("is empty: it says who calls")
+        }
+        Ok(Some(Node::Text(subject))) => Ok(subject),
+        Ok(Some(Node::Null)) => refuse("is null: it says who calls"),
+        Ok(Some(_)) | Err(NotAnObject) => refuse("is not a text"),
     }
 }
 
-/// The groups at a dotted path. An absent claim is no group at all; one that is malformed or cut
-/// short by the provider is refused, for a missing group could lift a forbid (threats, row 28).
-fn groups<'a>(claims: &'a Members<'a>, path: &str) -> Result<Vec<&'a str>, Refusal> {
-    let first = path.split('.').next().unwrap_or(path);
-    let moved = claims.get("_claim_names").is_some_and(|names| match names {
-        Node::Object(names) => names.has(first) || names.has("groups"),
-        _ => true,
-    });
-    if moved || claims.get("hasgroups").is_some_and(|has| *has != Node::Bool(false)) {
+/// The groups; none where the claim is absent. One that is malformed or cut short by the provider is
+/// refused, for a missing group could lift a forbid (threats, row 28).
+fn groups<'a>(
+    claims: &'a Members<'a>,
+    settings: &IssuerSettings,
+) -> Result<Option<Vec<&'a str>>, Refusal> {
+    let (path, form) = (&settings.groups_claim, settings.groups_form);
+    let moved = match claims.get("_claim_names") {
+        None => false,
+        Some(Node::Null) => return Err(null("_claim_names")),
+        Some(Node::Object(names)) => names.has(path.first()) || names.has("groups"),
+        Some(_) => true,
+    };
+    let hidden = match claims.get("hasgroups") {
+        None | Some(Node::Bool(false)) => false,
+        Some(Node::Null) => return Err(null("hasgroups")),
+        Some(_) => true,
+    };
+    if moved || hidden {
         return Err(Refusal::claims(
             "the provider has cut the token's groups short: have it send only the groups that \
              concern this application",
         ));
     }
     let malformed =
-        || Refusal::claims(format!("the token's groups (`{path}`) are not a list of texts"));
-    match at_path(claims, path).map_err(|NotAnObject| malformed())? {
-        None => Ok(Vec::new()),
-        Some(Node::List(list)) => {
-            list.iter().map(Node::as_str).collect::<Option<_>>().ok_or_else(malformed)
-        }
-        Some(_) => Err(malformed()),
+        || Refusal::claims(format!("the token's groups (`{path}`) are not {}", form.wanted()));
+    match path.find(claims).map_err(|NotAnObject| malformed())? {
+        None => Ok(None),
+        Some(Node::Null) => Err(null(&path.to_string())),
+        Some(claim) => form.read(claim).map(Some).ok_or_else(malformed),
     }
-}
-
-/// A step of a path leads into something that has no members.
-struct NotAnObject;
-
-/// The claim at a dotted path; none where a step of it is absent. A claim whose very name has
-/// dots comes first: some providers use URLs as names.
-fn at_path<'a>(claims: &'a Members<'a>, path: &str) -> Result<Option<&'a Node<'a>>, NotAnObject> {
-    if let Some(claim) = claims.get(path) {
-        return Ok(Some(claim));
-    }
-    let mut segments = path.split('.');
-    let mut found = segments.next().and_then(|name| claims.get(name));
-    for name in segments {
-        found = match found {
-            Some(Node::Object(members)) => members.get(name),
-            Some(_) => return Err(NotAnObject),
-            None => return Ok(None),
-        };
-    }
-    Ok(found)
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Algorithm, Compact, IssuerSettings, KeySet, Token, claims, discovery,
-    keys::Lookup,
+    keys::KeyNames,
     token::{self, Headers},
 };
 use crate::domain::{
@@ -31,7 +31,7 @@ pub struct TokenParts {
 pub(crate) fn token(text: &str) -> Option<TokenParts> {
     let compact = Compact::split(text).ok()?;
     let Token { message, header, claims, .. } = Token::read(&compact, &Headers::new()).ok()?;
-    let (algorithm, key_id) = (header.algorithm, header.key_id.clone());
+    let (algorithm, key_id) = (header.algorithm, header.key.id.clone());
     Some(TokenParts { message: message.to_owned(), algorithm, key_id, claims: claims.into() })
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 pub(crate) fn claims(claims: &[u8], settings: &IssuerSettings, now: SystemTime) -> Option<Caller> {
     let Ok(Node::Object(claims)) = json::read(claims) else { return None };
-    claims::check(&claims, settings, now).ok().map(|(caller, _)| caller)
+    claims::check(&claims, settings, now).ok().map(|(caller, _, _)| caller)
 }
 
 /// The usable keys of a key set.
@@ -63,10 +63,11 @@ impl Keys {
         self.0.algorithms()
     }
 
-    /// Whether exactly one key can have signed a token with this `kid` and algorithm.
+    /// How many keys can have signed a token with this `kid` and algorithm.
     #[must_use]
-    pub fn has_one_for(&self, id: Option<&str>, algorithm: Algorithm) -> bool {
-        matches!(self.0.find(id, algorithm), Lookup::Key(_))
+    pub fn fitting(&self, id: Option<&str>, algorithm: Algorithm) -> usize {
+        let names = KeyNames { id: id.map(str::to_owned), ..KeyNames::default() };
+        self.0.fitting(&names, algorithm).count()
     }
 }
 

@@ -1,17 +1,21 @@
 use std::{
-    sync::Arc,
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
 use arc_swap::ArcSwapOption;
-use aws_lc_rs::signature::ParsedPublicKey;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
-    IssuerSettings, KeySet, KeySource, claims,
+    IssuerSettings, KeySet, KeySource,
+    claims::{self, Found},
     demand::Demand,
-    keys::Lookup,
+    keys::{MAX_TRIED, NoKey},
     memory::{Memory, TokenId},
     refusal::Refusal,
     token::{self, Token},
@@ -26,10 +30,18 @@ use crate::{
 pub(super) struct Issuer {
     settings: IssuerSettings,
     keys: ArcSwapOption<Keys>,
+    groups: Groups,
     /// What callers want of whoever refreshes the keys.
     pub(super) demand: Demand,
     /// The one place for whoever writes the keys to disk.
     pub(super) writing: Arc<Semaphore>,
+}
+
+/// Whether good tokens had the groups claim.
+#[derive(Debug, Default)]
+struct Groups {
+    found: AtomicBool,
+    missed: AtomicBool,
 }
 
 /// A key set, and until when it may be used.
@@ -57,7 +69,8 @@ impl Keys {
 impl Issuer {
     pub(super) fn new(settings: IssuerSettings) -> Self {
         let (keys, demand) = (ArcSwapOption::empty(), Demand::default());
-        Self { settings, keys, demand, writing: Arc::new(Semaphore::new(1)) }
+        let (groups, writing) = (Groups::default(), Arc::new(Semaphore::new(1)));
+        Self { settings, keys, groups, demand, writing }
     }
 
     pub(super) fn settings(&self) -> &IssuerSettings {
@@ -71,6 +84,34 @@ impl Issuer {
     /// Whether tokens with this `iss` are this issuer's: letter for letter.
     pub(super) fn is(&self, iss: &str) -> bool {
         self.settings.issuer == iss
+    }
+
+    /// Notes what a good token had.
+    pub(super) fn note(&self, found: Found) {
+        let claim = &self.settings.groups_claim;
+        if found.groups_claim {
+            // Most requests find it so, and write nothing that others read.
+            if !self.groups.found.load(Ordering::Relaxed)
+                && !self.groups.found.swap(true, Ordering::Relaxed)
+                && self.groups.missed.load(Ordering::Relaxed)
+            {
+                tracing::info!(auth.issuer = self.name(), %claim, "a token had the groups claim");
+            }
+        } else if !self.groups.found.load(Ordering::Relaxed)
+            && !self.groups.missed.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                auth.issuer = self.name(),
+                %claim,
+                "no token of the issuer has had the groups claim yet: if that goes on, set \
+                 `groups_claim`, for a group that is not found lifts a forbid"
+            );
+        }
+    }
+
+    /// Whether good tokens came, and none of them had the groups claim.
+    pub(super) fn has_no_groups(&self) -> bool {
+        self.groups.missed.load(Ordering::Relaxed) && !self.groups.found.load(Ordering::Relaxed)
     }
 
     /// Whether there are keys that may be used.
@@ -110,7 +151,7 @@ impl Issuer {
     fn warn_of_unusable_keys(&self, before: Option<&Live>, set: &KeySet) {
         if before.is_none_or(|live| live.set.left_out != set.left_out) {
             for why in &set.left_out {
-                tracing::warn!(auth.issuer = self.name(), why, "a key of the issuer is left out");
+                tracing::warn!(auth.issuer = self.name(), %why, "a key of the issuer is left out");
             }
         }
     }
@@ -145,26 +186,39 @@ impl Issuer {
         now: SystemTime,
     ) -> Result<Arc<Live>, Refusal> {
         self.takes(token)?;
-        if let Some(verified) = self.verify_by_known_keys(token) {
-            return verified;
-        }
+        let keys = self.keys_at_hand()?;
+        let Err(unverified) = check(token, &keys.set) else { return Ok(keys) };
         // No key makes a token good whose time is over: nobody need be asked.
-        claims::times(&token.claims, &self.settings, now)?;
-        // The issuer may have begun to sign with a new key since its set was last fetched.
+        if let Err(over) = claims::times(&token.claims, &self.settings, now) {
+            return Err(if unverified == Unverified::NoKey(NoKey::Unknown) {
+                over
+            } else {
+                unverified.into_refusal()
+            });
+        }
+        // The issuer may have begun to sign with a new key since its set was last fetched, under a new
+        // name or under the old one.
         let fetched = match self.settings.keys {
             KeySource::File(_) => true,
             KeySource::Url(_) | KeySource::Discovery => self.demand.fresh_keys().await,
         };
-        self.verify_by_known_keys(token).unwrap_or_else(|| {
-            Err(if fetched {
-                not_published()
-            } else {
-                Refusal::new(
-                    AuthResult::KeysUnavailable,
-                    "the token's key is not known, and its issuer cannot be asked for it now: try \
-                     again in a moment",
-                )
-            })
+        let fresh = self.keys_at_hand()?;
+        let still = if Arc::ptr_eq(&keys, &fresh) {
+            unverified
+        } else {
+            match check(token, &fresh.set) {
+                Ok(()) => return Ok(fresh),
+                Err(still) => still,
+            }
+        };
+        Err(if still == Unverified::NoKey(NoKey::Unknown) && !fetched {
+            Refusal::new(
+                AuthResult::KeysUnavailable,
+                "the token's key is not known, and its issuer cannot be asked for it now: try \
+                 again in a moment",
+            )
+        } else {
+            still.into_refusal()
         })
     }
 
@@ -187,34 +241,73 @@ impl Issuer {
         Ok(())
     }
 
-    /// None where no key of the set can have signed the token, and a new one might have.
-    fn verify_by_known_keys(&self, token: &Token<'_>) -> Option<Result<Arc<Live>, Refusal>> {
-        let Some(keys) = self.usable_keys() else {
+    fn keys_at_hand(&self) -> Result<Arc<Live>, Refusal> {
+        self.usable_keys().ok_or_else(|| {
             // Nobody waits for a provider that is down, but the next try comes the sooner.
             self.demand.raise();
-            return Some(Err(Refusal::new(
+            Refusal::new(
                 AuthResult::KeysUnavailable,
                 "the keys of your token's issuer are not at hand: try again in a moment",
-            )));
-        };
-        match keys.set.find(token.header.key_id.as_deref(), token.header.algorithm) {
-            Lookup::Key(key) => Some(check(token, key).map(|()| Arc::clone(&keys))),
-            Lookup::Unfit => Some(Err(not_published())),
-            Lookup::Unknown => None,
-        }
+            )
+        })
     }
 }
 
-fn check(token: &Token<'_>, key: &ParsedPublicKey) -> Result<(), Refusal> {
+/// Why a key set does not verify a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unverified {
+    /// No key can have signed it.
+    NoKey(NoKey),
+    /// None of the keys that fit has signed it.
+    BadSignature,
+    /// None of those that were tried has signed it, and more fit.
+    TooManyFit,
+}
+
+/// Tries each key that fits, [`MAX_TRIED`] at most: no token may cost more than that.
+fn check(token: &Token<'_>, set: &KeySet) -> Result<(), Unverified> {
+    let (names, algorithm) = (&token.header.key, token.header.algorithm);
     let signature = URL_SAFE_NO_PAD.decode(token.signature).unwrap_or_default();
-    key.verify_sig(token.message, &signature).map_err(|_| {
-        Refusal::new(AuthResult::BadSignature, "the token's signature is not its issuer's")
+    let mut tried = 0;
+    for key in set.fitting(names, algorithm) {
+        if tried == MAX_TRIED {
+            return Err(Unverified::TooManyFit);
+        }
+        tried += 1;
+        if key.verify_sig(token.message, &signature).is_ok() {
+            return Ok(());
+        }
+    }
+    Err(match tried {
+        0 => Unverified::NoKey(set.why_none_fits(names)),
+        _ => Unverified::BadSignature,
     })
 }
 
-fn not_published() -> Refusal {
-    Refusal::new(
-        AuthResult::UnknownKey,
-        "the token is signed with a key that its issuer does not publish: get a fresh one",
-    )
+impl Unverified {
+    fn into_refusal(self) -> Refusal {
+        let unknown = |detail: Cow<'static, str>| Refusal::new(AuthResult::UnknownKey, detail);
+        let bad = |detail| Refusal::new(AuthResult::BadSignature, detail);
+        match self {
+            Self::NoKey(NoKey::LeftOut(why)) => unknown(
+                format!(
+                    "the token's issuer publishes the key that signed it, and the gateway cannot use \
+                     that key ({why}): tell the operators"
+                )
+                .into(),
+            ),
+            Self::NoKey(NoKey::OfAnotherAlgorithm) => unknown(
+                "the key that the token names signs with another algorithm: get a fresh token".into(),
+            ),
+            Self::NoKey(NoKey::Unknown) => unknown(
+                "the token is signed with a key that its issuer does not publish: get a fresh one"
+                    .into(),
+            ),
+            Self::BadSignature => bad("the token's signature is not its issuer's"),
+            Self::TooManyFit => bad(
+                "more than four keys of the issuer fit the token, and none of the first four signed \
+                 it: have the issuer name the key in the token (`kid`)",
+            ),
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! An issuer's public keys: what of a JWKS (RFC 7517) can verify a token, and with what.
 
+use std::fmt;
+
 use aws_lc_rs::{
     digest::{SHA256, SHA256_OUTPUT_LEN, digest},
     encoding::AsDer,
@@ -18,6 +20,9 @@ const MAX_KEYS: usize = 100;
 /// How much of a key's name is shown in the log: the issuer chooses it.
 const MAX_SHOWN: usize = 64;
 
+/// How many keys are tried with one token: a set may hold several that fit, and a token may name none.
+pub(super) const MAX_TRIED: usize = 4;
+
 /// RSA keys are taken from 2048 bits (NIST SP 800-131A) to 8192, past which verifying one token
 /// costs so much that a set could stall the gateway.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
@@ -28,15 +33,84 @@ pub(super) struct KeySet {
     keys: Vec<Key>,
     /// The SHA-256 of the document, where it was read from bytes.
     document: Option<[u8; SHA256_OUTPUT_LEN]>,
-    /// Why the other keys of the document were left out, for the log.
-    pub(super) left_out: Vec<String>,
+    /// The other keys of the document.
+    pub(super) left_out: Vec<LeftOut>,
+}
+
+/// A key of the document that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    id: Option<String>,
+    /// Why, for callers and for the log.
+    pub(super) why: &'static str,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.id.as_deref().unwrap_or("(no kid)");
+        let shown: String = id.escape_debug().take(MAX_SHOWN).collect();
+        write!(f, "{shown}: {}", self.why)
+    }
+}
+
+/// What a key is called in a key set (RFC 7517, 4.5, 4.8 and 4.9), and in the header of a token (RFC
+/// 7515, 4.1.4, 4.1.7 and 4.1.8). AD FS names its keys by the certificate's thumbprint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct KeyNames {
+    /// `kid`.
+    pub(super) id: Option<String>,
+    /// `x5t`.
+    pub(super) sha1: Option<String>,
+    /// `x5t#S256`.
+    pub(super) sha256: Option<String>,
 }
 
 /// One key, ready to verify with each algorithm that it alone decides on.
 #[derive(Debug)]
 struct Key {
-    id: Option<String>,
+    names: KeyNames,
+    /// The key itself: what is in a set twice is one key.
+    public: Vec<u8>,
     verifiers: Vec<(Algorithm, ParsedPublicKey)>,
+}
+
+impl Key {
+    fn is_same(&self, other: &Self) -> bool {
+        let algorithms = |key: &Self| key.verifiers.iter().map(|(a, _)| *a).collect::<Vec<_>>();
+        self.names == other.names
+            && self.public == other.public
+            && algorithms(self) == algorithms(other)
+    }
+
+    fn fits(&self, algorithm: Algorithm) -> Option<&ParsedPublicKey> {
+        self.verifiers.iter().find(|(fits, _)| *fits == algorithm).map(|(_, key)| key)
+    }
+}
+
+/// How a token says which key signed it.
+#[derive(Clone, Copy, Debug)]
+enum Named<'a> {
+    Id(&'a str),
+    Thumbprint(&'a KeyNames),
+    NotAtAll,
+}
+
+impl Named<'_> {
+    /// Whether that key may be meant.
+    fn means(self, names: &KeyNames) -> bool {
+        let equal = |one: &Option<String>, other: &Option<String>| one.is_some() && one == other;
+        match self {
+            Self::Id(id) => names.id.as_deref() == Some(id),
+            Self::Thumbprint(named) => {
+                equal(&named.sha1, &names.sha1)
+                    || equal(&named.sha256, &names.sha256)
+                    // AD FS and Entra ID publish the thumbprint as the `kid`.
+                    || equal(&named.sha1, &names.id)
+                    || equal(&named.sha256, &names.id)
+            }
+            Self::NotAtAll => true,
+        }
+    }
 }
 
 impl KeySet {
@@ -73,17 +147,21 @@ impl KeySet {
             return Err("no member `keys` with a list of keys".to_owned());
         };
         let mut set = Self { keys: Vec::new(), document: None, left_out: Vec::new() };
+        let unnamed = |why| LeftOut { id: None, why };
         for jwk in list.iter().take(MAX_KEYS) {
-            match jwk.as_object().ok_or_else(|| "not an object".to_owned()).and_then(key) {
+            match jwk.as_object().ok_or(unnamed("not an object")).and_then(key) {
+                // Some providers publish a key twice.
+                Ok(key) if set.keys.iter().any(|other| other.is_same(&key)) => {}
                 Ok(key) => set.keys.push(key),
-                Err(why) => set.left_out.push(why),
+                Err(left_out) => set.left_out.push(left_out),
             }
         }
         if list.len() > MAX_KEYS {
-            set.left_out.push(format!("all keys after the first {MAX_KEYS}: too many"));
+            set.left_out.push(unnamed("one of those after the first 100, which are too many"));
         }
         if set.keys.is_empty() {
-            return Err(format!("no usable key: {}", set.left_out.join("; ")));
+            let why: Vec<_> = set.left_out.iter().map(LeftOut::to_string).collect();
+            return Err(format!("no usable key: {}", why.join("; ")));
         }
         Ok(set)
     }
@@ -98,6 +176,11 @@ impl KeySet {
         self.keys.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn has_key_of(&self, signer: &crate::issuer::Signer) -> bool {
+        self.keys.iter().any(|key| key.names.id.as_deref() == Some(signer.key_id()))
+    }
+
     /// For `tests/fuzz`.
     #[cfg(fuzzing)]
     pub(super) fn algorithms(&self) -> Vec<Vec<Algorithm>> {
@@ -105,17 +188,43 @@ impl KeySet {
         self.keys.iter().map(of).collect()
     }
 
-    /// The one key that a token with this `kid` and algorithm can have been signed with. A token
-    /// without `kid` finds one only where a single key fits.
-    pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Lookup<'_> {
-        let named = || self.keys.iter().filter(|key| id.is_none() || key.id.as_deref() == id);
-        let verifiers = named().flat_map(|key| &key.verifiers);
-        let mut fitting = verifiers.filter(|(fits, _)| *fits == algorithm);
-        match (fitting.next(), fitting.next()) {
-            (Some((_, key)), None) => Lookup::Key(key),
-            (Some(_), Some(_)) => Lookup::Unfit,
-            (None, _) if id.is_some() && named().next().is_some() => Lookup::Unfit,
-            (None, _) => Lookup::Unknown,
+    /// The keys that a token with these names and this algorithm may have been signed with. A `kid`
+    /// is binding. A thumbprint is binding where the set has thumbprints.
+    pub(super) fn fitting<'a>(
+        &'a self,
+        names: &'a KeyNames,
+        algorithm: Algorithm,
+    ) -> impl Iterator<Item = &'a ParsedPublicKey> {
+        let named = self.named(names);
+        let meant = self.keys.iter().filter(move |key| named.means(&key.names));
+        meant.filter_map(move |key| key.fits(algorithm))
+    }
+
+    fn named<'a>(&self, names: &'a KeyNames) -> Named<'a> {
+        if let Some(id) = &names.id {
+            return Named::Id(id);
+        }
+        let thumbprint = Named::Thumbprint(names);
+        let have = |which: fn(&KeyNames) -> bool| self.keys.iter().any(|key| which(&key.names));
+        let binding = (names.sha1.is_some() && have(|key| key.sha1.is_some()))
+            || (names.sha256.is_some() && have(|key| key.sha256.is_some()))
+            || self.keys.iter().any(|key| thumbprint.means(&key.names));
+        if binding { thumbprint } else { Named::NotAtAll }
+    }
+
+    /// Why no key fits.
+    pub(super) fn why_none_fits(&self, names: &KeyNames) -> NoKey {
+        let named = self.named(names);
+        if matches!(named, Named::NotAtAll) {
+            return NoKey::Unknown;
+        }
+        let known = self.keys.iter().any(|key| named.means(&key.names));
+        let id = names.id.as_ref();
+        let left_out = self.left_out.iter().find(|key| id.is_some() && key.id.as_ref() == id);
+        match left_out {
+            Some(left_out) => NoKey::LeftOut(left_out.why),
+            None if known => NoKey::OfAnotherAlgorithm,
+            None => NoKey::Unknown,
         }
     }
 }
@@ -125,25 +234,32 @@ fn is_empty(value: &Value) -> bool {
     value.get("keys").and_then(Value::as_array).is_some_and(Vec::is_empty)
 }
 
-/// What a key set has for a token.
-#[derive(Debug)]
-pub(super) enum Lookup<'a> {
-    /// The key that must have signed it, parsed once for all tokens.
-    Key(&'a ParsedPublicKey),
-    /// Keys that cannot have signed it, or several that might.
-    Unfit,
+/// Why a key set has no key for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoKey {
+    /// The key is in the set, and the gateway cannot use it.
+    LeftOut(&'static str),
+    /// The key is in the set, and signs with another algorithm.
+    OfAnotherAlgorithm,
     /// Nothing: the set may be older than the key.
     Unknown,
 }
 
-fn key(jwk: &Map<String, Value>) -> Result<Key, String> {
-    let id = match jwk.get("kid") {
-        None => None,
-        Some(Value::String(id)) => Some(id.clone()),
-        Some(_) => return Err("a `kid` that is no text".to_owned()),
-    };
-    let name: String = id.as_deref().unwrap_or("(no kid)").escape_debug().take(MAX_SHOWN).collect();
-    let refuse = |why: &str| Err(format!("{name}: {why}"));
+fn key(jwk: &Map<String, Value>) -> Result<Key, LeftOut> {
+    let mut names = KeyNames::default();
+    let refuse = |id: &Option<String>, why| Err(LeftOut { id: id.clone(), why });
+    for (member, name, why) in [
+        ("kid", &mut names.id, "a `kid` that is no text"),
+        ("x5t", &mut names.sha1, "an `x5t` that is no text"),
+        ("x5t#S256", &mut names.sha256, "an `x5t#S256` that is no text"),
+    ] {
+        match jwk.get(member) {
+            None => {}
+            Some(Value::String(text)) => *name = Some(text.clone()),
+            Some(_) => return refuse(&None, why),
+        }
+    }
+    let refuse = |why| refuse(&names.id, why);
     if jwk.get("use").is_some_and(|usage| usage != "sig") {
         return refuse("not for signatures (`use`)");
     }
@@ -161,18 +277,21 @@ fn key(jwk: &Map<String, Value>) -> Result<Key, String> {
     };
     match jwk.get("alg") {
         None => {}
-        Some(Value::String(alg)) => algorithms.retain(|algorithm| algorithm.name() == alg),
+        Some(Value::String(alg)) => {
+            let alg = Algorithm::from_name(alg);
+            algorithms.retain(|algorithm| Some(*algorithm) == alg);
+        }
         Some(_) => return refuse("an `alg` that is no text"),
     }
     if algorithms.is_empty() {
-        return refuse("its `alg` does not fit its type, or is not taken");
+        return refuse("its `alg` does not fit its type, or the gateway does not take it");
     }
     let verifiers: Result<Vec<_>, _> = algorithms
         .into_iter()
         .map(|algorithm| Ok((algorithm, ParsedPublicKey::new(verification(algorithm), &public)?)))
         .collect();
     match verifiers {
-        Ok(verifiers) => Ok(Key { id, verifiers }),
+        Ok(verifiers) => Ok(Key { names, public, verifiers }),
         Err(KeyRejected { .. }) => refuse("its numbers are no key of its type"),
     }
 }

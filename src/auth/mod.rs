@@ -8,6 +8,7 @@
 
 mod algorithm;
 mod cache;
+mod claim;
 mod claims;
 mod demand;
 mod discovery;
@@ -27,6 +28,7 @@ use std::{io, path::Path, sync::Arc, time::SystemTime};
 use http::HeaderMap;
 
 pub use algorithm::Algorithm;
+pub use claim::{ClaimPath, GroupsForm};
 use issuer::Issuer;
 use keys::KeySet;
 use refresh::Refresher;
@@ -156,6 +158,13 @@ impl Authenticator {
         self.issuers.iter().map(|issuer| (issuer.name(), issuer.has_keys()))
     }
 
+    /// The issuers whose tokens have all come without the groups claim, with where it should be: a group
+    /// that cannot be found lifts a `forbid`.
+    pub fn without_groups(&self) -> impl Iterator<Item = (&str, &ClaimPath)> {
+        let without = self.issuers.iter().filter(|issuer| issuer.has_no_groups());
+        without.map(|issuer| (issuer.name(), &issuer.settings().groups_claim))
+    }
+
     /// Fetches every key set once, together; a failure is logged and counted.
     pub async fn refresh(&self) {
         self.refresher.once(&self.issuers).await;
@@ -212,7 +221,8 @@ impl Authenticator {
         };
         *named = Some(issuer.name());
         let keys = issuer.verify_signature(&token, now).await?;
-        let (caller, validity) = claims::check(&token.claims, issuer.settings(), now)?;
+        let (caller, validity, found) = claims::check(&token.claims, issuer.settings(), now)?;
+        issuer.note(found);
         keys.memory.keep(id, &caller, validity);
         self.headers.keep(&token);
         Ok(caller)

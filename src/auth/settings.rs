@@ -2,7 +2,7 @@ use std::{path::PathBuf, time::Duration};
 
 use http::Uri;
 
-use super::Algorithm;
+use super::{Algorithm, ClaimPath, GroupsForm};
 
 /// Who may say who a caller is (`[auth]`).
 #[derive(Clone, Debug)]
@@ -27,9 +27,11 @@ pub struct IssuerSettings {
     /// Where the issuer's public keys come from.
     pub keys: KeySource,
     /// The claim that holds the subject.
-    pub subject_claim: String,
-    /// The claim that holds the groups, as a dotted path.
-    pub groups_claim: String,
+    pub subject_claim: ClaimPath,
+    /// The claim that holds the groups.
+    pub groups_claim: ClaimPath,
+    /// How it holds them.
+    pub groups_form: GroupsForm,
     /// How far clocks may differ.
     pub leeway: Duration,
     /// How often a fetched key set is fetched anew.

@@ -25,6 +25,12 @@ pub(super) struct Fields<'a> {
     broken: bool,
 }
 
+/// What a key holds that takes one text or a list of them.
+pub(super) enum TextOrTexts<T, L = T> {
+    Text(T),
+    Texts(Vec<L>),
+}
+
 impl<'a> Fields<'a> {
     /// The whole file.
     pub(super) fn root(entries: Table, findings: &'a Findings) -> Self {
@@ -92,8 +98,37 @@ impl<'a> Fields<'a> {
         key: &'static str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
-        let path = self.path_of(key);
         let items = self.read(key, Node::list)?;
+        self.items(key, items, parse)
+    }
+
+    /// One text as `one` takes it, or a list of them, each as `item` takes it.
+    pub(super) fn text_or_texts<T>(
+        &mut self,
+        key: &'static str,
+        one: impl FnOnce(&str) -> Result<T, String>,
+        item: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<TextOrTexts<T>> {
+        let read = |node: Node| {
+            if node.is_list() {
+                node.list().map(TextOrTexts::Texts)
+            } else {
+                one(node.text()?).map(TextOrTexts::Text)
+            }
+        };
+        Some(match self.read(key, read)? {
+            TextOrTexts::Text(text) => TextOrTexts::Text(text),
+            TextOrTexts::Texts(items) => TextOrTexts::Texts(self.items(key, items, item)?),
+        })
+    }
+
+    fn items<T>(
+        &self,
+        key: &str,
+        items: Vec<Node>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let path = self.path_of(key);
         let read = |(index, node): (usize, Node)| {
             let parsed = node.text().and_then(&parse);
             let report =

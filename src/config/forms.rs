@@ -5,7 +5,11 @@ use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 use humantime::format_duration;
 
 use super::tree::shown;
-use crate::{auth::Algorithm, telemetry::Format, zec::EipCheck};
+use crate::{
+    auth::{Algorithm, GroupsForm},
+    telemetry::Format,
+    zec::EipCheck,
+};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -95,6 +99,16 @@ pub(super) fn claim(text: &str) -> Result<String, String> {
         Err(format!("{} has an empty step: write it as `realm_access.roles`", shown(&text)))
     } else {
         Ok(text)
+    }
+}
+
+/// How a groups claim holds its groups.
+pub(super) fn groups_form(text: &str) -> Result<GroupsForm, String> {
+    match text {
+        "list" => Ok(GroupsForm::List),
+        "keys" => Ok(GroupsForm::Keys),
+        "text" => Ok(GroupsForm::Text),
+        _ => Err(format!("{} is not `list`, `keys` or `text`", shown(text))),
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
-use super::{fields::Fields, forms, url};
-use crate::auth::{self, Algorithm, IssuerSettings, KeySource};
+use super::{
+    fields::{Fields, TextOrTexts},
+    forms, url,
+};
+use crate::auth::{self, Algorithm, ClaimPath, IssuerSettings, KeySource};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -62,8 +65,9 @@ fn issuer(mut fields: Fields<'_>, taken: &mut Taken) -> IssuerSettings {
     no_empty(&fields, "authorized_parties", authorized_parties.as_deref());
     let keys = keys(&mut fields, issuer.as_deref());
     IssuerSettings {
-        subject_claim: fields.text("subject_claim", forms::claim).unwrap_or("sub".to_owned()),
-        groups_claim: fields.text("groups_claim", forms::claim).unwrap_or("groups".to_owned()),
+        subject_claim: claim(&mut fields, "subject_claim").unwrap_or("sub".into()),
+        groups_claim: claim(&mut fields, "groups_claim").unwrap_or("groups".into()),
+        groups_form: fields.text("groups_form", forms::groups_form).unwrap_or_default(),
         leeway: fields.duration("leeway", Duration::from_secs(30), &LEEWAY),
         refresh_interval: fields.duration("refresh_interval", 10 * MINUTE, &SPAN),
         max_stale: fields.duration("max_stale", DAY, &SPAN),
@@ -77,6 +81,17 @@ fn issuer(mut fields: Fields<'_>, taken: &mut Taken) -> IssuerSettings {
         issuer: issuer.unwrap_or_default(),
         audiences: audiences.unwrap_or_default(),
         keys: keys.unwrap_or(KeySource::Discovery),
+    }
+}
+
+/// Where a claim is: a text, or a list of names.
+fn claim(fields: &mut Fields<'_>, key: &'static str) -> Option<ClaimPath> {
+    match fields.text_or_texts(key, forms::claim, forms::plain)? {
+        TextOrTexts::Text(text) => Some(ClaimPath::Text(text)),
+        TextOrTexts::Texts(names) => {
+            no_empty(fields, key, Some(&names));
+            Some(ClaimPath::Names(names))
+        }
     }
 }
 

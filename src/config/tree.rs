@@ -134,6 +134,15 @@ impl Node {
         }
     }
 
+    /// Whether it is a list, or a variable that begins as one.
+    pub(super) fn is_list(&self) -> bool {
+        match &self.value {
+            Value::List(_) => true,
+            Value::Raw(text) => text.trim_start().starts_with('['),
+            _ => false,
+        }
+    }
+
     /// The items of a list; a variable holds a list as TOML writes it.
     pub(super) fn list(self) -> Result<Vec<Self>, String> {
         match self.value {

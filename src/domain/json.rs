@@ -44,6 +44,11 @@ impl<'a> Members<'a> {
         self.get(name).is_some()
     }
 
+    /// The names of all members, in the order they were written in.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(key, _)| key.as_ref())
+    }
+
     fn repeated_key(&self) -> Option<&str> {
         let mut keys: Vec<&str> = self.0.iter().map(|(key, _)| key.as_ref()).collect();
         keys.sort_unstable();

@@ -98,6 +98,10 @@ impl Readiness {
         for (issuer, has_keys) in self.authenticator.issuers() {
             let _ = writeln!(report, "keys of {issuer}: {}", sign(has_keys));
         }
+        for (issuer, claim) in self.authenticator.without_groups() {
+            let _ =
+                writeln!(report, "groups of {issuer}: no token has had the claim `{claim}` yet");
+        }
         let _ = writeln!(report, "journal: {}", sign(self.journal.is_healthy()));
         for (name, state) in self.board.all() {
             let _ = writeln!(report, "reload of {name}: {state}");

@@ -20,6 +20,9 @@ use crate::{
 /// What the provider signs with; each has a key of its own.
 pub const ALGORITHMS: [&str; 3] = ["RS256", "ES256", "EdDSA"];
 
+/// The same of the newest provider, which names Ed25519 as RFC 9864 does.
+pub const NEWEST_ALGORITHMS: [&str; 3] = ["RS256", "ES256", "Ed25519"];
+
 /// Series of the issuer, as `World::metric` names them.
 pub const FETCHED: &str = r#"jwks_refreshes_total{issuer="corp",result="ok"}"#;
 pub const FAILED: &str = r#"jwks_refreshes_total{issuer="corp",result="failed"}"#;
@@ -28,6 +31,7 @@ pub const FAILED: &str = r#"jwks_refreshes_total{issuer="corp",result="failed"}"
 pub struct Provider {
     pub issuer: String,
     address: SocketAddr,
+    package: &'static str,
     process: Mutex<Option<Process>>,
     /// Bound and never listening: while nobody listens, no other test is given the port, and no
     /// client that tries to connect is given it for its own end and so speaks to itself.
@@ -41,13 +45,14 @@ struct Process {
 }
 
 impl Process {
-    async fn start(address: SocketAddr) -> Self {
+    async fn start(address: SocketAddr, package: &str) -> Self {
         let part = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../test-parts/oidc");
         need(&part.join("installed.json"));
         let mut child = Command::new("node")
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oidc/provider.mjs"))
             .arg(part.canonicalize().unwrap())
             .arg(address.port().to_string())
+            .arg(package)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -70,12 +75,21 @@ impl Process {
 
 impl Provider {
     pub async fn start() -> Self {
+        Self::start_package("oidc-provider").await
+    }
+
+    /// The newest major, whose tokens and keys say `Ed25519`.
+    pub async fn start_newest() -> Self {
+        Self::start_package("oidc-provider-9").await
+    }
+
+    async fn start_package(package: &'static str) -> Self {
         let held = TcpSocket::new_v4().unwrap();
         held.set_reuseaddr(true).unwrap();
         held.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = held.local_addr().unwrap();
-        let process = Mutex::new(Some(Process::start(address).await));
-        Self { issuer: format!("http://{address}"), address, process, _held: held }
+        let process = Mutex::new(Some(Process::start(address, package).await));
+        Self { issuer: format!("http://{address}"), address, package, process, _held: held }
     }
 
     /// Ends the process: nobody listens, and its keys are lost.
@@ -86,7 +100,7 @@ impl Provider {
 
     /// Starts it again at its address, with other keys.
     pub async fn start_again(&self) {
-        *self.process.lock().await = Some(Process::start(self.address).await);
+        *self.process.lock().await = Some(Process::start(self.address, self.package).await);
     }
 
     /// Gives it a command and waits until it is done.

@@ -14,7 +14,7 @@ use zec_gateway::issuer::{Grant, Signer};
 
 use crate::{
     client::{Answer, PATIENCE},
-    idp::{ALGORITHMS, FAILED, FETCHED, Provider, key_id, until_fresh},
+    idp::{ALGORITHMS, FAILED, FETCHED, NEWEST_ALGORITHMS, Provider, key_id, until_fresh},
     real_parts::left_out,
     world::World,
 };
@@ -45,9 +45,15 @@ async fn tokens_of_every_algorithm_count_by_discovery() {
     if left_out("oidc") {
         return;
     }
-    let provider = Provider::start().await;
+    let (older, newest) = (Provider::start().await, Provider::start_newest().await);
+    for (provider, algorithms) in [(older, ALGORITHMS), (newest, NEWEST_ALGORITHMS)] {
+        every_algorithm(&provider, algorithms).await;
+    }
+}
+
+async fn every_algorithm(provider: &Provider, algorithms: [&str; 3]) {
     let world = provider.setup("1h").start().await;
-    for algorithm in ALGORITHMS {
+    for algorithm in algorithms {
         let answer = whoami(&world, &provider.token(algorithm).await).await;
         assert_eq!(answer.status, 200, "{algorithm}: {}", answer.text());
         let caller = answer.json();

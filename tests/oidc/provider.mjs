@@ -1,8 +1,9 @@
 // A real OIDC provider on loopback, with a hand on everything that can go wrong with one.
 //
-//   node provider.mjs MODULES PORT
+//   node provider.mjs MODULES PORT PACKAGE
 //
-// MODULES is where the packages are installed. Commands come as lines of JSON on stdin, each with
+// MODULES is where the packages are installed, and PACKAGE the provider's name there. Its version 9 names
+// Ed25519 as RFC 9864 does, 8 by the older name of the family. Commands come as lines of JSON on stdin, each with
 // a `do`, and each is answered by one line of JSON on stdout; the first line there says where the
 // provider listens. It exits with its stdin, so that no killed test leaves it behind.
 
@@ -13,8 +14,8 @@ import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 
-const [modules, port] = process.argv.slice(2);
-const found = createRequire(pathToFileURL(`${modules}/`)).resolve('oidc-provider');
+const [modules, port, name] = process.argv.slice(2);
+const found = createRequire(pathToFileURL(`${modules}/`)).resolve(name);
 const { default: Provider } = await import(pathToFileURL(found));
 
 // What the provider has to say about itself is for people; stdout is for the test.
@@ -28,7 +29,7 @@ const HUGE = 10 * 1024 * 1024;
 const KINDS = {
   RS256: ['rsa', { modulusLength: 2048 }],
   ES256: ['ec', { namedCurve: 'P-256' }],
-  EdDSA: ['ed25519', {}],
+  [name === 'oidc-provider' ? 'EdDSA' : 'Ed25519']: ['ed25519', {}],
 };
 
 /** A new key of each kind. */

@@ -10,7 +10,6 @@ use aws_lc_rs::{
 };
 
 use super::{forged::rsa_pair, *};
-use crate::auth::keys::Lookup;
 
 /// A world of every algorithm and this key set.
 fn world_of(document: &str) -> World {
@@ -70,28 +69,139 @@ fn es384_is_verified_with_keys_of_its_curve() {
     assert!(world.check(&format!("{message}.{}", B64.encode(signature))).is_ok());
     world.refuses(&world.forged(r#"{"alg":"ES256","kid":"es384"}"#, &payload), "not a JSON");
     let claims = Value::Object(world.claims()).to_string();
-    world.refuses(&world.forged(r#"{"alg":"ES256","kid":"es384"}"#, &claims), "does not publish");
+    world.refuses(&world.forged(r#"{"alg":"ES256","kid":"es384"}"#, &claims), "another algorithm");
+}
+
+/// A token of the signer's with this header besides its `alg`.
+fn signed_as(world: &World, signer: &Signer, alg: &str, members: &Value) -> String {
+    let mut header = json!({ "alg": alg });
+    for (name, value) in members.as_object().unwrap() {
+        header[name] = value.clone();
+    }
+    let payload = Value::Object(world.claims()).to_string();
+    let message = format!("{}.{}", B64.encode(header.to_string()), B64.encode(payload));
+    format!("{message}.{}", signer.sign_message(message.as_bytes()).unwrap())
+}
+
+/// The public key of a signer with these members in place of its own; null takes one away.
+fn jwk(signer: &Signer, members: &Value) -> Value {
+    let mut jwk = signer.jwk().clone();
+    for (name, value) in members.as_object().unwrap() {
+        match value {
+            Value::Null => drop(jwk.as_object_mut().unwrap().remove(name)),
+            value => jwk[name] = value.clone(),
+        }
+    }
+    jwk
+}
+
+fn signers<const N: usize>() -> [Signer; N] {
+    std::array::from_fn(|_| Signer::es256().unwrap())
 }
 
 #[test]
-fn a_token_without_kid_counts_only_where_one_key_fits() {
-    let world = world();
-    let claims = Value::Object(world.claims()).to_string();
-    assert!(world.check(&world.forged(r#"{"alg":"ES256"}"#, &claims)).is_ok());
-    let other = Signer::es256().unwrap();
-    let two = KeySet::parse(key_set(&[&world.es, &other]).as_bytes()).unwrap();
-    assert!(matches!(two.find(None, Algorithm::Es256), Lookup::Unfit));
-    assert!(matches!(two.find(Some(other.key_id()), Algorithm::Es256), Lookup::Key(_)));
-    // Only what could be new is worth a question to the provider.
-    assert!(matches!(two.find(None, Algorithm::Rs256), Lookup::Unknown));
-    assert!(matches!(two.find(Some("new"), Algorithm::Es256), Lookup::Unknown));
-    assert!(matches!(two.find(Some(other.key_id()), Algorithm::Rs256), Lookup::Unfit));
+fn a_token_without_kid_is_tried_with_four_keys_that_fit_and_no_more() {
+    let all: [Signer; 5] = signers();
+    let set = |count: usize| key_set(&all.iter().take(count).collect::<Vec<_>>());
+    let (four, five) = (world_of(&set(4)), world_of(&set(5)));
+    for signer in &all[..4] {
+        for world in [&four, &five] {
+            assert!(world.check(&signed_as(world, signer, "ES256", &json!({}))).is_ok());
+        }
+    }
+    let fifth = |world: &World| signed_as(world, &all[4], "ES256", &json!({}));
+    four.refuses(&fifth(&four), "signature is not");
+    five.refuses(&fifth(&five), "more than four keys");
+    let named = signed_as(&five, &all[4], "ES256", &json!({"kid": all[4].key_id()}));
+    assert!(five.check(&named).is_ok());
+    // None of another type is tried.
+    four.refuses(&signed_as(&four, &four.rs, "RS256", &json!({})), "does not publish");
+}
+
+#[test]
+fn each_key_of_one_kid_is_tried() {
+    let [old, new, other]: [Signer; 3] = signers();
+    let same = json!({"kid": "key-1"});
+    let set = json!({"keys": [jwk(&old, &same), jwk(&new, &same), other.jwk()]});
+    let world = world_of(&set.to_string());
+    for signer in [&old, &new] {
+        assert!(world.check(&signed_as(&world, signer, "ES256", &same)).is_ok());
+    }
+    world.refuses(&signed_as(&world, &other, "ES256", &same), "signature is not");
+    let unknown = json!({"kid": "key-2"});
+    world.refuses(&signed_as(&world, &old, "ES256", &unknown), "does not publish");
     // A key without a name answers to none.
-    let mut jwk = other.jwk().clone();
-    jwk.as_object_mut().unwrap().remove("kid");
-    let nameless = KeySet::parse(json!({"keys": [jwk]}).to_string().as_bytes()).unwrap();
-    assert!(matches!(nameless.find(None, Algorithm::Es256), Lookup::Key(_)));
-    assert!(matches!(nameless.find(Some("a"), Algorithm::Es256), Lookup::Unknown));
+    let nameless = world_of(&json!({"keys": [jwk(&old, &json!({"kid": null}))]}).to_string());
+    assert!(nameless.check(&signed_as(&nameless, &old, "ES256", &json!({}))).is_ok());
+    nameless.refuses(&signed_as(&nameless, &old, "ES256", &same), "does not publish");
+}
+
+#[test]
+fn a_key_that_is_in_a_set_twice_is_one_key() {
+    let [one, other]: [Signer; 2] = signers();
+    let named_again = jwk(&one, &json!({"kid": "again"}));
+    let keys = json!({"keys": [one.jwk(), one.jwk(), other.jwk(), one.jwk(), named_again]});
+    let set = KeySet::parse(keys.to_string().as_bytes()).unwrap();
+    assert_eq!((set.len(), set.left_out.len()), (3, 0));
+    let world = world_of(&keys.to_string());
+    let kid = json!({"kid": one.key_id()});
+    assert!(world.check(&signed_as(&world, &one, "ES256", &kid)).is_ok());
+}
+
+#[test]
+fn a_token_may_name_its_key_by_the_certificates_thumbprint() {
+    let all: [Signer; 6] = signers();
+    let keys = |member: &str| {
+        let one = |(number, signer)| jwk(signer, &json!({member: format!("print-{number}")}));
+        json!({"keys": all.iter().enumerate().map(one).collect::<Vec<_>>()})
+    };
+    for (published, named) in
+        [("x5t", "x5t"), ("x5t#S256", "x5t#S256"), ("kid", "x5t"), ("kid", "x5t#S256")]
+    {
+        let world = world_of(&keys(published).to_string());
+        // The sixth would not be tried if no key were named.
+        let good = json!({named: "print-5"});
+        assert!(world.check(&signed_as(&world, &all[5], "ES256", &good)).is_ok(), "{published}");
+        world.refuses(&signed_as(&world, &all[4], "ES256", &good), "signature is not");
+    }
+    let world = world_of(&keys("x5t").to_string());
+    let unknown = json!({"x5t": "print-6"});
+    world.refuses(&signed_as(&world, &all[0], "ES256", &unknown), "does not publish");
+    world.refuses(&signed_as(&world, &all[0], "ES256", &json!({"x5t": 7})), "`x5t`");
+    // Where the set has no thumbprints the name says nothing, and each key that fits is tried.
+    let world = world_of(&key_set(&[&all[0], &all[1]]));
+    assert!(world.check(&signed_as(&world, &all[1], "ES256", &unknown)).is_ok());
+    // A `kid` is binding beside it.
+    let both = json!({"kid": all[0].key_id(), "x5t": "print-6"});
+    world.refuses(&signed_as(&world, &all[1], "ES256", &both), "signature is not");
+}
+
+#[test]
+fn ed25519_is_eddsa_by_another_name() {
+    let ed = Signer::eddsa().unwrap();
+    for published in [json!("Ed25519"), json!("EdDSA"), Value::Null] {
+        let set = json!({"keys": [jwk(&ed, &json!({"alg": published}))]});
+        let world = world_of(&set.to_string());
+        for alg in ["Ed25519", "EdDSA"] {
+            let token = signed_as(&world, &ed, alg, &json!({"kid": ed.key_id()}));
+            assert!(world.check(&token).is_ok(), "{alg} by a key for {published}");
+        }
+    }
+    // A name alone makes no key of another type one.
+    let es = Signer::es256().unwrap();
+    let set = json!({"keys": [jwk(&es, &json!({"alg": "Ed25519"}))]});
+    assert!(KeySet::parse(set.to_string().as_bytes()).is_err());
+}
+
+#[test]
+fn a_token_of_a_key_that_was_left_out_is_told_so() {
+    let [good, bad]: [Signer; 2] = signers();
+    let left_out = jwk(&bad, &json!({"use": "enc"}));
+    let world = world_of(&json!({"keys": [good.jwk(), left_out]}).to_string());
+    let token = signed_as(&world, &bad, "ES256", &json!({"kid": bad.key_id()}));
+    world.refuses(&token, "cannot use that key (not for signatures (`use`))");
+    let token = signed_as(&world, &world.rs, "RS256", &json!({"kid": good.key_id()}));
+    world.refuses(&token, "another algorithm");
 }
 
 #[test]
@@ -171,8 +281,8 @@ fn unusable_keys_are_left_out_and_do_not_spoil_the_set() {
 #[test]
 fn no_more_than_a_hundred_keys_of_a_set_are_read() {
     let es = Signer::es256().unwrap();
-    let document = json!({"keys": vec![es.jwk(); 101]}).to_string();
-    let set = KeySet::parse(document.as_bytes()).unwrap();
+    let keys: Vec<Value> = (0..101).map(|n| jwk(&es, &json!({"kid": n.to_string()}))).collect();
+    let set = KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
     assert_eq!(set.len(), 100);
 }
 

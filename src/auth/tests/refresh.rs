@@ -170,6 +170,41 @@ async fn only_so_many_strangers_wait_at_once() {
     assert!(next.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
 }
 
+/// A signer whose tokens name the key of another.
+fn under_the_kid_of(named: &Signer, signer: &Signer) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let claims = json!({"iss": ISS, "aud": "zec-gateway", "sub": "alice", "exp": now + 600});
+    let header = json!({"alg": "ES256", "kid": named.key_id()});
+    let message = format!("{}.{}", B64.encode(header.to_string()), B64.encode(claims.to_string()));
+    format!("{message}.{}", signer.sign_message(message.as_bytes()).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_key_under_the_old_kid_is_fetched_once_in_a_cooldown() {
+    let remote = Remote::start();
+    let mut replaced = remote.new.jwk().clone();
+    replaced["kid"] = json!(remote.known.key_id());
+    let document = json!({"keys": [replaced]}).to_string();
+    let token = under_the_kid_of(&remote.known, &remote.new);
+    let provide = async {
+        remote.issuer().demand.raised().await;
+        let refresh = remote.issuer().demand.begin();
+        remote.issuer().take(KeySet::parse(document.as_bytes()).unwrap(), Duration::ZERO);
+        refresh.end(true);
+    };
+    let (status, ()) = tokio::join!(remote.check_token(&token), provide);
+    assert_eq!(status, 200);
+    // Whoever forges signatures makes nobody ask sooner than that.
+    let stranger = Signer::es256().unwrap();
+    let forged = under_the_kid_of(&remote.known, &stranger);
+    assert_eq!(at_once(remote.check_token(&forged)), 401);
+    assert!(!remote.is_asked().await, "asked again within the cooldown");
+    advance(COOLDOWN).await;
+    let (status, ()) = tokio::join!(remote.check_token(&forged), remote.provide(None));
+    // It is bad by the keys at hand, whether the provider answers or not.
+    assert_eq!(status, 401);
+}
+
 #[tokio::test(start_paused = true)]
 async fn tokens_that_no_new_key_could_verify_ask_for_nothing() {
     let remote = Remote::start();
@@ -178,7 +213,8 @@ async fn tokens_that_no_new_key_could_verify_ask_for_nothing() {
         let claims = json!({"iss": ISS});
         format!("{}.{}", B64.encode(header.to_string()), B64.encode(claims.to_string()))
     };
-    // A known key with another algorithm, a bad signature, an algorithm that is not taken.
+    // A known key with another algorithm and a bad signature, both without a time in which a token could
+    // count, and an algorithm that is not taken.
     for header in [
         json!({"alg": "RS256", "kid": remote.known.key_id()}),
         json!({"alg": "ES256", "kid": remote.known.key_id()}),

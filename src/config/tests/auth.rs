@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{MINIMAL, parse, parse_issuer};
-use crate::auth::{Algorithm, KeySource};
+use crate::auth::{Algorithm, ClaimPath, GroupsForm, KeySource};
 
 /// That the minimal file with one line of its issuer replaced gives this one fault.
 #[track_caller]
@@ -26,7 +26,8 @@ fn an_issuer_has_defaults() {
     let issuer = &config.auth.issuers[0];
     assert_eq!(issuer.algorithms, [Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa]);
     assert_eq!(issuer.keys, KeySource::File("etc/jwks.json".into()));
-    assert_eq!((&*issuer.subject_claim, &*issuer.groups_claim), ("sub", "groups"));
+    assert_eq!((&issuer.subject_claim, &issuer.groups_claim), (&"sub".into(), &"groups".into()));
+    assert_eq!(issuer.groups_form, GroupsForm::List);
     assert_eq!(issuer.leeway, Duration::from_secs(30));
     assert_eq!(issuer.refresh_interval, Duration::from_secs(600));
     assert_eq!(issuer.max_stale, Duration::from_secs(86_400));
@@ -221,7 +222,32 @@ fn claims_are_dotted_paths_without_empty_steps() {
         }
     }
     let config = parse_issuer("groups_claim = \"realm_access.roles\"\n").unwrap();
-    assert_eq!(config.auth.issuers[0].groups_claim, "realm_access.roles");
+    assert_eq!(config.auth.issuers[0].groups_claim, "realm_access.roles".into());
+}
+
+#[test]
+fn a_claims_path_may_be_a_list_of_names() {
+    let names = ["resource_access", "zec.gateway", "roles"];
+    let config = parse_issuer(&format!("groups_claim = {names:?}\n")).unwrap();
+    let path = ClaimPath::Names(names.map(str::to_owned).to_vec());
+    assert_eq!(config.auth.issuers[0].groups_claim, path);
+    assert_more(
+        "groups_claim = []",
+        "groups_claim: is an empty list: name at least one, or leave the key out",
+    );
+    assert_more("groups_claim = [\"a\", \"\"]", "groups_claim[1]: is empty");
+    assert_more("subject_claim = 7", "subject_claim: wants a text in quotes, not a number");
+}
+
+#[test]
+fn groups_come_in_one_of_three_forms() {
+    for (text, form) in
+        [("list", GroupsForm::List), ("keys", GroupsForm::Keys), ("text", GroupsForm::Text)]
+    {
+        let config = parse_issuer(&format!("groups_form = \"{text}\"\n")).unwrap();
+        assert_eq!(config.auth.issuers[0].groups_form, form);
+    }
+    assert_more("groups_form = \"csv\"", "groups_form: `csv` is not `list`, `keys` or `text`");
 }
 
 #[test]

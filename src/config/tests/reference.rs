@@ -13,7 +13,7 @@ const KEYS: &str = "
     server.tls.client_ca_file admin.listen cors.allowed_origins auth.keys_cache_directory
     auth.issuers.0.name auth.issuers.0.issuer auth.issuers.0.audiences auth.issuers.0.algorithms
     auth.issuers.0.jwks_file auth.issuers.0.jwks_url auth.issuers.0.discovery
-    auth.issuers.0.subject_claim auth.issuers.0.groups_claim auth.issuers.0.leeway
+    auth.issuers.0.subject_claim auth.issuers.0.groups_claim auth.issuers.0.groups_form auth.issuers.0.leeway
     auth.issuers.0.refresh_interval auth.issuers.0.max_stale auth.issuers.0.max_lifetime
     auth.issuers.0.token_types auth.issuers.0.authorized_parties policy.directory
     policy.shadow_directory zec.endpoint zec.access_key_id_file zec.access_key_password_file

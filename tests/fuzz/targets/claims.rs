@@ -54,7 +54,7 @@ fuzz_target!(|input: &[u8]| {
     name(caller.subject());
     assert_eq!(claims["sub"], caller.subject());
     assert!(!caller.subject().is_empty());
-    groups(&claims, &settings.groups_claim, caller.groups().collect());
+    groups(&claims, &settings.groups_claim.to_string(), caller.groups().collect());
 });
 
 fn settings(choice: u8) -> IssuerSettings {
@@ -66,7 +66,7 @@ fn settings(choice: u8) -> IssuerSettings {
         settings.authorized_parties = Some(vec!["web".to_owned()]);
     }
     if choice & 4 != 0 {
-        PATH.clone_into(&mut settings.groups_claim);
+        settings.groups_claim = PATH.into();
     }
     settings
 }
