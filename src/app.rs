@@ -219,21 +219,28 @@ impl App {
         self.units.reloader.clone()
     }
 
-    /// Serves until `shutdown` resolves and everything that runs has finished. Returns whether
-    /// it did in time.
-    pub async fn run(mut self, listeners: Listeners, shutdown: impl Future<Output = ()>) -> bool {
+    /// Serves until `shutdown` resolves and everything that runs has finished; `ready` is called when
+    /// callers are answered from now on. Returns whether it did in time.
+    pub async fn run(
+        mut self,
+        listeners: Listeners,
+        ready: impl FnOnce(),
+        shutdown: impl Future<Output = ()>,
+    ) -> bool {
         // Before anything is served: what is held of earlier runs must be held by then.
         let unfinished = std::mem::take(&mut self.unfinished);
         self.executor.resume(unfinished, self.patience).await;
         let (following, spans) = (self.follow(), self.spans.start());
         let authenticator = Arc::clone(&self.authenticator);
         let keys = tokio::spawn(async move { authenticator.refresh_forever().await });
+        self.authenticator.first_keys().await;
         let admin = tokio::spawn(server::serve_admin(
             listeners.admin,
             Arc::clone(&self.metrics),
             Arc::clone(&self.drain.readiness),
             self.lanes.clone(),
         ));
+        ready();
         let in_time = server::serve(
             (listeners.public, &self.lanes),
             self.tls,

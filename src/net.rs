@@ -3,11 +3,13 @@
 
 mod link;
 mod pool;
+mod proxy;
 #[cfg(test)]
 pub(crate) mod simulated;
 
 use std::{
     error::Error as StdError,
+    fmt,
     future::Future,
     net::IpAddr,
     path::Path,
@@ -18,7 +20,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Uri, uri::Authority};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header::USER_AGENT, uri::Authority};
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
@@ -29,11 +31,17 @@ use tower::ServiceExt;
 use self::{
     link::{Answering, Link},
     pool::{Pool, Taken},
+    proxy::Route,
 };
 use crate::{error::Fault, files, lanes};
 
+pub use proxy::ProxySettings;
+
 /// How a boxed error is carried between layers that do not know each other.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Who we are: common rule sets of firewalls refuse requests without it.
+pub const AGENT: &str = concat!("zec-gateway/", env!("CARGO_PKG_VERSION"));
 
 /// A client for outgoing requests with whole bodies. Its connections live where they are used: each
 /// lane has its own.
@@ -140,9 +148,10 @@ impl Lease<'_> {
     /// How far it came.
     pub fn exchange(
         self,
-        request: Request<Full<Bytes>>,
+        mut request: Request<Full<Bytes>>,
         limit: usize,
     ) -> impl Future<Output = Result<Response<Bytes>, ExchangeError>> {
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
         let sent = match self.0 {
             Line::Real { mut link, pool, to } => {
                 OnItsWay::Real { answering: link.send(request), link, pool, to }
@@ -166,54 +175,70 @@ impl Lease<'_> {
     }
 }
 
-/// Builds a client whose connections take at most `connect_timeout` for TCP and TLS together.
-///
-/// `https` says whether TLS is needed at all: loading the system's roots costs time and memory.
-/// `ca_file` names PEM certificates that are trusted beside the system's.
+/// Which certificates a client trusts, in PEM files.
+#[derive(Clone, Copy, Debug)]
+pub enum Trust<'a> {
+    /// The system's. Without TLS there is no need to load them, which costs time and memory.
+    System,
+    /// The system's, and these.
+    SystemAnd(&'a Path),
+    /// These alone.
+    Only(&'a Path),
+}
+
+/// How a client connects.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// How long TCP, the proxy and TLS may take together.
+    pub connect_timeout: Duration,
+    /// Whether TLS is needed at all.
+    pub https: bool,
+    /// Whose certificates count.
+    pub trust: Trust<'a>,
+    /// The proxy on the way.
+    pub proxy: Option<&'a ProxySettings>,
+    /// The section of the configuration with the keys `ca_file` and `proxy_credentials_file`, for faults.
+    pub section: &'a str,
+}
+
+/// Builds a client.
 ///
 /// # Errors
-/// When the certificates cannot be read.
-pub fn client(
-    connect_timeout: Duration,
-    https: bool,
-    ca_file: Option<&Path>,
-) -> Result<HttpClient, Fault> {
+/// When the certificates or the proxy's credentials cannot be read.
+pub fn client(options: Options<'_>) -> Result<HttpClient, Fault> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
     let https = HttpsConnectorBuilder::new()
-        .with_tls_config(tls(https, ca_file)?)
+        .with_tls_config(tls(options)?)
         .https_or_http()
         .enable_http1()
-        .wrap_connector(http);
+        .wrap_connector(Route::new(http, options.proxy, options.section)?);
     Ok(HttpClient {
-        connector: TimedConnector { inner: https, timeout: connect_timeout },
+        connector: TimedConnector { inner: https, timeout: options.connect_timeout },
         pools: (0..=lanes::most()).map(|_| Pool::default()).collect(),
         #[cfg(test)]
         simulated: None,
     })
 }
 
-fn tls(https: bool, ca_file: Option<&Path>) -> Result<rustls::ClientConfig, Fault> {
+fn tls(options: Options<'_>) -> Result<rustls::ClientConfig, Fault> {
     let mut roots = rustls::RootCertStore::empty();
-    if https {
+    let (system, more) = match options.trust {
+        Trust::System => (options.https, None),
+        Trust::SystemAnd(path) => (options.https, Some(path)),
+        Trust::Only(path) => (false, Some(path)),
+    };
+    if system {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
-    if let Some(path) = ca_file {
-        let unreadable = |error: &dyn StdError| {
-            Fault::new(format!("no PEM certificates can be read from the file: {error}"))
-                .in_file(path)
-                .at_key("zec.ca_file")
-        };
-        let pem = files::read(path).map_err(|e| unreadable(&e))?;
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            roots.add(certificate.map_err(|e| unreadable(&e))?).map_err(|e| unreadable(&e))?;
-        }
+    if let Some(path) = more {
+        add(&mut roots, path, options.section)?;
     }
-    if https && roots.is_empty() {
+    if options.https && roots.is_empty() {
         return Err(Fault::new(
-            "no trusted certificates: install the system's CA certificates (for ZEC alone, setting \
-             `zec.ca_file` does too)",
+            "no trusted certificates: install the system's CA certificates, or set `ca_file`, for ZEC \
+             in `[zec]` and for an issuer beside its name",
         ));
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -221,6 +246,23 @@ fn tls(https: bool, ca_file: Option<&Path>) -> Result<rustls::ClientConfig, Faul
         .with_safe_default_protocol_versions()
         .map_err(|error| Fault::new(format!("TLS cannot be set up: {error}")))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Adds the certificates of a file; one without any is a fault.
+fn add(roots: &mut rustls::RootCertStore, path: &Path, section: &str) -> Result<(), Fault> {
+    let unreadable = |error: &dyn fmt::Display| {
+        Fault::new(format!("no PEM certificates can be read from the file: {error}"))
+            .in_file(path)
+            .at_key(format!("{section}.ca_file"))
+    };
+    let pem = files::read(path).map_err(|error| unreadable(&error))?;
+    let mut found = false;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| unreadable(&error))?;
+        roots.add(certificate).map_err(|error| unreadable(&error))?;
+        found = true;
+    }
+    if found { Ok(()) } else { Err(unreadable(&"there is none in it")) }
 }
 
 /// What lies behind an error, the nearest cause first.
@@ -265,7 +307,7 @@ pub fn is_port_or_nothing(authority: &Authority) -> bool {
 /// A connector that gives up after a while: hyper's own timeout ends before the TLS handshake.
 #[derive(Clone, Debug)]
 struct TimedConnector {
-    inner: HttpsConnector<HttpConnector>,
+    inner: HttpsConnector<Route>,
     timeout: Duration,
 }
 

@@ -33,6 +33,8 @@ struct State {
     at: Option<Instant>,
     /// Whether the last refresh, asked for or not, brought keys.
     reached: bool,
+    /// Whether there has been one.
+    ended: bool,
 }
 
 impl Default for Demand {
@@ -82,6 +84,12 @@ impl Demand {
         let _ = state.wait_for(|state| state.asked > state.answered).await;
     }
 
+    /// Resolves once a refresh has ended, well or not.
+    pub(super) async fn asked_once(&self) {
+        // The sender lives as long as this borrow of it.
+        let _ = self.state.subscribe().wait_for(|state| state.ended).await;
+    }
+
     /// Whether the last refresh brought keys; not before the first one.
     pub(super) fn was_reached(&self) -> bool {
         self.state.borrow().reached
@@ -106,6 +114,7 @@ impl Refresh<'_> {
         self.demand.state.send_modify(|state| {
             state.answered = state.answered.max(self.asked);
             state.reached = reached;
+            state.ended = true;
         });
     }
 }

@@ -177,8 +177,8 @@ impl KeySet {
     }
 
     #[cfg(test)]
-    pub(super) fn has_key_of(&self, signer: &crate::issuer::Signer) -> bool {
-        self.keys.iter().any(|key| key.names.id.as_deref() == Some(signer.key_id()))
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.keys.iter().any(|key| key.names.id.as_deref() == Some(id))
     }
 
     /// For `tests/fuzz`.

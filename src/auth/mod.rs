@@ -83,8 +83,7 @@ impl Authenticator {
         metrics: Arc<Metrics>,
         read: &mut dyn FnMut(&Path) -> io::Result<Vec<u8>>,
     ) -> Result<Self, Vec<Fault>> {
-        let refresher =
-            Refresher::new(settings, Arc::clone(&metrics)).map_err(|fault| vec![fault])?;
+        let refresher = Refresher::new(settings, Arc::clone(&metrics))?;
         let (mut faults, mut warnings, mut issuers) = (Vec::new(), Vec::new(), Vec::new());
         for (number, settings) in settings.issuers.iter().enumerate() {
             let issuer = Issuer::new(settings.clone());
@@ -168,6 +167,11 @@ impl Authenticator {
     /// Fetches every key set once, together; a failure is logged and counted.
     pub async fn refresh(&self) {
         self.refresher.once(&self.issuers).await;
+    }
+
+    /// Waits for the first keys while [`Self::refresh_forever`] fetches them, a second at most.
+    pub async fn first_keys(&self) {
+        Refresher::first(&self.issuers).await;
     }
 
     /// Fetches every key set now and then anew, for ever.

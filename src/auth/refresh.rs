@@ -13,6 +13,9 @@ use crate::{error::Fault, metrics::Metrics};
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
+/// How long callers wait at the start for the first key sets: without keys they would all get 503.
+const FIRST: Duration = Duration::from_secs(1);
+
 /// Fetches the key sets of those issuers whose keys are not in a file.
 #[derive(Clone, Debug)]
 pub(super) struct Refresher {
@@ -22,7 +25,7 @@ pub(super) struct Refresher {
 }
 
 impl Refresher {
-    pub(super) fn new(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, Fault> {
+    pub(super) fn new(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, Vec<Fault>> {
         let fetcher = Fetcher::new(settings)?;
         let cache = settings.keys_cache_directory.clone().map(Cache::new);
         Ok(Self { fetcher, cache, metrics })
@@ -49,6 +52,15 @@ impl Refresher {
                     .at_key("auth.keys_cache_directory"),
             ),
         }
+    }
+
+    /// Waits until each key set that is not at hand was asked for once, and for a second at most.
+    pub(super) async fn first(issuers: &[Arc<Issuer>]) {
+        let missing = remote(issuers).filter(|issuer| !issuer.has_keys());
+        let mut all: JoinSet<()> =
+            missing.map(|issuer| async move { issuer.demand.asked_once().await }).collect();
+        let _ =
+            tokio::time::timeout(FIRST, async { while all.join_next().await.is_some() {} }).await;
     }
 
     /// Fetches every key set once, all together.

@@ -3,12 +3,15 @@ use std::{path::PathBuf, time::Duration};
 use http::Uri;
 
 use super::{Algorithm, ClaimPath, GroupsForm};
+use crate::net::ProxySettings;
 
 /// Who may say who a caller is (`[auth]`).
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where the last good key sets are kept.
     pub keys_cache_directory: Option<PathBuf>,
+    /// The proxy on the way to discovery documents and key sets.
+    pub proxy: Option<ProxySettings>,
     /// The trusted issuers, at least one, each with its own name and its own `issuer`.
     pub issuers: Vec<IssuerSettings>,
 }
@@ -26,6 +29,10 @@ pub struct IssuerSettings {
     pub algorithms: Vec<Algorithm>,
     /// Where the issuer's public keys come from.
     pub keys: KeySource,
+    /// PEM certificates that alone are trusted for the issuer's addresses, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// A file with a bearer token that the issuer's addresses want.
+    pub token_file: Option<PathBuf>,
     /// The claim that holds the subject.
     pub subject_claim: ClaimPath,
     /// The claim that holds the groups.

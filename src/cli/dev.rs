@@ -116,7 +116,7 @@ async fn dev(args: &Args, log_format: Option<Format>, lanes: Lanes) -> Result<()
     }
     let reloader = app.reloader();
     let asked = signals.asked_to_stop(app.hurry(), move || reload(&reloader));
-    app.run(listeners, asked).await;
+    app.run(listeners, || {}, asked).await;
     Ok(())
 }
 

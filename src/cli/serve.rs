@@ -63,14 +63,13 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
                 "metrics and probes need no token: let only those reach them who should",
             );
         }
-        systemd.ready();
         systemd.keep_alive(app.lanes.clone());
         let (reloader, hurry) = (app.reloader(), app.hurry());
         let asked_to_stop = async {
             signals.asked_to_stop(hurry, move || reload(&reloader)).await;
             systemd.stopping();
         };
-        let in_time = app.run(listeners, asked_to_stop).await;
+        let in_time = app.run(listeners, || systemd.ready(), asked_to_stop).await;
         tracing::info!("stopped");
         if in_time { Ok(()) } else { Err(Stop::Told) }
     })

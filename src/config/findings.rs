@@ -71,11 +71,6 @@ impl Findings {
         self.seen.borrow_mut().push(seen);
     }
 
-    /// Every key that is set.
-    pub(super) fn seen(&self) -> Vec<Seen> {
-        self.seen.borrow().clone()
-    }
-
     /// Where that key is set, as `server.listen`.
     pub(super) fn origin(&self, key: &str) -> Option<Origin> {
         self.seen.borrow().iter().find(|seen| seen.key == key).map(|seen| seen.origin.clone())

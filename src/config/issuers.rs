@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use super::{
     fields::{Fields, TextOrTexts},
-    forms, url,
+    forms, sections, url,
 };
 use crate::auth::{self, Algorithm, ClaimPath, IssuerSettings, KeySource};
 
@@ -29,6 +29,7 @@ struct Taken {
 pub(super) fn auth(root: &mut Fields<'_>) -> auth::Settings {
     let mut fields = root.table("auth");
     let keys_cache_directory = fields.path("keys_cache_directory");
+    let proxy = sections::proxy(&mut fields);
     let mut taken = Taken::default();
     let tables = fields.tables("issuers");
     let hint = "add an `[[auth.issuers]]`, or nobody can call";
@@ -39,6 +40,7 @@ pub(super) fn auth(root: &mut Fields<'_>) -> auth::Settings {
     let issuers = tables.unwrap_or_default().into_iter();
     auth::Settings {
         keys_cache_directory,
+        proxy,
         issuers: issuers.map(|table| issuer(table, &mut taken)).collect(),
     }
 }
@@ -76,6 +78,8 @@ fn issuer(mut fields: Fields<'_>, taken: &mut Taken) -> IssuerSettings {
             .unwrap_or_else(|| vec![Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa]),
         token_types,
         authorized_parties,
+        ca_file: fields.path("ca_file"),
+        token_file: fields.path("token_file"),
         // From here on a missing value has been reported.
         name: name.unwrap_or_default(),
         issuer: issuer.unwrap_or_default(),

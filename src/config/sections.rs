@@ -6,7 +6,9 @@ use http::uri::{Authority, Scheme};
 
 use super::{fields::Fields, forms, url};
 use crate::{
-    journal, limit, policy,
+    journal, limit,
+    net::ProxySettings,
+    policy,
     server::{self, TlsSettings},
     telemetry,
     zec::{self, EipCheck},
@@ -86,10 +88,20 @@ pub(super) fn zec(root: &mut Fields<'_>) -> zec::Settings {
         request_timeout: fields.duration("request_timeout", Duration::from_secs(20), &TIMEOUT),
         preflight: fields.boolean("preflight", true),
         eip_check: fields.text("eip_check", forms::eip_check).unwrap_or(EipCheck::Nic),
-        proxy: fields.text("proxy", url::proxy),
+        proxy: proxy(&mut fields),
     };
     credentials(&mut fields);
     settings
+}
+
+/// The HTTP proxy of a section.
+pub(super) fn proxy(fields: &mut Fields<'_>) -> Option<ProxySettings> {
+    let address = fields.text("proxy", url::proxy);
+    let credentials_file = fields.path("proxy_credentials_file");
+    if credentials_file.is_some() && !fields.is_set("proxy") {
+        fields.fault("proxy_credentials_file", "is set without `proxy`: name the proxy too");
+    }
+    Some(ProxySettings { address: address?, credentials_file })
 }
 
 fn credentials(fields: &mut Fields<'_>) {

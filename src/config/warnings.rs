@@ -5,23 +5,14 @@ use std::time::Duration;
 use http::uri::Scheme;
 use humantime::format_duration;
 
-use super::{
-    Config,
-    findings::{Findings, Seen},
-    tree::Origin,
-};
+use super::{Config, findings::Findings, tree::Origin};
 use crate::{auth::KeySource, net::is_loopback};
-
-/// Keys that are taken and do nothing in this version, with what happens instead. A key that gains
-/// its effect leaves this table.
-const NO_EFFECT: &[(&str, &str)] = &[("zec.proxy", "ZEC is called directly")];
 
 /// Keys that are fetched more often than this are fetched too often: they change once in weeks.
 const SOON: Duration = Duration::from_secs(10);
 
 /// Adds every warning to the findings.
 pub(super) fn find(config: &Config, findings: &Findings) {
-    no_effect(findings);
     listeners(config, findings);
     endpoint(config, findings);
     timeouts(config, findings);
@@ -36,14 +27,6 @@ pub(super) fn find(config: &Config, findings: &Findings) {
     }
     if !config.journal.enabled {
         warn(findings, "journal.enabled", "writes leave no record");
-    }
-}
-
-fn no_effect(findings: &Findings) {
-    for Seen { key, origin } in findings.seen() {
-        if let Some((_, instead)) = NO_EFFECT.iter().find(|(name, _)| *name == key) {
-            findings.warning(&key, &origin, format!("has no effect yet: {instead}"));
-        }
     }
 }
 
@@ -115,7 +98,7 @@ fn stale_keys(config: &Config, findings: &Findings) {
     for (index, issuer) in config.auth.issuers.iter().enumerate() {
         let key = |name: &str| format!("auth.issuers[{index}].{name}");
         if matches!(issuer.keys, KeySource::File(_)) {
-            for key in ["refresh_interval", "max_stale"].map(key) {
+            for key in ["refresh_interval", "max_stale", "ca_file", "token_file"].map(key) {
                 if findings.origin(&key).is_some() {
                     warn(findings, &key, "has no effect beside `jwks_file`, which is not fetched");
                 }
@@ -140,6 +123,9 @@ fn stale_keys(config: &Config, findings: &Findings) {
     let fetched = config.auth.issuers.iter().any(|i| !matches!(i.keys, KeySource::File(_)));
     if config.auth.keys_cache_directory.is_some() && !fetched {
         warn(findings, "auth.keys_cache_directory", "has no effect: all keys are in files");
+    }
+    if config.auth.proxy.is_some() && !fetched {
+        warn(findings, "auth.proxy", "has no effect: all keys are in files");
     }
 }
 

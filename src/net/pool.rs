@@ -125,7 +125,7 @@ mod tests {
     use http_body_util::Full;
 
     use super::*;
-    use crate::net::{ExchangeError, HttpClient, client};
+    use crate::net::{ExchangeError, HttpClient, Options, Trust, client};
 
     struct Server {
         listener: TcpListener,
@@ -138,7 +138,14 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             listener.set_nonblocking(true).unwrap();
             let to = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
-            Self { listener, to, client: client(Duration::from_secs(5), false, None).unwrap() }
+            let client = client(Options {
+                connect_timeout: Duration::from_secs(5),
+                https: false,
+                trust: Trust::System,
+                proxy: None,
+                section: "zec",
+            });
+            Self { listener, to, client: client.unwrap() }
         }
 
         /// One exchange, on a connection that is there or on a new one, which comes back.

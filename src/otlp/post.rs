@@ -73,7 +73,13 @@ impl Post {
                 .at_key("telemetry.otlp_endpoint")
         })?;
         let timeout = collector.timeout;
-        let http = net::client(CONNECT.min(timeout), https, None)?;
+        let http = net::client(net::Options {
+            connect_timeout: CONNECT.min(timeout),
+            https,
+            trust: net::Trust::System,
+            proxy: None,
+            section: "telemetry",
+        })?;
         Ok(Self { http, endpoint, host, timeout })
     }
 

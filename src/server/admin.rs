@@ -212,7 +212,7 @@ mod tests {
     /// Serves for operators, beside these lanes; where.
     async fn served(lanes: Lanes) -> std::net::SocketAddr {
         let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
-        let nobody = Settings { keys_cache_directory: None, issuers: Vec::new() };
+        let nobody = Settings { keys_cache_directory: None, proxy: None, issuers: Vec::new() };
         let authenticator = Authenticator::load(&nobody, Arc::clone(&metrics)).unwrap();
         let freeze = Freeze::new(Live::with(|_| {}));
         let readiness = Arc::new(Readiness::new(

@@ -10,6 +10,10 @@ use crate::{
 /// The largest answer that is read, in bytes.
 pub(super) const MAX_ANSWER: usize = 1024 * 1024;
 
+/// Says that Cloudflare, which stands before ZEC, answered by itself, most often with a page that only a
+/// browser can do something with.
+const CF_MITIGATED: &str = "cf-mitigated";
+
 /// ZEC's "yes": what was taken of its `response`, and ZEC's request id.
 #[derive(Debug)]
 pub(super) struct Answer<T> {
@@ -116,6 +120,13 @@ pub(super) fn read<T>(
         Err(_) if status == StatusCode::SERVICE_UNAVAILABLE => {
             return Err(Failure::Unavailable { request_id: None });
         }
+        Err(_) if let Some(challenge) = headers.get(CF_MITIGATED) => {
+            return Err(Failure::bad(format!(
+                "status {status}, a page of the firewall in front of ZEC (`cf-mitigated: {}`): it takes \
+                 the gateway for a bot; ask Zenlayer to let this machine's address through",
+                bounded(&String::from_utf8_lossy(challenge.as_bytes()), 40)
+            )));
+        }
         Err(error) => return Err(Failure::bad(format!("status {status}, not JSON: {error}"))),
     };
     if status != StatusCode::OK {
@@ -181,6 +192,16 @@ fn bounded(text: &str, max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_firewalls_page_is_named_as_one() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CF_MITIGATED, "challenge".parse().unwrap());
+        let page = b"<!DOCTYPE html><title>Just a moment...</title>";
+        let answer = read(StatusCode::FORBIDDEN, &headers, page, |_, _| ());
+        let Err(Failure::BadAnswer { cause, .. }) = answer else { panic!("{answer:?}") };
+        assert!(cause.contains("firewall in front of ZEC (`cf-mitigated: challenge`)"), "{cause}");
+    }
 
     fn kind(status: u16, body: &str) -> String {
         let status = StatusCode::from_u16(status).unwrap();

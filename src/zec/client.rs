@@ -27,7 +27,7 @@ use crate::{
     journal::Ticket,
     limit::{Breaker, Pass},
     metrics::{Kind, Metrics},
-    net::{self, HttpClient},
+    net::{self, HttpClient, Trust},
 };
 use exchange::{Call, Client};
 
@@ -91,7 +91,13 @@ pub fn check(settings: &Settings) -> Result<(), Fault> {
 
 fn http_client(settings: &Settings) -> Result<HttpClient, Fault> {
     let https = settings.scheme == Scheme::HTTPS;
-    net::client(settings.connect_timeout, https, settings.ca_file.as_deref())
+    net::client(net::Options {
+        connect_timeout: settings.connect_timeout,
+        https,
+        trust: settings.ca_file.as_deref().map_or(Trust::System, Trust::SystemAnd),
+        proxy: settings.proxy.as_ref(),
+        section: "zec",
+    })
 }
 
 /// Makes both halves of a client; connects to nobody yet.

@@ -2,6 +2,8 @@ use std::{path::PathBuf, time::Duration};
 
 use http::uri::{Authority, Scheme};
 
+use crate::net::ProxySettings;
+
 /// How to reach ZEC (`[zec]`).
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -24,7 +26,7 @@ pub struct Settings {
     /// Which elastic IPs stand in the way of taking an address off.
     pub eip_check: EipCheck,
     /// An HTTP proxy on the way to ZEC.
-    pub proxy: Option<http::Uri>,
+    pub proxy: Option<ProxySettings>,
 }
 
 /// Which elastic IPs stand in the way of taking an address off; ZEC's pages differ.

@@ -34,6 +34,8 @@ async fn world(heading: &str) -> World {
     let issuers = block.replace("discovery = true", "jwks_file = \"jwks.json\"");
     assert_ne!(block, issuers, "{heading}");
     let signer = Signer::rs256().unwrap();
+    // The tests' signer has no P-384; what verifies it has tests of its own.
+    let issuers = issuers.replace("\"ES384\"", "\"ES384\", \"RS256\"");
     let policy = self::block(heading, "cedar");
     Setup { issuers: Some(issuers), policy, signer, ..Setup::default() }.start().await
 }
@@ -82,7 +84,7 @@ async fn refused(world: &World, claims: &Value, why: &str) {
 fn every_block_of_the_page_loads_alone_and_beside_the_others() {
     let rest = "[policy]\ndirectory = \"policy\"\n[zec]\nendpoint = \"https://zec.example.com\"\n";
     let mut blocks = blocks(PAGE, "toml");
-    assert_eq!(blocks.len(), 4);
+    assert_eq!(blocks.len(), 9);
     blocks.push(blocks.concat());
     for block in blocks {
         let parsed = Config::parse(Path::new("page"), &(block.clone() + rest), std::iter::empty());
@@ -233,4 +235,123 @@ async fn github_names_the_repository_and_the_branch() {
     // The audience that a workflow gets when it asks for none.
     let default = json!({ "aud": "https://github.com/octo-org" });
     refused(&world, &with(&id, &default), "another service").await;
+}
+
+#[tokio::test]
+async fn okta_gives_the_groups_that_a_claim_of_the_authorization_server_names() {
+    let world = world("Okta").await;
+    let access = json!({
+        "ver": 1,
+        "jti": "AT.0mP4JKAZX1iACIT4vbEDF7LpvDVjxypPMf0D7uX39RE",
+        "iss": "https://example.okta.com/oauth2/default",
+        "aud": "api://zec-gateway",
+        "sub": "alice@example.com",
+        "cid": "0oa1b2c3",
+        "uid": "00u1b2c3",
+        "scp": ["zec"],
+        "groups": ["zec-netops"],
+    });
+    let caller = json!({
+        "issuer": "okta", "subject": "alice@example.com", "groups": ["zec-netops"],
+    });
+    assert_eq!(permitted(&world, &access).await, caller);
+    denied(&world, &with(&access, &json!({ "groups": [] }))).await;
+    refused(&world, &with(&access, &json!({ "aud": "api://default" })), "another service").await;
+}
+
+#[tokio::test]
+async fn auth0_gives_roles_under_a_name_with_dots() {
+    let world = world("Auth0").await;
+    let access = json!({
+        "https://example.com/roles": ["netops"],
+        "iss": "https://example.eu.auth0.com/",
+        "sub": "auth0|507f1f77bcf86cd799439011",
+        "aud": ["https://zec-gateway.example.com", "https://example.eu.auth0.com/userinfo"],
+        "azp": "a1b2c3",
+        "scope": "openid profile",
+    });
+    let caller = json!({
+        "issuer": "auth0", "subject": "auth0|507f1f77bcf86cd799439011", "groups": ["netops"],
+    });
+    assert_eq!(permitted(&world, &access).await, caller);
+    let program = json!({ "sub": "a1b2c3@clients", "https://example.com/roles": [] });
+    denied(&world, &with(&access, &program)).await;
+    let bare = json!({ "iss": "https://example.eu.auth0.com" });
+    refused(&world, &with(&access, &bare), "does not know").await;
+}
+
+#[tokio::test]
+async fn cognito_gives_groups_in_id_tokens_and_its_access_tokens_are_refused() {
+    let world = world("Amazon Cognito").await;
+    let id = json!({
+        "sub": "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee",
+        "cognito:groups": ["netops"],
+        "email_verified": true,
+        "iss": "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_AbCdEfGhI",
+        "cognito:username": "alice",
+        "aud": "1example23456789",
+        "token_use": "id",
+    });
+    let caller = json!({
+        "issuer": "cognito",
+        "subject": "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee",
+        "groups": ["netops"],
+    });
+    assert_eq!(permitted(&world, &id).await, caller);
+    let mut access = with(&id, &json!({ "token_use": "access", "client_id": "1example23456789" }));
+    access.as_object_mut().unwrap().remove("aud");
+    refused(&world, &access, "has no `aud`").await;
+}
+
+#[tokio::test]
+async fn a_role_of_aws_is_its_arn_and_its_tag_a_group() {
+    let world = world("Amazon Web Services").await;
+    let own = |tags: Value| {
+        json!({
+            "aws_account": "123456789012",
+            "source_region": "us-east-1",
+            "org_id": "o-abc1234567",
+            "principal_tags": tags,
+            "request_tags": { "team": "data-engineering" },
+        })
+    };
+    let token = json!({
+        "iss": "https://abc12345-def4-5678-90ab-cdef12345678.tokens.sts.global.api.aws",
+        "aud": "zec-gateway",
+        "sub": "arn:aws:iam::123456789012:role/DataProcessingRole",
+        "jti": "xyz123",
+        "https://sts.amazonaws.com/": own(json!({ "team": "data-engineering" })),
+    });
+    let caller = json!({
+        "issuer": "aws",
+        "subject": "arn:aws:iam::123456789012:role/DataProcessingRole",
+        "groups": ["data-engineering"],
+    });
+    assert_eq!(permitted(&world, &token).await, caller);
+    for tags in [json!({ "team": "billing" }), json!({})] {
+        denied(&world, &with(&token, &json!({ "https://sts.amazonaws.com/": own(tags) }))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_service_account_of_kubernetes_is_a_caller_by_its_name() {
+    let world = world("Kubernetes").await;
+    let token = json!({
+        "aud": ["zec-gateway"],
+        "iss": "https://kubernetes.default.svc.cluster.local",
+        "jti": "7ee52be0-9045-4653-aa5e-0da57b8dccdc",
+        "kubernetes.io": {
+            "namespace": "ops",
+            "pod": { "name": "cleaner-1", "uid": "33333333-4444-5555-6666-777777777777" },
+            "serviceaccount": { "name": "cleaner", "uid": "11111111-2222-3333-4444-555555555555" },
+        },
+        "sub": "system:serviceaccount:ops:cleaner",
+    });
+    let subject = "system:serviceaccount:ops:cleaner";
+    let caller = json!({ "issuer": "kubernetes", "subject": subject, "groups": [] });
+    assert_eq!(permitted(&world, &token).await, caller);
+    let other = json!({ "sub": "system:serviceaccount:default:cleaner" });
+    denied(&world, &with(&token, &other)).await;
+    let default = json!({ "aud": ["https://kubernetes.default.svc.cluster.local"] });
+    refused(&world, &with(&token, &default), "another service").await;
 }

@@ -38,6 +38,7 @@ mod deploy_kubernetes;
 mod deploy_prometheus;
 mod deploy_systemd;
 mod docs;
+mod egress;
 mod errors;
 mod every_fault;
 mod http2;

@@ -50,6 +50,7 @@ async fn the_upstream_request_is_made_from_nothing() {
         "content-length",
         "content-type",
         "host",
+        "user-agent",
         "x-zc-action",
         "x-zc-service",
         "x-zc-signature-method",
@@ -59,6 +60,8 @@ async fn the_upstream_request_is_made_from_nothing() {
     let unexpected: Vec<_> =
         names.iter().filter(|name| !expected.contains(name) && **name != "authorization").collect();
     assert!(unexpected.is_empty(), "{unexpected:?} went upstream");
+    // Not the caller's.
+    assert_eq!(request.header("user-agent"), Some(zec_gateway::net::AGENT));
     assert_eq!(request.header("x-zc-action"), Some("UnassignNetworkInterfaceIpv4"));
     assert_eq!(request.header("content-type"), Some("application/json"));
     assert_eq!(request.header("host"), Some(world.zec_address.to_string().as_str()));

@@ -13,8 +13,9 @@ use serde_json::json;
 use zec_gateway::issuer::{Grant, Signer};
 
 use crate::{
-    client::{Answer, PATIENCE},
+    client::{self, Answer, PATIENCE},
     idp::{ALGORITHMS, FAILED, FETCHED, NEWEST_ALGORITHMS, Provider, key_id, until_fresh},
+    program::{Files, Served},
     real_parts::left_out,
     world::World,
 };
@@ -63,6 +64,29 @@ async fn every_algorithm(provider: &Provider, algorithms: [&str; 3]) {
         );
     }
     assert_eq!(world.metric(r#"jwks_keys{issuer="corp"}"#).await, 3.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_callers_after_a_start_find_keys() {
+    if left_out("oidc") {
+        return;
+    }
+    let provider = Provider::start().await;
+    let files = Files::new("http://127.0.0.1:9");
+    let text = std::fs::read_to_string(files.config()).unwrap();
+    let text = text
+        .replace(crate::world::ISSUER, &provider.issuer)
+        .replace("jwks_file = \"jwks.json\"", "discovery = true");
+    std::fs::write(files.config(), text).unwrap();
+    let token = provider.token("ES256").await;
+    let head = [("Authorization", &*format!("Bearer {token}"))];
+    let request = client::request("GET", "/whoami", &head, None);
+    for _ in 0..6 {
+        // Its first caller is there before it has said that it serves.
+        let served = Served::start(&files, "info");
+        let answer = client::raw(served.gateway, request.as_bytes()).await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
 }
 
 /// What the clients of a rotation share.

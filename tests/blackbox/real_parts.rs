@@ -29,6 +29,15 @@ pub fn need(path: &Path) -> &Path {
     path
 }
 
+/// A program out of Debian's packages that `scripts/test` unpacks, with the libraries that lie beside it.
+pub fn unpacked(program: &str) -> Command {
+    let root = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../test-parts/unpacked");
+    let root = need(&root).canonicalize().unwrap();
+    let mut command = Command::new(root.join(program));
+    command.env("LD_LIBRARY_PATH", root.join("usr/lib/x86_64-linux-gnu"));
+    command
+}
+
 async fn output(command: &mut Command) -> (bool, String) {
     let mut command = std::mem::replace(command, Command::new("true"));
     let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();

@@ -12,7 +12,10 @@ use zec_gateway::{
     lanes,
 };
 
-use crate::world::{KEY_ID, NIC, Setup, World};
+use crate::{
+    secure::Authority,
+    world::{KEY_ID, NIC, Setup, World},
+};
 
 const WRITE: &str = "UnassignNetworkInterfaceIpv4";
 const READ: &str = "DescribeNetworkInterfaces";
@@ -332,35 +335,6 @@ async fn connections_to_zec_are_kept() {
     assert!((1..=lanes::most()).contains(&opened), "{opened} connections: a lane keeps its own");
 }
 
-/// A TLS front for the emulator; returns its address and its certificate's PEM.
-async fn tls_front(behind: SocketAddr) -> (SocketAddr, String) {
-    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let pem = certified.cert.pem();
-    let key =
-        rustls::pki_types::PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certified.cert.der().clone()], key)
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let Ok(mut stream) = acceptor.accept(stream).await else { return };
-                let mut zec = TcpStream::connect(behind).await.unwrap();
-                let _ = copy_bidirectional(&mut stream, &mut zec).await;
-            });
-        }
-    });
-    (address, pem)
-}
-
 #[tokio::test]
 async fn https_is_spoken_to_those_whose_certificate_is_trusted_and_to_nobody_else() {
     let zec = zec_gateway::emulator::Emulator::new(Settings::new(
@@ -371,10 +345,11 @@ async fn https_is_spoken_to_those_whose_certificate_is_trusted_and_to_nobody_els
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let behind = listener.local_addr().unwrap();
     tokio::spawn(zec.clone().serve(listener, std::future::pending()));
-    let (front, pem) = tls_front(behind).await;
+    let authority = Authority::new();
+    let front = authority.front(behind).await;
     let files = tempfile::tempdir().unwrap();
     let ca = files.path().join("ca.pem");
-    std::fs::write(&ca, pem).unwrap();
+    std::fs::write(&ca, authority.pem()).unwrap();
 
     let endpoint = Some(format!("https://{front}"));
     let trusting = Setup {

@@ -318,7 +318,7 @@ impl Setup {
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (gateway, admin_address) = (public.local_addr().unwrap(), admin.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
-        let running = tokio::spawn(app.run(Listeners { public, admin }, async {
+        let running = tokio::spawn(app.run(Listeners { public, admin }, || {}, async {
             let _ = stopped.await;
         }));
         World {

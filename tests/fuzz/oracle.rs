@@ -48,7 +48,7 @@ pub fn authenticator() -> zec_gateway::auth::Authenticator {
     let signer = issuer::Signer::es256().unwrap();
     std::fs::write(&file, issuer::key_set(&[&signer])).unwrap();
     let issuers = vec![settings(auth::KeySource::File(file.clone()))];
-    let settings = auth::Settings { keys_cache_directory: None, issuers };
+    let settings = auth::Settings { keys_cache_directory: None, proxy: None, issuers };
     let metrics = Metrics::new(&[], &["corp".to_owned()]).unwrap();
     let authenticator = auth::Authenticator::load(&settings, metrics.into()).unwrap();
     std::fs::remove_file(file).unwrap();
@@ -73,6 +73,8 @@ pub fn settings(keys: zec_gateway::auth::KeySource) -> zec_gateway::auth::Issuer
         audiences: vec!["zec-gateway".to_owned(), "second".to_owned()],
         algorithms: zec_gateway::auth::Algorithm::ALL.to_vec(),
         keys,
+        ca_file: None,
+        token_file: None,
         subject_claim: "sub".into(),
         groups_claim: "groups".into(),
         groups_form: zec_gateway::auth::GroupsForm::List,

@@ -44,6 +44,8 @@ pub(super) fn settings(name: &str, iss: &str, file: PathBuf) -> IssuerSettings {
         audiences: vec!["zec-gateway".to_owned(), "second".to_owned()],
         algorithms: vec![Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa],
         keys: KeySource::File(file),
+        ca_file: None,
+        token_file: None,
         subject_claim: "sub".into(),
         groups_claim: "groups".into(),
         groups_form: GroupsForm::List,
@@ -72,7 +74,7 @@ fn world_with(change: impl FnOnce(&mut IssuerSettings)) -> World {
     std::fs::write(&file, key_set(&[&es, &rs, &ed])).unwrap();
     let mut issuer = settings("corp", ISS, file);
     change(&mut issuer);
-    let settings = Settings { keys_cache_directory: None, issuers: vec![issuer] };
+    let settings = Settings { keys_cache_directory: None, proxy: None, issuers: vec![issuer] };
     let metrics = Metrics::new(&[], &["corp".to_owned()]).unwrap();
     let auth = Authenticator::load(&settings, Arc::new(metrics)).unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();

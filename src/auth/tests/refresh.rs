@@ -10,7 +10,7 @@ pub(super) fn fetched(uri: &str) -> Settings {
     let mut issuer = settings("corp", ISS, "no-file".into());
     issuer.keys = KeySource::Url(uri.parse().unwrap());
     issuer.max_stale = Duration::from_mins(5);
-    Settings { keys_cache_directory: None, issuers: vec![issuer] }
+    Settings { keys_cache_directory: None, proxy: None, issuers: vec![issuer] }
 }
 
 pub(super) fn metrics() -> Arc<Metrics> {
@@ -80,6 +80,27 @@ async fn a_new_key_is_fetched_while_its_first_token_waits() {
     let (status, ()) = tokio::join!(remote.check(&remote.new), remote.provide(Some(both)));
     assert_eq!(status, 200);
     assert!(!remote.is_asked().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_keys_are_awaited_for_a_second_and_no_longer() {
+    let auth = Authenticator::load(&fetched("http://127.0.0.1:1/"), metrics()).unwrap();
+    let started = Instant::now();
+    auth.first_keys().await;
+    assert_eq!(started.elapsed(), Duration::from_secs(1));
+    // Whether it goes well or not, the first try ends the wait.
+    let fail = async {
+        let refresh = auth.issuers[0].demand.begin();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        refresh.end(false);
+    };
+    let started = Instant::now();
+    let ((), ()) = tokio::join!(auth.first_keys(), fail);
+    assert_eq!(started.elapsed(), Duration::from_millis(300));
+    let remote = Remote::start();
+    let started = Instant::now();
+    remote.auth.first_keys().await;
+    assert_eq!(started.elapsed(), Duration::ZERO, "keys that were kept on disk serve at once");
 }
 
 #[tokio::test(start_paused = true)]

@@ -124,7 +124,7 @@ fn issuers_do_not_share_a_memory() {
         settings(name, iss, file.clone())
     });
     let names = ["corp".to_owned(), "partner".to_owned()];
-    let settings = Settings { keys_cache_directory: None, issuers: both.to_vec() };
+    let settings = Settings { keys_cache_directory: None, proxy: None, issuers: both.to_vec() };
     let auth = Authenticator::load(&settings, Metrics::new(&[], &names).unwrap().into()).unwrap();
     let mut headers = HeaderMap::new();
     let bearer = format!("Bearer {}", world.es.sign(&world.claims()).unwrap());

@@ -11,6 +11,7 @@ const KEYS: &str = "
     server.idle_timeout server.handshake_timeout server.request_timeout server.max_body
     server.drain_delay server.drain_timeout server.tls.cert_file server.tls.key_file
     server.tls.client_ca_file admin.listen cors.allowed_origins auth.keys_cache_directory
+    auth.proxy auth.proxy_credentials_file auth.issuers.0.ca_file auth.issuers.0.token_file
     auth.issuers.0.name auth.issuers.0.issuer auth.issuers.0.audiences auth.issuers.0.algorithms
     auth.issuers.0.jwks_file auth.issuers.0.jwks_url auth.issuers.0.discovery
     auth.issuers.0.subject_claim auth.issuers.0.groups_claim auth.issuers.0.groups_form auth.issuers.0.leeway
@@ -18,6 +19,7 @@ const KEYS: &str = "
     auth.issuers.0.token_types auth.issuers.0.authorized_parties policy.directory
     policy.shadow_directory zec.endpoint zec.access_key_id_file zec.access_key_password_file
     zec.ca_file zec.connect_timeout zec.request_timeout zec.preflight zec.eip_check zec.proxy
+    zec.proxy_credentials_file
     limits.max_concurrent_requests limits.max_concurrent_per_caller limits.max_addresses
     limits.requests_per_second limits.addresses_per_hour limits.freeze_file journal.path
     journal.enabled journal.keep_months log.format log.level telemetry.otlp_endpoint

@@ -245,7 +245,15 @@ fn a_password_in_an_address_is_refused_and_not_shown() {
 #[test]
 fn a_proxy_is_a_plain_http_address() {
     let config = parse_after("zec.proxy = \"http://proxy:3128\"\n").unwrap();
-    assert_eq!(config.zec.proxy.unwrap().to_string(), "http://proxy:3128/");
+    let proxy = config.zec.proxy.unwrap();
+    assert_eq!((&*proxy.address.to_string(), proxy.credentials_file), ("http://proxy:3128/", None));
+    let both = "zec.proxy = \"http://p:1\"\nzec.proxy_credentials_file = \"pass\"\n";
+    let file = parse_after(both).unwrap().zec.proxy.unwrap().credentials_file;
+    assert_eq!(file.unwrap(), Path::new("etc/pass"));
+    assert_fault(
+        "zec.proxy_credentials_file = \"pass\"\n",
+        "1: zec.proxy_credentials_file: is set without `proxy`: name the proxy too",
+    );
     for text in ["https://proxy:3128", "http://proxy/x"] {
         assert_fault(
             &format!("zec.proxy = \"{text}\"\n"),

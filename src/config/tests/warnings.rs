@@ -1,6 +1,6 @@
 //! What is allowed and still said.
 
-use super::{MINIMAL, parse, parse_after, parse_with};
+use super::{MINIMAL, parse, parse_after};
 use crate::config::Config;
 
 fn warnings(config: &Config) -> Vec<String> {
@@ -16,30 +16,6 @@ fn assert_warning(lines: &str, warning: &str) {
 #[test]
 fn defaults_give_no_warning() {
     assert_eq!(warnings(&parse(MINIMAL).unwrap()), [""; 0]);
-}
-
-#[test]
-fn a_key_without_effect_is_named_with_its_line() {
-    let lines = ["zec.proxy = \"http://proxy:3128\""];
-    // Dotted keys close their tables, so the rest of the minimal file is written in their way.
-    let rest = "policy.directory = \"p\"\nauth.issuers = [{name = \"a\", issuer = \"https://i\", audiences = [\"z\"], jwks_file = \"j\"}]\n";
-    let config = parse(&format!("{}\n{rest}", lines.join("\n"))).unwrap();
-    let said = warnings(&config);
-    assert_eq!(said.len(), lines.len(), "{said:#?}");
-    for (index, line) in lines.iter().enumerate() {
-        let key = line.split(' ').next().unwrap();
-        let place = format!("etc/g.toml:{}: {key}: has no effect yet: ", index + 1);
-        assert!(said[index].starts_with(&place), "{said:#?}");
-    }
-}
-
-#[test]
-fn a_variable_without_effect_is_named() {
-    let config = parse_with(MINIMAL, &[("ZEC_GATEWAY__ZEC__PROXY", "http://proxy:3128")]).unwrap();
-    assert_eq!(
-        warnings(&config),
-        ["ZEC_GATEWAY__ZEC__PROXY: has no effect yet: ZEC is called directly"]
-    );
 }
 
 #[test]
@@ -112,10 +88,11 @@ fn fetched_keys_should_outlive_a_refresh() {
 fn keys_in_files_are_neither_refreshed_nor_kept() {
     let text = MINIMAL.replace(
         "jwks_file = \"jwks.json\"",
-        "jwks_file = \"jwks.json\"\nrefresh_interval = \"5m\"\nmax_stale = \"1h\"",
+        "jwks_file = \"jwks.json\"\nrefresh_interval = \"5m\"\nmax_stale = \"1h\"\nca_file = \"c\"\ntoken_file = \"t\"",
     );
-    let said = warnings(&parse(&format!("auth.keys_cache_directory = \"k\"\n{text}")).unwrap());
-    assert_eq!(said.len(), 3, "{said:#?}");
+    let auth = "auth.keys_cache_directory = \"k\"\nauth.proxy = \"http://proxy:3128\"\n";
+    let said = warnings(&parse(&format!("{auth}{text}")).unwrap());
+    assert_eq!(said.len(), 6, "{said:#?}");
     assert!(said.iter().all(|warning| warning.contains("has no effect")), "{said:#?}");
 }
 
@@ -131,7 +108,7 @@ fn providers_are_not_to_be_asked_all_the_time() {
 
 #[test]
 fn warnings_come_in_the_order_of_the_file() {
-    let said = warnings(&parse_after("zec.proxy = \"http://p\"\nadmin.listen = \"0.0.0.0:1\"\n[server]\nlisten = \"0.0.0.0:2\"\n").unwrap());
+    let said = warnings(&parse_after("zec.preflight = false\nadmin.listen = \"0.0.0.0:1\"\n[server]\nlisten = \"0.0.0.0:2\"\n").unwrap());
     let keys: Vec<_> = said.iter().map(|text| text.split(": ").nth(1).unwrap()).collect();
-    assert_eq!(keys, ["zec.proxy", "admin.listen", "server.listen"]);
+    assert_eq!(keys, ["zec.preflight", "admin.listen", "server.listen"]);
 }

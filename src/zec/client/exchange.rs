@@ -30,8 +30,8 @@ const X_ZC_TIMESTAMP: HeaderName = HeaderName::from_static("x-zc-timestamp");
 const X_ZC_SIGNATURE_METHOD: HeaderName = HeaderName::from_static("x-zc-signature-method");
 const X_ZC_SERVICE: HeaderName = HeaderName::from_static("x-zc-service");
 
-/// How many headers a request has; room for all at once.
-const HEADERS: usize = 8;
+/// How many headers a request has, who we are included; room for all at once.
+const HEADERS: usize = 9;
 
 /// Whoever had less time for an answer than this is not in trouble for giving none.
 const FAIR: Duration = Duration::from_secs(1);

@@ -1,0 +1,163 @@
+//! The way to a server: straight, or through an HTTP proxy that is asked for a tunnel (CONNECT, RFC 9110,
+//! 9.3.6). TLS is between us and the server either way.
+
+use std::{
+    future::Future,
+    path::PathBuf,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{
+    HeaderMap, HeaderValue, Uri,
+    header::{PROXY_AUTHORIZATION, USER_AGENT},
+    uri::Scheme,
+};
+use hyper_util::{
+    client::legacy::connect::{HttpConnector, proxy::Tunnel},
+    rt::TokioIo,
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::net::TcpStream;
+
+use super::{AGENT, BoxError};
+use crate::{error::Fault, files};
+
+/// An HTTP proxy, as a configuration names it. The environment's variables are never looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxySettings {
+    /// Its address: plain HTTP, a host, no path.
+    pub address: Uri,
+    /// The file with `user:password` for it, read at the start.
+    pub credentials_file: Option<PathBuf>,
+}
+
+/// How a TCP connection to a server comes to be.
+#[derive(Clone, Debug)]
+pub(super) enum Route {
+    Straight(HttpConnector),
+    Through(Tunnel<HttpConnector>),
+}
+
+impl Route {
+    /// `section` is where the keys of the proxy stand, for faults.
+    pub(super) fn new(
+        connector: HttpConnector,
+        proxy: Option<&ProxySettings>,
+        section: &str,
+    ) -> Result<Self, Fault> {
+        let Some(proxy) = proxy else { return Ok(Self::Straight(connector)) };
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        if let Some(path) = &proxy.credentials_file {
+            let fault = |text: String| {
+                Fault::new(text).in_file(path).at_key(format!("{section}.proxy_credentials_file"))
+            };
+            let text =
+                files::read(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+            let text = String::from_utf8(text).map(SecretString::from);
+            let text = text.map_err(|_| fault("is not UTF-8".to_owned()))?;
+            let pair = text.expose_secret();
+            let pair = pair.strip_suffix('\n').unwrap_or(pair);
+            let pair = pair.strip_suffix('\r').unwrap_or(pair);
+            if !pair.contains(':') || pair.contains(char::is_control) {
+                return Err(fault("does not hold `user:password` on one line".to_owned()));
+            }
+            let basic = format!("Basic {}", STANDARD.encode(pair));
+            let mut basic =
+                HeaderValue::try_from(basic).map_err(|error| fault(error.to_string()))?;
+            basic.set_sensitive(true);
+            headers.insert(PROXY_AUTHORIZATION, basic);
+        }
+        let tunnel = Tunnel::new(proxy.address.clone(), connector);
+        Ok(Self::Through(tunnel.with_headers(headers)))
+    }
+}
+
+impl tower::Service<Uri> for Route {
+    type Response = TokioIo<TcpStream>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match self {
+            Self::Straight(connector) => connector.poll_ready(cx).map_err(Into::into),
+            Self::Through(tunnel) => tunnel.poll_ready(cx).map_err(Into::into),
+        }
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        match self {
+            Self::Straight(connector) => {
+                let connecting = connector.call(to);
+                Box::pin(async move { Ok(connecting.await?) })
+            }
+            Self::Through(tunnel) => match with_port(to) {
+                Ok(to) => {
+                    let connecting = tunnel.call(to);
+                    Box::pin(async move {
+                        connecting.await.map_err(|error| BoxError::from(Refused(error.into())))
+                    })
+                }
+                Err(error) => Box::pin(async move { Err(error) }),
+            },
+        }
+    }
+}
+
+/// Why there is no tunnel, in words for operators.
+#[derive(Debug, thiserror::Error)]
+#[error("the proxy gave no way through")]
+struct Refused(#[source] BoxError);
+
+/// A tunnel leads to a port; of an address without one it would take https's.
+fn with_port(to: Uri) -> Result<Uri, BoxError> {
+    if to.port().is_some() || to.scheme() != Some(&Scheme::HTTP) {
+        return Ok(to);
+    }
+    let mut parts = to.into_parts();
+    parts.authority = match parts.authority {
+        Some(authority) => Some(format!("{authority}:80").parse()?),
+        None => None,
+    };
+    Ok(Uri::from_parts(parts)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tunnel_leads_to_the_schemes_own_port() {
+        for (to, want) in [
+            ("http://zec.example/", "http://zec.example:80/"),
+            ("http://zec.example:8080/", "http://zec.example:8080/"),
+            ("https://zec.example/", "https://zec.example/"),
+        ] {
+            assert_eq!(with_port(to.parse().unwrap()).unwrap().to_string(), want);
+        }
+    }
+
+    #[test]
+    fn a_proxys_credentials_are_one_line_with_a_colon() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let settings = ProxySettings {
+            address: "http://proxy.example:3128".parse().unwrap(),
+            credentials_file: Some(file.path().to_owned()),
+        };
+        let make = |text: &str| {
+            std::fs::write(file.path(), text).unwrap();
+            Route::new(HttpConnector::new(), Some(&settings), "zec").map_err(|e| e.to_string())
+        };
+        for good in ["gateway:secret\n", "gateway:se:cret", "gateway:\r\n"] {
+            let route = make(good).unwrap();
+            assert!(!format!("{route:?}").contains("cret"), "shown: {route:?}");
+        }
+        for bad in ["", "secret\n", "a:b\nc:d\n", "a:\u{7}"] {
+            let said = make(bad).unwrap_err();
+            assert!(said.contains("does not hold `user:password` on one line"), "{said}");
+            assert!(said.contains("zec.proxy_credentials_file"), "{said}");
+        }
+    }
+}
