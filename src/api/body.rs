@@ -24,8 +24,16 @@ pub struct BodyLimits {
     pub timeout: Duration,
 }
 
-/// Reads a body within its limits; an empty one is no body, and any other must have been declared
-/// with its length. HTTP/2 knows the end of a body without it, so there it must be asked for.
+/// What some editors and .NET's encoders put before UTF-8; JSON has no place for it (RFC 8259, 8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// How long the end of an empty body is waited for where none belongs: on a public route it holds a place
+/// that callers need. It comes with the head, or right behind it.
+const EMPTY: Duration = Duration::from_secs(1);
+
+/// Reads a body within its limits; an empty one is no body, and any other must have been declared, with its
+/// length or, over HTTP/1.1, as chunked. HTTP/2 knows the end of a body without it, so there a length must
+/// be asked for.
 pub(super) async fn read<B>(
     headers: &HeaderMap,
     body: B,
@@ -50,23 +58,26 @@ where
     if body.is_end_stream() {
         return Ok(None);
     }
-    let declared = headers.contains_key(header::CONTENT_LENGTH);
+    let declared = headers.contains_key(header::CONTENT_LENGTH)
+        || headers.contains_key(header::TRANSFER_ENCODING);
     let most = if declared { limits.max } else { 0 };
     let until = deadline.min(Instant::now() + limits.timeout);
-    let collected = tokio::time::timeout_at(until, Limited::new(body, most).collect()).await;
-    let bytes = match collected {
-        Err(_) => {
+    let bytes = match collect(body, most, until).await {
+        Ok(bytes) => bytes,
+        Err(Unread::Late) => {
             return Err(Error::invalid(
                 "the body did not arrive in time: send it whole and at once",
             ));
         }
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+        Err(Unread::TooLarge) => {
             return Err(if declared { too_large() } else { undeclared() });
         }
-        Ok(Err(error)) => {
-            return Err(Error::invalid("the body broke off: send it whole").with_cause(error));
+        Err(Unread::Broken(cause)) => {
+            return Err(Error::invalid(
+                "the body broke off or is not framed as it must be: send it whole",
+            )
+            .with_cause(cause));
         }
-        Ok(Ok(collected)) => collected.to_bytes(),
     };
     if bytes.is_empty() {
         return Ok(None);
@@ -75,18 +86,50 @@ where
     Ok(Some(bytes))
 }
 
+/// Why there is no whole body.
+enum Unread {
+    Late,
+    TooLarge,
+    Broken(Box<dyn StdError + Send + Sync>),
+}
+
+async fn collect<B>(body: B, most: usize, until: Instant) -> Result<Bytes, Unread>
+where
+    B: Body,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    match tokio::time::timeout_at(until, Limited::new(body, most).collect()).await {
+        Err(_) => Err(Unread::Late),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Unread::TooLarge),
+        Ok(Err(error)) => Err(Unread::Broken(error)),
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+    }
+}
+
 /// What a body without `Content-Length` is refused with.
 fn undeclared() -> Error {
     Error::new(Problem::LengthRequired, "send the body with `Content-Length`")
 }
 
-/// Refuses a body where none belongs, before a byte of it is waited for: on a public route it
-/// would hold a place that callers need.
-pub(super) fn refuse(body: &impl Body) -> Result<(), Error> {
+/// Refuses a body where none belongs. No bytes are no body, however they are framed: HTTP/2 clients that
+/// do not know the length end a request by an empty frame, and HAProxy makes an empty chunk of that.
+pub(super) async fn refuse<B>(body: B, deadline: Instant) -> Result<(), Error>
+where
+    B: Body,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
     if body.is_end_stream() {
-        Ok(())
-    } else {
-        Err(Error::invalid("this request takes no body: leave it out"))
+        return Ok(());
+    }
+    let refused = || Error::invalid("this request takes no body: leave it out");
+    // What is declared is refused before a byte of it is waited for.
+    if body.size_hint().lower() > 0 {
+        return Err(refused());
+    }
+    match collect(body, 0, deadline.min(Instant::now() + EMPTY)).await {
+        Ok(_) => Ok(()),
+        Err(Unread::Late | Unread::TooLarge) => Err(refused()),
+        Err(Unread::Broken(cause)) => Err(refused().with_cause(cause)),
     }
 }
 
@@ -109,8 +152,13 @@ fn declared_as_json(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 /// The addresses in a body: `ipAddresses`, and where it is `deprecated_too` also `ipAddress`,
-/// which the list outranks.
-pub(super) fn addresses(bytes: &[u8], deprecated_too: bool) -> Result<Vec<String>, Error> {
+/// which the list outranks. None where it names neither: some clients send `{}` with every request.
+pub(super) fn addresses(bytes: &[u8], deprecated_too: bool) -> Result<Option<Vec<String>>, Error> {
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        return Err(Error::invalid(
+            "the body begins with a byte order mark (EF BB BF): send UTF-8 without one",
+        ));
+    }
     let value = json::parse(bytes)
         .map_err(|error| Error::invalid(format!("the body is not JSON as it must be: {error}")))?;
     let Value::Object(mut members) = value else {
@@ -135,14 +183,15 @@ pub(super) fn addresses(bytes: &[u8], deprecated_too: bool) -> Result<Vec<String
         outranked(text)?;
     }
     match list {
-        None => Ok(single.into_iter().collect()),
+        None => Ok(single.map(|text| vec![text])),
         Some(Value::Array(items)) => items
             .into_iter()
             .map(|item| match item {
                 Value::String(text) => Ok(text),
                 _ => Err(Error::invalid("`ipAddresses` holds something that is not a text")),
             })
-            .collect(),
+            .collect::<Result<_, _>>()
+            .map(Some),
         Some(_) => Err(Error::invalid("`ipAddresses` is not a list of texts")),
     }
 }
@@ -217,6 +266,36 @@ mod tests {
         assert_eq!(error.problem(), Problem::LengthRequired);
         let empty = Odd { declared: 0, parts: 0, ends: true };
         assert_eq!(read(&HeaderMap::new(), empty, LIMITS, until).await.unwrap(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_bytes_are_no_body_where_none_belongs() {
+        let started = Instant::now();
+        let until = started + Duration::from_mins(1);
+        for (declared, parts, ends, good, waited) in [
+            (0, 0, true, true, 0),
+            (0, 1, true, false, 0),
+            (1, 0, true, false, 0),
+            (0, 0, false, false, 1),
+        ] {
+            let started = Instant::now();
+            let result = refuse(Odd { declared, parts, ends }, until).await;
+            assert_eq!(result.is_ok(), good, "{declared} {parts} {ends}");
+            assert_eq!(started.elapsed().as_secs(), waited, "{declared} {parts} {ends}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_chunked_body_is_declared_too() {
+        let chunked =
+            HeaderMap::from_iter([(header::TRANSFER_ENCODING, "chunked".parse().unwrap())]);
+        let until = Instant::now() + Duration::from_mins(1);
+        let body = Odd { declared: 0, parts: 2, ends: true };
+        let error = read(&chunked, body, LIMITS, until).await.unwrap_err();
+        assert_eq!(error.problem(), Problem::BodyTooLarge);
+        let body = Odd { declared: 0, parts: 1, ends: true };
+        let error = read(&chunked, body, LIMITS, until).await.unwrap_err();
+        assert_eq!(error.problem(), Problem::UnsupportedMediaType);
     }
 
     #[tokio::test(start_paused = true)]

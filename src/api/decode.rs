@@ -62,9 +62,8 @@ impl Parts<'_> {
             }
             Endpoint::Assign => {
                 let query = Query::parse(self.query, &CHANGE_KEYS)?;
-                let texts =
-                    self.body.map_or(Ok(Vec::new()), |body| body::addresses(body, false))?;
-                self.change(&query, self.listed(Change::Assign, &texts)?)
+                let texts = self.body.map_or(Ok(None), |body| body::addresses(body, false))?;
+                self.change(&query, self.listed(Change::Assign, &texts.unwrap_or_default())?)
             }
             Endpoint::ReadOperation
             | Endpoint::ListOperations
@@ -135,17 +134,18 @@ impl Parts<'_> {
 
     fn unassigned(&self, query: &Query<'_>) -> Result<Selection, Error> {
         let named = query.first_of(&["ipAddresses", "ipAddress"]);
+        let in_body = self.body.map_or(Ok(None), |body| body::addresses(body, true))?;
         if query.is_true("all")? {
-            if named.is_some() || self.body.is_some() {
+            if named.is_some() || in_body.is_some() {
                 return Err(Error::invalid(
                     "`all=true` takes every secondary address off: name none beside it",
                 ));
             }
             return Ok(Selection::All(UnassignAll { nic: self.nic()?, max: self.max_addresses }));
         }
-        let texts = match (self.body, named) {
+        let texts = match (in_body, named) {
             (None, _) => in_query(query)?,
-            (Some(body), None) => body::addresses(body, true)?,
+            (Some(texts), None) => texts,
             (Some(_), Some(key)) => {
                 return Err(Error::invalid(format!(
                     "addresses stand both in the query (`{key}`) and in the body: use one of them"
@@ -186,6 +186,13 @@ fn limit(text: &str) -> Result<usize, Error> {
 
 /// The list outranks the deprecated single address, as ZEC documents.
 fn in_query(query: &Query<'_>) -> Result<Vec<String>, Error> {
+    if let Some(list) = query.all("ipAddresses").find(|text| text.contains(',')) {
+        return Err(Error::invalid(format!(
+            "`ipAddresses` is `{}`: repeat the key for each address, as \
+             `ipAddresses=10.0.0.2&ipAddresses=10.0.0.3`",
+            shown(list)
+        )));
+    }
     let texts: Vec<String> = query.all("ipAddresses").map(str::to_owned).collect();
     if texts.is_empty() {
         return Ok(query.all("ipAddress").map(str::to_owned).collect());

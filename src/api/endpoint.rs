@@ -77,7 +77,7 @@ impl Api {
         let body = if context.matched.endpoint.takes_body() {
             body::read(&head.headers, body, self.body_limits, context.deadline).await?
         } else {
-            body::refuse(&body)?;
+            body::refuse(body, context.deadline).await?;
             None
         };
         let parts = self.parts(head, &context.matched, body.as_deref());

@@ -19,6 +19,14 @@ impl<'a> Query<'a> {
                     shown(pair)
                 )));
             };
+            if let Some(name) = key.strip_suffix("[]")
+                && known.contains(&name)
+            {
+                return Err(Error::invalid(format!(
+                    "the query key `{key}` is not `{name}`: repeat the key without brackets, as \
+                     `{name}=10.0.0.2&{name}=10.0.0.3`"
+                )));
+            }
             if !known.contains(&key) {
                 let hint = match known {
                     [] => "this route takes none".to_owned(),

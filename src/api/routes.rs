@@ -69,12 +69,20 @@ struct Entry {
     codes: &'static [u16],
 }
 
+impl Entry {
+    /// The methods that it answers to.
+    fn methods(&self) -> impl Iterator<Item = &'static str> {
+        let head = (self.method == Method::GET).then_some("HEAD");
+        [method_label(&self.method)].into_iter().chain(head)
+    }
+}
+
 /// The statuses of the gateway's own that every route may answer.
-const PAGE: &[u16] = &[200, 400, 411, 500, 503];
-const PUBLIC: &[u16] = &[200, 400, 404, 411, 500, 503];
-const CALLER: &[u16] = &[200, 400, 401, 411, 429, 500, 503];
-const RECORD: &[u16] = &[200, 400, 401, 404, 411, 429, 500, 503];
-const READ: &[u16] = &[200, 400, 401, 403, 404, 411, 429, 500, 502, 503, 504];
+const PAGE: &[u16] = &[200, 400, 500, 503];
+const PUBLIC: &[u16] = &[200, 400, 404, 500, 503];
+const CALLER: &[u16] = &[200, 400, 401, 429, 500, 503];
+const RECORD: &[u16] = &[200, 400, 401, 404, 429, 500, 503];
+const READ: &[u16] = &[200, 400, 401, 403, 404, 429, 500, 502, 503, 504];
 const WRITE: &[u16] = &[200, 400, 401, 403, 404, 409, 411, 413, 415, 429, 500, 502, 503, 504];
 
 #[rustfmt::skip] // one line a route reads as the table it is
@@ -121,10 +129,9 @@ pub fn method_label(method: &Method) -> &'static str {
 pub fn series() -> Vec<RouteSeries> {
     let unmatched =
         RouteSeries { route: UNMATCHED, method: "GET", codes: &[400, 404, 414, 500, 503] };
-    let own = ROUTES.iter().map(|entry| RouteSeries {
-        route: entry.route,
-        method: method_label(&entry.method),
-        codes: entry.codes,
+    let own = ROUTES.iter().flat_map(|entry| {
+        let series = |method| RouteSeries { route: entry.route, method, codes: entry.codes };
+        entry.methods().map(series)
     });
     own.chain([unmatched]).collect()
 }
@@ -182,7 +189,9 @@ impl Router {
             return Err((None, Error::new(Problem::NotFound, detail)));
         };
         let route = *found.value;
-        let Some(entry) = ROUTES.iter().find(|e| e.route == route && e.method == method) else {
+        // What answers GET answers HEAD (RFC 9110, 9.1), without the body.
+        let wanted = if method == Method::HEAD { &Method::GET } else { method };
+        let Some(entry) = ROUTES.iter().find(|e| e.route == route && e.method == wanted) else {
             let allow = allow(route);
             let detail = format!("the route `{route}` has no such method: use {allow}");
             let error = Error::new(Problem::MethodNotAllowed, detail).with_allow(allow);
@@ -199,7 +208,7 @@ impl Router {
 
 fn allow(route: &'static str) -> String {
     let methods = ROUTES.iter().filter(|entry| entry.route == route);
-    methods.map(|entry| entry.method.as_str()).collect::<Vec<_>>().join(", ")
+    methods.flat_map(Entry::methods).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

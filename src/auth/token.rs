@@ -100,6 +100,12 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     let Some((scheme, token)) = value.to_str().ok().and_then(|text| text.split_once(' ')) else {
         return Err(missing("the `Authorization` header holds no token"));
     };
+    if scheme.eq_ignore_ascii_case("basic") {
+        return Err(missing(
+            "the `Authorization` header is Basic, with a user and a password; some clients put it there \
+             from `~/.netrc` in place of yours, as Python's requests does, so look for this host in it",
+        ));
+    }
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(missing("the `Authorization` header is of another scheme"));
     }

@@ -213,7 +213,7 @@ impl Problem {
             Self::LengthRequired => &Entry {
                 slug: "length-required", status: 411, code: "INVALID_REQUEST",
                 title: "The body has no Content-Length",
-                explanation: "Send the body with `Content-Length`; any `Transfer-Encoding` is refused, so that no two parties can disagree about where a request ends.",
+                explanation: "Over HTTP/2 a request that has a body must say how long it is: send `Content-Length`. Over HTTP/1.1 send `Content-Length`, or exactly `Transfer-Encoding: chunked`.",
             },
             Self::BodyTooLarge => &Entry {
                 slug: "body-too-large", status: 413, code: "INVALID_REQUEST",
@@ -236,7 +236,7 @@ impl Problem {
                 explanation: "You ask more often than one caller may (`limits.requests_per_second`), or have more running at once (`limits.max_concurrent_per_caller`), or more `Idempotency-Key`s of requests with nothing to do would have to be remembered than may be, or ZEC throttles the key that all callers share; `detail` says which. Nothing was done. Wait as `Retry-After` says, then try again, more slowly.",
             },
             Self::BudgetExceeded => &Entry {
-                slug: "budget-exceeded", status: 429, code: "REQUEST_LIMIT_EXCEEDED",
+                slug: "budget-exceeded", status: 429, code: "BUDGET_EXCEEDED",
                 title: "Too many addresses in an hour",
                 explanation: "You have taken off as many addresses as one caller may within an hour (`limits.addresses_per_hour`); those whose outcome is not known count too. Nothing was sent. Wait as `Retry-After` says, or ask the gateway's operators for a higher budget.",
             },

@@ -15,17 +15,42 @@ use crate::{
 /// The 403 of the contract: what was denied, by what, and who the caller is to the policy.
 pub(super) fn denied(caller: &Caller, nic: &NicId, denial: &Denial) -> Error {
     let entries: Value = denial.denied.iter().map(|denied| entry(nic, denied)).collect();
-    let detail = if denial.is_error() {
-        "a policy could not be evaluated, which denies the request: tell whoever writes the policies"
-    } else if denial.denied.iter().any(|denied| !denied.policies.is_empty()) {
-        "a policy forbids this: `denied` says which and why; nothing was sent"
-    } else {
-        "no policy allows this: check `caller` for a missing group, and the addresses in `denied`; \
-         nothing was sent"
-    };
-    Error::new(Problem::PolicyDenied, detail)
+    Error::new(Problem::PolicyDenied, why(nic, denial))
         .with_member("denied", entries)
         .with_member("caller", who(caller))
+}
+
+/// What was denied first and by what: users of an SDK see nothing else.
+fn why(nic: &NicId, denial: &Denial) -> String {
+    let what = |denied: &Denied| match denied.address {
+        Some(address) => address.to_string(),
+        None => format!("the vNIC `{nic}`"),
+    };
+    let failed = |denied: &&Denied| !denied.failed.is_empty();
+    let forbidden = |denied: &&Denied| !denied.policies.is_empty();
+    let denied = &denial.denied;
+    let Some(first) =
+        denied.iter().find(failed).or(denied.iter().find(forbidden)).or(denied.first())
+    else {
+        return "the policy does not allow this; nothing was sent".to_owned();
+    };
+    let what = what(first);
+    let why = match (first.failed.first(), first.policies.first()) {
+        (Some(policy), _) => format!(
+            "the policy `{}` could not be evaluated, which denies the request: tell whoever writes the \
+             policies",
+            policy.id
+        ),
+        (None, Some(Reason { id, reason: Some(reason) })) => {
+            format!("the policy `{id}` forbids this ({reason})")
+        }
+        (None, Some(Reason { id, reason: None })) => format!("the policy `{id}` forbids this"),
+        (None, None) => "no policy allows this: check `caller` for a missing group".to_owned(),
+    };
+    match denied.len() - 1 {
+        0 => format!("{what}: {why}; nothing was sent"),
+        more => format!("{what}: {why}; `denied` has {more} more; nothing was sent"),
+    }
 }
 
 fn entry(nic: &NicId, denied: &Denied) -> Value {

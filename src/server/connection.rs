@@ -109,11 +109,14 @@ pub(super) fn counted(
     Future: Send + 'static,
 > + use<> {
     let phase = phase.clone();
-    service_fn(move |request: Request<Incoming>| {
+    service_fn(move |mut request: Request<Incoming>| {
         let running = phase.run();
         let (phase, protocol) = (phase.clone(), protocol.clone());
         if let Protocol::Http1(left) = &protocol {
             left.await_body(request.body());
+            if let Some(oddities) = left.oddities(request.headers()) {
+                request.extensions_mut().insert(oddities);
+            }
         }
         let answering = stack.clone().call(request);
         async move {

@@ -14,6 +14,7 @@ mod seat;
 mod settings;
 mod tls;
 mod wire;
+mod chunks;
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 

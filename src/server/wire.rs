@@ -14,6 +14,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use http::{HeaderMap, header::TRANSFER_ENCODING};
 use http_body::Body;
 use memchr::memchr;
 use tokio::{
@@ -21,7 +22,12 @@ use tokio::{
     time::Sleep,
 };
 
-use super::{outgoing::Held, phase::Phase};
+use super::{
+    chunks::{Chunks, Part},
+    outgoing::Held,
+    phase::Phase,
+};
+use crate::stack::Oddities;
 
 /// How long the end of a connection waits for a peer in the midst of a message. Closed at once, the
 /// kernel would answer its remaining bytes with a reset, which can eat the answer on its way.
@@ -38,6 +44,10 @@ pub(super) struct Left(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     left: AtomicU64,
+    /// Whether the last head declared a length.
+    has_length: AtomicBool,
+    /// Whether its first line has a fragment.
+    has_fragment: AtomicBool,
     /// Whether there is something in `held`.
     holds: AtomicBool,
     /// What is held for an answer that hyper has, until it is flushed.
@@ -48,14 +58,30 @@ struct Inner {
 const NOTHING: u64 = 0;
 /// A head has begun and no request has come of it; hyper takes no body of this length.
 const HEAD: u64 = u64::MAX - 1;
-/// A body of unknown length: no telling where the next head would begin.
-const UNKNOWN: u64 = u64::MAX;
+/// A chunked body.
+const CHUNKED: u64 = u64::MAX;
+
+/// What takes the place of what follows a malformed chunk, whose first byte is a NUL: hyper takes neither for
+/// a size nor for a trailer.
+const NO_CHUNK: &[u8] = b"\r\0";
 
 impl Left {
     /// A request came of the head: now its body is awaited.
     pub(super) fn await_body(&self, body: &impl Body) {
-        let length = body.size_hint().exact().unwrap_or(UNKNOWN);
+        let length = body.size_hint().exact().unwrap_or(CHUNKED);
         self.set(if body.is_end_stream() { NOTHING } else { length });
+    }
+
+    /// What of the last head hyper does not tell, if anything: it leaves a `Content-Length` out where a
+    /// `Transfer-Encoding` stands too, and cuts a fragment off.
+    pub(super) fn oddities(&self, headers: &HeaderMap) -> Option<Oddities> {
+        let Inner { has_length, has_fragment, .. } = &*self.0;
+        let oddities = Oddities {
+            both_framings: headers.contains_key(TRANSFER_ENCODING)
+                && has_length.load(Ordering::Relaxed),
+            fragment: has_fragment.load(Ordering::Relaxed),
+        };
+        (oddities != Oddities::default()).then_some(oddities)
     }
 
     /// Whether some of a request's body is still to come.
@@ -85,6 +111,11 @@ impl Left {
         }
     }
 
+    fn note(&self, head: Head) {
+        self.0.has_length.store(head.has_length, Ordering::Relaxed);
+        self.0.has_fragment.store(head.has_fragment, Ordering::Relaxed);
+    }
+
     fn get(&self) -> u64 {
         self.0.left.load(Ordering::Relaxed)
     }
@@ -105,6 +136,7 @@ pub(super) struct Wire<S> {
     /// Read, and not handed on yet.
     held: Bytes,
     lines: Lines,
+    chunks: Chunks,
     lingers: Option<Pin<Box<Sleep>>>,
     /// Whether it was said that nothing more will come of us.
     ends: bool,
@@ -115,8 +147,8 @@ pub(super) struct Wire<S> {
 impl<S> Wire<S> {
     /// Cuts what comes of the stream, and tells the phase when something is handed on.
     pub(super) fn new(stream: S, left: Left, phase: Phase) -> Self {
-        let (held, lines) = (Bytes::new(), Lines::default());
-        Self { stream, left, phase, held, lines, lingers: None, ends: false, reader: None }
+        let (held, lines, chunks) = (Bytes::new(), Lines::default(), Chunks::default());
+        Self { stream, left, phase, held, lines, chunks, lingers: None, ends: false, reader: None }
     }
 
     /// Waits until something comes and holds it, with no room for it until then. Says whether more may
@@ -139,13 +171,27 @@ impl<S> Wire<S> {
     /// the others, if anything is.
     fn cut(&mut self, fresh: &mut [u8]) -> (usize, Option<Bytes>) {
         match self.left.get() {
-            UNKNOWN => (fresh.len(), None),
+            CHUNKED => match self.chunks.read(fresh) {
+                Part::More => (fresh.len(), None),
+                Part::End(end) => {
+                    self.left.set(NOTHING);
+                    (end, None)
+                }
+                Part::Bad(at) => {
+                    fresh.get_mut(at..=at).unwrap_or_default().fill(0);
+                    (at + 1, Some(Bytes::from_static(NO_CHUNK)))
+                }
+            },
             NOTHING | HEAD if fresh.is_empty() => (0, None),
             NOTHING | HEAD => {
                 self.left.set(HEAD);
                 match self.lines.read(fresh) {
                     Seen::More => (fresh.len(), None),
-                    Seen::Head(end) => (end, None),
+                    Seen::Head(end, head) => {
+                        self.left.note(head);
+                        self.chunks = Chunks::default();
+                        (end, None)
+                    }
                     // hyper gives its 400 for a head that holds a NUL, once it sees its end.
                     Seen::Bare(end) => (end, Some(Bytes::from_static(b"\r\n\r\n"))),
                 }
@@ -165,15 +211,30 @@ enum Seen {
     /// A part of it.
     More,
     /// Its end, before this byte.
-    Head(usize),
+    Head(usize, Head),
     /// A line end that is not whole, before this byte; it is a NUL now.
     Bare(usize),
 }
+
+/// What a head holds that hyper does not tell of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Head {
+    has_length: bool,
+    has_fragment: bool,
+}
+
+/// How a line begins that declares a length, in lower case.
+const LENGTH: &[u8; 15] = b"content-length:";
 
 /// Reads heads line by line.
 #[derive(Debug, Default)]
 struct Lines {
     last: u8,
+    /// How many bytes of the line are as in [`LENGTH`], so far.
+    like_length: usize,
+    /// Whether the line may still be one.
+    may_be_length: bool,
+    head: Head,
     /// Whether the head has a line already: empty ones before it count for nothing.
     begun: bool,
     /// Whether this line holds anything.
@@ -192,10 +253,11 @@ impl Lines {
                 return Seen::Bare(end);
             }
             if self.begun && !self.filled {
-                *self = Self::default();
-                return Seen::Head(end);
+                let head = std::mem::take(self).head;
+                return Seen::Head(end, head);
             }
             self.begun |= std::mem::take(&mut self.filled);
+            (self.like_length, self.may_be_length) = (0, self.begun);
             self.last = b'\n';
             start = end;
         }
@@ -205,8 +267,24 @@ impl Lines {
 
     /// More of the same line.
     fn go_on(&mut self, bytes: &[u8]) {
+        if self.may_be_length {
+            self.look_for_length(bytes);
+        } else if !self.begun {
+            self.head.has_fragment |= memchr(b'#', bytes).is_some();
+        }
         self.filled |= bytes.iter().any(|byte| *byte != b'\r');
         self.last = bytes.last().copied().unwrap_or(self.last);
+    }
+}
+
+impl Lines {
+    fn look_for_length(&mut self, bytes: &[u8]) {
+        let rest = LENGTH.get(self.like_length..).unwrap_or_default();
+        let count = rest.len().min(bytes.len());
+        let alike = bytes.iter().zip(rest).all(|(one, other)| one.to_ascii_lowercase() == *other);
+        self.like_length += count;
+        self.head.has_length |= alike && self.like_length == LENGTH.len();
+        self.may_be_length = alike && self.like_length < LENGTH.len();
     }
 }
 

@@ -1,15 +1,52 @@
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use tower::{Layer, Service, ServiceExt, util::MapRequest};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::request_id::X_REQUEST_ID;
+use crate::api::Answer;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// How long a browser may remember a preflight's answer.
 const MAX_AGE: Duration = Duration::from_mins(10);
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// Marks an `OPTIONS` that is no preflight, while it passes a layer that takes every one for a preflight.
+#[derive(Clone, Copy)]
+struct PlainOptions;
+
+/// Has the layer answer preflights and set its headers on every other answer. A preflight (Fetch, 4.8) has
+/// `Origin` and `Access-Control-Request-Method`; any other `OPTIONS` is a request as all are.
+pub(super) async fn cors<B, S>(
+    layer: CorsLayer,
+    mut request: Request<B>,
+    next: S,
+) -> Result<S::Response, S::Error>
+where
+    S: Service<Request<B>, Response = Answer>,
+{
+    if request.method() == Method::OPTIONS && !asks_for_leave(request.headers()) {
+        *request.method_mut() = Method::GET;
+        request.extensions_mut().insert(PlainOptions);
+    }
+    let next = MapRequest::new(next, |mut request: Request<B>| {
+        if request.extensions_mut().remove::<PlainOptions>().is_some() {
+            *request.method_mut() = Method::OPTIONS;
+        }
+        request
+    });
+    layer.layer(next).oneshot(request).await
+}
+
+fn asks_for_leave(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN)
+        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
 
 /// Lets the pages of exactly these origins call; none where there are none.
 pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
@@ -19,12 +56,14 @@ pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
     Some(
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins.iter().cloned()))
-            .allow_methods([Method::GET, Method::POST, Method::DELETE])
+            .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
             .allow_headers([
                 header::AUTHORIZATION,
                 header::CONTENT_TYPE,
                 IDEMPOTENCY_KEY,
                 X_REQUEST_ID,
+                TRACEPARENT,
+                TRACESTATE,
             ])
             .expose_headers([
                 X_REQUEST_ID,

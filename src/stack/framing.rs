@@ -3,10 +3,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use crate::{
-    api::check_target,
-    error::{Error, Problem},
-};
+use crate::{api::check_target, error::Error};
 
 /// Headers that may stand once: of several, two parties might each read another one (threats,
 /// row 10). A second `Authorization` is refused where tokens are, with 401.
@@ -15,10 +12,20 @@ const ONCE: [HeaderName; 2] = [header::CONTENT_TYPE, HeaderName::from_static("id
 /// What an absolute target may begin with.
 const SCHEMES: [Scheme; 2] = [Scheme::HTTP, Scheme::HTTPS];
 
+/// What of a request's head the HTTP library keeps to itself, and whoever reads the bytes tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Oddities {
+    /// A `Content-Length` stands beside a `Transfer-Encoding`.
+    pub both_framings: bool,
+    /// The target has a fragment.
+    pub fragment: bool,
+}
+
 /// Refuses targets and hosts that could be read in two ways; what follows such a request on its
 /// connection is not read at all.
 pub(super) fn target<B>(request: &Request<B>) -> Result<(), Error> {
-    check_target(request.uri())
+    check_oddities(request.extensions().get())
+        .and_then(|()| check_target(request.uri()))
         .and_then(|()| check_host(request.version(), request.uri(), request.headers()))
         .map_err(Error::ending_connection)
 }
@@ -63,12 +70,36 @@ fn authority(host: &HeaderValue) -> Option<Authority> {
     Authority::try_from(host.as_bytes()).ok().filter(|host| !host.as_str().contains(['@', ',']))
 }
 
+fn check_oddities(oddities: Option<&Oddities>) -> Result<(), Error> {
+    match oddities {
+        Some(Oddities { both_framings: true, .. }) => Err(unclear_framing()),
+        Some(Oddities { fragment: true, .. }) => Err(Error::invalid(
+            "the request target holds `#`, which no request may send: leave it and what follows out",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Between two hops that each go by another one lies a request that nobody has checked (RFC 9112, 11.2).
+fn unclear_framing() -> Error {
+    Error::invalid(
+        "it is not clear where the body ends: send either one `Content-Length`, or `Transfer-Encoding: \
+         chunked` and no other coding",
+    )
+}
+
 fn check_headers(headers: &HeaderMap) -> Result<(), Error> {
-    if headers.contains_key(header::TRANSFER_ENCODING) {
-        return Err(Error::new(
-            Problem::LengthRequired,
-            "send the body with `Content-Length`, without `Transfer-Encoding`",
-        ));
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let framed = match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => {
+            coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+                && !headers.contains_key(header::CONTENT_LENGTH)
+        }
+        (Some(_), Some(_)) => false,
+    };
+    if !framed {
+        return Err(unclear_framing());
     }
     if let Some(name) = ONCE.into_iter().find(|name| headers.get_all(name).iter().count() > 1) {
         return Err(Error::invalid(format!("the header `{name}` stands twice: send it once")));
@@ -136,8 +167,12 @@ mod tests {
     fn requests_that_could_be_read_in_two_ways_are_refused() {
         for (pairs, want) in [
             (vec![("content-type", "application/json"), ("connection", "keep-alive")], 200),
-            (vec![("transfer-encoding", "chunked")], 411),
-            (vec![("transfer-encoding", "identity"), ("content-length", "1")], 411),
+            (vec![("transfer-encoding", "chunked")], 200),
+            (vec![("transfer-encoding", "CHUNKED")], 200),
+            (vec![("transfer-encoding", "gzip, chunked")], 400),
+            (vec![("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], 400),
+            (vec![("transfer-encoding", "chunked"), ("content-length", "1")], 400),
+            (vec![("transfer-encoding", "identity"), ("content-length", "1")], 400),
             (vec![("content-type", "application/json"), ("content-type", "text/plain")], 400),
             (vec![("idempotency-key", "a"), ("idempotency-key", "a")], 400),
             (vec![("connection", "keep-alive, Authorization")], 400),

@@ -33,6 +33,7 @@ use crate::{
 };
 use check::check;
 use found::Found;
+pub use framing::Oddities;
 use from_fn::from_fn;
 
 /// The whole gateway as one service: any request in, an answer out, never an error.
@@ -72,47 +73,50 @@ where
     let Parts { authenticator, api, router, metrics, callers, limits, draining, spans, .. } = parts;
     let (api, counted, running) = (Arc::new(api), Arc::clone(&metrics), AtOnce::default());
     let timeout = parts.request_timeout;
-    let service = ServiceBuilder::new()
-        // First of all, around everything that can fail, so that nothing goes uncounted, hung-up callers
-        // too, and every answer and every log event can be found by the request's id.
-        .layer(from_fn(move |request, next| {
-            observe::observe(Arc::clone(&metrics), spans.clone(), request, next)
-        }))
-        // On every answer there is: none may be stored, or guessed to be a page.
-        .layer(always(header::CACHE_CONTROL, "no-store"))
-        .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        // Before authentication, for a preflight carries no token; around errors, for a page
-        // can read none without these headers.
-        .option_layer(cors::layer(&parts.allowed_origins))
-        // Whatever goes wrong inside, a panic too, becomes one problem document, here and nowhere else.
-        .layer(from_fn(move |request, next| {
-            problems::errors_to_problems(Arc::clone(&counted), request, next)
-        }))
-        // What only looks at the head, in one layer: each costs a copy of the request.
-        .layer(check(move |request: &mut Request<B>| {
-            // Sheds before any work is done, least of all a signature check.
-            shed::shed(&running, &limits, &draining, request)?;
-            // From here the clock runs; whoever waits for something waits until then at most.
-            deadline::stamp(timeout, request)?;
-            // A path that two parties could read differently is not even routed.
-            framing::target(request)?;
-            // The path is read once; policy and ZEC see only what was parsed of it.
-            route::route(&router, request)?;
-            // The same for headers, once it is known on which route to count the refusal.
-            framing::headers(request)
-        }))
-        // Before a byte of the body is read: strangers cost one signature check at most.
-        .layer(from_fn(move |request, next| {
-            authenticate::authenticate(Arc::clone(&authenticator), request, next)
-        }))
-        // As soon as it is known who asks: nobody's haste or patience takes the others' places.
-        .layer(check(move |request: &mut Request<B>| caller_limits::limit(&callers, request)))
-        .service(tower::service_fn(move |request: Request<B>| {
-            let api = Arc::clone(&api);
-            let (mut head, body) = request.into_parts();
-            let context = Found::take(&mut head.extensions);
-            Box::pin(async move { api.answer(&head, body, &context?).await })
-        }));
+    let service =
+        ServiceBuilder::new()
+            // First of all, around everything that can fail, so that nothing goes uncounted, hung-up callers
+            // too, and every answer and every log event can be found by the request's id.
+            .layer(from_fn(move |request, next| {
+                observe::observe(Arc::clone(&metrics), spans.clone(), request, next)
+            }))
+            // On every answer there is: none may be stored, or guessed to be a page.
+            .layer(always(header::CACHE_CONTROL, "no-store"))
+            .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+            // Before authentication, for a preflight carries no token; around errors, for a page
+            // can read none without these headers.
+            .option_layer(cors::layer(&parts.allowed_origins).map(|layer| {
+                from_fn(move |request, next| cors::cors(layer.clone(), request, next))
+            }))
+            // Whatever goes wrong inside, a panic too, becomes one problem document, here and nowhere else.
+            .layer(from_fn(move |request, next| {
+                problems::errors_to_problems(Arc::clone(&counted), request, next)
+            }))
+            // What only looks at the head, in one layer: each costs a copy of the request.
+            .layer(check(move |request: &mut Request<B>| {
+                // Sheds before any work is done, least of all a signature check.
+                shed::shed(&running, &limits, &draining, request)?;
+                // From here the clock runs; whoever waits for something waits until then at most.
+                deadline::stamp(timeout, request)?;
+                // A path that two parties could read differently is not even routed.
+                framing::target(request)?;
+                // The path is read once; policy and ZEC see only what was parsed of it.
+                route::route(&router, request)?;
+                // The same for headers, once it is known on which route to count the refusal.
+                framing::headers(request)
+            }))
+            // Before a byte of the body is read: strangers cost one signature check at most.
+            .layer(from_fn(move |request, next| {
+                authenticate::authenticate(Arc::clone(&authenticator), request, next)
+            }))
+            // As soon as it is known who asks: nobody's haste or patience takes the others' places.
+            .layer(check(move |request: &mut Request<B>| caller_limits::limit(&callers, request)))
+            .service(tower::service_fn(move |request: Request<B>| {
+                let api = Arc::clone(&api);
+                let (mut head, body) = request.into_parts();
+                let context = Found::take(&mut head.extensions);
+                Box::pin(async move { api.answer(&head, body, &context?).await })
+            }));
     BoxCloneSyncService::new(service)
 }
 

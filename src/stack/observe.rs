@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, Request, StatusCode};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header::CONTENT_LENGTH};
 use tower::{Service, ServiceExt};
 
 use super::{
@@ -40,12 +41,23 @@ where
     let mut answer = next.ready().await?.call(request).await?;
     watch.status = Some(answer.status());
     answer.headers_mut().insert(X_REQUEST_ID, id.0);
+    if watch.method == "HEAD" {
+        without_body(&mut answer);
+    }
     let body = answer.body_mut();
     body.authenticated = watch.record.facts().caller.is_some();
     // Both until the answer is out: who does not read takes up as much as who waits.
     body.places = places.is_of_caller().then_some(places);
     body.running = watch.running.take();
     Ok(answer)
+}
+
+/// Keeps of an answer what HEAD asks for: it says how long the body would be (RFC 9110, 9.3.2). Over HTTP/2
+/// hyper would send the body.
+fn without_body(answer: &mut Answer) {
+    let length = HeaderValue::from(answer.body().bytes.len());
+    answer.headers_mut().insert(CONTENT_LENGTH, length);
+    answer.body_mut().bytes = Bytes::new();
 }
 
 /// Of several headers nobody could say which counts.

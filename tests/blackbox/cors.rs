@@ -27,6 +27,42 @@ async fn a_preflight_is_answered_without_a_token() {
 }
 
 #[tokio::test]
+async fn only_a_preflight_is_answered_as_one() {
+    let world = world().await;
+    let asks = ("Access-Control-Request-Method", "DELETE");
+    let bad = "/nics/a%2Fb/ipv4";
+    for (headers, target, status) in [
+        (&[PAGE, asks][..], "/nics/n/ipv4", 200),
+        (&[PAGE], "/nics/n/ipv4", 405),
+        (&[asks], "/nics/n/ipv4", 405),
+        (&[], "/nics/n/ipv4", 405),
+        (&[], "/nowhere", 404),
+        (&[PAGE], bad, 400),
+    ] {
+        let answer = world.stranger().send("OPTIONS", target, headers, None).await;
+        assert_eq!(answer.status, status, "{headers:?} {target}");
+        assert!(answer.header("vary").unwrap().to_lowercase().contains("origin"));
+        let told = answer.header("access-control-allow-origin").is_some();
+        assert_eq!(told, headers.contains(&PAGE), "{headers:?}");
+    }
+    let counted = r#"http_requests_total{code="405",method="OPTIONS",route="/nics/{nicId}/ipv4"}"#;
+    assert_eq!(world.metric(counted).await, 3.0);
+}
+
+#[tokio::test]
+async fn a_traced_page_may_call() {
+    let world = world().await;
+    let headers = [
+        PAGE,
+        ("Access-Control-Request-Method", "GET"),
+        ("Access-Control-Request-Headers", "authorization,traceparent,tracestate"),
+    ];
+    let answer = world.stranger().send("OPTIONS", "/whoami", &headers, None).await;
+    let allowed = answer.header("access-control-allow-headers").unwrap();
+    assert!(allowed.contains("traceparent") && allowed.contains("tracestate"), "{allowed}");
+}
+
+#[tokio::test]
 async fn a_page_can_read_answers_and_errors_and_a_foreign_one_can_not() {
     let world = world().await;
     let alice = world.alice();

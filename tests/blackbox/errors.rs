@@ -3,7 +3,7 @@
 use serde_json::json;
 use zec_gateway::error::Problem;
 
-use crate::world::{NIC, World};
+use crate::world::{NIC, Setup, World};
 
 #[tokio::test]
 async fn without_a_token_nobody_gets_in_and_the_answer_says_what_is_wanted() {
@@ -67,11 +67,11 @@ async fn unknown_routes_and_methods_are_not_mistaken_for_zecs_answers() {
         ("GET", "/nics/n/ipv4", "DELETE, POST"),
         ("PUT", "/nics/n/ipv4", "DELETE, POST"),
         ("POST", "/nics/n/ipv4/10.0.0.1", "DELETE"),
-        ("DELETE", "/nics/n", "GET"),
-        ("DELETE", "/operations", "GET"),
-        ("PUT", "/operations/x", "GET"),
-        ("OPTIONS", "/whoami", "GET"),
-        ("BREW", "/whoami", "GET"),
+        ("DELETE", "/nics/n", "GET, HEAD"),
+        ("DELETE", "/operations", "GET, HEAD"),
+        ("PUT", "/operations/x", "GET, HEAD"),
+        ("OPTIONS", "/whoami", "GET, HEAD"),
+        ("BREW", "/whoami", "GET, HEAD"),
     ] {
         let answer = stranger.send(method, target, &[], None).await;
         assert_eq!(answer.problem().1, "method-not-allowed", "{method} {target}");
@@ -91,4 +91,32 @@ async fn every_problem_has_a_page_that_explains_it() {
     }
     let answer = world.stranger().get("/problems/unheard-of").await;
     assert_eq!(answer.problem().1, "not-found");
+}
+
+/// Users of an SDK see `code` and `message`, and nothing else.
+#[tokio::test]
+async fn a_denials_message_names_the_first_address_the_policy_and_its_reason() {
+    let policy = r#"
+@id("lab") permit (principal, action in Zec::Action::"write", resource)
+when { context.address.isInRange(ip("10.0.0.0/24")) };
+@id("keep-21") @reason("the printer has it")
+forbid (principal, action in Zec::Action::"write", resource)
+when { context.address == ip("10.0.0.21") };
+"#;
+    let world = Setup { policy: policy.to_owned(), ..Setup::default() }.start().await;
+    let message = async |query: &str| {
+        let answer = world.alice().delete(&format!("/nics/{NIC}/ipv4?{query}")).await;
+        assert_eq!(answer.problem().1, "policy-denied", "{query}");
+        answer.json()["message"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        message("ipAddresses=10.0.0.22&ipAddresses=10.0.0.21").await,
+        "10.0.0.21: the policy `keep-21` forbids this (the printer has it); nothing was sent"
+    );
+    assert_eq!(
+        message("ipAddresses=10.9.0.1&ipAddresses=10.9.0.2&ipAddresses=10.0.0.22").await,
+        "10.9.0.1: no policy allows this: check `caller` for a missing group; `denied` has 1 more; \
+         nothing was sent"
+    );
+    assert!(world.nothing_was_sent());
 }

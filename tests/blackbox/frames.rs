@@ -101,7 +101,13 @@ impl Raw {
 
     /// Connects, and says what every client says first.
     pub async fn connect(world: &World, trusts: &Authority) -> Self {
-        let mut raw = Self::silent(world, trusts).await;
+        let Self(stream) = Self::silent(world, trusts).await;
+        Self::over(stream).await
+    }
+
+    /// Says over a connection what every client says first.
+    pub async fn over(stream: TlsStream<TcpStream>) -> Self {
+        let mut raw = Self(stream);
         raw.0.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
         raw.send(&frame(SETTINGS, 0, 0, &[])).await;
         raw

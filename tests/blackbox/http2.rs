@@ -325,6 +325,50 @@ async fn a_body_without_a_length_is_411_unless_it_is_empty() {
     assert_eq!(http2.ask("GET", target, &json, body).await.unwrap().problem().0, 400);
 }
 
+/// okhttp, Firefox, and proxies that do not know the length send an empty frame behind the head.
+#[tokio::test]
+async fn an_empty_frame_behind_the_head_is_no_body() {
+    let (world, authority) = secure("").await;
+    let bearer = world.alice().bearer();
+    let mut raw = Raw::connect(&world, &authority).await;
+    for (number, (method, path, parts, status)) in [
+        ("GET", "/whoami", &[0][..], 200),
+        ("GET", "/problems/internal", &[0, 0, 0], 200),
+        ("GET", "/whoami", &[1], 400),
+        ("GET", "/whoami", &[0, 1], 400),
+        ("DELETE", &format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21"), &[0, 0], 200),
+        ("DELETE", &format!("/nics/{NIC}/ipv4/10.0.0.22"), &[0], 200),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = u32::try_from(2 * number + 1).unwrap();
+        let head = request(method, path, &[("authorization", &bearer)]);
+        raw.send(&frame(HEADERS, END_HEADERS, id, &head)).await;
+        for (at, length) in parts.iter().enumerate() {
+            let ends = if at + 1 == parts.len() { END_STREAM } else { 0 };
+            raw.send(&frame(DATA, ends, id, &vec![b'x'; *length])).await;
+        }
+        let answer = raw.until(DATA).await.unwrap_or_else(|| panic!("closed at {path}"));
+        let json: serde_json::Value = serde_json::from_slice(&answer.payload).unwrap();
+        let said = json["status"].as_u64().filter(|_| json["title"].is_string() && status != 200);
+        assert_eq!((answer.stream, said.unwrap_or(200)), (id, status), "{method} {path}: {json}");
+    }
+}
+
+#[tokio::test]
+async fn head_has_no_body() {
+    let (world, authority) = secure("").await;
+    let mut http2 = Client::new(&authority).http2(&world).await;
+    let bearer = world.alice().bearer();
+    let headers = [("authorization", bearer.as_str())];
+    let target = "https://localhost/whoami";
+    let answer = http2.ask("HEAD", target, &headers, Empty::<Bytes>::new()).await.unwrap();
+    let get = http2.ask("GET", target, &headers, Empty::<Bytes>::new()).await.unwrap();
+    assert_eq!((answer.status, answer.body.len(), get.status), (200, 0, 200));
+    assert_eq!(answer.header("content-length"), Some(&*get.body.len().to_string()));
+}
+
 #[tokio::test]
 async fn targets_are_judged_as_over_http1() {
     let (world, authority) = secure("").await;

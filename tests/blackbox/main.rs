@@ -27,6 +27,7 @@ mod world;
 mod access_keys;
 mod alerts;
 mod architecture;
+mod balancers;
 mod breaker;
 mod browser;
 mod caller_limits;

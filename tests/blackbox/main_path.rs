@@ -1,6 +1,7 @@
 //! One request in, one signed request out.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::world::{NIC, World};
 
@@ -123,6 +124,41 @@ async fn a_nic_is_shown_as_zec_describes_it() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.json(), world.zec.nic(NIC).unwrap());
     assert_eq!(world.sent("DescribeNetworkInterfaces"), [format!(r#"{{"nicIds":["{NIC}"]}}"#)]);
+}
+
+#[tokio::test]
+async fn head_is_answered_as_get_without_the_body() {
+    let world = World::start().await;
+    let nic = format!("/nics/{NIC}");
+    for (target, caller) in [
+        ("/whoami", world.alice()),
+        ("/whoami", world.stranger()),
+        ("/operations", world.alice()),
+        (nic.as_str(), world.alice()),
+        ("/openapi.json", world.stranger()),
+        ("/docs", world.stranger()),
+        ("/problems/internal", world.stranger()),
+        ("/problems/no-such", world.stranger()),
+    ] {
+        let get = caller.get(target).await;
+        let text = caller.text("HEAD", target, &[("Connection", "close")], None);
+        let mut stream = tokio::net::TcpStream::connect(world.gateway).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut head = String::new();
+        stream.read_to_string(&mut head).await.unwrap();
+        let (head, body) = head.split_once("\r\n\r\n").unwrap();
+        assert!(body.is_empty(), "{target}: {body}");
+        assert!(head.starts_with(&format!("HTTP/1.1 {} ", get.status)), "{head}");
+        // The id of a request may be in its body, and is of the same length.
+        let length = format!("content-length: {}", get.body.len());
+        assert!(head.contains(&length), "{target}: {head}");
+    }
+    assert_eq!(
+        world.alice().send("PUT", "/whoami", &[], None).await.header("allow"),
+        Some("GET, HEAD")
+    );
+    let counted = r#"http_requests_total{code="200",method="HEAD",route="/whoami"}"#;
+    assert_eq!(world.metric(counted).await, 1.0);
 }
 
 #[tokio::test]

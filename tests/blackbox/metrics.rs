@@ -80,8 +80,8 @@ async fn no_answer_of_a_route_makes_a_new_series() {
     // One series in place of another: how the journal ends now.
     after.retain(|series| !series.starts_with("zec_gateway_journal_head_info"));
     assert_eq!(after.difference(&before).collect::<Vec<_>>(), Vec::<&String>::new());
-    let refused = r#"http_requests_total{code="411",method="GET",route="/whoami"}"#;
-    assert!(world.metric(refused).await == 1.0);
+    let refused = r#"http_requests_total{code="400",method="GET",route="/whoami"}"#;
+    assert!(world.metric(refused).await == 3.0);
 }
 
 #[tokio::test]

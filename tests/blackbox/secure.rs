@@ -206,13 +206,18 @@ impl Client {
 
     /// A new connection with HTTP/2 on it.
     pub async fn http2(&self, world: &World) -> Http2 {
+        self.http2_at(world.gateway).await
+    }
+
+    /// The same, somewhere else.
+    pub async fn http2_at(&self, address: SocketAddr) -> Http2 {
         let connector = Self {
             protocols: vec!["h2"],
             shows: self.shows.clone(),
             roots: self.roots.clone(),
             versions: self.versions.clone(),
         };
-        let stream = connector.connect(world.gateway).await.unwrap();
+        let stream = connector.connect(address).await.unwrap();
         let (sender, connection) =
             http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
         Http2 { sender, connection: tokio::spawn(connection) }

@@ -1,0 +1,251 @@
+//! Real HAProxy and nginx in front of the gateway, set up as docs/balancers.md says.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    process::{Child, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::{
+    client::{self, PATIENCE},
+    frames::{DATA, END_HEADERS, END_STREAM, HEADERS, Raw, frame, request},
+    real_parts::{left_out, unpacked},
+    secure::{Authority, Client},
+    world::{NIC, World},
+};
+
+const PAGE: &str = include_str!("../../docs/balancers.md");
+
+/// The one block of a language under a heading of the page.
+fn block(heading: &str, language: &str) -> String {
+    let section = PAGE.split("\n## ").find(|section| section.starts_with(heading)).unwrap();
+    let rest = section.split_once(&format!("```{language}\n")).unwrap().1;
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
+/// A program in front of a gateway, until it is dropped.
+struct Front {
+    child: Child,
+    address: SocketAddr,
+    _files: TempDir,
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What takes the place of each name that the page's configurations have.
+struct Places<'a> {
+    gateway: SocketAddr,
+    admin: SocketAddr,
+    authority: &'a Authority,
+}
+
+async fn start(program: &str, places: Places<'_>, text: &str) -> Front {
+    let files = tempfile::tempdir().unwrap();
+    let at = |name: &str| files.path().join(name).display().to_string();
+    let pair = places.authority.server(2100);
+    fs::write(files.path().join("gateway.pem"), format!("{}{}", pair.cert, pair.key)).unwrap();
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let text = text
+        .replace("bind :443", &format!("bind {address}"))
+        .replace("listen 443", &format!("listen {address}"))
+        .replace("127.0.0.1:8080", &places.gateway.to_string())
+        .replace("port 9464", &format!("port {}", places.admin.port()))
+        .replace("/etc/haproxy/gateway.pem", &at("gateway.pem"))
+        .replace("/etc/nginx/gateway.pem", &at("gateway.pem"));
+    let config = at("front.conf");
+    let mut command = unpacked(program);
+    if program.ends_with("nginx") {
+        let whole = format!(
+            "daemon off;\nmaster_process off;\npid {};\nerror_log {} info;\nevents {{}}\nhttp {{\n\
+             access_log off;\nclient_body_temp_path {};\nproxy_temp_path {};\n\
+             fastcgi_temp_path {};\nuwsgi_temp_path {};\nscgi_temp_path {};\n{text}\n}}\n",
+            at("pid"),
+            at("error.log"),
+            at("b"),
+            at("p"),
+            at("f"),
+            at("u"),
+            at("s"),
+        );
+        fs::write(&config, whole).unwrap();
+        command.args(["-p", &at(""), "-c", &config]);
+    } else {
+        fs::write(&config, text).unwrap();
+        command.args(["-db", "-f", &config]);
+    }
+    let log = fs::File::create(files.path().join("log")).unwrap();
+    let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+    let there = async {
+        while TcpStream::connect(address).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let said = || fs::read_to_string(files.path().join("log")).unwrap_or_default();
+    assert!(tokio::time::timeout(PATIENCE, there).await.is_ok(), "{}", said());
+    Front { child, address, _files: files }
+}
+
+/// Requests without a length over HTTP/2, as browsers and okhttp send them, and what the gateway says
+/// behind this front.
+async fn bodiless(front: &Front, world: &World, authority: &Authority) {
+    let bearer = world.alice().bearer();
+    let stream = Client::new(authority).speaks(&["h2"]).connect(front.address).await.unwrap();
+    let mut raw = Raw::over(stream).await;
+    for (number, (method, path, status)) in [
+        ("GET", "/whoami".to_owned(), "200"),
+        ("DELETE", format!("/nics/{NIC}/ipv4/10.0.0.21"), "200"),
+        ("DELETE", format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.22"), "200"),
+        ("DELETE", format!("/nics/{NIC}/ipv4/10.0.0.21"), "409"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = u32::try_from(2 * number + 1).unwrap();
+        let head = request(method, &path, &[("authorization", &bearer)]);
+        raw.send(&frame(HEADERS, END_HEADERS, id, &head)).await;
+        raw.send(&frame(DATA, END_STREAM, id, b"")).await;
+        let answer = raw.until(DATA).await.unwrap_or_else(|| panic!("closed at {path}"));
+        let text = String::from_utf8(answer.payload).unwrap();
+        let refused = text.contains("\"type\":\"/problems/");
+        assert_eq!(refused, status != "200", "{method} {path}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_http2_clients_arrive_through_haproxy() {
+    if left_out("proxies") {
+        return;
+    }
+    let (world, authority) = (World::start().await, Authority::new());
+    let places = Places { gateway: world.gateway, admin: world.admin, authority: &authority };
+    let front = start("usr/sbin/haproxy", places, &block("HAProxy", "haproxy")).await;
+    bodiless(&front, &world, &authority).await;
+    // HAProxy makes an empty chunked body of a request without a length.
+    let sent = world.sent("UnassignNetworkInterfaceIpv4");
+    assert_eq!(sent.len(), 2, "{sent:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_http2_clients_arrive_through_nginx() {
+    if left_out("proxies") {
+        return;
+    }
+    let (world, authority) = (World::start().await, Authority::new());
+    let places = Places { gateway: world.gateway, admin: world.admin, authority: &authority };
+    let front = start("usr/sbin/nginx", places, &block("nginx", "nginx")).await;
+    bodiless(&front, &world, &authority).await;
+    assert_eq!(world.sent("UnassignNetworkInterfaceIpv4").len(), 2);
+}
+
+/// A second request in the tail of a first one, which a front and the gateway could cut at different places.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_is_smuggled_past_a_front() {
+    if left_out("proxies") {
+        return;
+    }
+    for (program, heading, language) in
+        [("usr/sbin/haproxy", "HAProxy", "haproxy"), ("usr/sbin/nginx", "nginx", "nginx")]
+    {
+        let (world, authority) = (World::start().await, Authority::new());
+        let places = Places { gateway: world.gateway, admin: world.admin, authority: &authority };
+        let front = start(program, places, &block(heading, language)).await;
+        let tail = world.alice().text(
+            "DELETE",
+            &format!("/nics/{NIC}/ipv4/10.0.0.21"),
+            &[("Connection", "close")],
+            None,
+        );
+        let stranger = world.stranger();
+        for lines in [
+            "Transfer-Encoding: chunked\r\nContent-Length: 5",
+            "Content-Length: 5\r\nTransfer-Encoding: chunked",
+            "Content-Length: 0\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked, identity",
+            "Transfer-Encoding: identity",
+            "Transfer-Encoding: xchunked",
+        ] {
+            // Nobody's request in front, somebody's in its tail: if it arrives, somebody cut it elsewhere.
+            let target = format!("/nics/{NIC}/ipv4");
+            let head =
+                stranger.text("DELETE", &target, &[("Content-Type", "application/json")], None);
+            let head = head.strip_suffix("\r\n").unwrap();
+            let text = format!("{head}{lines}\r\n\r\n0\r\n\r\n{tail}");
+            let mut stream = Client::new(&authority).connect(front.address).await.unwrap();
+            stream.write_all(text.as_bytes()).await.unwrap();
+            let first = client::read(&mut stream).await;
+            assert!(first.is_none_or(|answer| answer.status != 200), "{program} {lines:?}");
+        }
+        // The front still serves, and a plain chunked body is a body on both sides.
+        let mut http2 = Client::new(&authority).http2_at(front.address).await;
+        let headers = [("authorization", &*world.alice().bearer())];
+        let answer =
+            http2.ask("GET", "https://localhost/whoami", &headers, Empty::<Bytes>::new()).await;
+        assert_eq!(answer.unwrap().status, 200, "{program}");
+    }
+}
+
+/// How often a write reaches a gateway that hangs up on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_front_repeats_a_write() {
+    if left_out("proxies") {
+        return;
+    }
+    for (program, heading, language) in
+        [("usr/sbin/haproxy", "HAProxy", "haproxy"), ("usr/sbin/nginx", "nginx", "nginx")]
+    {
+        let world = World::start().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let gateway = listener.local_addr().unwrap();
+        let seen = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&seen);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let count = Arc::clone(&count);
+                tokio::spawn(async move {
+                    // Answers reads, so that the connection is kept, and hangs up on a write.
+                    let mut room = [0; 8192];
+                    while let Ok(length @ 1..) = stream.read(&mut room).await {
+                        if room[..length].starts_with(b"DELETE") {
+                            count.fetch_add(1, Ordering::SeqCst);
+                            return;
+                        }
+                        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                        let _ = stream.write_all(answer).await;
+                    }
+                });
+            }
+        });
+        let authority = Authority::new();
+        let places = Places { gateway, admin: world.admin, authority: &authority };
+        let front = start(program, places, &block(heading, language)).await;
+        let mut http2 = Client::new(&authority).http2_at(front.address).await;
+        let target = format!("https://localhost/nics/{NIC}/ipv4/10.0.0.21");
+        let answer = http2.ask("GET", &target, &[], Empty::<Bytes>::new()).await.unwrap();
+        assert_eq!(answer.status, 200, "{program}");
+        // nginx says 502; HAProxy has its client send it again, as the page says.
+        let answer = http2.ask("DELETE", &target, &[], Empty::<Bytes>::new()).await;
+        let refused = |error: &hyper::Error| format!("{error:?}").contains("REFUSED_STREAM");
+        match &answer {
+            Ok(answer) => assert_eq!(answer.status, 502, "{program}"),
+            Err(error) => assert!(refused(error) && program.ends_with("haproxy"), "{error:?}"),
+        }
+        assert_eq!(seen.load(Ordering::SeqCst), 1, "{program}");
+    }
+}
