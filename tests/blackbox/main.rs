@@ -42,6 +42,7 @@ mod docs;
 mod egress;
 mod errors;
 mod every_fault;
+mod generated_clients;
 mod http2;
 mod identity;
 mod identity_page;

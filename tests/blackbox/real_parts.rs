@@ -38,7 +38,7 @@ pub fn unpacked(program: &str) -> Command {
     command
 }
 
-async fn output(command: &mut Command) -> (bool, String) {
+pub async fn output(command: &mut Command) -> (bool, String) {
     let mut command = std::mem::replace(command, Command::new("true"));
     let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = [done.stdout, done.stderr].concat();

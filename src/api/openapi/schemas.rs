@@ -121,7 +121,8 @@ fn bodies(max_addresses: usize) -> [(&'static str, Value); 2] {
                 "description": "One address, as ZEC once had it; `ipAddresses` wins over it",
             },
         },
-        "anyOf": [{ "required": ["ipAddresses"] }, { "required": ["ipAddress"] }],
+        // Not `anyOf` of what is required: generators make of that a type that takes anything.
+        "minProperties": 1,
         "additionalProperties": false,
     });
     [("Assigned", assigned), ("Unassigned", unassigned)]
@@ -145,7 +146,10 @@ fn changes() -> [(&'static str, Value); 2] {
         "properties": {
             "dryRun": { "const": true },
             "action": reference("Action"),
-            "body": { "type": ["object", "null"], "description": "What ZEC would be sent; null where nothing would" },
+            "body": {
+                "type": ["object", "null"], "additionalProperties": true,
+                "description": "What ZEC would be sent; null where nothing would",
+            },
             "nicId": reference("NicId"),
             "ipAddresses": list,
             "before": list,
