@@ -10,7 +10,7 @@ use std::{future::Future, sync::Arc};
 use arc_swap::ArcSwap;
 use parts::{Given, Loaded, drain, executor, issuer_names, metrics, origins, router, warnings};
 use spans::Spans;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use units::{Units, access_key, limits, policy, policy::Policies};
 
@@ -62,13 +62,13 @@ pub struct App {
     pub warnings: Vec<Fault>,
 }
 
-/// The two sockets of a gateway, bound by whoever starts it.
+/// The sockets of a gateway, bound by whoever starts it.
 #[derive(Debug)]
 pub struct Listeners {
     /// For callers.
-    pub public: TcpListener,
+    pub public: server::Listeners,
     /// For operators.
-    pub admin: TcpListener,
+    pub admin: server::Listeners,
 }
 
 impl App {

@@ -26,6 +26,36 @@ thread_local! {
     static CURRENT: Cell<usize> = const { Cell::new(0) };
 }
 
+/// A stream that can be taken from one runtime to another.
+pub trait Movable: Sized + Send + 'static {
+    /// The stream in no runtime.
+    type Loose: Send;
+
+    /// Takes it out of this thread's runtime.
+    ///
+    /// # Errors
+    /// When the system does not let it go.
+    fn loosen(self) -> io::Result<Self::Loose>;
+
+    /// Puts it into this thread's runtime.
+    ///
+    /// # Errors
+    /// When the system does not take it.
+    fn settle(loose: Self::Loose) -> io::Result<Self>;
+}
+
+impl Movable for TcpStream {
+    type Loose = std::net::TcpStream;
+
+    fn loosen(self) -> io::Result<Self::Loose> {
+        self.into_std()
+    }
+
+    fn settle(loose: Self::Loose) -> io::Result<Self> {
+        Self::from_std(loose)
+    }
+}
+
 /// The lanes of a process; a clone is the same ones. Without any, everything is served where it is
 /// accepted.
 #[derive(Clone, Debug, Default)]
@@ -98,12 +128,13 @@ impl Lanes {
     }
 
     /// Serves a connection in the lane that has the fewest.
-    pub fn serve<F>(
+    pub fn serve<S, F>(
         &self,
         tracker: &TaskTracker,
-        stream: TcpStream,
-        serve: impl FnOnce(TcpStream) -> F + Send + 'static,
+        stream: S,
+        serve: impl FnOnce(S) -> F + Send + 'static,
     ) where
+        S: Movable,
         F: Future<Output = ()> + Send + 'static,
     {
         let lanes = self.0.iter().flat_map(|inner| &inner.lanes);
@@ -113,9 +144,9 @@ impl Lanes {
         };
         let counted = Arc::clone(&lane.connections);
         // Out of this thread's reactor, and into the lane's.
-        let stream = stream.into_std();
+        let stream = stream.loosen();
         let moved = async move {
-            match stream.and_then(TcpStream::from_std) {
+            match stream.and_then(S::settle) {
                 Ok(stream) => serve(stream).await,
                 Err(error) => tracing::warn!(%error, "a connection could not be served"),
             }

@@ -6,8 +6,8 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use super::{
-    Signals, Stop, bind, block_on, lanes, raise_file_limit, reload, runtime_files::RuntimeFiles,
-    say, start_logging, token,
+    Signals, Stop, bind_tcp, block_on, lanes, raise_file_limit, reload,
+    runtime_files::RuntimeFiles, say, start_logging, token,
 };
 use crate::{
     app::{App, Listeners},
@@ -69,15 +69,13 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
 async fn dev(args: &Args, log_format: Option<Format>, lanes: Lanes) -> Result<(), Stop> {
     let signals = Signals::hear()?;
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let listeners = Listeners {
-        public: bind(args.listen, "--listen").await?,
-        admin: bind(args.admin_listen, "--admin-listen").await?,
-    };
+    let public = bind_tcp(args.listen, "--listen").await?;
+    let admin = bind_tcp(args.admin_listen, "--admin-listen").await?;
     let (for_emulator, for_issuer) =
-        (bind(anywhere, "emulator").await?, bind(anywhere, "issuer").await?);
+        (bind_tcp(anywhere, "emulator").await?, bind_tcp(anywhere, "issuer").await?);
     let urls = Urls {
-        gateway: url(&listeners.public)?,
-        admin: url(&listeners.admin)?,
+        gateway: url(&public)?,
+        admin: url(&admin)?,
         emulator: url(&for_emulator)?,
         issuer: url(&for_issuer)?,
     };
@@ -105,7 +103,7 @@ async fn dev(args: &Args, log_format: Option<Format>, lanes: Lanes) -> Result<()
 
     let token = token_of_alice(&signer, &urls.issuer)?;
     files.put_key(signer.pem(), &urls.issuer)?;
-    let port = listeners.public.local_addr().map_err(|error| Fault::new(error.to_string()))?.port();
+    let port = public.local_addr().map_err(|error| Fault::new(error.to_string()))?.port();
     let header = files.put_header(port, &token)?;
     let journal = &config.journal.path;
     let greeting = Greeting { urls: &urls, access_key_id: &access_key_id, password: &password };
@@ -116,6 +114,7 @@ async fn dev(args: &Args, log_format: Option<Format>, lanes: Lanes) -> Result<()
     }
     let reloader = app.reloader();
     let asked = signals.asked_to_stop(app.hurry(), move || reload(&reloader));
+    let listeners = Listeners { public: public.into(), admin: admin.into() };
     app.run(listeners, || {}, asked).await;
     Ok(())
 }

@@ -3,7 +3,7 @@ use std::{fs, net::SocketAddr, path::PathBuf};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::{Signals, Stop, bind, block_on, say};
+use super::{Signals, Stop, bind_tcp, block_on, say};
 use crate::{
     emulator::{Emulator, Fault as EmulatedFault, Settings},
     error::Fault,
@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args) -> Result<(), Stop> {
     let emulator = Emulator::new(settings).with_demo_nics();
     block_on(async {
         let signals = Signals::hear()?;
-        let listener = bind(args.listen, "--listen").await?;
+        let listener = bind_tcp(args.listen, "--listen").await?;
         let address = listener.local_addr().map_err(|error| Fault::new(error.to_string()))?;
         say(format_args!("emulating ZEC on http://{address}/api/v2/zec"));
         let asked = signals.asked_to_stop(CancellationToken::new(), || ());

@@ -28,7 +28,7 @@ use crate::{
     config::{self, Config},
     error::Fault,
     lanes::Lanes,
-    server,
+    server::{self, Address},
     telemetry::{self, Format},
 };
 
@@ -182,7 +182,17 @@ fn lanes() -> Result<Lanes, Fault> {
 }
 
 /// Binds a listener, or says which address could not be had.
-async fn bind(address: std::net::SocketAddr, key: &str) -> Result<tokio::net::TcpListener, Stop> {
+async fn bind(address: &Address, key: &str) -> Result<server::Listeners, Stop> {
+    server::Listeners::bind(address).await.map_err(|error| {
+        Fault::new(format!("cannot listen on {address}: {error}")).at_key(key).into()
+    })
+}
+
+/// The same for one on loopback.
+async fn bind_tcp(
+    address: std::net::SocketAddr,
+    key: &str,
+) -> Result<tokio::net::TcpListener, Stop> {
     tokio::net::TcpListener::bind(address).await.map_err(|error| {
         Fault::new(format!("cannot listen on {address}: {error}")).at_key(key).into()
     })

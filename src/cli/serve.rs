@@ -1,18 +1,13 @@
-use std::{
-    net::{SocketAddr, TcpListener as Inherited},
-    path::PathBuf,
-    sync::Arc,
-};
-
-use tokio::net::TcpListener;
+use std::{path::PathBuf, sync::Arc};
 
 use super::{
     Signals, Stop, bind, block_on, configuration, lanes, raise_file_limit, reload, start_logging,
-    systemd::{Notifier, Sockets},
+    systemd::{Inherited, Notifier, Sockets},
 };
 use crate::{
     app::{App, Listeners},
     error::Fault,
+    server::{self, Address, Listener},
     telemetry::Format,
 };
 
@@ -39,14 +34,14 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
         for warning in &app.warnings {
             tracing::warn!("{warning}");
         }
-        let handed_over = (inherited.public.is_some(), inherited.admin.is_some());
+        let handed_over = (!inherited.public.is_empty(), !inherited.admin.is_empty());
         let listeners = Listeners {
-            public: listener(inherited.public, config.server.listen, "server.listen").await?,
-            admin: listener(inherited.admin, config.server.admin_listen, "admin.listen").await?,
+            public: listeners(inherited.public, &config.server.listen, "server.listen").await?,
+            admin: listeners(inherited.admin, &config.server.admin_listen, "admin.listen").await?,
         };
         tracing::info!(
-            listen = listeners.public.local_addr().ok().map(|address| address.to_string()),
-            admin = listeners.admin.local_addr().ok().map(|address| address.to_string()),
+            listen = shown(&listeners.public),
+            admin = shown(&listeners.admin),
             tls = config.server.tls.is_some(),
             version = env!("CARGO_PKG_VERSION"),
             "serving"
@@ -63,13 +58,17 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
                 "metrics and probes need no token: let only those reach them who should",
             );
         }
-        systemd.keep_alive(app.lanes.clone());
+        let lanes = app.lanes.clone();
+        let ready = || {
+            systemd.ready();
+            systemd.keep_alive(lanes);
+        };
         let (reloader, hurry) = (app.reloader(), app.hurry());
         let asked_to_stop = async {
             signals.asked_to_stop(hurry, move || reload(&reloader)).await;
             systemd.stopping();
         };
-        let in_time = app.run(listeners, || systemd.ready(), asked_to_stop).await;
+        let in_time = app.run(listeners, ready, asked_to_stop).await;
         tracing::info!("stopped");
         if in_time { Ok(()) } else { Err(Stop::Told) }
     })
@@ -77,27 +76,30 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
 
 /// Warns where strangers may reach a socket that was handed over: the configuration, and whoever
 /// checks it, knows nothing of that one.
-fn warn_of(listener: &TcpListener, danger: &str) {
-    if let Ok(address) = listener.local_addr()
-        && !address.ip().to_canonical().is_loopback()
-    {
+fn warn_of(listeners: &server::Listeners, danger: &str) {
+    for address in listeners.addresses().filter(|address| !address.is_local()) {
         tracing::warn!("{address}, a socket that was handed over: {danger}");
     }
 }
 
-/// The socket that the process was started with, or else one of its own.
-async fn listener(
-    inherited: Option<Inherited>,
-    address: SocketAddr,
+/// The sockets that the process was started with, or else one of its own.
+async fn listeners(
+    inherited: Vec<Inherited>,
+    address: &Address,
     key: &str,
-) -> Result<TcpListener, Stop> {
-    let Some(inherited) = inherited else { return bind(address, key).await };
-    let adopted = inherited.set_nonblocking(true).and_then(|()| TcpListener::from_std(inherited));
-    adopted.map_err(|error| {
-        Fault::new(format!(
-            "the socket that was handed over in place of it cannot be used: {error}"
-        ))
-        .at_key(key)
-        .into()
+) -> Result<server::Listeners, Stop> {
+    if inherited.is_empty() {
+        return bind(address, key).await;
+    }
+    let adopted: Result<Vec<Listener>, _> = inherited.into_iter().map(TryInto::try_into).collect();
+    adopted.map(server::Listeners::inherited).map_err(|error: std::io::Error| {
+        Fault::new(format!("a socket that was handed over in place of it cannot be used: {error}"))
+            .at_key(key)
+            .into()
     })
+}
+
+/// Where they listen, for the log: each of several.
+fn shown(listeners: &server::Listeners) -> String {
+    listeners.addresses().map(|address| address.to_string()).collect::<Vec<_>>().join(" ")
 }

@@ -10,7 +10,7 @@ use std::{
         linux::net::SocketAddrExt,
         unix::{
             ffi::OsStrExt,
-            net::{SocketAddr, UnixDatagram},
+            net::{SocketAddr, UnixDatagram, UnixListener},
         },
     },
     path::Path,
@@ -22,36 +22,83 @@ use std::{
 use listenfd::ListenFd;
 use tokio::time::MissedTickBehavior;
 
-use crate::{error::Fault, lanes::Lanes};
+use crate::{error::Fault, lanes::Lanes, server::Listener};
 
-/// Sockets that were bound before the process began (`LISTEN_FDS`).
+/// What the sockets of a port are called (`FileDescriptorName=` of a socket unit).
+const CALLERS: &str = "callers";
+const OPERATORS: &str = "operators";
+
+/// Sockets that were bound before the process began (`LISTEN_FDS`), each for what its name says: their
+/// order is by chance where several units hand them over.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
-    /// The first: for callers.
-    pub(super) public: Option<TcpListener>,
-    /// The second: for operators.
-    pub(super) admin: Option<TcpListener>,
+    /// For callers.
+    pub(super) public: Vec<Inherited>,
+    /// For operators.
+    pub(super) admin: Vec<Inherited>,
+}
+
+/// One of them, in no runtime yet.
+#[derive(Debug)]
+pub(super) enum Inherited {
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
 impl Sockets {
     /// Takes what this process was handed. Before any thread begins: it changes the environment.
     ///
     /// # Errors
-    /// When there are more than two, or one of them is no TCP socket that listens.
+    /// When one has no known name, or is no stream socket that listens.
     pub(super) fn take() -> Result<Self, Fault> {
+        let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut handed = ListenFd::from_env();
-        if handed.len() > 2 {
-            return Err(Fault::new(format!(
-                "{} sockets were handed over (LISTEN_FDS): there may be one for callers, and behind it one for operators",
-                handed.len()
-            )));
+        let names: Vec<&str> = names.split(':').collect();
+        let mut sockets = Self::default();
+        for index in 0..handed.len() {
+            let name = names.get(index).copied().unwrap_or_default();
+            let port = match name {
+                CALLERS => &mut sockets.public,
+                OPERATORS => &mut sockets.admin,
+                other => return Err(unnamed(index, other)),
+            };
+            port.push(socket(&mut handed, index)?);
         }
-        let mut take = |index| {
-            handed.take_tcp_listener(index).map_err(|error| {
-                Fault::new(format!("socket {index} of LISTEN_FDS cannot be used: {error}"))
-            })
-        };
-        Ok(Self { public: take(0)?, admin: take(1)? })
+        Ok(sockets)
+    }
+}
+
+fn unnamed(index: usize, name: &str) -> Fault {
+    let shown: String = name.escape_debug().take(64).collect();
+    Fault::new(format!(
+        "socket {index} of LISTEN_FDS is called `{shown}`, so nobody knows whom it is for: set \
+         `FileDescriptorName={CALLERS}` or `FileDescriptorName={OPERATORS}` in its socket unit"
+    ))
+}
+
+fn socket(handed: &mut ListenFd, index: usize) -> Result<Inherited, Fault> {
+    let unusable = |error: &io::Error| {
+        Fault::new(format!("socket {index} of LISTEN_FDS cannot be used: {error}"))
+    };
+    // Whatever is no TCP socket stays where it is.
+    if let Ok(Some(listener)) = handed.take_tcp_listener(index) {
+        return Ok(Inherited::Tcp(listener));
+    }
+    match handed.take_unix_listener(index) {
+        Ok(Some(listener)) => Ok(Inherited::Unix(listener)),
+        Ok(None) => Err(unusable(&io::ErrorKind::NotFound.into())),
+        Err(error) => Err(unusable(&error)),
+    }
+}
+
+impl TryFrom<Inherited> for Listener {
+    type Error = io::Error;
+
+    fn try_from(inherited: Inherited) -> io::Result<Self> {
+        match inherited {
+            Inherited::Tcp(listener) => listener.try_into(),
+            Inherited::Unix(listener) => listener.try_into(),
+        }
     }
 }
 

@@ -2,8 +2,7 @@
 //! keys that nobody asked for are reported when the reader is dropped.
 
 use std::{
-    collections::BTreeMap, fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf,
-    time::Duration,
+    collections::BTreeMap, fmt::Display, ops::RangeInclusive, path::PathBuf, time::Duration,
 };
 
 use super::{
@@ -12,6 +11,7 @@ use super::{
     tree::{Node, Origin, Table, Value},
     unknown,
 };
+use crate::server::Address;
 
 /// One table while it is read.
 pub(super) struct Fields<'a> {
@@ -158,9 +158,9 @@ impl<'a> Fields<'a> {
         value
     }
 
-    /// An address with a port.
-    pub(super) fn address(&mut self, key: &'static str, default: ([u8; 4], u16)) -> SocketAddr {
-        self.text(key, forms::address).unwrap_or_else(|| default.into())
+    /// Where to listen.
+    pub(super) fn address(&mut self, key: &'static str, default: ([u8; 4], u16)) -> Address {
+        self.text(key, forms::address).unwrap_or_else(|| Address::Tcp(default.into()))
     }
 
     /// `true` or `false`, if it is set.

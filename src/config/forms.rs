@@ -1,12 +1,14 @@
 //! How texts in the file are written: durations, sizes, addresses, names.
 
-use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
 
 use humantime::format_duration;
+use ipnet::IpNet;
 
 use super::tree::shown;
 use crate::{
     auth::{Algorithm, GroupsForm},
+    server::Address,
     telemetry::Format,
     zec::EipCheck,
 };
@@ -72,14 +74,52 @@ fn in_words(size: usize) -> String {
     }
 }
 
-/// An IP address with a port: a name could stand for addresses that nobody looked at.
-pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
+/// The longest path that a Unix socket can have, in bytes (`unix(7)`: 108 with the zero behind it).
+const MAX_SOCKET_PATH: usize = 107;
+
+/// An IP address with a port, for a name could stand for addresses that nobody looked at; or a path after
+/// `unix:`.
+pub(super) fn address(text: &str) -> Result<Address, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        let fits = path.starts_with('/') && path.len() <= MAX_SOCKET_PATH && !path.contains('\0');
+        return if fits {
+            Ok(Address::Unix(path.into()))
+        } else {
+            Err(format!(
+                "{} is not a socket: write a whole path of {MAX_SOCKET_PATH} bytes at most, as \
+                 `unix:/run/zec-gateway.sock`",
+                shown(text)
+            ))
+        };
+    }
+    text.parse().map(Address::Tcp).map_err(|_| {
         format!(
-            "{} is not an IP address with a port, as `127.0.0.1:8080` or `[::1]:8080`",
+            "{} is not an IP address with a port, as `127.0.0.1:8080` or `[::1]:8080`, and no socket, as \
+             `unix:/run/zec-gateway.sock`",
             shown(text)
         )
     })
+}
+
+/// A network that proxies connect from; none for those on a Unix socket.
+pub(super) fn proxy_network(text: &str) -> Result<Option<IpNet>, String> {
+    if text == "unix" {
+        return Ok(None);
+    }
+    let network =
+        text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    match network {
+        Some(network) if network.trunc() == network => Ok(Some(network)),
+        Some(network) => Err(format!(
+            "{} has bits behind its mask: write `{}`, or the address alone",
+            shown(text),
+            network.trunc()
+        )),
+        None => Err(format!(
+            "{} is no address, as `10.0.0.5`, no network, as `10.0.0.0/24`, and not `unix`",
+            shown(text)
+        )),
+    }
 }
 
 /// An issuer's name. It stands before a `/` in Cedar ids and in metrics labels, so it is narrow.

@@ -9,7 +9,7 @@ use crate::{
     journal, limit,
     net::ProxySettings,
     policy,
-    server::{self, TlsSettings},
+    server::{self, TlsSettings, TrustedProxies},
     telemetry,
     zec::{self, EipCheck},
 };
@@ -32,6 +32,7 @@ pub(super) fn server(root: &mut Fields<'_>) -> server::Settings {
     let settings = server::Settings {
         listen: fields.address("listen", ([127, 0, 0, 1], 8080)),
         admin_listen: admin.address("listen", ([127, 0, 0, 1], 9464)),
+        trusted_proxies: trusted_proxies(&mut fields),
         max_connections: fields.integer("max_connections", 10_000, 1..=MANY),
         header_timeout: fields.duration("header_timeout", seconds(10), &TIMEOUT),
         body_timeout: fields.duration("body_timeout", seconds(10), &TIMEOUT),
@@ -43,11 +44,17 @@ pub(super) fn server(root: &mut Fields<'_>) -> server::Settings {
         drain_timeout: fields.duration("drain_timeout", seconds(30), &DELAY),
         tls: fields.optional_table("tls").and_then(tls),
     };
-    if settings.listen == settings.admin_listen && settings.listen.port() != 0 {
+    if settings.listen.clashes(&settings.admin_listen) {
         let key = if admin.is_set("listen") { &admin } else { &fields };
         key.fault("listen", "`server.listen` and `admin.listen` are the same: give each its own");
     }
     settings
+}
+
+fn trusted_proxies(fields: &mut Fields<'_>) -> TrustedProxies {
+    let proxies = fields.texts("trusted_proxies", forms::proxy_network).unwrap_or_default();
+    let unix = proxies.contains(&None);
+    TrustedProxies { networks: proxies.into_iter().flatten().collect(), unix }
 }
 
 fn tls(mut fields: Fields<'_>) -> Option<TlsSettings> {

@@ -32,14 +32,14 @@ pub(super) fn find(config: &Config, findings: &Findings) {
 
 fn listeners(config: &Config, findings: &Findings) {
     let server = &config.server;
-    if server.tls.is_none() && !server.listen.ip().to_canonical().is_loopback() {
+    if server.tls.is_none() && !server.listen.is_local() {
         warn(
             findings,
             "server.listen",
             "plain HTTP beyond loopback shows every token on the way: set `[server.tls]`, or listen on loopback behind a TLS proxy",
         );
     }
-    if !server.admin_listen.ip().to_canonical().is_loopback() {
+    if !server.admin_listen.is_local() {
         warn(
             findings,
             "admin.listen",

@@ -12,6 +12,7 @@ mod nic_id;
 mod operation;
 mod operation_id;
 mod outcome;
+mod peer;
 
 pub use addresses::{Addresses, AddressesError};
 pub use caller::{Caller, CallerError, MAX_NAME_BYTES};
@@ -23,3 +24,4 @@ pub use operation::{
 };
 pub use operation_id::{OperationId, OperationIdError};
 pub use outcome::Outcome;
+pub use peer::{Origin, Peer};

@@ -59,6 +59,7 @@ pub(super) async fn begin(
         stale: before.stale,
         zec: before.zec,
         request_id: asking.record.request_id().to_owned(),
+        peer: asking.record.peer(),
         key,
     };
     // What is given up here and gets on disk all the same is closed as not sent by the journal.

@@ -71,6 +71,8 @@ pub(super) struct Open {
     pub(super) change: ChangeIpv4,
     /// When it was asked for, by our clock: its signature's time is at most [`SIGNED_WITHIN`] later.
     pub(super) asked_at: SystemTime,
+    /// The same by ZEC's clock, where that is known: ours may have been ahead.
+    pub(super) zec_time: Option<SystemTime>,
     /// At which ZEC and with which key it was sent; none where that is not known.
     pub(super) zec: Option<Arc<str>>,
     pub(super) evidence: Evidence,
@@ -115,20 +117,27 @@ impl Open {
         reservation: Option<Reservation>,
     ) -> Self {
         let before = view.before.and_then(|raw| Nic::parse(raw).ok());
-        let evidence = if contested {
-            Evidence::None
-        } else {
-            Evidence::from(&view.change, before.as_ref(), view.stale)
+        let evidence = match Evidence::from(&view.change, before.as_ref(), view.stale) {
+            _ if contested => Evidence::None,
+            // How long ago it was by ZEC's clock is not known, so others may have had the time to change it.
+            Evidence::Full if view.zec_time.is_none() => Evidence::OnlyNotDone,
+            evidence => evidence,
         };
         Self {
             operation: Some(view.id),
             change: view.change,
             asked_at: view.started_at,
+            zec_time: view.zec_time,
             zec: view.zec.map(Arc::from),
             evidence,
             guard,
             reservation,
         }
+    }
+
+    /// When it was asked for, by the clock that said the earlier time: ours may have been ahead.
+    fn asked_first(&self) -> SystemTime {
+        self.zec_time.map_or(self.asked_at, |zec| zec.min(self.asked_at))
     }
 
     /// What a vNIC shows of it, seen at that ZEC with that key.
@@ -171,8 +180,9 @@ impl Resolver {
             // Jitter, so that writes of one fault are not looked for in step.
             tokio::time::sleep(wait.mul_f64(1.0 - fastrand::f64() / 4.0)).await;
             wait = (wait * 2).min(patience.longest);
-            let has_passed =
-                |long| self.reader.time().is_some_and(|now| now >= open.asked_at + long);
+            let since =
+                |begin: SystemTime, long| self.reader.time().is_some_and(|now| now >= begin + long);
+            let has_passed = |long| since(open.asked_at, long);
             let turn = self.turns.wait(&self.reader, has_passed(patience.proof)).await;
             // Taken before the look: what is seen then was so once nothing could come any more.
             let proven = has_passed(patience.proof);
@@ -180,7 +190,7 @@ impl Resolver {
             drop(turn);
             // Taken after it: the first answer of a run is what tells how late it is. By then anybody may
             // have changed the vNIC at ZEC itself, and what it shows proves nothing.
-            if has_passed(patience.give_up) || begun.elapsed() >= LONGEST {
+            if since(open.asked_first(), patience.give_up) || begun.elapsed() >= LONGEST {
                 return self.give_up(open).await;
             }
             match found {

@@ -201,10 +201,16 @@ impl Desk {
                 guard.release(true);
             }
             Outcome::Unknown | Outcome::Pending => {
-                let zec = Some(zec);
-                let open =
-                    Open { operation, change, asked_at: at, zec, evidence, guard, reservation };
-                self.resolver.take_on(open);
+                self.resolver.take_on(Open {
+                    operation,
+                    change,
+                    asked_at: at,
+                    zec_time: self.resolver.reader.time(),
+                    zec: Some(zec),
+                    evidence,
+                    guard,
+                    reservation,
+                });
             }
             Outcome::Rejected | Outcome::NotSent | Outcome::NotDone => {
                 reservation.into_iter().for_each(Reservation::release);

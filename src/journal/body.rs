@@ -1,9 +1,11 @@
 //! The JSON that entries carry beside their columns.
 
+use std::time::SystemTime;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::record::{Ending, Intent, Told};
+use super::record::{Ending, Intent, Told, millis};
 use crate::{domain::ChangeIpv4, policy::Permit};
 
 /// An intent's.
@@ -19,6 +21,15 @@ pub(super) struct OfAnIntent {
     pub(super) before_may_be_stale: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) zec: Option<String>,
+    /// What ZEC's clock said, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) zec_time: Option<i64>,
+    /// Whose connection the request came over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) client_address: Option<String>,
+    /// The proxy that said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) proxy_address: Option<String>,
 }
 
 /// An outcome's.
@@ -40,7 +51,11 @@ pub(super) struct OfAnOutcome {
 }
 
 /// The body of an intent's entry.
-pub(super) fn of_an_intent(permit: &Permit<ChangeIpv4>, intent: &Intent) -> String {
+pub(super) fn of_an_intent(
+    permit: &Permit<ChangeIpv4>,
+    intent: &Intent,
+    zec_time: Option<SystemTime>,
+) -> String {
     let addresses = permit.operation().addresses.as_slice();
     write(&OfAnIntent {
         ip_addresses: addresses.iter().map(ToString::to_string).collect(),
@@ -49,6 +64,9 @@ pub(super) fn of_an_intent(permit: &Permit<ChangeIpv4>, intent: &Intent) -> Stri
         before: intent.before.clone(),
         before_may_be_stale: intent.stale,
         zec: Some(intent.zec.to_string()),
+        zec_time: zec_time.map(millis),
+        client_address: intent.peer.map(|peer| peer.client.to_string()),
+        proxy_address: intent.peer.and_then(|peer| peer.proxy).map(|proxy| proxy.to_string()),
     })
 }
 

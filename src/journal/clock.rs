@@ -25,16 +25,20 @@ impl SecondClock {
         let _ = self.0.set(clock);
     }
 
+    /// What the second one says.
+    pub(super) fn theirs(&self) -> Option<SystemTime> {
+        self.0.get().and_then(|clock| clock())
+    }
+
     /// A time that both clocks have reached; none while the second one says nothing.
     pub(super) fn agrees(&self, ours: SystemTime) -> Option<SystemTime> {
-        let theirs = self.0.get().and_then(|clock| clock())?;
-        Some(ours.min(theirs))
+        Some(ours.min(self.theirs()?))
     }
 
     /// The later of both clocks: what is written down with it is not past its time early.
     pub(super) fn latest(&self) -> SystemTime {
         let ours = clock::now();
-        self.0.get().and_then(|clock| clock()).map_or(ours, |theirs| theirs.max(ours))
+        self.theirs().map_or(ours, |theirs| theirs.max(ours))
     }
 
     /// Up to when something that lasts so long must have begun to be over by both clocks; 1970, so that

@@ -129,7 +129,7 @@ impl Journal {
     ) -> Result<Ticket, BeginError> {
         let asked = Asked::now();
         let Some(inner) = &self.0 else { return Ok(Ticket::new(permit, None, asked)) };
-        let opening = opening(&permit, intent, asked.at);
+        let opening = opening(&permit, intent, (asked.at, inner.second_clock.theirs()));
         let receipt = inner.write(What::Intent(Arc::new(opening))).await?;
         Ok(Ticket::new(permit, receipt, asked))
     }
@@ -297,9 +297,14 @@ impl fmt::Debug for Inner {
     }
 }
 
-fn opening(permit: &Permit<ChangeIpv4>, intent: Intent, at: SystemTime) -> Opening {
+/// An intent to be written, with the time by both clocks.
+fn opening(
+    permit: &Permit<ChangeIpv4>,
+    intent: Intent,
+    (at, theirs): (SystemTime, Option<SystemTime>),
+) -> Opening {
     let change = permit.operation();
-    let body = body::of_an_intent(permit, &intent);
+    let body = body::of_an_intent(permit, &intent, theirs);
     Opening {
         id: OperationId::new(),
         at,

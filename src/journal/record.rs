@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::domain::{Caller, ChangeIpv4, IdempotencyKey, NicId, OperationId, Outcome};
+use crate::domain::{Caller, ChangeIpv4, IdempotencyKey, NicId, OperationId, Outcome, Peer};
 
 /// What is recorded of a write beside its permit, before it is sent.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Intent {
     pub zec: Arc<str>,
     /// The gateway's id of the request.
     pub request_id: String,
+    /// Where the request came from.
+    pub peer: Option<Peer>,
     /// The caller's `Idempotency-Key`, if there was one.
     pub key: Option<KeyClaim>,
 }
@@ -123,6 +125,8 @@ pub struct View {
     pub stale: bool,
     /// At which ZEC and with which access key it was sent: a digest.
     pub zec: Option<String>,
+    /// What ZEC's clock said when the write was asked for; none where it had not answered yet.
+    pub zec_time: Option<SystemTime>,
     /// Whether nothing more will be known of it: its outcome is unknown, and final.
     pub given_up: bool,
     /// The gateway's id of the request.

@@ -10,12 +10,11 @@ use std::{
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{service_fn, util::BoxCloneSyncService};
 
 use super::{
-    accept,
+    Listeners, TrustedProxies, accept,
     connection::{Terms, Timers},
     crowd::{Counts, Crowd},
 };
@@ -122,7 +121,7 @@ impl Readiness {
 /// Serves `/metrics`, `/livez` and `/readyz` for ever. It stays up while the public listener
 /// drains, so that the drain can be watched.
 pub async fn serve_admin(
-    listener: TcpListener,
+    listeners: Listeners,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     lanes: Lanes,
@@ -148,8 +147,9 @@ pub async fn serve_admin(
     let (connections, never) = (TaskTracker::new(), CancellationToken::new());
     // Plain HTTP: it is for a network of its own.
     let (handshake, strangers) = (Duration::ZERO, AtOnce::default());
-    let terms = Terms { timers: TIMERS, tls: None, handshake, strangers };
-    let here = (listener, &Lanes::default());
+    let proxies = TrustedProxies::default();
+    let terms = Terms { timers: TIMERS, tls: None, handshake, strangers, proxies };
+    let here = (listeners, &Lanes::default());
     accept(here, service, terms, &Crowd::new(MAX_CONNECTIONS), &connections, &never).await;
 }
 
@@ -204,7 +204,11 @@ fn plain(status: StatusCode, text: String) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use tokio::{io::AsyncReadExt, net::TcpStream, time::Instant};
+    use tokio::{
+        io::AsyncReadExt,
+        net::{TcpListener, TcpStream},
+        time::Instant,
+    };
 
     use super::*;
     use crate::{auth::Settings, limit::Live};
@@ -223,7 +227,7 @@ mod tests {
         ));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve_admin(listener, metrics, readiness, lanes));
+        tokio::spawn(serve_admin(listener.into(), metrics, readiness, lanes));
         address
     }
 

@@ -6,17 +6,20 @@ use hyper::{
     service::{Service as HyperService, service_fn},
 };
 use hyper_util::server::graceful::GracefulConnection;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::{
-    Tls, http1, http2,
+    Tls, TrustedProxies, http1, http2,
+    listener::Socket,
     outgoing::{Outgoing, Way},
     phase::Phase,
+    proxy_protocol,
     wire::Left,
 };
 use crate::{
+    domain::{Origin, Peer},
     limit::AtOnce,
     stack::{Answer, Stack},
 };
@@ -51,21 +54,34 @@ pub(super) struct Terms {
     pub(super) handshake: Duration,
     /// The answers to strangers that wait to be taken over HTTP/2.
     pub(super) strangers: AtOnce,
+    /// Who says for whom they ask.
+    pub(super) proxies: TrustedProxies,
 }
 
 /// Serves one connection until it ends, its time is up, or the drain finds it between requests.
 /// What is spoken is agreed upon in the TLS handshake and never guessed from bytes; without TLS it
 /// is HTTP/1.1.
 pub(super) async fn serve(
-    stream: TcpStream,
+    (mut stream, origin): (Socket, Origin),
     stack: Stack<Incoming>,
     terms: Terms,
     phase: &Phase,
     draining: &CancellationToken,
 ) {
-    // Answers are small and whole: waiting to fill a packet would only delay them.
-    let _ = stream.set_nodelay(true);
-    let Terms { timers, tls, handshake, strangers } = terms;
+    stream.set_nodelay();
+    let Terms { timers, tls, handshake, strangers, proxies } = terms;
+    let peer = if proxies.trust(origin) {
+        match within(handshake.min(timers.head), proxy_protocol::read(&mut stream, origin)).await {
+            Ok(peer) => peer,
+            Err(error) => {
+                tracing::debug!(%error, proxy.address = %origin, "a trusted proxy's connection is refused");
+                return;
+            }
+        }
+    } else {
+        Peer::direct(origin)
+    };
+    phase.came_from(peer);
     match tls {
         None => http1::serve(stream, stack, timers, phase, draining).await,
         // Larger than what serves a plain connection, which must not make room for it.
@@ -84,6 +100,15 @@ pub(super) async fn serve(
             }
         }
     }
+}
+
+async fn within<T>(
+    time: Duration,
+    read: impl Future<Output = std::io::Result<T>>,
+) -> std::io::Result<T> {
+    tokio::time::timeout(time, read)
+        .await
+        .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
 }
 
 /// What a protocol knows of its requests and answers.
@@ -111,6 +136,9 @@ pub(super) fn counted(
     let phase = phase.clone();
     service_fn(move |mut request: Request<Incoming>| {
         let running = phase.run();
+        if let Some(peer) = phase.peer() {
+            request.extensions_mut().insert(peer);
+        }
         let (phase, protocol) = (phase.clone(), protocol.clone());
         if let Protocol::Http1(left) = &protocol {
             left.await_body(request.body());

@@ -3,18 +3,20 @@
 
 mod admin;
 mod certificate;
+mod chunks;
 mod connection;
 mod crowd;
 mod descriptors;
 mod http1;
 mod http2;
+mod listener;
 mod outgoing;
 mod phase;
+mod proxy_protocol;
 mod seat;
 mod settings;
 mod tls;
 mod wire;
-mod chunks;
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
@@ -24,15 +26,17 @@ use connection::{Terms, Timers};
 use crowd::Crowd;
 pub use descriptors::{file_limit, raise_file_limit};
 use hyper::body::Incoming;
-pub use settings::{Settings, TlsSettings};
+use listener::Socket;
+pub use listener::{Listener, Listeners};
+pub use proxy_protocol::TrustedProxies;
+pub use settings::{Address, Settings, TlsSettings};
 pub use tls::Tls;
-use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 #[cfg(fuzzing)]
 pub(crate) use wire::door;
 
-use crate::{lanes::Lanes, limit::AtOnce, stack::Stack};
+use crate::{domain::Origin, lanes::Lanes, limit::AtOnce, stack::Stack};
 
 /// After a failed accept, most likely for want of file descriptors, the wait before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -73,7 +77,7 @@ impl Drain {
 /// accepting, let what runs finish, writes too; in a hurry, nothing but writes. Returns whether all
 /// that finished in time.
 pub async fn serve(
-    (listener, lanes): (TcpListener, &Lanes),
+    (listeners, lanes): (Listeners, &Lanes),
     tls: Option<Arc<Tls>>,
     stack: Stack<Incoming>,
     settings: &Settings,
@@ -85,10 +89,12 @@ pub async fn serve(
         // The listener is closed with the future that owns it, at the end of this block.
         let timers = Timers { head: settings.header_timeout, idle: settings.idle_timeout };
         let (handshake, strangers) = (settings.handshake_timeout, AtOnce::default());
-        let terms = Terms { timers, tls, handshake, strangers };
+        let proxies = settings.trusted_proxies.clone();
+        let terms = Terms { timers, tls, handshake, strangers, proxies };
         let crowd = Crowd::new(settings.max_connections);
         drain.readiness.watch(Arc::clone(&crowd));
-        let accepting = accept((listener, lanes), stack, terms, &crowd, &connections, &drain.begun);
+        let accepting =
+            accept((listeners, lanes), stack, terms, &crowd, &connections, &drain.begun);
         tokio::pin!(accepting, shutdown);
         tokio::select! {
             () = &mut accepting => {}
@@ -126,28 +132,29 @@ pub async fn serve(
 /// Accepts connections, as many at once as the crowd may be, for ever. One more waits here, and has one
 /// that rests end, or waits for one of those that do not; further callers wait in the kernel's queue.
 async fn accept(
-    (listener, lanes): (TcpListener, &Lanes),
+    (listeners, lanes): (Listeners, &Lanes),
     stack: Stack<Incoming>,
     terms: Terms,
     crowd: &Arc<Crowd>,
     connections: &TaskTracker,
     draining: &CancellationToken,
 ) {
+    let mut turn = 0;
     loop {
-        let Some(stream) = next_stream(&listener).await else { continue };
+        let Some((stream, origin)) = next_stream(&listeners, &mut turn).await else { continue };
         let seated = crowd.enter().await;
         let draining = draining.clone();
         let (stack, terms) = (stack.clone(), terms.clone());
-        lanes.serve(connections, stream, |stream| async move {
-            connection::serve(stream, stack, terms, seated.phase(), &draining).await;
+        lanes.serve(connections, stream, move |stream| async move {
+            connection::serve((stream, origin), stack, terms, seated.phase(), &draining).await;
             drop(seated);
         });
     }
 }
 
-async fn next_stream(listener: &TcpListener) -> Option<TcpStream> {
-    match listener.accept().await {
-        Ok((stream, _)) => Some(stream),
+async fn next_stream(listeners: &Listeners, turn: &mut usize) -> Option<(Socket, Origin)> {
+    match listeners.accept(turn).await {
+        Ok(accepted) => Some(accepted),
         // The caller's fault, and over with the caller.
         Err(error)
             if matches!(

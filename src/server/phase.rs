@@ -7,6 +7,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{crowd::Crowd, seat::Shared};
+use crate::domain::Peer;
 
 /// What a connection is doing, and since when; shared by its stream, its requests and its timer.
 ///
@@ -57,6 +58,16 @@ impl Phase {
     /// What the listener looks at.
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Says where the connection came from; it is not known before its first bytes are read.
+    pub(super) fn came_from(&self, peer: Peer) {
+        self.shared.came_from(peer);
+    }
+
+    /// Where the connection came from.
+    pub(super) fn peer(&self) -> Option<Peer> {
+        self.shared.peer()
     }
 
     /// A request passed authentication.

@@ -1,7 +1,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -11,6 +11,7 @@ use super::{
     crowd::Crowd,
     phase::{running, since},
 };
+use crate::domain::Peer;
 
 /// In the number by which connections are ordered: somebody has shown a good token on this one.
 const KNOWN: u64 = 1 << 63;
@@ -36,6 +37,8 @@ pub(super) struct Shared {
     asked: AtomicBool,
     /// Where it stands in the listener's order; written under the listener's lock.
     stands_as: AtomicU64,
+    /// Where it came from, once that is known.
+    peer: OnceLock<Peer>,
     /// Whom to wake when it is asked.
     waker: Mutex<Option<Waker>>,
     /// The listener, and the connection's number there; none in tests of a connection alone.
@@ -53,9 +56,18 @@ impl Shared {
             aside: AtomicBool::new(false),
             asked: AtomicBool::new(false),
             stands_as: AtomicU64::new(since(packed)),
+            peer: OnceLock::new(),
             waker: Mutex::default(),
             seat,
         }
+    }
+
+    pub(super) fn came_from(&self, peer: Peer) {
+        let _ = self.peer.set(peer);
+    }
+
+    pub(super) fn peer(&self) -> Option<Peer> {
+        self.peer.get().copied()
     }
 
     pub(super) fn seat(&self) -> Option<(&Arc<Crowd>, u64)> {

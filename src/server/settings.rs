@@ -1,12 +1,16 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use super::TrustedProxies;
+
 /// The public listener (`[server]`) and the operators' (`[admin]`).
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where callers connect.
-    pub listen: SocketAddr,
+    pub listen: Address,
     /// Where Prometheus and probes connect.
-    pub admin_listen: SocketAddr,
+    pub admin_listen: Address,
+    /// Which callers are proxies that say for whom they ask.
+    pub trusted_proxies: TrustedProxies,
     /// How many connections may be open at once; one more takes the place of one that rests.
     pub max_connections: usize,
     /// How long the head of a request may take from its first byte.
@@ -27,6 +31,32 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// TLS, if callers are to use it.
     pub tls: Option<TlsSettings>,
+}
+
+/// Where somebody listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An IP address and a port.
+    Tcp(SocketAddr),
+    /// A path in the file system.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// Whether nobody on another machine can reach it.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+
+    /// Whether both are one place, and not any free port.
+    #[must_use]
+    pub fn clashes(&self, other: &Self) -> bool {
+        self == other && !matches!(self, Self::Tcp(address) if address.port() == 0)
+    }
 }
 
 /// The listener's certificate (`[server.tls]`).

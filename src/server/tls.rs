@@ -6,12 +6,12 @@ use std::{
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
-use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
     TlsSettings,
     certificate::{self, Clients, H2, Pair, Read},
+    listener::Socket,
 };
 use crate::error::Fault;
 
@@ -106,9 +106,9 @@ impl Tls {
     /// Shakes hands within the time; the stream, and whether HTTP/2 was agreed upon.
     pub(super) async fn accept(
         &self,
-        stream: TcpStream,
+        stream: Socket,
         timeout: Duration,
-    ) -> Option<(TlsStream<TcpStream>, bool)> {
+    ) -> Option<(TlsStream<Socket>, bool)> {
         let acceptor = TlsAcceptor::from(self.current.load_full());
         // Told at debug level only: anybody can send as much nonsense as they like.
         match tokio::time::timeout(timeout, acceptor.accept(stream)).await {

@@ -153,7 +153,7 @@ async fn ask(gateway: &Gateway, caller: &Caller, asked: &Asked) -> Result<Done, 
         caller,
         places: &Places::default(),
         deadline: Instant::now() + Duration::from_secs(30),
-        record: &Arc::new(Record::start("r", None)),
+        record: &Arc::new(Record::start("r", None, None)),
     };
     gateway.executor.perform(operation, asking).await
 }

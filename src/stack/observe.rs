@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     api::{Answer, UNMATCHED, method_label},
+    domain::Peer,
     metrics::{InFlight, Metrics},
     telemetry::{Facts, Finished, Record, Sink, TraceParent},
 };
@@ -26,7 +27,8 @@ where
     S: Service<Request<B>, Response = Answer>,
 {
     let id = request_id::keep_or_make(request.headers());
-    let record = Arc::new(Record::start(id.as_str(), trace(request.headers())));
+    let peer = request.extensions_mut().remove::<Peer>();
+    let record = Arc::new(Record::start(id.as_str(), trace(request.headers()), peer));
     let mut watch = Watch {
         running: Some(metrics.http.running()),
         method: method_label(request.method()),
@@ -105,6 +107,9 @@ impl Drop for Watch {
             Some(status) => self.metrics.http.answered(route, self.method, status, took),
             None => self.metrics.http.abandoned(route, self.method),
         }
+        let peer = self.record.peer();
+        let client = peer.map(|peer| tracing::field::display(peer.client));
+        let proxy = peer.and_then(|peer| peer.proxy).map(tracing::field::display);
         let (action, nic, addresses) = facts.asked_fields();
         let (problem, cause) = match &facts.problem {
             Some((slug, cause)) => (Some(*slug), cause.as_deref()),
@@ -120,6 +125,8 @@ impl Drop for Watch {
             http.route = route,
             http.method = self.method,
             http.status = self.status.map(|status| status.as_u16()),
+            client.address = client,
+            proxy.address = proxy,
             caller = facts.caller.as_deref(),
             action,
             nic,

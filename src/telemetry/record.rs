@@ -4,13 +4,14 @@ use std::{
 };
 
 use super::TraceParent;
-use crate::domain::Action;
+use crate::domain::{Action, Peer};
 
 /// What becomes of one request, filled in as it travels and logged once, at its end.
 #[derive(Debug)]
 pub struct Record {
     request_id: String,
     trace: Option<TraceParent>,
+    peer: Option<Peer>,
     started: Instant,
     started_at: SystemTime,
     facts: Mutex<Facts>,
@@ -72,12 +73,13 @@ impl Facts {
 }
 
 impl Record {
-    /// The record of a request that starts now, as a part of that trace.
+    /// The record of a request that starts now, as a part of that trace, from that peer.
     #[must_use]
-    pub fn start(request_id: &str, trace: Option<TraceParent>) -> Self {
+    pub fn start(request_id: &str, trace: Option<TraceParent>, peer: Option<Peer>) -> Self {
         Self {
             request_id: request_id.to_owned(),
             trace,
+            peer,
             started: Instant::now(),
             started_at: SystemTime::now(),
             facts: Mutex::default(),
@@ -88,6 +90,12 @@ impl Record {
     #[must_use]
     pub fn trace(&self) -> Option<&TraceParent> {
         self.trace.as_ref()
+    }
+
+    /// Where the request came from.
+    #[must_use]
+    pub fn peer(&self) -> Option<Peer> {
+        self.peer
     }
 
     /// The gateway's id of the request.

@@ -54,7 +54,11 @@ async fn gateway() -> (SocketAddr, String) {
     let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = public.local_addr().unwrap();
-    tokio::spawn(app.run(Listeners { public, admin }, || {}, pending()));
+    tokio::spawn(app.run(
+        Listeners { public: public.into(), admin: admin.into() },
+        || {},
+        pending(),
+    ));
     let request =
         format!("GET /whoami HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {token}\r\n\r\n");
     (address, request)

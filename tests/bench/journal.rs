@@ -87,6 +87,7 @@ fn intent(caller: &Caller, count: u32) -> Intent {
         stale: false,
         zec: Arc::from("zec"),
         request_id: format!("request-{count}"),
+        peer: None,
         key: None,
     }
 }
@@ -273,7 +274,11 @@ async fn gateway(journal: bool) -> Gateway {
     let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = public.local_addr().unwrap();
-    tokio::spawn(app.run(Listeners { public, admin }, || {}, std::future::pending()));
+    tokio::spawn(app.run(
+        Listeners { public: public.into(), admin: admin.into() },
+        || {},
+        std::future::pending(),
+    ));
     Gateway { child, said, address, files }
 }
 

@@ -109,7 +109,11 @@ async fn gateway(provider: &Arc<Provider>, refresh: &str) -> SocketAddr {
     let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = public.local_addr().unwrap();
-    tokio::spawn(app.run(Listeners { public, admin }, || {}, std::future::pending()));
+    tokio::spawn(app.run(
+        Listeners { public: public.into(), admin: admin.into() },
+        || {},
+        std::future::pending(),
+    ));
     address
 }
 

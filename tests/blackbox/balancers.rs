@@ -12,18 +12,22 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::Empty;
+use secrecy::SecretString;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
+use zec_gateway::emulator::{self, Emulator};
 
 use crate::{
     client::{self, PATIENCE},
     frames::{DATA, END_HEADERS, END_STREAM, HEADERS, Raw, frame, request},
+    program::{Files, Served, run},
     real_parts::{left_out, unpacked},
     secure::{Authority, Client},
-    world::{NIC, World},
+    world::{KEY_ID, NIC, PASSWORD, World},
 };
 
 const PAGE: &str = include_str!("../../docs/balancers.md");
@@ -248,4 +252,132 @@ async fn no_front_repeats_a_write() {
         }
         assert_eq!(seen.load(Ordering::SeqCst), 1, "{program}");
     }
+}
+
+/// The last event of the log with a text, of a gateway that runs as a process.
+fn answered(served: &mut Served) -> Value {
+    served.said.clear();
+    served.until("\"answered\"");
+    served.event("\"answered\"")
+}
+
+/// A gateway as a process whose ZEC is an emulator, with these lines in its `[server]`.
+async fn process(server: &str) -> (Files, Served, Emulator) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let password = SecretString::from(PASSWORD);
+    let zec = Emulator::new(emulator::Settings::new(KEY_ID, password)).with_demo_nics();
+    tokio::spawn(zec.clone().serve(listener, std::future::pending()));
+    let files = Files::new(&endpoint);
+    let text = fs::read_to_string(files.config()).unwrap();
+    fs::write(files.config(), text.replacen("[server]\n", &format!("[server]\n{server}\n"), 1))
+        .unwrap();
+    let served = tokio::task::block_in_place(|| Served::start(&files, "info"));
+    (files, served, zec)
+}
+
+/// Where the last write in the journal came from.
+fn recorded(files: &Files) -> Value {
+    let journal = files.directory.path().join("journal.db");
+    let (code, said, complaints) =
+        run(&["journal", "export", journal.to_str().unwrap()], files.directory.path());
+    assert_eq!(code, 0, "{complaints}");
+    let mut intents = said.lines().filter(|line| line.contains("\"intent\""));
+    serde_json::from_str(intents.next_back().unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxys_caller_is_seen_in_the_log_and_in_the_journal() {
+    if left_out("proxies") {
+        return;
+    }
+    for version in ["send-proxy", "send-proxy-v2"] {
+        let (files, mut served, _zec) = process("trusted_proxies = [\"127.0.0.1\"]").await;
+        let authority = Authority::new();
+        let places =
+            Places { gateway: served.gateway, admin: served.admin(), authority: &authority };
+        let text = block("HAProxy", "haproxy");
+        let text = text.replace("check port 9464", &format!("check port 9464 {version}"));
+        let front = start("usr/sbin/haproxy", places, &text).await;
+        let mut http2 = Client::new(&authority).http2_at(front.address).await;
+        let bearer = files.bearer(&["netops", "engineers"]);
+        let target = format!("https://localhost/nics/{NIC}/ipv4/10.0.0.21");
+        let headers = [("authorization", bearer.as_str())];
+        let answer = http2.ask("DELETE", &target, &headers, Empty::<Bytes>::new()).await;
+        assert_eq!(answer.unwrap().status, 200);
+        let event = tokio::task::block_in_place(|| answered(&mut served));
+        let client = http2.local.to_string();
+        assert_eq!(event["client.address"], client, "{version}: {event}");
+        let proxy = event["proxy.address"].as_str().unwrap();
+        assert!(proxy.starts_with("127.0.0.1:") && proxy != client, "{event}");
+        let entry = recorded(&files);
+        let body: Value = serde_json::from_str(entry["body"].as_str().unwrap()).unwrap();
+        assert_eq!(
+            (&body["clientAddress"], &body["proxyAddress"]),
+            (&event["client.address"], &event["proxy.address"]),
+            "{entry}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_trusted_proxy_is_believed_and_it_must_say_for_whom_it_asks() {
+    let line = "PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\n";
+    let ask = "GET /whoami HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n";
+    // Nobody is trusted: the line is no request.
+    let (_files, served, _zec) = process("").await;
+    let answer = client::raw(served.gateway, format!("{line}{ask}").as_bytes()).await;
+    assert!(answer.is_none_or(|answer| answer.status == 400));
+    let (_files, mut served, _zec) =
+        process("trusted_proxies = [\"127.0.0.0/8\"]\nheader_timeout = \"300ms\"").await;
+    let admin = served.admin();
+    for bytes in [ask, "PROXY TCP4 192.0.2.7\r\n", "PROX"] {
+        let answer = client::raw(served.gateway, bytes.as_bytes()).await;
+        assert!(answer.is_none(), "{bytes:?}: {answer:?}");
+    }
+    let answer = client::raw(served.gateway, format!("{line}{ask}").as_bytes()).await.unwrap();
+    // It says who asks, and proves nothing.
+    assert_eq!(answer.problem().1, "missing-token");
+    let event = tokio::task::block_in_place(|| answered(&mut served));
+    assert_eq!(event["client.address"], "192.0.2.7:4711", "{event}");
+    // The operators' port speaks it with nobody.
+    let answer = client::raw(admin, b"GET /livez HTTP/1.1\r\nHost: g\r\n\r\n").await;
+    assert_eq!(answer.unwrap().status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_and_operators_may_come_over_unix_sockets() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    // Left behind by a gateway that was killed.
+    drop(std::os::unix::net::UnixListener::bind(at("callers")).unwrap());
+    let files = Files::new("http://127.0.0.1:9");
+    let text = fs::read_to_string(files.config()).unwrap();
+    let text = text
+        .replacen(
+            "listen = \"127.0.0.1:0\"",
+            &format!("listen = \"unix:{}\"", at("callers").display()),
+            1,
+        )
+        .replacen(
+            "listen = \"127.0.0.1:0\"",
+            &format!("listen = \"unix:{}\"", at("operators").display()),
+            1,
+        );
+    fs::write(files.config(), text).unwrap();
+    let mut served = tokio::task::block_in_place(|| Served::spawn_anywhere(files.serve("info")));
+    for (name, path, status) in [("callers", "/whoami", 401), ("operators", "/readyz", 200)] {
+        let mut stream = tokio::net::UnixStream::connect(at(name)).await.unwrap();
+        let text = client::request("GET", path, &[("Connection", "close")], None);
+        stream.write_all(text.as_bytes()).await.unwrap();
+        assert_eq!(client::read(&mut stream).await.unwrap().status, status, "{name}");
+    }
+    let event = tokio::task::block_in_place(|| answered(&mut served));
+    assert_eq!(event["client.address"], "unix", "{event}");
+    // A second gateway does not take the socket of one that lives, and the first takes its own away.
+    let (code, _, said) =
+        run(&["serve", "--config", files.config().to_str().unwrap()], files.directory.path());
+    assert_eq!(code, 1, "{said}");
+    assert_eq!(tokio::task::block_in_place(|| served.stop()), Some(0));
+    assert!(!at("callers").exists() && !at("operators").exists());
 }

@@ -96,11 +96,11 @@ fn until(child: &mut Child, text: &str) -> String {
 }
 
 /// A command as systemd would start it, with these sockets from descriptor 3 on.
-fn with_sockets(command: &Command, sockets: [OwnedFd; 2], count: usize) -> Command {
+fn with_sockets(command: &Command, sockets: [OwnedFd; 2], names: &[&str]) -> Command {
     let [first, second] = sockets;
-    let script = "exec 3<&0 4<&1 5<&0 0</dev/null 1>&2; export LISTEN_FDS=$1 LISTEN_PID=$$; shift; exec \"$@\"";
+    let script = "exec 3<&0 4<&1 5<&0 0</dev/null 1>&2; export LISTEN_FDS=$1 LISTEN_FDNAMES=$2 LISTEN_PID=$$; shift 2; exec \"$@\"";
     let mut shell = Command::new("sh");
-    shell.args(["-c", script, "sh", &count.to_string()]);
+    shell.args(["-c", script, "sh", &names.len().to_string(), &names.join(":")]);
     shell.arg(command.get_program()).args(command.get_args()).env_clear();
     shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     shell.stdin(Stdio::from(first)).stdout(Stdio::from(second)).stderr(Stdio::piped());
@@ -119,8 +119,10 @@ fn a_caller_who_connects_before_the_gateway_runs_is_served_on_the_socket_of_syst
         write!(stream, "GET {path} HTTP/1.1\r\nHost: gateway\r\n{close}").unwrap();
         (stream, status)
     });
-    let sockets = [&public, &admin].map(|listener| listener.try_clone().unwrap().into());
-    let mut child = with_sockets(&files.serve("info"), sockets, 2).spawn().unwrap();
+    // systemd hands them over in any order.
+    let sockets = [&admin, &public].map(|listener| listener.try_clone().unwrap().into());
+    let names = ["operators", "callers"];
+    let mut child = with_sockets(&files.serve("info"), sockets, &names).spawn().unwrap();
     let said = until(&mut child, "\"serving\"");
     for listener in [&public, &admin] {
         let address = listener.local_addr().unwrap().to_string();
@@ -139,7 +141,8 @@ fn a_caller_who_connects_before_the_gateway_runs_is_served_on_the_socket_of_syst
 fn sockets_of_systemd_that_strangers_reach_are_warned_of() {
     let files = files();
     let sockets = [(); 2].map(|()| TcpListener::bind("0.0.0.0:0").unwrap().into());
-    let mut child = with_sockets(&files.serve("info"), sockets, 2).spawn().unwrap();
+    let names = ["callers", "operators"];
+    let mut child = with_sockets(&files.serve("info"), sockets, &names).spawn().unwrap();
     let said = until(&mut child, "metrics and probes need no token");
     assert!(said.contains("plain HTTP shows every token on the way"), "{said}");
     child.kill().unwrap();
@@ -150,21 +153,68 @@ fn sockets_of_systemd_that_strangers_reach_are_warned_of() {
 fn what_is_handed_over_and_is_no_listening_socket_is_refused() {
     let files = files();
     let pair = UnixDatagram::pair().unwrap();
-    let done = with_sockets(&files.serve("info"), [pair.0.into(), pair.1.into()], 1).output();
-    let done = done.unwrap();
+    let sockets = [pair.0.into(), pair.1.into()];
+    let done = with_sockets(&files.serve("info"), sockets, &["callers"]).output().unwrap();
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert_eq!(done.status.code(), Some(1), "{said}");
     assert!(said.contains("socket 0 of LISTEN_FDS cannot be used"), "{said}");
 }
 
 #[test]
-fn more_sockets_than_the_gateway_has_listeners_are_refused() {
+fn a_socket_without_a_known_name_is_refused() {
+    for names in [&["zec-gateway.socket"][..], &["callers", "metrics"], &[""]] {
+        let files = files();
+        let sockets = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().into());
+        let done = with_sockets(&files.serve("info"), sockets, names).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(1), "{said}");
+        assert!(said.contains("nobody knows whom it is for"), "{said}");
+        assert!(said.contains("FileDescriptorName=operators"), "{said}");
+    }
+}
+
+/// What a listener answers to `GET /metrics`, and whether it is the operators'.
+fn shows_metrics(address: std::net::SocketAddr) -> bool {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.contains("zec_gateway_")
+}
+
+#[test]
+fn several_sockets_of_one_port_are_all_served_and_never_become_the_other_port() {
     let files = files();
-    let sockets = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().into());
-    let done = with_sockets(&files.serve("info"), sockets, 3).output().unwrap();
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert_eq!(done.status.code(), Some(1), "{said}");
-    assert!(said.contains("3 sockets were handed over"), "{said}");
+    let [one, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let sockets = [&one, &other].map(|listener| listener.try_clone().unwrap().into());
+    let names = ["callers", "callers"];
+    let mut child = with_sockets(&files.serve("info"), sockets, &names).spawn().unwrap();
+    until(&mut child, "\"serving\"");
+    for listener in [&one, &other] {
+        assert!(!shows_metrics(listener.local_addr().unwrap()), "metrics on the callers' port");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_unix_socket_of_systemd_is_served() {
+    let files = files();
+    let path = files.directory.path().join("callers.sock");
+    let unix = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let admin = TcpListener::bind("127.0.0.1:0").unwrap();
+    let names = ["callers", "operators"];
+    let mut child =
+        with_sockets(&files.serve("info"), [unix.into(), admin.into()], &names).spawn().unwrap();
+    until(&mut child, "\"serving\"");
+    let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    write!(stream, "GET /whoami HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 /// The values of a key of the unit.

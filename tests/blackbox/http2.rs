@@ -226,6 +226,7 @@ async fn a_request_that_runs_keeps_its_connection_although_others_end() {
     world.zec.inject(Fault::once(FaultKind::Delay(Duration::from_secs(6))));
     let mut http2 = Client::new(&authority).http2(&world).await;
     let mut other = crate::secure::Http2 {
+        local: http2.local,
         sender: http2.sender.clone(),
         connection: tokio::spawn(async { Ok(()) }),
     };

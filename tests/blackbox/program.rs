@@ -130,13 +130,19 @@ impl Served {
         Self::spawn(files.serve(level))
     }
 
-    pub fn spawn(mut command: Command) -> Self {
+    pub fn spawn(command: Command) -> Self {
+        let mut served = Self::spawn_anywhere(command);
+        served.gateway = served.event("\"serving\"")["listen"].as_str().unwrap().parse().unwrap();
+        served
+    }
+
+    /// The same, whatever it listens on.
+    pub fn spawn_anywhere(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let mut served = Self { child, log, said: String::new(), gateway: nowhere };
         served.until("\"serving\"");
-        served.gateway = served.event("\"serving\"")["listen"].as_str().unwrap().parse().unwrap();
         served
     }
 

@@ -218,9 +218,10 @@ impl Client {
             versions: self.versions.clone(),
         };
         let stream = connector.connect(address).await.unwrap();
+        let local = stream.get_ref().0.local_addr().unwrap();
         let (sender, connection) =
             http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-        Http2 { sender, connection: tokio::spawn(connection) }
+        Http2 { local, sender, connection: tokio::spawn(connection) }
     }
 }
 
@@ -244,6 +245,8 @@ pub async fn whoami(stream: &mut TlsStream<TcpStream>, caller: &Caller) -> Optio
 
 /// A connection that speaks HTTP/2.
 pub struct Http2 {
+    /// Where the connection comes from.
+    pub local: SocketAddr,
     pub sender: http2::SendRequest<Sent>,
     pub connection: JoinHandle<hyper::Result<()>>,
 }

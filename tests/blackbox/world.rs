@@ -318,9 +318,13 @@ impl Setup {
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (gateway, admin_address) = (public.local_addr().unwrap(), admin.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
-        let running = tokio::spawn(app.run(Listeners { public, admin }, || {}, async {
-            let _ = stopped.await;
-        }));
+        let running = tokio::spawn(app.run(
+            Listeners { public: public.into(), admin: admin.into() },
+            || {},
+            async {
+                let _ = stopped.await;
+            },
+        ));
         World {
             gateway,
             admin: admin_address,

@@ -10,7 +10,7 @@ const KEYS: &str = "
     server.listen server.max_connections server.header_timeout server.body_timeout
     server.idle_timeout server.handshake_timeout server.request_timeout server.max_body
     server.drain_delay server.drain_timeout server.tls.cert_file server.tls.key_file
-    server.tls.client_ca_file admin.listen cors.allowed_origins auth.keys_cache_directory
+    server.tls.client_ca_file server.trusted_proxies admin.listen cors.allowed_origins auth.keys_cache_directory
     auth.proxy auth.proxy_credentials_file auth.issuers.0.ca_file auth.issuers.0.token_file
     auth.issuers.0.name auth.issuers.0.issuer auth.issuers.0.audiences auth.issuers.0.algorithms
     auth.issuers.0.jwks_file auth.issuers.0.jwks_url auth.issuers.0.discovery

@@ -5,6 +5,7 @@ use std::{path::Path, time::Duration};
 use http::uri::Scheme;
 
 use super::{assert_fault, parse_after};
+use crate::server::Address;
 
 #[test]
 fn durations_are_numbers_with_units() {
@@ -121,7 +122,7 @@ fn listeners_are_addresses_of_their_own() {
         assert_fault(
             &format!("server.listen = \"{text}\"\n"),
             &format!(
-                "1: server.listen: `{text}` is not an IP address with a port, as `127.0.0.1:8080` or `[::1]:8080`"
+                "1: server.listen: `{text}` is not an IP address with a port, as `127.0.0.1:8080` or `[::1]:8080`, and no socket, as `unix:/run/zec-gateway.sock`"
             ),
         );
     }
@@ -133,6 +134,37 @@ fn listeners_are_addresses_of_their_own() {
     assert_fault("server.listen = \"127.0.0.1:9464\"\n", &format!("1: server.listen: {same}"));
     let any = "server.listen = \"[::1]:0\"\nadmin.listen = \"[::1]:0\"\n";
     assert_eq!(parse_after(any).unwrap().server.listen.to_string(), "[::1]:0");
+}
+
+#[test]
+fn a_listener_may_be_a_unix_socket() {
+    let server = parse_after("server.listen = \"unix:/run/g.sock\"\n").unwrap().server;
+    assert_eq!(server.listen, Address::Unix("/run/g.sock".into()));
+    assert!(server.listen.is_local());
+    let long = format!("unix:/{}", "x".repeat(107));
+    for text in ["unix:", "unix:g.sock", &long] {
+        let said = parse_after(&format!("server.listen = \"{text}\"\n")).unwrap_err();
+        assert!(said[0].contains("is not a socket: write a whole path"), "{said:?}");
+    }
+    let both = "server.listen = \"unix:/a\"\nadmin.listen = \"unix:/a\"\n";
+    assert!(parse_after(both).unwrap_err()[0].contains("are the same"));
+}
+
+#[test]
+fn trusted_proxies_are_addresses_networks_and_the_word_unix() {
+    let text = "server.trusted_proxies = [\"10.0.0.5\", \"10.1.0.0/16\", \"::1\", \"unix\"]\n";
+    let trusted = parse_after(text).unwrap().server.trusted_proxies;
+    let networks: Vec<String> = trusted.networks.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.5/32", "10.1.0.0/16", "::1/128"]);
+    assert!(trusted.unix);
+    for (entry, why) in [
+        ("10.1.2.3/16", "has bits behind its mask: write `10.1.0.0/16`"),
+        ("haproxy", "is no address, as `10.0.0.5`, no network"),
+        ("10.0.0.0/33", "is no address"),
+    ] {
+        let said = parse_after(&format!("server.trusted_proxies = [\"{entry}\"]\n")).unwrap_err();
+        assert!(said[0].contains(why), "{said:?}");
+    }
 }
 
 #[test]

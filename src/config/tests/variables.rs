@@ -86,7 +86,7 @@ fn a_faulty_value_names_its_variable() {
     assert_fault(
         "ZEC_GATEWAY__SERVER__LISTEN",
         "here",
-        "`here` is not an IP address with a port, as `127.0.0.1:8080` or `[::1]:8080`",
+        "`here` is not an IP address with a port, as `127.0.0.1:8080` or `[::1]:8080`, and no socket, as `unix:/run/zec-gateway.sock`",
     );
     assert_fault("ZEC_GATEWAY__LIMITS__MAX_ADDRESSES", "ten", "`ten` is not a whole number");
     assert_fault("ZEC_GATEWAY__LIMITS__MAX_ADDRESSES", "0", "`0` is out of range: use 1 to 1000");

@@ -54,8 +54,8 @@ fn open(change: Change, evidence: Evidence) -> Open {
     let change = self::change(change);
     let guard = super::super::guard::Guards::default().hold(&change, "corp/a", OperationId::new());
     let zec = Some(Arc::from("here"));
-    let asked_at = SystemTime::UNIX_EPOCH;
-    Open { operation: None, change, asked_at, zec, evidence, guard, reservation: None }
+    let (asked_at, zec_time) = (SystemTime::UNIX_EPOCH, None);
+    Open { operation: None, change, asked_at, zec_time, zec, evidence, guard, reservation: None }
 }
 
 #[test]
@@ -85,6 +85,31 @@ fn what_cannot_be_seen_proves_nothing() {
     let contested = open(Change::Unassign, Evidence::None);
     for nic in [&both, &none] {
         assert_eq!(contested.verdict(&here, Some(nic), true), None);
+    }
+}
+
+/// A clock of ours that was ahead must not make a write seem younger than it is.
+#[test]
+fn how_old_a_write_is_goes_by_the_earlier_clock() {
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    for (ours, zecs, first) in [(9000, Some(5), 5), (5, Some(9000), 5), (7, None, 7)] {
+        let open = Open {
+            asked_at: at(ours),
+            zec_time: zecs.map(at),
+            ..open(Change::Unassign, Evidence::Full)
+        };
+        assert_eq!(open.asked_first(), at(first));
+    }
+    // Of an earlier run nobody knows how old it is where ZEC's clock was not known.
+    let before = || nic("10.0.0.1", &["10.0.0.21", "10.0.0.22"]).raw().to_owned();
+    for (zec_time, evidence) in [(Some(at(5)), Evidence::Full), (None, Evidence::OnlyNotDone)] {
+        let view = View {
+            before: Some(before()),
+            zec_time,
+            ..view(&["10.0.0.21", "10.0.0.22"], Outcome::Pending)
+        };
+        let guard = open(Change::Unassign, evidence).guard;
+        assert_eq!(Open::of_earlier(view, false, guard, None).evidence, evidence);
     }
 }
 
@@ -122,6 +147,7 @@ fn view(addresses: &[&str], outcome: Outcome) -> View {
         before: None,
         stale: false,
         zec: None,
+        zec_time: None,
         given_up: false,
         request_id: String::new(),
         zec_request_id: None,

@@ -36,6 +36,7 @@ async fn ticket() -> Ticket {
         stale: false,
         zec: Arc::from("zec"),
         request_id: "r".to_owned(),
+        peer: None,
         key: None,
     };
     Journal::off().begin(permit(), intent).await.unwrap()

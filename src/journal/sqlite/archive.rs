@@ -214,6 +214,7 @@ fn view(row: &Row<'_>) -> Result<View, StoreError> {
         before: intent.before,
         stale: intent.before_may_be_stale,
         zec: intent.zec,
+        zec_time: intent.zec_time.map(moment),
         given_up: ended.given_up,
         request_id: row.get(5)?,
         zec_request_id: ended.zec_request_id,

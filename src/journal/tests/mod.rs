@@ -233,6 +233,7 @@ fn intent(name: &str) -> Intent {
         stale: false,
         zec: Arc::from("zec"),
         request_id: format!("request-of-{name}"),
+        peer: None,
         key: None,
     }
 }
