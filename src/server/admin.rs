@@ -10,11 +10,11 @@ use std::{
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 use tower::{service_fn, util::BoxCloneSyncService};
 
 use super::{
-    Listeners, TrustedProxies, accept,
+    Listeners, Stops, TrustedProxies, accept,
     connection::{Terms, Timers},
     crowd::{Counts, Crowd},
 };
@@ -144,13 +144,14 @@ pub async fn serve_admin(
         }
     });
     let service = BoxCloneSyncService::new(service);
-    let (connections, never) = (TaskTracker::new(), CancellationToken::new());
+    let connections = TaskTracker::new();
     // Plain HTTP: it is for a network of its own.
     let (handshake, strangers) = (Duration::ZERO, AtOnce::default());
     let proxies = TrustedProxies::default();
     let terms = Terms { timers: TIMERS, tls: None, handshake, strangers, proxies };
     let here = (listeners, &Lanes::default());
-    accept(here, service, terms, &Crowd::new(MAX_CONNECTIONS), &connections, &never).await;
+    accept(here, service, terms, &Crowd::new(MAX_CONNECTIONS), &connections, &Stops::default())
+        .await;
 }
 
 async fn answer(request: &Request<Incoming>, metrics: &Metrics, readiness: &Readiness) -> Answer {

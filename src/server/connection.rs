@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::{
-    Tls, TrustedProxies, http1, http2,
+    Stops, Tls, TrustedProxies, http1, http2,
     listener::Socket,
     outgoing::{Outgoing, Way},
     phase::Phase,
@@ -66,7 +66,7 @@ pub(super) async fn serve(
     stack: Stack<Incoming>,
     terms: Terms,
     phase: &Phase,
-    draining: &CancellationToken,
+    stops: &Stops,
 ) {
     stream.set_nodelay();
     let Terms { timers, tls, handshake, strangers, proxies } = terms;
@@ -83,7 +83,7 @@ pub(super) async fn serve(
     };
     phase.came_from(peer);
     match tls {
-        None => http1::serve(stream, stack, timers, phase, draining).await,
+        None => http1::serve(stream, stack, timers, phase, stops).await,
         // Larger than what serves a plain connection, which must not make room for it.
         Some(tls) => {
             let shaken = tokio::select! {
@@ -94,9 +94,9 @@ pub(super) async fn serve(
             let Some((stream, h2)) = shaken else { return };
             let stream = Box::new(stream);
             if h2 {
-                Box::pin(http2::serve(stream, stack, timers, (phase, strangers), draining)).await;
+                Box::pin(http2::serve(stream, stack, timers, (phase, strangers), stops)).await;
             } else {
-                Box::pin(http1::serve(stream, stack, timers, phase, draining)).await;
+                Box::pin(http1::serve(stream, stack, timers, phase, stops)).await;
             }
         }
     }
@@ -114,8 +114,8 @@ async fn within<T>(
 /// What a protocol knows of its requests and answers.
 #[derive(Clone, Debug)]
 pub(super) enum Protocol {
-    /// How much of a body is still to come.
-    Http1(Left),
+    /// How much of a body is still to come, and when the gateway leaves.
+    Http1(Left, CancellationToken),
     /// The answers to strangers that wait to be taken, over all connections.
     Http2(AtOnce),
 }
@@ -140,7 +140,7 @@ pub(super) fn counted(
             request.extensions_mut().insert(peer);
         }
         let (phase, protocol) = (phase.clone(), protocol.clone());
-        if let Protocol::Http1(left) = &protocol {
+        if let Protocol::Http1(left, _) = &protocol {
             left.await_body(request.body());
             if let Some(oddities) = left.oddities(request.headers()) {
                 request.extensions_mut().insert(oddities);
@@ -153,7 +153,7 @@ pub(super) fn counted(
                 phase.know();
             }
             let answer = match protocol {
-                Protocol::Http1(left) => over_http1(answer, left),
+                Protocol::Http1(left, leaving) => over_http1(answer, left, &leaving),
                 Protocol::Http2(strangers) => over_http2(answer, phase, &strangers),
             };
             // Not before the answer counts as waiting: in between, the connection would seem to rest.
@@ -163,8 +163,8 @@ pub(super) fn counted(
     })
 }
 
-fn over_http1(mut answer: Answer, left: Left) -> Response<Outgoing> {
-    if left.has_body() {
+fn over_http1(mut answer: Answer, left: Left, leaving: &CancellationToken) -> Response<Outgoing> {
+    if left.has_body() || leaving.is_cancelled() {
         let close = HeaderValue::from_static("close");
         answer.headers_mut().insert(header::CONNECTION, close);
     }
@@ -215,7 +215,7 @@ pub(super) async fn keep<C>(
     phase: &Phase,
     timers: Timers,
     farewell: Farewell,
-    draining: &CancellationToken,
+    stops: &Stops,
     mut rest: Option<Rest<'_>>,
 ) -> Kept
 where
@@ -230,11 +230,13 @@ where
                 ended(result);
                 return Kept::Over;
             }
-            () = draining.cancelled(), if !drains => {
+            () = stops.begun.cancelled(), if !drains => {
                 drains = true;
                 phase.drain();
                 left = farewell.draining;
             }
+            // What runs goes on, and what comes meanwhile is served.
+            () = stops.leaving.cancelled(), if !told && !drains => {}
             () = phase.asked_to_end(), if !told => {
                 tracing::debug!("a connection that rested made room for another one");
                 left = AT_ONCE;

@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    MAX_HEAD,
+    MAX_HEAD, Stops,
     connection::{FAREWELL, Farewell, Kept, Protocol, Rest, Timers, counted, keep, look},
     phase::Phase,
     wire::{Left, Wire},
@@ -17,23 +17,35 @@ use crate::stack::Stack;
 /// two buffers of 8 KiB above all, is let go of and made anew when something comes.
 const REST: Duration = Duration::from_secs(1);
 
+/// How long a connection that has said nothing yet has for its first request when the gateway stops. It is
+/// answered that the gateway stops, which is better than a cut.
+const FIRST_WORDS: Duration = Duration::from_secs(1);
+
 /// Serves one HTTP/1.1 connection.
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     stack: Stack<Incoming>,
     timers: Timers,
     phase: &Phase,
-    draining: &CancellationToken,
+    stops: &Stops,
 ) {
     let left = Left::default();
     let mut wire = Wire::new(stream, left.clone(), phase.clone());
+    let mut fresh = true;
     let farewell = loop {
-        match something_comes(&mut wire, phase, timers, draining).await {
-            Next::Serve => {}
+        let begun = async {
+            stops.begun.cancelled().await;
+            // Its first request may be on its way here, and nobody has told it to go elsewhere.
+            if std::mem::take(&mut fresh) {
+                tokio::time::sleep(FIRST_WORDS).await;
+            }
+        };
+        match something_comes(&mut wire, phase, timers, begun).await {
+            Next::Serve => fresh = false,
             Next::End(farewell) => break farewell,
         }
         // In a place of its own, which is given back with the rest.
-        let active = active(wire, (phase, &left), stack.clone(), timers, draining);
+        let active = active(wire, (phase, &left), stack.clone(), timers, stops);
         match Box::pin(active).await {
             Some(resting) => wire = resting,
             None => return,
@@ -56,13 +68,13 @@ async fn something_comes<S: AsyncRead + Unpin>(
     wire: &mut Wire<S>,
     phase: &Phase,
     timers: Timers,
-    draining: &CancellationToken,
+    begun: impl Future<Output = ()>,
 ) -> Next {
     tokio::select! {
         biased;
         more = wire.fill() => if more { Next::Serve } else { Next::End(FAREWELL) },
         // What had come by then is served.
-        () = draining.cancelled() => Next::End(FAREWELL),
+        () = begun => Next::End(FAREWELL),
         () = phase.asked_to_end() => Next::End(Duration::ZERO),
         _ = look(phase, timers, None, false) => {
             tracing::debug!("a connection was silent for too long");
@@ -77,10 +89,14 @@ async fn active<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     (phase, left): (&Phase, &Left),
     stack: Stack<Incoming>,
     timers: Timers,
-    draining: &CancellationToken,
+    stops: &Stops,
 ) -> Option<Wire<S>> {
     // hyper's own timer for heads runs between requests too and would end idle connections
     // early, so both times are kept by `look`.
+    let protocol = Protocol::Http1(left.clone(), stops.leaving.clone());
+    // hyper would end a connection that is told so between two requests, in the midst of the next one's way
+    // here. So while the gateway leaves, the answers say it.
+    let told_by_answers = Stops { leaving: CancellationToken::new(), begun: stops.begun.clone() };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
@@ -88,14 +104,14 @@ async fn active<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .max_buf_size(2 * MAX_HEAD as usize)
         // An answer goes out in one piece: it is small.
         .writev(false)
-        .serve_connection(TokioIo::new(wire), counted(stack, phase, Protocol::Http1(left.clone())));
+        .serve_connection(TokioIo::new(wire), counted(stack, phase, protocol));
     // Between requests the connection is closed in form, which takes no time; in the middle of a
     // head there is no form.
     let at_once = Timers { head: Duration::ZERO, idle: Duration::ZERO };
     let unread = Timers { head: timers.head, idle: timers.idle.min(FAREWELL) };
     let farewell = Farewell { overdue: at_once, draining: unread };
     let rest = Some(Rest { after: REST, left });
-    match keep(Pin::new(&mut connection), phase, timers, farewell, draining, rest).await {
+    match keep(Pin::new(&mut connection), phase, timers, farewell, &told_by_answers, rest).await {
         Kept::Over => None,
         // hyper holds nothing that has come: the next head has not begun.
         Kept::Resting => Some(connection.into_parts().io.into_inner()),
@@ -148,7 +164,7 @@ mod tests {
                     Ok::<_, Infallible>(Response::new(AnswerBody::from(Bytes::from_static(b"yes"))))
                 }
             }));
-            let drained = draining.clone();
+            let drained = Stops { begun: draining.clone(), ..Stops::default() };
             let serve = async move { serve(near, stack, TIMERS, &Phase::new(), &drained).await };
             let end = tokio::spawn(serve);
             Self { far, asked, draining, held, end }

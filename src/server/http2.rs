@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    MAX_HEAD,
+    MAX_HEAD, Stops,
     connection::{FAREWELL, Farewell, Protocol, Timers, counted, keep},
     phase::Phase,
 };
@@ -60,7 +60,7 @@ pub(super) async fn serve(
     stack: Stack<Incoming>,
     timers: Timers,
     (phase, strangers): (&Phase, AtOnce),
-    draining: &CancellationToken,
+    stops: &Stops,
 ) {
     let connection = Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -79,9 +79,13 @@ pub(super) async fn serve(
         // Extended CONNECT (RFC 8441) stays off, as it is unless asked for: there is nothing to
         // tunnel to.
         .serve_connection(TokioIo::new(stream), counted(stack, phase, Protocol::Http2(strangers)));
+    // One that comes while the gateway leaves would be sent away before its first request.
+    let leaving =
+        if stops.leaving.is_cancelled() { CancellationToken::new() } else { stops.leaving.clone() };
+    let stops = Stops { leaving, begun: stops.begun.clone() };
     // GOAWAY is followed by a ping, so that requests on their way still arrive.
     let soon = timers.head.min(FAREWELL);
     let soon = Timers { head: soon, idle: soon };
     let farewell = Farewell { overdue: soon, draining: soon };
-    keep(pin!(connection), phase, timers, farewell, draining, None).await;
+    keep(pin!(connection), phase, timers, farewell, &stops, None).await;
 }

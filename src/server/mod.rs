@@ -41,6 +41,9 @@ use crate::{domain::Origin, lanes::Lanes, limit::AtOnce, stack::Stack};
 /// After a failed accept, most likely for want of file descriptors, the wait before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long, after a delay, those that were accepted last have for their first request.
+const SETTLE: Duration = Duration::from_millis(250);
+
 /// In a hurry, how long answers may take to get out.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -52,6 +55,8 @@ const MAX_HEAD: u32 = 32 * 1024;
 pub struct Drain {
     /// Goes off first.
     pub readiness: Arc<Readiness>,
+    /// Cancelled with it: whoever keeps a connection is told to take another one.
+    pub leaving: CancellationToken,
     /// Cancelled when nothing new is begun any more.
     pub begun: CancellationToken,
     /// Cancelled where nothing is waited for any more but the writes that run.
@@ -66,11 +71,21 @@ impl Drain {
     pub fn new(readiness: Readiness) -> Self {
         Self {
             readiness: Arc::new(readiness),
+            leaving: CancellationToken::new(),
             begun: CancellationToken::new(),
             hurry: CancellationToken::new(),
             writes: TaskTracker::new(),
         }
     }
+}
+
+/// What tells connections that the gateway stops.
+#[derive(Clone, Debug, Default)]
+struct Stops {
+    /// Soon: requests are still served, and answers say that the connection ends.
+    leaving: CancellationToken,
+    /// Now: nothing new is begun.
+    begun: CancellationToken,
 }
 
 /// Serves, plainly or over TLS, until `shutdown` resolves, then drains: not ready, wait, stop
@@ -85,6 +100,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> bool {
     let connections = TaskTracker::new();
+    let stops = Stops { leaving: drain.leaving.clone(), begun: drain.begun.clone() };
     {
         // The listener is closed with the future that owns it, at the end of this block.
         let timers = Timers { head: settings.header_timeout, idle: settings.idle_timeout };
@@ -93,19 +109,24 @@ pub async fn serve(
         let terms = Terms { timers, tls, handshake, strangers, proxies };
         let crowd = Crowd::new(settings.max_connections);
         drain.readiness.watch(Arc::clone(&crowd));
-        let accepting =
-            accept((listeners, lanes), stack, terms, &crowd, &connections, &drain.begun);
+        let accepting = accept((listeners, lanes), stack, terms, &crowd, &connections, &stops);
         tokio::pin!(accepting, shutdown);
         tokio::select! {
             () = &mut accepting => {}
             () = &mut shutdown => {
                 drain.readiness.drain();
+                drain.leaving.cancel();
                 tracing::info!(drain_delay_s = settings.drain_delay.as_secs_f64(), "draining");
                 // Load balancers must see that we are not ready before we stop (threats, row 24).
                 let delay = tokio::time::timeout(settings.drain_delay, &mut accepting);
                 let _ = drain.hurry.run_until_cancelled(delay).await;
             }
         }
+    }
+    if !settings.drain_delay.is_zero() {
+        // Nobody is accepted any more: what waits in the kernel's queue is for the next gateway.
+        let settled = tokio::time::sleep(SETTLE);
+        let _ = drain.hurry.run_until_cancelled(settled).await;
     }
     drain.begun.cancel();
     connections.close();
@@ -137,16 +158,16 @@ async fn accept(
     terms: Terms,
     crowd: &Arc<Crowd>,
     connections: &TaskTracker,
-    draining: &CancellationToken,
+    stops: &Stops,
 ) {
     let mut turn = 0;
     loop {
         let Some((stream, origin)) = next_stream(&listeners, &mut turn).await else { continue };
         let seated = crowd.enter().await;
-        let draining = draining.clone();
+        let stops = stops.clone();
         let (stack, terms) = (stack.clone(), terms.clone());
         lanes.serve(connections, stream, move |stream| async move {
-            connection::serve((stream, origin), stack, terms, seated.phase(), &draining).await;
+            connection::serve((stream, origin), stack, terms, seated.phase(), &stops).await;
             drop(seated);
         });
     }

@@ -27,7 +27,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ),
     ("api", &["domain", "error", "execute", "journal", "limit", "metrics", "telemetry"]),
     ("stack", &["api", "auth", "domain", "error", "limit", "metrics", "telemetry"]),
-    ("server", &["auth", "error", "journal", "lanes", "limit", "metrics", "reload", "stack"]),
+    (
+        "server",
+        &["auth", "domain", "error", "journal", "lanes", "limit", "metrics", "reload", "stack"],
+    ),
     ("reload", &["files"]),
     ("otlp", &["error", "metrics", "net", "telemetry"]),
     (

@@ -217,6 +217,82 @@ fn a_unix_socket_of_systemd_is_served() {
     child.wait().unwrap();
 }
 
+/// Asks again and again, and keeps its connection until it is told not to; how often it was answered. Fails
+/// where a connection is cut.
+fn keep_asking(address: std::net::SocketAddr, stop: &std::sync::atomic::AtomicBool) -> usize {
+    let (mut kept, mut answered) = (None, 0);
+    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+        let mut stream: TcpStream = kept.take().unwrap_or_else(|| {
+            let stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream
+        });
+        write!(stream, "GET /problems/internal HTTP/1.1\r\nHost: gateway\r\n\r\n").unwrap();
+        let mut reader = BufReader::new(&mut stream);
+        let (mut head, mut line) = (String::new(), String::new());
+        while line != "\r\n" {
+            line.clear();
+            assert!(reader.read_line(&mut line).unwrap() > 0, "cut off after {answered} answers");
+            head += &line.to_ascii_lowercase();
+        }
+        // At the very end of the old one "I am stopping" is an answer too, and not a cut.
+        let stopping = head.starts_with("http/1.1 503 ") && head.contains("retry-after: ");
+        assert!(head.starts_with("http/1.1 200 ") || stopping, "{head}");
+        let length = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap();
+        let mut body = vec![0; length.parse().unwrap()];
+        reader.read_exact(&mut body).unwrap();
+        answered += 1;
+        if !head.contains("connection: close") {
+            kept = Some(stream);
+        }
+        // As a client that has other things to do, too.
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    answered
+}
+
+#[test]
+fn no_kept_connection_is_cut_over_a_restart_with_the_socket_of_systemd() {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    let files = files();
+    let text = fs::read_to_string(files.config()).unwrap();
+    let delay = values("Environment").into_iter().find(|one| one.contains("DRAIN_DELAY"));
+    let (_, delay) = delay.expect("the unit's delay").split_once('=').unwrap();
+    fs::write(
+        files.config(),
+        text.replacen("[server]", &format!("[server]\ndrain_delay = \"{delay}\""), 1),
+    )
+    .unwrap();
+    let [public, admin] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let start = || {
+        let sockets = [&public, &admin].map(|listener| listener.try_clone().unwrap().into());
+        let mut child =
+            with_sockets(&files.serve("info"), sockets, &["callers", "operators"]).spawn().unwrap();
+        until(&mut child, "\"serving\"");
+        child
+    };
+    let mut running = start();
+    let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let address = public.local_addr().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| answered.fetch_add(keep_asking(address, &stop), Ordering::Relaxed));
+        }
+        for _ in 0..2 {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            let pid = running.id().to_string();
+            assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+            assert!(running.wait().unwrap().success());
+            running = start();
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(answered.load(Ordering::Relaxed) > 100, "{answered:?}");
+    running.kill().unwrap();
+    running.wait().unwrap();
+}
+
 /// The values of a key of the unit.
 fn values(key: &str) -> Vec<&'static str> {
     let lines = SERVICE.lines();

@@ -266,6 +266,21 @@ async fn the_drain_says_goaway_and_lets_running_streams_finish() {
 }
 
 #[tokio::test]
+async fn while_the_gateway_leaves_open_connections_get_goaway_and_new_ones_are_served() {
+    let (mut world, authority) = secure("drain_delay = \"30s\"\ndrain_timeout = \"1s\"").await;
+    let mut open = Client::new(&authority).http2(&world).await;
+    let alice = world.alice();
+    assert_eq!(open.whoami(&alice).await.unwrap().status, 200);
+    world.ask_to_stop();
+    // It ends long before the delay does.
+    tokio::time::timeout(PATIENCE, open.connection).await.expect("GOAWAY").unwrap().unwrap();
+    let mut new = Client::new(&authority).http2(&world).await;
+    for _ in 0..3 {
+        assert_eq!(new.whoami(&alice).await.unwrap().status, 200);
+    }
+}
+
+#[tokio::test]
 async fn the_drain_does_not_wait_for_whoever_does_not_listen() {
     for header_timeout in ["2s", "1h"] {
         let server = format!("header_timeout = \"{header_timeout}\"\nidle_timeout = \"1h\"");

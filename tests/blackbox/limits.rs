@@ -259,6 +259,26 @@ async fn readiness_goes_off_before_accepting_stops() {
 }
 
 #[tokio::test]
+async fn while_the_gateway_leaves_answers_say_that_the_connection_ends() {
+    let mut world = with("drain_delay = \"30s\"\ndrain_timeout = \"1s\"").await;
+    let mut kept = TcpStream::connect(world.gateway).await.unwrap();
+    let text = world.alice().text("GET", "/whoami", &[], None);
+    kept.write_all(text.as_bytes()).await.unwrap();
+    assert_eq!(client::read(&mut kept).await.unwrap().header("connection"), None);
+    world.ask_to_stop();
+    world.until_not_ready().await;
+    // The one that was kept is served once more, and so is a new one.
+    for mut stream in [kept, TcpStream::connect(world.gateway).await.unwrap()] {
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let answer = client::read(&mut stream).await.unwrap();
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn the_drain_waits_for_a_write_whose_caller_hung_up() {
     let mut world = with("drain_timeout = \"20s\"").await;
     let write = "UnassignNetworkInterfaceIpv4";

@@ -245,6 +245,16 @@ impl World {
         client::raw(self.admin, request.as_bytes()).await.unwrap()
     }
 
+    /// Waits until operators are told that the gateway leaves.
+    pub async fn until_not_ready(&self) {
+        let off = async {
+            while self.ready().await.status == 200 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(client::PATIENCE, off).await.expect("readiness goes off");
+    }
+
     /// So many loads went well so far, and so many did not.
     pub async fn reloads(&self) -> (usize, usize) {
         let metrics = self.metrics().await;
