@@ -263,7 +263,7 @@ impl App {
 
     /// Follows every file that is loaded again, each in a task of its own.
     fn follow(&mut self) -> Vec<JoinHandle<()>> {
-        let mut units = std::mem::take(&mut self.units);
+        let mut units = std::mem::replace(&mut self.units, Vec::new().into());
         if self.follows_limits {
             let limits = self.parts.limits.clone();
             units.add([limits::followed(&self.config, limits, self.level.clone())]);

@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use super::{
-    Signals, Stop, bind_tcp, block_on, lanes, raise_file_limit, reload,
+    Signals, Stop, bind_tcp, block_on, lanes, raise_file_limit, reload_everything,
     runtime_files::RuntimeFiles, say, start_logging, token,
 };
 use crate::{
@@ -113,7 +113,7 @@ async fn dev(args: &Args, log_format: Option<Format>, lanes: Lanes) -> Result<()
         greeting.for_people(&header, journal);
     }
     let reloader = app.reloader();
-    let asked = signals.asked_to_stop(app.hurry(), move || reload(&reloader));
+    let asked = signals.asked_to_stop(app.hurry(), move || _ = reload_everything(&reloader));
     let listeners = Listeners { public: public.into(), admin: admin.into() };
     app.run(listeners, || {}, asked).await;
     Ok(())

@@ -7,12 +7,14 @@ use clap::Command;
 const BELOW_THE_OPTIONS: &str = "Exit status:\n";
 
 /// Each command, by its path, and its page.
-const PAGES: [(&[&str], &str); 16] = [
+const PAGES: [(&[&str], &str); 18] = [
     (&[], include_str!("help/zec-gateway.txt")),
     (&["serve"], include_str!("help/serve.txt")),
     (&["dev"], include_str!("help/dev.txt")),
     (&["emulator"], include_str!("help/emulator.txt")),
     (&["check"], include_str!("help/check.txt")),
+    (&["health"], include_str!("help/health.txt")),
+    (&["reload"], include_str!("help/reload.txt")),
     (&["policy"], include_str!("help/policy.txt")),
     (&["policy", "test"], include_str!("help/policy-test.txt")),
     (&["policy", "explain"], include_str!("help/policy-explain.txt")),

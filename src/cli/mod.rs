@@ -4,9 +4,12 @@ mod check;
 mod completions;
 mod dev;
 mod emulator;
+mod health;
 mod help;
 mod journal;
+mod operators;
 mod policy;
+mod reload;
 mod runtime_files;
 mod serve;
 mod systemd;
@@ -56,6 +59,10 @@ enum Command {
     Emulator(emulator::Args),
     /// Load everything `serve` would and say every fault
     Check(check::Args),
+    /// Ask a gateway that runs whether it lives
+    Health(health::Args),
+    /// Have a gateway that runs load its files again, and say how that went
+    Reload(reload::Args),
     /// Test, explain and describe policies
     #[command(subcommand)]
     Policy(policy::Command),
@@ -102,6 +109,8 @@ pub fn main() -> ExitCode {
         Command::Dev(args) => dev::run(&args, cli.log_format),
         Command::Emulator(args) => emulator::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Health(args) => health::run(&args),
+        Command::Reload(args) => reload::run(&args),
         Command::Policy(command) => policy::run(&command),
         Command::Journal(command) => journal::run(&command),
         Command::Token(args) => token::run(&args),
@@ -159,10 +168,10 @@ fn raise_file_limit() {
     }
 }
 
-/// Has everything loaded again.
-fn reload(reloader: &Reloader) {
+/// Has everything loaded again; the number of this request.
+fn reload_everything(reloader: &Reloader) -> u64 {
     tracing::info!("SIGHUP: everything is loaded again");
-    reloader.reload();
+    reloader.request()
 }
 
 /// Runs to the end, whatever hangs on a disk by then: that is left behind.

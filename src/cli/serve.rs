@@ -1,11 +1,12 @@
 use std::{path::PathBuf, sync::Arc};
 
 use super::{
-    Signals, Stop, bind, block_on, configuration, lanes, raise_file_limit, reload, start_logging,
+    Signals, Stop, bind, block_on, configuration, lanes, raise_file_limit, reload_everything,
+    start_logging,
     systemd::{Inherited, Notifier, Sockets},
 };
 use crate::{
-    app::{App, Listeners},
+    app::{App, Listeners, Reloader},
     error::Fault,
     server::{self, Address, Listener},
     telemetry::Format,
@@ -39,25 +40,7 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
             public: listeners(inherited.public, &config.server.listen, "server.listen").await?,
             admin: listeners(inherited.admin, &config.server.admin_listen, "admin.listen").await?,
         };
-        tracing::info!(
-            listen = shown(&listeners.public),
-            admin = shown(&listeners.admin),
-            tls = config.server.tls.is_some(),
-            version = env!("CARGO_PKG_VERSION"),
-            "serving"
-        );
-        if handed_over.0 && config.server.tls.is_none() {
-            warn_of(
-                &listeners.public,
-                "plain HTTP shows every token on the way: set `[server.tls]`, or let the socket listen on loopback",
-            );
-        }
-        if handed_over.1 {
-            warn_of(
-                &listeners.admin,
-                "metrics and probes need no token: let only those reach them who should",
-            );
-        }
+        announce(&listeners, handed_over, config.server.tls.is_some());
         let lanes = app.lanes.clone();
         let ready = || {
             systemd.ready();
@@ -65,13 +48,49 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
         };
         let (reloader, hurry) = (app.reloader(), app.hurry());
         let asked_to_stop = async {
-            signals.asked_to_stop(hurry, move || reload(&reloader)).await;
+            let told = Arc::clone(&systemd);
+            let hang_up = move || reload(&reloader, &told);
+            signals.asked_to_stop(hurry, hang_up).await;
             systemd.stopping();
         };
         let in_time = app.run(listeners, ready, asked_to_stop).await;
         tracing::info!("stopped");
         if in_time { Ok(()) } else { Err(Stop::Told) }
     })
+}
+
+/// Says where it serves, and what is dangerous about it.
+fn announce(listeners: &Listeners, handed_over: (bool, bool), tls: bool) {
+    tracing::info!(
+        listen = shown(&listeners.public),
+        admin = shown(&listeners.admin),
+        tls,
+        version = env!("CARGO_PKG_VERSION"),
+        "serving"
+    );
+    if handed_over.0 && !tls {
+        warn_of(
+            &listeners.public,
+            "plain HTTP shows every token on the way: set `[server.tls]`, or let the socket listen on loopback",
+        );
+    }
+    if handed_over.1 {
+        warn_of(
+            &listeners.admin,
+            "metrics and probes need no token: let only those reach them who should",
+        );
+    }
+}
+
+/// Has everything loaded again, and tells systemd when that begins and how it went.
+fn reload(reloader: &Reloader, systemd: &Arc<Notifier>) {
+    systemd.reloading();
+    let request = reload_everything(reloader);
+    let (reloader, systemd) = (reloader.clone(), Arc::clone(systemd));
+    tokio::spawn(async move {
+        let failing = reloader.reloaded(request).await;
+        systemd.reloaded(&failing);
+    });
 }
 
 /// Warns where strangers may reach a socket that was handed over: the configuration, and whoever

@@ -136,6 +136,23 @@ impl Notifier {
         self.tell("READY=1");
     }
 
+    /// Files are being loaded again (`sd_notify(3)`: with the time at which that began).
+    pub(super) fn reloading(&self) {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let micros = now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1000);
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+    }
+
+    /// They were loaded, but for these, whose last good ones stay in force.
+    pub(super) fn reloaded(&self, failing: &[String]) {
+        let status = if failing.is_empty() {
+            "serving".to_owned()
+        } else {
+            format!("serving; not loaded again: {}", failing.join(", "))
+        };
+        self.tell(&format!("READY=1\nSTATUS={status}"));
+    }
+
     /// No new connection is taken any more, or soon.
     pub(super) fn stopping(&self) {
         self.tell("STOPPING=1");

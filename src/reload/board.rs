@@ -1,14 +1,36 @@
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::SystemTime,
 };
 
 use humantime::format_rfc3339_seconds;
+use tokio::sync::Notify;
 
-/// How each thing that is loaded again fared the last time. Clones share it.
+/// How each thing that is loaded again fared the last time, and how far those came who asked for everything
+/// to be loaded. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Board(Arc<Mutex<Vec<(String, State)>>>);
+pub struct Board(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    units: Mutex<Vec<Unit>>,
+    /// How often everything was asked to be loaded.
+    asked: AtomicU64,
+    /// Notified when a unit has answered.
+    answered: Notify,
+}
+
+#[derive(Debug)]
+struct Unit {
+    name: String,
+    state: State,
+    /// The last request for everything that it has answered.
+    answered: u64,
+}
 
 /// How one of them fared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,31 +57,80 @@ impl fmt::Display for State {
 impl Board {
     /// Puts one on it, which was loaded well.
     pub fn add(&self, name: &str) {
-        self.lock().push((name.to_owned(), State::InForce));
+        let answered = self.asked();
+        self.lock().push(Unit { name: name.to_owned(), state: State::InForce, answered });
     }
 
     /// Notes how one fared. `tell` is told whether none of them is failing now, before anybody
     /// else can note anything.
     pub fn note(&self, name: &str, ok: bool, tell: impl FnOnce(bool)) {
-        let mut board = self.lock();
-        for (_, state) in board.iter_mut().filter(|(one, _)| one == name) {
-            *state = match *state {
+        let mut units = self.lock();
+        for unit in units.iter_mut().filter(|unit| unit.name == name) {
+            unit.state = match unit.state {
                 _ if ok => State::InForce,
                 State::Failing(since) => State::Failing(since),
                 State::InForce => State::Failing(SystemTime::now()),
             };
         }
-        tell(board.iter().all(|(_, state)| *state == State::InForce));
+        tell(units.iter().all(|unit| unit.state == State::InForce));
+    }
+
+    /// Everything shall be loaded; the number of this request.
+    #[must_use]
+    pub fn ask(&self) -> u64 {
+        self.0.asked.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// How often everything was asked to be loaded.
+    #[must_use]
+    pub fn asked(&self) -> u64 {
+        self.0.asked.load(Ordering::SeqCst)
+    }
+
+    /// One has answered that request, well or not.
+    pub fn answer(&self, name: &str, request: u64) {
+        for unit in self.lock().iter_mut().filter(|unit| unit.name == name) {
+            unit.answered = unit.answered.max(request);
+        }
+        self.0.answered.notify_waiters();
+    }
+
+    /// The last request that every one has answered.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.lock().iter().map(|unit| unit.answered).min().unwrap_or_else(|| self.asked())
+    }
+
+    /// Waits until every one has answered that request.
+    pub async fn until_answered(&self, request: u64) {
+        loop {
+            let answered = self.0.answered.notified();
+            let mut answered = std::pin::pin!(answered);
+            // From here on nothing is missed.
+            answered.as_mut().enable();
+            if self.answered() >= request {
+                return;
+            }
+            answered.await;
+        }
+    }
+
+    /// The names of those whose files are faulty.
+    #[must_use]
+    pub fn failing(&self) -> Vec<String> {
+        let units = self.lock();
+        let failing = units.iter().filter(|unit| unit.state != State::InForce);
+        failing.map(|unit| unit.name.clone()).collect()
     }
 
     /// All of them, in the order in which they were put on it.
     #[must_use]
     pub fn all(&self) -> Vec<(String, State)> {
-        self.lock().clone()
+        self.lock().iter().map(|unit| (unit.name.clone(), unit.state)).collect()
     }
 
     /// Held for moments only, and every change under it is whole.
-    fn lock(&self) -> MutexGuard<'_, Vec<(String, State)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Unit>> {
+        self.0.units.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

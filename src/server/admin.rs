@@ -105,6 +105,8 @@ impl Readiness {
         for (name, state) in self.board.all() {
             let _ = writeln!(report, "reload of {name}: {state}");
         }
+        let (asked, done) = (self.board.asked(), self.board.answered());
+        let _ = writeln!(report, "reloads asked for: {asked}, done: {done}");
         let _ = writeln!(report, "writes frozen: {frozen}");
         if let Some(crowd) = self.crowd.get() {
             let Counts { active, idle, anonymous } = crowd.counts();

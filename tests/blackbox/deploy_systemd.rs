@@ -16,7 +16,7 @@ use std::{
 
 use crate::{
     client::PATIENCE,
-    program::{Files, REPOSITORY, Running, program},
+    program::{Files, REPOSITORY, Running, Served, program},
     real_parts::{left_out, need},
 };
 
@@ -58,6 +58,91 @@ fn systemd_hears_that_the_gateway_is_ready_lives_and_stops() {
         assert!(gateway.child.wait().unwrap().success());
         told(&socket, "STOPPING=1");
     }
+}
+
+#[test]
+fn systemd_hears_how_a_reload_goes_and_the_command_of_the_unit_fails_where_it_did() {
+    let files = files();
+    let (directory, path) = (files.directory.path(), files.directory.path().join("notify"));
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut command = files.serve("info");
+    command.env("NOTIFY_SOCKET", &path);
+    let mut served = Served::spawn(command);
+    told(&socket, "READY=1");
+    // Where the operators' port is, only the log knows here.
+    let admin = served.admin().to_string();
+    let [first, line] = values("ExecReload").try_into().unwrap();
+    assert_eq!(first, "/bin/true", "or credentials are not read anew");
+    let line = line.strip_prefix("/usr/bin/zec-gateway ").unwrap();
+    let line = line
+        .replace("/etc/zec-gateway", directory.to_str().unwrap())
+        .replace("$MAINPID", &served.child.id().to_string());
+    let reload = || {
+        let mut command = program(&line.split(' ').collect::<Vec<_>>(), directory);
+        let done = command.env("ZEC_GATEWAY__ADMIN__LISTEN", &admin).output().unwrap();
+        (done.status.code(), String::from_utf8(done.stderr).unwrap())
+    };
+    assert_eq!(reload(), (Some(0), String::new()));
+    let began = rustix_monotonic();
+    let said = told(&socket, "READY=1\nSTATUS=serving");
+    let micros = said[0].strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect(&said[0]);
+    let at: u64 = micros.parse().unwrap();
+    assert!(at > 0 && at <= began, "{at} is after {began}");
+    assert_eq!(said.len(), 2, "{said:?}");
+
+    fs::write(directory.join("jwks.json"), "{").unwrap();
+    let (code, said) = reload();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("reload of keys of corp: failing since "), "{said}");
+    told(&socket, "READY=1\nSTATUS=serving; not loaded again: keys of corp");
+    served.stop();
+    let (code, said) = reload();
+    assert!(code == Some(1) && said.contains("does not answer on"), "{said}");
+}
+
+/// Microseconds of the clock that systemd goes by.
+fn rustix_monotonic() -> u64 {
+    let text = fs::read_to_string("/proc/uptime").unwrap();
+    let seconds: f64 = text.split(' ').next().unwrap().parse().unwrap();
+    // It is read after the fact, to a hundredth; a suspended machine counts here and not there.
+    std::time::Duration::from_secs_f64(seconds + 1.0).as_micros().try_into().unwrap()
+}
+
+#[test]
+fn health_asks_the_operators_port() {
+    let files = files();
+    let directory = files.directory.path();
+    let mut served = Served::start(&files, "info");
+    let admin = served.admin();
+    let config = files.config();
+    let ask = |more: &[&str], listen: &str| {
+        let args = [&["health", "--config", config.to_str().unwrap()], more].concat();
+        let mut command = program(&args, directory);
+        let done = command.env("ZEC_GATEWAY__ADMIN__LISTEN", listen).output().unwrap();
+        let text = [done.stdout, done.stderr].concat();
+        (done.status.code(), String::from_utf8(text).unwrap())
+    };
+    assert_eq!(ask(&[], &admin.to_string()), (Some(0), "alive\n".to_owned()));
+    // Everywhere is here, too.
+    let everywhere = format!("0.0.0.0:{}", admin.port());
+    assert_eq!(ask(&["--ready"], &everywhere), (Some(0), "ready\n".to_owned()));
+    // Without keys nobody can call.
+    fs::write(directory.join("jwks.json"), "{\"keys\":[]}").unwrap();
+    assert!(
+        Command::new("kill")
+            .args(["-HUP", &served.child.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    served.until("every token of this issuer is refused");
+    let (code, said) = ask(&["--ready"], &admin.to_string());
+    assert_eq!((code, said.as_str()), (Some(1), "not ready: see /readyz?verbose\n"));
+    assert_eq!(ask(&[], &admin.to_string()).0, Some(0));
+    served.stop();
+    let (code, said) = ask(&[], &admin.to_string());
+    assert!(code == Some(1) && said.contains("does not answer on"), "{said}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(super) trait Unit: fmt::Debug + Send + Sync + 'static {
 }
 
 /// Everything of a gateway that is loaded again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Units {
     all: Vec<Followed>,
     pub(super) board: Board,
@@ -40,7 +40,8 @@ pub(super) struct Units {
 
 impl From<Vec<Followed>> for Units {
     fn from(units: Vec<Followed>) -> Self {
-        Self { all: units, ..Self::default() }
+        let board = Board::default();
+        Self { all: units, reloader: Reloader::new(board.clone()), board }
     }
 }
 
@@ -67,18 +68,34 @@ pub(super) struct Followed {
 
 /// Has everything loaded again at once.
 #[derive(Clone, Debug)]
-pub struct Reloader(watch::Sender<()>);
-
-impl Default for Reloader {
-    fn default() -> Self {
-        Self(watch::channel(()).0)
-    }
+pub struct Reloader {
+    requests: watch::Sender<u64>,
+    board: Board,
 }
 
 impl Reloader {
+    fn new(board: Board) -> Self {
+        Self { requests: watch::channel(0).0, board }
+    }
+
     /// Has every unit loaded now, from what its files hold at this moment, changed or not.
     pub fn reload(&self) {
-        self.0.send_replace(());
+        let _ = self.request();
+    }
+
+    /// The same; gives the number of this request.
+    #[must_use]
+    pub fn request(&self) -> u64 {
+        let request = self.board.ask();
+        self.requests.send_replace(request);
+        request
+    }
+
+    /// Waits until every unit has been loaded since that request, well or not, and names those whose files
+    /// are faulty.
+    pub async fn reloaded(&self, request: u64) -> Vec<String> {
+        self.board.until_answered(request).await;
+        self.board.failing()
     }
 }
 
@@ -98,18 +115,22 @@ impl Followed {
     fn follow(self, pace: Pace, reloader: &Reloader, told: Told) -> JoinHandle<()> {
         told.board.add(&self.unit.name());
         let Self { unit, mut watcher } = self;
-        let mut asked = reloader.0.subscribe();
+        let mut asked = reloader.requests.subscribe();
         tokio::spawn(async move {
             // What was said of it last, while it is failing.
             let mut said = None;
             loop {
+                let mut request = None;
                 let (files, again) = tokio::select! {
                     due = watcher.due(pace, said.is_some()) => match due {
                         Ok(Due::Changed(files)) => (Ok(files), false),
                         Ok(Due::Again(files)) => (Ok(files), true),
                         Err(hangs) => (Err(hangs), true),
                     },
-                    Ok(()) = asked.changed() => (watcher.now(pace).await, false),
+                    Ok(()) = asked.changed() => {
+                        request = Some(*asked.borrow_and_update());
+                        (watcher.now(pace).await, false)
+                    }
                 };
                 let result = match files {
                     Ok(files) => load(&unit, files).await,
@@ -121,6 +142,9 @@ impl Followed {
                     told.tell(&unit.name(), &result);
                 }
                 said = result.err();
+                if let Some(request) = request {
+                    told.board.answer(&unit.name(), request);
+                }
             }
         })
     }

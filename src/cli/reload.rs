@@ -1,0 +1,78 @@
+use std::{
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Stop, complain, configuration, operators, say};
+use crate::{config::Config, error::Fault};
+
+/// How long the gateway has until everything is loaded; a disk that hangs takes longer than that.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often it is asked meanwhile.
+const PAUSE: Duration = Duration::from_millis(50);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The configuration that the gateway runs with
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The gateway's process, as systemd's $MAINPID
+    #[arg(long, value_name = "PID")]
+    pid: i32,
+}
+
+/// How far the gateway has come.
+struct Progress {
+    asked: u64,
+    done: u64,
+    /// What `/readyz?verbose` says of files that are faulty.
+    failing: Vec<String>,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Stop> {
+    let config = configuration(&args.config)?;
+    let Some(pid) = Pid::from_raw(args.pid).filter(|_| args.pid > 1) else {
+        return Err(Stop::Usage(format!("{} is no process of a gateway", args.pid)));
+    };
+    let before = progress(&config)?.asked;
+    kill_process(pid, Signal::HUP).map_err(|error| {
+        Fault::new(format!("process {} cannot be told to load its files: {error}", args.pid))
+    })?;
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        let Progress { asked, done, failing } = progress(&config)?;
+        if asked > before && done > before {
+            for unit in &failing {
+                complain(format_args!("error: {unit}"));
+            }
+            if !failing.is_empty() {
+                return Err(Stop::Told);
+            }
+            say("everything was loaded again");
+            return Ok(());
+        }
+        thread::sleep(PAUSE);
+    }
+    let patience = PATIENCE.as_secs();
+    Err(Fault::new(format!(
+        "not everything was loaded within {patience} s: the log says what waits"
+    ))
+    .into())
+}
+
+fn progress(config: &Config) -> Result<Progress, Fault> {
+    let text = operators::ask(config, "/readyz?verbose")?.text;
+    let numbers = text.lines().find_map(|line| {
+        let (asked, done) = line.strip_prefix("reloads asked for: ")?.split_once(", done: ")?;
+        Some((asked.parse().ok()?, done.parse().ok()?))
+    });
+    let (asked, done) = numbers.ok_or_else(|| {
+        Fault::new("what answers does not say how reloads went: is it a gateway of this version?")
+    })?;
+    let failing = text.lines().filter(|line| line.contains(": failing since ")).map(str::to_owned);
+    Ok(Progress { asked, done, failing: failing.collect() })
+}
