@@ -11,7 +11,7 @@ use std::{
 use aws_lc_rs::digest;
 use cedar_policy::{
     ActionConstraint, Effect, Policy, PolicyId, PolicySet, PrincipalConstraint, ResourceConstraint,
-    ValidationMode, Validator,
+    ValidationError, ValidationMode, Validator,
 };
 use cedar_policy_core::ast;
 use miette::Diagnostic;
@@ -252,7 +252,7 @@ fn validate(named: &[Found<'_>], vocabulary: &Vocabulary, faults: &mut Vec<Fault
     };
     let result = Validator::new(vocabulary.schema.clone()).validate(&set, ValidationMode::Strict);
     for error in result.validation_errors() {
-        faults.push(place(error.policy_id(), error, said(error)));
+        faults.push(place(error.policy_id(), error, invalid(error)));
     }
     let mut warnings: Vec<Fault> = result
         .validation_warnings()
@@ -321,6 +321,19 @@ fn permits_everything(policy: &Policy) -> bool {
             ResourceConstraint::Any | ResourceConstraint::Is(_)
         )
         && !policy.has_non_scope_constraint()
+}
+
+/// What Cedar's validator says. Its advice for a tag that may be missing, to put `hasTag` and `&&` before,
+/// turns the meaning round where somebody wrote `!resource.hasTag("x") || ...`.
+fn invalid(error: &ValidationError) -> String {
+    match error {
+        ValidationError::UnsafeTagAccess(unsafe_access) => format!(
+            "{unsafe_access}: write it as `resource.hasTag(\"x\") && resource.getTag(\"x\") == \"y\"`, and the \
+             opposite as `!(resource.hasTag(\"x\") && resource.getTag(\"x\") == \"y\")`; after \
+             `!resource.hasTag(\"x\") ||` Cedar does not know that the tag is there"
+        ),
+        other => said(other),
+    }
 }
 
 /// What Cedar says, with its advice where it has any.

@@ -264,6 +264,32 @@ fn every_fault_is_said_at_once_with_its_line() {
     assert!(template[0].contains("templates"), "{template:?}");
 }
 
+/// Cedar's own advice, to put `hasTag` and `&&` before it, would turn the meaning round.
+#[test]
+fn the_opposite_of_a_tag_is_told_how_it_is_written() {
+    let forbid = |condition: &str| {
+        format!(
+            "@id(\"f\") forbid (principal, action, resource is Zec::Nic) when {{ {condition} }};"
+        )
+    };
+    let refused = forbid(r#"!resource.hasTag("env") || resource.getTag("env") != "lab""#);
+    let said = faults(&refused);
+    assert_eq!(said.len(), 1, "{said:?}");
+    let advice = r#"the opposite as `!(resource.hasTag("x") && resource.getTag("x") == "y")`"#;
+    assert!(said[0].contains(advice), "{said:?}");
+    assert!(!said[0].contains("try testing"), "{said:?}");
+    // What it advises loads, and forbids vNICs without the tag and with another value.
+    let permit = r#"@id("p") permit (principal, action, resource is Zec::Nic);"#;
+    let good = forbid(r#"!(resource.hasTag("env") && resource.getTag("env") == "lab")"#);
+    let engine = engine(&format!("{permit}{good}"));
+    for (tags, allowed) in
+        [(&[("env", "lab")][..], true), (&[("env", "prod")], false), (&[], false)]
+    {
+        let decided = engine.judge(&caller(&[]), read(), &nic(tags));
+        assert_eq!(decided.is_ok(), allowed, "{tags:?}");
+    }
+}
+
 #[test]
 fn a_policy_that_permits_everybody_everything_is_warned_of() {
     let told = warnings("@id(\"a\")\npermit (principal, action, resource);");
