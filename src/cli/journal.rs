@@ -6,7 +6,7 @@ use std::{
 
 use serde_json::{json, value::RawValue};
 
-use super::{Stop, say};
+use super::{Stop, complain, say};
 use crate::{
     domain::{NicId, OperationId, Outcome},
     error::Fault,
@@ -80,6 +80,15 @@ pub(super) fn run(command: &Command) -> Result<(), Stop> {
     }
 }
 
+/// Opens a journal, and says on stderr what should be known of it.
+fn open(file: &Path) -> Result<Offline, Stop> {
+    let journal = Offline::open(file)?;
+    if let Some(note) = journal.note() {
+        complain(format_args!("note: {}: {note}", file.display()));
+    }
+    Ok(journal)
+}
+
 fn verify(args: &Verify) -> Result<(), Stop> {
     let head = args.head.as_ref().map(|head| head.to_ascii_lowercase());
     let is_hash = |head: &String| {
@@ -90,7 +99,7 @@ fn verify(args: &Verify) -> Result<(), Stop> {
             "--head is a hash of 64 hexadecimal digits, or its first {LEAST_DIGITS} or more"
         )));
     }
-    let journal = Offline::open(&args.file)?;
+    let journal = open(&args.file)?;
     match journal.verify(&Expected { head, length: args.length })? {
         Ok(head) => {
             match journal.start()? {
@@ -120,7 +129,7 @@ fn list(args: &List) -> Result<(), Stop> {
         })?),
     };
     let filter = Filter { nic, outcome, ..Filter::newest(args.limit) };
-    for view in Offline::open(&args.file)?.list(&filter)? {
+    for view in open(&args.file)?.list(&filter)? {
         say(format_args!(
             "{}  {}  {:8}  {}  {}  {}  {}",
             time(view.started_at),
@@ -137,7 +146,7 @@ fn list(args: &List) -> Result<(), Stop> {
 
 fn show(file: &Path, id: &str) -> Result<(), Stop> {
     let id = OperationId::parse(id).map_err(|error| Stop::Usage(error.to_string()))?;
-    let Some(view) = Offline::open(file)?.find(id)? else {
+    let Some(view) = open(file)?.find(id)? else {
         return Err(Fault::new(format!("no operation {id} is recorded here")).in_file(file).into());
     };
     let line = |name: &str, text: &str| {
@@ -194,7 +203,7 @@ const fn verdict(outcome: Outcome) -> &'static str {
 fn export(file: &Path) -> Result<(), Stop> {
     let mut out = BufWriter::new(io::stdout().lock());
     let mut written = Ok(());
-    Offline::open(file)?.entries(|_, entry| {
+    open(file)?.entries(|_, entry| {
         written = writeln!(out, "{}", exported(&entry));
         written.is_ok()
     })?;

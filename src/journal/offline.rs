@@ -59,6 +59,12 @@ impl Offline {
         Ok(Self { path: path.to_owned(), archive })
     }
 
+    /// What should be known of what is read, as that a part of it is missing.
+    #[must_use]
+    pub fn note(&self) -> Option<&str> {
+        self.archive.note()
+    }
+
     /// Walks the whole chain, up to what is there now, and holds the table of operations against it.
     ///
     /// # Errors

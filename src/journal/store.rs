@@ -98,6 +98,8 @@ pub(super) enum Applied {
 /// How much room a store takes and has left, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Space {
+    /// What its log takes of that.
+    pub(super) log: u64,
     pub(super) bytes: u64,
     pub(super) free: u64,
 }

@@ -101,8 +101,8 @@ impl Writer {
 
     /// Has the metrics say how much room the journal takes and has left.
     pub(super) fn show_space(&self) {
-        if let Some(Space { bytes, free }) = self.ledger.space() {
-            self.metrics.journal.space(bytes, free);
+        if let Some(Space { log, bytes, free }) = self.ledger.space() {
+            self.metrics.journal.space(log, bytes, free);
         }
     }
 

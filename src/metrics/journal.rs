@@ -14,6 +14,7 @@ pub struct JournalMetrics {
     commit_seconds: Histogram,
     operations: IntCounterVec,
     bytes: IntGaugeVec,
+    log_bytes: IntGaugeVec,
     free_bytes: IntGaugeVec,
 }
 
@@ -43,6 +44,11 @@ impl JournalMetrics {
             )?,
             // Without a label and without a journal there is no series: 0 would be a full disk.
             bytes: make.gauges("journal_bytes", "Bytes of the journal's file and its log.", &[])?,
+            log_bytes: make.gauges(
+                "journal_wal_bytes",
+                "Bytes of the journal's log, its `-wal` file: past 16 MiB somebody reads for long.",
+                &[],
+            )?,
             free_bytes: make.gauges(
                 "journal_free_bytes",
                 "Bytes that the disk of the journal has left for it.",
@@ -65,9 +71,10 @@ impl JournalMetrics {
         self.head.with_label_values(&[hash]).set(1);
     }
 
-    /// The journal takes so many bytes, and its disk has so many left.
-    pub fn space(&self, bytes: u64, free: u64) {
+    /// The journal takes so many bytes, its log's among them, and its disk has so many left.
+    pub fn space(&self, log: u64, bytes: u64, free: u64) {
         let whole = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.log_bytes.with_label_values::<&str>(&[]).set(whole(log));
         self.bytes.with_label_values::<&str>(&[]).set(whole(bytes));
         self.free_bytes.with_label_values::<&str>(&[]).set(whole(free));
     }

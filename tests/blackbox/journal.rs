@@ -1,6 +1,6 @@
 //! Every write is recorded before it is sent, and people can read the record.
 
-use std::fs;
+use std::{fs, path::Path, process::Command};
 
 use serde_json::{Value, json};
 use zec_gateway::{
@@ -179,4 +179,93 @@ fn a_gateway_has_its_journal_ask_zecs_clock() {
     let config = Config::load(&files.config(), std::iter::empty()).unwrap();
     let shown = format!("{:?}", App::load(&config).unwrap());
     assert!(shown.contains("SecondClock(true)"), "{shown}");
+}
+
+/// Runs a command of the program where nothing can be written but `/tmp`.
+fn read_only(folder: &Path, args: &[&str]) -> (i32, String) {
+    let script =
+        "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && shift && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    // As root in a name space of our own, whoever we are.
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+    command.arg(folder).arg(env!("CARGO_BIN_EXE_zec-gateway")).args(args);
+    let done = command.output().unwrap();
+    let text = [done.stdout, done.stderr].concat();
+    (done.status.code().unwrap(), String::from_utf8(text).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_read_where_nothing_can_be_written_and_a_missing_log_is_named() {
+    let mut world = World::start().await;
+    let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
+    assert_eq!(world.alice().delete(&target).await.status, 200);
+    let copies = tempfile::tempdir().unwrap();
+    let (both, alone, stopped) =
+        (copies.path().join("both"), copies.path().join("alone"), copies.path().join("stopped"));
+    for folder in [&both, &alone, &stopped] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    let copy = |name: &str, into: &Path| {
+        std::fs::copy(world.files.path().join(name), into.join(name)).unwrap();
+    };
+    copy("journal.db", &both);
+    copy("journal.db-wal", &both);
+    copy("journal.db", &alone);
+    let verify = |folder: &Path| {
+        let file = folder.join("journal.db");
+        read_only(folder, &["journal", "verify", file.to_str().unwrap()])
+    };
+    let (code, said) = verify(&both);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("2 entries, every link holds"), "{said}");
+    assert!(said.contains("a private copy of it and of its `-wal` file was read"), "{said}");
+    let listed = read_only(&both, &["journal", "list", both.join("journal.db").to_str().unwrap()]);
+    assert!(listed.0 == 0 && listed.1.contains("  done  "), "{listed:?}");
+    assert_eq!(std::fs::read_dir(&both).unwrap().count(), 2, "nothing was left there");
+
+    let (code, said) = verify(&alone);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("no `-wal` file lies beside it"), "{said}");
+    assert!(!said.contains("is no journal"), "{said}");
+
+    // What a gateway has closed is whole by itself.
+    world.ask_to_stop();
+    assert!(world.stopped().await);
+    std::fs::copy(world.files.path().join("journal.db"), stopped.join("journal.db")).unwrap();
+    let (code, said) = verify(&stopped);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("2 entries") && !said.contains("note:"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_nobody_takes_keeps_the_log_from_nothing() {
+    let world = Setup::without_rate().start().await;
+    let write = async |times: usize| {
+        for _ in 0..times {
+            let target = format!("/nics/{NIC}/ipv4");
+            let body = r#"{"ipAddresses":["10.0.0.21"]}"#;
+            assert_eq!(world.alice().delete_with(&target, body).await.status, 200);
+            assert_eq!(world.alice().post(&target, body).await.status, 200);
+        }
+    };
+    // More than a pipe holds, so that the export stops in the midst.
+    write(60).await;
+    let file = world.files.path().join("journal.db");
+    let mut export = Command::new(env!("CARGO_BIN_EXE_zec-gateway"))
+        .args(["journal", "export", file.to_str().unwrap()])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 1];
+    std::io::Read::read_exact(export.stdout.as_mut().unwrap(), &mut first).unwrap();
+    let checkpointed = || {
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() == 0
+    };
+    assert!(checkpointed(), "somebody who takes nothing holds a read transaction");
+    export.kill().unwrap();
+    export.wait().unwrap();
+    write(1).await;
+    assert!(world.metric("journal_wal_bytes").await > 0.0);
 }

@@ -5,8 +5,11 @@ use std::{
 };
 
 use rusqlite::{Connection, Row, params, types::Value};
+use tempfile::TempDir;
 
-use super::{COLUMNS, GIVEN_UP, Watch, entry, list, open_to_read, stored_drop, stored_start};
+use super::{
+    COLUMNS, GIVEN_UP, Opened, Watch, entry, list, open_to_read, stored_drop, stored_start,
+};
 use crate::{
     domain::{Action, Addresses, Change, ChangeIpv4, NicId, OperationId, Outcome},
     error::Fault,
@@ -22,6 +25,9 @@ use crate::{
 /// How many connections are kept for the next reads: as many as read at once.
 const KEPT: usize = MAX_READS;
 
+/// How many entries are read at once where all are: a few megabytes.
+const STEP: i64 = 1000;
+
 /// After so many steps of its machine, some microseconds, SQLite asks whether to go on.
 const STEPS: i32 = 1000;
 
@@ -31,6 +37,10 @@ const VIEW: &str = "SELECT i.operation, i.at, i.caller, i.nic, i.action, i.reque
 /// Connections that only read.
 pub(in crate::journal) struct SqliteArchive {
     path: PathBuf,
+    /// Where a private copy of it is read instead.
+    _copy: Option<TempDir>,
+    /// What should be known of what is read.
+    note: Option<String>,
     /// None where the file may be whatever it is.
     watch: Option<Watch>,
     kept: Mutex<Vec<Connection>>,
@@ -39,8 +49,18 @@ pub(in crate::journal) struct SqliteArchive {
 impl SqliteArchive {
     /// An archive of the file at `path`; with a watch, of that very file only.
     pub(in crate::journal) fn open(path: &Path, watch: Option<Watch>) -> Result<Self, Fault> {
-        let kept = Mutex::new(vec![open_to_read(path)?]);
-        Ok(Self { path: path.to_owned(), watch, kept })
+        let Opened { connection, copy, note } = open_to_read(path)?;
+        let (copy, path) = match copy {
+            Some((folder, path)) => (Some(folder), path),
+            None => (None, path.to_owned()),
+        };
+        let kept = Mutex::new(vec![connection]);
+        Ok(Self { path, _copy: copy, note, watch, kept })
+    }
+
+    /// What should be known of what is read, for people.
+    pub(in crate::journal) fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     fn with<T>(
@@ -61,7 +81,10 @@ impl SqliteArchive {
         let at_hand = kept().pop();
         let mut connection = match at_hand {
             Some(connection) => connection,
-            None => open_to_read(&self.path).map_err(|fault| StoreError(fault.to_string()))?,
+            None => {
+                let opened = open_to_read(&self.path);
+                opened.map_err(|fault| StoreError(fault.to_string()))?.connection
+            }
         };
         let stop = unheard.cloned().map(|unheard| move || unheard.is_so());
         connection.progress_handler(STEPS, stop)?;
@@ -74,25 +97,31 @@ impl SqliteArchive {
     }
 
     /// Each entry in its order, until `each` says no; with each, where the chain begins, which comes
-    /// back too.
+    /// back too. Read in steps, and no step lasts while `each` does: whoever stops taking them, a pipe that
+    /// nobody reads say, would else keep the gateway's log from ever going into its file.
     pub(in crate::journal) fn entries(
         &self,
         mut each: impl FnMut(Head, Entry) -> bool,
     ) -> Result<Head, StoreError> {
-        self.with(|connection| {
-            // One moment: a gateway may let go of entries meanwhile.
-            let transaction = connection.unchecked_transaction()?;
-            let start = stored_start(&transaction)?;
-            // In the order of the table itself: an index could hide a row.
-            let sql = format!("SELECT {COLUMNS} FROM entries NOT INDEXED ORDER BY seq");
-            let mut statement = transaction.prepare(&sql)?;
-            for entry in statement.query_map([], entry)? {
-                if !each(start, entry?) {
-                    break;
+        let mut begun: Option<Head> = None;
+        let mut last = 0;
+        loop {
+            let (start, step) = self.with(|connection| step(connection, last))?;
+            let begins = *begun.get_or_insert(start);
+            if last > 0 && start.length > last {
+                return Err(StoreError(
+                    "entries that were still to be read were let go of meanwhile: begin again"
+                        .to_owned(),
+                ));
+            }
+            let Some(newest) = step.last().map(|entry| entry.seq) else { return Ok(begins) };
+            for entry in step {
+                if !each(begins, entry) {
+                    return Ok(begins);
                 }
             }
-            Ok(start)
-        })
+            last = newest;
+        }
     }
 
     /// Where the chain begins, and since when: what came before was let go of then.
@@ -114,6 +143,18 @@ impl SqliteArchive {
         let sql = format!("{VIEW} AND i.operation IN ({open}) ORDER BY i.seq");
         self.with(|connection| views(connection, &sql, Vec::new()))
     }
+}
+
+/// The entries behind that one, so many at most, and where the chain begins, in one moment.
+fn step(connection: &Connection, last: i64) -> Result<(Head, Vec<Entry>), StoreError> {
+    let transaction = connection.unchecked_transaction()?;
+    let start = stored_start(&transaction)?;
+    // In the order of the table itself: an index could hide a row.
+    let sql =
+        format!("SELECT {COLUMNS} FROM entries NOT INDEXED WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+    let mut statement = transaction.prepare(&sql)?;
+    let found = statement.query_map([last, STEP], entry)?;
+    Ok((start, found.collect::<Result<_, _>>()?))
 }
 
 /// Looks whether an entry holds where the chain has come to, and goes on with it.

@@ -144,10 +144,13 @@ impl Ledger for SqliteLedger {
     }
 
     fn close(self: Box<Self>) {
-        // The log goes into the file, so that a copy of the file alone is the whole journal.
+        // The log goes into the file, so that a copy of the file alone is the whole journal; and the file says
+        // that no log belongs to it any more.
         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
         if let Err(error) = self.connection.query_row(sql, [], |_| Ok(())) {
             tracing::warn!(%error, "the journal's log is left beside it; the next start reads it");
+        } else if let Err(error) = self.connection.pragma_update(None, "journal_mode", "DELETE") {
+            tracing::debug!(%error, "somebody reads the journal, so its file says that a log belongs to it");
         }
         if let Err((_, error)) = self.connection.close() {
             tracing::warn!(%error, "the journal could not be closed");

@@ -5,6 +5,7 @@ mod answers;
 mod archive;
 mod ledger;
 mod list;
+mod reading;
 mod retention;
 mod watch;
 
@@ -20,11 +21,11 @@ use rusqlite::{Connection, OpenFlags};
 
 pub(super) use archive::{SqliteArchive, check_from};
 pub(super) use ledger::{KeyTerms, SqliteLedger};
+pub(super) use reading::Opened;
 pub(super) use watch::Watch;
 
 use super::{
     chain::{Entry, Hash, Head},
-    lock,
     record::moment,
     store::StoreError,
 };
@@ -35,6 +36,9 @@ const APPLICATION_ID: i32 = 0x5A45_434A;
 
 /// The version of the schema.
 const VERSION: i32 = 3;
+
+/// How long the log stays after it went into the file, in bytes: as much as the checkpoint lets it grow.
+const LOG_BYTES: i64 = 16 * 1024 * 1024;
 
 const SCHEMA: &str = include_str!("schema.sql");
 
@@ -65,6 +69,8 @@ pub(super) fn open(path: &Path, busy: Duration) -> Result<(PathBuf, Connection),
     // The log may grow to 16 MiB before it goes into the file: entries share pages, and each page is then
     // copied once for many of them.
     connection.pragma_update(None, "wal_autocheckpoint", 4096).map_err(cannot)?;
+    // Where a reader kept it from going into the file for a while, it is cut to that again.
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES).map_err(cannot)?;
     connection.pragma_update(None, "trusted_schema", false).map_err(cannot)?;
     if fresh {
         let transaction = connection.transaction().map_err(cannot)?;
@@ -77,30 +83,8 @@ pub(super) fn open(path: &Path, busy: Duration) -> Result<(PathBuf, Connection),
 }
 
 /// Opens a journal to read it, whether a gateway has it open or not.
-pub(super) fn open_to_read(path: &Path) -> Result<Connection, Fault> {
-    let fault = |text: String| Fault::new(text).in_file(path);
-    let cannot = |error: &dyn std::fmt::Display| fault(format!("cannot be read: {error}"));
-    let real = fs::canonicalize(path).map_err(|error| cannot(&error))?;
-    // Without a log beside it nobody has it open, and nothing needs to be made beside it.
-    let alone = !lock::beside(&real, "-wal").exists();
-    let connection = if alone {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        Connection::open_with_flags(format!("file:{}?immutable=1", escaped(&real)?), flags)
-    } else {
-        Connection::open_with_flags(&real, OpenFlags::SQLITE_OPEN_READ_ONLY)
-    };
-    let connection = connection.map_err(|error| cannot(&error))?;
-    connection.busy_timeout(Duration::from_secs(5)).map_err(|error| cannot(&error))?;
-    expect_ours(&connection).map_err(fault)?;
-    Ok(connection)
-}
-
-/// A path inside a `file:` address.
-fn escaped(path: &Path) -> Result<String, Fault> {
-    let text = path.to_str().ok_or_else(|| {
-        Fault::new("has a name that is not UTF-8: copy it elsewhere").in_file(path)
-    })?;
-    Ok(text.replace('%', "%25").replace('?', "%3f").replace('#', "%23"))
+pub(super) fn open_to_read(path: &Path) -> Result<Opened, Fault> {
+    reading::open(path)
 }
 
 /// Makes the file, for its owner alone, unless it is there.

@@ -49,7 +49,7 @@ impl Watch {
         let disk = rustix::fs::statvfs(&self.file)?;
         let log = fs::metadata(&self.log).map_or(0, |found| found.len());
         let bytes = fs::metadata(&self.file)?.len().saturating_add(log);
-        Ok(Space { bytes, free: disk.f_bavail.saturating_mul(disk.f_frsize) })
+        Ok(Space { log, bytes, free: disk.f_bavail.saturating_mul(disk.f_frsize) })
     }
 
     /// Looks at both files.

@@ -1,0 +1,137 @@
+//! Opens a journal to read it: beside a running gateway, in a place that cannot be written, or a copy.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tempfile::TempDir;
+
+use super::{expect_ours, stamp};
+use crate::{error::Fault, journal::lock};
+
+/// Where the header of an SQLite file says how it is written, and the value for a log beside it (file format,
+/// 1.3.3).
+const WRITE_VERSION: usize = 18;
+const WITH_A_LOG: u8 = 2;
+
+/// How often both files are copied where they change meanwhile.
+const COPIES: u32 = 3;
+
+/// A journal that was opened to be read.
+pub(in crate::journal) struct Opened {
+    pub(super) connection: Connection,
+    /// Where a private copy of it is, which goes with it.
+    pub(in crate::journal) copy: Option<(TempDir, PathBuf)>,
+    /// What should be known of it.
+    pub(in crate::journal) note: Option<String>,
+}
+
+/// Opens the journal at `path`, whether a gateway has it open or not, and writes nothing.
+///
+/// # Errors
+/// When it cannot be read or is no journal.
+pub(super) fn open(path: &Path) -> Result<Opened, Fault> {
+    let fault = |text: String| Fault::new(text).in_file(path);
+    let cannot = |error: &dyn std::fmt::Display| fault(format!("cannot be read: {error}"));
+    let real = fs::canonicalize(path).map_err(|error| cannot(&error))?;
+    if !lock::beside(&real, "-wal").exists() {
+        return alone(&real, path);
+    }
+    let connection = Connection::open_with_flags(&real, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .map_err(|error| cannot(&error))?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(|error| cannot(&error))?;
+    match stamp(&connection) {
+        // The log wants an index beside it, and this is a place where none can be made.
+        Err(error) if needs_room(&error) => private_copy(&real).map_err(|error| cannot(&error)),
+        _ => {
+            expect_ours(&connection).map_err(fault)?;
+            Ok(Opened { connection, copy: None, note: None })
+        }
+    }
+    .and_then(|opened| {
+        expect_ours(&opened.connection).map_err(fault)?;
+        Ok(opened)
+    })
+}
+
+/// A file without a log beside it: nobody has it open, and nothing needs to be made beside it.
+fn alone(real: &Path, path: &Path) -> Result<Opened, Fault> {
+    let fault = |text: String| Fault::new(text).in_file(path);
+    let cannot = |error: &dyn std::fmt::Display| fault(format!("cannot be read: {error}"));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let address = format!("file:{}?immutable=1", escaped(real)?);
+    let connection = Connection::open_with_flags(address, flags).map_err(|error| cannot(&error))?;
+    let lacks_log = wants_a_log(real).map_err(|error| cannot(&error))?;
+    let missing = "no `-wal` file lies beside it, though the gateway had not closed it: what was written last is \
+                   not here. Copy both files, or this one after the gateway has stopped";
+    if stamp(&connection).is_ok_and(|stamp| stamp == (0, 0, 0)) {
+        return Err(fault(format!("holds nothing by itself: {missing}")));
+    }
+    match expect_ours(&connection) {
+        Err(why) if lacks_log => Err(fault(format!("{why}; {missing}"))),
+        Err(why) => Err(fault(why)),
+        Ok(()) => {
+            Ok(Opened { connection, copy: None, note: lacks_log.then(|| missing.to_owned()) })
+        }
+    }
+}
+
+/// Whether the file's header says that a log belongs to it. A gateway that stops takes that back.
+fn wants_a_log(path: &Path) -> io::Result<bool> {
+    let mut header = [0; WRITE_VERSION + 1];
+    let read = File::open(path)?.take(header.len() as u64).read(&mut header)?;
+    Ok(read == header.len() && header[WRITE_VERSION] == WITH_A_LOG)
+}
+
+fn needs_room(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied))
+}
+
+/// Copies the file and its log where the log can have its index.
+fn private_copy(real: &Path) -> Result<Opened, String> {
+    let text = |error: io::Error| error.to_string();
+    let folder = tempfile::tempdir().map_err(|error| format!("no copy can be made: {error}"))?;
+    let copy = folder.path().join("journal.db");
+    let log = lock::beside(real, "-wal");
+    for _ in 0..COPIES {
+        let before = (look(real).map_err(text)?, look(&log).map_err(text)?);
+        fs::copy(real, &copy).map_err(|error| format!("no copy can be made: {error}"))?;
+        fs::copy(&log, lock::beside(&copy, "-wal"))
+            .map_err(|error| format!("no copy can be made: {error}"))?;
+        if before == (look(real).map_err(text)?, look(&log).map_err(text)?) {
+            let connection = Connection::open_with_flags(
+                &copy,
+                OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            )
+            .map_err(|error| error.to_string())?;
+            let note = "its folder cannot be written, so a private copy of it and of its `-wal` file was read";
+            return Ok(Opened {
+                connection,
+                copy: Some((folder, copy)),
+                note: Some(note.to_owned()),
+            });
+        }
+    }
+    Err("a gateway writes it, and its folder cannot be written: read it as the gateway's user"
+        .to_owned())
+}
+
+/// What changes when a file does.
+fn look(path: &Path) -> io::Result<(u64, u64, i64, i64)> {
+    let found = fs::metadata(path)?;
+    Ok((found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
+}
+
+/// A path inside a `file:` address.
+fn escaped(path: &Path) -> Result<String, Fault> {
+    let text = path.to_str().ok_or_else(|| {
+        Fault::new("has a name that is not UTF-8: copy it elsewhere").in_file(path)
+    })?;
+    Ok(text.replace('%', "%25").replace('?', "%3f").replace('#', "%23"))
+}
