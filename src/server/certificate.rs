@@ -7,15 +7,21 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use ::aws_lc_rs::digest::{Context, SHA256, SHA256_OUTPUT_LEN, digest};
 use humantime::format_rfc3339_seconds;
 use rustls::{
     InconsistentKeys, RootCertStore, ServerConfig,
-    crypto::{CryptoProvider, aws_lc_rs},
+    crypto::{
+        CryptoProvider,
+        aws_lc_rs::{self, Ticketer},
+    },
     pki_types::{
         CertificateDer, PrivateKeyDer,
         pem::{self, PemObject},
     },
-    server::{ServerSessionMemoryCache, WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::{
+        NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier, danger::ClientCertVerifier,
+    },
     sign::{CertifiedKey, SingleCertAndKey},
     version::{TLS12, TLS13},
 };
@@ -28,10 +34,6 @@ use crate::error::Fault;
 pub(super) const H2: &[u8] = b"h2";
 const HTTP_1_1: &[u8] = b"http/1.1";
 
-/// Sessions that may be resumed, for callers who connect anew for every request; each keeps its
-/// caller's certificates.
-const SESSIONS: usize = 1024;
-
 /// How far the clock of whoever signs certificates may be ahead of ours.
 const LEEWAY: Duration = Duration::from_secs(60);
 
@@ -41,19 +43,48 @@ pub type Read<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
 /// A certificate that fits its key, and from when to when it holds.
 #[derive(Clone, Debug)]
 pub(super) struct Pair {
+    /// What both files hold, as a digest: the key must not lie about a second time.
+    digest: [u8; SHA256_OUTPUT_LEN],
     certified: CertifiedKey,
     not_before: SystemTime,
     pub(super) not_after: SystemTime,
 }
 
-/// Who callers' certificates are checked by; nobody where none are wanted.
-pub(super) type Clients = Option<Arc<dyn ClientCertVerifier>>;
+/// Who callers' certificates are checked by, and who makes their sessions resumable. A resumed session is not
+/// asked for its certificate again, so it must not outlive an authority that was taken away: both come and go
+/// together.
+#[derive(Clone, Debug)]
+pub(super) struct Clients {
+    /// What the file of authorities holds; none where no certificates are wanted.
+    pem: Option<Vec<u8>>,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+    /// Puts a session into the caller's own keeping, encrypted with keys of this process that change by
+    /// themselves. A memory of sessions would be filled by callers who never resume one.
+    tickets: Arc<dyn ProducesTickets>,
+}
+
+impl Clients {
+    /// Whether both were made of the same bytes.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.pem == other.pem
+    }
+}
 
 impl Pair {
     /// Reads the files.
     pub(super) fn load(settings: &TlsSettings, read: Read<'_>) -> Result<Self, Vec<Fault>> {
         let (certified, [not_before, not_after]) = certificate(settings, read, &provider())?;
-        Ok(Self { certified, not_before, not_after })
+        let mut files = Context::new(&SHA256);
+        for file in [&settings.cert_file, &settings.key_file] {
+            files.update(digest(&SHA256, &read(file).unwrap_or_default()).as_ref());
+        }
+        let digest = files.finish().as_ref().try_into().unwrap_or_default();
+        Ok(Self { digest, certified, not_before, not_after })
+    }
+
+    /// Whether both were made of the same bytes.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.digest == other.digest
     }
 
     /// Why no caller would take the certificate at this time, if so.
@@ -180,7 +211,11 @@ fn validity(chain: &[CertificateDer<'_>], file: &Path) -> Result<[SystemTime; 2]
 /// Demands a certificate of one of the file's authorities, where there is such a file; who it names
 /// does not matter, for the token says who calls.
 pub(super) fn clients(settings: &TlsSettings, read: Read<'_>) -> Result<Clients, Fault> {
-    let Some(file) = settings.client_ca_file.as_deref() else { return Ok(None) };
+    let tickets = Ticketer::new()
+        .map_err(|error| Fault::new(format!("TLS sessions cannot be set up: {error}")))?;
+    let Some(file) = settings.client_ca_file.as_deref() else {
+        return Ok(Clients { pem: None, verifier: None, tickets });
+    };
     let unusable = |error: &dyn std::fmt::Display| {
         let text = format!("an authority's certificate is of no use: {error}");
         fault(text, file, CLIENT_CA_FILE)
@@ -192,7 +227,8 @@ pub(super) fn clients(settings: &TlsSettings, read: Read<'_>) -> Result<Clients,
     }
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider())).build();
-    verifier.map(Some).map_err(|error| unusable(&error))
+    let verifier = verifier.map_err(|error| unusable(&error))?;
+    Ok(Clients { pem: Some(pem), verifier: Some(verifier), tickets })
 }
 
 /// What new connections are met with.
@@ -200,7 +236,7 @@ pub(super) fn config(pair: Pair, clients: Clients) -> Result<ServerConfig, Fault
     let builder = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(|error| Fault::new(format!("TLS cannot be set up: {error}")))?;
-    let builder = match clients {
+    let builder = match clients.verifier {
         Some(clients) => builder.with_client_cert_verifier(clients),
         None => builder.with_no_client_auth(),
     };
@@ -209,9 +245,12 @@ pub(super) fn config(pair: Pair, clients: Clients) -> Result<ServerConfig, Fault
     config.alpn_protocols = vec![H2.to_vec(), HTTP_1_1.to_vec()];
     // Early data (0-RTT) can be replayed by whoever saw it, and a write must not be.
     config.max_early_data_size = 0;
-    // A resumed session is not asked for its certificate again. So the sessions live in this
-    // configuration and end with it: they cannot outlive an authority that was taken away.
-    config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+    // Nothing is kept here for callers who may come again.
+    config.ticketer = clients.tickets;
+    // As many as rustls sends unasked. A caller who says how many it wants gets no more than that (RFC 9149), and
+    // one who cannot resume gets none (RFC 8446, 4.2.9).
+    config.max_tls13_tickets = config.send_tls13_tickets;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(config)
 }
 
@@ -270,7 +309,9 @@ mod tests {
         let (cert, key) = pair(2100);
         let pair = load(&[("cert", &cert), ("key", &key), ("ca", &cert)]).unwrap();
         assert_eq!(format_rfc3339_seconds(pair.not_after).to_string(), "2100-01-01T00:00:00Z");
-        assert_eq!(config(pair.clone(), None).unwrap().max_early_data_size, 0);
+        let nobody = TlsSettings { client_ca_file: None, ..settings() };
+        let clients = clients(&nobody, &|_| Err(io::ErrorKind::NotFound.into())).unwrap();
+        assert_eq!(config(pair.clone(), clients).unwrap().max_early_data_size, 0);
         assert!(pair.out_of_time(&settings(), SystemTime::now()).is_none());
         let said = |at: SystemTime| pair.out_of_time(&settings(), at).unwrap().to_string();
         assert_eq!(

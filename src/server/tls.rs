@@ -63,7 +63,11 @@ impl Tls {
         if let Some(fault) = pair.out_of_time(&self.settings, SystemTime::now()) {
             return Err(vec![fault]);
         }
-        self.put(|parts| parts.0 = pair)
+        self.put(|(held, _)| {
+            let changed = !held.is_same(&pair);
+            *held = pair;
+            changed
+        })
     }
 
     /// Loads the authorities of callers anew, beside whatever certificate is in force; connections
@@ -73,13 +77,23 @@ impl Tls {
     /// Every fault of the file; what was loaded stays.
     pub fn replace_clients(&self, read: Read<'_>) -> Result<(), Vec<Fault>> {
         let clients = certificate::clients(&self.settings, read).map_err(|fault| vec![fault])?;
-        self.put(|parts| parts.1 = clients)
+        self.put(|(_, held)| {
+            let changed = !held.is_same(&clients);
+            // Of the same bytes the sessions stay, too.
+            if changed {
+                *held = clients;
+            }
+            changed
+        })
     }
 
-    fn put(&self, change: impl FnOnce(&mut (Pair, Clients))) -> Result<(), Vec<Fault>> {
+    /// Puts into force what `change` makes of both parts, where it says that it changed something.
+    fn put(&self, change: impl FnOnce(&mut (Pair, Clients)) -> bool) -> Result<(), Vec<Fault>> {
         let mut parts = self.parts();
         let mut new = parts.clone();
-        change(&mut new);
+        if !change(&mut new) {
+            return Ok(());
+        }
         let config = certificate::config(new.0.clone(), new.1.clone());
         self.current.store(Arc::new(config.map_err(|fault| vec![fault])?));
         *parts = new;

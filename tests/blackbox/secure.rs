@@ -18,6 +18,7 @@ use rcgen::{
 };
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
+    client::TicketRequest,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
     version::{TLS12, TLS13},
@@ -197,6 +198,16 @@ impl Client {
         };
         config.alpn_protocols =
             self.protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        TlsConnector::from(Arc::new(config))
+    }
+
+    /// A client of TLS 1.3 that says how many sessions it wants to resume (RFC 9149).
+    pub fn wants_tickets(&self, count: u8) -> TlsConnector {
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let config = config.with_protocol_versions(&[&TLS13]).unwrap();
+        let mut config = config.with_root_certificates(self.roots.clone()).with_no_client_auth();
+        let wanted = TicketRequest { new_session_count: count, resumption_count: count };
+        config.send_ticket_request = Some(wanted);
         TlsConnector::from(Arc::new(config))
     }
 

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rustls::HandshakeKind;
+use rustls::{
+    HandshakeKind,
+    version::{TLS12, TLS13},
+};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -110,6 +113,66 @@ async fn a_session_does_not_outlive_the_authority_that_vouched_for_it() {
         Err(_) => false,
     };
     assert!(!answered, "a session was resumed whose certificate nobody trusts any more");
+}
+
+/// What kind of handshake a connection of this caller's had, which is used once.
+async fn kind(connector: &TlsConnector, world: &World) -> HandshakeKind {
+    let mut stream = connect(connector, world.gateway).await.unwrap();
+    assert!(served(&mut stream, world).await);
+    stream.get_ref().1.handshake_kind().unwrap()
+}
+
+/// The Python SDK makes a new connection for each call and never resumes one.
+#[tokio::test]
+async fn callers_who_never_resume_a_session_push_out_nobody() {
+    let authority = Authority::new();
+    let world = setup("", &authority.server(2100)).start().await;
+    for versions in [&[&TLS13][..], &[&TLS12]] {
+        let keeps = Client::new(&authority).versions(versions).connector();
+        assert_eq!(kind(&keeps, &world).await, HandshakeKind::Full);
+        // More than the memory of sessions that there once was.
+        for _ in 0..1100 {
+            let once = Client::new(&authority).versions(versions).connector();
+            let stream = connect(&once, world.gateway).await.unwrap();
+            assert_eq!(stream.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
+        }
+        assert_eq!(kind(&keeps, &world).await, HandshakeKind::Resumed);
+    }
+}
+
+#[tokio::test]
+async fn a_caller_gets_no_more_tickets_than_it_says_it_wants() {
+    let authority = Authority::new();
+    let world = setup("", &authority.server(2100)).start().await;
+    for (wanted, sent) in [(0, 0), (1, 1), (200, 2)] {
+        let connector = Client::new(&authority).wants_tickets(wanted);
+        let mut stream = connect(&connector, world.gateway).await.unwrap();
+        assert!(served(&mut stream, &world).await);
+        assert_eq!(stream.get_ref().1.tls13_tickets_received(), sent, "{wanted} were wanted");
+    }
+}
+
+#[tokio::test]
+async fn a_reload_forgets_no_session_unless_the_authorities_change() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let pair = authority.server(2100);
+    let mut files = setup("", &pair).files;
+    files.push(("clients.pem", clients.pem()));
+    let world = Setup { server: MUTUAL.to_owned(), files, ..Setup::default() }.start().await;
+    let connector = Client::new(&authority).shows(clients.client()).connector();
+    assert_eq!(kind(&connector, &world).await, HandshakeKind::Full);
+    // Everything is loaded, and nothing has changed.
+    world.reload().await;
+    assert_eq!(kind(&connector, &world).await, HandshakeKind::Resumed);
+    // A renewed certificate is no reason either.
+    put(&world, &authority.server(2101));
+    world.reload().await;
+    assert_eq!(kind(&connector, &world).await, HandshakeKind::Resumed);
+    // Another text of the same authorities is another file: nobody knows what was taken away.
+    let more = clients.pem() + &Authority::new().pem();
+    fs::write(world.files.path().join("clients.pem"), more).unwrap();
+    world.reload().await;
+    assert_eq!(kind(&connector, &world).await, HandshakeKind::Full);
 }
 
 /// Whether a caller with this certificate is served on a new connection.

@@ -79,12 +79,11 @@ impl SqliteArchive {
         let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         self.watch.as_ref().map_or(Ok(()), Watch::check)?;
         let at_hand = kept().pop();
-        let mut connection = match at_hand {
-            Some(connection) => connection,
-            None => {
-                let opened = open_to_read(&self.path);
-                opened.map_err(|fault| StoreError(fault.to_string()))?.connection
-            }
+        let mut connection = if let Some(connection) = at_hand {
+            connection
+        } else {
+            let opened = open_to_read(&self.path);
+            opened.map_err(|fault| StoreError(fault.to_string()))?.connection
         };
         let stop = unheard.cloned().map(|unheard| move || unheard.is_so());
         connection.progress_handler(STEPS, stop)?;
