@@ -13,6 +13,7 @@ use super::query::shown;
 use crate::{
     domain::{Addresses, json},
     error::{Error, Problem},
+    limit::AtOnce,
 };
 
 /// How much of a body is read, and for how long.
@@ -27,9 +28,12 @@ pub struct BodyLimits {
 /// What some editors and .NET's encoders put before UTF-8; JSON has no place for it (RFC 8259, 8.1).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// How long the end of an empty body is waited for where none belongs: on a public route it holds a place
-/// that callers need. It comes with the head, or right behind it.
+/// How long the end of an empty body is waited for where none belongs: it comes with the head, or right
+/// behind it.
 const EMPTY: Duration = Duration::from_secs(1);
+
+/// How many strangers wait so at once. Each holds a place among `limits.max_concurrent_requests`.
+const MAX_STRANGERS: usize = 64;
 
 /// Reads a body within its limits; an empty one is no body, and any other must have been declared, with its
 /// length or, over HTTP/1.1, as chunked. HTTP/2 knows the end of a body without it, so there a length must
@@ -112,8 +116,13 @@ fn undeclared() -> Error {
 }
 
 /// Refuses a body where none belongs. No bytes are no body, however they are framed: HTTP/2 clients that
-/// do not know the length end a request by an empty frame, and HAProxy makes an empty chunk of that.
-pub(super) async fn refuse<B>(body: B, deadline: Instant) -> Result<(), Error>
+/// do not know the length end a request by an empty frame, and HAProxy makes an empty chunk of that. Where
+/// nobody knows who asks, they wait among `strangers`, and are refused where too many do.
+pub(super) async fn refuse<B>(
+    body: B,
+    deadline: Instant,
+    strangers: Option<&AtOnce>,
+) -> Result<(), Error>
 where
     B: Body,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -124,6 +133,10 @@ where
     let refused = || Error::invalid("this request takes no body: leave it out");
     // What is declared is refused before a byte of it is waited for.
     if body.size_hint().lower() > 0 {
+        return Err(refused());
+    }
+    let place = strangers.map(|strangers| strangers.begin(MAX_STRANGERS));
+    if matches!(place, Some(None)) {
         return Err(refused());
     }
     match collect(body, 0, deadline.min(Instant::now() + EMPTY)).await {
@@ -279,10 +292,33 @@ mod tests {
             (0, 0, false, false, 1),
         ] {
             let started = Instant::now();
-            let result = refuse(Odd { declared, parts, ends }, until).await;
+            let result = refuse(Odd { declared, parts, ends }, until, None).await;
             assert_eq!(result.is_ok(), good, "{declared} {parts} {ends}");
             assert_eq!(started.elapsed().as_secs(), waited, "{declared} {parts} {ends}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_strangers_wait_for_the_end_of_an_empty_body_at_once() {
+        let (strangers, started) = (AtOnce::default(), Instant::now());
+        let until = started + Duration::from_mins(1);
+        let endless = || Odd { declared: 0, parts: 0, ends: false };
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..MAX_STRANGERS {
+            let strangers = strangers.clone();
+            waiting.spawn(async move { refuse(endless(), until, Some(&strangers)).await });
+        }
+        for _ in 0..MAX_STRANGERS {
+            tokio::task::yield_now().await;
+        }
+        for (body, strangers, waited) in [(endless(), Some(&strangers), 0), (endless(), None, 1)] {
+            let started = Instant::now();
+            refuse(body, until, strangers).await.unwrap_err();
+            assert_eq!(started.elapsed().as_secs(), waited);
+        }
+        assert!(waiting.join_all().await.iter().all(Result::is_err));
+        let empty = Odd { declared: 0, parts: 0, ends: true };
+        refuse(empty, until, Some(&strangers)).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

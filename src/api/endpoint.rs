@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Problem},
     execute::{self, Asking, Done, Executor, Rehearsed, Seen},
     journal::View,
-    limit::{Live, Places},
+    limit::{AtOnce, Live, Places},
     telemetry::Record,
 };
 
@@ -28,6 +28,8 @@ pub struct Api {
     executor: Arc<Executor>,
     body_limits: BodyLimits,
     limits: Live,
+    /// Those whose empty body is awaited, on routes that ask nobody who they are.
+    strangers: AtOnce,
     description: Description,
 }
 
@@ -57,7 +59,8 @@ impl Api {
     /// An API over an executor.
     #[must_use]
     pub fn new(executor: Arc<Executor>, body_limits: BodyLimits, limits: Live) -> Self {
-        Self { executor, body_limits, limits, description: Description::default() }
+        let (strangers, description) = (AtOnce::default(), Description::default());
+        Self { executor, body_limits, limits, strangers, description }
     }
 
     /// Answers a request that found its route and showed who calls.
@@ -77,7 +80,8 @@ impl Api {
         let body = if context.matched.endpoint.takes_body() {
             body::read(&head.headers, body, self.body_limits, context.deadline).await?
         } else {
-            body::refuse(body, context.deadline).await?;
+            let strangers = context.caller.is_none().then_some(&self.strangers);
+            body::refuse(body, context.deadline, strangers).await?;
             None
         };
         let parts = self.parts(head, &context.matched, body.as_deref());

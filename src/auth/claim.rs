@@ -45,11 +45,13 @@ impl ClaimPath {
         }
     }
 
-    /// The name of the claim that the path begins with.
-    pub(super) fn first(&self) -> &str {
+    /// Whether the claim that the path begins with is among these names.
+    pub(super) fn begins_in(&self, names: &Members<'_>) -> bool {
         match self {
-            Self::Text(text) => text.split('.').next().unwrap_or(text),
-            Self::Names(names) => names.first().map_or("", String::as_str),
+            Self::Text(text) => {
+                names.has(text) || text.split('.').next().is_some_and(|first| names.has(first))
+            }
+            Self::Names(steps) => steps.first().is_some_and(|first| names.has(first)),
         }
     }
 }

@@ -195,7 +195,7 @@ fn groups<'a>(
     let moved = match claims.get("_claim_names") {
         None => false,
         Some(Node::Null) => return Err(null("_claim_names")),
-        Some(Node::Object(names)) => names.has(path.first()) || names.has("groups"),
+        Some(Node::Object(names)) => path.begins_in(names) || names.has("groups"),
         Some(_) => true,
     };
     let hidden = match claims.get("hasgroups") {

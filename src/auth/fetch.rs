@@ -9,9 +9,8 @@ use http::{
 };
 use http_body_util::Full;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Semaphore;
 
-use super::{IssuerSettings, KeySource, Settings, discovery};
+use super::{IssuerSettings, KeySource, Settings, discovery, issuer::Issuer};
 use crate::{
     error::Fault,
     files,
@@ -28,16 +27,14 @@ const MAX_DOCUMENT: usize = 512 * 1024;
 /// The largest token that is sent along, in bytes.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// How many threads read issuers' files at once: a disk that hangs must not take them all.
-const MAX_READING: usize = 4;
-
 /// Fetches key sets.
 #[derive(Clone, Debug)]
 pub(super) struct Fetcher {
     /// For issuers that the system's certificates vouch for.
     http: HttpClient,
+    /// The same without the proxy, where some issuer is to be asked so.
+    straight: Option<HttpClient>,
     proxy: Option<ProxySettings>,
-    reading: Arc<Semaphore>,
 }
 
 impl Fetcher {
@@ -61,12 +58,13 @@ impl Fetcher {
         }
         let https = remote().any(|(_, issuer)| issuer.ca_file.is_none() && is_https(issuer));
         let proxy = settings.proxy.clone();
-        match net::client(options(Trust::System, proxy.as_ref(), https, "auth")) {
-            Ok(http) if faults.is_empty() => {
-                Ok(Self { http, proxy, reading: Arc::new(Semaphore::new(MAX_READING)) })
-            }
-            made => {
-                faults.extend(made.err());
+        let client = |proxy| net::client(options(Trust::System, proxy, https, "auth"));
+        let aside = proxy.is_some() && remote().any(|(_, issuer)| !issuer.use_proxy);
+        match (client(proxy.as_ref()), aside.then(|| client(None)).transpose()) {
+            (Ok(http), Ok(straight)) if faults.is_empty() => Ok(Self { http, straight, proxy }),
+            (http, straight) => {
+                faults.extend(http.err());
+                faults.extend(straight.err());
                 Err(faults)
             }
         }
@@ -76,14 +74,15 @@ impl Fetcher {
     ///
     /// # Errors
     /// Which document could not be had, and why.
-    pub(super) async fn key_set(&self, issuer: &IssuerSettings) -> Result<Bytes, String> {
+    pub(super) async fn key_set(&self, issuer: &Issuer) -> Result<Bytes, String> {
         tokio::time::timeout(WHOLE, self.at_source(issuer))
             .await
             .unwrap_or_else(|_| Err("it took too long".to_owned()))
     }
 
-    async fn at_source(&self, issuer: &IssuerSettings) -> Result<Bytes, String> {
+    async fn at_source(&self, issuer: &Issuer) -> Result<Bytes, String> {
         let visit = self.visit(issuer).await?;
+        let issuer = issuer.settings();
         let uri = match &issuer.keys {
             KeySource::Url(uri) => uri.clone(),
             // Asked anew each time: the address of the keys may change as the keys do.
@@ -99,13 +98,16 @@ impl Fetcher {
     }
 
     /// Reads what the issuer's files hold now: Kubernetes renews both while it runs.
-    async fn visit(&self, issuer: &IssuerSettings) -> Result<Visit, String> {
-        let (shared, proxy) = (self.http.clone(), self.proxy.clone());
+    async fn visit(&self, issuer: &Issuer) -> Result<Visit, String> {
+        let (reading, issuer) = (&issuer.reading, issuer.settings());
+        let proxy = self.proxy.clone().filter(|_| issuer.use_proxy);
+        let straight = self.straight.as_ref().filter(|_| !issuer.use_proxy);
+        let shared = straight.unwrap_or(&self.http).clone();
         if issuer.ca_file.is_none() && issuer.token_file.is_none() {
             return Ok(Visit { http: shared, token: None, only_to: None });
         }
-        let place = Arc::clone(&self.reading).acquire_owned().await;
-        let place = place.map_err(|error| error.to_string())?;
+        let place = Arc::clone(reading).try_acquire_owned();
+        let place = place.map_err(|_| "its files are still being read: a disk may hang")?;
         let (ca_file, token_file) = (issuer.ca_file.clone(), issuer.token_file.clone());
         let host = issuer_host(issuer);
         let read = move || {

@@ -35,6 +35,8 @@ pub(super) struct Issuer {
     pub(super) demand: Demand,
     /// The one place for whoever writes the keys to disk.
     pub(super) writing: Arc<Semaphore>,
+    /// The one place for whoever reads the issuer's files: a disk that hangs takes one thread.
+    pub(super) reading: Arc<Semaphore>,
 }
 
 /// Whether good tokens had the groups claim.
@@ -69,8 +71,8 @@ impl Keys {
 impl Issuer {
     pub(super) fn new(settings: IssuerSettings) -> Self {
         let (keys, demand) = (ArcSwapOption::empty(), Demand::default());
-        let (groups, writing) = (Groups::default(), Arc::new(Semaphore::new(1)));
-        Self { settings, keys, groups, demand, writing }
+        let (groups, place) = (Groups::default(), || Arc::new(Semaphore::new(1)));
+        Self { settings, keys, groups, demand, writing: place(), reading: place() }
     }
 
     pub(super) fn settings(&self) -> &IssuerSettings {
@@ -211,6 +213,8 @@ impl Issuer {
                 Err(still) => still,
             }
         };
+        // A bad signature stays one, though a provider might have given an old name to a new key while it could
+        // not be asked: whoever makes tokens up would else seem to be the provider's outage.
         Err(if still == Unverified::NoKey(NoKey::Unknown) && !fetched {
             Refusal::new(
                 AuthResult::KeysUnavailable,

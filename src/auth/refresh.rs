@@ -114,7 +114,7 @@ impl Refresher {
     async fn attempt(&self, issuer: &Issuer) -> bool {
         let refresh = issuer.demand.begin();
         let started = Instant::now();
-        let fetched = self.fetcher.key_set(issuer.settings()).await;
+        let fetched = self.fetcher.key_set(issuer).await;
         match fetched.and_then(|document| Ok((KeySet::parse(&document)?, document))) {
             Ok((set, document)) => {
                 self.metrics.keys_fetched(issuer.name(), set.len());

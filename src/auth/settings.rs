@@ -33,6 +33,8 @@ pub struct IssuerSettings {
     pub ca_file: Option<PathBuf>,
     /// A file with a bearer token that the issuer's addresses want.
     pub token_file: Option<PathBuf>,
+    /// Whether the issuer is asked through the proxy of all, where there is one.
+    pub use_proxy: bool,
     /// The claim that holds the subject.
     pub subject_claim: ClaimPath,
     /// The claim that holds the groups.

@@ -80,6 +80,7 @@ fn issuer(mut fields: Fields<'_>, taken: &mut Taken) -> IssuerSettings {
         authorized_parties,
         ca_file: fields.path("ca_file"),
         token_file: fields.path("token_file"),
+        use_proxy: fields.boolean("use_proxy", true),
         // From here on a missing value has been reported.
         name: name.unwrap_or_default(),
         issuer: issuer.unwrap_or_default(),

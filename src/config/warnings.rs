@@ -98,7 +98,9 @@ fn stale_keys(config: &Config, findings: &Findings) {
     for (index, issuer) in config.auth.issuers.iter().enumerate() {
         let key = |name: &str| format!("auth.issuers[{index}].{name}");
         if matches!(issuer.keys, KeySource::File(_)) {
-            for key in ["refresh_interval", "max_stale", "ca_file", "token_file"].map(key) {
+            for key in
+                ["refresh_interval", "max_stale", "ca_file", "token_file", "use_proxy"].map(key)
+            {
                 if findings.origin(&key).is_some() {
                     warn(findings, &key, "has no effect beside `jwks_file`, which is not fetched");
                 }

@@ -39,7 +39,7 @@ pub fn check(settings: &Settings) -> Result<(), Fault> {
         return Ok(());
     }
     if path.exists() {
-        return sqlite::open_to_read(path).map(drop);
+        return sqlite::open_to_read(path, true).map(drop);
     }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     if parent.is_none_or(Path::is_dir) {

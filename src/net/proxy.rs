@@ -20,8 +20,9 @@ use hyper_util::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpStream;
+use tower::ServiceExt;
 
-use super::{AGENT, BoxError};
+use super::{AGENT, BoxError, is_loopback};
 use crate::{error::Fault, files};
 
 /// An HTTP proxy, as a configuration names it. The environment's variables are never looked at.
@@ -37,7 +38,12 @@ pub struct ProxySettings {
 #[derive(Clone, Debug)]
 pub(super) enum Route {
     Straight(HttpConnector),
-    Through(Tunnel<HttpConnector>),
+    Through {
+        tunnel: Tunnel<HttpConnector>,
+        /// To what is on loopback, which is another machine's loopback for the proxy: only where the proxy
+        /// is on this one, too, does the tunnel lead there.
+        straight: Option<HttpConnector>,
+    },
 }
 
 impl Route {
@@ -70,8 +76,10 @@ impl Route {
             basic.set_sensitive(true);
             headers.insert(PROXY_AUTHORIZATION, basic);
         }
-        let tunnel = Tunnel::new(proxy.address.clone(), connector);
-        Ok(Self::Through(tunnel.with_headers(headers)))
+        let is_here = proxy.address.host().is_some_and(is_loopback);
+        let straight = (!is_here).then(|| connector.clone());
+        let tunnel = Tunnel::new(proxy.address.clone(), connector).with_headers(headers);
+        Ok(Self::Through { tunnel, straight })
     }
 }
 
@@ -83,7 +91,7 @@ impl tower::Service<Uri> for Route {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self {
             Self::Straight(connector) => connector.poll_ready(cx).map_err(Into::into),
-            Self::Through(tunnel) => tunnel.poll_ready(cx).map_err(Into::into),
+            Self::Through { tunnel, .. } => tunnel.poll_ready(cx).map_err(Into::into),
         }
     }
 
@@ -93,7 +101,13 @@ impl tower::Service<Uri> for Route {
                 let connecting = connector.call(to);
                 Box::pin(async move { Ok(connecting.await?) })
             }
-            Self::Through(tunnel) => match with_port(to) {
+            Self::Through { straight: Some(connector), .. }
+                if to.host().is_some_and(is_loopback) =>
+            {
+                let connecting = connector.clone().oneshot(to);
+                Box::pin(async move { Ok(connecting.await?) })
+            }
+            Self::Through { tunnel, .. } => match with_port(to) {
                 Ok(to) => {
                     let connecting = tunnel.call(to);
                     Box::pin(async move {
@@ -137,6 +151,22 @@ mod tests {
         ] {
             assert_eq!(with_port(to.parse().unwrap()).unwrap().to_string(), want);
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_on_loopback_is_not_asked_for_beyond_it() {
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = format!("http://{}/", server.local_addr().unwrap());
+        let by = |proxy: &str| {
+            let address = proxy.parse().unwrap();
+            let settings = ProxySettings { address, credentials_file: None };
+            Route::new(HttpConnector::new(), Some(&settings), "zec").unwrap()
+        };
+        // Nobody answers at the proxies: what is reached was reached without them.
+        by("http://proxy.invalid:3128").oneshot(here.parse().unwrap()).await.unwrap();
+        let there = "http://zec.invalid/".parse().unwrap();
+        by("http://proxy.invalid:3128").oneshot(there).await.unwrap_err();
+        by("http://127.0.0.1:1").oneshot(here.parse().unwrap()).await.unwrap_err();
     }
 
     #[test]

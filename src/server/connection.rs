@@ -71,7 +71,15 @@ pub(super) async fn serve(
     stream.set_nodelay();
     let Terms { timers, tls, handshake, strangers, proxies } = terms;
     let peer = if proxies.trust(origin) {
-        match within(handshake.min(timers.head), proxy_protocol::read(&mut stream, origin)).await {
+        let header = within(handshake.min(timers.head), proxy_protocol::read(&mut stream, origin));
+        let read = tokio::select! {
+            biased;
+            read = header => read,
+            // Nothing was asked for yet, and a proxy tries another gateway.
+            () = phase.asked_to_end() => return,
+            () = stops.begun.cancelled() => return,
+        };
+        match read {
             Ok(peer) => peer,
             Err(error) => {
                 tracing::debug!(%error, proxy.address = %origin, "a trusted proxy's connection is refused");

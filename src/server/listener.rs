@@ -36,7 +36,7 @@ impl Listener {
         match address {
             Address::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
             Address::Unix(path) => {
-                remove_stale(path)?;
+                remove_stale(path).await?;
                 UnixListener::bind(path).map(Self::Unix)
             }
         }
@@ -75,12 +75,13 @@ impl From<TcpListener> for Listener {
 }
 
 /// Takes away what a process left that was killed; one that lives keeps its socket.
-fn remove_stale(path: &Path) -> io::Result<()> {
+async fn remove_stale(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::FileTypeExt;
 
     let is_socket = |path| std::fs::symlink_metadata(path).map(|one| one.file_type().is_socket());
     match is_socket(path) {
-        Ok(true) => match std::os::unix::net::UnixStream::connect(path) {
+        // One whose owner is too busy to accept answers otherwise, and at once.
+        Ok(true) => match tokio::net::UnixStream::connect(path).await {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 std::fs::remove_file(path)
             }

@@ -105,7 +105,7 @@ where
                 // The same for headers, once it is known on which route to count the refusal.
                 framing::headers(request)
             }))
-            // Before a byte of the body is read: strangers cost one signature check at most.
+            // Before a byte of the body is read: strangers cost a few signature checks at most.
             .layer(from_fn(move |request, next| {
                 authenticate::authenticate(Arc::clone(&authenticator), request, next)
             }))

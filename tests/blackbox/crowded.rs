@@ -163,3 +163,24 @@ async fn the_log_says_once_a_minute_that_the_listener_is_full() {
     let event = served.event("the listener is full");
     assert_eq!((&event["max_connections"], &event["anonymous"]), (&2.into(), &2.into()));
 }
+
+#[tokio::test]
+async fn a_trusted_proxy_that_never_says_for_whom_it_asks_makes_room_and_holds_up_no_drain() {
+    let server = "max_connections = 1\ntrusted_proxies = [\"127.0.0.1\"]\n\
+                  header_timeout = \"1h\"\nhandshake_timeout = \"1h\"\ndrain_timeout = \"1h\"";
+    let mut world = Setup { server: server.to_owned(), ..Setup::default() }.start().await;
+    let mut silent = connect(&world).await;
+    world.until_metric("connections{state=\"anonymous\"}", 1.0).await;
+    let mut next = connect(&world).await;
+    until_closed(&mut silent).await;
+    let line = "PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\n";
+    let text = format!("{line}{}", world.alice().text("GET", "/whoami", &[], None));
+    next.write_all(text.as_bytes()).await.unwrap();
+    assert_eq!(client::read(&mut next).await.expect("an answer").status, 200);
+    drop(next);
+    let mut silent = connect(&world).await;
+    world.until_metric("connections{state=\"anonymous\"}", 1.0).await;
+    world.ask_to_stop();
+    until_closed(&mut silent).await;
+    assert!(world.stopped().await);
+}

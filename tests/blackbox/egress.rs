@@ -325,10 +325,11 @@ async fn a_cluster_is_an_issuer_with_its_own_authority_and_token_read_each_time(
     let address = format!("https://{front}");
     let own = "ca_file = \"ca.crt\"\ntoken_file = \"token\"";
     let files = vec![("ca.crt", authority.pem()), ("token", "first\n".to_owned())];
-    let world =
-        Setup { issuers: Some(issuer(&address, own)), files, policy: policy(), ..Setup::default() }
-            .start()
-            .await;
+    // The proxy of all is not asked, which nobody answers for.
+    let (auth, own) =
+        ("proxy = \"http://127.0.0.1:1\"".to_owned(), format!("{own}\nuse_proxy = false"));
+    let issuers = Some(issuer(&address, &own));
+    let world = Setup { auth, issuers, files, policy: policy(), ..Setup::default() }.start().await;
     let answer = world.bearer(&cluster.token()).get("/whoami").await;
     assert_eq!(answer.json()["subject"], "system:serviceaccount:ops:cleaner", "{}", answer.text());
 

@@ -102,7 +102,6 @@ async fn a_real_prometheus_scrapes_the_gateway_and_answers_a_query() {
     let world = World::start().await;
     world.alice().get("/whoami").await;
     let prometheus = Prometheus::start(&[world.admin]).await;
-    let query =
-        "zec_gateway_http_requests_total{method=\"GET\",route=\"/whoami\",code=\"200\"}";
+    let query = "zec_gateway_http_requests_total{method=\"GET\",route=\"/whoami\",code=\"200\"}";
     assert_eq!(prometheus.numbers(query).await, [1.0]);
 }

@@ -75,6 +75,7 @@ pub fn settings(keys: zec_gateway::auth::KeySource) -> zec_gateway::auth::Issuer
         keys,
         ca_file: None,
         token_file: None,
+        use_proxy: true,
         subject_claim: "sub".into(),
         groups_claim: "groups".into(),
         groups_form: zec_gateway::auth::GroupsForm::List,

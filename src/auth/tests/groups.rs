@@ -52,6 +52,13 @@ fn groups_are_found_by_a_list_of_names_that_have_dots() {
 }
 
 #[test]
+fn groups_that_are_elsewhere_are_missed_under_a_name_with_dots_too() {
+    let name = "https://corp.example/groups";
+    let world = world_with(|issuer| issuer.groups_claim = name.into());
+    world.refuses_claims(&world.with("_claim_names", json!({name: "src1"})), "cut");
+}
+
+#[test]
 fn an_issuer_whose_tokens_never_have_the_groups_claim_is_told_of() {
     let world = world_with(|issuer| issuer.groups_claim = "roles".into());
     let without = || world.auth.without_groups().map(|(name, _)| name).collect::<Vec<_>>();

@@ -46,6 +46,7 @@ pub(super) fn settings(name: &str, iss: &str, file: PathBuf) -> IssuerSettings {
         keys: KeySource::File(file),
         ca_file: None,
         token_file: None,
+        use_proxy: true,
         subject_claim: "sub".into(),
         groups_claim: "groups".into(),
         groups_form: GroupsForm::List,

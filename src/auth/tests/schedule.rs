@@ -12,7 +12,7 @@ use super::{
     refresh::{fetched, metrics},
     *,
 };
-use crate::auth::{cache::Cache, refresh::Refresher};
+use crate::auth::{cache::Cache, fetch::Fetcher, issuer::Issuer, refresh::Refresher};
 
 /// How often somebody asked a provider, and word of it when that is far too often.
 #[derive(Default)]
@@ -233,4 +233,21 @@ async fn keys_that_were_kept_on_disk_go_on_ageing() {
     assert!(auth.is_ready());
     advance(Duration::from_hours(1)).await;
     assert!(!auth.is_ready(), "an hour on the disk does not count");
+}
+
+#[tokio::test]
+async fn files_that_a_disk_does_not_give_are_read_once_at_a_time() {
+    let token = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token.path(), "secret").unwrap();
+    let (uri, asked) = broken_provider(true).await;
+    let mut settings = fetched(&uri);
+    settings.issuers[0].token_file = Some(token.path().to_owned());
+    let (fetcher, issuer) =
+        (Fetcher::new(&settings).unwrap(), Issuer::new(settings.issuers[0].clone()));
+    let read = Arc::clone(&issuer.reading).try_acquire_owned().unwrap();
+    let error = fetcher.key_set(&issuer).await.unwrap_err();
+    assert!(error.contains("still being read"), "{error}");
+    drop(read);
+    fetcher.key_set(&issuer).await.unwrap_err();
+    assert_eq!(asked.times.load(Ordering::Relaxed), 1);
 }

@@ -49,7 +49,7 @@ pub(in crate::journal) struct SqliteArchive {
 impl SqliteArchive {
     /// An archive of the file at `path`; with a watch, of that very file only.
     pub(in crate::journal) fn open(path: &Path, watch: Option<Watch>) -> Result<Self, Fault> {
-        let Opened { connection, copy, note } = open_to_read(path)?;
+        let Opened { connection, copy, note } = open_to_read(path, watch.is_none())?;
         let (copy, path) = match copy {
             Some((folder, path)) => (Some(folder), path),
             None => (None, path.to_owned()),
@@ -82,7 +82,8 @@ impl SqliteArchive {
         let mut connection = if let Some(connection) = at_hand {
             connection
         } else {
-            let opened = open_to_read(&self.path);
+            // A copy was made at the opening or not at all: what serves must see what is written.
+            let opened = open_to_read(&self.path, false);
             opened.map_err(|fault| StoreError(fault.to_string()))?.connection
         };
         let stop = unheard.cloned().map(|unheard| move || unheard.is_so());

@@ -82,9 +82,10 @@ pub(super) fn open(path: &Path, busy: Duration) -> Result<(PathBuf, Connection),
     Ok((real, connection))
 }
 
-/// Opens a journal to read it, whether a gateway has it open or not.
-pub(super) fn open_to_read(path: &Path) -> Result<Opened, Fault> {
-    reading::open(path)
+/// Opens a journal to read it, whether a gateway has it open or not; or a copy of it, where it
+/// `may_be_a_copy` and the log's index has no room.
+pub(super) fn open_to_read(path: &Path, may_be_a_copy: bool) -> Result<Opened, Fault> {
+    reading::open(path, may_be_a_copy)
 }
 
 /// Makes the file, for its owner alone, unless it is there.

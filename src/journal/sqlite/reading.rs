@@ -31,11 +31,12 @@ pub(in crate::journal) struct Opened {
     pub(in crate::journal) note: Option<String>,
 }
 
-/// Opens the journal at `path`, whether a gateway has it open or not, and writes nothing.
+/// Opens the journal at `path`, whether a gateway has it open or not, and writes nothing. Where its folder
+/// cannot be written, a private copy is read, if it `may_be_a_copy`: what is added later is not in it.
 ///
 /// # Errors
 /// When it cannot be read or is no journal.
-pub(super) fn open(path: &Path) -> Result<Opened, Fault> {
+pub(super) fn open(path: &Path, may_be_a_copy: bool) -> Result<Opened, Fault> {
     let fault = |text: String| Fault::new(text).in_file(path);
     let cannot = |error: &dyn std::fmt::Display| fault(format!("cannot be read: {error}"));
     let real = fs::canonicalize(path).map_err(|error| cannot(&error))?;
@@ -47,6 +48,7 @@ pub(super) fn open(path: &Path) -> Result<Opened, Fault> {
     connection.busy_timeout(Duration::from_secs(5)).map_err(|error| cannot(&error))?;
     match stamp(&connection) {
         // The log wants an index beside it, and this is a place where none can be made.
+        Err(error) if needs_room(&error) && !may_be_a_copy => Err(cannot(&error)),
         Err(error) if needs_room(&error) => private_copy(&real).map_err(|error| cannot(&error)),
         _ => {
             expect_ours(&connection).map_err(fault)?;

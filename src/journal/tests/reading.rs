@@ -249,3 +249,20 @@ async fn a_gateway_that_was_killed_between_intent_and_outcome_finds_the_intent_a
     assert_eq!(killed.verify().unwrap().length, 4);
     journal.close().await;
 }
+
+#[tokio::test]
+async fn what_serves_never_reads_a_copy() {
+    let desk = Desk::new();
+    let journal = desk.open();
+    write(&journal, "one", Outcome::Done).await;
+    let held = copy_of(&desk);
+    journal.close().await;
+    // There is no room for the log's index.
+    let nowhere = held.files.path().join("missing/index");
+    std::os::unix::fs::symlink(nowhere, lock::beside(&held.path(), "-shm")).unwrap();
+    let copied = SqliteArchive::open(&held.path(), None).unwrap();
+    assert!(copied.note().is_some_and(|note| note.contains("private copy")), "{:?}", copied.note());
+    let watch = sqlite::Watch::new(&held.path()).unwrap();
+    let refused = SqliteArchive::open(&held.path(), Some(watch)).map(drop).unwrap_err();
+    assert!(refused.to_string().contains("cannot be read"), "{refused}");
+}
