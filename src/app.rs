@@ -148,7 +148,7 @@ impl App {
         let allowed_origins = origins(&config.cors_allowed_origins).map_err(one)?;
         // Last: it is the one thing that is made, and kept from others.
         let (journal, unfinished) = journal(Arc::clone(&metrics)).map_err(one)?;
-        journal.consult(client.0.clock());
+        journal.set_second_clock(client.0.clock());
         metrics.policy_loaded(given.policies.live.load().version());
         metrics.loaded(true);
         let (mut units, limits) = (Units::from(units), Live::new(config.limits.clone()));

@@ -11,10 +11,11 @@ use super::{
 use crate::{
     domain::{
         Addresses, AddressesError, Change, ChangeIpv4, IdempotencyKey, NicId, Operation,
-        OperationId, Outcome, ReadNic, Selection, UnassignAll,
+        OperationId, Outcome, ReadNic, Resource, Selection, UnassignAll,
     },
     error::Error,
-    execute::{Lookup, Wanted},
+    execute::Lookup,
+    journal::Filter,
 };
 
 /// The query keys of a request that takes addresses off.
@@ -24,7 +25,7 @@ const UNASSIGN_KEYS: [&str; 4] = ["ipAddresses", "ipAddress", "dryRun", "all"];
 const CHANGE_KEYS: [&str; 1] = ["dryRun"];
 
 /// The query keys of a list of operations.
-const LIST_KEYS: [&str; 5] = ["nic", "outcome", "requestId", "limit", "before"];
+const LIST_KEYS: [&str; 6] = ["nic", "resource", "outcome", "requestId", "limit", "before"];
 
 /// How many operations a list shows at most, and unless it is asked for another number.
 const MAX_LISTED: usize = 100;
@@ -85,13 +86,12 @@ impl Parts<'_> {
             return Ok(Lookup::One(operation_id(id)?));
         }
         let query = Query::parse(self.query, &LIST_KEYS)?;
-        let nic = |text| NicId::parse(text).map_err(|error| Error::invalid(error.to_string()));
-        Ok(Lookup::Several(Wanted {
-            nic: query.one("nic").map(nic).transpose()?,
+        Ok(Lookup::Several(Filter {
+            resource: resource(&query)?,
             outcome: query.one("outcome").map(outcome).transpose()?,
             request_id: query.one("requestId").map(request_id).transpose()?,
-            limit: query.one("limit").map_or(Ok(LISTED), limit)?,
             before: query.one("before").map(operation_id).transpose()?,
+            ..Filter::newest(query.one("limit").map_or(Ok(LISTED), limit)?)
         }))
     }
 
@@ -153,6 +153,22 @@ impl Parts<'_> {
             }
         };
         self.listed(Change::Unassign, &texts)
+    }
+}
+
+/// On which resource: `nic=1612…` is short for `resource=nic/1612…`.
+fn resource(query: &Query<'_>) -> Result<Option<Resource>, Error> {
+    let invalid = |error: &dyn std::fmt::Display| Error::invalid(error.to_string());
+    match (query.one("nic"), query.one("resource")) {
+        (None, None) => Ok(None),
+        (Some(text), None) => {
+            let nic = NicId::parse(text).map_err(|error| invalid(&error))?;
+            Ok(Some(Resource::nic(&nic)))
+        }
+        (None, Some(text)) => Resource::parse(text).map(Some).map_err(|error| invalid(&error)),
+        (Some(_), Some(_)) => {
+            Err(Error::invalid("`nic` and `resource` name the same thing: send one of them"))
+        }
     }
 }
 

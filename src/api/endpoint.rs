@@ -1,9 +1,8 @@
-use std::{error::Error as StdError, net::Ipv4Addr, sync::Arc};
+use std::{error::Error as StdError, sync::Arc};
 
 use http::request;
 use http_body::Body;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
@@ -14,10 +13,9 @@ use super::{
     routes::{Endpoint, Matched},
 };
 use crate::{
-    domain::{Action, Caller, ChangeIpv4, Operation, OperationId},
+    domain::{Action, Caller, Operation},
     error::{Error, Problem},
-    execute::{self, Asking, Done, Executor, Rehearsed, Seen},
-    journal::View,
+    execute::{self, Asking, Done, Executor, Seen},
     limit::{AtOnce, Live, Places},
     telemetry::Record,
 };
@@ -152,65 +150,19 @@ fn done(done: Done) -> Answer {
             json!({ "requestId": request_id, "nicId": nic.as_str(), "ipAddresses": [] })
                 .to_string(),
         ),
-        Done::Rehearsed(rehearsed) => reply::ok(rehearsal(&rehearsed).to_string()),
+        Done::Rehearsed(rehearsed) => reply::ok(reply::rehearsed(&rehearsed).to_string()),
         Done::Nic(nic) => reply::ok(nic.raw().get().to_owned()),
         Done::Changed { change, request_id, operation } => {
-            reply::ok(changed(&change, &request_id, operation))
+            reply::ok(reply::changed(&change, &request_id, operation))
         }
     }
 }
 
-/// The answer to a change.
-fn changed(change: &ChangeIpv4, request_id: &str, operation: Option<OperationId>) -> String {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Changed<'a> {
-        request_id: &'a str,
-        nic_id: &'a str,
-        ip_addresses: &'a [Ipv4Addr],
-        #[serde(skip_serializing_if = "Option::is_none")]
-        operation_id: Option<String>,
-    }
-    let changed = Changed {
-        request_id,
-        nic_id: change.nic.as_str(),
-        ip_addresses: change.addresses.as_slice(),
-        operation_id: operation.map(|id| id.to_string()),
-    };
-    // Texts and addresses: there is nothing in it that could fail.
-    serde_json::to_string(&changed).unwrap_or_default()
-}
-
-/// The answer to a dry run; the lists are left out for those who may not see the vNIC.
-fn rehearsal(rehearsed: &Rehearsed) -> Value {
-    let body = rehearsed.body.as_deref().and_then(|body| serde_json::from_str::<Value>(body).ok());
-    let mut answer = Map::new();
-    let mut put = |name: &str, value: Value| answer.insert(name.to_owned(), value);
-    put("dryRun", json!(true));
-    put("action", json!(rehearsed.action.name()));
-    put("body", json!(body));
-    put("nicId", json!(rehearsed.nic.as_str()));
-    put("ipAddresses", json!(rehearsed.addresses));
-    if let Some((before, after)) = &rehearsed.lists {
-        put("before", json!(before));
-        put("after", json!(after));
-    }
-    if let Some(left) = rehearsed.budget_left {
-        put("budgetLeft", json!(left));
-    }
-    Value::Object(answer)
-}
-
-/// The document of an operation, or of a list of them.
 fn seen(seen: Seen) -> Answer {
-    let (views, next) = match seen {
-        Seen::One(view) => return reply::ok(view.to_json()),
-        Seen::Several { views, next } => (views, next),
-    };
-    let documents = views.iter().map(View::to_json).collect::<Vec<_>>().join(",");
-    let next = next.map(|id| format!(",\"next\":\"{id}\"")).unwrap_or_default();
-    // Each is a document already: what was recorded of a vNIC keeps its very bytes.
-    reply::ok(format!("{{\"operations\":[{documents}]{next}}}"))
+    reply::ok(match seen {
+        Seen::One(view) => reply::operation(&view),
+        Seen::Several { views, next } => reply::operations(&views, next),
+    })
 }
 
 /// The page of a problem, to which its `type` points.

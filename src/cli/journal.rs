@@ -8,7 +8,7 @@ use serde_json::{json, value::RawValue};
 
 use super::{Stop, complain, say};
 use crate::{
-    domain::{NicId, OperationId, Outcome},
+    domain::{NicId, OperationId, Outcome, Resource},
     error::Fault,
     journal::{Entry, Expected, Filter, Offline, View},
 };
@@ -61,6 +61,11 @@ pub(super) struct List {
     /// Without it, on any.
     #[arg(long, value_name = "ID", verbatim_doc_comment)]
     nic: Option<String>,
+    /// Only writes on this resource, as nic/1612345678901234567
+    ///
+    /// Without it, on any.
+    #[arg(long, value_name = "TYPE/ID", verbatim_doc_comment, conflicts_with = "nic")]
+    resource: Option<String>,
     /// Only writes with this outcome
     ///
     /// pending, done, rejected, not-sent, unknown or not-done. Without it, any.
@@ -105,7 +110,7 @@ fn verify(args: &Verify) -> Result<(), Stop> {
             match journal.start()? {
                 None => say(format_args!("{} entries, every link holds", head.length)),
                 Some((start, at)) => say(format_args!(
-                    "entries 1 to {} were let go of, the last of them at {}; {} remain, every link holds",
+                    "entries 1 to {} were deleted after their time, the last of them at {}; {} remain, every link holds",
                     start.length,
                     time(at),
                     head.length - start.length
@@ -121,6 +126,8 @@ fn verify(args: &Verify) -> Result<(), Stop> {
 fn list(args: &List) -> Result<(), Stop> {
     let usage = |error: &dyn std::fmt::Display| Stop::Usage(error.to_string());
     let nic = args.nic.as_deref().map(NicId::parse).transpose().map_err(|e| usage(&e))?;
+    let named = args.resource.as_deref().map(Resource::parse).transpose();
+    let resource = nic.as_ref().map(Resource::nic).or(named.map_err(|e| usage(&e))?);
     let outcome = match &args.outcome {
         None => None,
         Some(label) => Some(Outcome::from_label(label).ok_or_else(|| {
@@ -128,15 +135,15 @@ fn list(args: &List) -> Result<(), Stop> {
             Stop::Usage(format!("`{label}` is no outcome: there are {known}"))
         })?),
     };
-    let filter = Filter { nic, outcome, ..Filter::newest(args.limit) };
+    let filter = Filter { resource, outcome, ..Filter::newest(args.limit) };
     for view in open(&args.file)?.list(&filter)? {
         say(format_args!(
             "{}  {}  {:8}  {}  {}  {}  {}",
             time(view.started_at),
             view.id,
             view.outcome.label(),
-            view.change.change.action().name(),
-            view.change.nic,
+            view.call.action,
+            resources(&view),
             addresses(&view),
             view.caller,
         ));
@@ -158,9 +165,10 @@ fn show(file: &Path, id: &str) -> Result<(), Stop> {
     say("");
     line("operation", &view.id.to_string());
     line("outcome", view.outcome.label());
-    line("action", view.change.change.action().name());
-    line("vNIC", view.change.nic.as_str());
-    line("addresses", &addresses(&view));
+    line("action", &view.call.action);
+    line("API version", &view.call.api_version);
+    line("resources", &resources(&view));
+    line("arguments", view.call.arguments.get());
     line("caller", &view.caller);
     line("allowed by", &view.policies.join(", "));
     line("policy", &view.policy_version);
@@ -212,30 +220,30 @@ fn export(file: &Path) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The columns as they are hashed; the body is a text, for its very bytes matter.
+/// The content is a text, for the hash is over its very bytes.
 fn exported(entry: &Entry) -> String {
-    let content = &entry.content;
     json!({
         "seq": entry.seq,
-        "operation": content.operation,
-        "kind": content.kind,
-        "at": content.at,
-        "caller": content.caller,
-        "nic": content.nic,
-        "action": content.action,
-        "requestId": content.request_id,
-        "outcome": content.outcome,
-        "body": content.body,
+        "content": entry.content,
         "previous": entry.previous.to_string(),
         "hash": entry.hash.to_string(),
     })
     .to_string()
 }
 
+fn resources(view: &View) -> String {
+    listed(view.call.resources.iter().map(ToString::to_string))
+}
+
 fn addresses(view: &View) -> String {
-    let texts: Vec<String> =
-        view.change.addresses.as_slice().iter().map(ToString::to_string).collect();
-    texts.join(",")
+    let change = view.change.as_ref();
+    listed(change.into_iter().flat_map(|one| one.addresses.as_slice()).map(ToString::to_string))
+}
+
+/// Joined by commas; a dash where there are none, for a line has columns.
+fn listed(texts: impl Iterator<Item = String>) -> String {
+    let text = texts.collect::<Vec<_>>().join(",");
+    if text.is_empty() { "-".to_owned() } else { text }
 }
 
 fn time(at: SystemTime) -> String {

@@ -4,6 +4,7 @@
 //! clock and no policy language: every other room may know this one, and it knows none.
 
 mod addresses;
+mod call;
 mod caller;
 mod idempotency_key;
 pub mod json;
@@ -15,6 +16,7 @@ mod outcome;
 mod peer;
 
 pub use addresses::{Addresses, AddressesError};
+pub use call::{API_VERSION, Call, Resource, ResourceError};
 pub use caller::{Caller, CallerError, MAX_NAME_BYTES};
 pub use idempotency_key::{IdempotencyKey, IdempotencyKeyError};
 pub use nic::{Nic, NicError};

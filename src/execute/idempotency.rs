@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::{Done, Executor, judge::Judge, operations, record};
 use crate::{
-    domain::{IdempotencyKey, NicId, OperationId, Outcome, Selection},
+    domain::{ChangeIpv4, IdempotencyKey, NicId, OperationId, Outcome, Selection},
     error::{Error, Problem},
     journal::{Holder, KeyClaim, View},
 };
@@ -167,10 +167,12 @@ impl Executor {
 fn answered(judge: &Judge<'_>, holder: Holder) -> Result<Done, Error> {
     match holder {
         Holder::Answer(answer) => nothing_again(&answer),
-        Holder::Operation(view) => {
-            let (asked, outcome) = (view.change.clone(), view.outcome);
-            let hidden = |error| judge.hide(&asked, error);
-            again(*view).map_err(|error| match outcome {
+        Holder::Operation(mut view) => {
+            let (change, outcome) = (view.change.take(), view.outcome);
+            // Another version of the gateway wrote it: a fingerprint fits no request of ours.
+            let Some(change) = change else { return Err(reused()) };
+            let hidden = |error| judge.hide(&change, error);
+            again(*view, &change).map_err(|error| match outcome {
                 Outcome::Rejected | Outcome::Unknown => hidden(error).replayed(),
                 _ => hidden(error),
             })
@@ -179,13 +181,13 @@ fn answered(judge: &Judge<'_>, holder: Holder) -> Result<Done, Error> {
 }
 
 /// The answer of a write that was asked for before.
-fn again(view: View) -> Result<Done, Error> {
+fn again(view: View, change: &ChangeIpv4) -> Result<Done, Error> {
     let outcome = view.outcome;
     match outcome {
         Outcome::Done => Ok(Done::Changed {
             // Where only the vNIC showed it, ZEC's id is not known; the gateway's leads as far.
             request_id: view.zec_request_id.unwrap_or(view.request_id),
-            change: view.change,
+            change: change.clone(),
             operation: Some(view.id),
         }),
         Outcome::Rejected | Outcome::Unknown => Err(told_again(view)),

@@ -42,7 +42,7 @@ pub use failure::who;
 use guard::Guards;
 use idempotency::{Claims, Hold};
 use judge::Bench;
-pub use operations::{Lookup, Seen, Wanted};
+pub use operations::{Lookup, Seen};
 pub use preflight::Preflight;
 pub use rehearse::Rehearsed;
 pub use resolve::Patience;

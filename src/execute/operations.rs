@@ -4,7 +4,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Asking, Executor, failure, judge::Judge};
 use crate::{
-    domain::{Nic, NicId, OperationId, Outcome},
+    domain::{ChangeIpv4, Nic, OperationId, Resource},
     error::{Error, Problem},
     journal::{Filter, Unreadable, View},
 };
@@ -14,23 +14,8 @@ use crate::{
 pub enum Lookup {
     /// One operation.
     One(OperationId),
-    /// Several, newest first.
-    Several(Wanted),
-}
-
-/// Which operations a list shows; what is none does not matter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// On which vNIC.
-    pub nic: Option<NicId>,
-    /// With which outcome.
-    pub outcome: Option<Outcome>,
-    /// With which of the gateway's request ids.
-    pub request_id: Option<String>,
-    /// How many at most.
-    pub limit: usize,
-    /// Only those older than this one.
-    pub before: Option<OperationId>,
+    /// Several, newest first. The executor decides whose: the filter's caller does not matter.
+    Several(Filter),
 }
 
 /// What a look gave; nothing is left in it that the caller may not see.
@@ -90,7 +75,7 @@ impl Look<'_> {
         Ok(found.filter(|view| view.caller == caller || self.judge.may_read_operations()))
     }
 
-    async fn list(&self, wanted: Wanted) -> Result<Seen, Error> {
+    async fn list(&self, wanted: Filter) -> Result<Seen, Error> {
         if let Some(id) = wanted.before {
             // Another's operation is no place to start from: that would tell that there is one.
             let start = self.find(id).await?;
@@ -99,19 +84,17 @@ impl Look<'_> {
             })?;
         }
         let everyone = self.judge.may_read_operations();
+        let shown = wanted.limit;
         let filter = Filter {
             caller: (!everyone).then(|| self.asking.caller.id().to_owned()),
-            nic: wanted.nic,
-            outcome: wanted.outcome,
-            request_id: wanted.request_id,
             // One more than is shown tells whether there are more.
-            limit: wanted.limit.saturating_add(1),
-            before: wanted.before,
+            limit: shown.saturating_add(1),
+            ..wanted
         };
         let mut views =
             in_time(self.asking.deadline, self.executor.desk.journal.list(filter)).await?;
-        let more = views.len() > wanted.limit;
-        views.truncate(wanted.limit);
+        let more = views.len() > shown;
+        views.truncate(shown);
         let next = views.last().map(|view| view.id).filter(|_| more);
         let views = views.into_iter().map(|view| self.shown(view)).collect();
         Ok(Seen::Several { views, next })
@@ -120,13 +103,14 @@ impl Look<'_> {
     /// The operation without the vNIC as it was, unless the caller may see that vNIC.
     fn shown(&self, mut view: View) -> View {
         let nic = view.before.as_ref().and_then(|raw| Nic::parse(raw.clone()).ok());
-        let may_see = |nic: Nic| nic.id == view.change.nic && self.judge.may_see(&nic);
-        if !nic.is_some_and(may_see) {
+        let named = |nic: &Nic| view.call.resources.contains(&Resource::nic(&nic.id));
+        if !nic.is_some_and(|nic| named(&nic) && self.judge.may_see(&nic)) {
             view.before = None;
         }
         // As little as the answer told.
+        let may_learn = |change: &ChangeIpv4| self.judge.may_learn_of_absence(&change.nic);
         if view.code.as_deref() == Some(failure::NO_SUCH_NIC)
-            && !self.judge.may_learn_of_absence(&view.change.nic)
+            && !view.change.as_ref().is_some_and(may_learn)
         {
             view.code = None;
         }

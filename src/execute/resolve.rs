@@ -6,7 +6,7 @@
 mod turns;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::Ipv4Addr,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::guard::Guard;
 use crate::{
-    domain::{Change, ChangeIpv4, Nic, NicId, OperationId, Outcome},
+    domain::{Change, ChangeIpv4, Nic, NicId, OperationId, Outcome, Resource},
     journal::{Ending, Journal, SIGNED_WITHIN, View},
     limit::Reservation,
     metrics::Metrics,
@@ -112,12 +112,13 @@ impl Open {
     /// A write of an earlier run.
     pub(super) fn of_earlier(
         view: View,
+        change: ChangeIpv4,
         contested: bool,
         guard: Guard,
         reservation: Option<Reservation>,
     ) -> Self {
         let before = view.before.and_then(|raw| Nic::parse(raw).ok());
-        let evidence = match Evidence::from(&view.change, before.as_ref(), view.stale) {
+        let evidence = match Evidence::from(&change, before.as_ref(), view.stale) {
             _ if contested => Evidence::None,
             // How long ago it was by ZEC's clock is not known, so others may have had the time to change it.
             Evidence::Full if view.zec_time.is_none() => Evidence::OnlyNotDone,
@@ -125,7 +126,7 @@ impl Open {
         };
         Self {
             operation: Some(view.id),
-            change: view.change,
+            change,
             asked_at: view.started_at,
             zec_time: view.zec_time,
             zec: view.zec.map(Arc::from),
@@ -268,7 +269,11 @@ fn verdict(change: &ChangeIpv4, nic: &Nic, proven: bool) -> Option<Outcome> {
 
 /// Which of an earlier run's writes on the same address came last, and how many of them are open.
 #[derive(Debug, Default)]
-pub(super) struct Contests<'a>(HashMap<(&'a NicId, Ipv4Addr), Contest>);
+pub(super) struct Contests<'a> {
+    on_addresses: HashMap<(&'a NicId, Ipv4Addr), Contest>,
+    /// Resources that calls named which this program does not know: those may have changed any address.
+    unknown: HashSet<&'a Resource>,
+}
 
 #[derive(Debug, Default)]
 struct Contest {
@@ -286,21 +291,27 @@ impl<'a> Contests<'a> {
         for view in open {
             this.of(view, |contest| contest.open += 1);
         }
+        for view in newest.iter().chain(open).filter(|view| view.change.is_none()) {
+            this.unknown.extend(&view.call.resources);
+        }
         this
     }
 
     fn of(&mut self, view: &'a View, mut each: impl FnMut(&mut Contest)) {
-        for address in view.change.addresses.as_slice() {
-            each(self.0.entry((&view.change.nic, *address)).or_default());
+        let Some(change) = &view.change else { return };
+        for address in change.addresses.as_slice() {
+            each(self.on_addresses.entry((&change.nic, *address)).or_default());
         }
     }
 
     /// Whether another write may have changed one of its addresses since, or may still.
-    pub(super) fn contested(&self, view: &View) -> bool {
-        view.change.addresses.as_slice().iter().any(|address| {
-            let contest = self.0.get(&(&view.change.nic, *address));
-            contest.is_none_or(|contest| contest.newest != Some(view.id) || contest.open > 1)
-        })
+    pub(super) fn contested(&self, id: OperationId, change: &ChangeIpv4) -> bool {
+        let on_address = |address: &Ipv4Addr| {
+            let contest = self.on_addresses.get(&(&change.nic, *address));
+            contest.is_none_or(|contest| contest.newest != Some(id) || contest.open > 1)
+        };
+        self.unknown.contains(&Resource::nic(&change.nic))
+            || change.addresses.as_slice().iter().any(on_address)
     }
 }
 

@@ -228,23 +228,38 @@ impl Desk {
             self.guards.anything_may_have_changed();
             Vec::new()
         });
-        newest
-            .iter()
-            .filter(|view| may_have_changed(view))
-            .for_each(|view| self.guards.changed(&view.change));
+        for view in newest.iter().filter(|view| may_have_changed(view)) {
+            match &view.change {
+                Some(change) => self.guards.changed(change),
+                None => self.guards.anything_may_have_changed(),
+            }
+        }
         let contests = Contests::among(&newest, &unfinished);
-        let contested: Vec<bool> = unfinished.iter().map(|view| contests.contested(view)).collect();
-        for (view, contested) in unfinished.into_iter().zip(contested) {
+        let contested = |view: &View| {
+            view.change.as_ref().is_some_and(|change| contests.contested(view.id, change))
+        };
+        let contested: Vec<bool> = unfinished.iter().map(contested).collect();
+        for (mut view, contested) in unfinished.into_iter().zip(contested) {
+            let Some(change) = view.change.take() else {
+                tracing::warn!(
+                    operation = %view.id,
+                    outcome = view.outcome.label(),
+                    action = view.call.action,
+                    caller = view.caller,
+                    "a write of an earlier run has no final outcome, and this program does not know its action: look at its resources yourself"
+                );
+                continue;
+            };
             tracing::warn!(
                 operation = %view.id,
                 outcome = view.outcome.label(),
-                nic = %view.change.nic,
+                nic = %change.nic,
                 caller = view.caller,
                 "a write of an earlier run may have been done or not: the vNIC is looked at"
             );
-            let guard = self.guards.hold(&view.change, &view.caller, view.id);
+            let guard = self.guards.hold(&change, &view.caller, view.id);
             let reservation = reservations.remove(&view.id);
-            self.resolver.take_on(Open::of_earlier(view, contested, guard, reservation));
+            self.resolver.take_on(Open::of_earlier(view, change, contested, guard, reservation));
         }
     }
 

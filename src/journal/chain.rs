@@ -5,7 +5,7 @@ use std::fmt;
 use aws_lc_rs::digest::{Context, SHA256};
 
 /// What a hash is over begins with this, so that it can never be another protocol's.
-const DOMAIN: &[u8] = b"zec-gateway journal entry 1";
+const DOMAIN: &[u8] = b"zec-gateway journal entry 2";
 
 /// SHA-256 of an entry.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,100 +48,49 @@ impl Head {
     pub const EMPTY: Self = Self { length: 0, hash: Hash::NONE };
 }
 
-/// What an entry says, without its place in the chain. An intent names caller, vNIC, action and
-/// request; an outcome only its operation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content {
-    /// Of which operation, by its id.
-    pub operation: String,
-    /// `intent` or `outcome`.
-    pub kind: String,
-    /// When, in milliseconds since 1970.
-    pub at: i64,
-    /// Who asked.
-    pub caller: Option<String>,
-    /// On which vNIC.
-    pub nic: Option<String>,
-    /// Which of ZEC's actions.
-    pub action: Option<String>,
-    /// The gateway's id of the request.
-    pub request_id: Option<String>,
-    /// The outcome's label; an intent's is `pending`.
-    pub outcome: String,
-    /// The rest, as a JSON object.
-    pub body: String,
-}
-
 /// One entry as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its place, from 1, without gaps.
     pub seq: i64,
-    /// What it says.
-    pub content: Content,
+    /// What it says: canonical JSON, as docs/journal-format.md describes it.
+    pub content: String,
     /// The hash of the entry before.
     pub previous: Hash,
     /// Its own.
     pub hash: Hash,
 }
 
-impl Content {
-    /// The hash of an entry that says this at this place.
-    ///
-    /// SHA-256 over: the 27 bytes of `zec-gateway journal entry 1`, the previous entry's hash,
-    /// then seq, operation, kind, at, caller, nic, action, `request_id`, outcome and body, each as
-    /// one byte 1, its length in bytes (64 bits, big-endian) and its bytes; numbers are 64 bits,
-    /// big-endian; a column that is NULL is one byte 0. With the lengths before them no two
-    /// different entries run together into the same bytes.
-    #[must_use]
-    pub fn hash(&self, seq: i64, previous: Hash) -> Hash {
-        let mut context = Context::new(&SHA256);
-        context.update(DOMAIN);
-        context.update(&previous.0);
-        let (seq, at) = (seq.to_be_bytes(), self.at.to_be_bytes());
-        let columns: [Option<&[u8]>; 10] = [
-            Some(&seq),
-            Some(self.operation.as_bytes()),
-            Some(self.kind.as_bytes()),
-            Some(&at),
-            self.caller.as_deref().map(str::as_bytes),
-            self.nic.as_deref().map(str::as_bytes),
-            self.action.as_deref().map(str::as_bytes),
-            self.request_id.as_deref().map(str::as_bytes),
-            Some(self.outcome.as_bytes()),
-            Some(self.body.as_bytes()),
-        ];
-        for column in columns {
-            match column {
-                None => context.update(&[0]),
-                Some(bytes) => {
-                    context.update(&[1]);
-                    context.update(&(bytes.len() as u64).to_be_bytes());
-                    context.update(bytes);
-                }
-            }
-        }
-        // SHA-256 has 32 bytes, always.
-        Hash(context.finish().as_ref().try_into().unwrap_or_default())
-    }
-
-    /// The entry that follows `head` with this content.
-    #[must_use]
-    pub fn follow(self, head: Head) -> Entry {
-        let seq = head.length + 1;
-        let hash = self.hash(seq, head.hash);
-        Entry { seq, content: self, previous: head.hash, hash }
-    }
+/// The hash of an entry that says this at this place: SHA-256 over the 27 bytes of
+/// `zec-gateway journal entry 2`, the previous entry's hash, the place (64 bits, big-endian), and the
+/// content's bytes.
+#[must_use]
+pub(super) fn hash(seq: i64, previous: Hash, content: &str) -> Hash {
+    let mut context = Context::new(&SHA256);
+    context.update(DOMAIN);
+    context.update(&previous.0);
+    context.update(&seq.to_be_bytes());
+    context.update(content.as_bytes());
+    // SHA-256 has 32 bytes, always.
+    Hash(context.finish().as_ref().try_into().unwrap_or_default())
 }
 
 impl Entry {
+    /// The entry that follows `head` with this content.
+    #[must_use]
+    pub fn after(head: Head, content: String) -> Self {
+        let seq = head.length + 1;
+        let hash = hash(seq, head.hash, &content);
+        Self { seq, content, previous: head.hash, hash }
+    }
+
     /// The head of a chain that ends with this entry.
     #[must_use]
     pub const fn head(&self) -> Head {
         Head { length: self.seq, hash: self.hash }
     }
 
-    /// Looks whether the entry follows `head` and says what it said when it was written.
+    /// Checks that the entry follows `head` and says what it said when it was written.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -154,7 +103,7 @@ impl Entry {
         if self.previous != head.hash {
             return broken(due, "it does not follow the entry before it".to_owned());
         }
-        if self.content.hash(self.seq, self.previous) != self.hash {
+        if hash(self.seq, self.previous, &self.content) != self.hash {
             return broken(due, "it was changed: its hash is that of another content".to_owned());
         }
         Ok(())

@@ -15,11 +15,13 @@ pub(super) use open::Tuning;
 use tokio::sync::oneshot;
 
 use super::{
-    Settings, body,
+    Settings,
     clock::SecondClock,
+    content,
     queue::{Begin, Queue, What},
     reads::Reads,
     record::{Ending, Filter, Held, Intent, KeyClaim, Unassigned, View},
+    sqlite,
     store::{Archive, Memory, Opening, StoreError, Unheard},
     ticket::{Asked, Receipt, Ticket},
 };
@@ -92,7 +94,9 @@ impl Journal {
     /// When another gateway has it open, it is no journal, its last entries do not hold, or it
     /// cannot be written.
     pub fn open(settings: &Settings, metrics: Arc<Metrics>) -> Result<(Self, Vec<View>), Fault> {
-        Self::open_with(settings, metrics, Tuning::default(), |ledger| Box::new(ledger))
+        let tuning = Tuning::default();
+        let store = sqlite::SqliteStore::new(&settings.path, tuning.busy);
+        Self::open_in(&store, settings, metrics, tuning)
     }
 
     /// Without a journal: permits become tickets that leave no record.
@@ -109,7 +113,7 @@ impl Journal {
 
     /// Sets a second clock, which must agree before old entries are deleted and before idempotency keys
     /// end. Until it tells the time, neither happens. The first clock that is set stays.
-    pub fn consult(&self, clock: impl Fn() -> Option<SystemTime> + Send + Sync + 'static) {
+    pub fn set_second_clock(&self, clock: impl Fn() -> Option<SystemTime> + Send + Sync + 'static) {
         if let Some(inner) = &self.0 {
             inner.second_clock.set(Box::new(clock));
         }
@@ -225,8 +229,8 @@ impl Journal {
         let Some(inner) = &self.0 else { return };
         inner.queue.close();
         // The writer's connection shall be the last one: SQLite then takes its log away.
-        inner.reads.rest();
-        inner.keyed.rest();
+        inner.reads.close_idle();
+        inner.keyed.close_idle();
         let left = inner.left.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(left) = left else { return };
         if tokio::time::timeout(CLOSING, left).await.is_err() {
@@ -303,16 +307,16 @@ fn opening(
     intent: Intent,
     (at, theirs): (SystemTime, Option<SystemTime>),
 ) -> Opening {
-    let change = permit.operation();
-    let body = body::of_an_intent(permit, &intent, theirs);
+    let (id, call) = (OperationId::new(), permit.operation().call());
+    let content = content::of_intent((id, &call), permit, &intent, (at, theirs));
     Opening {
-        id: OperationId::new(),
+        id,
         at,
         caller: intent.caller.id().to_owned(),
-        nic: change.nic.to_string(),
-        action: change.change.action().name(),
+        action: call.action,
+        resources: call.resources,
         request_id: intent.request_id,
-        body,
+        content,
         key: intent.key,
     }
 }

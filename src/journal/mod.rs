@@ -3,13 +3,14 @@
 //!
 //! Entries are only ever appended, and each holds the hash of the one before. `writer` appends,
 //! on a thread of its own; reads have their own connections and never wait for it. `store` is what
-//! a journal is kept in: a file of `sqlite`, with one gateway at a time (`lock`).
+//! a journal is kept in: a file of `sqlite`, or in tests `memory`.
 
-mod body;
 mod chain;
 mod clock;
+mod content;
 mod handle;
-mod lock;
+#[cfg(test)]
+mod memory;
 mod months;
 mod offline;
 mod queue;
@@ -26,7 +27,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use chain::{Broken, Content, Entry, Hash, Head};
+pub use chain::{Broken, Entry, Hash, Head};
 pub use handle::{BeginError, Journal, NotYet, Unreadable};
 pub use offline::{Expected, Offline, check};
 pub use record::{Ending, Filter, Held, Holder, Intent, KeyClaim, Told, Unassigned, View};

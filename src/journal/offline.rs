@@ -1,23 +1,26 @@
 //! Journals as files: for people, beside a running gateway or without one.
 
 use std::{
-    path::{Path, PathBuf},
-    time::SystemTime,
+    path::Path,
+    time::{Duration, SystemTime},
 };
 
 use super::{
     Settings,
     chain::{Broken, Entry, Head},
     record::{Filter, View},
-    sqlite::{self, SqliteArchive},
-    store::{Archive, Unheard},
+    sqlite::SqliteStore,
+    store::{Archive, Store, Unheard},
 };
 use crate::{domain::OperationId, error::Fault};
 
+/// How long a read waits for somebody else's transaction.
+const BUSY: Duration = Duration::from_secs(5);
+
 /// A journal that is only read.
 pub struct Offline {
-    path: PathBuf,
-    archive: SqliteArchive,
+    store: Box<dyn Store>,
+    archive: Box<dyn Archive>,
 }
 
 /// What somebody noted of a journal earlier: a chain that was cut since does not fit it.
@@ -39,7 +42,7 @@ pub fn check(settings: &Settings) -> Result<(), Fault> {
         return Ok(());
     }
     if path.exists() {
-        return sqlite::open_to_read(path, true).map(drop);
+        return SqliteStore::new(path, BUSY).read().map(drop);
     }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     if parent.is_none_or(Path::is_dir) {
@@ -55,8 +58,13 @@ impl Offline {
     /// # Errors
     /// When it cannot be read or is no journal.
     pub fn open(path: &Path) -> Result<Self, Fault> {
-        let archive = SqliteArchive::open(path, None)?;
-        Ok(Self { path: path.to_owned(), archive })
+        Self::read(Box::new(SqliteStore::new(path, BUSY)))
+    }
+
+    /// Opens the journal in that store.
+    pub(super) fn read(store: Box<dyn Store>) -> Result<Self, Fault> {
+        let archive = store.read()?;
+        Ok(Self { store, archive })
     }
 
     /// What should be known of what is read, as that a part of it is missing.
@@ -96,8 +104,8 @@ impl Offline {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn entries(&self, each: impl FnMut(Head, Entry) -> bool) -> Result<Head, Fault> {
-        self.archive.entries(each).map_err(|error| self.fault(&error))
+    pub fn entries(&self, mut each: impl FnMut(Head, Entry) -> bool) -> Result<Head, Fault> {
+        self.archive.entries(&mut each).map_err(|error| self.fault(&error))
     }
 
     /// Operations, newest first.
@@ -117,7 +125,7 @@ impl Offline {
     }
 
     fn fault(&self, error: &dyn std::fmt::Display) -> Fault {
-        Fault::new(error.to_string()).in_file(&self.path)
+        self.store.fault(error)
     }
 }
 
@@ -135,10 +143,11 @@ impl Walk<'_> {
     /// Looks at the next entry; whether to go on.
     fn step(&mut self, start: Head, entry: &Entry) -> bool {
         let head = self.head.get_or_insert(start);
-        if let Err(error) = sqlite::check_from(head, entry) {
+        if let Err(error) = entry.check(*head) {
             self.broken = Some(error);
             return false;
         }
+        *head = entry.head();
         self.meet(entry.head());
         self.broken.is_none()
     }

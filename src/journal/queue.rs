@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    BeginError, body,
+    BeginError, content,
     record::Ending,
     store::{Closing, Memory, Opening},
     ticket::Receipt,
@@ -72,6 +72,21 @@ struct Waiting {
     left: bool,
 }
 
+impl Closing {
+    /// An outcome that is learned now.
+    pub(super) fn of(id: OperationId, ending: &Ending) -> Self {
+        let at = clock::now();
+        Self {
+            id,
+            at,
+            outcome: ending.outcome,
+            given_up: ending.given_up,
+            frees_key: ending.frees_key,
+            content: content::of_ending(id, ending, at),
+        }
+    }
+}
+
 impl Queue {
     pub(super) fn new(max_begins: usize) -> Self {
         Self {
@@ -99,14 +114,7 @@ impl Queue {
 
     /// Puts an outcome in line, ahead of all intents. Learned now, however late it is written.
     pub(super) fn end(&self, id: OperationId, ending: &Ending, reply: Option<oneshot::Sender<()>>) {
-        let closing = Arc::new(Closing {
-            id,
-            at: clock::now(),
-            outcome: ending.outcome,
-            given_up: ending.given_up,
-            frees_key: ending.frees_key,
-            body: body::of_an_ending(ending),
-        });
+        let closing = Arc::new(Closing::of(id, ending));
         let mut waiting = self.lock();
         if waiting.left {
             let outcome = ending.outcome.label();

@@ -57,8 +57,8 @@ impl Reads {
         Ok(read?)
     }
 
-    /// Lets go of what is kept for the next read.
-    pub(super) fn rest(&self) {
-        self.archive.rest();
+    /// Closes what is kept for the next read.
+    pub(super) fn close_idle(&self) {
+        self.archive.close_idle();
     }
 }

@@ -8,7 +8,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::domain::{Caller, ChangeIpv4, IdempotencyKey, NicId, OperationId, Outcome, Peer};
+use crate::domain::{
+    Call, Caller, Change, ChangeIpv4, IdempotencyKey, OperationId, Outcome, Peer, Resource,
+};
 
 /// What is recorded of a write beside its permit, before it is sent.
 #[derive(Clone, Debug)]
@@ -80,10 +82,10 @@ pub struct Ending {
 /// The problem that a caller was told: enough to tell it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
-    /// The problem's slug.
-    pub problem: String,
     /// The problem's `detail`.
     pub detail: String,
+    /// The problem's slug.
+    pub problem: String,
 }
 
 impl Ending {
@@ -112,7 +114,9 @@ pub struct View {
     /// What became of it.
     pub outcome: Outcome,
     /// What was asked for.
-    pub change: ChangeIpv4,
+    pub call: Call,
+    /// The same as a change; none where this program does not know the action or its version.
+    pub change: Option<ChangeIpv4>,
     /// Who asked, as `corp/alice`.
     pub caller: String,
     /// The ids of the policies that allowed it.
@@ -141,6 +145,8 @@ pub struct View {
     pub detail: Option<String>,
     /// What the caller was told, where it went wrong.
     pub told: Option<Told>,
+    /// Where a call was done in part, what was not, as JSON.
+    pub failed: Option<Box<RawValue>>,
     /// When the write was asked for; what is sent is signed within [`SIGNED_WITHIN`] after that.
     ///
     /// [`SIGNED_WITHIN`]: super::SIGNED_WITHIN
@@ -149,58 +155,13 @@ pub struct View {
     pub finished_at: Option<SystemTime>,
 }
 
-impl View {
-    /// The document of `GET /operations/{operationId}` (contract, section 1). What is not known is
-    /// null.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        let time = |at: SystemTime| humantime::format_rfc3339_millis(at).to_string();
-        let document = Document {
-            operation_id: self.id.to_string(),
-            outcome: self.outcome.label(),
-            action: self.change.change.action().name(),
-            nic_id: self.change.nic.as_str(),
-            ip_addresses: self.change.addresses.as_slice(),
-            caller: &self.caller,
-            policies: &self.policies,
-            policy_version: &self.policy_version,
-            before: self.before.as_deref(),
-            request_id: &self.request_id,
-            zec_request_id: self.zec_request_id.as_deref(),
-            code: self.code.as_deref(),
-            started_at: time(self.started_at),
-            finished_at: self.finished_at.map(time),
-        };
-        serde_json::to_string(&document).unwrap_or_default()
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Document<'a> {
-    operation_id: String,
-    outcome: &'static str,
-    action: &'static str,
-    nic_id: &'a str,
-    ip_addresses: &'a [std::net::Ipv4Addr],
-    caller: &'a str,
-    policies: &'a [String],
-    policy_version: &'a str,
-    before: Option<&'a RawValue>,
-    request_id: &'a str,
-    zec_request_id: Option<&'a str>,
-    code: Option<&'a str>,
-    started_at: String,
-    finished_at: Option<String>,
-}
-
 /// Which writes a list shows; what is none does not matter.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     /// Of whom, as `corp/alice`.
     pub caller: Option<String>,
-    /// On which vNIC.
-    pub nic: Option<NicId>,
+    /// On which resource.
+    pub resource: Option<Resource>,
     /// With which outcome.
     pub outcome: Option<Outcome>,
     /// With which of the gateway's request ids.
@@ -215,7 +176,7 @@ impl Filter {
     /// The newest writes, so many at most.
     #[must_use]
     pub const fn newest(limit: usize) -> Self {
-        Self { caller: None, nic: None, outcome: None, request_id: None, limit, before: None }
+        Self { caller: None, resource: None, outcome: None, request_id: None, limit, before: None }
     }
 }
 
@@ -230,6 +191,19 @@ pub struct Unassigned {
     pub at: SystemTime,
     /// How many addresses.
     pub addresses: usize,
+}
+
+impl Unassigned {
+    /// What a write took off, if it is one that takes addresses off.
+    pub(super) fn of(view: View) -> Option<Self> {
+        let change = view.change.filter(|change| change.change == Change::Unassign)?;
+        Some(Self {
+            operation: view.id,
+            addresses: change.addresses.as_slice().len(),
+            caller: view.caller,
+            at: view.started_at,
+        })
+    }
 }
 
 /// Milliseconds since 1970, as they are stored.

@@ -1,6 +1,10 @@
 //! A journal whose writer works in virtual time, on a disk that a simulation can let fail.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::oneshot;
 
@@ -8,20 +12,58 @@ use super::{
     Settings, View,
     chain::Head,
     handle::{Journal, Tuning},
-    sqlite::SqliteLedger,
-    store::{Applied, Failed, Ledger, Step, StoreError},
+    memory::MemoryStore,
+    sqlite::SqliteStore,
+    store::{Applied, Archive, Failed, KeyTerms, Ledger, Opened, Step, Store, StoreError},
     writer::Writer,
 };
 use crate::{
-    domain::{OperationId, Outcome},
+    domain::{OperationId, Outcome, Resource},
     error::Fault,
     metrics::Metrics,
 };
 
+/// Where a journal is kept that outlives the gateways of a simulation.
+#[derive(Clone)]
+pub(crate) struct Place(Arc<dyn Store>);
+
+impl Place {
+    /// In a file.
+    pub(crate) fn file(path: &Path) -> Self {
+        Self(Arc::new(SqliteStore::new(path, Tuning::default().busy)))
+    }
+
+    /// In memory.
+    pub(crate) fn memory() -> Self {
+        Self(Arc::new(MemoryStore::default()))
+    }
+}
+
+/// A store whose ledger is wrapped in another one.
+pub(super) struct Wrapped<'a> {
+    pub(super) inner: &'a dyn Store,
+    pub(super) wrap: &'a (dyn Fn(Box<dyn Ledger>) -> Box<dyn Ledger> + Send + Sync),
+}
+
+impl Store for Wrapped<'_> {
+    fn open(&self, keys: KeyTerms) -> Result<Opened, Fault> {
+        let Opened { ledger, archive, keyed } = self.inner.open(keys)?;
+        Ok(Opened { ledger: (self.wrap)(ledger), archive, keyed })
+    }
+
+    fn read(&self) -> Result<Box<dyn Archive>, Fault> {
+        self.inner.read()
+    }
+
+    fn fault(&self, error: &dyn std::fmt::Display) -> Fault {
+        self.inner.fault(error)
+    }
+}
+
 /// What a transaction is about to write, as far as a simulation wants to know.
 #[derive(Clone, Debug)]
 pub(crate) enum Written {
-    /// An intent: its id, its caller, its vNIC, its action, its body, and its key.
+    /// An intent.
     Begun(Begun),
     /// An outcome, and whether the write was given up with it.
     Ended(OperationId, Outcome, bool),
@@ -32,9 +74,10 @@ pub(crate) enum Written {
 pub(crate) struct Begun {
     pub(crate) id: OperationId,
     pub(crate) caller: String,
-    pub(crate) nic: String,
-    pub(crate) action: &'static str,
-    pub(crate) body: String,
+    pub(crate) action: String,
+    pub(crate) resources: Vec<Resource>,
+    /// What its entry says.
+    pub(crate) content: String,
     pub(crate) key: Option<String>,
 }
 
@@ -62,7 +105,7 @@ pub(crate) trait Disk: Send + Sync {
 }
 
 struct OnDisk {
-    inner: SqliteLedger,
+    inner: Box<dyn Ledger>,
     disk: Arc<dyn Disk>,
 }
 
@@ -81,9 +124,9 @@ impl Ledger for OnDisk {
             Step::Begin(opening) => Some(Written::Begun(Begun {
                 id: opening.id,
                 caller: opening.caller.clone(),
-                nic: opening.nic.clone(),
-                action: opening.action,
-                body: opening.body.clone(),
+                action: opening.action.clone(),
+                resources: opening.resources.clone(),
+                content: opening.content.clone(),
                 key: opening.key.as_ref().map(|claim| claim.key.as_str().to_owned()),
             })),
             Step::End(closing) => {
@@ -103,8 +146,8 @@ impl Ledger for OnDisk {
         self.inner.try_out()
     }
 
-    fn let_go(&mut self, before: std::time::SystemTime, most: usize) -> Result<usize, StoreError> {
-        self.inner.let_go(before, most)
+    fn prune(&mut self, before: std::time::SystemTime, most: usize) -> Result<usize, StoreError> {
+        self.inner.prune(before, most)
     }
 
     fn head(&self) -> Head {
@@ -112,22 +155,26 @@ impl Ledger for OnDisk {
     }
 
     fn close(self: Box<Self>) {
-        Box::new(self.inner).close();
+        self.inner.close();
     }
 }
 
 /// Opens a journal on that disk; its writer is a task of the runtime that this is called on.
 pub(crate) fn open(
-    settings: &Settings,
+    place: &Place,
     metrics: Arc<Metrics>,
-    disk: Arc<dyn Disk>,
+    disk: &Arc<dyn Disk>,
 ) -> Result<(Journal, Vec<View>), Fault> {
     let mut tuning = Tuning { reads_at_once: true, ..Tuning::default() };
     tuning.pace.retry = Duration::ZERO;
-    let wrapped = Arc::clone(&disk);
-    let wrap = move |inner| -> Box<dyn Ledger> { Box::new(OnDisk { inner, disk: wrapped }) };
-    Journal::open_by(settings, metrics, tuning, wrap, |writer| {
-        let (leaves, left) = oneshot::channel();
+    let wrap = |inner| -> Box<dyn Ledger> {
+        let disk = Arc::clone(disk);
+        Box::new(OnDisk { inner, disk })
+    };
+    let store = Wrapped { inner: &*place.0, wrap: &wrap };
+    let settings = Settings { path: PathBuf::new(), enabled: true, keep_months: 0 };
+    Journal::open_by(&store, &settings, metrics, tuning, |writer| {
+        let ((leaves, left), disk) = (oneshot::channel(), Arc::clone(disk));
         tokio::spawn(async move {
             work(writer, &*disk).await;
             let _ = leaves.send(());

@@ -1,4 +1,5 @@
-//! What a journal is kept in: two traits, so that another database can take SQLite's place.
+//! What a journal is kept in. A [`Store`] is opened to be written or to be read; another database can take
+//! SQLite's place behind these traits, and in tests memory does.
 
 use std::{
     sync::{
@@ -9,10 +10,50 @@ use std::{
 };
 
 use super::{
-    chain::Head,
+    chain::{Entry, Head},
+    clock::SecondClock,
     record::{Filter, Held, KeyClaim, Unassigned, View},
 };
-use crate::domain::{OperationId, Outcome};
+use crate::{
+    domain::{OperationId, Outcome, Resource},
+    error::Fault,
+};
+
+/// A place where a journal is kept. Both ways of opening may block.
+pub(super) trait Store: Send + Sync {
+    /// Opens or makes the journal, for one gateway at a time: until the ledger is closed or dropped, no
+    /// other can.
+    ///
+    /// # Errors
+    /// When another gateway has it open, it is no journal or one of another version, its last entries do
+    /// not hold, or it cannot be written.
+    fn open(&self, keys: KeyTerms) -> Result<Opened, Fault>;
+
+    /// Opens the journal to be read, whether a gateway has it open or not.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no journal.
+    fn read(&self) -> Result<Box<dyn Archive>, Fault>;
+
+    /// A fault of this journal.
+    fn fault(&self, error: &dyn std::fmt::Display) -> Fault;
+}
+
+/// A journal that is open to be written.
+pub(super) struct Opened {
+    pub(super) ledger: Box<dyn Ledger>,
+    /// For lists and single operations.
+    pub(super) archive: Arc<dyn Archive>,
+    /// For idempotency keys, which never wait for lists.
+    pub(super) keyed: Arc<dyn Archive>,
+}
+
+/// How long idempotency keys are kept, and by which clock beside our own.
+#[derive(Clone, Debug)]
+pub(super) struct KeyTerms {
+    pub(super) lifetime: Duration,
+    pub(super) clock: SecondClock,
+}
 
 /// Whether the caller of a read has stopped waiting for it. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -45,16 +86,16 @@ pub(super) enum Step {
     End(Arc<Closing>),
 }
 
-/// An intent, ready to be written.
+/// An intent, ready to be written: its content, and what of it lists are searched by.
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) id: OperationId,
     pub(super) at: SystemTime,
     pub(super) caller: String,
-    pub(super) nic: String,
-    pub(super) action: &'static str,
+    pub(super) action: String,
+    pub(super) resources: Vec<Resource>,
     pub(super) request_id: String,
-    pub(super) body: String,
+    pub(super) content: String,
     pub(super) key: Option<KeyClaim>,
 }
 
@@ -75,7 +116,7 @@ pub(super) struct Closing {
     /// Nothing more will be known of it.
     pub(super) given_up: bool,
     pub(super) frees_key: bool,
-    pub(super) body: String,
+    pub(super) content: String,
 }
 
 /// What became of a [`Step`].
@@ -124,9 +165,9 @@ pub(super) trait Ledger: Send {
     /// Writes something and takes it away again: whether an entry could be appended.
     fn try_out(&mut self) -> Result<(), StoreError>;
 
-    /// Lets go of so many entries at most, the oldest, all from before that moment and of operations
-    /// that were over by then. How many it were.
-    fn let_go(&mut self, before: SystemTime, most: usize) -> Result<usize, StoreError>;
+    /// Deletes so many entries at most, the oldest, all from before that moment and of operations that were
+    /// over by then. How many it were.
+    fn prune(&mut self, before: SystemTime, most: usize) -> Result<usize, StoreError>;
 
     /// The end of the chain as this ledger wrote or found it last.
     fn head(&self) -> Head;
@@ -136,7 +177,7 @@ pub(super) trait Ledger: Send {
         None
     }
 
-    /// Tidies up; everything is durable before.
+    /// Tidies up; everything is durable before. Another gateway may then open the journal.
     fn close(self: Box<Self>);
 }
 
@@ -148,6 +189,9 @@ pub(super) trait Archive: Send + Sync {
     /// Operations, newest first. Stops with an error when its caller stops waiting.
     fn list(&self, filter: &Filter, unheard: &Unheard) -> Result<Vec<View>, StoreError>;
 
+    /// Operations whose outcome is not final and that were not given up, oldest first.
+    fn unfinished(&self) -> Result<Vec<View>, StoreError>;
+
     /// What holds a caller's key; keys claimed at or before `expired` are held by nothing.
     fn by_key(
         &self,
@@ -156,9 +200,24 @@ pub(super) trait Archive: Send + Sync {
         expired: SystemTime,
     ) -> Result<Option<Held>, StoreError>;
 
-    /// Lets go of what is kept for the next read.
-    fn rest(&self);
-
     /// Unassigns since then that took place or may have.
     fn unassigned_since(&self, since: SystemTime) -> Result<Vec<Unassigned>, StoreError>;
+
+    /// Where the chain begins and since when; none where no entry was ever deleted.
+    fn start(&self) -> Result<Option<(Head, SystemTime)>, StoreError>;
+
+    /// Each entry in its order, until `each` says no; with each, where the chain begins, which comes back
+    /// too. However long `each` takes, the ledger is not in its way.
+    fn entries(&self, each: &mut dyn FnMut(Head, Entry) -> bool) -> Result<Head, StoreError>;
+
+    /// The first entry whose operation lists would show otherwise than the entries say, or not at all.
+    fn misfiled(&self) -> Result<Option<i64>, StoreError>;
+
+    /// What should be known of what is read, for people.
+    fn note(&self) -> Option<&str> {
+        None
+    }
+
+    /// Closes what is kept for the next read.
+    fn close_idle(&self);
 }

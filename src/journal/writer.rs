@@ -13,10 +13,9 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    BeginError, Ending, body,
+    BeginError, Ending,
     chain::Head,
     clock::SecondClock,
-    lock::Lock,
     months,
     queue::{Begin, End, Queue, What},
     store::{Applied, Closing, Failed, Ledger, Space, Step, StoreError},
@@ -30,10 +29,10 @@ const ANCHOR_EVERY: Duration = Duration::from_mins(10);
 
 /// Where so many share a transaction there is a crowd, and more are on their way: a little patience
 /// then spares most of the transactions. A lone writer is soon not kept waiting any more.
-const CROWD: usize = 4;
+const BATCHING_FROM: usize = 4;
 
 /// How often it looks whether more have come, at most.
-const GLANCES: usize = 8;
+const MAX_POLLS: usize = 8;
 
 /// How long until it is looked again where there was nothing to let go of.
 const SWEEP_PAUSE: Duration = Duration::from_mins(1);
@@ -53,8 +52,6 @@ pub(super) struct Writer {
     pub(super) pace: Pace,
     /// Agrees before anything is let go of.
     pub(super) second_clock: SecondClock,
-    /// Given back when the thread ends, after everything else.
-    pub(super) lock: Option<Lock>,
 }
 
 /// How the writer divides its work.
@@ -78,7 +75,7 @@ pub(super) struct State {
     pub(super) writer: Writer,
     /// Outcomes that are not durable yet, in their order.
     owed: VecDeque<End>,
-    ailment: Option<StoreError>,
+    fault: Option<StoreError>,
     anchored: (Head, Instant),
     /// When the room was measured.
     measured: Instant,
@@ -123,7 +120,7 @@ impl Writer {
         State {
             writer: self,
             owed: VecDeque::new(),
-            ailment: None,
+            fault: None,
             anchored,
             measured: anchored.1,
             crowd: 0,
@@ -139,7 +136,7 @@ impl State {
     fn round(&mut self) -> bool {
         let pace = self.writer.pace;
         let wait = if self.owed.is_empty() { pace.look } else { pace.retry };
-        if self.crowd >= CROWD {
+        if self.crowd >= BATCHING_FROM {
             self.gather();
         }
         self.turn(wait)
@@ -162,7 +159,7 @@ impl State {
         } else {
             self.commit(begins);
         }
-        self.let_go();
+        self.prune();
         self.anchor();
         self.measure();
         taken.finished && self.may_leave()
@@ -172,7 +169,7 @@ impl State {
     fn gather(&self) {
         let queue = &self.writer.queue;
         let mut there = queue.len();
-        for _ in 0..GLANCES {
+        for _ in 0..MAX_POLLS {
             if there >= self.crowd {
                 return;
             }
@@ -211,7 +208,7 @@ impl State {
         self.writer.show_head();
         match result {
             Ok(applied) => {
-                self.feel(Ok(()));
+                self.set_health(Ok(()));
                 let mut applied = applied.into_iter();
                 let ended: Vec<_> = self.owed.drain(..).zip(&mut applied).collect();
                 for (end, applied) in ended {
@@ -267,19 +264,11 @@ impl State {
     /// Intents are given up; outcomes stay owed.
     fn failed(&mut self, begins: Vec<Begin>, failed: &Failed) {
         // Before anybody hears of it: whoever does may ask how the journal is.
-        self.feel(Err(failed.error.clone()));
+        self.set_health(Err(failed.error.clone()));
         for begin in begins {
             if let (true, What::Intent(opening)) = (failed.perhaps_done, &begin.what) {
                 let ending = Ending::new(Outcome::NotSent);
-                let closing = Closing {
-                    id: opening.id,
-                    at: clock::now(),
-                    outcome: ending.outcome,
-                    given_up: false,
-                    frees_key: ending.frees_key,
-                    body: body::of_an_ending(&ending),
-                };
-                let closing = Arc::new(closing);
+                let closing = Arc::new(Closing::of(opening.id, &ending));
                 self.owed.push_back(End { closing, reply: None, if_there: true });
             }
             let _ = begin.reply.send(Err(BeginError::Unavailable(failed.error.to_string())));
@@ -290,30 +279,30 @@ impl State {
     /// no write may come that would find out.
     fn look(&mut self) {
         let mut found = self.writer.ledger.look();
-        if found.is_ok() && self.ailment.is_some() {
+        if found.is_ok() && self.fault.is_some() {
             found = self.writer.ledger.try_out();
         }
-        self.feel(found);
+        self.set_health(found);
     }
 
     /// Says once what has changed.
-    fn feel(&mut self, found: Result<(), StoreError>) {
+    fn set_health(&mut self, found: Result<(), StoreError>) {
         self.writer.healthy.store(found.is_ok(), Ordering::Relaxed);
-        let ailment = found.err();
-        match (&self.ailment, &ailment) {
+        let fault = found.err();
+        match (&self.fault, &fault) {
             (Some(_), None) => tracing::info!("the journal can be written again"),
             (before, Some(now)) if before.as_ref() != Some(now) => {
                 tracing::error!(cause = %now, "the journal cannot be written: writes are refused until it can");
             }
             _ => {}
         }
-        self.ailment = ailment;
+        self.fault = fault;
     }
 
     /// Lets go of what is past its time, a little at once: whoever waits to write waits for it.
-    fn let_go(&mut self) {
+    fn prune(&mut self) {
         let Pace { look, keep_months, .. } = self.writer.pace;
-        if keep_months == 0 || self.ailment.is_some() || Instant::now() < self.sweep_at {
+        if keep_months == 0 || self.fault.is_some() || Instant::now() < self.sweep_at {
             return;
         }
         // Ours alone may be years ahead.
@@ -321,14 +310,14 @@ impl State {
         let Some(before) = now.and_then(|now| months::begun_before(now, keep_months)) else {
             return;
         };
-        let swept = self.writer.ledger.let_go(before, SWEPT_AT_ONCE);
+        let swept = self.writer.ledger.prune(before, SWEPT_AT_ONCE);
         let pause = if matches!(swept, Ok(1..)) { look } else { SWEEP_PAUSE };
         self.sweep_at = Instant::now() + pause;
         let failed = swept.err();
         if failed != self.unswept
             && let Some(cause) = &failed
         {
-            tracing::warn!(%cause, "entries past their time could not be let go of");
+            tracing::warn!(%cause, "entries past their time could not be deleted");
         }
         self.unswept = failed;
     }
@@ -357,14 +346,13 @@ impl State {
 
     pub(super) fn finish(self) {
         let Self { writer, owed, .. } = self;
-        let Writer { ledger, lock, healthy, .. } = writer;
+        let Writer { ledger, healthy, .. } = writer;
         healthy.store(false, Ordering::Relaxed);
         for End { closing, .. } in owed {
             tracing::error!(operation = %closing.id, outcome = closing.outcome.label(), "the journal was closed before this outcome could be recorded");
         }
         log_head("the journal is closed", ledger.head());
         ledger.close();
-        drop(lock);
     }
 }
 

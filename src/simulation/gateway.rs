@@ -1,7 +1,6 @@
 //! One run of the gateway, from its start to its end, however that comes.
 
 use std::{
-    path::Path,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -20,7 +19,7 @@ use crate::{
     execute::{Executor, Parts, Patience, Preflight},
     journal::{
         self, Journal,
-        simulated::{Disk, Fate, Written},
+        simulated::{Disk, Fate, Place, Written},
     },
     limit::{Budget, Freeze, Live},
     metrics::Metrics,
@@ -78,7 +77,7 @@ enum End {
 }
 
 /// Runs the gateway once.
-pub(super) async fn run(truth: &Shared, journal: &Path, last: bool) {
+pub(super) async fn run(truth: &Shared, place: &Place, last: bool) {
     let end = {
         let mut truth = lock(truth);
         truth.begin();
@@ -92,7 +91,7 @@ pub(super) async fn run(truth: &Shared, journal: &Path, last: bool) {
         }
     };
     let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
-    let Some((gateway, journal)) = start(truth, journal, last, &stop, &hurry).await else { return };
+    let Some((gateway, journal)) = start(truth, place, last, &stop, &hurry).await else { return };
     let gateway = Arc::new(gateway);
     let callers = callers::begin(&gateway);
     let jumping = tokio::spawn(jump(Arc::clone(truth)));
@@ -144,15 +143,14 @@ async fn until(
 
 async fn start(
     truth: &Shared,
-    path: &Path,
+    place: &Place,
     last: bool,
     stop: &CancellationToken,
     hurry: &CancellationToken,
 ) -> Option<(Gateway, Journal)> {
     let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
-    let settings = journal::Settings { path: path.to_owned(), enabled: true, keep_months: 0 };
-    let disk = Arc::new(OnTruth(Arc::clone(truth)));
-    let opened = journal::simulated::open(&settings, Arc::clone(&metrics), disk);
+    let disk: Arc<dyn Disk> = Arc::new(OnTruth(Arc::clone(truth)));
+    let opened = journal::simulated::open(place, Arc::clone(&metrics), &disk);
     let (journal, unfinished) = opened.unwrap();
     let (elsewhere, other_key, plan) = {
         let mut truth = lock(truth);
@@ -166,7 +164,7 @@ async fn start(
         Settings { request_timeout: Duration::from_secs(20), ..Settings::for_tests(host) };
     let client =
         zec::connect_over(Arc::new(way), &settings, key.into(), Arc::clone(&metrics)).unwrap();
-    journal.consult(client.0.clock());
+    journal.set_second_clock(client.0.clock());
     let limits = Live::with(|limits| limits.addresses_per_hour = plan.budget);
     let budget = Budget::new(limits.clone());
     let executor = Arc::new(Executor::new(Parts {

@@ -16,6 +16,8 @@ use std::{
 
 use truth::Truth;
 
+use crate::journal::simulated::Place;
+
 /// How many seeds are run; `scripts/test --full` runs 100,000.
 const SEEDS: u64 = 2000;
 
@@ -61,6 +63,11 @@ fn run(seed: u64, directory: &Path) -> Result<Truth, String> {
     fastrand::seed(random.u64(..));
     let plan = Plan::of(&mut random);
     let files = tempfile::tempdir_in(directory).map_err(|error| error.to_string())?;
+    // Either store must do.
+    let place = match seed % 2 {
+        0 => Place::file(&files.path().join("journal.db")),
+        _ => Place::memory(),
+    };
     let truth = Arc::new(std::sync::Mutex::new(Truth::new(random, plan)));
     for number in 0..RUNS {
         let last = number + 1 == RUNS;
@@ -69,7 +76,7 @@ fn run(seed: u64, directory: &Path) -> Result<Truth, String> {
             .start_paused(true)
             .build()
             .map_err(|error| error.to_string())?;
-        runtime.block_on(gateway::run(&truth, &files.path().join("journal.db"), last));
+        runtime.block_on(gateway::run(&truth, &place, last));
         // Whatever still ran is gone with its runtime, as in a process that was killed.
         drop(runtime);
         crate::clock::simulated::clear();

@@ -183,14 +183,14 @@ impl Truth {
     }
 
     fn begun(&mut self, begun: Begun) {
-        let body: serde_json::Value = serde_json::from_str(&begun.body).unwrap();
-        let list = body["ipAddresses"].as_array().unwrap();
+        let content: serde_json::Value = serde_json::from_str(&begun.content).unwrap();
+        let list = content["arguments"]["ipAddresses"].as_array().unwrap();
         let address = |text: &serde_json::Value| text.as_str().unwrap().parse().unwrap();
         self.by_id.insert(begun.id, self.writes.len());
         self.writes.push(Write {
             caller: begun.caller,
             key: begun.key,
-            nic: begun.nic,
+            nic: begun.resources[0].id.clone(),
             takes_off: begun.action.starts_with("Unassign"),
             addresses: list.iter().map(address).collect(),
             at: self.now(),

@@ -8,9 +8,6 @@ use crate::domain::{ChangeIpv4, NicId};
 /// The path of every ZEC action; the version is a header.
 pub(super) const PATH: &str = "/api/v2/zec";
 
-/// The version of ZEC's API whose fields the gateway speaks.
-pub(super) const API_VERSION: &str = "2025-09-01";
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Describe<'a> {

@@ -109,7 +109,10 @@ fn how_old_a_write_is_goes_by_the_earlier_clock() {
             ..view(&["10.0.0.21", "10.0.0.22"], Outcome::Pending)
         };
         let guard = open(Change::Unassign, evidence).guard;
-        assert_eq!(Open::of_earlier(view, false, guard, None).evidence, evidence);
+        assert_eq!(
+            Open::of_earlier(view, change(Change::Unassign), false, guard, None).evidence,
+            evidence
+        );
     }
 }
 
@@ -134,13 +137,13 @@ fn only_a_fresh_look_before_is_evidence_that_something_was_done() {
 }
 
 fn view(addresses: &[&str], outcome: Outcome) -> View {
+    let addresses = Addresses::parse(addresses.iter().copied(), 9).unwrap();
+    let change = ChangeIpv4 { addresses, ..change(Change::Unassign) };
     View {
         id: OperationId::new(),
         outcome,
-        change: ChangeIpv4 {
-            addresses: Addresses::parse(addresses.iter().copied(), 9).unwrap(),
-            ..change(Change::Unassign)
-        },
+        call: change.call(),
+        change: Some(change),
         caller: "corp/a".to_owned(),
         policies: Vec::new(),
         policy_version: String::new(),
@@ -155,6 +158,7 @@ fn view(addresses: &[&str], outcome: Outcome) -> View {
         status: None,
         detail: None,
         told: None,
+        failed: None,
         started_at: SystemTime::UNIX_EPOCH,
         finished_at: None,
     }
@@ -163,7 +167,7 @@ fn view(addresses: &[&str], outcome: Outcome) -> View {
 #[test]
 fn a_later_write_on_the_same_address_takes_the_evidence_away() {
     let open = view(&["10.0.0.1", "10.0.0.2"], Outcome::Unknown);
-    for (later, outcome, contested) in [
+    for (later, outcome, is_contested) in [
         ("10.0.0.2", Outcome::Done, true),
         ("10.0.0.2", Outcome::Unknown, true),
         ("10.0.0.2", Outcome::Rejected, false),
@@ -173,12 +177,30 @@ fn a_later_write_on_the_same_address_takes_the_evidence_away() {
     ] {
         let newest = [view(&[later], outcome), open.clone(), view(&["10.0.0.1"], Outcome::Done)];
         let open = [open.clone()];
-        let found = Contests::among(&newest, &open).contested(&open[0]);
-        assert_eq!(found, contested, "{later} {outcome:?}");
+        let found = contested(&Contests::among(&newest, &open), &open[0]);
+        assert_eq!(found, is_contested, "{later} {outcome:?}");
     }
     // Of two that are open neither shows anything, nor does one that is too old to be among the newest.
     let two = [view(&["10.0.0.1"], Outcome::Pending), open.clone()];
     let contests = Contests::among(&two, &two);
-    assert!(contests.contested(&two[0]) && contests.contested(&two[1]));
-    assert!(Contests::among(&[], std::slice::from_ref(&open)).contested(&open));
+    assert!(contested(&contests, &two[0]) && contested(&contests, &two[1]));
+    assert!(contested(&Contests::among(&[], std::slice::from_ref(&open)), &open));
+}
+
+#[test]
+fn a_call_of_an_action_that_is_not_known_takes_the_evidence_away_on_its_resources() {
+    let open = view(&["10.0.0.1"], Outcome::Unknown);
+    for (nic, is_contested) in [("nic-1", true), ("nic-9", false)] {
+        let mut other = view(&["10.0.0.9"], Outcome::Done);
+        other.call.action = "MoveEverything".to_owned();
+        other.call.resources = vec![Resource::parse(&format!("nic/{nic}")).unwrap()];
+        other.change = None;
+        let newest = [other, open.clone()];
+        let contests = Contests::among(&newest, std::slice::from_ref(&open));
+        assert_eq!(contested(&contests, &open), is_contested, "{nic}");
+    }
+}
+
+fn contested(contests: &Contests<'_>, view: &View) -> bool {
+    contests.contested(view.id, view.change.as_ref().unwrap())
 }

@@ -1,8 +1,7 @@
-//! Opening a journal: its lock, its file, those who read it, and the thread that writes.
+//! Opens a journal: its store, those who read it, and the thread that writes.
 
 use std::{
-    fmt, io,
-    path::{Path, PathBuf},
+    io,
     sync::{Arc, Mutex, atomic::AtomicBool},
     thread,
     time::Duration,
@@ -16,11 +15,9 @@ use crate::{
     journal::{
         Settings, View,
         clock::SecondClock,
-        lock::Lock,
         queue::Queue,
         reads::Reads,
-        sqlite::{KeyTerms, SqliteArchive, SqliteLedger, Watch},
-        store::Ledger,
+        store::{KeyTerms, Opened, Store},
         writer::{Pace, Writer},
     },
     metrics::Metrics,
@@ -63,63 +60,55 @@ impl Default for Tuning {
 }
 
 impl Journal {
-    pub(in crate::journal) fn open_with(
+    pub(in crate::journal) fn open_in(
+        store: &dyn Store,
         settings: &Settings,
         metrics: Arc<Metrics>,
         tuning: Tuning,
-        wrap: impl FnOnce(SqliteLedger) -> Box<dyn Ledger>,
     ) -> Result<(Self, Vec<View>), Fault> {
-        Self::open_by(settings, metrics, tuning, wrap, start)
+        Self::open_by(store, settings, metrics, tuning, start)
     }
 
     /// `run` has the writer work, and says what resolves when it has left.
     pub(in crate::journal) fn open_by(
+        store: &dyn Store,
         settings: &Settings,
         metrics: Arc<Metrics>,
         tuning: Tuning,
-        wrap: impl FnOnce(SqliteLedger) -> Box<dyn Ledger>,
         run: impl FnOnce(Writer) -> io::Result<oneshot::Receiver<()>>,
     ) -> Result<(Self, Vec<View>), Fault> {
         if !settings.enabled {
             return Ok((Self::off(), Vec::new()));
         }
-        let path = &real(&settings.path);
-        let fault = |error: &dyn fmt::Display| Fault::new(error.to_string()).in_file(path);
-        let lock = Lock::take(path)?;
         let second_clock = SecondClock::default();
         let keys = KeyTerms { lifetime: tuning.key_lifetime, clock: second_clock.clone() };
-        let ledger = SqliteLedger::open(path, tuning.busy, keys)?;
-        let watch = Watch::new(path).map_err(|error| fault(&error))?;
-        let archive = SqliteArchive::open(path, Some(watch.clone()))?;
-        let keyed = SqliteArchive::open(path, Some(watch))?;
-        if let (Some((start, _)), 0) =
-            (archive.start().map_err(|error| fault(&error))?, settings.keep_months)
-        {
+        let Opened { ledger, archive, keyed } = store.open(keys)?;
+        let start = archive.start().map_err(|error| store.fault(&error))?;
+        if let (Some((start, _)), 0) = (start, settings.keep_months) {
             let entries = start.length;
             tracing::warn!(
                 entries,
                 "old entries were deleted, but `journal.keep_months` is 0 now: was it set before?"
             );
         }
-        let unfinished = archive.unfinished().map_err(|error| fault(&error))?;
+        let unfinished = archive.unfinished().map_err(|error| store.fault(&error))?;
         let queue = Arc::new(Queue::new(tuning.max_waiting));
         let healthy = Arc::new(AtomicBool::new(true));
         let writer = Writer {
-            ledger: wrap(ledger),
+            ledger,
             queue: Arc::clone(&queue),
             metrics,
             healthy: Arc::clone(&healthy),
             pace: Pace { keep_months: settings.keep_months, ..tuning.pace },
             second_clock: second_clock.clone(),
-            lock: Some(lock),
         };
         writer.show_head();
         writer.show_space();
-        let left = run(writer).map_err(|error| fault(&error))?;
+        let left = run(writer).map_err(|error| store.fault(&error))?;
         let inner = Inner {
             queue,
-            reads: Reads::new(Arc::new(archive), tuning.reads_at_once),
-            keyed: Reads::new(Arc::new(keyed), tuning.reads_at_once),
+            reads: Reads::new(archive, tuning.reads_at_once),
+            keyed: Reads::new(keyed, tuning.reads_at_once),
             healthy,
             tuning,
             second_clock,
@@ -127,12 +116,6 @@ impl Journal {
         };
         Ok((Self(Some(Arc::new(inner))), unfinished))
     }
-}
-
-/// The path without links, so that one file has one lock however it is named.
-fn real(path: &Path) -> PathBuf {
-    let beside = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
-    path.canonicalize().ok().or_else(beside).unwrap_or_else(|| path.to_owned())
 }
 
 /// Starts the writer's thread; what comes back resolves when it has ended.

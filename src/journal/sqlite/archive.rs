@@ -1,23 +1,23 @@
+//! Reads an SQLite journal by connections of its own.
+
 use std::{
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::SystemTime,
 };
 
-use rusqlite::{Connection, Row, params, types::Value};
+use rusqlite::{Connection, params, types::Value};
 use tempfile::TempDir;
 
-use super::{
-    COLUMNS, GIVEN_UP, Opened, Watch, entry, list, open_to_read, stored_drop, stored_start,
-};
+use super::{COLUMNS, Source, Watch, entry, index, list, reading, stored_drop, stored_start};
 use crate::{
-    domain::{Action, Addresses, Change, ChangeIpv4, NicId, OperationId, Outcome},
+    domain::{Change, OperationId},
     error::Fault,
     journal::{
-        body::{OfAnIntent, OfAnOutcome},
-        chain::{Broken, Entry, Head},
+        chain::{Entry, Head},
+        content,
         reads::MAX_READS,
-        record::{Filter, Held, Holder, Unassigned, View, millis, moment},
+        record::{Filter, Held, Holder, Unassigned, View, millis},
         store::{Archive, StoreError, Unheard},
     },
 };
@@ -31,8 +31,8 @@ const STEP: i64 = 1000;
 /// After so many steps of its machine, some microseconds, SQLite asks whether to go on.
 const STEPS: i32 = 1000;
 
-/// An intent `i` with the last outcome `o` of its operation.
-const VIEW: &str = "SELECT i.operation, i.at, i.caller, i.nic, i.action, i.request_id, i.body, o.at, o.outcome, o.body FROM entries i LEFT JOIN entries o ON o.seq = (SELECT max(seq) FROM entries WHERE operation = i.operation AND seq > i.seq) WHERE i.kind = 'intent'";
+/// The intent and, if it has more than that, the last entry of an operation `p`.
+const VIEW: &str = "SELECT i.content, o.content FROM operations p JOIN entries i ON i.seq = p.seq LEFT JOIN entries o ON o.seq = p.last AND p.last > p.seq WHERE";
 
 /// Connections that only read.
 pub(in crate::journal) struct SqliteArchive {
@@ -49,18 +49,13 @@ pub(in crate::journal) struct SqliteArchive {
 impl SqliteArchive {
     /// An archive of the file at `path`; with a watch, of that very file only.
     pub(in crate::journal) fn open(path: &Path, watch: Option<Watch>) -> Result<Self, Fault> {
-        let Opened { connection, copy, note } = open_to_read(path, watch.is_none())?;
+        let Source { connection, copy, note } = reading::open(path, watch.is_none())?;
         let (copy, path) = match copy {
             Some((folder, path)) => (Some(folder), path),
             None => (None, path.to_owned()),
         };
         let kept = Mutex::new(vec![connection]);
         Ok(Self { path, _copy: copy, note, watch, kept })
-    }
-
-    /// What should be known of what is read, for people.
-    pub(in crate::journal) fn note(&self) -> Option<&str> {
-        self.note.as_deref()
     }
 
     fn with<T>(
@@ -83,7 +78,7 @@ impl SqliteArchive {
             connection
         } else {
             // A copy was made at the opening or not at all: what serves must see what is written.
-            let opened = open_to_read(&self.path, false);
+            let opened = reading::open(&self.path, false);
             opened.map_err(|fault| StoreError(fault.to_string()))?.connection
         };
         let stop = unheard.cloned().map(|unheard| move || unheard.is_so());
@@ -95,86 +90,38 @@ impl SqliteArchive {
         }
         result
     }
-
-    /// Each entry in its order, until `each` says no; with each, where the chain begins, which comes
-    /// back too. Read in steps, and no step lasts while `each` does: whoever stops taking them, a pipe that
-    /// nobody reads say, would else keep the gateway's log from ever going into its file.
-    pub(in crate::journal) fn entries(
-        &self,
-        mut each: impl FnMut(Head, Entry) -> bool,
-    ) -> Result<Head, StoreError> {
-        let mut begun: Option<Head> = None;
-        let mut last = 0;
-        loop {
-            let (start, step) = self.with(|connection| step(connection, last))?;
-            let begins = *begun.get_or_insert(start);
-            if last > 0 && start.length > last {
-                return Err(StoreError(
-                    "entries that were still to be read were let go of meanwhile: begin again"
-                        .to_owned(),
-                ));
-            }
-            let Some(newest) = step.last().map(|entry| entry.seq) else { return Ok(begins) };
-            for entry in step {
-                if !each(begins, entry) {
-                    return Ok(begins);
-                }
-            }
-            last = newest;
-        }
-    }
-
-    /// Where the chain begins, and since when: what came before was let go of then.
-    pub(in crate::journal) fn start(&self) -> Result<Option<(Head, SystemTime)>, StoreError> {
-        self.with(|connection| Ok(stored_drop(connection)?))
-    }
-
-    /// The first intent that the table of operations has otherwise than the entries, or not at all.
-    pub(in crate::journal) fn misfiled(&self) -> Result<Option<i64>, StoreError> {
-        self.with(|connection| Ok(list::misfiled(connection)?))
-    }
-
-    /// Operations whose outcome is not final and that were not given up, oldest first.
-    pub(in crate::journal) fn unfinished(&self) -> Result<Vec<View>, StoreError> {
-        // An operation's last entry has its outcome: the columns beside max() are of that row.
-        let open = format!(
-            "SELECT operation FROM (SELECT operation, max(seq) AS last, outcome FROM entries GROUP BY operation) WHERE outcome IN ('pending', 'unknown') AND NOT (SELECT {GIVEN_UP} FROM entries WHERE seq = last)"
-        );
-        let sql = format!("{VIEW} AND i.operation IN ({open}) ORDER BY i.seq");
-        self.with(|connection| views(connection, &sql, Vec::new()))
-    }
 }
 
 /// The entries behind that one, so many at most, and where the chain begins, in one moment.
 fn step(connection: &Connection, last: i64) -> Result<(Head, Vec<Entry>), StoreError> {
     let transaction = connection.unchecked_transaction()?;
-    let start = stored_start(&transaction)?;
-    // In the order of the table itself: an index could hide a row.
-    let sql =
-        format!("SELECT {COLUMNS} FROM entries NOT INDEXED WHERE seq > ?1 ORDER BY seq LIMIT ?2");
-    let mut statement = transaction.prepare(&sql)?;
-    let found = statement.query_map([last, STEP], entry)?;
-    Ok((start, found.collect::<Result<_, _>>()?))
+    Ok((stored_start(&transaction)?, behind(&transaction, last)?))
 }
 
-/// Looks whether an entry holds where the chain has come to, and goes on with it.
-pub(in crate::journal) fn check_from(head: &mut Head, entry: &Entry) -> Result<(), Broken> {
-    entry.check(*head)?;
-    *head = entry.head();
-    Ok(())
+fn behind(connection: &Connection, last: i64) -> rusqlite::Result<Vec<Entry>> {
+    let sql = format!("SELECT {COLUMNS} FROM entries WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+    let mut statement = connection.prepare(&sql)?;
+    let found = statement.query_map([last, STEP], entry)?;
+    found.collect()
 }
 
 impl Archive for SqliteArchive {
     fn find(&self, id: OperationId) -> Result<Option<View>, StoreError> {
-        let sql = format!("{VIEW} AND i.operation = ?1");
+        let sql = format!("{VIEW} p.id = ?1");
         let found = self.with(|connection| views(connection, &sql, vec![id.to_string().into()]))?;
         Ok(found.into_iter().next())
     }
 
     fn list(&self, filter: &Filter, unheard: &Unheard) -> Result<Vec<View>, StoreError> {
         let (found, values) = list::query(filter);
-        let sql = format!("{VIEW} AND i.seq IN ({found}) ORDER BY i.seq DESC");
+        let sql = format!("{VIEW} p.seq IN ({found}) ORDER BY p.seq DESC");
         self.with_interrupt(Some(unheard), |connection| views(connection, &sql, values))
+    }
+
+    fn unfinished(&self) -> Result<Vec<View>, StoreError> {
+        let sql =
+            format!("{VIEW} p.outcome IN ('pending', 'unknown') AND NOT p.given_up ORDER BY p.seq");
+        self.with(|connection| views(connection, &sql, Vec::new()))
     }
 
     fn by_key(
@@ -193,31 +140,74 @@ impl Archive for SqliteArchive {
                 return Ok(Some(Held { fingerprint, by: Holder::Answer(answer) }));
             }
             let operation: Option<String> = row.get(1)?;
-            let sql = format!("{VIEW} AND i.operation = ?1");
+            let sql = format!("{VIEW} p.id = ?1");
             let found = views(connection, &sql, vec![operation.into()])?.into_iter().next();
             let held = |view| Held { fingerprint, by: Holder::Operation(Box::new(view)) };
             Ok(found.map(held))
         })
     }
 
-    fn rest(&self) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
     fn unassigned_since(&self, since: SystemTime) -> Result<Vec<Unassigned>, StoreError> {
         let sql = format!(
-            "{VIEW} AND i.action = ?1 AND i.at >= ?2 AND coalesce(o.outcome, i.outcome) IN ('done', 'unknown', 'pending') ORDER BY i.seq"
+            "{VIEW} p.action = ?1 AND p.at >= ?2 AND p.outcome IN ('done', 'unknown', 'pending') ORDER BY p.seq"
         );
         let action = Change::Unassign.action().name().to_owned();
         let values = vec![action.into(), millis(since).into()];
         let views = self.with(|connection| views(connection, &sql, values))?;
-        let spent = |view: View| Unassigned {
-            operation: view.id,
-            addresses: view.change.addresses.as_slice().len(),
-            caller: view.caller,
-            at: view.started_at,
-        };
-        Ok(views.into_iter().map(spent).collect())
+        Ok(views.into_iter().filter_map(Unassigned::of).collect())
+    }
+
+    fn start(&self) -> Result<Option<(Head, SystemTime)>, StoreError> {
+        self.with(|connection| Ok(stored_drop(connection)?))
+    }
+
+    /// Read in steps, and no step lasts while `each` does: a reader that takes no more, a pipe that is
+    /// not read say, would else keep SQLite's log from ever going into its file.
+    fn entries(&self, each: &mut dyn FnMut(Head, Entry) -> bool) -> Result<Head, StoreError> {
+        let mut begun: Option<Head> = None;
+        let mut last = 0;
+        loop {
+            let (start, step) = self.with(|connection| step(connection, last))?;
+            let begins = *begun.get_or_insert(start);
+            if last > 0 && start.length > last {
+                return Err(StoreError(
+                    "entries that were still to be read were deleted meanwhile: begin again"
+                        .to_owned(),
+                ));
+            }
+            let Some(newest) = step.last().map(|entry| entry.seq) else { return Ok(begins) };
+            for entry in step {
+                if !each(begins, entry) {
+                    return Ok(begins);
+                }
+            }
+            last = newest;
+        }
+    }
+
+    fn misfiled(&self) -> Result<Option<i64>, StoreError> {
+        self.with(|connection| {
+            // One moment for all of it: the gateway may go on writing.
+            let transaction = connection.unchecked_transaction()?;
+            let (mut check, mut last) = (index::Check::default(), 0);
+            loop {
+                let step = behind(&transaction, last)?;
+                let Some(newest) = step.last().map(|entry| entry.seq) else { break };
+                if let Some(seq) = check.step(&transaction, &step)? {
+                    return Ok(Some(seq));
+                }
+                last = newest;
+            }
+            check.end(&transaction, last)
+        })
+    }
+
+    fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    fn close_idle(&self) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -226,57 +216,8 @@ fn views(connection: &Connection, sql: &str, values: Vec<Value>) -> Result<Vec<V
     let mut rows = statement.query(rusqlite::params_from_iter(values))?;
     let mut views = Vec::new();
     while let Some(row) = rows.next()? {
-        views.push(view(row)?);
+        let (intent, last): (String, Option<String>) = (row.get(0)?, row.get(1)?);
+        views.push(content::view(&intent, last.as_deref())?);
     }
     Ok(views)
-}
-
-fn view(row: &Row<'_>) -> Result<View, StoreError> {
-    let operation: String = row.get(0)?;
-    let strange = |what: &str| StoreError(format!("operation {operation} cannot be read: {what}"));
-    let id = OperationId::parse(&operation).map_err(|error| strange(&error.to_string()))?;
-    let (nic, action, intent): (String, String, String) = (row.get(3)?, row.get(4)?, row.get(6)?);
-    let intent: OfAnIntent =
-        serde_json::from_str(&intent).map_err(|error| strange(&error.to_string()))?;
-    let change = change(&nic, &action, &intent).map_err(|what| strange(&what))?;
-    let (label, outcome): (Option<String>, Option<String>) = (row.get(8)?, row.get(9)?);
-    let ended: OfAnOutcome = outcome
-        .map_or_else(|| Ok(OfAnOutcome::default()), |body| serde_json::from_str(&body))
-        .map_err(|error| strange(&error.to_string()))?;
-    let outcome = label.map_or(Some(Outcome::Pending), |label| Outcome::from_label(&label));
-    let finished: Option<i64> = row.get(7)?;
-    Ok(View {
-        id,
-        outcome: outcome.ok_or_else(|| strange("an outcome of no known name"))?,
-        change,
-        caller: row.get(2)?,
-        policies: intent.policies,
-        policy_version: intent.policy_version,
-        before: intent.before,
-        stale: intent.before_may_be_stale,
-        zec: intent.zec,
-        zec_time: intent.zec_time.map(moment),
-        given_up: ended.given_up,
-        request_id: row.get(5)?,
-        zec_request_id: ended.zec_request_id,
-        code: ended.code,
-        status: ended.status,
-        detail: ended.detail,
-        told: ended.told,
-        started_at: moment(row.get(1)?),
-        finished_at: finished.map(moment),
-    })
-}
-
-fn change(nic: &str, action: &str, intent: &OfAnIntent) -> Result<ChangeIpv4, String> {
-    let change = [Change::Assign, Change::Unassign]
-        .into_iter()
-        .find(|change| Some(change.action()) == Action::from_name(action))
-        .ok_or("an action that changes nothing")?;
-    let texts = intent.ip_addresses.iter().map(String::as_str);
-    Ok(ChangeIpv4 {
-        change,
-        nic: NicId::parse(nic).map_err(|error| error.to_string())?,
-        addresses: Addresses::parse(texts, usize::MAX).map_err(|error| error.to_string())?,
-    })
 }

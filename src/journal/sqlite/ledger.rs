@@ -1,3 +1,5 @@
+//! Appends to an SQLite journal, by the one connection that writes.
+
 use std::{
     collections::HashMap,
     path::Path,
@@ -7,17 +9,19 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{
-    COLUMNS, GIVEN_UP, Watch, answers::Answers, entry, list, retention, stored_head, stored_start,
+    COLUMNS, Lock, Watch, answers::Answers, entry, index, retention, stored_head, stored_start,
 };
 use crate::{
     clock,
     domain::{OperationId, Outcome},
     error::Fault,
     journal::{
-        chain::{Content, Head},
-        clock::SecondClock,
+        chain::{Entry, Head},
+        content::Keys,
         record::{KeyClaim, millis},
-        store::{Applied, Closing, Failed, Ledger, Memory, Opening, Space, Step, StoreError},
+        store::{
+            Applied, Closing, Failed, KeyTerms, Ledger, Memory, Opening, Space, Step, StoreError,
+        },
     },
 };
 
@@ -29,14 +33,7 @@ const CHECKED_LINKS: i64 = 1000;
 const TRIAL_BYTES: i64 = 16 * 1024;
 
 /// The order is that of [`COLUMNS`].
-const INSERT: &str = "INSERT INTO entries (seq, operation, kind, at, caller, nic, action, request_id, outcome, body, previous, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-
-/// For how long idempotency keys are kept, and by which clock beside our own.
-#[derive(Clone, Debug)]
-pub(in crate::journal) struct KeyTerms {
-    pub(in crate::journal) lifetime: Duration,
-    pub(in crate::journal) clock: SecondClock,
-}
+const INSERT: &str = "INSERT INTO entries (seq, content, previous, hash) VALUES (?1, ?2, ?3, ?4)";
 
 /// The one connection that writes.
 pub(in crate::journal) struct SqliteLedger {
@@ -50,19 +47,22 @@ pub(in crate::journal) struct SqliteLedger {
     /// Operations of which the intent is the last entry, for certain, and where it is: the next one
     /// need not look. One that is not among them may be so all the same.
     pending: HashMap<OperationId, i64>,
+    /// Dropped last: another gateway may have the journal then.
+    lock: Lock,
 }
 
 impl SqliteLedger {
-    /// Opens or makes the journal at `path`; the lock must be held.
-    pub(in crate::journal) fn open(
+    /// Opens or makes the journal at `path`, whose lock is held.
+    pub(super) fn open(
         path: &Path,
         busy: Duration,
         keys: KeyTerms,
+        lock: Lock,
     ) -> Result<Self, Fault> {
         let (real, mut connection) = super::open(path, busy)?;
         let fault = |text: String| Fault::new(text).in_file(path);
         let head = checked_head(&connection).map_err(fault)?;
-        if list::refile(&mut connection).map_err(|error| fault(error.to_string()))? {
+        if index::rebuild(&mut connection).map_err(|error| fault(error.to_string()))? {
             tracing::warn!(
                 "the table of operations did not match the entries and was rebuilt: run `journal verify` with a head that you noted earlier"
             );
@@ -70,7 +70,7 @@ impl SqliteLedger {
         let watch = Watch::new(&real).map_err(|error| fault(error.to_string()))?;
         let pending = HashMap::new();
         let answers = Answers::default();
-        Ok(Self { connection, watch, head, perhaps: None, keys, answers, pending })
+        Ok(Self { connection, watch, head, perhaps: None, keys, answers, pending, lock })
     }
 
     fn write(&mut self, steps: &[Step]) -> Result<Vec<Applied>, Failed> {
@@ -127,11 +127,11 @@ impl Ledger for SqliteLedger {
         Ok(())
     }
 
-    fn let_go(&mut self, before: SystemTime, most: usize) -> Result<usize, StoreError> {
+    fn prune(&mut self, before: SystemTime, most: usize) -> Result<usize, StoreError> {
         self.look()?;
-        let gone = retention::let_go(&mut self.connection, before, most)?;
+        let gone = retention::prune(&mut self.connection, before, most)?;
         let Some((start, count)) = gone else { return Ok(0) };
-        tracing::info!(entries = count, until = start.length, head = %start.hash, "entries past their time were let go of");
+        tracing::info!(entries = count, until = start.length, head = %start.hash, "entries past their time were deleted");
         Ok(count)
     }
 
@@ -152,9 +152,11 @@ impl Ledger for SqliteLedger {
         } else if let Err(error) = self.connection.pragma_update(None, "journal_mode", "DELETE") {
             tracing::debug!(%error, "somebody reads the journal, so its file says that a log belongs to it");
         }
-        if let Err((_, error)) = self.connection.close() {
+        let Self { connection, lock, .. } = *self;
+        if let Err((_, error)) = connection.close() {
             tracing::warn!(%error, "the journal could not be closed");
         }
+        drop(lock);
     }
 }
 
@@ -199,22 +201,18 @@ impl Batch<'_> {
         {
             return Ok(Applied::KeyTaken);
         }
-        self.begun.push((opening.id, self.head.length + 1));
-        let sql = "INSERT INTO operations (seq, caller, nic, request_id, outcome, class) VALUES (?1, ?2, ?3, ?4, 'pending', 0)";
-        let Opening { caller, nic, request_id, .. } = opening;
-        let values = params![self.head.length + 1, caller, nic, request_id];
-        self.transaction.prepare_cached(sql)?.execute(values)?;
-        self.append(Content {
-            operation,
-            kind: "intent".to_owned(),
+        let seq = self.head.length + 1;
+        self.begun.push((opening.id, seq));
+        let keys = Keys {
+            id: &operation,
             at: millis(opening.at),
-            caller: Some(opening.caller.clone()),
-            nic: Some(opening.nic.clone()),
-            action: Some(opening.action.to_owned()),
-            request_id: Some(opening.request_id.clone()),
-            outcome: Outcome::Pending.label().to_owned(),
-            body: opening.body.clone(),
-        })
+            action: &opening.action,
+            caller: &opening.caller,
+            request_id: &opening.request_id,
+        };
+        let resources = opening.resources.iter().map(ToString::to_string);
+        index::begin(&self.transaction, seq, keys, resources)?;
+        self.append(opening.content.clone())
     }
 
     /// Claims a key, for an operation or an answer; whether nothing held it.
@@ -242,21 +240,26 @@ impl Batch<'_> {
         let operation = closing.id.to_string();
         // Whoever was among them is not any more, whatever becomes of this transaction.
         let pending = self.pending.remove(&closing.id);
-        let intent = if let Some(intent) = pending {
-            intent
+        let (intent, before) = if let Some(intent) = pending {
+            (intent, Outcome::Pending)
         } else {
-            let Some((intent, last, given_up)) = self.last(&operation)? else {
+            let Some((intent, before, given_up)) = self.last(&operation)? else {
                 return Ok(Applied::NoSuchOperation);
             };
-            // The same again comes of a commit that failed and took place.
-            let same = |last: Outcome| last == closing.outcome && !closing.given_up;
-            let over = |last: &Outcome| last.is_final() || given_up || same(*last);
-            if let Some(last) = Outcome::from_label(&last).filter(over) {
-                return Ok(Applied::Ended(last));
+            // A commit that failed and took place all the same is tried again.
+            let same = before == closing.outcome && !closing.given_up;
+            if before.is_final() || given_up || same {
+                return Ok(Applied::Ended(before));
             }
-            intent
+            (intent, before)
         };
-        self.file(intent, pending.is_some(), closing.outcome)?;
+        let ended = index::Ended {
+            seq: self.head.length + 1,
+            at: millis(closing.at),
+            outcome: closing.outcome,
+            given_up: closing.given_up,
+        };
+        index::end(&self.transaction, intent, before, ended)?;
         if closing.frees_key {
             let sql = "DELETE FROM idempotency_keys WHERE operation = ?1";
             self.transaction.prepare_cached(sql)?.execute([&operation])?;
@@ -265,62 +268,23 @@ impl Batch<'_> {
             let at = millis(self.keys.clock.latest());
             self.transaction.prepare_cached(sql)?.execute(params![operation, at])?;
         }
-        self.append(Content {
-            operation,
-            kind: "outcome".to_owned(),
-            at: millis(closing.at),
-            caller: None,
-            nic: None,
-            action: None,
-            request_id: None,
-            outcome: closing.outcome.label().to_owned(),
-            body: closing.body.clone(),
-        })
+        self.append(closing.content.clone())
     }
 
-    /// Where an operation's intent is, the label of its last outcome so far, and whether it was given
-    /// up with it.
-    fn last(&self, operation: &str) -> rusqlite::Result<Option<(i64, String, bool)>> {
-        let sql = format!(
-            "SELECT (SELECT min(seq) FROM entries WHERE operation = ?1), outcome, {GIVEN_UP} FROM entries WHERE operation = ?1 ORDER BY seq DESC LIMIT 1"
-        );
-        let mut statement = self.transaction.prepare_cached(&sql)?;
-        statement
-            .query_row([operation], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()
+    /// Where an operation's intent is, its last outcome so far, and whether it was given up with it.
+    fn last(&self, operation: &str) -> rusqlite::Result<Option<(i64, Outcome, bool)>> {
+        let sql = "SELECT seq, outcome, given_up FROM operations WHERE id = ?1";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let found = statement
+            .query_row([operation], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?)))
+            .optional()?;
+        // The table takes no other labels.
+        Ok(found.and_then(|(seq, label, over)| Some((seq, Outcome::from_label(&label)?, over))))
     }
 
-    /// Files an operation under its new outcome, for lists to find it by.
-    fn file(&self, intent: i64, was_pending: bool, outcome: Outcome) -> rusqlite::Result<()> {
-        let (label, class) = (outcome.label(), list::class(outcome));
-        if was_pending && class == list::class(Outcome::Pending) {
-            // The statement leaves the class out: naming it would rewrite every index that holds it.
-            let sql = "UPDATE operations SET outcome = ?2 WHERE seq = ?1";
-            self.transaction.prepare_cached(sql)?.execute(params![intent, label])?;
-        } else {
-            let sql = "UPDATE operations SET outcome = ?2, class = ?3 WHERE seq = ?1";
-            self.transaction.prepare_cached(sql)?.execute(params![intent, label, class])?;
-        }
-        Ok(())
-    }
-
-    fn append(&mut self, content: Content) -> rusqlite::Result<Applied> {
-        let entry = content.follow(self.head);
-        let content = &entry.content;
-        let values = params![
-            entry.seq,
-            content.operation,
-            content.kind,
-            content.at,
-            content.caller,
-            content.nic,
-            content.action,
-            content.request_id,
-            content.outcome,
-            content.body,
-            entry.previous.0,
-            entry.hash.0,
-        ];
+    fn append(&mut self, content: String) -> rusqlite::Result<Applied> {
+        let entry = Entry::after(self.head, content);
+        let values = params![entry.seq, entry.content, entry.previous.0, entry.hash.0];
         self.transaction.prepare_cached(INSERT)?.execute(values)?;
         self.head = entry.head();
         Ok(Applied::Appended)

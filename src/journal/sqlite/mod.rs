@@ -1,10 +1,12 @@
-//! The journal in an SQLite file: `ledger` appends, `archive` reads, `watch` sees whether the file
-//! is still the one that was opened.
+//! The journal in an SQLite file: `ledger` appends, `archive` reads, `index` finds operations, `lock` keeps
+//! other gateways away, and `watch` sees whether the file is still the one that was opened.
 
 mod answers;
 mod archive;
+mod index;
 mod ledger;
 mod list;
+mod lock;
 mod reading;
 mod retention;
 mod watch;
@@ -14,20 +16,24 @@ use std::{
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use rusqlite::{Connection, OpenFlags};
 
-pub(super) use archive::{SqliteArchive, check_from};
-pub(super) use ledger::{KeyTerms, SqliteLedger};
-pub(super) use reading::Opened;
-pub(super) use watch::Watch;
+pub(super) use ledger::SqliteLedger;
+use lock::Lock;
+use reading::Source;
+#[cfg(test)]
+pub(super) use {archive::SqliteArchive, watch::Watch};
+#[cfg(not(test))]
+use {archive::SqliteArchive, watch::Watch};
 
 use super::{
     chain::{Entry, Hash, Head},
     record::moment,
-    store::StoreError,
+    store::{Archive, KeyTerms, Ledger, Opened, Store, StoreError},
 };
 use crate::error::Fault;
 
@@ -35,7 +41,7 @@ use crate::error::Fault;
 const APPLICATION_ID: i32 = 0x5A45_434A;
 
 /// The version of the schema.
-const VERSION: i32 = 3;
+const VERSION: i32 = 4;
 
 /// How long the log stays after it went into the file, in bytes: as much as the checkpoint lets it grow.
 const LOG_BYTES: i64 = 16 * 1024 * 1024;
@@ -46,6 +52,54 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         Self(error.to_string())
     }
+}
+
+/// A file with a journal, or one that is to be.
+#[derive(Clone, Debug)]
+pub(super) struct SqliteStore {
+    path: PathBuf,
+    /// How long SQLite waits for somebody else's transaction.
+    busy: Duration,
+}
+
+impl SqliteStore {
+    pub(super) fn new(path: &Path, busy: Duration) -> Self {
+        Self { path: real(path), busy }
+    }
+
+    /// The ledger by itself, as [`Store::open`] has it.
+    pub(super) fn ledger(&self, keys: KeyTerms) -> Result<SqliteLedger, Fault> {
+        let lock = Lock::take(&self.path)?;
+        SqliteLedger::open(&self.path, self.busy, keys, lock)
+    }
+
+    /// The archives beside a ledger that is open.
+    pub(super) fn opened(&self, ledger: Box<dyn Ledger>) -> Result<Opened, Fault> {
+        let watch = Watch::new(&self.path).map_err(|error| self.fault(&error))?;
+        let archive = SqliteArchive::open(&self.path, Some(watch.clone()))?;
+        let keyed = SqliteArchive::open(&self.path, Some(watch))?;
+        Ok(Opened { ledger, archive: Arc::new(archive), keyed: Arc::new(keyed) })
+    }
+}
+
+impl Store for SqliteStore {
+    fn open(&self, keys: KeyTerms) -> Result<Opened, Fault> {
+        self.opened(Box::new(self.ledger(keys)?))
+    }
+
+    fn read(&self) -> Result<Box<dyn Archive>, Fault> {
+        Ok(Box::new(SqliteArchive::open(&self.path, None)?))
+    }
+
+    fn fault(&self, error: &dyn std::fmt::Display) -> Fault {
+        Fault::new(error.to_string()).in_file(&self.path)
+    }
+}
+
+/// The path without links, so that one file has one lock however it is named.
+fn real(path: &Path) -> PathBuf {
+    let beside = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(beside).unwrap_or_else(|| path.to_owned())
 }
 
 /// Opens or makes the file for writing: where it is really, and a connection. The lock must be
@@ -82,10 +136,11 @@ pub(super) fn open(path: &Path, busy: Duration) -> Result<(PathBuf, Connection),
     Ok((real, connection))
 }
 
-/// Opens a journal to read it, whether a gateway has it open or not; or a copy of it, where it
-/// `may_be_a_copy` and the log's index has no room.
-pub(super) fn open_to_read(path: &Path, may_be_a_copy: bool) -> Result<Opened, Fault> {
-    reading::open(path, may_be_a_copy)
+/// The file beside `path` with this ending.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 /// Makes the file, for its owner alone, unless it is there.
@@ -121,29 +176,15 @@ fn expect_ours(connection: &Connection) -> Result<(), String> {
     }
 }
 
-/// Whether an entry says that its operation was given up: nothing more will be known of it.
-const GIVEN_UP: &str = "coalesce(json_extract(body, '$.givenUp'), 0)";
-
 /// The columns of an entry, in the order in which [`entry`] reads them.
-const COLUMNS: &str =
-    "seq, operation, kind, at, caller, nic, action, request_id, outcome, body, previous, hash";
+const COLUMNS: &str = "seq, content, previous, hash";
 
 fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
     Ok(Entry {
         seq: row.get(0)?,
-        content: super::chain::Content {
-            operation: row.get(1)?,
-            kind: row.get(2)?,
-            at: row.get(3)?,
-            caller: row.get(4)?,
-            nic: row.get(5)?,
-            action: row.get(6)?,
-            request_id: row.get(7)?,
-            outcome: row.get(8)?,
-            body: row.get(9)?,
-        },
-        previous: Hash(row.get(10)?),
-        hash: Hash(row.get(11)?),
+        content: row.get(1)?,
+        previous: Hash(row.get(2)?),
+        hash: Hash(row.get(3)?),
     })
 }
 
@@ -152,7 +193,7 @@ fn stored_start(connection: &Connection) -> rusqlite::Result<Head> {
     stored_drop(connection).map(|dropped| dropped.map_or(Head::EMPTY, |(head, _)| head))
 }
 
-/// Where the chain ended of what was let go of, and when that was.
+/// Where the chain ended of the entries that were deleted, and when that was.
 fn stored_drop(connection: &Connection) -> rusqlite::Result<Option<(Head, SystemTime)>> {
     let sql = "SELECT seq, hash, at FROM dropped ORDER BY seq DESC LIMIT 1";
     let mut statement = connection.prepare_cached(sql)?;

@@ -11,8 +11,8 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tempfile::TempDir;
 
-use super::{expect_ours, stamp};
-use crate::{error::Fault, journal::lock};
+use super::{beside, expect_ours, stamp};
+use crate::error::Fault;
 
 /// Where the header of an SQLite file says how it is written, and the value for a log beside it (file format,
 /// 1.3.3).
@@ -23,12 +23,12 @@ const WITH_A_LOG: u8 = 2;
 const COPIES: u32 = 3;
 
 /// A journal that was opened to be read.
-pub(in crate::journal) struct Opened {
+pub(super) struct Source {
     pub(super) connection: Connection,
     /// Where a private copy of it is, which goes with it.
-    pub(in crate::journal) copy: Option<(TempDir, PathBuf)>,
+    pub(super) copy: Option<(TempDir, PathBuf)>,
     /// What should be known of it.
-    pub(in crate::journal) note: Option<String>,
+    pub(super) note: Option<String>,
 }
 
 /// Opens the journal at `path`, whether a gateway has it open or not, and writes nothing. Where its folder
@@ -36,11 +36,11 @@ pub(in crate::journal) struct Opened {
 ///
 /// # Errors
 /// When it cannot be read or is no journal.
-pub(super) fn open(path: &Path, may_be_a_copy: bool) -> Result<Opened, Fault> {
+pub(super) fn open(path: &Path, may_be_a_copy: bool) -> Result<Source, Fault> {
     let fault = |text: String| Fault::new(text).in_file(path);
     let cannot = |error: &dyn std::fmt::Display| fault(format!("cannot be read: {error}"));
     let real = fs::canonicalize(path).map_err(|error| cannot(&error))?;
-    if !lock::beside(&real, "-wal").exists() {
+    if !beside(&real, "-wal").exists() {
         return alone(&real, path);
     }
     let connection = Connection::open_with_flags(&real, OpenFlags::SQLITE_OPEN_READ_ONLY)
@@ -52,7 +52,7 @@ pub(super) fn open(path: &Path, may_be_a_copy: bool) -> Result<Opened, Fault> {
         Err(error) if needs_room(&error) => private_copy(&real).map_err(|error| cannot(&error)),
         _ => {
             expect_ours(&connection).map_err(fault)?;
-            Ok(Opened { connection, copy: None, note: None })
+            Ok(Source { connection, copy: None, note: None })
         }
     }
     .and_then(|opened| {
@@ -62,7 +62,7 @@ pub(super) fn open(path: &Path, may_be_a_copy: bool) -> Result<Opened, Fault> {
 }
 
 /// A file without a log beside it: nobody has it open, and nothing needs to be made beside it.
-fn alone(real: &Path, path: &Path) -> Result<Opened, Fault> {
+fn alone(real: &Path, path: &Path) -> Result<Source, Fault> {
     let fault = |text: String| Fault::new(text).in_file(path);
     let cannot = |error: &dyn std::fmt::Display| fault(format!("cannot be read: {error}"));
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
@@ -78,7 +78,7 @@ fn alone(real: &Path, path: &Path) -> Result<Opened, Fault> {
         Err(why) if lacks_log => Err(fault(format!("{why}; {missing}"))),
         Err(why) => Err(fault(why)),
         Ok(()) => {
-            Ok(Opened { connection, copy: None, note: lacks_log.then(|| missing.to_owned()) })
+            Ok(Source { connection, copy: None, note: lacks_log.then(|| missing.to_owned()) })
         }
     }
 }
@@ -96,15 +96,15 @@ fn needs_room(error: &rusqlite::Error) -> bool {
 }
 
 /// Copies the file and its log where the log can have its index.
-fn private_copy(real: &Path) -> Result<Opened, String> {
+fn private_copy(real: &Path) -> Result<Source, String> {
     let text = |error: io::Error| error.to_string();
     let folder = tempfile::tempdir().map_err(|error| format!("no copy can be made: {error}"))?;
     let copy = folder.path().join("journal.db");
-    let log = lock::beside(real, "-wal");
+    let log = beside(real, "-wal");
     for _ in 0..COPIES {
         let before = (look(real).map_err(text)?, look(&log).map_err(text)?);
         fs::copy(real, &copy).map_err(|error| format!("no copy can be made: {error}"))?;
-        fs::copy(&log, lock::beside(&copy, "-wal"))
+        fs::copy(&log, beside(&copy, "-wal"))
             .map_err(|error| format!("no copy can be made: {error}"))?;
         if before == (look(real).map_err(text)?, look(&log).map_err(text)?) {
             let connection = Connection::open_with_flags(
@@ -113,7 +113,7 @@ fn private_copy(real: &Path) -> Result<Opened, String> {
             )
             .map_err(|error| error.to_string())?;
             let note = "its folder cannot be written, so a private copy of it and of its `-wal` file was read";
-            return Ok(Opened {
+            return Ok(Source {
                 connection,
                 copy: Some((folder, copy)),
                 note: Some(note.to_owned()),

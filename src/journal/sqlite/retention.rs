@@ -1,10 +1,11 @@
-//! Letting go of entries after their time, oldest first; where the chain ended of them is kept, and
-//! what is left follows it.
+//! Deletes entries after their time, oldest first. Where the chain ended of them is kept, and what is left
+//! follows it.
 
 use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::index;
 use crate::{
     clock,
     domain::Outcome,
@@ -14,8 +15,8 @@ use crate::{
     },
 };
 
-/// Lets go of so many entries at most. Where the chain begins now, and how many were let go of.
-pub(super) fn let_go(
+/// Deletes so many entries at most. Where the chain begins now, and how many were deleted.
+pub(super) fn prune(
     connection: &mut Connection,
     before: SystemTime,
     most: usize,
@@ -30,15 +31,15 @@ pub(super) fn let_go(
     let now = millis(clock::now());
     transaction.execute(sql, params![last.length, last.hash.0, now])?;
     transaction.execute("DELETE FROM dropped WHERE seq < ?1", [last.length])?;
+    index::remove(&transaction, last.length)?;
     let gone = transaction.execute("DELETE FROM entries WHERE seq <= ?1", [last.length])?;
-    transaction.execute("DELETE FROM operations WHERE seq <= ?1", [last.length])?;
     transaction.commit()?;
     Ok(Some((last, gone)))
 }
 
 /// Whether the oldest entry is past its time: one row, for this is asked again and again.
 fn is_due(connection: &Connection, before: i64) -> rusqlite::Result<bool> {
-    let sql = "SELECT at FROM entries ORDER BY seq LIMIT 1";
+    let sql = "SELECT json_extract(content, '$.at') FROM entries ORDER BY seq LIMIT 1";
     let oldest: Option<i64> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
     Ok(oldest.is_some_and(|at| at < before))
 }
@@ -51,13 +52,15 @@ fn last_to_go(
     most: usize,
 ) -> rusqlite::Result<Option<Head>> {
     // Of the oldest alone, each with its operation's last entry.
-    let sql = "SELECT e.seq, e.hash, o.at, o.outcome FROM (SELECT seq, hash, operation FROM entries ORDER BY seq LIMIT ?1) e JOIN entries o ON o.seq = (SELECT max(seq) FROM entries WHERE operation = e.operation) ORDER BY e.seq";
+    let sql = "SELECT e.seq, e.hash, p.last_at, p.outcome FROM (SELECT seq, hash, content FROM entries ORDER BY seq LIMIT ?1) e LEFT JOIN operations p ON p.id = json_extract(e.content, '$.operation') ORDER BY e.seq";
     let mut statement = transaction.prepare(sql)?;
     let mut rows = statement.query([i64::try_from(most).unwrap_or(i64::MAX)])?;
     let mut last = None;
     while let Some(row) = rows.next()? {
-        let (over, outcome): (i64, String) = (row.get(2)?, row.get(3)?);
-        if over >= before || outcome == Outcome::Pending.label() {
+        // Without its operation, the intent was deleted before: all of it was past its time then.
+        let (over, outcome): (Option<i64>, Option<String>) = (row.get(2)?, row.get(3)?);
+        let is_over = over.is_none_or(|at| at < before);
+        if !is_over || outcome.as_deref() == Some(Outcome::Pending.label()) {
             break;
         }
         last = Some(Head { length: row.get(0)?, hash: Hash(row.get(1)?) });

@@ -1,29 +1,25 @@
--- The journal of zec-gateway, version 3. `src/journal/chain.rs` says what a hash is over.
+-- The journal of zec-gateway, version 4. docs/journal-format.md says what an entry's content is, and what its
+-- hash is over.
 CREATE TABLE entries (
-  seq        INTEGER PRIMARY KEY,
-  operation  TEXT NOT NULL,
-  kind       TEXT NOT NULL CHECK (kind IN ('intent', 'outcome')),
-  at         INTEGER NOT NULL, -- milliseconds since 1970
-  caller     TEXT,
-  nic        TEXT,
-  action     TEXT,
-  request_id TEXT,
-  outcome    TEXT NOT NULL,
-  body       TEXT NOT NULL,
-  previous   BLOB NOT NULL CHECK (length(previous) = 32),
-  hash       BLOB NOT NULL CHECK (length(hash) = 32)
+  seq      INTEGER PRIMARY KEY,
+  content  TEXT NOT NULL,
+  previous BLOB NOT NULL CHECK (length(previous) = 32),
+  hash     BLOB NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
 
-CREATE INDEX entries_by_operation ON entries (operation, seq, outcome);
-
--- Derived from the entries, in the same transactions, and no part of the chain: what lists are searched
--- by. `journal verify` holds it against them.
+-- Derived from the entries, in the same transactions, and no part of the chain: what operations are found
+-- by. `journal verify` compares it with them.
 CREATE TABLE operations (
   seq        INTEGER PRIMARY KEY, -- of the intent
+  id         TEXT NOT NULL UNIQUE,
+  last       INTEGER NOT NULL, -- the seq of its last entry
+  at         INTEGER NOT NULL, -- of the intent, in milliseconds since 1970
+  last_at    INTEGER NOT NULL, -- of its last entry
+  action     TEXT NOT NULL,
   caller     TEXT NOT NULL,
-  nic        TEXT NOT NULL,
   request_id TEXT NOT NULL,
   outcome    TEXT NOT NULL, -- the last one
+  given_up   INTEGER NOT NULL, -- whether nothing more will be known of it
   class      INTEGER NOT NULL -- 0 for the usual course, which then changes in no index but that of what is pending
     CHECK (class = CASE outcome WHEN 'pending' THEN 0 WHEN 'done' THEN 0 WHEN 'unknown' THEN 1
       WHEN 'rejected' THEN 2 WHEN 'not-sent' THEN 3 WHEN 'not-done' THEN 4 END)
@@ -31,13 +27,21 @@ CREATE TABLE operations (
 
 -- Each ends with `seq`, by which lists are ordered.
 CREATE INDEX operations_by_caller ON operations (caller, class);
-CREATE INDEX operations_by_caller_and_nic ON operations (caller, nic, class);
-CREATE INDEX operations_by_nic ON operations (nic, class);
 CREATE INDEX operations_by_class ON operations (class);
 CREATE INDEX operations_by_request ON operations (request_id, caller);
 CREATE INDEX operations_pending ON operations (seq) WHERE outcome = 'pending';
 
--- Where the chain ended of what was let go of after its time: what is left follows it.
+-- The resources of each operation, with its caller and class.
+CREATE TABLE resources (
+  resource TEXT NOT NULL, -- as `nic/1612345678901234567`
+  class    INTEGER NOT NULL,
+  seq      INTEGER NOT NULL, -- of the intent
+  caller   TEXT NOT NULL,
+  PRIMARY KEY (resource, class, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX resources_by_caller ON resources (resource, caller, class, seq);
+
+-- Where the chain ended of the entries that were deleted after their time: what is left follows it.
 CREATE TABLE dropped (
   seq  INTEGER PRIMARY KEY,
   hash BLOB NOT NULL CHECK (length(hash) = 32),

@@ -4,10 +4,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::journal::{
-    lock,
-    store::{Space, StoreError},
-};
+use super::beside;
+use crate::journal::store::{Space, StoreError};
 
 /// Whether the file at a path is still the one that was opened: SQLite itself would go on writing
 /// into a file that nobody can find any more (threats, row 19).
@@ -30,7 +28,7 @@ fn identity(path: &Path) -> io::Result<(Identity, bool)> {
 impl Watch {
     /// Remembers the file that has just been opened.
     pub(in crate::journal) fn new(file: &Path) -> io::Result<Self> {
-        let log = lock::beside(file, "-wal");
+        let log = beside(file, "-wal");
         let (file_is, _) = identity(file)?;
         let mut watch = Self { file: file.to_owned(), log, file_is, log_is: None };
         watch.settle();

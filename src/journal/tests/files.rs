@@ -28,7 +28,7 @@ async fn noticed(spoil: impl FnOnce(&Path), mend: impl FnOnce(&Path), cause: &st
 }
 
 fn aside(path: &Path) -> PathBuf {
-    lock::beside(path, ".aside")
+    sqlite::beside(path, ".aside")
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn a_replaced_file_is_noticed() {
 
 #[tokio::test]
 async fn a_deleted_log_is_noticed() {
-    let log = |path: &Path| lock::beside(path, "-wal");
+    let log = |path: &Path| sqlite::beside(path, "-wal");
     noticed(
         |path| fs::rename(log(path), aside(path)).unwrap(),
         |path| fs::rename(aside(path), log(path)).unwrap(),
@@ -124,11 +124,10 @@ async fn idle_or_not_a_journal_that_mended_is_found_healthy_again() {
 async fn a_full_disk_refuses_intents_and_leaves_the_chain_whole() {
     let desk = Desk::new();
     desk.open().close().await;
-    let (journal, _) = desk.open_as(|ledger| {
+    let journal = desk.open_sqlite(|ledger| {
         let pages: i64 =
             ledger.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         ledger.connection.pragma_update(None, "max_page_count", pages + 2).unwrap();
-        Box::new(ledger)
     });
     let filler = format!("{{\"x\":\"{}\"}}", "x".repeat(100_000));
     let large = Intent { before: Some(RawValue::from_string(filler).unwrap()), ..intent("alice") };
@@ -182,7 +181,7 @@ async fn what_the_journal_takes_and_has_left_shows_in_metrics() {
     let shown = |name: &str| desk.metric(name).parse::<u64>().unwrap();
     assert!(shown("journal_free_bytes") > 0);
     works(&journal).await;
-    let size = |ending: &str| fs::metadata(lock::beside(&desk.path(), ending)).unwrap().len();
+    let size = |ending: &str| fs::metadata(sqlite::beside(&desk.path(), ending)).unwrap().len();
     let wait = async {
         while shown("journal_bytes") != size("") + size("-wal") {
             tokio::task::yield_now().await;
@@ -200,11 +199,11 @@ async fn the_files_are_their_owners_alone() {
     let journal = desk.open();
     works(&journal).await;
     for ending in ["", "-wal", "-shm", ".lock"] {
-        let found = fs::metadata(lock::beside(&desk.path(), ending)).unwrap();
+        let found = fs::metadata(sqlite::beside(&desk.path(), ending)).unwrap();
         assert_eq!(found.mode() & 0o777, 0o600, "{ending}");
     }
     journal.close().await;
-    assert!(!lock::beside(&desk.path(), "-wal").exists(), "the file alone is the whole journal");
+    assert!(!sqlite::beside(&desk.path(), "-wal").exists(), "the file alone is the whole journal");
 }
 
 #[test]
@@ -229,10 +228,10 @@ fn what_is_no_journal_is_left_as_it_is() {
     newer
         .raw()
         .execute_batch(
-            "PRAGMA application_id = 1514488650; PRAGMA user_version = 4; CREATE TABLE t (x)",
+            "PRAGMA application_id = 1514488650; PRAGMA user_version = 5; CREATE TABLE t (x)",
         )
         .unwrap();
-    assert!(open(&newer).contains("is a journal of version 4"));
+    assert!(open(&newer).contains("is a journal of version 5"));
 }
 
 #[test]

@@ -21,7 +21,7 @@ async fn a_key_does_not_end_before_its_write_whatever_the_clocks_say() {
     let journal = desk.open();
     let far = SystemTime::now() + Duration::from_hours(1000);
     let id = claim(&journal, "alice", "k").await.unwrap();
-    journal.consult(move || Some(far));
+    journal.set_second_clock(move || Some(far));
     journal.end(id, Ending::new(Outcome::Unknown)).await.unwrap();
     clock::simulated::set(far);
     let held = journal.by_key("corp/alice", &key("k")).await.unwrap();
@@ -100,7 +100,7 @@ async fn a_key_holds_over_a_restart_and_not_past_its_day() {
     journal.close().await;
     desk.tuning.key_lifetime = Duration::ZERO;
     let journal = desk.open();
-    journal.consult(|| Some(SystemTime::now()));
+    journal.set_second_clock(|| Some(SystemTime::now()));
     assert!(journal.by_key("corp/alice", &key("k")).await.unwrap().is_none());
     assert!(claim(&journal, "alice", "k").await.is_ok());
     journal.close().await;
@@ -121,11 +121,7 @@ fn wait(refused: Result<(), BeginError>) -> Duration {
 
 /// A journal that keeps three answers of each caller, and five of all.
 fn forgetful(desk: &Desk) -> Journal {
-    let (journal, _) = desk.open_as(|mut ledger| {
-        (ledger.answers.each, ledger.answers.all) = (3, 5);
-        Box::new(ledger)
-    });
-    journal
+    desk.open_sqlite(|ledger| (ledger.answers.each, ledger.answers.all) = (3, 5))
 }
 
 #[tokio::test]
@@ -180,7 +176,7 @@ async fn a_key_ends_when_both_clocks_say_so_and_lasts_by_the_later_of_both() {
         done(&journal, "alice", "k").await;
         journal.close().await;
         let journal = desk.open();
-        journal.consult(move || theirs);
+        journal.set_second_clock(move || theirs);
         // The writer's thread has the machine's own clock: only the reader is ahead.
         clock::simulated::set(ours);
         let held = journal.by_key("corp/alice", &key("k")).await.unwrap().is_some();
@@ -198,11 +194,11 @@ async fn a_key_ends_when_both_clocks_say_so_and_lasts_by_the_later_of_both() {
     let mut desk = Desk::new();
     desk.tuning.key_lifetime = day;
     let journal = desk.open();
-    journal.consult(move || Some(later));
+    journal.set_second_clock(move || Some(later));
     done(&journal, "alice", "k").await;
     journal.close().await;
     let journal = desk.open();
-    journal.consult(move || Some(later + Duration::from_hours(2)));
+    journal.set_second_clock(move || Some(later + Duration::from_hours(2)));
     clock::simulated::set(later + Duration::from_hours(2));
     let held = journal.by_key("corp/alice", &key("k")).await.unwrap();
     clock::simulated::clear();

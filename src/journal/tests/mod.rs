@@ -5,6 +5,7 @@ mod files;
 mod keys;
 mod reading;
 mod retention;
+mod stores;
 mod tampering;
 mod tickets;
 mod writing;
@@ -26,12 +27,16 @@ use super::{
     chain::Head,
     clock::SecondClock,
     handle::Tuning,
-    sqlite::{KeyTerms, SqliteLedger},
-    store::{Applied, Failed, Ledger, Step, StoreError},
+    simulated::Wrapped,
+    sqlite::{SqliteLedger, SqliteStore},
+    store::{Applied, Failed, KeyTerms, Ledger, Step, Store, StoreError},
     *,
 };
 use crate::{
-    domain::{Addresses, Caller, Change, ChangeIpv4, IdempotencyKey, NicId, OperationId, Outcome},
+    domain::{
+        Addresses, Caller, Change, ChangeIpv4, IdempotencyKey, NicId, OperationId, Outcome,
+        Resource,
+    },
     metrics::Metrics,
     policy::{Engine, Permit, Source, Verdict},
 };
@@ -70,12 +75,60 @@ impl Desk {
     }
 
     fn open_both(&self) -> (Journal, Vec<View>) {
-        self.open_as(|ledger| Box::new(ledger))
+        self.open_as(|ledger| ledger)
     }
 
-    fn open_as(&self, wrap: impl FnOnce(SqliteLedger) -> Box<dyn Ledger>) -> (Journal, Vec<View>) {
+    fn open_as(
+        &self,
+        wrap: impl FnOnce(Box<dyn Ledger>) -> Box<dyn Ledger> + Send,
+    ) -> (Journal, Vec<View>) {
+        self.open_kept(0, wrap)
+    }
+
+    /// A journal that keeps entries for so many months.
+    fn open_kept(
+        &self,
+        keep_months: u32,
+        wrap: impl FnOnce(Box<dyn Ledger>) -> Box<dyn Ledger> + Send,
+    ) -> (Journal, Vec<View>) {
+        let wrap = std::sync::Mutex::new(Some(wrap));
+        let wrap = move |ledger| wrap.lock().unwrap().take().unwrap()(ledger);
+        let store = Wrapped { inner: &self.store(), wrap: &wrap };
         let metrics = Arc::clone(&self.metrics);
-        Journal::open_with(&self.settings(), metrics, self.tuning, wrap).unwrap()
+        let settings = Settings { keep_months, ..self.settings() };
+        Journal::open_in(&store, &settings, metrics, self.tuning).unwrap()
+    }
+
+    /// A journal whose SQLite ledger was changed first.
+    fn open_sqlite(&self, change: impl Fn(&mut SqliteLedger) + Send + Sync) -> Journal {
+        struct Changed<F>(SqliteStore, F);
+        impl<F: Fn(&mut SqliteLedger) + Send + Sync> Store for Changed<F> {
+            fn open(&self, keys: KeyTerms) -> Result<store::Opened, crate::error::Fault> {
+                let mut ledger = self.0.ledger(keys)?;
+                (self.1)(&mut ledger);
+                self.0.opened(Box::new(ledger))
+            }
+
+            fn read(&self) -> Result<Box<dyn store::Archive>, crate::error::Fault> {
+                self.0.read()
+            }
+
+            fn fault(&self, error: &dyn std::fmt::Display) -> crate::error::Fault {
+                self.0.fault(error)
+            }
+        }
+        let store = Changed(self.store(), change);
+        let metrics = Arc::clone(&self.metrics);
+        Journal::open_in(&store, &self.settings(), metrics, self.tuning).unwrap().0
+    }
+
+    fn store(&self) -> SqliteStore {
+        SqliteStore::new(&self.path(), self.tuning.busy)
+    }
+
+    /// The ledger by itself; no journal has the file open then.
+    fn ledger(&self) -> SqliteLedger {
+        self.store().ledger(self.key_terms()).unwrap()
     }
 
     /// A journal whose every transaction stops at a gate.
@@ -103,7 +156,8 @@ impl Desk {
         let mut story = Vec::new();
         self.offline()
             .entries(|_, entry| {
-                story.push(entry.content.outcome);
+                let content = content::Content::of(&entry).unwrap();
+                story.push(content.outcome().to_owned());
                 true
             })
             .unwrap();
@@ -151,7 +205,7 @@ enum Through {
 }
 
 struct Gated {
-    inner: SqliteLedger,
+    inner: Box<dyn Ledger>,
     entered: Sender<Vec<&'static str>>,
     opened: Receiver<Through>,
 }
@@ -186,8 +240,8 @@ impl Ledger for Gated {
         self.inner.try_out()
     }
 
-    fn let_go(&mut self, before: SystemTime, most: usize) -> Result<usize, StoreError> {
-        self.inner.let_go(before, most)
+    fn prune(&mut self, before: SystemTime, most: usize) -> Result<usize, StoreError> {
+        self.inner.prune(before, most)
     }
 
     fn head(&self) -> Head {
@@ -195,7 +249,7 @@ impl Ledger for Gated {
     }
 
     fn close(self: Box<Self>) {
-        Box::new(self.inner).close();
+        self.inner.close();
     }
 }
 
@@ -281,9 +335,9 @@ fn unavailable(begun: Result<Ticket, BeginError>) -> String {
 fn copy_of(desk: &Desk) -> Desk {
     let copy = Desk::new();
     for ending in ["", "-wal"] {
-        let from = lock::beside(&desk.path(), ending);
+        let from = sqlite::beside(&desk.path(), ending);
         if Path::exists(&from) {
-            std::fs::copy(&from, lock::beside(&copy.path(), ending)).unwrap();
+            std::fs::copy(&from, sqlite::beside(&copy.path(), ending)).unwrap();
         }
     }
     copy

@@ -4,7 +4,7 @@ use super::*;
 
 /// Opens the closed journal's ledger, as its writer would.
 fn ledger(desk: &Desk) -> SqliteLedger {
-    SqliteLedger::open(&desk.path(), desk.tuning.busy, desk.key_terms()).unwrap()
+    desk.ledger()
 }
 
 fn offline(desk: &Desk) -> Offline {
@@ -35,12 +35,12 @@ async fn what_is_past_its_time_goes_and_what_is_left_still_holds() {
     assert_eq!(whole.length, 4);
 
     let mut oldest = ledger(&desk);
-    assert_eq!(oldest.let_go(SystemTime::UNIX_EPOCH, 9).unwrap(), 0, "nothing is so old");
-    assert_eq!(oldest.let_go(later(), 3).unwrap(), 3, "a few at once");
+    assert_eq!(oldest.prune(SystemTime::UNIX_EPOCH, 9).unwrap(), 0, "nothing is so old");
+    assert_eq!(oldest.prune(later(), 3).unwrap(), 3, "a few at once");
     assert_eq!(verify(&desk, None).unwrap(), whole);
     assert_eq!(verify(&desk, Some(whole)).unwrap(), whole);
-    assert_eq!(oldest.let_go(later(), 9).unwrap(), 1);
-    assert_eq!(oldest.let_go(later(), 9).unwrap(), 0);
+    assert_eq!(oldest.prune(later(), 9).unwrap(), 1);
+    assert_eq!(oldest.prune(later(), 9).unwrap(), 0);
     Box::new(oldest).close();
     assert_eq!(verify(&desk, None).unwrap(), whole, "an empty chain ends where it ended");
     let filed = "SELECT count(*) FROM operations";
@@ -81,7 +81,7 @@ async fn an_operation_goes_whole_or_not_yet() {
     journal.close().await;
     let mut ledger = ledger(&desk);
     let before = begun + Duration::from_millis(1);
-    assert_eq!(ledger.let_go(before, 9).unwrap(), 2, "the first operation alone");
+    assert_eq!(ledger.prune(before, 9).unwrap(), 2, "the first operation alone");
     Box::new(ledger).close();
     assert_eq!(desk.story(), ["pending", "done"]);
     assert_eq!(verify(&desk, None).unwrap().length, 4);
@@ -95,14 +95,14 @@ async fn nobody_else_can_remove_an_entry() {
     write(&journal, "bob", Outcome::Done).await;
     journal.close().await;
     let mut ledger = ledger(&desk);
-    assert_eq!(ledger.let_go(later(), 2).unwrap(), 2);
+    assert_eq!(ledger.prune(later(), 2).unwrap(), 2);
     let removed = ledger.connection.execute("DELETE FROM entries WHERE seq = 3", []);
     assert!(removed.unwrap_err().to_string().contains("append-only"));
 }
 
 /// Tells what it is asked to let go of, and has the thread take a turn whenever it is looked at.
 struct Sweeping {
-    inner: SqliteLedger,
+    inner: Box<dyn Ledger>,
     asked: Sender<(SystemTime, usize)>,
     looks: Sender<()>,
 }
@@ -121,7 +121,7 @@ impl Ledger for Sweeping {
         self.inner.try_out()
     }
 
-    fn let_go(&mut self, before: SystemTime, most: usize) -> Result<usize, StoreError> {
+    fn prune(&mut self, before: SystemTime, most: usize) -> Result<usize, StoreError> {
         let _ = self.asked.send((before, most));
         Ok(0)
     }
@@ -131,7 +131,7 @@ impl Ledger for Sweeping {
     }
 
     fn close(self: Box<Self>) {
-        Box::new(self.inner).close();
+        self.inner.close();
     }
 }
 
@@ -140,10 +140,8 @@ fn sweeping(desk: &mut Desk) -> (Journal, Receiver<(SystemTime, usize)>, Receive
     desk.tuning.pace.look = Duration::from_millis(1);
     desk.tuning.pace.settle = Duration::ZERO;
     let ((asked, asks), (look, looks)) = (mpsc::channel(), mpsc::channel());
-    let settings = Settings { keep_months: 2, ..desk.settings() };
     let wrap = |inner| Box::new(Sweeping { inner, asked, looks: look }) as Box<dyn Ledger>;
-    let metrics = Arc::clone(&desk.metrics);
-    let (journal, _) = Journal::open_with(&settings, metrics, desk.tuning, wrap).unwrap();
+    let (journal, _) = desk.open_kept(2, wrap);
     (journal, asks, looks)
 }
 
@@ -151,7 +149,7 @@ fn sweeping(desk: &mut Desk) -> (Journal, Receiver<(SystemTime, usize)>, Receive
 async fn a_gateway_that_runs_looks_for_what_is_past_its_time() {
     let mut desk = Desk::new();
     let (journal, asks, _) = sweeping(&mut desk);
-    journal.consult(|| Some(later()));
+    journal.set_second_clock(|| Some(later()));
     let (before, most) = asks.recv_timeout(LONG).unwrap();
     assert!((1..=1000).contains(&most), "whoever writes waits for {most} to go");
     let age = SystemTime::now().duration_since(before).unwrap().as_secs() / 86400;
@@ -173,7 +171,7 @@ async fn a_clock_that_is_years_ahead_lets_go_of_nothing() {
     assert!(asks.try_recv().is_err(), "nobody has said yet that our clock is right");
     // As if ours were ten years ahead of the other.
     let ten_years = Duration::from_hours(24 * 3650);
-    journal.consult(move || SystemTime::now().checked_sub(ten_years));
+    journal.set_second_clock(move || SystemTime::now().checked_sub(ten_years));
     let (before, _) = asks.recv_timeout(LONG).unwrap();
     let age = SystemTime::now().duration_since(before).unwrap();
     assert!(age > ten_years + Duration::from_hours(24 * 59), "{age:?}");
@@ -189,8 +187,8 @@ async fn what_has_no_outcome_stays_however_old_it_is() {
     write(&journal, "carol", Outcome::Done).await;
     journal.close().await;
     let mut ledger = ledger(&desk);
-    assert_eq!(ledger.let_go(later(), 9).unwrap(), 2);
-    assert_eq!(ledger.let_go(later(), 9).unwrap(), 0);
+    assert_eq!(ledger.prune(later(), 9).unwrap(), 2);
+    assert_eq!(ledger.prune(later(), 9).unwrap(), 0);
     Box::new(ledger).close();
     assert_eq!(desk.story(), ["pending", "pending", "done"]);
 }

@@ -11,14 +11,13 @@ use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    domain::{Action, json::Node},
+    domain::{API_VERSION, Action, json::Node},
     limit::{Asker, Breaker, Pass},
     metrics::{Kind, Metrics, Outcome},
     net::{ExchangeError, HttpClient},
     zec::{
         AccessKey, AccessKeys,
         answer::{self, Answer, Failure, MAX_ANSWER},
-        request::API_VERSION,
         sign,
         skew::Skew,
     },

@@ -1,8 +1,8 @@
-use rusqlite::StatementStatus;
+use rusqlite::{Connection, StatementStatus};
 
 use super::*;
 use crate::{
-    domain::{NicId, OperationId},
+    domain::{OperationId, Resource},
     journal::sqlite::SCHEMA,
 };
 
@@ -14,15 +14,15 @@ const MOST_STEPS: i32 = 4000;
 fn journal(count: i64, outcome: Outcome) -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(SCHEMA).unwrap();
-    let entry = "INSERT INTO entries VALUES (?1, 'op-' || ?1, 'intent', 0, ?2, ?3, 'a', ?4, 'pending', '{}', zeroblob(32), zeroblob(32))";
-    let filed = "INSERT INTO operations VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let filed = "INSERT INTO operations VALUES (?1, 'op-' || ?1, ?1, 0, 0, 'a', ?2, ?3, ?4, 0, ?5)";
+    let named = "INSERT INTO resources VALUES ('nic/' || ?1, ?2, ?3, ?4)";
     let put = |seq: i64, names: [&str; 3], outcome: Outcome| {
         let [caller, nic, request] = names;
-        let mut entry = connection.prepare_cached(entry).unwrap();
-        entry.execute((seq, caller, nic, request)).unwrap();
         let (label, class) = (outcome.label(), class(outcome));
         let mut filed = connection.prepare_cached(filed).unwrap();
-        filed.execute((seq, caller, nic, request, label, class)).unwrap();
+        filed.execute((seq, caller, request, label, class)).unwrap();
+        let mut named = connection.prepare_cached(named).unwrap();
+        named.execute((nic, class, seq, caller)).unwrap();
     };
     for seq in 1..=count {
         put(seq, ["corp/mallory", "busy", "same"], outcome);
@@ -45,7 +45,9 @@ fn filters() -> Vec<Filter> {
                 for before in [None, Some(OperationId::new())] {
                     filters.push(Filter {
                         caller: caller.clone(),
-                        nic: nic.as_deref().map(|nic| NicId::parse(nic).unwrap()),
+                        resource: nic
+                            .as_deref()
+                            .map(|nic| Resource::parse(&format!("nic/{nic}")).unwrap()),
                         outcome,
                         before,
                         ..Filter::newest(21)
@@ -92,10 +94,10 @@ fn every_filter_finds_what_a_look_at_each_row_would_find() {
     for mut filter in filters().into_iter().filter(|filter| filter.before.is_none()) {
         filter.limit = 7;
         let (found, _) = run(&connection, &filter);
-        let plain = "SELECT seq FROM operations WHERE coalesce(caller = ?1, 1) AND coalesce(nic = ?2, 1) AND coalesce(outcome = ?3, 1) ORDER BY seq DESC LIMIT 7";
+        let plain = "SELECT seq FROM operations p WHERE coalesce(caller = ?1, 1) AND (?2 IS NULL OR EXISTS (SELECT 1 FROM resources r WHERE r.seq = p.seq AND r.resource = ?2)) AND coalesce(outcome = ?3, 1) ORDER BY seq DESC LIMIT 7";
         let mut statement = connection.prepare(plain).unwrap();
-        let nic = filter.nic.as_ref().map(ToString::to_string);
-        let values = (&filter.caller, nic, filter.outcome.map(Outcome::label));
+        let resource = filter.resource.as_ref().map(ToString::to_string);
+        let values = (&filter.caller, resource, filter.outcome.map(Outcome::label));
         let rows = statement.query_map(values, |row| row.get(0)).unwrap();
         let expected: Vec<i64> = rows.map(Result::unwrap).collect();
         assert_eq!(found, expected, "{filter:?}");

@@ -4,10 +4,11 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use super::beside;
 use crate::error::Fault;
 
 /// How much of what the other gateway says of itself is shown.
@@ -18,13 +19,6 @@ const MAX_HOLDER: u64 = 200;
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
-}
-
-/// The file beside `path` with this ending.
-pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
 }
 
 impl Lock {

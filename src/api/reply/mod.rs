@@ -1,8 +1,14 @@
 //! What answers look like: JSON, and problem documents (RFC 9457) that ZEC's SDKs can read too.
 
+mod change;
+mod operation;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
+
+pub(super) use change::{changed, rehearsed};
+pub(super) use operation::{operation, operations};
 
 use super::answer_body::AnswerBody;
 use crate::error::{Error, Problem};

@@ -1,0 +1,183 @@
+//! Calls of ZEC's API and the resources they name, in the form in which the journal keeps them.
+
+use std::{fmt, net::Ipv4Addr};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Action, Addresses, Change, ChangeIpv4, NicId};
+
+/// The version of ZEC's API that the gateway speaks.
+pub const API_VERSION: &str = "2025-09-01";
+
+/// The most characters of a resource's type and of its id.
+const MAX_TYPE: usize = 32;
+const MAX_ID: usize = 64;
+
+/// The type of a vNIC.
+const NIC: &str = "nic";
+
+/// A resource of ZEC's, written as `nic/1612345678901234567`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Resource {
+    /// Its id, unique among those of its type.
+    pub id: String,
+    /// Its type, in lower case.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// A text that names no [`Resource`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{}` names no resource: write its type and its id, as `nic/1612345678901234567`",
+    .0.escape_debug()
+)]
+pub struct ResourceError(String);
+
+impl Resource {
+    /// A vNIC.
+    #[must_use]
+    pub fn nic(id: &NicId) -> Self {
+        Self { kind: NIC.to_owned(), id: id.to_string() }
+    }
+
+    /// Reads `type/id`, both of letters that are harmless in a log line and a query.
+    ///
+    /// # Errors
+    /// When the text has another form.
+    pub fn parse(text: &str) -> Result<Self, ResourceError> {
+        let wrong = || ResourceError(text.chars().take(MAX_TYPE + MAX_ID + 2).collect());
+        let (kind, id) = text.split_once('/').ok_or_else(wrong)?;
+        let is_kind = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let is_id = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        let fits = |part: &str, most| (1..=most).contains(&part.len());
+        if fits(kind, MAX_TYPE)
+            && fits(id, MAX_ID)
+            && kind.bytes().all(is_kind)
+            && id.bytes().all(is_id)
+        {
+            Ok(Self { kind: kind.to_owned(), id: id.to_owned() })
+        } else {
+            Err(wrong())
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.id)
+    }
+}
+
+/// A call of ZEC's API. This program may not know its action.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// ZEC's name of the action.
+    pub action: String,
+    /// The version of ZEC's API.
+    pub api_version: String,
+    /// The resources that the arguments name, in their order.
+    pub resources: Vec<Resource>,
+    /// The arguments as canonical JSON: members sorted by name, no white space.
+    pub arguments: Box<RawValue>,
+}
+
+/// Sorted by name, as canonical JSON has it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Arguments<'a> {
+    ip_addresses: &'a [Ipv4Addr],
+    nic_id: &'a str,
+}
+
+impl ChangeIpv4 {
+    /// The call that makes this change.
+    #[must_use]
+    pub fn call(&self) -> Call {
+        let arguments =
+            Arguments { ip_addresses: self.addresses.as_slice(), nic_id: self.nic.as_str() };
+        Call {
+            action: self.change.action().name().to_owned(),
+            api_version: API_VERSION.to_owned(),
+            resources: vec![Resource::nic(&self.nic)],
+            // Texts and addresses always make JSON.
+            arguments: serde_json::value::to_raw_value(&arguments).unwrap_or_default(),
+        }
+    }
+
+    /// The change that a call makes, if it is one of this kind.
+    #[must_use]
+    pub fn of(call: &Call) -> Option<Self> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        struct Arguments {
+            ip_addresses: Vec<String>,
+            nic_id: String,
+        }
+        if call.api_version != API_VERSION {
+            return None;
+        }
+        let change = [Change::Assign, Change::Unassign]
+            .into_iter()
+            .find(|change| Some(change.action()) == Action::from_name(&call.action))?;
+        let arguments: Arguments = serde_json::from_str(call.arguments.get()).ok()?;
+        let texts = arguments.ip_addresses.iter().map(String::as_str);
+        Some(Self {
+            change,
+            nic: NicId::parse(&arguments.nic_id).ok()?,
+            addresses: Addresses::parse(texts, usize::MAX).ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change() -> ChangeIpv4 {
+        ChangeIpv4 {
+            change: Change::Unassign,
+            nic: NicId::parse("nic-1").unwrap(),
+            addresses: Addresses::parse(["10.0.0.3", "10.0.0.2"], 9).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_change_becomes_a_call_and_a_change_again() {
+        let call = change().call();
+        let arguments = r#"{"ipAddresses":["10.0.0.3","10.0.0.2"],"nicId":"nic-1"}"#;
+        assert_eq!(call.arguments.get(), arguments);
+        assert_eq!(call.resources, [Resource::parse("nic/nic-1").unwrap()]);
+        assert_eq!(ChangeIpv4::of(&call).unwrap(), change());
+    }
+
+    #[test]
+    fn a_call_that_this_program_does_not_know_is_no_change() {
+        let with = |spoil: fn(&mut Call)| {
+            let mut call = change().call();
+            spoil(&mut call);
+            ChangeIpv4::of(&call)
+        };
+        for spoil in [
+            (|call| call.action = "ReleaseInstances".to_owned()) as fn(&mut Call),
+            |call| call.action = "DescribeNetworkInterfaces".to_owned(),
+            |call| call.api_version = "2024-04-01".to_owned(),
+            |call| call.arguments = RawValue::from_string("{}".to_owned()).unwrap(),
+        ] {
+            assert_eq!(with(spoil), None);
+        }
+    }
+
+    #[test]
+    fn a_resource_is_a_type_and_an_id() {
+        for text in ["nic/1612345678901234567", "security-group/a_b-C"] {
+            assert_eq!(Resource::parse(text).unwrap().to_string(), text);
+        }
+        for text in ["", "nic", "nic/", "/1", "NIC/1", "nic/1/2", "nic/a b", "nic/ä", "nic/\n"] {
+            assert!(Resource::parse(text).is_err(), "{text:?}");
+        }
+        Resource::parse(&format!("nic/{}", "1".repeat(65))).unwrap_err();
+        Resource::parse(&format!("{}/1", "a".repeat(33))).unwrap_err();
+    }
+}
