@@ -211,6 +211,22 @@ fn anchor(heading: &str) -> String {
     kept.collect::<String>().to_lowercase().replace(' ', "-")
 }
 
+#[tokio::test]
+async fn the_api_guide_has_every_route_in_its_table_and_no_other() {
+    let world = Setup::default().start().await;
+    let document = world.stranger().get("/openapi.json").await.json();
+    let mut routes = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            routes.insert(format!("{} {path}", method.to_ascii_uppercase()));
+        }
+    }
+    // A row begins with a method and a path; what follows a `?` narrows the route down.
+    let rows = API.lines().filter_map(|line| line.strip_prefix("| `")?.split(['`', '?']).next());
+    let rows: BTreeSet<String> = rows.map(str::to_owned).collect();
+    assert_eq!(rows, routes);
+}
+
 #[test]
 fn the_api_guide_shows_every_problem() {
     for problem in Problem::ALL {
