@@ -4,10 +4,10 @@
 # A client speaks HTTP/2 to HAProxy, which speaks HTTP/1.1 to one server. The server reads the second request of
 # a connection, a DELETE, and hangs up without an answer.
 #
-# One would expect 502: the server has the request, and nobody knows what it did. HAProxy resets the stream with
-# REFUSED_STREAM instead. RFC 9113, 8.7, lets a server say that only if it has not processed the request at all,
-# and clients repeat such a request by themselves, a DELETE too. The first request of a connection does get 502.
-# `retries 0`, `retry-on none` and `option disable-l7-retry`, where they apply, change nothing of it.
+# Expected: 502, because the server has the request, and nobody knows what it did. Instead, HAProxy resets the
+# stream with REFUSED_STREAM. RFC 9113, 8.7, lets a server say that only if it has not processed the request at
+# all. Clients automatically retry such a request, a DELETE too. The first request of a connection does get 502.
+# `retries 0`, `retry-on none` and `option disable-l7-retry`, where they apply, do not change this.
 #
 # Needs Debian 12, apt-get (it only downloads), Node 20 and Python 3.
 set -euo pipefail

@@ -3,8 +3,8 @@
 #
 # `client::legacy::connect::proxy::Tunnel` asks an HTTP proxy for a tunnel to the host of an address.
 #
-# One would expect the scheme's own port where the address has none, as HttpConnector takes it: 80 for `http`. The
-# tunnel is asked for port 443 whatever the scheme is, so a plain request goes to the TLS port.
+# Expected: if the address has no port, the scheme's own port, as HttpConnector takes it: 80 for `http`. Instead,
+# the tunnel asks for port 443 for every scheme, so a plain request goes to the TLS port.
 #
 # Needs Rust 1.85 or later, and cargo.
 set -euo pipefail

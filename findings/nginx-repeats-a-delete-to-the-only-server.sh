@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Package: Debian's nginx 1.22.1-9+deb12u11.
 #
-# nginx stands before one server and keeps connections to it. The server reads a DELETE that comes over a kept
+# nginx is in front of one server and keeps connections to it. The server reads a DELETE that comes over a kept
 # connection, and hangs up without an answer. There is no other server to try.
 #
-# One would expect 502 and one DELETE: `proxy_next_upstream` is about the next server. nginx sends the DELETE to
-# the same server again, over a new connection, and tells the client 200. It repeats what RFC 9110 calls
-# idempotent, DELETE and PUT among it, but not POST. `proxy_next_upstream off` ends it.
+# Expected: 502 and one DELETE, because `proxy_next_upstream` is about the next server. Instead, nginx sends the
+# DELETE to the same server again, over a new connection, and answers the client with 200. It repeats the methods
+# that RFC 9110 calls idempotent, such as DELETE and PUT, but not POST. `proxy_next_upstream off` stops it.
 #
 # Needs Debian 12, apt-get (it only downloads), curl and Python 3.
 set -euo pipefail

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # Packages: openapi-typescript 7.13.0 (npm) and openapi-python-client 0.29.0 (PyPI).
 #
-# A schema says `type: object` with `properties`, and that one of two properties must be there, by `anyOf` of two
-# subschemas that hold nothing but `required`. That is the usual way to say so, and the examples of JSON Schema have
-# it.
+# A schema has `type: object` with `properties`. It requires one of two properties by `anyOf` of two subschemas
+# that hold only `required`. That is the usual way to express this, and the examples of JSON Schema use it.
 #
-# One would expect a type with both properties. openapi-typescript joins the properties to `unknown` by `|`, which
-# TypeScript makes `unknown`: every body compiles, a misspelt one too. openapi-python-client makes no model, and
-# where the body may be left out it writes a function that is no Python. Without `anyOf` both make the type.
+# Expected: a type with both properties. Instead, openapi-typescript joins the properties to `unknown` by `|`, and
+# TypeScript reduces that to `unknown`. So every body compiles, a misspelt one too. openapi-python-client makes no
+# model. If the body is optional, it writes a function that is not valid Python. Without `anyOf` both make the type.
 #
 # Needs Node 20, npm and Python 3.11.
 set -euo pipefail

@@ -4,9 +4,9 @@
 # RFC 9864 gives the signature with curve Ed25519 the name `Ed25519`, in place of `EdDSA`. `jose` makes keys and
 # tokens under either name.
 #
-# One would expect that the algorithm of a key follows from its curve, so that both names verify. PyJWT leaves a
-# key whose `alg` is `Ed25519` out of its set, in silence where the set holds others. Of a set with that key alone
-# it says that `cryptography` may not be installed, which it is.
+# Expected: the algorithm of a key follows from its curve, so that both names verify. Instead, PyJWT leaves out a
+# key whose `alg` is `Ed25519`. If the set has other keys, it says nothing. If the set has that key alone, it says
+# that `cryptography` may not be installed, although it is.
 #
 # Needs Node 20, npm and Python 3.11.
 set -euo pipefail
