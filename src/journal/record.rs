@@ -150,8 +150,8 @@ pub struct View {
 }
 
 impl View {
-    /// The document of `GET /operations/{operationId}` (contract, section 1). What is not known is
-    /// null.
+    /// The document of `GET /operations/{operationId}` (docs/api.md, "Forms and limits"). What is not
+    /// known is null.
     #[must_use]
     pub fn to_json(&self) -> String {
         let time = |at: SystemTime| humantime::format_rfc3339_millis(at).to_string();

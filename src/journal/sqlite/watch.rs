@@ -10,7 +10,7 @@ use crate::journal::{
 };
 
 /// Whether the file at a path is still the one that was opened: SQLite itself would go on writing
-/// into a file that nobody can find any more (threats, row 19).
+/// into a file that nobody can find any more (docs/threats.md, row 19).
 #[derive(Clone, Debug)]
 pub(in crate::journal) struct Watch {
     file: PathBuf,
