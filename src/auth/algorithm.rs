@@ -1,3 +1,5 @@
+//! The signature algorithms that a token may have, all asymmetric.
+
 /// A signature algorithm that a token may have: asymmetric ones only, so that no public key can
 /// ever be taken for a shared secret (docs/threats.md, row 17).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,3 +1,5 @@
+//! How requests ask for fresh keys of an issuer, within a cooldown.
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::{

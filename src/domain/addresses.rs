@@ -1,3 +1,5 @@
+//! The list of IPv4 addresses in a request: never empty, without duplicates, bounded.
+
 use std::{collections::HashSet, hash::Hash, net::Ipv4Addr};
 
 /// Up to so many addresses are compared one by one, which is cheaper than a hash of each.

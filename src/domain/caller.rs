@@ -1,3 +1,5 @@
+//! A verified identity: issuer, subject and groups.
+
 use std::{ops::Range, sync::Arc};
 
 /// The most bytes a subject or a group may have (docs/api.md, "Forms and limits").

@@ -1,3 +1,5 @@
+//! The `Idempotency-Key` of a request, checked.
+
 /// The most characters of a key.
 const MAX_CHARS: usize = 255;
 

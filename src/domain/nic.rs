@@ -1,3 +1,5 @@
+//! A vNIC as ZEC describes it, with the members that policies may use.
+
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use serde_json::value::RawValue;

@@ -1,3 +1,5 @@
+//! The id of a vNIC, checked against its grammar.
+
 use std::fmt;
 
 /// The most characters a vNIC id may have (docs/api.md, "Forms and limits").

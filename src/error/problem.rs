@@ -1,3 +1,5 @@
+//! The closed list of problems, with status, code and texts of each.
+
 /// Every way a request can fail: a closed list, so that it may label metrics and each has a page
 /// at `/problems/{slug}`. Callers find the table in docs/api.md, "Problems".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,3 +1,5 @@
+//! What each policy says to one question.
+
 use cedar_policy_core::{
     ast::{Literal, SlotEnv, ValueKind},
     evaluator::Evaluator,

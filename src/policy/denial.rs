@@ -1,3 +1,5 @@
+//! Why the policy denies a request, address by address.
+
 use std::net::Ipv4Addr;
 
 /// Why the policy says no.

@@ -1,3 +1,5 @@
+//! Serves one connection: TLS handshake, protocol, timers and its end.
+
 use std::{convert::Infallible, fmt::Display, pin::Pin, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Request, Response, header};

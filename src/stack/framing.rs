@@ -1,3 +1,5 @@
+//! Refuses targets and headers that two parties could read differently.
+
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header,
     uri::{Authority, Scheme},

@@ -1,3 +1,5 @@
+//! The bodies of requests to ZEC.
+
 use std::net::Ipv4Addr;
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! Reads the journal in SQLite: entries, operations and idempotency keys.
+
 use std::{
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},

@@ -1,3 +1,5 @@
+//! Writes the journal in SQLite, over its one writing connection.
+
 use std::{
     collections::HashMap,
     path::Path,

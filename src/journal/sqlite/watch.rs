@@ -1,3 +1,5 @@
+//! Notices when the journal's files are deleted or replaced.
+
 use std::{
     fs, io,
     os::unix::fs::MetadataExt,
