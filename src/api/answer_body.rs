@@ -1,3 +1,5 @@
+//! The body of an answer, with the places and counts that it holds until sent.
+
 use bytes::Bytes;
 
 use crate::{limit::Places, metrics::InFlight};

@@ -1,3 +1,5 @@
+//! The innermost service: decodes a request, has it executed, and writes the reply.
+
 use std::{error::Error as StdError, sync::Arc};
 
 use http::request;

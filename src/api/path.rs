@@ -1,6 +1,6 @@
 //! The grammar of request targets, checked on the raw text before anything is routed, so that
-//! router, policy and ZEC can never read one path differently (threats, rows 4 and 5). A fragment
-//! (`#...`), which no request may have, never gets here: hyper cuts it off.
+//! router, policy and ZEC can never read one path differently (docs/threats.md, rows 4 and 5). A
+//! fragment (`#...`), which no request may have, never gets here: hyper cuts it off.
 
 use http::Uri;
 

@@ -1,3 +1,5 @@
+//! Reads the query of a request strictly: known keys only, without decoding.
+
 use crate::error::Error;
 
 /// The keys of a query, read strictly: no decoding, since nothing the gateway takes there needs

@@ -1,5 +1,7 @@
+//! The signature algorithms that a token may have, all asymmetric.
+
 /// A signature algorithm that a token may have: asymmetric ones only, so that no public key can
-/// ever be taken for a shared secret (threats, row 17).
+/// ever be taken for a shared secret (docs/threats.md, row 17).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// ECDSA on P-256 with SHA-256.

@@ -121,7 +121,7 @@ fn lifetime(expires: f64, issued: Option<f64>, longest: Duration) -> Result<(), 
     }
 }
 
-/// A `NumericDate`; text such as `"999"` is refused, not skipped (threats, row 17).
+/// A `NumericDate`; text such as `"999"` is refused, not skipped (docs/threats.md, row 17).
 fn seconds(claims: &Members<'_>, name: &str) -> Result<Option<f64>, Refusal> {
     match claims.get(name) {
         None => Ok(None),
@@ -186,7 +186,7 @@ fn subject<'a>(claims: &'a Members<'a>, path: &ClaimPath) -> Result<&'a str, Ref
 }
 
 /// The groups; none where the claim is absent. One that is malformed or cut short by the provider is
-/// refused, for a missing group could lift a forbid (threats, row 28).
+/// refused, for a missing group could lift a forbid (docs/threats.md, row 28).
 fn groups<'a>(
     claims: &'a Members<'a>,
     settings: &IssuerSettings,

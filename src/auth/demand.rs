@@ -1,3 +1,5 @@
+//! How requests ask for fresh keys of an issuer, within a cooldown.
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
@@ -6,7 +8,7 @@ use tokio::{
 };
 
 /// A key that nobody knows makes us ask its issuer at most this often, whether the issuer answers
-/// or not: whoever invents keys must not make us flood a provider (threats, row 16).
+/// or not: whoever invents keys must not make us flood a provider (docs/threats.md, row 16).
 pub(super) const COOLDOWN: Duration = Duration::from_secs(10);
 
 /// How long callers wait for the answer, counted from when it was asked for.

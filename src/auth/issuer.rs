@@ -1,3 +1,5 @@
+//! A trusted issuer: its keys, how long they may be used, and signature checks.
+
 use std::{
     borrow::Cow,
     sync::{

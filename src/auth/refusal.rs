@@ -1,3 +1,5 @@
+//! Why a token is refused: the text for the caller and the label for metrics.
+
 use std::borrow::Cow;
 
 use crate::{

@@ -1,3 +1,5 @@
+//! The settings of `[auth]`: issuers, their keys, and what their tokens must hold.
+
 use std::{path::PathBuf, time::Duration};
 
 use http::Uri;

@@ -20,7 +20,7 @@ const MAX_TOKEN: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
 
 /// Header members that name a key, or change what the rest means: no key is ever taken from a
-/// token (threats, row 17), and an extension we do not know must be refused (RFC 7515, 4.1.11).
+/// token (docs/threats.md, row 17), and an extension we do not know must be refused (RFC 7515, 4.1.11).
 const REFUSED_MEMBERS: [&str; 7] = ["crit", "jku", "jwk", "x5u", "x5c", "enc", "zip"];
 
 /// A token in its compact form (RFC 7515, section 7.1), its payload decoded.

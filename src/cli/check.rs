@@ -1,3 +1,5 @@
+//! `check`: reads a configuration and all its files, and prints faults and warnings.
+
 use std::path::PathBuf;
 
 use super::{Stop, complain, configuration, say};

@@ -1,3 +1,5 @@
+//! `completions`: prints a completion script for a shell.
+
 use std::io;
 
 use clap::CommandFactory;

@@ -1,3 +1,5 @@
+//! `dev`: runs gateway, emulator and token issuer on loopback, with a demo policy.
+
 use std::{net::SocketAddr, path::Path, path::PathBuf, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};

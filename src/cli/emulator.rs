@@ -1,3 +1,5 @@
+//! `emulator`: runs the ZEC emulator alone.
+
 use std::{fs, net::SocketAddr, path::PathBuf};
 
 use secrecy::SecretString;

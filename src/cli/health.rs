@@ -1,3 +1,5 @@
+//! `health`: asks the operators' port whether the gateway is alive or ready.
+
 use std::path::PathBuf;
 
 use super::{Stop, complain, configuration, operators, say};

@@ -1,3 +1,5 @@
+//! `journal`: verifies, lists, shows and exports the record of writes.
+
 use std::{
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},

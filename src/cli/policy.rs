@@ -1,3 +1,5 @@
+//! `policy`: runs a policy's cases, explains a decision, and prints the schema.
+
 use std::{fs, path::PathBuf};
 
 use serde_json::value::RawValue;

@@ -1,3 +1,5 @@
+//! `reload`: has a running gateway reload everything, and waits for the result.
+
 use std::{
     path::PathBuf,
     thread,

@@ -1,3 +1,5 @@
+//! `serve`: runs the gateway until it is told to stop.
+
 use std::{path::PathBuf, sync::Arc};
 
 use super::{

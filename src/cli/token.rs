@@ -1,3 +1,5 @@
+//! `token`: signs a token for development, or prints its key set.
+
 use std::{fs, path::PathBuf, time::Duration};
 
 use super::{Stop, runtime_files::RuntimeFiles, say};

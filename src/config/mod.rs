@@ -1,5 +1,5 @@
 //! The configuration: one TOML file and the variables that override it, read whole, with every
-//! fault reported at once (contract, section 3).
+//! fault reported at once, as the head of `config/gateway.toml` says.
 //!
 //! `tree` knows where each value was written, `fields` reads one table, `sections` and `issuers`
 //! say which keys there are and what they default to, `warnings` what is allowed and dangerous.

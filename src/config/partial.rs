@@ -1,3 +1,5 @@
+//! The part of a faulty configuration that can still be checked.
+
 use super::Config;
 use crate::error::Fault;
 

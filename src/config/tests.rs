@@ -1,3 +1,5 @@
+//! Tests of the configuration, and the helpers that they share.
+
 mod auth;
 mod collector;
 mod faults;

@@ -1,3 +1,5 @@
+//! The list of IPv4 addresses in a request: never empty, without duplicates, bounded.
+
 use std::{collections::HashSet, hash::Hash, net::Ipv4Addr};
 
 /// Up to so many addresses are compared one by one, which is cheaper than a hash of each.
@@ -6,7 +8,7 @@ const FEW: usize = 16;
 /// The addresses that a request names: at least one, none twice, in the caller's order.
 ///
 /// Not empty by construction: ZEC's Go SDK drops an empty list on the wire, and what ZEC does
-/// with a bare `nicId` is not documented (threats, row 14).
+/// with a bare `nicId` is not documented (docs/threats.md, row 14).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Addresses(Vec<Ipv4Addr>);
 

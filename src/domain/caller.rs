@@ -1,6 +1,8 @@
+//! A verified identity: issuer, subject and groups.
+
 use std::{ops::Range, sync::Arc};
 
-/// The most bytes a subject or a group may have (contract, section 5).
+/// The most bytes a subject or a group may have (docs/api.md, "Forms and limits").
 pub const MAX_NAME_BYTES: usize = 256;
 
 /// A verified identity: who calls, as the gateway sees it.
@@ -80,7 +82,7 @@ impl Caller {
     }
 
     /// `issuer/subject`: the id that policies and logs use. Unambiguous, for an issuer's name
-    /// never holds a `/` (threats, row 29).
+    /// never holds a `/` (docs/threats.md, row 29).
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id

@@ -1,3 +1,5 @@
+//! The `Idempotency-Key` of a request, checked.
+
 /// The most characters of a key.
 const MAX_CHARS: usize = 255;
 
@@ -11,7 +13,7 @@ pub struct IdempotencyKey(String);
 pub struct IdempotencyKeyError;
 
 impl IdempotencyKey {
-    /// Takes 1 to 255 visible ASCII characters (contract, section 1); a space is none.
+    /// Takes 1 to 255 visible ASCII characters (docs/api.md, "Forms and limits"); a space is none.
     ///
     /// # Errors
     /// For anything else.

@@ -1,5 +1,5 @@
 //! JSON read strictly: an object that names a key twice is an error, also when one of them is
-//! written with escapes (threats, row 12), and so are bytes after the value.
+//! written with escapes (docs/threats.md, row 12), and so are bytes after the value.
 
 use std::{borrow::Cow, fmt};
 

@@ -1,3 +1,5 @@
+//! A vNIC as ZEC describes it, with the members that policies may use.
+
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use serde_json::value::RawValue;
@@ -11,7 +13,7 @@ use super::{
 ///
 /// A member that decides something is never guessed: where ZEC leaves one out, the object is
 /// refused, since on a vNIC with missing data Cedar's `in` and `hasTag` are silently false and a
-/// `forbid` would vanish (threats, row 27).
+/// `forbid` would vanish (docs/threats.md, row 27).
 #[derive(Clone, Debug)]
 pub struct Nic {
     raw: Box<RawValue>,
@@ -55,7 +57,7 @@ pub enum NicError {
 }
 
 impl Nic {
-    /// Reads a `NicInfo` object (zec-api.md, section 6), keeping its very bytes.
+    /// Reads a `NicInfo` object (docs/zec-api.md, section 6), keeping its very bytes.
     ///
     /// # Errors
     /// When it is no object or a member that policies may look at is missing or malformed.

@@ -1,6 +1,8 @@
+//! The id of a vNIC, checked against its grammar.
+
 use std::fmt;
 
-/// The most characters a vNIC id may have (contract, section 1).
+/// The most characters a vNIC id may have (docs/api.md, "Forms and limits").
 const MAX_CHARS: usize = 64;
 
 /// The id of a vNIC: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`.

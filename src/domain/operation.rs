@@ -1,3 +1,5 @@
+//! ZEC's actions, and what a caller can ask for, fully parsed.
+
 use super::{Addresses, IdempotencyKey, NicId};
 
 /// A ZEC action that the gateway can perform, by ZEC's own name.

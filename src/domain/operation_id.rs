@@ -1,3 +1,5 @@
+//! The id of a recorded write, a UUID of version 7.
+
 use std::fmt;
 
 use uuid::Uuid;

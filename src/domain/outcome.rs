@@ -1,3 +1,5 @@
+//! The outcomes that a write can have.
+
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {

@@ -1,3 +1,5 @@
+//! The address from which a connection came, for logs and the journal only.
+
 use std::{fmt, net::SocketAddr};
 
 /// Where a connection came from: for the log and the record, and for no decision.

@@ -1,3 +1,5 @@
+//! The emulator's answers: ZEC's envelope, its error object, and faulty bodies.
+
 use std::{
     convert::Infallible,
     io,

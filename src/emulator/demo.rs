@@ -1,3 +1,5 @@
+//! The four vNICs of the demo.
+
 use std::net::Ipv4Addr;
 
 use super::{NicSeed, Subnet};

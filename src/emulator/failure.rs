@@ -1,3 +1,5 @@
+//! ZEC's error codes with their statuses, and a refusal made of one.
+
 use http::StatusCode;
 use serde::Serialize;
 

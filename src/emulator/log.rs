@@ -1,3 +1,5 @@
+//! The log of requests that the emulator received, bounded and without signatures.
+
 use std::collections::VecDeque;
 
 use bytes::Bytes;

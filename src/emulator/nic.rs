@@ -1,3 +1,5 @@
+//! A vNIC in the emulator, and the object that ZEC shows of it.
+
 use std::{net::Ipv4Addr, time::SystemTime};
 
 use serde::Serialize;

@@ -1,3 +1,5 @@
+//! The emulator's HTTP/1.1 server.
+
 use std::{error::Error as _, future::Future, io, pin::pin, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};

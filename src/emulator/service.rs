@@ -1,3 +1,5 @@
+//! Answers one request to the emulator: admission, action, and the faults that meet it.
+
 use std::{future::pending, time::UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};

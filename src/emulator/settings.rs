@@ -1,3 +1,5 @@
+//! The settings of the emulator, and ZEC's limits.
+
 use secrecy::SecretString;
 
 use super::Fault;

@@ -1,3 +1,5 @@
+//! A subnet in the emulator, and which addresses a vNIC may have there.
+
 use std::net::Ipv4Addr;
 
 use super::failure::{Code, Failure};

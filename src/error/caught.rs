@@ -1,3 +1,5 @@
+//! Runs a future and turns its panic into a value.
+
 use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},

@@ -1,3 +1,5 @@
+//! A fault in what an operator wrote, with file, line and key.
+
 use std::{
     fmt,
     path::{Path, PathBuf},

@@ -1,5 +1,7 @@
+//! The closed list of problems, with status, code and texts of each.
+
 /// Every way a request can fail: a closed list, so that it may label metrics and each has a page
-/// at `/problems/{slug}`. The table is the contract's (section 1, "Errors").
+/// at `/problems/{slug}`. Callers find the table in docs/api.md, "Problems".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Problem {
     /// Malformed path, query, body, address or header.
@@ -72,7 +74,7 @@ struct Entry {
 }
 
 impl Problem {
-    /// Every problem, in the order of the contract's table.
+    /// Every problem, once.
     pub const ALL: [Self; 29] = [
         Self::InvalidRequest,
         Self::MissingToken,

@@ -1,4 +1,4 @@
-//! What a failure means to the caller: the contract's table of errors.
+//! What a failure means to the caller (docs/api.md, "Problems").
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     zec::Failure,
 };
 
-/// The 403 of the contract: what was denied, by what, and who the caller is to the policy.
+/// The 403 `policy-denied`: what was denied, by what, and who the caller is to the policy.
 pub(super) fn denied(caller: &Caller, nic: &NicId, denial: &Denial) -> Error {
     let entries: Value = denial.denied.iter().map(|denied| entry(nic, denied)).collect();
     Error::new(Problem::PolicyDenied, why(nic, denial))

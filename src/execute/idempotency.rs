@@ -116,8 +116,8 @@ impl Executor {
     /// state is read, for by now it is another one.
     ///
     /// # Errors
-    /// 400 without a journal, 409 and 422 of the contract, 503 where the journal cannot be read; and
-    /// what the earlier request met, where it went wrong.
+    /// 400 without a journal, 409 and 422 (docs/api.md, "Problems"), 503 where the journal cannot be
+    /// read; and what the earlier request met, where it went wrong.
     pub(super) async fn claim(
         &self,
         judge: &Judge<'_>,

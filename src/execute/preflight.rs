@@ -13,7 +13,7 @@ use crate::{
 /// The tag with which a vNIC's owner keeps the gateway from changing it, whatever its value.
 const PROTECTED: &str = "zec-gateway:protected";
 
-/// The states in which ZEC changes addresses (zec-api.md, section 5).
+/// The states in which ZEC changes addresses (docs/zec-api.md, section 5).
 const CHANGEABLE: [&str; 2] = ["AVAILABLE", "USED"];
 
 /// ZEC's codes, in the order in which ZEC looks: the first of them is what a caller would meet.

@@ -145,7 +145,7 @@ impl Desk {
         Err(Error::new(Problem::Draining, detail))
     }
 
-    /// Sends, and goes on though the caller hangs up: that changes nothing (threats, row 26).
+    /// Sends, and goes on though the caller hangs up: that changes nothing (docs/threats.md, row 26).
     async fn send(
         self: &Arc<Self>,
         ticket: Ticket,

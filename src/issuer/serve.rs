@@ -1,3 +1,5 @@
+//! Serves an issuer's key set over HTTP, for development and tests.
+
 use std::{convert::Infallible, future::Future, sync::Arc};
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! A second clock that must agree before an entry or a key expires.
+
 use std::{
     fmt,
     sync::{Arc, OnceLock},

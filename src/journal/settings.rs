@@ -1,3 +1,5 @@
+//! The settings of `[journal]`.
+
 use std::path::PathBuf;
 
 /// Where writes are recorded (`[journal]`).

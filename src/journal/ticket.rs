@@ -1,3 +1,5 @@
+//! The ticket that lets one recorded write be sent, once and soon.
+
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},

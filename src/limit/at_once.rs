@@ -1,3 +1,5 @@
+//! Counts the requests that run at once, over all callers.
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},

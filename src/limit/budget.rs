@@ -1,3 +1,5 @@
+//! The budget of addresses that a caller may take off within an hour.
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},

@@ -1,3 +1,5 @@
+//! The limits of each caller: request rate and requests in flight.
+
 use super::{InFlight, Live, Running, retry_after};
 use crate::error::{Error, Problem};
 

@@ -1,3 +1,5 @@
+//! The freeze file, with which operators stop all writes.
+
 use std::{
     fs,
     io::{self, Read},

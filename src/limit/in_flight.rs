@@ -1,3 +1,5 @@
+//! Counts each caller's requests in flight.
+
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex},

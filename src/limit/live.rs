@@ -1,3 +1,5 @@
+//! The limits in force, which a reload replaces.
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;

@@ -1,3 +1,5 @@
+//! The places that a request holds in the limits until its last clone is dropped.
+
 use std::sync::{Arc, OnceLock};
 
 use super::{Place, Running};

@@ -1,3 +1,5 @@
+//! The request rate of each caller.
+
 use std::{
     num::NonZeroU32,
     sync::atomic::{AtomicUsize, Ordering},

@@ -1,3 +1,5 @@
+//! The settings of `[limits]`.
+
 use std::path::PathBuf;
 
 /// What one caller, and all together, may ask for (`[limits]`).

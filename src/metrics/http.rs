@@ -1,3 +1,5 @@
+//! The metrics of requests on the callers' listener.
+
 use std::time::Duration;
 
 use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};

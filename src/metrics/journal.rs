@@ -1,3 +1,5 @@
+//! The metrics of the journal.
+
 use std::time::Duration;
 
 use prometheus::{Histogram, IntCounterVec, IntGauge, IntGaugeVec};

@@ -1,3 +1,5 @@
+//! The closed sets of label values.
+
 /// What became of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthResult {

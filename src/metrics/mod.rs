@@ -1,5 +1,5 @@
 //! What Prometheus sees: one struct, every series declared and made at the start, label values
-//! out of closed sets only, so that no caller can ever create a series (threats, row 22).
+//! out of closed sets only, so that no caller can ever create a series (docs/threats.md, row 22).
 
 mod http;
 mod journal;

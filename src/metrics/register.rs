@@ -1,3 +1,5 @@
+//! Makes metrics and registers them.
+
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, core::Collector, process_collector::ProcessCollector,

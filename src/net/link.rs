@@ -1,3 +1,5 @@
+//! A connection to a server, driven by the request that uses it.
+
 use std::{
     future::poll_fn,
     pin::{Pin, pin},

@@ -1,3 +1,5 @@
+//! The pool of idle connections.
+
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,

@@ -1,3 +1,5 @@
+//! The queue of finished requests, and the exporter that sends them as spans.
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, time::Instant};

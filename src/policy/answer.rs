@@ -1,3 +1,5 @@
+//! What each policy says to one question.
+
 use cedar_policy_core::{
     ast::{Literal, SlotEnv, ValueKind},
     evaluator::Evaluator,
@@ -32,7 +34,7 @@ impl<'a> Answer<'a> {
     }
 
     /// Something permits it and nothing forbids it: Cedar's decision. And nothing failed: what cannot be
-    /// evaluated might have been a `forbid` (threats, row 20).
+    /// evaluated might have been a `forbid` (docs/threats.md, row 20).
     pub(super) fn allows(&self) -> bool {
         !self.permits.is_empty() && self.forbids.is_empty() && self.failed.is_empty()
     }

@@ -1,3 +1,5 @@
+//! Why the policy denies a request, address by address.
+
 use std::net::Ipv4Addr;
 
 /// Why the policy says no.
@@ -23,7 +25,7 @@ pub struct Denied {
     /// The policies that forbid it; empty where none allows it.
     pub policies: Vec<Reason>,
     /// The policies that could not be evaluated. Cedar skips such a one, a `forbid` too, so
-    /// each is a denial here (threats, row 20).
+    /// each is a denial here (docs/threats.md, row 20).
     pub failed: Vec<Reason>,
 }
 

@@ -1,3 +1,5 @@
+//! The policy in force, which decides with Cedar and denies by default.
+
 use std::{collections::HashSet, net::Ipv4Addr, sync::Arc};
 
 use cedar_policy_core::{

@@ -1,3 +1,5 @@
+//! Loads policies from files, and reports every fault.
+
 use std::{
     collections::{HashMap, HashSet},
     fmt::Write as _,

@@ -1,7 +1,7 @@
 //! Finds out, when a policy is loaded, what it looks at: above all, whether at the vNIC's data.
 //!
 //! On an entity without data, Cedar's `in`, `has` and `hasTag` are silently false, and a `forbid`
-//! that uses them would vanish (threats, row 27). So a policy counts as looking unless every
+//! that uses them would vanish (docs/threats.md, row 27). So a policy counts as looking unless every
 //! mention of the resource is one that needs no data: a bare scope, `==`, `is`, or `.id`.
 
 use cedar_policy::{ActionConstraint, Policy, ResourceConstraint};

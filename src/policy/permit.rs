@@ -1,3 +1,5 @@
+//! The permit that only a decision of the policy makes.
+
 use std::sync::Arc;
 
 /// This caller may do exactly this. Only this room's decision makes one, it cannot be copied,

@@ -1,3 +1,5 @@
+//! A question copied for the shadow policy; its permit allows nothing.
+
 use std::net::Ipv4Addr;
 
 use super::Ask;

@@ -1,3 +1,5 @@
+//! The settings of `[policy]`.
+
 use std::path::PathBuf;
 
 /// Where the policy is (`[policy]`).

@@ -1,3 +1,5 @@
+//! The state of everything that can be reloaded, and requests to reload all of it.
+
 use std::{
     fmt,
     sync::{

@@ -1,3 +1,5 @@
+//! The files of a unit as they were at one moment.
+
 use std::{
     fmt, io,
     path::{Path, PathBuf},

@@ -1,3 +1,5 @@
+//! Tests of how changed files are noticed.
+
 use std::{
     fs, io,
     path::PathBuf,

@@ -1,3 +1,5 @@
+//! Polls files, and reports a change once it has settled.
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::task::JoinHandle;

@@ -1,3 +1,5 @@
+//! The operators' listener: metrics, liveness and readiness.
+
 use std::{
     convert::Infallible,
     fmt::Write as _,

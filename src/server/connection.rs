@@ -1,3 +1,5 @@
+//! Serves one connection: TLS handshake, protocol, timers and its end.
+
 use std::{convert::Infallible, fmt::Display, pin::Pin, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Request, Response, header};
@@ -35,7 +37,7 @@ const AT_ONCE: Timers = Timers { head: Duration::ZERO, idle: Duration::ZERO };
 /// The shortest pause between two looks at a phase, however short its time.
 const TICK: Duration = Duration::from_millis(10);
 
-/// The timers of a connection (threats, row 25); a body has its own, where it is read.
+/// The timers of a connection (docs/threats.md, row 25); a body has its own, where it is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timers {
     /// How long the head of a request may take.

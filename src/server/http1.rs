@@ -1,3 +1,5 @@
+//! Serves one HTTP/1.1 connection, and releases its memory while it is idle.
+
 use std::{pin::Pin, time::Duration};
 
 use hyper::{body::Incoming, server::conn::http1};

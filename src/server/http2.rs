@@ -1,3 +1,5 @@
+//! Serves one HTTP/2 connection, with its limits.
+
 use std::pin::pin;
 
 use hyper::{body::Incoming, server::conn::http2::Builder};

@@ -117,7 +117,7 @@ pub async fn serve(
                 drain.readiness.drain();
                 drain.leaving.cancel();
                 tracing::info!(drain_delay_s = settings.drain_delay.as_secs_f64(), "draining");
-                // Load balancers must see that we are not ready before we stop (threats, row 24).
+                // Load balancers must see that we are not ready before we stop (docs/threats.md, row 24).
                 let delay = tokio::time::timeout(settings.drain_delay, &mut accepting);
                 let _ = drain.hurry.run_until_cancelled(delay).await;
             }

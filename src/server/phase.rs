@@ -1,3 +1,5 @@
+//! What a connection is doing, and since when.
+
 use std::{
     future::poll_fn,
     sync::{Arc, atomic::Ordering},

@@ -1,3 +1,5 @@
+//! What a connection and its listener know of each other.
+
 use std::{
     collections::VecDeque,
     sync::{

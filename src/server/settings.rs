@@ -1,3 +1,5 @@
+//! The settings of `[server]` and `[admin]`.
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::TrustedProxies;

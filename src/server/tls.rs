@@ -1,3 +1,5 @@
+//! The listener's TLS configuration, with certificate and client authorities replaced separately.
+
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},

@@ -1,3 +1,5 @@
+//! The layer that authenticates the caller and removes the token.
+
 use std::{sync::Arc, time::SystemTime};
 
 use http::{Request, header};

@@ -1,3 +1,5 @@
+//! The layer that applies the limits of the caller.
+
 use http::Request;
 
 use super::found::Found;

@@ -1,3 +1,5 @@
+//! The layer that answers CORS preflight requests and adds CORS headers.
+
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};

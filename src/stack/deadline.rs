@@ -1,3 +1,5 @@
+//! The layer that gives a request its deadline.
+
 use std::time::Duration;
 
 use http::Request;

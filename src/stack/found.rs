@@ -1,3 +1,5 @@
+//! What the layers find out about a request.
+
 use std::sync::Arc;
 
 use http::{Extensions, Request};

@@ -1,3 +1,5 @@
+//! Refuses targets and headers that two parties could read differently.
+
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header,
     uri::{Authority, Scheme},
@@ -5,8 +7,8 @@ use http::{
 
 use crate::{api::check_target, error::Error};
 
-/// Headers that may stand once: of several, two parties might each read another one (threats,
-/// row 10). A second `Authorization` is refused where tokens are, with 401.
+/// Headers that may stand once: of several, two parties might each read another one
+/// (docs/threats.md, row 10). A second `Authorization` is refused where tokens are, with 401.
 const ONCE: [HeaderName; 2] = [header::CONTENT_TYPE, HeaderName::from_static("idempotency-key")];
 
 /// What an absolute target may begin with.
@@ -104,7 +106,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Error> {
     if let Some(name) = ONCE.into_iter().find(|name| headers.get_all(name).iter().count() > 1) {
         return Err(Error::invalid(format!("the header `{name}` stands twice: send it once")));
     }
-    // A hop that obeyed this would take the token away (threats, row 9).
+    // A hop that obeyed this would take the token away (docs/threats.md, row 9).
     let drops_token = headers.get_all(header::CONNECTION).iter().any(|value| {
         let names = value.as_bytes().split(|byte| *byte == b',');
         names.into_iter().any(|name| name.trim_ascii().eq_ignore_ascii_case(b"authorization"))

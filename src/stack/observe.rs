@@ -1,3 +1,5 @@
+//! The outermost layer: request id, counting, logging and spans.
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! The layer that turns errors and panics into problem documents.
+
 use std::{
     convert::Infallible,
     future::Future,

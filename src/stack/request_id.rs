@@ -1,3 +1,5 @@
+//! Keeps a caller's `X-Request-Id`, or makes one.
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue};

@@ -1,3 +1,5 @@
+//! The layer that finds the route of a request.
+
 use http::Request;
 
 use super::found::Found;

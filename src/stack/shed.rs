@@ -1,3 +1,5 @@
+//! The layer that refuses requests over the limit, and during a drain.
+
 use http::Request;
 use tokio_util::sync::CancellationToken;
 

@@ -1,3 +1,5 @@
+//! A finished request, and the trait of what receives it.
+
 use std::{
     fmt::Debug,
     time::{Duration, SystemTime},

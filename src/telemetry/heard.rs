@@ -1,3 +1,5 @@
+//! Captures log output in tests.
+
 use std::{
     io,
     sync::{Arc, Mutex},

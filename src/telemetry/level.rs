@@ -1,3 +1,5 @@
+//! The log level, which a reload can change.
+
 use tracing_subscriber::{EnvFilter, Registry, reload::Handle};
 
 use crate::error::Fault;

@@ -1,3 +1,5 @@
+//! The record of one request, filled on its way and logged at its end.
+
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},

@@ -1,3 +1,5 @@
+//! The settings of `[log]` and `[telemetry]`.
+
 use std::time::Duration;
 
 use http::Uri;

@@ -1,3 +1,5 @@
+//! Reads the header `traceparent`.
+
 /// A caller's place in a distributed trace, as the header `traceparent` says it (W3C Trace Context,
 /// level 1). It goes into the log, so that the gateway's events are found from the caller's trace, and
 /// onto the spans that are exported; it decides nothing and is not passed on to ZEC.

@@ -100,8 +100,8 @@ impl Failure {
     }
 }
 
-/// Reads a whole answer: branches on `code`, never on the status alone (zec-api.md, section 7). It is
-/// made a tree of once: `take` is given the object `response` of a success, with all the bytes it stands in.
+/// Reads a whole answer: branches on `code`, never on the status alone (docs/zec-api.md, section 7).
+/// It is made a tree of once: `take` is given the object `response` of a success, with all the bytes it stands in.
 ///
 /// # Errors
 /// A [`Failure`] for everything that is not ZEC's documented success.

@@ -1,3 +1,5 @@
+//! The access key: how it is loaded, replaced, and kept out of logs.
+
 use std::{
     fmt, io,
     path::{Path, PathBuf},

@@ -14,8 +14,8 @@ mod skew;
 
 use std::time::Duration;
 
-/// How far apart ZEC lets its clock and a signature's time be, either way (zec-api.md: timestamps within
-/// 5 minutes). A signature is worth nothing once ZEC's clock is so much later.
+/// How far apart ZEC lets its clock and a signature's time be, either way (docs/zec-api.md, section 2).
+/// A signature is worth nothing once ZEC's clock is so much later.
 pub const SIGNATURE_LIFETIME: Duration = Duration::from_mins(5);
 
 pub use answer::Failure;

@@ -1,3 +1,5 @@
+//! The bodies of requests to ZEC.
+
 use std::net::Ipv4Addr;
 
 use bytes::Bytes;
@@ -18,7 +20,7 @@ struct Describe<'a> {
 #[serde(rename_all = "camelCase")]
 struct ChangeBody<'a> {
     nic_id: &'a str,
-    // Always the list: `ipAddress` is deprecated, and ZEC lets the list win (threats, row 13).
+    // Always the list: `ipAddress` is deprecated, and ZEC lets the list win (docs/threats.md, row 13).
     ip_addresses: &'a [Ipv4Addr],
 }
 

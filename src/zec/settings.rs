@@ -1,3 +1,5 @@
+//! The settings of `[zec]`.
+
 use std::{path::PathBuf, time::Duration};
 
 use http::uri::{Authority, Scheme};

@@ -1,4 +1,4 @@
-//! ZC2-HMAC-SHA256, ZEC's request signature (zec-api.md, section 2).
+//! ZC2-HMAC-SHA256, ZEC's request signature (docs/zec-api.md, section 2).
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use super::AccessKey;
 pub(super) const ALGORITHM: &str = "ZC2-HMAC-SHA256";
 
 /// The content type of every request the gateway sends: one constant, so that what is signed is
-/// what is sent (threats, row 3). All in lower case, so that both readings of ZEC's rules agree.
+/// what is sent (docs/threats.md, row 3). All in lower case, so that both readings of ZEC's rules agree.
 pub const CONTENT_TYPE: &str = "application/json";
 
 /// The value of `Authorization` for a `POST` of `body` to `host`.
@@ -83,7 +83,7 @@ mod tests {
     const V1: &str = r#"{"nicId": "1612345678901234567", "ipAddresses": ["10.0.0.2"]}"#;
 
     /// Timestamp, host, content type, body, hash of the body, signature: P0 is ZEC's published
-    /// example, V1 to V8 are those of zec-api.md.
+    /// example; docs/zec-api.md, section 2 says where V1 to V8 come from.
     #[rustfmt::skip] // one vector a block reads as the table it is
     const VECTORS: [(&str, &str, &str, &str, &str, &str, &str); 10] = [
         ("P0", "1673361177", HOST, UTF8, r#"{"pageSize":10,"pageNum":1,"zoneId":"HKG-A"}"#,

@@ -1,3 +1,5 @@
+//! ZEC's clock, as its answers show it, and its difference from ours.
+
 use std::{
     sync::{
         Mutex, PoisonError,

@@ -220,6 +220,17 @@ fn the_reader_of_imports_sees_them_all() {
     assert_eq!(known(text).into_iter().collect::<Vec<_>>(), ["a", "e", "f", "h"]);
 }
 
+#[test]
+fn every_file_says_first_what_it_holds() {
+    let mut paths = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut paths);
+    assert!(paths.len() > 200, "{}", paths.len());
+    for path in paths {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("//! "), "{} opens without a `//!` sentence", path.display());
+    }
+}
+
 /// The fuzz targets have a workspace of their own, which nothing here builds.
 #[test]
 fn the_fuzz_targets_lock_file_knows_what_the_gateway_is_made_of() {

@@ -18,6 +18,7 @@ use crate::{
 const API: &str = include_str!("../../docs/api.md");
 const RUNBOOK: &str = include_str!("../../docs/runbook.md");
 const COOKBOOK: &str = include_str!("../../docs/policy-cookbook.md");
+const THREATS: &str = include_str!("../../docs/threats.md");
 
 /// Every document, with its name.
 fn documents() -> Vec<(String, String)> {
@@ -225,6 +226,148 @@ async fn the_api_guide_has_every_route_in_its_table_and_no_other() {
     let rows = API.lines().filter_map(|line| line.strip_prefix("| `")?.split(['`', '?']).next());
     let rows: BTreeSet<String> = rows.map(str::to_owned).collect();
     assert_eq!(rows, routes);
+}
+
+/// Every text in which a document may be cited, with its name.
+fn citing() -> Vec<(String, String)> {
+    let root = Path::new(REPOSITORY);
+    let mut paths = Vec::new();
+    for directory in ["src", "tests", "config", "scripts", "docs"] {
+        below(&root.join(directory), &mut paths);
+    }
+    // What tools leave behind, and inputs for fuzzing.
+    let skipped = ["target", "corpus", "artifacts", "coverage", "node_modules", "seeds"];
+    let mut texts = Vec::new();
+    for path in paths {
+        let name = path.strip_prefix(root).unwrap().display().to_string();
+        if name.split('/').any(|part| skipped.contains(&part)) {
+            continue;
+        }
+        if let Ok(text) = String::from_utf8(fs::read(&path).unwrap()) {
+            texts.push((name, one_line(&text)));
+        }
+    }
+    texts
+}
+
+/// A text as one line, without the marks of comments: a citation may go over the end of a line.
+fn one_line(text: &str) -> String {
+    let plain = |line: &str| line.trim().trim_start_matches(['/', '!', '#']).trim().to_owned();
+    text.lines().map(plain).collect::<Vec<String>>().join(" ")
+}
+
+/// What a text cites: the document's name and, for `docs/threats.md, row 7`, the text after the comma.
+fn citations(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for rest in text.split("docs/").skip(1) {
+        let Some((name, place)) = rest.split_once(".md, ") else { continue };
+        if name.chars().all(|c| c.is_ascii_lowercase() || c == '-') {
+            found.push((format!("docs/{name}.md"), place.to_owned()));
+        }
+    }
+    found
+}
+
+/// The beginnings of the headings that a citation's place needs: numbers of rows or sections, or a title.
+/// None for words that are no place.
+fn headings(place: &str) -> Vec<String> {
+    if let Some(title) = place.strip_prefix('"') {
+        return vec![title.split('"').next().unwrap().to_owned()];
+    }
+    let mut words = place.split(' ');
+    let kind = words.next().unwrap();
+    let mut found = Vec::new();
+    if !["row", "rows", "section", "sections"].contains(&kind) {
+        return found;
+    }
+    for word in words {
+        let digits = word.trim_end_matches(|c: char| !c.is_ascii_digit());
+        if digits.parse::<u32>().is_ok() {
+            found.push(format!("{digits}. "));
+        } else if word != "and" {
+            break;
+        }
+        // Only a list of numbers goes on.
+        if !digits.is_empty() && word.trim_end_matches(',') != digits {
+            break;
+        }
+    }
+    assert!(!found.is_empty(), "`{kind}` without a number");
+    found
+}
+
+/// Whether a heading begins with that number, as `7. `.
+fn is_numbered(line: &str, number: &str) -> bool {
+    number.ends_with(". ") && line.starts_with(number)
+}
+
+#[test]
+fn every_citation_of_a_document_leads_to_a_row_or_section_that_there_is() {
+    let root = Path::new(REPOSITORY);
+    let mut seen = 0;
+    for (name, text) in citing() {
+        for (document, place) in citations(&text) {
+            let wanted = headings(&place);
+            if wanted.is_empty() {
+                continue;
+            }
+            let target = fs::read_to_string(root.join(&document));
+            let target = target.unwrap_or_else(|error| panic!("{name}: {document}: {error}"));
+            for heading in wanted {
+                let there = target
+                    .lines()
+                    .filter(|line| line.starts_with("##"))
+                    .map(|line| line.trim_start_matches('#').trim())
+                    .any(|line| line == heading || is_numbered(line, &heading));
+                assert!(there, "{name}: {document} has no `{heading}`");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 20, "{seen}");
+}
+
+#[test]
+fn no_citation_names_a_document_that_is_elsewhere() {
+    // In two pieces, so that this file has none of them.
+    let elsewhere = [
+        concat!("threats", ", row"),
+        concat!("contract", ", section"),
+        concat!("zec-api.md", ", section"),
+        concat!("zec-api.md", ":"),
+    ];
+    for (name, text) in citing() {
+        for form in elsewhere {
+            for (at, _) in text.match_indices(form) {
+                assert!(text[..at].ends_with("docs/"), "{name}: `{form}` without its document");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_row_of_the_threats_names_tests_that_there_are() {
+    let root = Path::new(REPOSITORY);
+    let mut seen = 0;
+    for (before, row) in THREATS.split("\n## ").skip(1).enumerate() {
+        let title = row.lines().next().unwrap();
+        assert!(title.starts_with(&format!("{}. ", before + 1)), "{title}");
+        let items: Vec<&str> = row.lines().filter_map(|line| line.strip_prefix("- ")).collect();
+        assert!(!items.is_empty(), "{title}: neither a test nor \"No test\"");
+        for item in items {
+            if item.starts_with("No test: ") {
+                continue;
+            }
+            let parts: Vec<&str> = item.split('`').collect();
+            assert!(parts.len() == 5 && parts[2] == " in ", "{title}: {item}");
+            let (test, file) = (parts[1], parts[3]);
+            let text = fs::read_to_string(root.join(file));
+            let text = text.unwrap_or_else(|error| panic!("{title}: {file}: {error}"));
+            assert!(text.contains(&format!("fn {test}(")), "{title}: {file} has no {test}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 60, "{seen}");
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Renders the page `/docs` from the route table and the descriptions.
+
 use std::fmt::Write as _;
 
 use serde_json::Value;

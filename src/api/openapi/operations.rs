@@ -1,3 +1,5 @@
+//! The description of each endpoint for the document and the page.
+
 use serde_json::{Value, json};
 
 use super::{

@@ -1,3 +1,5 @@
+//! Which problems each endpoint can end with, and their responses in the document.
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};

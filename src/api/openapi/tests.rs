@@ -1,3 +1,5 @@
+//! Tests that the document is complete: references, routes and problems.
+
 use std::collections::HashSet;
 
 use super::*;

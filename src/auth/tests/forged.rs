@@ -1,4 +1,4 @@
-//! Tokens that nobody issued: each is refused, and for its own reason (threats, row 17).
+//! Tokens that nobody issued: each is refused, and for its own reason (docs/threats.md, row 17).
 
 use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},

@@ -1,4 +1,4 @@
-//! A battery of tokens: what counts, what does not, and for which reason (threats, row 17).
+//! A battery of tokens: what counts, what does not, and for which reason (docs/threats.md, row 17).
 
 mod forged;
 mod groups;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{MINIMAL, parse, parse_with, settings};
 use crate::config::REFERENCE;
 
-/// Every key of the contract.
+/// Every key that there is, once more: a key that comes or goes must change this list too.
 const KEYS: &str = "
     server.listen server.max_connections server.header_timeout server.body_timeout
     server.idle_timeout server.handshake_timeout server.request_timeout server.max_body

@@ -1,3 +1,5 @@
+//! Reads the `Authorization` header of a request to the emulator.
+
 use super::{Failure, form};
 
 /// The algorithm's name in `Authorization` and in the text that is signed.

@@ -1,3 +1,5 @@
+//! Tests of the emulator's signature check, with published and computed vectors.
+
 use super::*;
 
 const KEY_ID: &str = "0D9UtpyKYcHxms5v";

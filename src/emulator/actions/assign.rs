@@ -1,3 +1,5 @@
+//! The actions that assign private IPv4 addresses to a vNIC.
+
 use std::{collections::HashSet, net::Ipv4Addr, time::SystemTime};
 
 use super::{

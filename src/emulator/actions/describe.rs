@@ -1,3 +1,5 @@
+//! The action `DescribeNetworkInterfaces`, with its filters and pages.
+
 use super::{
     super::{
         failure::{Code, Failure},

@@ -1,3 +1,5 @@
+//! Reads the parameters in the JSON body of a request to the emulator.
+
 use std::net::Ipv4Addr;
 
 use serde_json::{Map, Value};

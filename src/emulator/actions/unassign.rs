@@ -1,3 +1,5 @@
+//! The action `UnassignNetworkInterfaceIpv4`, with its checks in an inferred order.
+
 use std::{net::Ipv4Addr, time::SystemTime};
 
 use super::{

@@ -1,3 +1,5 @@
+//! Tests of faults: their text form, their order, and the wrong clock.
+
 use super::*;
 
 const UNASSIGN: &str = "UnassignNetworkInterfaceIpv4";

@@ -1,3 +1,5 @@
+//! Tests of faults over a real connection to the emulator.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Tests of request fingerprints and of claims in memory.
+
 use super::*;
 use crate::domain::{Addresses, Change, ChangeIpv4, UnassignAll};
 

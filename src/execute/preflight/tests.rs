@@ -1,3 +1,5 @@
+//! Tests of the check of a vNIC's state before a write.
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of what a vNIC proves about a write of unknown outcome.
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of a write whose send hangs, panics or never happens.
+
 use std::path::PathBuf;
 
 use secrecy::SecretString;

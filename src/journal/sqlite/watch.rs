@@ -1,3 +1,5 @@
+//! Notices when the journal's files are deleted or replaced.
+
 use std::{
     fs, io,
     os::unix::fs::MetadataExt,
@@ -8,7 +10,7 @@ use super::beside;
 use crate::journal::store::{Space, StoreError};
 
 /// Whether the file at a path is still the one that was opened: SQLite itself would go on writing
-/// into a file that nobody can find any more (threats, row 19).
+/// into a file that nobody can find any more (docs/threats.md, row 19).
 #[derive(Clone, Debug)]
 pub(in crate::journal) struct Watch {
     file: PathBuf,

@@ -1,3 +1,5 @@
+//! Tests of the journal's files: deleted, replaced, read-only, locked or on a full disk.
+
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},

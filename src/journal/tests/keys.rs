@@ -1,3 +1,5 @@
+//! Tests of idempotency keys in the journal.
+
 use super::*;
 use crate::clock;
 

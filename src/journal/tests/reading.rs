@@ -1,3 +1,5 @@
+//! Tests of reads: operations, lists, and reads that nobody waits for.
+
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::SystemTime,

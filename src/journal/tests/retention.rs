@@ -1,3 +1,5 @@
+//! Tests of how old entries are deleted.
+
 use std::time::Instant;
 
 use super::*;

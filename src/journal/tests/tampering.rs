@@ -1,3 +1,5 @@
+//! Tests that changes of the chain are found.
+
 use super::*;
 
 /// A journal of a few writes, closed, with the guards against mistakes taken away.

@@ -1,3 +1,5 @@
+//! Tests of tickets: their lifetime, the signature's time, and being dropped.
+
 use super::*;
 use crate::clock;
 

@@ -1,3 +1,5 @@
+//! Tests of the writer: intents, outcomes, batches and late commits.
+
 use super::*;
 
 #[tokio::test]

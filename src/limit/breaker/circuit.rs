@@ -1,3 +1,5 @@
+//! One circuit of the breaker: closed, open, and the probe after its pause.
+
 use std::time::Duration;
 
 use tokio::time::Instant;

@@ -1,3 +1,5 @@
+//! The vNICs at which ZEC failed lately, each with its own circuits.
+
 use std::{
     collections::{HashMap, VecDeque},
     time::Duration,

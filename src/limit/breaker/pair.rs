@@ -1,3 +1,5 @@
+//! The circuits for reads and for writes, and how they affect each other.
+
 use std::time::Duration;
 
 use tokio::time::Instant;

@@ -1,3 +1,5 @@
+//! Tests of the breaker, and the helpers that they share.
+
 use super::{
     circuit::{FAILURES, FIRST_PAUSE, LONGEST_PAUSE, PRECEDENCE, SOON},
     nics::{EACH, FORGOTTEN, MOST},

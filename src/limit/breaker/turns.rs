@@ -1,3 +1,5 @@
+//! Who may send the next probe to ZEC.
+
 use super::Asker;
 
 /// So many who found ZEC failing are remembered; the oldest make room.

@@ -1,3 +1,5 @@
+//! Counts successes and failures of the last ten seconds.
+
 use tokio::time::Instant;
 
 /// How many seconds are looked back upon, the current one included.

@@ -128,7 +128,7 @@ fn a_policy_that_cannot_be_evaluated_denies_and_is_named() {
     assert_eq!(ids(&denial.denied[0].failed), ["odd"]);
 }
 
-/// A test per form in which a forbid can look at a vNIC (threats, row 27).
+/// A test per form in which a forbid can look at a vNIC (docs/threats.md, row 27).
 #[test]
 fn a_forbid_that_looks_at_the_vnic_never_vanishes_for_want_of_data() {
     for condition in [

@@ -1,3 +1,5 @@
+//! Tests of how the bytes of a connection are cut into messages.
+
 use http_body_util::Full;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 

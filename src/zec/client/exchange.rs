@@ -133,7 +133,7 @@ impl Client {
         answer
     }
 
-    /// Built from nothing: no header of the caller's is ever near (threats, rows 2 and 7).
+    /// Built from nothing: no header of the caller's is ever near (docs/threats.md, rows 2 and 7).
     pub(super) fn request(
         &self,
         call: Call<'_>,

@@ -1,3 +1,5 @@
+//! Tests of the client: secrets, pauses between requests, deadlines and ZEC's clock.
+
 use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},

@@ -1,3 +1,5 @@
+//! Tests of the actions that assign addresses.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Tests of `DescribeNetworkInterfaces`: members, filters and pages.
+
 use super::*;
 
 #[test]

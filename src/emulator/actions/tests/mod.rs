@@ -1,3 +1,5 @@
+//! Tests of the emulator's actions, and the helpers that they share.
+
 use std::time::UNIX_EPOCH;
 
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Tests of the action that takes addresses off.
+
 use super::*;
 
 #[test]

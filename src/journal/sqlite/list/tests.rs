@@ -1,3 +1,5 @@
+//! Tests that lists find the right operations, and read few rows.
+
 use rusqlite::{Connection, StatementStatus};
 
 use super::*;
