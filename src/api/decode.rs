@@ -165,7 +165,11 @@ fn resource(query: &Query<'_>) -> Result<Option<Resource>, Error> {
             let nic = NicId::parse(text).map_err(|error| invalid(&error))?;
             Ok(Some(Resource::nic(&nic)))
         }
-        (None, Some(text)) => Resource::parse(text).map(Some).map_err(|error| invalid(&error)),
+        (None, Some(text)) => {
+            // Most clients escape the slash, and nothing else in it has an escape.
+            let text = text.replacen("%2F", "/", 1).replacen("%2f", "/", 1);
+            Resource::parse(&text).map(Some).map_err(|error| invalid(&error))
+        }
         (Some(_), Some(_)) => {
             Err(Error::invalid("`nic` and `resource` name the same thing: send one of them"))
         }

@@ -282,7 +282,7 @@ fn recorded(files: &Files) -> Value {
     let (code, said, complaints) =
         run(&["journal", "export", journal.to_str().unwrap()], files.directory.path());
     assert_eq!(code, 0, "{complaints}");
-    let mut intents = said.lines().filter(|line| line.contains("\"intent\""));
+    let mut intents = said.lines().filter(|line| line.contains("intent"));
     serde_json::from_str(intents.next_back().unwrap()).unwrap()
 }
 
@@ -311,7 +311,7 @@ async fn a_proxys_caller_is_seen_in_the_log_and_in_the_journal() {
         let proxy = event["proxy.address"].as_str().unwrap();
         assert!(proxy.starts_with("127.0.0.1:") && proxy != client, "{event}");
         let entry = recorded(&files);
-        let body: Value = serde_json::from_str(entry["body"].as_str().unwrap()).unwrap();
+        let body: Value = serde_json::from_str(entry["content"].as_str().unwrap()).unwrap();
         assert_eq!(
             (&body["clientAddress"], &body["proxyAddress"]),
             (&event["client.address"], &event["proxy.address"]),

@@ -118,6 +118,10 @@ fn every_command_in_the_documents_is_one_that_there_is() {
     for (name, text) in documents() {
         for line in text.lines().filter(|line| line.contains("zec-gateway ")) {
             for rest in line.split("zec-gateway ").skip(1) {
+                // The text that is under each hash of a journal.
+                if rest.starts_with("journal entry 2") {
+                    continue;
+                }
                 let word = |c: char| c.is_ascii_lowercase();
                 let mut words =
                     rest.split([' ', '`', '\\', ')']).take_while(|w| w.chars().all(word));
@@ -224,7 +228,8 @@ async fn the_api_guide_has_every_route_in_its_table_and_no_other() {
     }
     // A row begins with a method and a path; what follows a `?` narrows the route down.
     let rows = API.lines().filter_map(|line| line.strip_prefix("| `")?.split(['`', '?']).next());
-    let rows: BTreeSet<String> = rows.map(str::to_owned).collect();
+    let routes_alone = rows.filter(|row| row.contains(" /"));
+    let rows: BTreeSet<String> = routes_alone.map(str::to_owned).collect();
     assert_eq!(rows, routes);
 }
 

@@ -1,6 +1,11 @@
 //! Every write is recorded before it is sent, and people can read the record.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use serde_json::{Value, json};
 use zec_gateway::{
@@ -268,4 +273,42 @@ async fn an_export_that_nobody_takes_keeps_the_log_from_nothing() {
     export.wait().unwrap();
     write(1).await;
     assert!(world.metric("journal_wal_bytes").await > 0.0);
+}
+
+/// Another program, made from the description alone.
+#[tokio::test]
+async fn another_program_verifies_the_chain_from_the_description_alone() {
+    let (world, vectors) = (World::start().await, include_str!("../../docs/journal-format.md"));
+    for address in ["10.0.0.21", "10.0.0.1", "10.0.0.22"] {
+        world.alice().delete(&format!("/nics/{NIC}/ipv4?ipAddresses={address}")).await;
+    }
+    let (_, verified, _) = journal(&world, "verify", &[]);
+    let head = verified.split_whitespace().last().unwrap();
+    let (_, exported, _) = journal(&world, "export", &[]);
+    let verify = |lines: &str| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/journal/verify.py");
+        let mut python = Command::new("python3");
+        let python = python.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut python = python.stderr(Stdio::piped()).spawn().unwrap();
+        python.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        let done = python.wait_with_output().unwrap();
+        let said = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
+        (done.status.success(), said)
+    };
+    let length = exported.lines().count();
+    assert_eq!(verify(&exported), (true, format!("{length} {head}\n")));
+    let (good, said) = verify(&exported.replacen("10.0.0.22", "10.0.0.23", 1));
+    assert!(!good && said.contains("was changed"), "{said}");
+    let without: Vec<&str> = exported.lines().skip(1).collect();
+    let (good, said) = verify(&without.join("\n"));
+    assert!(!good && said.contains("entry 1 is missing"), "{said}");
+    // The first vector of the page is one of a chain.
+    let vector = vectors.lines().find(|line| line.starts_with("| 1 |")).unwrap();
+    let hash = vector.split('`').nth(3).unwrap();
+    let line = json!({"seq": 1, "content": "{\"a\":1}", "previous": "0".repeat(64), "hash": hash});
+    let (good, said) = verify(&line.to_string());
+    assert!(
+        !good && said.contains("KeyError: 'form'"),
+        "the hash is right, the content is none: {said}"
+    );
 }

@@ -76,6 +76,8 @@ async fn a_write_is_found_under_its_id_with_all_that_is_known_of_it() {
         shown,
         json!({
             "operationId": done["operationId"], "outcome": "done", "action": UNASSIGN,
+            "apiVersion": "2025-09-01", "resources": [{"id": NIC, "type": "nic"}],
+            "arguments": {"ipAddresses": ["10.0.0.22", "10.0.0.21"], "nicId": NIC},
             "nicId": NIC, "ipAddresses": ["10.0.0.22", "10.0.0.21"], "caller": "corp/alice",
             "policies": ["write"], "policyVersion": version, "before": before,
             "requestId": "mine", "zecRequestId": done["requestId"], "code": null,
@@ -285,6 +287,8 @@ async fn what_is_not_exactly_right_is_400() {
         ("/operations?requestId=a%20b", "X-Request-Id"),
         (&long, "X-Request-Id"),
         ("/operations?before=abc", "UUID"),
+        ("/operations?resource=nic", "names no resource"),
+        ("/operations?resource=nic/1&nic=1", "send one of them"),
         (&before, "UUID"),
     ] {
         let answer = alice.get(target).await;
@@ -361,4 +365,21 @@ async fn a_look_needs_nothing_of_zec_and_is_counted_on_its_route() {
         assert_eq!(world.metric(&series).await, 1.0);
     }
     assert_eq!(world.metric("journal_entries").await, 2.0, "a look leaves no entry");
+}
+
+#[tokio::test]
+async fn a_list_is_of_one_resource_however_it_is_written() {
+    let world = world().await;
+    let id = take(&world.alice(), "10.0.0.21").await;
+    for query in [
+        format!("?resource=nic/{NIC}"),
+        format!("?resource=nic%2F{NIC}"),
+        format!("?resource=nic%2f{NIC}"),
+        format!("?nic={NIC}"),
+    ] {
+        assert_eq!(list(&world.alice(), &query).await, (vec![id.clone()], None), "{query}");
+    }
+    for query in [format!("?resource=subnet/{NIC}"), "?resource=nic/1".to_owned()] {
+        assert_eq!(list(&world.alice(), &query).await, (vec![], None), "{query}");
+    }
 }

@@ -144,11 +144,11 @@ fn journal(directory: &Path) -> BTreeMap<Ipv4Addr, Vec<String>> {
     let mut fates: BTreeMap<Ipv4Addr, Vec<String>> = BTreeMap::new();
     for line in lines.lines() {
         let entry: Value = serde_json::from_str(line).unwrap();
+        let entry: Value = serde_json::from_str(entry["content"].as_str().unwrap()).unwrap();
         let operation = entry["operation"].as_str().unwrap().to_owned();
         if entry["kind"] == "intent" {
-            let body: Value = serde_json::from_str(entry["body"].as_str().unwrap()).unwrap();
-            let list = body["ipAddresses"].as_array().unwrap();
-            let [address] = list.as_slice() else { panic!("several addresses: {body}") };
+            let list = entry["arguments"]["ipAddresses"].as_array().unwrap();
+            let [address] = list.as_slice() else { panic!("several addresses: {entry}") };
             let address: Ipv4Addr = address.as_str().unwrap().parse().unwrap();
             let of_address = fates.entry(address).or_default();
             asked.insert(operation, (address, of_address.len()));

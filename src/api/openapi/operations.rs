@@ -184,6 +184,12 @@ fn list_operations() -> Described {
         text: "`next`, where it is there, is the `before` of the page that follows.",
         parameters: vec![
             query("nic", "Only those on this vNIC", &reference("NicId"), &json!(NIC_ID)),
+            query(
+                "resource",
+                "Only those on this resource, as `nic/1612345678901234567`: `nic` is short for that",
+                &json!({ "type": "string", "pattern": "^[a-z0-9-]{1,32}/[A-Za-z0-9_-]{1,64}$" }),
+                none,
+            ),
             query("outcome", "Only those with this outcome", &reference("Outcome"), none),
             query(
                 "requestId",
@@ -313,6 +319,8 @@ fn changed_example(addresses: &[&str]) -> Value {
 fn operation_example() -> Value {
     json!({
         "operationId": OPERATION_ID, "outcome": "done", "action": "UnassignNetworkInterfaceIpv4",
+        "apiVersion": "2025-09-01", "resources": [{ "id": NIC_ID, "type": "nic" }],
+        "arguments": { "ipAddresses": [ADDRESS], "nicId": NIC_ID },
         "nicId": NIC_ID, "ipAddresses": [ADDRESS], "caller": "corp/alice",
         "policies": ["netops-lab"], "policyVersion": "5f0c2a9b71de", "before": null,
         "requestId": REQUEST_ID, "zecRequestId": "T585BEEEB-39F1-4670-BC7C-27B4C3D1C20D",

@@ -169,15 +169,30 @@ fn record() -> [(&'static str, Value); 2] {
     let operation = json!({
         "type": "object",
         "required": [
-            "operationId", "outcome", "action", "nicId", "ipAddresses", "caller", "policies", "policyVersion",
-            "before", "requestId", "zecRequestId", "code", "startedAt", "finishedAt",
+            "operationId", "outcome", "action", "apiVersion", "resources", "arguments", "caller", "policies",
+            "policyVersion", "before", "requestId", "zecRequestId", "code", "startedAt", "finishedAt",
         ],
         "properties": {
             "operationId": reference("OperationId"),
             "outcome": reference("Outcome"),
-            "action": reference("Action"),
+            "action": { "type": "string", "description": "ZEC's name of the action" },
+            "apiVersion": { "type": "string", "description": "The version of ZEC's API" },
+            "resources": {
+                "type": "array",
+                "description": "What the arguments name",
+                "items": {
+                    "type": "object",
+                    "required": ["id", "type"],
+                    "properties": { "id": text, "type": text },
+                },
+            },
+            "arguments": { "type": "object", "additionalProperties": true },
             "nicId": reference("NicId"),
             "ipAddresses": { "type": "array", "items": reference("Ipv4") },
+            "failed": {
+                "type": "array", "items": {},
+                "description": "What was not done, if the call was done in part",
+            },
             "caller": text,
             "policies": { "type": "array", "items": text },
             "policyVersion": text,

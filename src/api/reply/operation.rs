@@ -10,7 +10,7 @@ use crate::{
     journal::View,
 };
 
-/// Null stands for what is not known.
+/// What is not known is null. `nicId` and `ipAddresses` belong to changes of a vNIC's addresses.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Document<'a> {
