@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Problem},
     execute::{self, Asking, Done, Executor, Seen},
     limit::{AtOnce, Live, Places},
-    telemetry::Record,
+    telemetry::{Asked, Record},
 };
 
 /// The innermost service: decodes, has it done, replies.
@@ -142,7 +142,7 @@ impl Api {
 fn note(record: &Record, operation: &Operation) {
     let (action, nic): (Action, _) = (operation.action(), operation.nic().to_string());
     let addresses = operation.named_addresses();
-    record.note(|facts| facts.asked = Some((action, nic, addresses)));
+    record.note(|facts| facts.asked = Some(Asked { action, nic, addresses }));
 }
 
 fn done(done: Done) -> Answer {
@@ -153,7 +153,7 @@ fn done(done: Done) -> Answer {
                 .to_string(),
         ),
         Done::Rehearsed(rehearsed) => reply::ok(reply::rehearsed(&rehearsed).to_string()),
-        Done::Nic(nic) => reply::ok(nic.raw().get().to_owned()),
+        Done::Nic(shown) => reply::ok(shown.nic().raw().get().to_owned()),
         Done::Changed { change, request_id, operation } => {
             reply::ok(reply::changed(&change, &request_id, operation))
         }

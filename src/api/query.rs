@@ -37,7 +37,9 @@ impl<'a> Query<'a> {
                 return Err(Error::invalid(format!("unknown query key `{}`: {hint}", shown(key))));
             }
             if key != "ipAddresses" && pairs.iter().any(|(earlier, _)| *earlier == key) {
-                return Err(Error::invalid(format!("the query key `{key}` appears twice: send it once")));
+                return Err(Error::invalid(format!(
+                    "the query key `{key}` appears twice: send it once"
+                )));
             }
             pairs.push((key, value));
         }

@@ -1,6 +1,6 @@
 //! `emulator`: runs the ZEC emulator alone.
 
-use std::{fs, net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf};
 
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
@@ -9,6 +9,7 @@ use super::{Signals, Stop, bind_tcp, block_on, say};
 use crate::{
     emulator::{Emulator, Fault as EmulatedFault, Settings},
     error::Fault,
+    files,
 };
 
 /// The variable that holds the password where no flag does.
@@ -73,7 +74,7 @@ pub(super) fn run(args: &Args) -> Result<(), Stop> {
 fn password(args: &Args) -> Result<SecretString, Stop> {
     let text = match (&args.access_key_password, &args.access_key_password_file) {
         (Some(text), _) => text.clone(),
-        (None, Some(path)) => fs::read_to_string(path)
+        (None, Some(path)) => files::read_text(path)
             .map_err(|error| Fault::new(format!("cannot be read: {error}")).in_file(path))?,
         (None, None) => std::env::var(PASSWORD_VARIABLE).map_err(|_| {
             Stop::Usage(format!("give --access-key-password, or set {PASSWORD_VARIABLE}"))

@@ -1,6 +1,6 @@
 //! `policy`: runs a policy's cases, explains a decision, and prints the schema.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use serde_json::value::RawValue;
 
@@ -8,6 +8,7 @@ use super::{Stop, complain, say};
 use crate::{
     domain::Nic,
     error::Fault,
+    files,
     policy::{self, Engine, Question, cases},
 };
 
@@ -105,7 +106,7 @@ fn explain(args: &Explain) -> Result<(), Stop> {
 
 fn nic(path: &std::path::Path) -> Result<Nic, Fault> {
     let fault = |text: String| Fault::new(text).in_file(path);
-    let text = fs::read_to_string(path).map_err(|e| fault(format!("cannot be read: {e}")))?;
+    let text = files::read_text(path).map_err(|e| fault(format!("cannot be read: {e}")))?;
     let raw = RawValue::from_string(text).map_err(|e| fault(format!("not JSON: {e}")))?;
     Nic::parse(raw).map_err(|error| fault(error.to_string()))
 }

@@ -1,10 +1,11 @@
 //! `token`: signs a token for development, or prints its key set.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use super::{Stop, runtime_files::RuntimeFiles, say};
 use crate::{
     error::Fault,
+    files,
     issuer::{Grant, Signer, key_set},
 };
 
@@ -44,7 +45,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Stop> {
     let (pem, dev_issuer) = if let Some(path) = &args.key {
-        let pem = fs::read_to_string(path)
+        let pem = files::read_text(path)
             .map_err(|e| Fault::new(format!("cannot be read: {e}")).in_file(path))?;
         (pem, None)
     } else {

@@ -8,7 +8,8 @@ use std::{
 use super::{
     findings::{Findings, Seen},
     forms,
-    tree::{Node, Origin, Table, Value},
+    origin::Origin,
+    tree::{Node, Table, Value},
     unknown,
 };
 use crate::server::Address;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::tree::Origin;
+use super::origin::Origin;
 use crate::error::Fault;
 
 /// The faults and warnings so far, and which keys were set.

@@ -8,9 +8,9 @@ use ipnet::IpNet;
 use super::tree::shown;
 use crate::{
     auth::{Algorithm, GroupsForm},
+    execute::EipCheck,
     server::Address,
     telemetry::Format,
-    zec::EipCheck,
 };
 
 const KIB: usize = 1024;

@@ -11,6 +11,7 @@ mod changes;
 mod findings;
 mod forms;
 mod issuers;
+mod origin;
 mod partial;
 mod sections;
 mod tree;
@@ -33,6 +34,7 @@ pub use partial::Partial;
 use crate::{
     auth,
     error::{Fault, line_at},
+    execute::Preflight,
     files, journal, limit, policy, server, telemetry, zec,
 };
 use fields::Fields;
@@ -56,8 +58,10 @@ pub struct Config {
     pub auth: auth::Settings,
     /// `[policy]`.
     pub policy: policy::Settings,
-    /// `[zec]`.
+    /// `[zec]`: how ZEC is reached.
     pub zec: zec::Settings,
+    /// `[zec]`: what is checked before a write.
+    pub preflight: Preflight,
     /// `[limits]`.
     pub limits: limit::Settings,
     /// `[journal]`.
@@ -163,6 +167,7 @@ impl Config {
 
     /// Reads every table; after a fault, values that mean nothing stand for the faulty ones.
     fn read(path: &Path, root: &mut Fields<'_>) -> Self {
+        let (zec, preflight) = sections::zec(root);
         Self {
             file: path.to_owned(),
             source: Source::default(),
@@ -170,7 +175,8 @@ impl Config {
             cors_allowed_origins: sections::cors(root),
             auth: issuers::auth(root),
             policy: sections::policy(root),
-            zec: sections::zec(root),
+            zec,
+            preflight,
             limits: sections::limits(root),
             journal: sections::journal(root),
             log: sections::log(root),

@@ -6,12 +6,12 @@ use http::uri::{Authority, Scheme};
 
 use super::{fields::Fields, forms, url};
 use crate::{
+    execute::{EipCheck, Preflight},
     journal, limit,
     net::ProxySettings,
     policy,
     server::{self, TlsSettings, TrustedProxies},
-    telemetry,
-    zec::{self, EipCheck},
+    telemetry, zec,
 };
 
 /// A timer that could be 0 would fire before anything happened; more than an hour is no timer.
@@ -79,8 +79,8 @@ pub(super) fn policy(root: &mut Fields<'_>) -> policy::Settings {
     }
 }
 
-/// `[zec]`.
-pub(super) fn zec(root: &mut Fields<'_>) -> zec::Settings {
+/// `[zec]`: how ZEC is reached, and what is checked before a write.
+pub(super) fn zec(root: &mut Fields<'_>) -> (zec::Settings, Preflight) {
     let mut fields = root.table("zec");
     let (scheme, authority) = fields
         .text("endpoint", url::endpoint)
@@ -93,12 +93,14 @@ pub(super) fn zec(root: &mut Fields<'_>) -> zec::Settings {
         ca_file: fields.path("ca_file"),
         connect_timeout: fields.duration("connect_timeout", Duration::from_secs(3), &TIMEOUT),
         request_timeout: fields.duration("request_timeout", Duration::from_secs(20), &TIMEOUT),
-        preflight: fields.boolean("preflight", true),
-        eip_check: fields.text("eip_check", forms::eip_check).unwrap_or(EipCheck::Nic),
         proxy: proxy(&mut fields),
     };
+    let preflight = Preflight {
+        on: fields.boolean("preflight", true),
+        eip_check: fields.text("eip_check", forms::eip_check).unwrap_or(EipCheck::Nic),
+    };
     credentials(&mut fields);
-    settings
+    (settings, preflight)
 }
 
 /// The HTTP proxy of a section.

@@ -4,22 +4,11 @@ use std::collections::BTreeMap;
 
 use toml::de::{DeTable, DeValue, Error};
 
-use super::findings::Findings;
+use super::{findings::Findings, origin::Origin};
 use crate::error::line_at;
 
 /// A table's values by key.
 pub(super) type Table = BTreeMap<String, Node>;
-
-/// Where a value was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// Not at all: a default, or a table that is left out.
-    Nowhere,
-    /// On this line of the file, counted from 1.
-    Line(usize),
-    /// In the environment variable of this name.
-    Variable(String),
-}
 
 /// One value and where it was written.
 #[derive(Clone, Debug)]
@@ -93,13 +82,6 @@ fn convert(value: DeValue<'_>, text: &str) -> Value {
                 .collect(),
         ),
         DeValue::Table(entries) => Value::Table(table(entries, text)),
-    }
-}
-
-impl Origin {
-    /// Whether it was written at all.
-    pub(super) fn is_somewhere(&self) -> bool {
-        !matches!(self, Self::Nowhere)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::{
     findings::Findings,
-    tree::{Node, Origin, Value, shown},
+    origin::Origin,
+    tree::{Node, Value, shown},
     variables,
 };
 

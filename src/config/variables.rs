@@ -2,7 +2,8 @@
 
 use super::{
     findings::Findings,
-    tree::{Node, Origin, Table, Value},
+    origin::Origin,
+    tree::{Node, Table, Value},
 };
 
 /// What the gateway's own variables begin with.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::uri::Scheme;
 use humantime::format_duration;
 
-use super::{Config, findings::Findings, tree::Origin};
+use super::{Config, findings::Findings, origin::Origin};
 use crate::{auth::KeySource, net::is_loopback};
 
 /// Keys that are fetched more often than this are fetched too often: they change once in weeks.
@@ -18,7 +18,7 @@ pub(super) fn find(config: &Config, findings: &Findings) {
     timeouts(config, findings);
     collector(config, findings);
     stale_keys(config, findings);
-    if !config.zec.preflight {
+    if !config.preflight.on {
         warn(
             findings,
             "zec.preflight",

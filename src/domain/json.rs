@@ -178,7 +178,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
             Some(key) => {
                 let key: String = key.chars().take(64).collect();
                 let key = key.escape_debug();
-                Err(A::Error::custom(format!("the key `{key}` stands twice")))
+                Err(A::Error::custom(format!("the key `{key}` appears twice")))
             }
         }
     }

@@ -14,7 +14,6 @@ use std::{
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::resolve::LAG;
 use crate::{
     domain::{ChangeIpv4, NicId, OperationId},
     error::{Error, Problem},
@@ -26,6 +25,9 @@ const RETRY_AFTER: u32 = 5;
 /// How long ago a request may have begun for its claim to say whether what it has read may be stale; of
 /// an older one it is assumed.
 const OLDEST_REQUEST: Duration = Duration::from_mins(2);
+
+/// How long a change that ZEC has accepted may take to show, wherever a vNIC is read.
+pub(super) const LAG: Duration = Duration::from_mins(1);
 
 /// How long it is remembered that an address has changed.
 const REMEMBERED: Duration = OLDEST_REQUEST.saturating_add(LAG);

@@ -25,13 +25,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     domain::{
-        Caller, ChangeIpv4, IdempotencyKey, Nic, NicId, Operation, OperationId, ReadNic, Selection,
+        Caller, ChangeIpv4, IdempotencyKey, NicId, Operation, OperationId, ReadNic, Selection,
     },
-    error::Error,
+    error::{Error, Problem},
     journal::{Journal, View},
     limit::{Budget, Freeze, Places},
     metrics::Metrics,
-    policy::{Engine, Permit},
+    policy::{Engine, Shown},
     telemetry::Record,
     zec::{Reader, Writer},
 };
@@ -43,7 +43,7 @@ use guard::Guards;
 use idempotency::{Claims, Hold};
 use judge::Bench;
 pub use operations::{Lookup, Seen};
-pub use preflight::Preflight;
+pub use preflight::{EipCheck, Preflight};
 pub use rehearse::Rehearsed;
 pub use resolve::Patience;
 use resolve::{Resolver, Turns};
@@ -92,7 +92,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub enum Done {
     /// A vNIC, for a read.
-    Nic(Box<Nic>),
+    Nic(Shown),
     /// A change that ZEC says is done.
     Changed {
         /// What was done.
@@ -176,7 +176,11 @@ impl Executor {
 
     async fn read(&self, read: ReadNic, asking: Asking<'_>) -> Result<Done, Error> {
         let (permit, nic, _) = self.bench.judge(asking).see(&read.nic).await?;
-        Ok(show(permit, nic))
+        let shown = permit.show(nic).map_err(|error| {
+            Error::new(Problem::Internal, "the gateway read another vNIC than it decided on")
+                .with_cause(error)
+        })?;
+        Ok(Done::Nic(shown))
     }
 
     async fn change(
@@ -224,11 +228,4 @@ impl Executor {
         let _ = self.desk.resolver.patience.set(patience);
         self.desk.resume(unfinished).await;
     }
-}
-
-/// A vNIC may be shown to whoever has a permit to see it.
-fn show(permit: Permit<ReadNic>, nic: Box<Nic>) -> Done {
-    debug_assert_eq!(permit.operation().nic, nic.id);
-    let _ = permit.spend();
-    Done::Nic(nic)
 }

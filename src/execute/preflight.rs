@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use crate::{
     domain::{Change, ChangeIpv4, Nic},
     error::{Error, Problem},
-    zec::EipCheck,
 };
 
 /// The tag with which a vNIC's owner keeps the gateway from changing it, whatever its value.
@@ -22,6 +21,17 @@ const PRIMARY: &str = "INVALID_NIC_PRIMARY_IP_CANT_DETACH";
 const ELASTIC: &str = "INVALID_NIC_HAS_PUBLIC_IP_CANT_DETACH";
 const TAKEN: &str = "INVALID_SUBNET_PRIVATE_IPV4_IN_USED";
 const STATUS: &str = "INVALID_NIC_STATUS";
+
+/// Which elastic IPs stand in the way of taking an address off; ZEC's pages differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EipCheck {
+    /// Any on the vNIC.
+    Nic,
+    /// Only one on that address.
+    Address,
+    /// None.
+    Off,
+}
 
 /// What is looked at before a write (`zec.preflight`, `zec.eip_check`).
 #[derive(Clone, Copy, Debug)]

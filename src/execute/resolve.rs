@@ -15,7 +15,7 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::guard::Guard;
+use super::guard::{Guard, LAG};
 use crate::{
     domain::{Change, ChangeIpv4, Nic, NicId, OperationId, Outcome, Resource},
     journal::{Ending, Journal, SIGNED_WITHIN, View},
@@ -24,9 +24,6 @@ use crate::{
     zec::{Reader, SIGNATURE_LIFETIME},
 };
 pub(super) use turns::Turns;
-
-/// How long a change that ZEC has accepted may take to show, wherever a vNIC is read.
-pub(super) const LAG: Duration = Duration::from_mins(1);
 
 /// How long until an outcome that could not be recorded is tried again.
 const RECORD_AGAIN: Duration = Duration::from_secs(5);

@@ -30,7 +30,7 @@ pub(super) async fn everything(judge: &Judge<'_>, all: UnassignAll) -> Result<Al
         Ok(addresses) => {
             let count = addresses.as_slice().len();
             judge.asking.record.note(|facts| {
-                facts.asked.iter_mut().for_each(|asked| asked.2 = count);
+                facts.asked.iter_mut().for_each(|asked| asked.addresses = count);
             });
             Ok(All::These(ChangeIpv4 { change: Change::Unassign, nic: id, addresses }, nic))
         }

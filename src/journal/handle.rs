@@ -18,12 +18,12 @@ use super::{
     Settings,
     clock::SecondClock,
     content,
-    queue::{Begin, Queue, What},
-    reads::Reads,
+    queue::{Begin, Queue, Receipt, What},
+    reads::{Reads, Unreadable},
     record::{Ending, Filter, Held, Intent, KeyClaim, Unassigned, View},
     sqlite,
     store::{Archive, Memory, Opening, StoreError, Unheard},
-    ticket::{Asked, Receipt, Ticket},
+    ticket::{Asked, Ticket},
 };
 use crate::{
     domain::{ChangeIpv4, IdempotencyKey, OperationId, Outcome},
@@ -31,9 +31,6 @@ use crate::{
     metrics::Metrics,
     policy::Permit,
 };
-
-/// How long anybody waits for a record to be durable.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long closing may take.
 const CLOSING: Duration = Duration::from_secs(10);
@@ -73,17 +70,6 @@ pub enum BeginError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the outcome is not on disk yet")]
 pub struct NotYet;
-
-/// The journal could not be read; the text is for the log.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the journal cannot be read: {0}")]
-pub struct Unreadable(String);
-
-impl From<StoreError> for Unreadable {
-    fn from(error: StoreError) -> Self {
-        Self(error.to_string())
-    }
-}
 
 impl Journal {
     /// Opens or makes the journal; no other gateway can until it is closed. Gives back every

@@ -28,8 +28,9 @@ mod writer;
 mod tests;
 
 pub use chain::{Broken, Entry, Hash, Head};
-pub use handle::{BeginError, Journal, NotYet, Unreadable};
+pub use handle::{BeginError, Journal, NotYet};
 pub use offline::{Expected, Offline, check};
+pub use reads::Unreadable;
 pub use record::{Ending, Filter, Held, Holder, Intent, KeyClaim, Told, Unassigned, View};
 pub use settings::Settings;
 pub use ticket::{SIGNED_WITHIN, Spent, TICKET_LIFETIME, Ticket, TooOld};

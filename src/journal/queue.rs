@@ -12,9 +12,11 @@ use super::{
     BeginError, content,
     record::Ending,
     store::{Closing, Memory, Opening},
-    ticket::Receipt,
 };
-use crate::{clock, domain::OperationId};
+use crate::{
+    clock,
+    domain::{OperationId, Outcome},
+};
 
 /// An intent, or an answer to be kept, that somebody waits for.
 #[derive(Debug)]
@@ -179,5 +181,37 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         // Whoever panicked left whole commands behind: each is put in or taken out in one step.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An intent is durable. Whoever drops a receipt without accepting it will not send: the writer
+/// then records that, so no intent is left without an outcome because a caller went away.
+#[derive(Debug)]
+pub(super) struct Receipt {
+    id: OperationId,
+    queue: Arc<Queue>,
+    accepted: bool,
+}
+
+impl Receipt {
+    pub(super) fn new(id: OperationId, queue: Arc<Queue>) -> Self {
+        Self { id, queue, accepted: false }
+    }
+
+    pub(super) fn id(&self) -> OperationId {
+        self.id
+    }
+
+    /// What was recorded is going to be sent.
+    pub(super) fn accept(mut self) {
+        self.accepted = true;
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if !self.accepted {
+            self.queue.end(self.id, &Ending::new(Outcome::NotSent), None);
+        }
     }
 }

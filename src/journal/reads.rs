@@ -5,13 +5,21 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::{
-    handle::Unreadable,
-    store::{Archive, StoreError, Unheard},
-};
+use super::store::{Archive, StoreError, Unheard};
 
 /// So many reads of one kind at once; others wait.
 pub(super) const MAX_READS: usize = 4;
+
+/// The journal could not be read; the text is for the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the journal cannot be read: {0}")]
+pub struct Unreadable(String);
+
+impl From<StoreError> for Unreadable {
+    fn from(error: StoreError) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// An archive, and places for those who read it. What must not wait for other reads has one of its own.
 pub(super) struct Reads {

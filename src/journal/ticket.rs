@@ -1,19 +1,18 @@
 //! The ticket that lets one recorded write be sent, once and soon.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{handle::PATIENCE, queue::Queue};
+use super::queue::Receipt;
 use crate::{
     clock,
-    domain::{ChangeIpv4, OperationId, Outcome},
-    journal::Ending,
+    domain::{ChangeIpv4, OperationId},
     policy::Permit,
 };
+
+/// How long anybody waits for a record to be durable.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a ticket can be spent: what was decided and recorded longer ago is not sent any more.
 pub const TICKET_LIFETIME: Duration = Duration::from_secs(5);
@@ -80,7 +79,7 @@ impl Ticket {
     /// Under which id it is recorded; none where no journal is kept.
     #[must_use]
     pub fn operation(&self) -> Option<OperationId> {
-        self.0.receipt.as_ref().map(|receipt| receipt.id)
+        self.0.receipt.as_ref().map(Receipt::id)
     }
 
     /// What may be sent.
@@ -111,32 +110,5 @@ impl Ticket {
         // Not the clock's time of now: it may have been set meanwhile.
         let signed_at = asked.at + now.saturating_duration_since(asked.since);
         Ok(Spent { change: permit.spend(), signed_at })
-    }
-}
-
-/// An intent is durable. Whoever drops a receipt without accepting it will not send: the writer
-/// then records that, so no intent is left without an outcome because a caller went away.
-#[derive(Debug)]
-pub(super) struct Receipt {
-    id: OperationId,
-    queue: Arc<Queue>,
-    accepted: bool,
-}
-
-impl Receipt {
-    pub(super) fn new(id: OperationId, queue: Arc<Queue>) -> Self {
-        Self { id, queue, accepted: false }
-    }
-
-    fn accept(mut self) {
-        self.accepted = true;
-    }
-}
-
-impl Drop for Receipt {
-    fn drop(&mut self) {
-        if !self.accepted {
-            self.queue.end(self.id, &Ending::new(Outcome::NotSent), None);
-        }
     }
 }

@@ -17,9 +17,8 @@ use super::{
     chain::Head,
     clock::SecondClock,
     months,
-    queue::{Begin, End, Queue, What},
+    queue::{Begin, End, Queue, Receipt, What},
     store::{Applied, Closing, Failed, Ledger, Space, Step, StoreError},
-    ticket::Receipt,
 };
 use crate::{clock, domain::Outcome, metrics::Metrics};
 

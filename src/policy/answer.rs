@@ -5,7 +5,7 @@ use cedar_policy_core::{
     evaluator::Evaluator,
 };
 
-use super::engine::Rule;
+use super::rule::Rule;
 
 /// What each policy says to one question.
 #[derive(Debug, Default)]

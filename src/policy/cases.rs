@@ -1,6 +1,6 @@
 //! A policy's own test cases: `cases/*.toml` beside the policies, run by `policy test`.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, path::Path};
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -69,7 +69,7 @@ pub fn run(engine: &Engine, directory: &Path) -> Result<Report, Vec<Fault>> {
     let mut report = Report::default();
     let mut named = BTreeSet::new();
     for path in paths {
-        let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+        let text = files::read_text(&path).map_err(|error| unreadable(&path, error))?;
         let file: File = toml::from_str(&text).map_err(|error| {
             let line = error.span().map_or(1, |span| line_at(&text, span.start));
             vec![Fault::new(error.message()).in_file(&path).on_line(line)]
@@ -145,6 +145,8 @@ impl Case {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const POLICY: &str = r#"

@@ -6,8 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::load::{ENDING, unreadable};
 use crate::{error::Fault, files};
+
+/// How the names of policy files end.
+pub const ENDING: &str = "cedar";
 
 /// What is told by a name alone to be no policy: words for people, and the schema for an editor.
 const DOCUMENTS: [&str; 2] = ["md", SCHEMA];
@@ -92,4 +94,8 @@ fn is_document(path: &Path) -> bool {
 fn has_ending(path: &Path, endings: &[&str]) -> bool {
     let own = path.extension().unwrap_or_default();
     endings.iter().any(|ending| own.eq_ignore_ascii_case(ending))
+}
+
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Fault {
+    Fault::new(format!("cannot be read: {error}")).in_file(path)
 }

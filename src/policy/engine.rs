@@ -3,36 +3,20 @@
 use std::{collections::HashSet, net::Ipv4Addr, sync::Arc};
 
 use cedar_policy_core::{
-    ast::{Expr, Request},
-    entities::Entities,
-    evaluator::Evaluator,
-    extensions::Extensions,
+    ast::Request, entities::Entities, evaluator::Evaluator, extensions::Extensions,
 };
 
 use super::{
     answer::Answer,
+    ask::Ask,
     denial::{Denial, Denied, Reason},
     index::{Index, Quick},
     looks::Needs,
     permit::Permit,
+    rule::Rule,
     vocabulary::{Unspeakable, Vocabulary},
 };
-use crate::domain::{Action, Caller, ChangeIpv4, Nic, NicId, ReadNic, Rehearsal};
-
-/// A policy with what was found out about it when it was loaded.
-#[derive(Debug)]
-pub(super) struct Rule {
-    pub(super) id: String,
-    pub(super) reason: Option<String>,
-    pub(super) permits: bool,
-    /// Whether its answer may depend on the vNIC's data.
-    pub(super) looks: bool,
-    pub(super) needs: Needs,
-    /// The one vNIC that its scope can match, where it names one.
-    pub(super) only_nic: Option<String>,
-    /// Its scope and its conditions in one.
-    pub(super) condition: Expr,
-}
+use crate::domain::{Action, Caller, Nic, ReadNic};
 
 /// The policy in force: decides who may do what, with Cedar, default deny.
 #[derive(Debug)]
@@ -42,66 +26,6 @@ pub struct Engine {
     index: Index,
     rules: Vec<Rule>,
     groups: HashSet<String, Quick>,
-}
-
-/// What can be asked of the policy.
-pub trait Ask {
-    /// Which action.
-    fn action(&self) -> Action;
-    /// On which vNIC.
-    fn nic(&self) -> &NicId;
-    /// For which addresses; none for a read.
-    fn addresses(&self) -> &[Ipv4Addr];
-    /// Whether nothing is to be done: `context.dryRun`.
-    fn is_dry_run(&self) -> bool {
-        false
-    }
-}
-
-impl Ask for ReadNic {
-    fn action(&self) -> Action {
-        Action::DescribeNetworkInterfaces
-    }
-
-    fn nic(&self) -> &NicId {
-        &self.nic
-    }
-
-    fn addresses(&self) -> &[Ipv4Addr] {
-        &[]
-    }
-}
-
-impl Ask for ChangeIpv4 {
-    fn action(&self) -> Action {
-        self.change.action()
-    }
-
-    fn nic(&self) -> &NicId {
-        &self.nic
-    }
-
-    fn addresses(&self) -> &[Ipv4Addr] {
-        self.addresses.as_slice()
-    }
-}
-
-impl Ask for Rehearsal {
-    fn action(&self) -> Action {
-        self.0.action()
-    }
-
-    fn nic(&self) -> &NicId {
-        &self.0.nic
-    }
-
-    fn addresses(&self) -> &[Ipv4Addr] {
-        self.0.addresses()
-    }
-
-    fn is_dry_run(&self) -> bool {
-        true
-    }
 }
 
 /// The policy's answer to a question.

@@ -3,7 +3,6 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt::Write as _,
-    io,
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
@@ -20,17 +19,15 @@ use miette::Diagnostic;
 
 use super::{
     depth,
-    directory::Directory,
-    engine::{Engine, Rule},
+    directory::{Directory, unreadable},
+    engine::Engine,
     index::Index,
     literals::{self, Never},
     looks,
+    rule::Rule,
     vocabulary::Vocabulary,
 };
 use crate::error::{Fault, line_at};
-
-/// How the names of policy files end.
-pub const ENDING: &str = "cedar";
 
 /// A policy file.
 #[derive(Clone, Debug)]
@@ -171,10 +168,6 @@ impl Engine {
         assert_eq!(faults, []);
         build(&named, Vocabulary::new().unwrap(), std::slice::from_ref(&source))
     }
-}
-
-pub(super) fn unreadable(path: &Path, error: &io::Error) -> Fault {
-    Fault::new(format!("cannot be read: {error}")).in_file(path)
 }
 
 fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Fault> {

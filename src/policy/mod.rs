@@ -5,6 +5,7 @@
 //! denied. A [`Permit`] comes from here and from nowhere else.
 
 mod answer;
+mod ask;
 pub mod cases;
 mod denial;
 mod depth;
@@ -18,16 +19,18 @@ mod looks;
 mod offline;
 mod permit;
 mod posed;
+mod rule;
 mod settings;
 mod vocabulary;
 
+pub use ask::Ask;
 pub use denial::{Denial, Denied, Reason};
-pub use directory::Directory;
-pub use engine::{Ask, Engine, Pending, Verdict};
+pub use directory::{Directory, ENDING};
+pub use engine::{Engine, Pending, Verdict};
 pub use explain::Explanation;
-pub use load::{ENDING, Source};
+pub use load::Source;
 pub use offline::{Asked, Question, Told};
-pub use permit::Permit;
+pub use permit::{Mismatch, Permit, Shown};
 pub use posed::Posed;
 pub use settings::Settings;
 

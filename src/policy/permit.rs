@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::domain::{Nic, ReadNic};
+
 /// This caller may do exactly this. Only this room's decision makes one, it cannot be copied,
 /// and what may be done is got out of it by spending it.
 #[derive(Debug)]
@@ -39,5 +41,32 @@ impl<O> Permit<O> {
     #[must_use]
     pub fn spend(self) -> O {
         self.operation
+    }
+}
+
+/// A vNIC that a caller may see: only a permit to read it makes one.
+#[derive(Debug)]
+pub struct Shown(Box<Nic>);
+
+/// The permit is for another vNIC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the permit is for another vNIC than the one that was read")]
+pub struct Mismatch;
+
+impl Permit<ReadNic> {
+    /// Uses the permit up to show a vNIC.
+    ///
+    /// # Errors
+    /// When the permit is for another one.
+    pub fn show(self, nic: Box<Nic>) -> Result<Shown, Mismatch> {
+        if self.operation.nic == nic.id { Ok(Shown(nic)) } else { Err(Mismatch) }
+    }
+}
+
+impl Shown {
+    /// The vNIC.
+    #[must_use]
+    pub fn nic(&self) -> &Nic {
+        &self.0
     }
 }

@@ -21,7 +21,7 @@ use cedar_policy_core::{
     extensions::Extensions,
 };
 
-use super::{engine::Ask, looks::Needs};
+use super::{ask::Ask, looks::Needs};
 use crate::{
     domain::{Action, Caller, Nic, NicId},
     error::Fault,

@@ -17,8 +17,9 @@ use tower::{service_fn, util::BoxCloneSyncService};
 
 use super::{
     Listeners, Stops, TrustedProxies, accept,
-    connection::{Terms, Timers},
+    connection::Terms,
     crowd::{Counts, Crowd},
+    drive::Timers,
 };
 use crate::{
     auth::Authenticator,

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     MAX_HEAD, Stops,
-    connection::{FAREWELL, Farewell, Kept, Protocol, Rest, Timers, counted, keep, look},
+    drive::{FAREWELL, Farewell, Kept, Protocol, Rest, Timers, counted, keep, look},
     phase::Phase,
     wire::{Left, Wire},
 };

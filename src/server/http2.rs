@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     MAX_HEAD, Stops,
-    connection::{FAREWELL, Farewell, Protocol, Timers, counted, keep},
+    drive::{FAREWELL, Farewell, Protocol, Timers, counted, keep},
     phase::Phase,
 };
 use crate::{limit::AtOnce, stack::Stack};
@@ -46,11 +46,6 @@ const MAX_FRAME: u32 = 16 * 1024;
 /// Bytes of one answer that wait in our memory for the caller to take them. Answers are small;
 /// hyper's default is 400 KiB.
 const MAX_SEND_BUFFER: usize = 64 * 1024;
-
-/// Answers to requests without a good token that wait to be taken, over all connections. They hold no place
-/// among `limits.max_concurrent_requests`, or strangers who read nothing would keep callers out; past so
-/// many a stream is reset instead. Whoever reads takes an answer within a moment.
-pub(super) const MAX_UNREAD_BY_STRANGERS: usize = 1024;
 
 /// Serves one HTTP/2 connection.
 ///

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     clock,
-    execute::{Executor, Parts, Patience, Preflight},
+    execute::{EipCheck, Executor, Parts, Patience, Preflight},
     journal::{
         self, Journal,
         simulated::{Disk, Fate, Place, Written},
@@ -24,7 +24,7 @@ use crate::{
     limit::{Budget, Freeze, Live},
     metrics::Metrics,
     policy::{Engine, Source},
-    zec::{self, AccessKey, EipCheck, Settings},
+    zec::{self, AccessKey, Settings},
 };
 
 /// How long the last run is left in peace: until nothing can be open any more.

@@ -43,7 +43,7 @@ fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Er
     let mut sent = headers.get_all(header::HOST).iter();
     let host = match (sent.next(), sent.next()) {
         (Some(_), Some(_)) => {
-            return Err(Error::invalid("the header `Host` stands twice: send it once"));
+            return Err(Error::invalid("the header `Host` appears twice: send it once"));
         }
         (Some(host), None) => Some(authority(host).ok_or_else(|| {
             Error::invalid("the header `Host` is no host: send the gateway's, as `name:port`")
@@ -104,7 +104,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Error> {
         return Err(unclear_framing());
     }
     if let Some(name) = ONCE.into_iter().find(|name| headers.get_all(name).iter().count() > 1) {
-        return Err(Error::invalid(format!("the header `{name}` stands twice: send it once")));
+        return Err(Error::invalid(format!("the header `{name}` appears twice: send it once")));
     }
     // A hop that obeyed this would take the token away (docs/threats.md, row 9).
     let drops_token = headers.get_all(header::CONNECTION).iter().any(|value| {

@@ -23,7 +23,7 @@ pub use level::Level;
 pub use lines::{
     Holding, hold as hold_lines, let_go as let_go_of_lines, let_go_of_all as let_go_of_all_lines,
 };
-pub use record::{Facts, Record, ZecCall};
+pub use record::{Asked, Facts, Record, ZecCall};
 pub use settings::{Collector, Format, Settings};
 pub use trace::TraceParent;
 use tracing_subscriber::{fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};

@@ -34,6 +34,17 @@ pub struct ZecCall {
     pub request_id: Option<String>,
 }
 
+/// What a caller asked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// ZEC's action.
+    pub action: Action,
+    /// The vNIC's id.
+    pub nic: String,
+    /// How many addresses are named.
+    pub addresses: usize,
+}
+
 /// What there is to say of a request; never a token, a signature or a body.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -41,8 +52,8 @@ pub struct Facts {
     pub route: Option<&'static str>,
     /// Who called, as `corp/alice`.
     pub caller: Option<String>,
-    /// Which action, on which vNIC, with how many addresses.
-    pub asked: Option<(Action, String, usize)>,
+    /// What the caller asked for.
+    pub asked: Option<Asked>,
     /// What the policy said.
     pub decision: Option<&'static str>,
     /// The policies that allowed it, or forbade it.
@@ -68,7 +79,9 @@ impl Facts {
     #[must_use]
     pub fn asked_fields(&self) -> (Option<&'static str>, Option<&str>, Option<usize>) {
         match &self.asked {
-            Some((action, nic, addresses)) => (Some(action.name()), Some(nic), Some(*addresses)),
+            Some(Asked { action, nic, addresses }) => {
+                (Some(action.name()), Some(nic), Some(*addresses))
+            }
             None => (None, None, None),
         }
     }

@@ -23,13 +23,24 @@ pub(super) struct Answer<T> {
     pub(super) response: T,
 }
 
+/// Why nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WhyNotSent {
+    /// There was no connection in time.
+    #[error("it took too long")]
+    Late,
+    /// Anything else, for the log.
+    #[error("{0}")]
+    Because(String),
+}
+
 /// Why a request to ZEC gave no usable answer. What each means for the caller differs between
 /// reads and writes, so it is decided by `execute`.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Nothing reached ZEC.
     #[error("nothing was sent: {0}")]
-    NotSent(String),
+    NotSent(WhyNotSent),
     /// ZEC failed too often just now: nothing was sent, and nothing is for so long.
     #[error("nothing was sent: ZEC failed too often")]
     Spared {

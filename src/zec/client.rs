@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::{
     AccessKeys, Settings,
-    answer::{Answer, Failure},
+    answer::{Answer, Failure, WhyNotSent},
     describe,
     request::{self, PATH},
 };
@@ -201,7 +201,8 @@ impl Reader {
     async fn read(&self, caller: &str, nic: &NicId, deadline: Instant) -> Result<Found, Failure> {
         let action = Action::DescribeNetworkInterfaces;
         let who = self.0.breaker.asker(caller, nic.as_str());
-        let body = request::describe(nic).map_err(|e| Failure::NotSent(e.to_string()))?;
+        let body = request::describe(nic)
+            .map_err(|e| Failure::NotSent(WhyNotSent::Because(e.to_string())))?;
         let keys = self.0.keys.now();
         let (mut key, mut other) = (&keys.current, keys.previous.as_ref());
         let mut retry = 0;
@@ -286,7 +287,8 @@ impl Writer {
         deadline: Instant,
     ) -> Result<Sent, Failure> {
         let _busy = Busy::begin(&self.0.busy);
-        let not_sent = |error: &dyn StdError| Failure::NotSent(error.to_string());
+        let not_sent =
+            |error: &dyn StdError| Failure::NotSent(WhyNotSent::Because(error.to_string()));
         let body = request::change(ticket.change()).map_err(|error| not_sent(&error))?;
         let change = ticket.change().clone();
         // Never with the key before it: the write might be done twice.

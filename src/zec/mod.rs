@@ -18,11 +18,11 @@ use std::time::Duration;
 /// A signature is worth nothing once ZEC's clock is so much later.
 pub const SIGNATURE_LIFETIME: Duration = Duration::from_mins(5);
 
-pub use answer::Failure;
+pub use answer::{Failure, WhyNotSent};
 #[cfg(test)]
 pub(crate) use client::connect_over;
 pub use client::{Found, Reader, Sent, Writer, check, connect};
 pub use credentials::{AccessKey, AccessKeys, Read};
 pub use request::change_body;
-pub use settings::{EipCheck, Settings};
+pub use settings::Settings;
 pub use sign::{CONTENT_TYPE, authorization};

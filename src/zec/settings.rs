@@ -23,23 +23,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long one attempt may take, from the connection to the last byte of the answer.
     pub request_timeout: Duration,
-    /// Whether the vNIC is read before a write.
-    pub preflight: bool,
-    /// Which elastic IPs stand in the way of taking an address off.
-    pub eip_check: EipCheck,
     /// An HTTP proxy on the way to ZEC.
     pub proxy: Option<ProxySettings>,
-}
-
-/// Which elastic IPs stand in the way of taking an address off; ZEC's pages differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EipCheck {
-    /// Any on the vNIC.
-    Nic,
-    /// Only one on that address.
-    Address,
-    /// None.
-    Off,
 }
 
 #[cfg(test)]
@@ -54,8 +39,6 @@ impl Settings {
             ca_file: None,
             connect_timeout: Duration::from_secs(1),
             request_timeout: Duration::from_secs(2),
-            preflight: true,
-            eip_check: EipCheck::Nic,
             proxy: None,
         }
     }

@@ -1,7 +1,7 @@
 //! The rooms and who may know whom, read off the `use crate::` lines.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -38,6 +38,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "auth",
             "error",
+            "execute",
             "files",
             "journal",
             "limit",
@@ -132,9 +133,14 @@ fn rooms() -> Vec<(String, PathBuf, String)> {
 
 /// The rooms named after `crate::`, also inside braces.
 fn known(text: &str) -> BTreeSet<String> {
+    named(text, "crate::")
+}
+
+/// What is named after a prefix, also inside braces.
+fn named(text: &str, prefix: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for (at, _) in text.match_indices("crate::") {
-        let rest = &text[at + "crate::".len()..];
+    for (at, _) in text.match_indices(prefix) {
+        let rest = &text[at + prefix.len()..];
         let names: Vec<&str> = if let Some(list) = rest.strip_prefix('{') {
             let mut depth = 0;
             let end = list.find(|c| {
@@ -218,6 +224,59 @@ fn identities_and_permits_are_made_in_their_own_rooms_only() {
 fn the_reader_of_imports_sees_them_all() {
     let text = "use crate::{\n a::{B, c::D},\n e,\n};\nuse crate::f::G; fn x() { crate::h() }";
     assert_eq!(known(text).into_iter().collect::<Vec<_>>(), ["a", "e", "f", "h"]);
+}
+
+/// Parts that hold each other, so that neither can be read alone. There shall be no more of them.
+const CIRCLES: &[(&str, &[&str])] = &[
+    // A connection's state says to its listener's list what it does, and the list asks it to end.
+    ("server", &["crowd", "phase", "seat"]),
+    // An answer counts until the stream has written it.
+    ("server", &["outgoing", "wire"]),
+    // A thread's lines go to the writer, which asks every thread for what it holds at the end.
+    ("telemetry", &["lines", "writer"]),
+    // Tests alone.
+    ("simulation", &["callers", "gateway", "truth", "zec"]),
+];
+
+/// A part of a room is a file or a folder right below it.
+#[test]
+fn no_two_parts_of_a_room_know_each_other_in_a_circle() {
+    let mut knows: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    for (room, path, text) in rooms() {
+        let names: Vec<String> =
+            path.iter().map(|name| name.to_string_lossy().replace(".rs", "")).collect();
+        // `mod.rs` joins its parts.
+        let [_, part, below @ ..] = names.as_slice() else { continue };
+        if part == "mod" {
+            continue;
+        }
+        // From below a part, `super` is the part itself.
+        let ups = below.iter().filter(|name| *name != "mod").count();
+        let up = "super::".repeat(ups + 1);
+        let mut others = named(&text, &format!("crate::{room}::"));
+        if ups == 0 || text.contains(&up) {
+            others.extend(named(&text, &up));
+        }
+        others.remove(part);
+        knows.entry((room, part.clone())).or_default().extend(others);
+    }
+    let parts = |room: &str| knows.keys().filter(|(of, _)| of == room).count();
+    assert!(parts("policy") > 10 && parts("server") > 10, "too few parts are seen");
+    for (room, part) in knows.keys() {
+        let (mut seen, mut left) = (BTreeSet::new(), vec![part.clone()]);
+        while let Some(next) = left.pop() {
+            for other in knows.get(&(room.clone(), next.clone())).into_iter().flatten() {
+                let is_known = CIRCLES.iter().any(|(of, parts)| {
+                    of == room && [part, &next].iter().all(|one| parts.contains(&one.as_str()))
+                });
+                let circle = other == part && !is_known;
+                assert!(!circle, "{room}: `{part}` and `{next}` know each other in a circle");
+                if seen.insert(other.clone()) {
+                    left.push(other.clone());
+                }
+            }
+        }
+    }
 }
 
 #[test]

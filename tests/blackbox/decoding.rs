@@ -69,7 +69,7 @@ const BAD_DELETES: &[(&str, Option<&str>, &str)] = &[
     ("/nics/n/ipv4?ipAddresses=10.0.0.2&dryRun=yes", None, "`dryRun` is `yes`"),
     ("/nics/n/ipv4?ipAddresses=10.0.0.2&dryRun=", None, "`dryRun` is ``"),
     ("/nics/n/ipv4?ipAddresses=10.0.0.2&dryRun=TRUE", None, "`dryRun` is `TRUE`"),
-    ("/nics/n/ipv4?ipAddresses=10.0.0.2&dryRun=true&dryRun=false", None, "stands twice"),
+    ("/nics/n/ipv4?ipAddresses=10.0.0.2&dryRun=true&dryRun=false", None, "appears twice"),
     ("/nics/n/ipv4?ipAddresses=10.0.0.2&dryrun=true", None, "unknown query key"),
     ("/nics/n/ipv4/10.0.0.2?dryRun=1", None, "`dryRun` is `1`"),
     ("/nics/n/ipv4/10.0.0.2?all=true", None, "unknown query key"),

@@ -131,8 +131,8 @@ fn what_it_shows_in_comments_is_the_default_too_where_there_is_one() {
     let shown = |key: &str| flat.iter().find(|(k, _)| k == key).unwrap().1.clone();
     let limits = &config.limits;
     let defaults = [
-        ("zec.preflight", config.zec.preflight.to_string()),
-        ("zec.eip_check", format!("{:?}", config.zec.eip_check).to_lowercase()),
+        ("zec.preflight", config.preflight.on.to_string()),
+        ("zec.eip_check", format!("{:?}", config.preflight.eip_check).to_lowercase()),
         ("limits.addresses_per_hour", limits.addresses_per_hour.to_string()),
         ("journal.path", config.journal.path.file_name().unwrap().to_str().unwrap().to_owned()),
         ("journal.enabled", config.journal.enabled.to_string()),

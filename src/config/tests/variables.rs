@@ -30,7 +30,7 @@ fn a_variable_overrides_or_adds_a_value_of_each_type() {
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:1");
     assert_eq!((config.server.max_connections, config.server.max_body), (7, 1024));
     assert!(config.server.tls.is_some());
-    assert!(!config.zec.preflight);
+    assert!(!config.preflight.on);
     assert_eq!(config.log.level, "12", "a text is taken as it is, whatever it looks like");
     assert_eq!(config.cors_allowed_origins, ["https://a.example", "https://b.example"]);
 }

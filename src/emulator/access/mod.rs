@@ -147,7 +147,7 @@ fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Failure> {
     match (values.next().map(HeaderValue::to_str), values.next()) {
         (Some(Ok(value)), None) => Ok(value),
         (None, _) => Err(form(format!("the header `{name}` is missing"))),
-        _ => Err(form(format!("the header `{name}` stands twice or is no ASCII text"))),
+        _ => Err(form(format!("the header `{name}` appears twice or is no ASCII text"))),
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{Inner, Journal, PATIENCE};
+use super::{Inner, Journal};
 use crate::{
     error::Fault,
     journal::{
@@ -18,6 +18,7 @@ use crate::{
         queue::Queue,
         reads::Reads,
         store::{KeyTerms, Opened, Store},
+        ticket::PATIENCE,
         writer::{Pace, Writer},
     },
     metrics::Metrics,

@@ -17,7 +17,7 @@ use crate::{
     net::{ExchangeError, HttpClient},
     zec::{
         AccessKey, AccessKeys,
-        answer::{self, Answer, Failure, MAX_ANSWER},
+        answer::{self, Answer, Failure, MAX_ANSWER, WhyNotSent},
         sign,
         skew::Skew,
     },
@@ -80,7 +80,7 @@ impl Client {
         let had = until.saturating_duration_since(started);
         let out_of_time = match &result {
             Err(Failure::NoAnswer(_)) => true,
-            Err(Failure::NotSent(cause)) => cause == TOO_LONG,
+            Err(Failure::NotSent(cause)) => *cause == WhyNotSent::Late,
             _ => false,
         };
         match &result {
@@ -111,10 +111,11 @@ impl Client {
         until: Instant,
     ) -> Result<Answer<T>, Failure> {
         let link = timeout_at(until, self.http.link(&self.endpoint)).await;
-        let link = link.map_err(|_| Failure::NotSent(TOO_LONG.to_owned()))?.map_err(failure)?;
+        let link = link.map_err(|_| Failure::NotSent(WhyNotSent::Late))?.map_err(failure)?;
         // Signed when it can go out: connecting takes its time.
         let signed_at = sign_at()?;
-        let request = self.request(call, signed_at).map_err(Failure::NotSent)?;
+        let request = self.request(call, signed_at);
+        let request = request.map_err(|cause| Failure::NotSent(WhyNotSent::Because(cause)))?;
         let exchange = link.exchange(request, MAX_ANSWER);
         let answer = timeout_at(until, exchange).await;
         let answer = answer.map_err(|_| Failure::NoAnswer(TOO_LONG.to_owned()))?;
@@ -166,7 +167,7 @@ impl Client {
 
 fn failure(error: ExchangeError) -> Failure {
     match error {
-        ExchangeError::Unsent(cause) => Failure::NotSent(cause),
+        ExchangeError::Unsent(cause) => Failure::NotSent(WhyNotSent::Because(cause)),
         ExchangeError::Unanswered(cause) => Failure::NoAnswer(cause),
         cut @ ExchangeError::Cut { .. } => {
             Failure::BadAnswer { cause: cut.to_string(), request_id: None }
