@@ -5,7 +5,7 @@
 use std::{
     cell::Cell,
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     thread,
     time::Duration,
 };
@@ -17,6 +17,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::mutex::lock;
 use crate::telemetry;
 
 /// How long the end waits for lanes to drop what is still in them: a lane that is stuck never does.
@@ -169,7 +170,7 @@ impl Lanes {
 
 impl Inner {
     fn threads(&self) -> MutexGuard<'_, Vec<thread::JoinHandle<()>>> {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.threads)
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! The rooms, in the order in which a request travels; `ARCHITECTURE.md` tells the journey.
 
+#[macro_use]
+mod labels;
+
 // What everything speaks of.
 pub mod clock;
 pub mod domain;
@@ -9,6 +12,7 @@ pub mod error;
 pub mod files;
 pub mod lanes;
 pub mod metrics;
+pub mod mutex;
 pub mod net;
 pub mod telemetry;
 

@@ -1,59 +1,32 @@
 //! The signature algorithms that a token may have, all asymmetric.
 
-/// A signature algorithm that a token may have: asymmetric ones only, so that no public key can
-/// ever be taken for a shared secret (docs/threats.md, row 17).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Algorithm {
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// ECDSA on P-384 with SHA-384.
-    Es384,
-    /// RSA PKCS#1 v1.5 with SHA-256.
-    Rs256,
-    /// RSA PKCS#1 v1.5 with SHA-384.
-    Rs384,
-    /// RSA PKCS#1 v1.5 with SHA-512.
-    Rs512,
-    /// RSA-PSS with SHA-256.
-    Ps256,
-    /// RSA-PSS with SHA-384.
-    Ps384,
-    /// RSA-PSS with SHA-512.
-    Ps512,
-    /// Ed25519, by the name of its family (RFC 8037) or by its own (RFC 9864).
-    EdDsa,
+labels! {
+    /// A signature algorithm that a token may have: asymmetric ones only, so that no public key can
+    /// ever be taken for a shared secret (docs/threats.md, row 17).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Algorithm by name {
+        /// ECDSA on P-256 with SHA-256.
+        Es256 = "ES256",
+        /// ECDSA on P-384 with SHA-384.
+        Es384 = "ES384",
+        /// RSA PKCS#1 v1.5 with SHA-256.
+        Rs256 = "RS256",
+        /// RSA PKCS#1 v1.5 with SHA-384.
+        Rs384 = "RS384",
+        /// RSA PKCS#1 v1.5 with SHA-512.
+        Rs512 = "RS512",
+        /// RSA-PSS with SHA-256.
+        Ps256 = "PS256",
+        /// RSA-PSS with SHA-384.
+        Ps384 = "PS384",
+        /// RSA-PSS with SHA-512.
+        Ps512 = "PS512",
+        /// Ed25519, by the name of its family (RFC 8037) or by its own (RFC 9864).
+        EdDsa = "EdDSA",
+    }
 }
 
 impl Algorithm {
-    /// Every algorithm the gateway takes.
-    pub const ALL: [Self; 9] = [
-        Self::Es256,
-        Self::Es384,
-        Self::Rs256,
-        Self::Rs384,
-        Self::Rs512,
-        Self::Ps256,
-        Self::Ps384,
-        Self::Ps512,
-        Self::EdDsa,
-    ];
-
-    /// The name in a token's `alg` (RFC 7518, RFC 8037). [`Self::from_name`] takes a second one.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Es256 => "ES256",
-            Self::Es384 => "ES384",
-            Self::Rs256 => "RS256",
-            Self::Rs384 => "RS384",
-            Self::Rs512 => "RS512",
-            Self::Ps256 => "PS256",
-            Self::Ps384 => "PS384",
-            Self::Ps512 => "PS512",
-            Self::EdDsa => "EdDSA",
-        }
-    }
-
     /// The algorithm of that name; none for symmetric ones and `none`. `Ed25519` is `EdDSA`: RFC 9864
     /// gives the one algorithm that is meant a name of its own.
     #[must_use]

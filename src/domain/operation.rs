@@ -2,39 +2,16 @@
 
 use super::{Addresses, IdempotencyKey, NicId};
 
-/// A ZEC action that the gateway can perform, by ZEC's own name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Action {
-    /// Reads one vNIC.
-    DescribeNetworkInterfaces,
-    /// Gives a vNIC further private IPv4 addresses.
-    BatchAssignNetworkInterfaceIpv4,
-    /// Takes private IPv4 addresses off a vNIC. ZEC offers no undo.
-    UnassignNetworkInterfaceIpv4,
-}
-
-impl Action {
-    /// Every action: a closed set, so that it may label metrics.
-    pub const ALL: [Self; 3] = [
-        Self::DescribeNetworkInterfaces,
-        Self::BatchAssignNetworkInterfaceIpv4,
-        Self::UnassignNetworkInterfaceIpv4,
-    ];
-
-    /// ZEC's name of the action, as in `X-ZC-Action` and in policies.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::DescribeNetworkInterfaces => "DescribeNetworkInterfaces",
-            Self::BatchAssignNetworkInterfaceIpv4 => "BatchAssignNetworkInterfaceIpv4",
-            Self::UnassignNetworkInterfaceIpv4 => "UnassignNetworkInterfaceIpv4",
-        }
-    }
-
-    /// The action of that name, if the gateway knows it.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|action| action.name() == name)
+labels! {
+    /// A ZEC action that the gateway can perform, by ZEC's own name.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum Action by name, from from_name {
+        /// Reads one vNIC.
+        DescribeNetworkInterfaces = "DescribeNetworkInterfaces",
+        /// Gives a vNIC further private IPv4 addresses.
+        BatchAssignNetworkInterfaceIpv4 = "BatchAssignNetworkInterfaceIpv4",
+        /// Takes private IPv4 addresses off a vNIC. ZEC offers no undo.
+        UnassignNetworkInterfaceIpv4 = "UnassignNetworkInterfaceIpv4",
     }
 }
 

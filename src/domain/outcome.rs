@@ -1,46 +1,25 @@
 //! The outcomes that a write can have.
 
-/// What became of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// It is recorded that it will be sent, and nothing more is known.
-    Pending,
-    /// ZEC made the change.
-    Done,
-    /// ZEC refused it and changed nothing.
-    Rejected,
-    /// Nothing reached ZEC.
-    NotSent,
-    /// It may have reached ZEC, and nobody knows what came of it.
-    Unknown,
-    /// It was unknown, and looking at the vNIC proved that nothing had changed.
-    NotDone,
+labels! {
+    /// What became of a write.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Outcome by label, from from_label {
+        /// It is recorded that it will be sent, and nothing more is known.
+        Pending = "pending",
+        /// ZEC made the change.
+        Done = "done",
+        /// ZEC refused it and changed nothing.
+        Rejected = "rejected",
+        /// Nothing reached ZEC.
+        NotSent = "not-sent",
+        /// It may have reached ZEC, and nobody knows what came of it.
+        Unknown = "unknown",
+        /// It was unknown, and looking at the vNIC proved that nothing had changed.
+        NotDone = "not-done",
+    }
 }
 
 impl Outcome {
-    /// Every outcome: a closed set, so that it may label metrics.
-    pub const ALL: [Self; 6] =
-        [Self::Pending, Self::Done, Self::Rejected, Self::NotSent, Self::Unknown, Self::NotDone];
-
-    /// The name of the outcome in answers, journals and metrics.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Done => "done",
-            Self::Rejected => "rejected",
-            Self::NotSent => "not-sent",
-            Self::Unknown => "unknown",
-            Self::NotDone => "not-done",
-        }
-    }
-
-    /// The outcome of that name, if there is one.
-    #[must_use]
-    pub fn from_label(label: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.label() == label)
-    }
-
     /// Whether nothing can become of the write any more than this.
     #[must_use]
     pub const fn is_final(self) -> bool {

@@ -1,72 +1,73 @@
 //! The closed list of problems, with status, code and texts of each.
 
-/// Every way a request can fail: a closed list, so that it may label metrics and each has a page
-/// at `/problems/{slug}`. Callers find the table in docs/api.md, "Problems".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Problem {
-    /// Malformed path, query, body, address or header.
-    InvalidRequest,
-    /// No token.
-    MissingToken,
-    /// A token that does not count.
-    InvalidToken,
-    /// The policy says no.
-    PolicyDenied,
-    /// The vNIC carries the tag that protects it.
-    Protected,
-    /// No such route.
-    NotFound,
-    /// The route has no such method.
-    MethodNotAllowed,
-    /// The vNIC is in a state in which ZEC would refuse the request.
-    StateConflict,
-    /// The first request with this `Idempotency-Key` still runs.
-    IdempotencyInProgress,
-    /// An earlier write on the same addresses has no outcome yet.
-    OperationInProgress,
-    /// The `Idempotency-Key` was used for another request.
-    IdempotencyKeyReused,
-    /// A body without `Content-Length`.
-    LengthRequired,
-    /// A body over the limit.
-    BodyTooLarge,
-    /// A request target over the limit.
-    UriTooLong,
-    /// A body that is not declared as JSON.
-    UnsupportedMediaType,
-    /// The caller asks too often, or ZEC throttles us.
-    RateLimited,
-    /// The caller has taken off as many addresses as one may in an hour.
-    BudgetExceeded,
-    /// ZEC refused the request.
-    ZecRejected,
-    /// ZEC refused the gateway's own key.
-    ZecCredentialsRefused,
-    /// ZEC answered something unusable.
-    ZecBadAnswer,
-    /// A write was sent and no answer came.
-    OutcomeUnknown,
-    /// A read was sent and no answer came.
-    ZecTimeout,
-    /// Too many requests at once.
-    Overloaded,
-    /// The gateway is stopping.
-    Draining,
-    /// The operators have stopped all writes.
-    Frozen,
-    /// What is to be done cannot be recorded.
-    JournalUnavailable,
-    /// The caller's issuer has no usable keys.
-    IdentityProviderUnavailable,
-    /// ZEC cannot be reached; nothing was sent.
-    ZecUnavailable,
-    /// A bug.
-    Internal,
+labels! {
+    /// Every way a request can fail: a closed list, so that it may label metrics and each has a page
+    /// at `/problems/{slug}`. Callers find the table in docs/api.md, "Problems".
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Problem by slug, from from_slug {
+        /// Malformed path, query, body, address or header.
+        InvalidRequest = "invalid-request",
+        /// No token.
+        MissingToken = "missing-token",
+        /// A token that does not count.
+        InvalidToken = "invalid-token",
+        /// The policy says no.
+        PolicyDenied = "policy-denied",
+        /// The vNIC carries the tag that protects it.
+        Protected = "protected",
+        /// No such route.
+        NotFound = "not-found",
+        /// The route has no such method.
+        MethodNotAllowed = "method-not-allowed",
+        /// The vNIC is in a state in which ZEC would refuse the request.
+        StateConflict = "state-conflict",
+        /// The first request with this `Idempotency-Key` still runs.
+        IdempotencyInProgress = "idempotency-in-progress",
+        /// An earlier write on the same addresses has no outcome yet.
+        OperationInProgress = "operation-in-progress",
+        /// The `Idempotency-Key` was used for another request.
+        IdempotencyKeyReused = "idempotency-key-reused",
+        /// A body without `Content-Length`.
+        LengthRequired = "length-required",
+        /// A body over the limit.
+        BodyTooLarge = "body-too-large",
+        /// A request target over the limit.
+        UriTooLong = "uri-too-long",
+        /// A body that is not declared as JSON.
+        UnsupportedMediaType = "unsupported-media-type",
+        /// The caller asks too often, or ZEC throttles us.
+        RateLimited = "rate-limited",
+        /// The caller has taken off as many addresses as one may in an hour.
+        BudgetExceeded = "budget-exceeded",
+        /// ZEC refused the request.
+        ZecRejected = "zec-rejected",
+        /// ZEC refused the gateway's own key.
+        ZecCredentialsRefused = "zec-credentials-refused",
+        /// ZEC answered something unusable.
+        ZecBadAnswer = "zec-bad-answer",
+        /// A write was sent and no answer came.
+        OutcomeUnknown = "outcome-unknown",
+        /// A read was sent and no answer came.
+        ZecTimeout = "zec-timeout",
+        /// Too many requests at once.
+        Overloaded = "overloaded",
+        /// The gateway is stopping.
+        Draining = "draining",
+        /// The operators have stopped all writes.
+        Frozen = "frozen",
+        /// What is to be done cannot be recorded.
+        JournalUnavailable = "journal-unavailable",
+        /// The caller's issuer has no usable keys.
+        IdentityProviderUnavailable = "identity-provider-unavailable",
+        /// ZEC cannot be reached; nothing was sent.
+        ZecUnavailable = "zec-unavailable",
+        /// A bug.
+        Internal = "internal",
+    }
 }
 
 /// What a problem looks like from outside.
 struct Entry {
-    slug: &'static str,
     status: u16,
     code: &'static str,
     title: &'static str,
@@ -74,51 +75,6 @@ struct Entry {
 }
 
 impl Problem {
-    /// Every problem, once.
-    pub const ALL: [Self; 29] = [
-        Self::InvalidRequest,
-        Self::MissingToken,
-        Self::InvalidToken,
-        Self::PolicyDenied,
-        Self::Protected,
-        Self::NotFound,
-        Self::MethodNotAllowed,
-        Self::StateConflict,
-        Self::IdempotencyInProgress,
-        Self::OperationInProgress,
-        Self::IdempotencyKeyReused,
-        Self::LengthRequired,
-        Self::BodyTooLarge,
-        Self::UriTooLong,
-        Self::UnsupportedMediaType,
-        Self::RateLimited,
-        Self::BudgetExceeded,
-        Self::ZecRejected,
-        Self::ZecCredentialsRefused,
-        Self::ZecBadAnswer,
-        Self::OutcomeUnknown,
-        Self::ZecTimeout,
-        Self::Overloaded,
-        Self::Draining,
-        Self::Frozen,
-        Self::JournalUnavailable,
-        Self::IdentityProviderUnavailable,
-        Self::ZecUnavailable,
-        Self::Internal,
-    ];
-
-    /// The problem with that slug.
-    #[must_use]
-    pub fn from_slug(slug: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|problem| problem.slug() == slug)
-    }
-
-    /// The last segment of the problem's `type`.
-    #[must_use]
-    pub fn slug(self) -> &'static str {
-        self.entry().slug
-    }
-
     /// The HTTP status; `zec-rejected` keeps ZEC's instead.
     #[must_use]
     pub fn status(self) -> u16 {
@@ -158,147 +114,147 @@ impl Problem {
     const fn entry(self) -> &'static Entry {
         match self {
             Self::InvalidRequest => &Entry {
-                slug: "invalid-request", status: 400, code: "INVALID_PARAMETER_VALUE",
+                status: 400, code: "INVALID_PARAMETER_VALUE",
                 title: "The request is malformed",
                 explanation: "Something in the path, the query, the headers or the body is missing, unknown, repeated or not of the form it must have; `detail` names it. Nothing was sent to ZEC. Mend the request before sending it again.",
             },
             Self::MissingToken => &Entry {
-                slug: "missing-token", status: 401, code: "AUTHFAILURE_INVALID_AUTHORIZATION",
+                status: 401, code: "AUTHFAILURE_INVALID_AUTHORIZATION",
                 title: "No token",
                 explanation: "The gateway wants exactly one header `Authorization: Bearer <JWT>` with a token of your company's identity provider. A token in the query or in a cookie does not count.",
             },
             Self::InvalidToken => &Entry {
-                slug: "invalid-token", status: 401, code: "AUTHFAILURE_INVALID_AUTHORIZATION",
-                title: "The token does not count",
-                explanation: "The token is expired, not yet valid, meant for somebody else, from an issuer the gateway does not know, malformed, or not signed by its issuer's key; `detail` says which where that helps nobody to forge one. Get a fresh token and try again; `GET /whoami` shows what the gateway reads in it.",
+                status: 401, code: "AUTHFAILURE_INVALID_AUTHORIZATION",
+                title: "The token is not accepted",
+                explanation: "The token is expired, not yet valid, meant for somebody else, from an issuer the gateway does not know, malformed, or not signed by its issuer's key; `detail` says which, unless saying so would help an attacker. Get a fresh token and try again; `GET /whoami` shows what the gateway reads in it.",
             },
             Self::PolicyDenied => &Entry {
-                slug: "policy-denied", status: 403, code: "AUTHFAILURE_UNAUTHORIZED_OPERATION",
+                status: 403, code: "AUTHFAILURE_UNAUTHORIZED_OPERATION",
                 title: "The policy does not allow this",
                 explanation: "`denied` lists each address (or the vNIC) that is not allowed, with the policies that forbid it and their reasons; an empty list means that no policy allows it. One denied address denies the whole request and nothing is sent. `caller` shows you as the policy sees you: a missing group there is the usual cause.",
             },
             Self::Protected => &Entry {
-                slug: "protected", status: 403, code: "NIC_PROTECTED",
+                status: 403, code: "NIC_PROTECTED",
                 title: "The vNIC is protected",
                 explanation: "The vNIC carries the tag `zec-gateway:protected`, so the gateway never changes it, whatever the policy allows. Nothing was sent. Whoever owns the vNIC can take the tag off in ZEC's console.",
             },
             Self::NotFound => &Entry {
-                slug: "not-found", status: 404, code: "ROUTE_NOT_FOUND",
+                status: 404, code: "ROUTE_NOT_FOUND",
                 title: "No such route or operation",
                 explanation: "The gateway has no such path, no operation with this id that you may see, or no journal to look into; `detail` says which. This says nothing about any vNIC: an unknown vNIC is `zec-rejected` with the code INVALID_NIC_NOT_FOUND.",
             },
             Self::MethodNotAllowed => &Entry {
-                slug: "method-not-allowed", status: 405, code: "METHOD_NOT_ALLOWED",
+                status: 405, code: "METHOD_NOT_ALLOWED",
                 title: "The route has no such method",
                 explanation: "The header `Allow` names the methods that the route has.",
             },
             Self::StateConflict => &Entry {
-                slug: "state-conflict", status: 409, code: "INVALID_NIC_STATUS",
+                status: 409, code: "INVALID_NIC_STATUS",
                 title: "The vNIC's state forbids this",
                 explanation: "The gateway read the vNIC before writing and found what ZEC would refuse: the primary address, an address that is not on the vNIC, an elastic IP, or a vNIC that is changing; `detail` and `addresses` say which, and `code` is ZEC's own for it. Nothing was sent. Look at the vNIC (`GET /nics/{nicId}`), then ask for what is possible.",
             },
             Self::IdempotencyInProgress => &Entry {
-                slug: "idempotency-in-progress", status: 409, code: "OPERATION_IN_PROGRESS",
+                status: 409, code: "OPERATION_IN_PROGRESS",
                 title: "The first request with this key still runs",
                 explanation: "A request with the same `Idempotency-Key` has no outcome yet. Nothing was sent for this one; ask again as `Retry-After` says and you will get the first one's answer.",
             },
             Self::OperationInProgress => &Entry {
-                slug: "operation-in-progress", status: 409, code: "OPERATION_IN_PROGRESS",
+                status: 409, code: "OPERATION_IN_PROGRESS",
                 title: "An earlier operation on these addresses is not over",
                 explanation: "Another write that shares an address on this vNIC has no outcome yet, perhaps because nobody knows whether ZEC has done it; the gateway is finding out. Nothing was sent. Wait as `Retry-After` says, or look at `GET /operations/{operationId}` where you are told its id.",
             },
             Self::IdempotencyKeyReused => &Entry {
-                slug: "idempotency-key-reused", status: 422, code: "IDEMPOTENCY_KEY_REUSED",
+                status: 422, code: "IDEMPOTENCY_KEY_REUSED",
                 title: "The key was used for another request",
                 explanation: "You sent this `Idempotency-Key` before with a different request. Nothing was sent. Use a new key for a new request; keys are kept for 24 hours.",
             },
             Self::LengthRequired => &Entry {
-                slug: "length-required", status: 411, code: "INVALID_REQUEST",
+                status: 411, code: "INVALID_REQUEST",
                 title: "The body has no Content-Length",
                 explanation: "Over HTTP/2 a request that has a body must say how long it is: send `Content-Length`. Over HTTP/1.1 send `Content-Length`, or exactly `Transfer-Encoding: chunked`.",
             },
             Self::BodyTooLarge => &Entry {
-                slug: "body-too-large", status: 413, code: "INVALID_REQUEST",
+                status: 413, code: "INVALID_REQUEST",
                 title: "The body is too large",
                 explanation: "The body is over the gateway's limit (`server.max_body`). Name fewer addresses and send several requests.",
             },
             Self::UriTooLong => &Entry {
-                slug: "uri-too-long", status: 414, code: "INVALID_REQUEST",
+                status: 414, code: "INVALID_REQUEST",
                 title: "The request target is too long",
                 explanation: "Path and query together are over the gateway's limit. Put the addresses into a JSON body instead of the query.",
             },
             Self::UnsupportedMediaType => &Entry {
-                slug: "unsupported-media-type", status: 415, code: "INVALID_REQUEST",
+                status: 415, code: "INVALID_REQUEST",
                 title: "The body is not declared as JSON",
                 explanation: "Send the body with `Content-Type: application/json`, in UTF-8 and without `Content-Encoding`.",
             },
             Self::RateLimited => &Entry {
-                slug: "rate-limited", status: 429, code: "REQUEST_LIMIT_EXCEEDED",
+                status: 429, code: "REQUEST_LIMIT_EXCEEDED",
                 title: "Too many requests",
                 explanation: "You ask more often than one caller may (`limits.requests_per_second`), or have more running at once (`limits.max_concurrent_per_caller`), or more `Idempotency-Key`s of requests with nothing to do would have to be remembered than may be, or ZEC throttles the key that all callers share; `detail` says which. Nothing was done. Wait as `Retry-After` says, then try again, more slowly.",
             },
             Self::BudgetExceeded => &Entry {
-                slug: "budget-exceeded", status: 429, code: "BUDGET_EXCEEDED",
+                status: 429, code: "BUDGET_EXCEEDED",
                 title: "Too many addresses in an hour",
                 explanation: "You have taken off as many addresses as one caller may within an hour (`limits.addresses_per_hour`); those whose outcome is not known count too. Nothing was sent. Wait as `Retry-After` says, or ask the gateway's operators for a higher budget.",
             },
             Self::ZecRejected => &Entry {
-                slug: "zec-rejected", status: 400, code: "INVALID_PARAMETER_VALUE",
+                status: 400, code: "INVALID_PARAMETER_VALUE",
                 title: "ZEC refused the request",
                 explanation: "The policy allowed the request and ZEC refused it: status and code are ZEC's own, `zecRequestId` is what ZEC's support asks for. Nothing was changed.",
             },
             Self::ZecCredentialsRefused => &Entry {
-                slug: "zec-credentials-refused", status: 502, code: "UPSTREAM_CREDENTIALS_REFUSED",
+                status: 502, code: "UPSTREAM_CREDENTIALS_REFUSED",
                 title: "ZEC refused the gateway's key",
                 explanation: "Your token is fine: it is the gateway's own access key that ZEC does not take, or the gateway's clock that is wrong. Nothing was changed. Tell the gateway's operators.",
             },
             Self::ZecBadAnswer => &Entry {
-                slug: "zec-bad-answer", status: 502, code: "UPSTREAM_BAD_ANSWER",
+                status: 502, code: "UPSTREAM_BAD_ANSWER",
                 title: "ZEC's answer cannot be used",
                 explanation: "ZEC, or a proxy in front of it, answered something that is not an answer to this request. After a write nobody knows yet whether it happened: `GET /operations/{operationId}` says so once it is known, most often within seven minutes. Do not repeat it before.",
             },
             Self::OutcomeUnknown => &Entry {
-                slug: "outcome-unknown", status: 504, code: "REQUEST_TIMED_OUT",
+                status: 504, code: "REQUEST_TIMED_OUT",
                 title: "The outcome is unknown",
                 explanation: "The write was sent to ZEC and no answer came in time. It may have happened, or still happen: `GET /operations/{operationId}` says `done` or `not-done` once it is known, most often within seven minutes. Do not repeat it before. The gateway never sends a write twice by itself.",
             },
             Self::ZecTimeout => &Entry {
-                slug: "zec-timeout", status: 504, code: "REQUEST_TIMED_OUT",
+                status: 504, code: "REQUEST_TIMED_OUT",
                 title: "ZEC did not answer in time",
                 explanation: "A read was sent to ZEC and no answer came in time. Nothing was changed; try again.",
             },
             Self::Overloaded => &Entry {
-                slug: "overloaded", status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
+                status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
                 title: "The gateway is overloaded",
                 explanation: "More requests run at once than the gateway takes (`limits.max_concurrent_requests`), or too little time was left to send this one. Nothing was sent; try again as `Retry-After` says.",
             },
             Self::Draining => &Entry {
-                slug: "draining", status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
+                status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
                 title: "The gateway is stopping",
                 explanation: "This instance is being stopped. Nothing was sent; try again, another instance will answer.",
             },
             Self::Frozen => &Entry {
-                slug: "frozen", status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
+                status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
                 title: "Writes are stopped",
                 explanation: "The gateway's operators have stopped all writes; `detail` holds their reason. Nothing was sent. Reads and dry runs still work; try again later, or ask the operators.",
             },
             Self::JournalUnavailable => &Entry {
-                slug: "journal-unavailable", status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
+                status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
                 title: "The record of writes cannot be used",
                 explanation: "Every write is recorded on disk before it is sent, and that was not possible in time; or you asked for what was recorded, and it could not be read. Nothing was sent; try again as `Retry-After` says, and tell the gateway's operators if it goes on.",
             },
             Self::IdentityProviderUnavailable => &Entry {
-                slug: "identity-provider-unavailable", status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
+                status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
                 title: "The identity provider's keys are not at hand",
                 explanation: "The gateway has no usable keys of your token's issuer, so it cannot tell whether the token is good. Nothing was sent; try again as `Retry-After` says.",
             },
             Self::ZecUnavailable => &Entry {
-                slug: "zec-unavailable", status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
+                status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
                 title: "ZEC cannot be reached",
                 explanation: "No connection to ZEC could be made, or ZEC said that it is unavailable for a read. Nothing was changed; try again as `Retry-After` says.",
             },
             Self::Internal => &Entry {
-                slug: "internal", status: 500, code: "INTERNAL_SERVER_ERROR",
+                status: 500, code: "INTERNAL_SERVER_ERROR",
                 title: "A fault in the gateway",
                 explanation: "This is a bug of the gateway's. Tell its operators the `requestId`; if the request was a write, look at the vNIC before you repeat it.",
             },

@@ -7,7 +7,7 @@
 use std::{
     collections::{HashMap, HashSet},
     net::Ipv4Addr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::{
     domain::{ChangeIpv4, NicId, OperationId},
     error::{Error, Problem},
+    mutex::lock,
 };
 
 /// Seconds after which a caller may ask again: about as long as a write takes.
@@ -130,7 +131,7 @@ impl Guards {
 
     fn lock(&self) -> MutexGuard<'_, Book> {
         // Every change under it is whole: a panic elsewhere spoils nothing.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

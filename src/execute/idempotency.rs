@@ -6,7 +6,7 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -20,6 +20,7 @@ use crate::{
     domain::{ChangeIpv4, IdempotencyKey, NicId, OperationId, Outcome, Selection},
     error::{Error, Problem},
     journal::{Holder, KeyClaim, View},
+    mutex::lock,
 };
 
 /// Seconds after which a caller may ask again: about as long as a write takes.
@@ -87,7 +88,7 @@ impl Claims {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Name, Running>> {
         // Every change under it is whole: a panic elsewhere spoils nothing.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

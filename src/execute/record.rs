@@ -29,7 +29,7 @@ pub(super) fn called(
     if matches!(failure, Some(Failure::Spared { .. })) {
         return;
     }
-    let outcome = failure.map_or(metrics::Outcome::Ok, Failure::outcome).label();
+    let outcome = failure.map_or(metrics::ZecResult::Ok, Failure::outcome).label();
     let took = record.elapsed().saturating_sub(after);
     let call = ZecCall { action, after, took, outcome, request_id: request_id.cloned() };
     record.note(|facts| facts.zec_calls.push(call));

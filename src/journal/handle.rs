@@ -5,7 +5,7 @@ mod open;
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, SystemTime},
@@ -29,6 +29,7 @@ use crate::{
     domain::{ChangeIpv4, IdempotencyKey, OperationId, Outcome},
     error::Fault,
     metrics::Metrics,
+    mutex::lock,
     policy::Permit,
 };
 
@@ -217,7 +218,7 @@ impl Journal {
         // The writer's connection shall be the last one: SQLite then takes its log away.
         inner.reads.close_idle();
         inner.keyed.close_idle();
-        let left = inner.left.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let left = lock(&inner.left).take();
         let Some(left) = left else { return };
         if tokio::time::timeout(CLOSING, left).await.is_err() {
             tracing::error!("the journal's disk does not answer: it is left as it is");

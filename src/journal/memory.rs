@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime},
 };
 
@@ -20,6 +20,7 @@ use crate::{
     clock,
     domain::{Change, OperationId, Outcome},
     error::Fault,
+    mutex::lock,
 };
 
 /// How many answers are kept for one caller.
@@ -60,7 +61,7 @@ struct Key {
 
 impl MemoryStore {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

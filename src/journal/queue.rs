@@ -16,6 +16,7 @@ use super::{
 use crate::{
     clock,
     domain::{OperationId, Outcome},
+    mutex::lock,
 };
 
 /// An intent, or an answer to be kept, that somebody waits for.
@@ -180,7 +181,7 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         // Whoever panicked left whole commands behind: each is put in or taken out in one step.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 }
 

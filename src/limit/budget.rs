@@ -8,10 +8,11 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Live, lock, retry_after};
+use super::{Live, retry_after};
 use crate::{
     clock,
     error::{Error, Problem},
+    mutex::lock,
 };
 
 /// Addresses count for an hour, and what is taken in one minute comes back together.

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::lock;
+use crate::mutex::lock;
 
 /// How many requests each caller may have running at once. Clones share the count.
 #[derive(Clone, Debug, Default)]

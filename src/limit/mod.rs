@@ -14,10 +14,7 @@ mod places;
 mod rates;
 mod settings;
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 pub use at_once::{AtOnce, Place};
 pub use breaker::{Asker, Breaker, Look, Pass};
@@ -35,11 +32,6 @@ pub use settings::Settings;
 pub fn retry_after(wait: Duration) -> u32 {
     let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
     u32::try_from(seconds).unwrap_or(u32::MAX).max(1)
-}
-
-/// Held for moments only, and every change under it is whole: a panic elsewhere spoils nothing.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use prometheus::{
 
 pub use http::{HttpMetrics, InFlight, RouteSeries};
 pub use journal::JournalMetrics;
-pub use labels::{AuthResult, Decision, Kind, Outcome, ShadowChange};
+pub use labels::{AuthResult, Decision, Kind, ShadowChange, ZecResult};
 use register::Maker;
 
 use crate::{domain::Action, error::Problem, telemetry};
@@ -137,7 +137,7 @@ impl Metrics {
                 let labels = [action.name(), change.label()];
                 self.policy_shadow_differences.with_label_values(&labels);
             }
-            for outcome in Outcome::ALL {
+            for outcome in ZecResult::ALL {
                 self.zec_requests.with_label_values(&[action.name(), outcome.label()]);
             }
             self.zec_durations.with_label_values(&[action.name()]);
@@ -226,7 +226,7 @@ impl Metrics {
     }
 
     /// A request to ZEC ended.
-    pub fn zec_answered(&self, action: Action, outcome: Outcome, took: Duration) {
+    pub fn zec_answered(&self, action: Action, outcome: ZecResult, took: Duration) {
         self.zec_requests.with_label_values(&[action.name(), outcome.label()]).inc();
         self.zec_durations.with_label_values(&[action.name()]).observe(took.as_secs_f64());
     }

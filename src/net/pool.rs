@@ -1,7 +1,7 @@
 //! The pool of idle connections.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, Weak},
     time::Duration,
 };
 
@@ -9,6 +9,8 @@ use http::Uri;
 use tokio::{task::JoinHandle, time::Instant};
 
 use super::link::Link;
+
+use crate::mutex::lock;
 
 /// Idle connections are dropped after this long, before the usual 60 to 90 seconds after which
 /// servers and load balancers drop them: less often is a request written into a closing one.
@@ -91,7 +93,7 @@ impl Pool {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::SystemTime,
@@ -11,6 +11,8 @@ use std::{
 
 use humantime::format_rfc3339_seconds;
 use tokio::sync::Notify;
+
+use crate::mutex::lock;
 
 /// How each thing that is loaded again fared the last time, and how far those came who asked for everything
 /// to be loaded. Clones share it.
@@ -133,6 +135,6 @@ impl Board {
 
     /// Held for moments only, and every change under it is whole.
     fn lock(&self) -> MutexGuard<'_, Vec<Unit>> {
-        self.0.units.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.units)
     }
 }

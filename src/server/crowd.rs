@@ -6,13 +6,15 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use tokio::{sync::Notify, time::Instant};
 
 use super::{phase::Phase, seat::Shared};
+
+use crate::mutex::lock;
 
 /// How long one that was asked to end has for it before another one is asked.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -176,7 +178,7 @@ impl Crowd {
 
     /// Held for moments only, and every change under it is whole.
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -14,6 +14,7 @@ use super::{
     phase::{running, since},
 };
 use crate::domain::Peer;
+use crate::mutex::lock;
 
 /// In the number by which connections are ordered: somebody has shown a good token on this one.
 const KNOWN: u64 = 1 << 63;
@@ -88,7 +89,7 @@ impl Shared {
     }
 
     pub(super) fn unread(&self) -> MutexGuard<'_, VecDeque<u64>> {
-        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.unread)
     }
 
     pub(super) fn stands_as(&self) -> u64 {
@@ -137,7 +138,7 @@ impl Shared {
     /// Asks the connection to end.
     pub(super) fn ask_to_end(&self) {
         self.asked.store(true, Ordering::SeqCst);
-        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let waker = lock(&self.waker).take();
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -147,7 +148,7 @@ impl Shared {
     /// something since says so, and goes on.
     pub(super) fn poll_asked(&self, cx: &Context<'_>) -> Poll<()> {
         let Some((crowd, id)) = &self.seat else { return Poll::Pending };
-        let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waker = lock(&self.waker);
         if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
         }

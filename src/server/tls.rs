@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -16,6 +16,7 @@ use super::{
     listener::Socket,
 };
 use crate::error::Fault;
+use crate::mutex::lock;
 
 /// The certificate that the listener shows and the authorities of callers. Each can be replaced
 /// while it serves, and neither waits for the other: trust that is taken away must not depend on a
@@ -104,7 +105,7 @@ impl Tls {
 
     /// Never held while a file is read, and every change under it is whole.
     fn parts(&self) -> MutexGuard<'_, (Pair, Clients)> {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.parts)
     }
 
     /// When the certificate that is shown now expires.

@@ -6,7 +6,7 @@ use std::{
     mem::MaybeUninit,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker, ready},
@@ -27,6 +27,7 @@ use super::{
     outgoing::Held,
     phase::Phase,
 };
+use crate::mutex::lock;
 use crate::stack::Oddities;
 
 /// How long the end of a connection waits for a peer in the midst of a message. Closed at once, the
@@ -96,7 +97,7 @@ impl Left {
 
     /// hyper has the whole answer: what is held for it is released when that is flushed.
     pub(super) fn hold_until_flushed(&self, held: Held) {
-        *self.0.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
+        *lock(&self.0.held) = Some(held);
         self.0.holds.store(true, Ordering::Relaxed);
     }
 
@@ -107,7 +108,7 @@ impl Left {
 
     fn flushed(&self) {
         if self.0.holds.swap(false, Ordering::Relaxed) {
-            drop(self.0.held.lock().unwrap_or_else(PoisonError::into_inner).take());
+            drop(lock(&self.0.held).take());
         }
     }
 

@@ -4,13 +4,15 @@
 use std::{
     cell::RefCell,
     io::{self, Write},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, Weak},
 };
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::writer::hand_over;
+
+use crate::mutex::lock;
 
 /// How many bytes are held at most.
 const MOST: usize = 8 * 1024;
@@ -39,7 +41,7 @@ impl Drop for Holding {
 #[must_use]
 pub fn hold() -> Holding {
     let held = Arc::<Mutex<Held>>::default();
-    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut all = lock(&ALL);
     all.retain(|held| held.strong_count() > 0);
     all.push(Arc::downgrade(&held));
     HELD.with_borrow_mut(|mine| *mine = Some(held));
@@ -57,7 +59,7 @@ pub fn let_go_of_all() {
 }
 
 fn each_held(mut act: impl FnMut(&mut Held)) {
-    let all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = lock(&ALL);
     for held in all.iter().filter_map(Weak::upgrade) {
         // A thread that logs just now is not waited for.
         if let Ok(mut held) = held.try_lock() {
@@ -70,7 +72,7 @@ fn each_held(mut act: impl FnMut(&mut Held)) {
 fn with_held<T>(act: impl FnOnce(&mut Held) -> T) -> Option<T> {
     let with = |held: &RefCell<Option<Arc<Mutex<Held>>>>| {
         let held = held.try_borrow().ok()?;
-        let mut held = held.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock(held.as_ref()?);
         Some(act(&mut held))
     };
     HELD.try_with(with).ok()?

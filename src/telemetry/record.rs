@@ -1,12 +1,13 @@
 //! The record of one request, filled on its way and logged at its end.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::{Duration, Instant, SystemTime},
 };
 
 use super::TraceParent;
 use crate::domain::{Action, Peer};
+use crate::mutex::lock;
 
 /// What becomes of one request, filled in as it travels and logged once, at its end.
 #[derive(Debug)]
@@ -127,7 +128,7 @@ impl Record {
 
     /// What is known so far; nothing can be added while it is held.
     pub fn facts(&self) -> MutexGuard<'_, Facts> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.facts)
     }
 
     /// When the request began, by the clock on the wall.

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use crate::mutex::lock;
+
 /// How many bytes wait or are being written at most: some two thousand lines of requests.
 pub(super) const CAPACITY: usize = 1024 * 1024;
 
@@ -117,7 +119,7 @@ impl Store {
 
     /// Held for moments only, and every change under it is whole.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::{
     domain::json::{self, Node},
-    metrics::Outcome,
+    metrics::ZecResult,
 };
 
 /// The largest answer that is read, in bytes.
@@ -95,13 +95,13 @@ pub enum Failure {
 impl Failure {
     /// How it is counted.
     #[must_use]
-    pub const fn outcome(&self) -> Outcome {
+    pub const fn outcome(&self) -> ZecResult {
         match self {
-            Self::NotSent(_) | Self::Spared { .. } => Outcome::NotSent,
-            Self::Rejected { .. } | Self::Throttled { .. } => Outcome::Rejected,
-            Self::CredentialsRefused { .. } => Outcome::CredentialsRefused,
+            Self::NotSent(_) | Self::Spared { .. } => ZecResult::NotSent,
+            Self::Rejected { .. } | Self::Throttled { .. } => ZecResult::Rejected,
+            Self::CredentialsRefused { .. } => ZecResult::CredentialsRefused,
             Self::NoAnswer(_) | Self::BadAnswer { .. } | Self::Unavailable { .. } => {
-                Outcome::Unknown
+                ZecResult::Unknown
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
@@ -12,7 +12,7 @@ use http::{HeaderMap, header::DATE};
 use tokio::time::Instant;
 
 use super::SIGNATURE_LIFETIME;
-use crate::{clock, metrics::Metrics};
+use crate::{clock, metrics::Metrics, mutex::lock};
 
 /// Past this many seconds the clocks are worth a warning: ZEC refuses signatures past 300.
 const WARN_SECONDS: f64 = 60.0;
@@ -29,7 +29,7 @@ impl Skew {
     /// What time it is at least by ZEC's clock: what the last answer showed, and the time that has passed
     /// since, whatever has become of our clock. None before the first answer.
     pub(super) fn time(&self) -> Option<SystemTime> {
-        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = *lock(&self.seen);
         seen.and_then(|(date, at)| date.checked_add(at.elapsed()))
     }
 
@@ -44,7 +44,7 @@ impl Skew {
 
     /// ZEC's own answer says that it is that time.
     pub(super) fn is_now(&self, time: SystemTime) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((time, Instant::now()));
+        *lock(&self.seen) = Some((time, Instant::now()));
     }
 
     /// The `Date` of an answer that came just now, which is shown in a metric; warns once each time the

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::SystemTime,
 };
 
@@ -20,6 +20,7 @@ use crate::{
         record::{Filter, Held, Holder, Unassigned, View, millis},
         store::{Archive, StoreError, Unheard},
     },
+    mutex::lock,
 };
 
 /// How many connections are kept for the next reads: as many as read at once.
@@ -71,7 +72,7 @@ impl SqliteArchive {
         unheard: Option<&Unheard>,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = || lock(&self.kept);
         self.watch.as_ref().map_or(Ok(()), Watch::check)?;
         let at_hand = kept().pop();
         let mut connection = if let Some(connection) = at_hand {
@@ -207,7 +208,7 @@ impl Archive for SqliteArchive {
     }
 
     fn close_idle(&self) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&self.kept).clear();
     }
 }
 

@@ -17,8 +17,8 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::lock;
 use crate::metrics::{Kind, Metrics};
+use crate::mutex::lock;
 use circuit::{Counted, Way};
 use nics::Nics;
 use pair::Pair;

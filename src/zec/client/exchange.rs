@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     domain::{API_VERSION, Action, json::Node},
     limit::{Asker, Breaker, Pass},
-    metrics::{Kind, Metrics, Outcome},
+    metrics::{Kind, Metrics, ZecResult},
     net::{ExchangeError, HttpClient},
     zec::{
         AccessKey, AccessKeys,
@@ -90,7 +90,7 @@ impl Client {
             result if trouble(result) => pass.failure(),
             _ => pass.success(),
         }
-        let outcome = result.as_ref().err().map_or(Outcome::Ok, Failure::outcome);
+        let outcome = result.as_ref().err().map_or(ZecResult::Ok, Failure::outcome);
         self.metrics.zec_answered(action, outcome, started.elapsed());
         result
     }
