@@ -9,6 +9,7 @@ use std::{
 /// Each room with the rooms that it may know; `ARCHITECTURE.md` says why.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("labels", &[]),
     ("mutex", &[]),
     ("domain", &[]),
     ("error", &[]),
