@@ -8,7 +8,9 @@ mod units;
 use std::{future::Future, sync::Arc};
 
 use arc_swap::ArcSwap;
-use parts::{Given, Loaded, drain, executor, issuer_names, metrics, origins, router, warnings};
+use parts::{
+    Given, LoadedParts, drain, executor, issuer_names, metrics, origins, router, warnings,
+};
 use spans::Spans;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +27,7 @@ use crate::{
     limit::{Callers, Live},
     metrics::Metrics,
     policy::Engine,
-    reload::Pace,
+    reload::WatchPace,
     server::{self, Drain, Tls},
     stack::{self, Stack},
     telemetry::Level,
@@ -44,7 +46,7 @@ pub struct App {
     journal: Journal,
     unfinished: Vec<View>,
     executor: Arc<Executor>,
-    parts: stack::Parts,
+    parts: stack::StackParts,
     tls: Option<Arc<Tls>>,
     spans: Spans,
     units: Units,
@@ -55,7 +57,7 @@ pub struct App {
     /// Where connections are served.
     pub lanes: Lanes,
     /// How often files are looked at for changes.
-    pub pace: Pace,
+    pub pace: WatchPace,
     /// How long what came of a write is looked for, where nobody knows it.
     pub patience: Patience,
     /// What is allowed and probably not meant.
@@ -141,8 +143,8 @@ impl App {
     ) -> Result<Self, Vec<Fault>> {
         let one = |fault: Fault| vec![fault];
         let metrics = metrics(&issuer_names(config)).map_err(one)?;
-        let Loaded { authenticator, client, tls, spans, units } =
-            Loaded::load(config, given.keys, &metrics)?;
+        let LoadedParts { authenticator, client, tls, spans, units } =
+            LoadedParts::load(config, given.keys, &metrics)?;
         let warnings = warnings(config, tls.as_ref(), &authenticator);
         let router = router().map_err(one)?;
         let allowed_origins = origins(&config.cors_allowed_origins).map_err(one)?;
@@ -157,7 +159,7 @@ impl App {
             executor(config, given.policies, client, &limits, &drain, &journal, &metrics);
         let server = &config.server;
         let body_limits = BodyLimits { max: server.max_body, timeout: server.body_timeout };
-        let parts = stack::Parts {
+        let parts = stack::StackParts {
             authenticator: Arc::clone(&authenticator),
             api: Api::new(Arc::clone(&executor), body_limits, limits.clone()),
             router,
@@ -187,7 +189,7 @@ impl App {
             follows_limits: false,
             level: Level::default(),
             lanes: Lanes::default(),
-            pace: Pace::default(),
+            pace: WatchPace::default(),
             patience: Patience::default(),
         })
     }
@@ -204,8 +206,8 @@ impl App {
 
     /// Cancelled by whoever wants a drain to wait for nothing but the writes that run.
     #[must_use]
-    pub fn hurry(&self) -> CancellationToken {
-        self.drain.hurry.clone()
+    pub fn fast_drain(&self) -> CancellationToken {
+        self.drain.fast_drain.clone()
     }
 
     /// Fetches every key address once, so that a first request finds keys.

@@ -1,11 +1,11 @@
-//! The one door through which `tests/fuzz` reaches what is private: parsers of what comes from
+//! The one way by which `tests/fuzz` reaches what is private: parsers of what comes from
 //! outside, called as the gateway calls them. It is there under `cfg(fuzzing)` only.
 
 use std::time::SystemTime;
 
 use http::{HeaderMap, Method, StatusCode, Uri};
 
-pub use crate::auth::door::{Keys, TokenParts};
+pub use crate::auth::fuzz_entry::{Keys, TokenParts};
 use crate::{
     api,
     auth::{self, IssuerSettings},
@@ -24,7 +24,7 @@ pub fn operation(
     body: Option<&[u8]>,
     max_addresses: usize,
 ) -> Result<Operation, Error> {
-    api::door(method, target, body, max_addresses)
+    api::fuzz_entry(method, target, body, max_addresses)
 }
 
 /// The body that goes to ZEC for a change.
@@ -32,31 +32,31 @@ pub fn operation(
 /// # Errors
 /// When it cannot be serialised.
 pub fn change_body(change: &ChangeIpv4) -> Result<Vec<u8>, String> {
-    zec::door::change(change)
+    zec::fuzz_entry::change(change)
 }
 
 /// Takes a token apart.
 #[must_use]
 pub fn token(text: &str) -> Option<TokenParts> {
-    auth::door::token(text)
+    auth::fuzz_entry::token(text)
 }
 
 /// The one bearer token of a request.
 #[must_use]
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
-    auth::door::bearer(headers)
+    auth::fuzz_entry::bearer(headers)
 }
 
 /// Whom the claims of a token speak of, if they count.
 #[must_use]
 pub fn claims(claims: &[u8], settings: &IssuerSettings, now: SystemTime) -> Option<Caller> {
-    auth::door::claims(claims, settings, now)
+    auth::fuzz_entry::claims(claims, settings, now)
 }
 
 /// Where the discovery document of this issuer says that its keys are.
 #[must_use]
 pub fn discovered(document: &[u8], issuer: &str) -> Option<Uri> {
-    auth::door::discovered(document, issuer)
+    auth::fuzz_entry::discovered(document, issuer)
 }
 
 /// What the caller of a write is told of ZEC's answer; ZEC's request id if it was done.
@@ -64,7 +64,7 @@ pub fn discovered(document: &[u8], issuer: &str) -> Option<Uri> {
 /// # Errors
 /// What it means that it was not, or that nobody knows.
 pub fn written(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<String, Error> {
-    zec::door::written(status, headers, body).map_err(|failure| execute::door(&failure))
+    zec::fuzz_entry::written(status, headers, body).map_err(|failure| execute::fuzz_entry(&failure))
 }
 
 /// The vNIC that ZEC's answer shows, where this one was asked for.
@@ -75,12 +75,12 @@ pub fn found(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Option<Option<Nic>> {
-    zec::door::found(asked, status, headers, body)
+    zec::fuzz_entry::found(asked, status, headers, body)
 }
 
 /// What of a connection's bytes is handed on, cut as it is read in pieces of this size, none of
 /// them a body.
 #[must_use]
 pub fn heads(bytes: &[u8], piece: usize) -> Vec<Vec<u8>> {
-    server::door(bytes, piece)
+    server::fuzz_entry(bytes, piece)
 }

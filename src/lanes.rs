@@ -124,7 +124,7 @@ impl Lanes {
         });
         if tokio::time::timeout(LAST_TURN, ended).await.is_err() {
             tracing::error!("a thread that serves is stuck: what is in it is left as it is");
-            telemetry::let_go_of_all_lines();
+            telemetry::flush_all_lines();
         }
     }
 
@@ -159,7 +159,7 @@ impl Lanes {
     /// Waits until every lane has taken a turn: one that is stuck takes none.
     pub async fn take_turns(&self) {
         // What led there must not stay in it.
-        telemetry::let_go_of_all_lines();
+        telemetry::flush_all_lines();
         let lanes = self.0.iter().flat_map(|inner| &inner.lanes);
         let turns: Vec<JoinHandle<()>> = lanes.map(|lane| lane.runtime.spawn(async {})).collect();
         for turn in turns {
@@ -177,7 +177,7 @@ impl Inner {
 impl Lane {
     fn start(number: usize, end: CancellationToken) -> io::Result<(Self, thread::JoinHandle<()>)> {
         let mut runtime = Builder::new_current_thread();
-        runtime.enable_all().on_thread_park(telemetry::let_go_of_lines);
+        runtime.enable_all().on_thread_park(telemetry::flush_lines);
         let runtime = runtime.build()?;
         let lane = Self { runtime: runtime.handle().clone(), connections: Arc::new(()) };
         let name = format!("lane-{number}");

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{limit::Places, metrics::InFlight};
+use crate::{limit::ConcurrencySlots, metrics::InFlight};
 
 /// The body of an answer, whole, with what those who send it hold until it is out.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ pub struct AnswerBody {
     pub authenticated: bool,
     /// What the request takes up of the limits. None where no caller's limit bounds how many answers
     /// wait: strangers must not take the places of others by not reading.
-    pub places: Option<Places>,
+    pub places: Option<ConcurrencySlots>,
     /// Counts the request as running.
     pub running: Option<InFlight>,
 }

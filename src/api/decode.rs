@@ -32,7 +32,7 @@ const MAX_LISTED: usize = 100;
 const LISTED: usize = 20;
 
 /// A request with its body read.
-pub(super) struct Parts<'a> {
+pub(super) struct RequestParts<'a> {
     pub(super) matched: &'a Matched,
     pub(super) query: Option<&'a str>,
     pub(super) headers: &'a HeaderMap,
@@ -41,7 +41,7 @@ pub(super) struct Parts<'a> {
     pub(super) max_addresses: usize,
 }
 
-impl Parts<'_> {
+impl RequestParts<'_> {
     /// The operation that the request asks for.
     ///
     /// # Errors
@@ -223,7 +223,7 @@ fn in_query(query: &Query<'_>) -> Result<Vec<String>, Error> {
 
 /// For `tests/fuzz`: a request's way from its target to its operation.
 #[cfg(fuzzing)]
-pub(crate) fn door(
+pub(crate) fn fuzz_entry(
     method: &http::Method,
     target: &http::Uri,
     body: Option<&[u8]>,
@@ -235,6 +235,12 @@ pub(crate) fn door(
     let headers = HeaderMap::new();
     // An empty body is none, and some routes read none: as `endpoint` has it.
     let body = body.filter(|body| !body.is_empty() && matched.endpoint.takes_body());
-    Parts { matched: &matched, query: target.query(), headers: &headers, body, max_addresses }
-        .operation()
+    RequestParts {
+        matched: &matched,
+        query: target.query(),
+        headers: &headers,
+        body,
+        max_addresses,
+    }
+    .operation()
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     body::{self, BodyLimits},
-    decode::Parts,
+    decode::RequestParts,
     docs::{self, Description},
     reply::{self, Answer},
     routes::{Endpoint, Matched},
@@ -17,8 +17,8 @@ use super::{
 use crate::{
     domain::{Action, Caller, Operation},
     error::{Error, Problem},
-    execute::{self, Asking, Done, Executor, Seen},
-    limit::{AtOnce, Live, Places},
+    execute::{self, Done, Executor, LookupResult, RequestContext},
+    limit::{AtOnce, ConcurrencySlots, Live},
     telemetry::{Asked, Record},
 };
 
@@ -41,7 +41,7 @@ pub struct Context {
     /// Who calls, where the route wants to know.
     pub caller: Option<Caller>,
     /// What it takes up of the limits.
-    pub places: Places,
+    pub places: ConcurrencySlots,
     /// Until when an answer is worth having.
     pub deadline: Instant,
     /// Where it is written down.
@@ -49,9 +49,9 @@ pub struct Context {
 }
 
 impl Context {
-    fn asking<'a>(&'a self, caller: &'a Caller) -> Asking<'a> {
+    fn asking<'a>(&'a self, caller: &'a Caller) -> RequestContext<'a> {
         let Self { places, deadline, record, .. } = self;
-        Asking { caller, places, deadline: *deadline, record }
+        RequestContext { caller, places, deadline: *deadline, record }
     }
 }
 
@@ -128,8 +128,8 @@ impl Api {
         head: &'a request::Parts,
         matched: &'a Matched,
         body: Option<&'a [u8]>,
-    ) -> Parts<'a> {
-        Parts {
+    ) -> RequestParts<'a> {
+        RequestParts {
             matched,
             query: head.uri.query(),
             headers: &head.headers,
@@ -160,10 +160,10 @@ fn done(done: Done) -> Answer {
     }
 }
 
-fn seen(seen: Seen) -> Answer {
+fn seen(seen: LookupResult) -> Answer {
     reply::ok(match seen {
-        Seen::One(view) => reply::operation(&view),
-        Seen::Several { views, next } => reply::operations(&views, next),
+        LookupResult::One(view) => reply::operation(&view),
+        LookupResult::Several { views, next } => reply::operations(&views, next),
     })
 }
 

@@ -19,4 +19,4 @@ pub use reply::{Answer, RequestId, problem};
 pub use routes::{Access, Endpoint, Matched, Router, UNMATCHED, method_label, series};
 
 #[cfg(fuzzing)]
-pub(crate) use decode::door;
+pub(crate) use decode::fuzz_entry;

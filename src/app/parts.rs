@@ -6,7 +6,7 @@ use http::HeaderValue;
 
 use super::{
     spans::Spans,
-    units::{Followed, keys, policy::Policies, tls},
+    units::{Watched, keys, policy::Policies, tls},
 };
 use crate::{
     api,
@@ -17,14 +17,14 @@ use crate::{
     journal::{self, Journal},
     limit::{Budget, Freeze, Live},
     metrics::Metrics,
-    reload::Board,
+    reload::ReloadStatus,
     server::{self, Drain, Readiness},
     zec::{self, AccessKeys, Reader, Writer},
 };
 
 pub(super) fn warnings(
     config: &Config,
-    tls: Option<&tls::Loaded>,
+    tls: Option<&tls::LoadedTls>,
     auth: &Authenticator,
 ) -> Vec<Fault> {
     let files = few_files(config.server.max_connections, server::file_limit());
@@ -49,15 +49,15 @@ pub(super) struct Given {
 }
 
 /// The parts with files of their own.
-pub(super) struct Loaded {
+pub(super) struct LoadedParts {
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) client: (Reader, Writer),
-    pub(super) tls: Option<tls::Loaded>,
+    pub(super) tls: Option<tls::LoadedTls>,
     pub(super) spans: Spans,
-    pub(super) units: Vec<Followed>,
+    pub(super) units: Vec<Watched>,
 }
 
-impl Loaded {
+impl LoadedParts {
     pub(super) fn load(
         config: &Config,
         key: AccessKeys,
@@ -86,7 +86,7 @@ impl Loaded {
 pub(super) fn drain(
     authenticator: &Arc<Authenticator>,
     journal: &Journal,
-    board: Board,
+    board: ReloadStatus,
     limits: &Live,
 ) -> Drain {
     let freeze = Freeze::new(limits.clone());
@@ -103,7 +103,7 @@ pub(super) fn executor(
     journal: &Journal,
     metrics: &Arc<Metrics>,
 ) -> Arc<Executor> {
-    Arc::new(Executor::new(execute::Parts {
+    Arc::new(Executor::new(execute::ExecutorParts {
         policy: policies.live,
         shadow: policies.shadow.map(|shadow| Shadow::new(shadow, Arc::clone(metrics))),
         client,
@@ -113,7 +113,7 @@ pub(super) fn executor(
         stop: drain.begun.clone(),
         journal: journal.clone(),
         writes: drain.writes.clone(),
-        hurry: drain.hurry.clone(),
+        fast_drain: drain.fast_drain.clone(),
         metrics: Arc::clone(metrics),
     }))
 }

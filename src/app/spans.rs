@@ -18,7 +18,7 @@ mod exported {
 
     /// An exporter that runs, or none.
     #[derive(Debug)]
-    pub(crate) struct Running(Option<(CancellationToken, JoinHandle<()>)>);
+    pub(crate) struct RunningExporter(Option<(CancellationToken, JoinHandle<()>)>);
 
     impl Spans {
         pub(crate) fn load(config: &Config, metrics: &Arc<Metrics>) -> Result<Self, Fault> {
@@ -34,8 +34,8 @@ mod exported {
             Some(Arc::new(queue.clone()))
         }
 
-        pub(crate) fn start(self) -> Running {
-            Running(self.0.map(|(_, exporter)| {
+        pub(crate) fn start(self) -> RunningExporter {
+            RunningExporter(self.0.map(|(_, exporter)| {
                 let stop = CancellationToken::new();
                 let running = tokio::spawn(exporter.run(stop.clone()));
                 (stop, running)
@@ -43,7 +43,7 @@ mod exported {
         }
     }
 
-    impl Running {
+    impl RunningExporter {
         /// Sends what is left, within a bound.
         pub(crate) async fn stop(self) {
             if let Some((stop, running)) = self.0 {

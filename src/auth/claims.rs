@@ -35,7 +35,7 @@ pub(super) fn check(
     claims: &Members<'_>,
     settings: &IssuerSettings,
     now: SystemTime,
-) -> Result<(Caller, Validity, Found), Refusal> {
+) -> Result<(Caller, Validity, GoodClaims), Refusal> {
     let validity = times(claims, settings, now)?;
     audience(claims, settings)?;
     authorized_party(claims, settings)?;
@@ -50,7 +50,7 @@ pub(super) fn check(
     }
     let subject = subject(claims, &settings.subject_claim)?;
     let groups = groups(claims, settings)?;
-    let found = Found { groups_claim: groups.is_some() };
+    let found = GoodClaims { groups_claim: groups.is_some() };
     let caller = Caller::vouch(&settings.name, subject, groups.unwrap_or_default())
         .map_err(|error| Refusal::claims(format!("the token names nobody: {error}")))?;
     Ok((caller, validity, found))
@@ -58,7 +58,7 @@ pub(super) fn check(
 
 /// What a token had.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Found {
+pub(super) struct GoodClaims {
     /// The issuer's groups claim, be it with no group.
     pub(super) groups_claim: bool,
 }

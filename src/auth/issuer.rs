@@ -15,7 +15,7 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     IssuerSettings, KeySet, KeySource,
-    claims::{self, Found},
+    claims::{self, GoodClaims},
     demand::Demand,
     keys::{MAX_TRIED, NoKey},
     memory::{Memory, TokenId},
@@ -31,7 +31,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Issuer {
     settings: IssuerSettings,
-    keys: ArcSwapOption<Keys>,
+    keys: ArcSwapOption<KeysInUse>,
     groups: Groups,
     /// What callers want of whoever refreshes the keys.
     pub(super) demand: Demand,
@@ -50,8 +50,8 @@ struct Groups {
 
 /// A key set, and until when it may be used.
 #[derive(Debug)]
-struct Keys {
-    live: Arc<Live>,
+struct KeysInUse {
+    live: Arc<VerifiedSet>,
     /// None for a file: it is as fresh as the operator keeps it.
     usable_until: Option<Instant>,
 }
@@ -59,12 +59,12 @@ struct Keys {
 /// A key set with what it has verified. The two live and die together: a token is never remembered
 /// longer than its key is at hand.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct VerifiedSet {
     set: KeySet,
     pub(super) memory: Memory,
 }
 
-impl Keys {
+impl KeysInUse {
     fn are_usable(&self) -> bool {
         self.usable_until.is_none_or(|until| Instant::now() < until)
     }
@@ -91,7 +91,7 @@ impl Issuer {
     }
 
     /// Notes what a good token had.
-    pub(super) fn note(&self, found: Found) {
+    pub(super) fn note(&self, found: GoodClaims) {
         let claim = &self.settings.groups_claim;
         if found.groups_claim {
             // Most requests find it so, and write nothing that others read.
@@ -145,14 +145,14 @@ impl Issuer {
             Some(live) if live.set.is_same(&set) => live,
             before => {
                 self.warn_of_unusable_keys(before.as_deref(), &set);
-                Arc::new(Live { set, memory: Memory::new() })
+                Arc::new(VerifiedSet { set, memory: Memory::new() })
             }
         };
-        self.keys.store(Some(Arc::new(Keys { live, usable_until })));
+        self.keys.store(Some(Arc::new(KeysInUse { live, usable_until })));
     }
 
     /// Said when it is new: providers publish keys for encryption beside the others for years.
-    fn warn_of_unusable_keys(&self, before: Option<&Live>, set: &KeySet) {
+    fn warn_of_unusable_keys(&self, before: Option<&VerifiedSet>, set: &KeySet) {
         if before.is_none_or(|live| live.set.left_out != set.left_out) {
             for why in &set.left_out {
                 tracing::warn!(auth.issuer = self.name(), %why, "a key of the issuer is left out");
@@ -161,12 +161,12 @@ impl Issuer {
     }
 
     #[cfg(test)]
-    pub(super) fn live(&self) -> Arc<Live> {
+    pub(super) fn live(&self) -> Arc<VerifiedSet> {
         self.usable_keys().unwrap()
     }
 
     /// The keys, unless there are none or they are too old to be trusted.
-    fn usable_keys(&self) -> Option<Arc<Live>> {
+    fn usable_keys(&self) -> Option<Arc<VerifiedSet>> {
         let keys = self.keys.load();
         let keys = keys.as_ref().filter(|keys| keys.are_usable())?;
         Some(Arc::clone(&keys.live))
@@ -188,7 +188,7 @@ impl Issuer {
         &self,
         token: &Token<'_>,
         now: SystemTime,
-    ) -> Result<Arc<Live>, Refusal> {
+    ) -> Result<Arc<VerifiedSet>, Refusal> {
         self.takes(token)?;
         let keys = self.keys_at_hand()?;
         let Err(unverified) = check(token, &keys.set) else { return Ok(keys) };
@@ -247,7 +247,7 @@ impl Issuer {
         Ok(())
     }
 
-    fn keys_at_hand(&self) -> Result<Arc<Live>, Refusal> {
+    fn keys_at_hand(&self) -> Result<Arc<VerifiedSet>, Refusal> {
         self.usable_keys().ok_or_else(|| {
             // Nobody waits for a provider that is down, but the next try comes the sooner.
             self.demand.raise();

@@ -44,13 +44,13 @@ pub(super) fn id(token: &str) -> TokenId {
 #[derive(Debug)]
 pub(super) struct Memory {
     kept: Cache<TokenId, Verified, ByBytes>,
-    seen: Seen,
+    seen: SeenTokens,
 }
 
 /// Which tokens came before, by a few bits of their ids. Two tokens may share them: then one is kept
 /// at its first sight, which does no harm.
 #[derive(Debug)]
-struct Seen {
+struct SeenTokens {
     bits: Box<[AtomicU64]>,
     set: AtomicUsize,
 }
@@ -59,7 +59,7 @@ struct Seen {
 /// have come before.
 const SEEN_BITS: usize = 1 << 16;
 
-impl Seen {
+impl SeenTokens {
     fn new() -> Self {
         let bits = (0..SEEN_BITS / 64).map(|_| AtomicU64::new(0)).collect();
         Self { bits, set: AtomicUsize::new(0) }
@@ -107,7 +107,7 @@ impl Memory {
                 )
             },
         );
-        Self { kept: cache, seen: Seen::new() }
+        Self { kept: cache, seen: SeenTokens::new() }
     }
 
     /// Whose token it is, if it was verified before and counts at that time.

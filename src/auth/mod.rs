@@ -13,7 +13,7 @@ mod claims;
 mod demand;
 mod discovery;
 #[cfg(fuzzing)]
-pub(crate) mod door;
+pub(crate) mod fuzz_entry;
 mod fetch;
 mod issuer;
 mod keys;

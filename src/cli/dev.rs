@@ -115,7 +115,7 @@ async fn dev(args: &Args, log_format: Option<Format>, lanes: Lanes) -> Result<()
         greeting.for_people(&header, journal);
     }
     let reloader = app.reloader();
-    let asked = signals.asked_to_stop(app.hurry(), move || _ = reload_everything(&reloader));
+    let asked = signals.asked_to_stop(app.fast_drain(), move || _ = reload_everything(&reloader));
     let listeners = Listeners { public: public.into(), admin: admin.into() };
     app.run(listeners, || {}, asked).await;
     Ok(())

@@ -227,9 +227,9 @@ impl Signals {
         })
     }
 
-    /// Resolves at the first SIGTERM or SIGINT; the second one cancels `hurry`, the third ends the
+    /// Resolves at the first SIGTERM or SIGINT; the second one cancels `fast_drain`, the third ends the
     /// process at once. A SIGHUP is passed on to `hang_up` before the first.
-    async fn asked_to_stop(mut self, hurry: CancellationToken, hang_up: impl Fn()) {
+    async fn asked_to_stop(mut self, fast_drain: CancellationToken, hang_up: impl Fn()) {
         loop {
             tokio::select! {
                 _ = self.term.recv() => break,
@@ -240,7 +240,7 @@ impl Signals {
         tokio::spawn(async move {
             self.asked_again().await;
             tracing::warn!("asked to stop a second time: only the writes that run are waited for");
-            hurry.cancel();
+            fast_drain.cancel();
             self.asked_again().await;
             tracing::warn!("asked to stop a third time: stopping at once");
             telemetry::flush();

@@ -17,7 +17,7 @@ const MAX_ANSWER: u64 = 1024 * 1024;
 
 /// What the operators' port answered.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct OperatorsAnswer {
     pub(super) status: u16,
     pub(super) text: String,
 }
@@ -26,7 +26,7 @@ pub(super) struct Answer {
 ///
 /// # Errors
 /// When nobody answers there.
-pub(super) fn ask(config: &Config, target: &str) -> Result<Answer, Fault> {
+pub(super) fn ask(config: &Config, target: &str) -> Result<OperatorsAnswer, Fault> {
     let address = reachable(&config.server.admin_listen);
     exchange(&address, target).map_err(|error| {
         Fault::new(format!("the gateway does not answer on {address}: {error}"))
@@ -48,7 +48,7 @@ fn reachable(address: &Address) -> Address {
     }
 }
 
-fn exchange(address: &Address, target: &str) -> io::Result<Answer> {
+fn exchange(address: &Address, target: &str) -> io::Result<OperatorsAnswer> {
     match address {
         Address::Tcp(address) => {
             let stream = TcpStream::connect_timeout(address, PATIENCE)?;
@@ -63,7 +63,7 @@ fn exchange(address: &Address, target: &str) -> io::Result<Answer> {
     }
 }
 
-fn talk(mut stream: impl Read + Write, target: &str) -> io::Result<Answer> {
+fn talk(mut stream: impl Read + Write, target: &str) -> io::Result<OperatorsAnswer> {
     write!(stream, "GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut bytes = Vec::new();
     stream.take(MAX_ANSWER).read_to_end(&mut bytes)?;
@@ -71,5 +71,5 @@ fn talk(mut stream: impl Read + Write, target: &str) -> io::Result<Answer> {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| io::Error::other("what answers is no HTTP"))?;
-    Ok(Answer { status, text: body.to_owned() })
+    Ok(OperatorsAnswer { status, text: body.to_owned() })
 }

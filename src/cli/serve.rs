@@ -48,11 +48,11 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
             systemd.ready();
             systemd.keep_alive(lanes);
         };
-        let (reloader, hurry) = (app.reloader(), app.hurry());
+        let (reloader, fast_drain) = (app.reloader(), app.fast_drain());
         let asked_to_stop = async {
             let told = Arc::clone(&systemd);
             let hang_up = move || reload(&reloader, &told);
-            signals.asked_to_stop(hurry, hang_up).await;
+            signals.asked_to_stop(fast_drain, hang_up).await;
             systemd.stopping();
         };
         let in_time = app.run(listeners, ready, asked_to_stop).await;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    findings::{Findings, Seen},
+    findings::{Findings, SeenKey},
     forms,
     origin::Origin,
     tree::{Node, Table, Value},
@@ -292,7 +292,7 @@ impl<'a> Fields<'a> {
         self.asked.insert(key, origin);
         if let Some(node) = &node {
             let origin = node.origin.clone();
-            self.findings.note(Seen { key: self.path_of(key), origin });
+            self.findings.note(SeenKey { key: self.path_of(key), origin });
         }
         node
     }

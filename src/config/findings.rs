@@ -13,7 +13,7 @@ pub(super) struct Findings {
     file: PathBuf,
     faults: RefCell<Vec<Finding>>,
     warnings: RefCell<Vec<Finding>>,
-    seen: RefCell<Vec<Seen>>,
+    seen: RefCell<Vec<SeenKey>>,
 }
 
 /// A fault, with its place in the order of the file: lines, then what has none, then variables.
@@ -24,7 +24,7 @@ struct Finding {
 }
 
 /// Everything that was found, each in the order of the file.
-pub(super) struct Found {
+pub(super) struct FoundFaults {
     pub(super) faults: Vec<Fault>,
     pub(super) warnings: Vec<Fault>,
     /// The keys that the faults are about; an empty one where a fault is about no key.
@@ -33,7 +33,7 @@ pub(super) struct Found {
 
 /// A key that somebody set.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct SeenKey {
     /// As `auth.issuers[0].name`.
     pub(super) key: String,
     /// Where.
@@ -67,7 +67,7 @@ impl Findings {
     }
 
     /// Notes that a key is set.
-    pub(super) fn note(&self, seen: Seen) {
+    pub(super) fn note(&self, seen: SeenKey) {
         self.seen.borrow_mut().push(seen);
     }
 
@@ -77,9 +77,9 @@ impl Findings {
     }
 
     /// Everything that was found.
-    pub(super) fn finish(self) -> Found {
+    pub(super) fn finish(self) -> FoundFaults {
         let faults = self.faults.into_inner();
-        Found {
+        FoundFaults {
             faulty: faults.iter().map(|finding| finding.key.clone()).collect(),
             faults: in_order(faults),
             warnings: in_order(self.warnings.into_inner()),

@@ -20,7 +20,7 @@ const SPAN: RangeInclusive<Duration> =
 
 /// Names and issuers so far, with the place of each.
 #[derive(Default)]
-struct Taken {
+struct NamesSoFar {
     names: BTreeMap<String, String>,
     issuers: BTreeMap<String, String>,
 }
@@ -30,7 +30,7 @@ pub(super) fn auth(root: &mut Fields<'_>) -> auth::Settings {
     let mut fields = root.table("auth");
     let keys_cache_directory = fields.path("keys_cache_directory");
     let proxy = sections::proxy(&mut fields);
-    let mut taken = Taken::default();
+    let mut taken = NamesSoFar::default();
     let tables = fields.tables("issuers");
     let hint = "add an `[[auth.issuers]]`, or nobody can call";
     fields.demand("issuers", hint);
@@ -47,7 +47,7 @@ pub(super) fn auth(root: &mut Fields<'_>) -> auth::Settings {
 
 /// One issuer. After a fault it keeps its place in the list, since messages count the issuers, and an
 /// empty name stands for one that cannot be read.
-fn issuer(mut fields: Fields<'_>, taken: &mut Taken) -> IssuerSettings {
+fn issuer(mut fields: Fields<'_>, taken: &mut NamesSoFar) -> IssuerSettings {
     let name = fields.required(
         "name",
         "give the issuer a short name for policies and metrics, as `corp`",

@@ -38,7 +38,7 @@ use crate::{
     files, journal, limit, policy, server, telemetry, zec,
 };
 use fields::Fields;
-use findings::{Findings, Found};
+use findings::{Findings, FoundFaults};
 
 /// The commented reference, `config/gateway.toml`.
 pub const REFERENCE: &str = include_str!("../../config/gateway.toml");
@@ -158,7 +158,7 @@ impl Config {
             warnings::find(&config, &findings);
             config
         });
-        let Found { faults, faulty, warnings } = findings.finish();
+        let FoundFaults { faults, faulty, warnings } = findings.finish();
         match config {
             Some(config) if faults.is_empty() => Ok(Self { warnings, ..config }),
             rest => Err(Partial { faults, faulty, rest: rest.map(Box::new) }),

@@ -123,7 +123,7 @@ pub(super) fn of_a_read(failure: &Failure) -> Error {
 }
 
 /// A write that failed: either nothing was done, or nobody knows.
-pub(crate) fn of_a_write(failure: &Failure) -> Error {
+pub(crate) fn write_error(failure: &Failure) -> Error {
     // A look at the vNIC would mislead at first: ZEC may still do it.
     const LOOK: &str = "do not repeat it before `GET /operations/{operationId}` says `done` or \
                         `not-done`, most often within seven minutes; where this answer has no \

@@ -49,7 +49,7 @@ struct Book {
 
 #[derive(Debug, Default)]
 struct OnNic {
-    writes: Vec<Held>,
+    writes: Vec<HeldWrite>,
     addresses: HashMap<Ipv4Addr, Slot, foldhash::fast::RandomState>,
 }
 
@@ -62,7 +62,7 @@ struct Slot {
 }
 
 #[derive(Debug)]
-struct Held {
+struct HeldWrite {
     number: u64,
     addresses: Vec<Ipv4Addr>,
     caller: String,
@@ -147,7 +147,7 @@ impl Book {
             on_nic.addresses.entry(*address).or_default().holders += 1;
         }
         let (addresses, caller) = (addresses.to_vec(), caller.to_owned());
-        on_nic.writes.push(Held { number, addresses, caller, operation });
+        on_nic.writes.push(HeldWrite { number, addresses, caller, operation });
         number
     }
 
@@ -226,7 +226,7 @@ impl Drop for Guard {
 
 fn clash(on_nic: &OnNic, wanted: &[Ipv4Addr], caller: &str) -> Error {
     let wanted: HashSet<&Ipv4Addr> = wanted.iter().collect();
-    let shared = |held: &Held| {
+    let shared = |held: &HeldWrite| {
         let shared = held.addresses.iter().filter(|address| wanted.contains(address));
         shared.map(ToString::to_string).collect::<Vec<_>>()
     };
@@ -236,7 +236,7 @@ fn clash(on_nic: &OnNic, wanted: &[Ipv4Addr], caller: &str) -> Error {
     let error = Error::new(
         Problem::OperationInProgress,
         format!(
-            "an earlier write on {addresses} has no outcome yet; nothing was sent. Ask again when it has one: \
+            "an earlier write on {addresses} has no outcome yet; nothing was sent. AuthorizationRequest again when it has one: \
              `GET /operations` shows your own writes. It takes some minutes if ZEC did not answer it"
         ),
     )

@@ -28,13 +28,13 @@ const RETRY_AFTER: u32 = 2;
 
 /// The keys of requests that run, by caller and key. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Claims(Arc<Mutex<HashMap<Name, Running>>>);
+pub(super) struct Claims(Arc<Mutex<HashMap<Name, KeyInUse>>>);
 
 /// A caller, as `corp/alice`, and a key of theirs.
 type Name = (String, IdempotencyKey);
 
 #[derive(Debug)]
-struct Running {
+struct KeyInUse {
     fingerprint: [u8; 32],
     operation: Option<OperationId>,
 }
@@ -49,7 +49,7 @@ pub(super) struct Claim {
 
 /// What a key gives a request.
 #[derive(Debug)]
-pub(super) enum Hold {
+pub(super) enum ClaimResult {
     /// It is the first one.
     Claimed(Box<Claim>),
     /// An earlier one was answered so.
@@ -80,13 +80,13 @@ impl Claims {
             Entry::Occupied(held) if held.get().fingerprint != fingerprint => Err(reused()),
             Entry::Occupied(held) => Err(running(held.get().operation)),
             Entry::Vacant(free) => {
-                free.insert(Running { fingerprint, operation: None });
+                free.insert(KeyInUse { fingerprint, operation: None });
                 Ok(Claim { claims: self.clone(), name, fingerprint })
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Running>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Name, KeyInUse>> {
         // Every change under it is whole: a panic elsewhere spoils nothing.
         lock(&self.0)
     }
@@ -124,25 +124,25 @@ impl Executor {
         judge: &Judge<'_>,
         key: IdempotencyKey,
         selection: &Selection,
-    ) -> Result<Hold, Error> {
-        if !self.desk.journal.is_on() {
+    ) -> Result<ClaimResult, Error> {
+        if !self.write_path.journal.is_on() {
             return Err(Error::invalid(
                 "this gateway keeps no journal, so it could not remember an `Idempotency-Key`: \
                  leave it out",
             ));
         }
-        let caller = judge.asking.caller.id();
+        let caller = judge.context.caller.id();
         let fingerprint = fingerprint(selection);
-        let claim = self.desk.claims.claim(caller, &key, fingerprint);
+        let claim = self.write_path.claims.claim(caller, &key, fingerprint);
         // Also where somebody else has the claim: who only asks again has it for a moment too.
-        let held = self.desk.journal.by_key(caller, &key);
-        match operations::in_time(judge.asking.deadline, held).await? {
-            None => claim.map(|claim| Hold::Claimed(Box::new(claim))),
+        let held = self.write_path.journal.by_key(caller, &key);
+        match operations::in_time(judge.context.deadline, held).await? {
+            None => claim.map(|claim| ClaimResult::Claimed(Box::new(claim))),
             Some(held) if held.fingerprint != fingerprint => Err(reused()),
             Some(held) => {
-                judge.asking.record.note(|facts| facts.decision = Some("replayed"));
+                judge.context.record.note(|facts| facts.decision = Some("replayed"));
                 let done = answered(judge, held.by)?;
-                Ok(Hold::Answered(Done::Replayed(Box::new(done))))
+                Ok(ClaimResult::Answered(Done::Replayed(Box::new(done))))
             }
         }
     }
@@ -159,7 +159,7 @@ impl Executor {
         let nothing =
             Nothing { nic_id: nic.as_str().to_owned(), request_id: request_id.to_owned() };
         let answer = json!(nothing).to_string();
-        let kept = self.desk.journal.remember(&claim.name.0, claim.recorded(), answer);
+        let kept = self.write_path.journal.remember(&claim.name.0, claim.recorded(), answer);
         record::in_time(deadline, kept).await
     }
 }

@@ -5,22 +5,22 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::{
-    Asking, failure,
+    RequestContext, failure,
     preflight::Preflight,
     record,
-    shadow::{Live, Shadow},
+    shadow::{LiveAnswer, Shadow},
 };
 use crate::{
     domain::{Action, ChangeIpv4, Nic, NicId, ReadNic},
     error::Error,
     metrics::{Decision, Metrics},
-    policy::{Ask, Denial, Denied, Engine, Permit, Posed, Verdict},
-    zec::{Found, Reader},
+    policy::{AuthorizationRequest, Denial, Denied, Engine, Permit, ShadowQuery, Verdict},
+    zec::{FoundNic, Reader},
 };
 
 /// What decides: the policy, and the half of ZEC's client that changes nothing.
 #[derive(Debug)]
-pub(super) struct Bench {
+pub(super) struct Decider {
     pub(super) policy: Arc<ArcSwap<Engine>>,
     pub(super) shadow: Option<Shadow>,
     pub(super) reader: Reader,
@@ -32,14 +32,14 @@ pub(super) struct Bench {
 /// run is given.
 #[derive(Debug)]
 pub(super) struct Judge<'a> {
-    bench: &'a Bench,
+    decider: &'a Decider,
     engine: Arc<Engine>,
-    pub(super) asking: Asking<'a>,
+    pub(super) context: RequestContext<'a>,
 }
 
-impl Bench {
-    pub(super) fn judge<'a>(&'a self, asking: Asking<'a>) -> Judge<'a> {
-        Judge { bench: self, engine: self.policy.load_full(), asking }
+impl Decider {
+    pub(super) fn judge<'a>(&'a self, context: RequestContext<'a>) -> Judge<'a> {
+        Judge { decider: self, engine: self.policy.load_full(), context }
     }
 }
 
@@ -63,19 +63,19 @@ impl Judge<'_> {
     /// Whether the caller may see a vNIC that was read for another reason.
     pub(super) fn may_see(&self, nic: &Nic) -> bool {
         let read = ReadNic { nic: nic.id.clone() };
-        self.engine.judge(self.asking.caller, read, nic).is_ok()
+        self.engine.judge(self.context.caller, read, nic).is_ok()
     }
 
     /// Whether the caller may see everyone's operations.
     pub(super) fn may_read_operations(&self) -> bool {
-        self.engine.may_read_operations(self.asking.caller)
+        self.engine.may_read_operations(self.context.caller)
     }
 
     /// Decides on a change, and has the vNIC's state checked. `nic` is the vNIC where it was read
     /// already; it is read where the policy, the pre-flight or the caller of this (`look`) wants it.
     /// `hold` runs between the two. What it gives is held while the state is read, because an earlier write
     /// may be changing it, and is dropped if the state forbids the change.
-    pub(super) async fn clear<O: Ask + AsRef<ChangeIpv4>, H>(
+    pub(super) async fn clear<O: AuthorizationRequest + AsRef<ChangeIpv4>, H>(
         &self,
         operation: O,
         nic: Option<Box<Nic>>,
@@ -85,7 +85,7 @@ impl Judge<'_> {
         let id = operation.nic().clone();
         let (permit, nic) = if let Some(nic) = nic {
             let (action, posed) = (operation.action(), self.posed(&operation));
-            let decided = self.engine.judge(self.asking.caller, operation, &nic);
+            let decided = self.engine.judge(self.context.caller, operation, &nic);
             let decided = decided.map_err(|denial| {
                 self.compare(posed, false, Some(&nic));
                 self.denied(&id, action, &denial)
@@ -100,8 +100,8 @@ impl Judge<'_> {
             self.compare(self.posed(permit.operation()), true, nic.as_deref());
         })?;
         let nic = match nic {
-            None if look || self.bench.preflight.on => match self.look_for(&permit, &id).await {
-                Ok(Found { nic: None, .. }) => {
+            None if look || self.decider.preflight.on => match self.look_for(&permit, &id).await {
+                Ok(FoundNic { nic: None, .. }) => {
                     if self.may_learn_of_absence(&id) {
                         self.allowed(&permit);
                     }
@@ -119,16 +119,19 @@ impl Judge<'_> {
         };
         self.compare(self.posed(permit.operation()), true, nic.as_deref());
         if let Some(nic) = &nic {
-            self.bench.preflight.check(permit.operation().as_ref(), nic)?;
+            self.decider.preflight.check(permit.operation().as_ref(), nic)?;
         }
         Ok((permit, nic, held))
     }
 
     /// Has the policy decide, on the vNIC if it must be looked at; that one comes back too, so that
     /// what is decided on is what is shown.
-    async fn ask<O: Ask>(&self, operation: O) -> Result<(Permit<O>, Option<Found>), Error> {
+    async fn ask<O: AuthorizationRequest>(
+        &self,
+        operation: O,
+    ) -> Result<(Permit<O>, Option<FoundNic>), Error> {
         let (id, action) = (operation.nic().clone(), operation.action());
-        let (caller, posed) = (self.asking.caller, self.posed(&operation));
+        let (caller, posed) = (self.context.caller, self.posed(&operation));
         let (decided, found) = match self.engine.ask(caller, operation) {
             Verdict::Allowed(permit) => return Ok((permit, None)),
             Verdict::Denied(denial) => (Err(denial), None),
@@ -137,7 +140,7 @@ impl Judge<'_> {
                 let Some(nic) = &found.nic else {
                     let error = self.absent(&pending.into_operation());
                     if error.code() == failure::NO_SUCH_NIC {
-                        self.bench.metrics.decided(action, Decision::Absent);
+                        self.decider.metrics.decided(action, Decision::Absent);
                     }
                     return Err(error);
                 };
@@ -154,31 +157,35 @@ impl Judge<'_> {
     }
 
     /// The question for the shadow policy, where there is one.
-    fn posed<O: Ask>(&self, operation: &O) -> Option<Posed> {
-        self.bench.shadow.as_ref().map(|_| Posed::by(operation))
+    fn posed<O: AuthorizationRequest>(&self, operation: &O) -> Option<ShadowQuery> {
+        self.decider.shadow.as_ref().map(|_| ShadowQuery::by(operation))
     }
 
     /// Has the shadow policy answer it too.
-    fn compare(&self, posed: Option<Posed>, allowed: bool, nic: Option<&Nic>) {
-        let Asking { caller, record, .. } = self.asking;
-        if let (Some(shadow), Some(posed)) = (&self.bench.shadow, posed) {
-            shadow.compare(posed, &Live { caller, nic, allowed, record });
+    fn compare(&self, posed: Option<ShadowQuery>, allowed: bool, nic: Option<&Nic>) {
+        let RequestContext { caller, record, .. } = self.context;
+        if let (Some(shadow), Some(posed)) = (&self.decider.shadow, posed) {
+            shadow.compare(posed, &LiveAnswer { caller, nic, allowed, record });
         }
     }
 
     /// Looks at the vNIC for what is allowed already; where that fails the shadow policy is asked
     /// without it.
-    async fn look_for<O: Ask>(&self, permit: &Permit<O>, id: &NicId) -> Result<Found, Error> {
+    async fn look_for<O: AuthorizationRequest>(
+        &self,
+        permit: &Permit<O>,
+        id: &NicId,
+    ) -> Result<FoundNic, Error> {
         let unseen = |_: &Error| self.compare(self.posed(permit.operation()), true, None);
         self.look(id).await.inspect_err(unseen)
     }
 
-    async fn look(&self, id: &NicId) -> Result<Found, Error> {
-        let record = self.asking.record;
+    async fn look(&self, id: &NicId) -> Result<FoundNic, Error> {
+        let record = self.context.record;
         let (action, after) = (Action::DescribeNetworkInterfaces, record.elapsed());
-        let (caller, deadline) = (self.asking.caller.id(), self.asking.deadline);
+        let (caller, deadline) = (self.context.caller.id(), self.context.deadline);
         // Larger than all else that a request waits for, and not always needed.
-        let found = Box::pin(self.bench.reader.nic_for(caller, id, deadline)).await;
+        let found = Box::pin(self.decider.reader.nic_for(caller, id, deadline)).await;
         let request_id = found.as_ref().ok().map(|found| &found.request_id);
         record::called(record, action, after, request_id, found.as_ref().err());
         let found = found.map_err(|failure| failure::of_a_read(&failure))?;
@@ -186,9 +193,9 @@ impl Judge<'_> {
         Ok(found)
     }
 
-    fn allowed<O: Ask>(&self, permit: &Permit<O>) {
-        self.bench.metrics.decided(permit.operation().action(), Decision::Allow);
-        self.asking.record.note(|facts| {
+    fn allowed<O: AuthorizationRequest>(&self, permit: &Permit<O>) {
+        self.decider.metrics.decided(permit.operation().action(), Decision::Allow);
+        self.context.record.note(|facts| {
             facts.decision = Some("allow");
             facts.policies = permit.policies().to_vec();
         });
@@ -196,8 +203,8 @@ impl Judge<'_> {
 
     /// What the caller is told of an error: that there is no such vNIC is not told by ZEC either to
     /// those who may not see it.
-    pub(super) fn hide<O: Ask>(&self, operation: &O, error: Error) -> Error {
-        let (caller, nic) = (self.asking.caller, operation.nic());
+    pub(super) fn hide<O: AuthorizationRequest>(&self, operation: &O, error: Error) -> Error {
+        let (caller, nic) = (self.context.caller, operation.nic());
         if error.code() != failure::NO_SUCH_NIC || self.may_learn_of_absence(nic) {
             return error;
         }
@@ -205,11 +212,11 @@ impl Judge<'_> {
     }
 
     pub(super) fn may_learn_of_absence(&self, nic: &NicId) -> bool {
-        self.engine.may_learn_of_absence(self.asking.caller, ReadNic { nic: nic.clone() })
+        self.engine.may_learn_of_absence(self.context.caller, ReadNic { nic: nic.clone() })
     }
 
     /// There is no such vNIC: for those to know who may see it, a denial for all others.
-    fn absent<O: Ask>(&self, operation: &O) -> Error {
+    fn absent<O: AuthorizationRequest>(&self, operation: &O) -> Error {
         let id = operation.nic();
         if self.may_learn_of_absence(id) {
             failure::no_such_nic(id)
@@ -220,20 +227,20 @@ impl Judge<'_> {
 
     fn denied(&self, nic: &NicId, action: Action, denial: &Denial) -> Error {
         let decision = if denial.is_error() { Decision::Error } else { Decision::Deny };
-        self.bench.metrics.decided(action, decision);
-        self.asking.record.note(|facts| {
+        self.decider.metrics.decided(action, decision);
+        self.context.record.note(|facts| {
             facts.decision = Some(decision.label());
             let all = denial.denied.iter().flat_map(|one| one.policies.iter().chain(&one.failed));
             facts.policies = all.map(|reason| reason.id.clone()).collect();
             facts.policies.sort_unstable();
             facts.policies.dedup();
         });
-        failure::denied(self.asking.caller, nic, denial)
+        failure::denied(self.context.caller, nic, denial)
     }
 }
 
 /// The denial of an operation whose vNIC could not be looked at because there is none.
-fn unread<O: Ask>(operation: &O) -> Denial {
+fn unread<O: AuthorizationRequest>(operation: &O) -> Denial {
     let entry = |address| Denied { address, policies: Vec::new(), failed: Vec::new() };
     let addresses = operation.addresses();
     let denied = if addresses.is_empty() {

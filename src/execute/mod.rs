@@ -29,26 +29,26 @@ use crate::{
     },
     error::{Error, Problem},
     journal::{Journal, View},
-    limit::{Budget, Freeze, Places},
+    limit::{Budget, ConcurrencySlots, Freeze},
     metrics::Metrics,
     policy::{Engine, Shown},
     telemetry::Record,
     zec::{Reader, Writer},
 };
 
-#[cfg(fuzzing)]
-pub(crate) use failure::of_a_write as door;
 pub use failure::who;
+#[cfg(fuzzing)]
+pub(crate) use failure::write_error as fuzz_entry;
 use guard::Guards;
-use idempotency::{Claims, Hold};
-use judge::Bench;
-pub use operations::{Lookup, Seen};
+use idempotency::{ClaimResult, Claims};
+use judge::Decider;
+pub use operations::{Lookup, LookupResult};
 pub use preflight::{EipCheck, Preflight};
 pub use rehearse::Rehearsed;
 pub use resolve::Patience;
 use resolve::{Resolver, Turns};
 pub use shadow::Shadow;
-use write::Desk;
+use write::WritePath;
 
 /// A write starts only if at least this long is left for it: else the caller would be told that
 /// nobody knows, where "nothing was sent" could be said.
@@ -57,13 +57,13 @@ const LEAST_FOR_A_WRITE: Duration = Duration::from_secs(1);
 /// Performs operations.
 #[derive(Debug)]
 pub struct Executor {
-    bench: Bench,
-    desk: Arc<Desk>,
+    decider: Decider,
+    write_path: Arc<WritePath>,
 }
 
 /// What an executor is made of.
 #[derive(Debug)]
-pub struct Parts {
+pub struct ExecutorParts {
     /// Who may do what.
     pub policy: Arc<ArcSwap<Engine>>,
     /// A policy that is tried out beside it.
@@ -81,7 +81,7 @@ pub struct Parts {
     /// Cancelled when the gateway stops looking for them.
     pub stop: CancellationToken,
     /// Cancelled when no write is to be begun any more.
-    pub hurry: CancellationToken,
+    pub fast_drain: CancellationToken,
     /// Tracks the writes that run, for a drain to wait for.
     pub writes: TaskTracker,
     /// What is counted.
@@ -117,11 +117,11 @@ pub enum Done {
 
 /// Who asks, until when an answer is worth having, and where it is written down.
 #[derive(Clone, Copy, Debug)]
-pub struct Asking<'a> {
+pub struct RequestContext<'a> {
     /// Who.
     pub caller: &'a Caller,
     /// What the request takes up of the limits; a write it begins holds it too.
-    pub places: &'a Places,
+    pub places: &'a ConcurrencySlots,
     /// Until when.
     pub deadline: Instant,
     /// Where.
@@ -131,8 +131,9 @@ pub struct Asking<'a> {
 impl Executor {
     /// An executor.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
-        let Parts { policy, shadow, client: (reader, writer), preflight, metrics, .. } = parts;
+    pub fn new(parts: ExecutorParts) -> Self {
+        let ExecutorParts { policy, shadow, client: (reader, writer), preflight, metrics, .. } =
+            parts;
         let resolver = Resolver {
             reader: reader.clone(),
             journal: parts.journal.clone(),
@@ -141,7 +142,7 @@ impl Executor {
             stop: parts.stop,
             metrics: Arc::clone(&metrics),
         };
-        let desk = Desk {
+        let write_path = WritePath {
             writer,
             journal: parts.journal,
             freeze: parts.freeze,
@@ -150,32 +151,39 @@ impl Executor {
             claims: Claims::default(),
             resolver,
             tasks: parts.writes,
-            hurry: parts.hurry,
+            fast_drain: parts.fast_drain,
             metrics: Arc::clone(&metrics),
         };
-        let bench = Bench { policy, shadow, reader, preflight, metrics };
-        Self { bench, desk: Arc::new(desk) }
+        let decider = Decider { policy, shadow, reader, preflight, metrics };
+        Self { decider, write_path: Arc::new(write_path) }
     }
 
     /// Performs an operation, if the policy allows it.
     ///
     /// # Errors
     /// 403 where it does not, and whatever ZEC refuses or fails at.
-    pub async fn perform(&self, operation: Operation, asking: Asking<'_>) -> Result<Done, Error> {
+    pub async fn perform(
+        &self,
+        operation: Operation,
+        context: RequestContext<'_>,
+    ) -> Result<Done, Error> {
         match operation {
-            Operation::Read(read) => self.read(read, asking).await,
-            Operation::Change(selection, key) => self.change(selection, key, asking).await,
+            Operation::Read(read) => self.read(read, context).await,
+            Operation::Change(selection, key) => self.change(selection, key, context).await,
             Operation::DryRun(selection) => {
-                let rehearsed =
-                    rehearse::rehearse(&self.bench.judge(asking), selection, &self.desk.budget)
-                        .await?;
+                let rehearsed = rehearse::rehearse(
+                    &self.decider.judge(context),
+                    selection,
+                    &self.write_path.budget,
+                )
+                .await?;
                 Ok(Done::Rehearsed(Box::new(rehearsed)))
             }
         }
     }
 
-    async fn read(&self, read: ReadNic, asking: Asking<'_>) -> Result<Done, Error> {
-        let (permit, nic, _) = self.bench.judge(asking).see(&read.nic).await?;
+    async fn read(&self, read: ReadNic, context: RequestContext<'_>) -> Result<Done, Error> {
+        let (permit, nic, _) = self.decider.judge(context).see(&read.nic).await?;
         let shown = permit.show(nic).map_err(|error| {
             Error::new(Problem::Internal, "the gateway read another vNIC than it decided on")
                 .with_cause(error)
@@ -187,15 +195,15 @@ impl Executor {
         &self,
         selection: Selection,
         key: Option<IdempotencyKey>,
-        asking: Asking<'_>,
+        context: RequestContext<'_>,
     ) -> Result<Done, Error> {
-        let judge = self.bench.judge(asking);
+        let judge = self.decider.judge(context);
         // What few requests need is boxed: all would pay for its room.
         let claim = match key {
             None => None,
             Some(key) => match Box::pin(self.claim(&judge, key, &selection)).await? {
-                Hold::Claimed(claim) => Some(claim),
-                Hold::Answered(done) => return Ok(done),
+                ClaimResult::Claimed(claim) => Some(claim),
+                ClaimResult::Answered(done) => return Ok(done),
             },
         };
         let (change, nic) = match selection {
@@ -204,7 +212,7 @@ impl Executor {
                 select::All::These(change, nic) => (change, Some(nic)),
                 select::All::Nothing { nic, request_id } => {
                     if let Some(claim) = &claim {
-                        let kept = self.keep(claim, &nic.id, &request_id, asking.deadline);
+                        let kept = self.keep(claim, &nic.id, &request_id, context.deadline);
                         Box::pin(kept).await?;
                     }
                     return Ok(Done::NothingToDo { nic: nic.id, request_id });
@@ -212,10 +220,10 @@ impl Executor {
             },
         };
         // Held before the state is judged, which an earlier write may be changing.
-        let hold = |change: &ChangeIpv4| self.desk.hold(change, asking);
+        let hold = |change: &ChangeIpv4| self.write_path.hold(change, context);
         let (permit, nic, guard) = judge.clear(change, nic, false, hold).await?;
         let asked = permit.operation().clone();
-        let done = self.desk.write(permit, nic.as_deref(), guard, claim, asking).await;
+        let done = self.write_path.write(permit, nic.as_deref(), guard, claim, context).await;
         done.map_err(|error| judge.hide(&asked, error))
     }
 
@@ -225,7 +233,7 @@ impl Executor {
     /// `patience` is how long unknown outcomes are looked for, from now on.
     pub async fn resume(&self, unfinished: Vec<View>, patience: Patience) {
         // Set once: a gateway begins to serve once.
-        let _ = self.desk.resolver.patience.set(patience);
-        self.desk.resume(unfinished).await;
+        let _ = self.write_path.resolver.patience.set(patience);
+        self.write_path.resume(unfinished).await;
     }
 }

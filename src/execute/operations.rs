@@ -2,7 +2,7 @@
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{Asking, Executor, failure, judge::Judge};
+use super::{Executor, RequestContext, failure, judge::Judge};
 use crate::{
     domain::{ChangeIpv4, Nic, OperationId, Resource},
     error::{Error, Problem},
@@ -20,7 +20,7 @@ pub enum Lookup {
 
 /// What a look gave; nothing is left in it that the caller may not see.
 #[derive(Debug)]
-pub enum Seen {
+pub enum LookupResult {
     /// The one operation.
     One(Box<View>),
     /// The list.
@@ -38,13 +38,17 @@ impl Executor {
     ///
     /// # Errors
     /// 404 where there is none that the caller may see, or no journal; 503 where it cannot be read.
-    pub async fn look_up(&self, lookup: Lookup, asking: Asking<'_>) -> Result<Seen, Error> {
-        if !self.desk.journal.is_on() {
+    pub async fn look_up(
+        &self,
+        lookup: Lookup,
+        context: RequestContext<'_>,
+    ) -> Result<LookupResult, Error> {
+        if !self.write_path.journal.is_on() {
             let detail = "the gateway keeps no journal (`journal.enabled` is off), so there are no \
                           operations to look at";
             return Err(Error::new(Problem::NotFound, detail));
         }
-        let look = Look { executor: self, judge: self.bench.judge(asking), asking };
+        let look = OperationsReader { executor: self, judge: self.decider.judge(context), context };
         match lookup {
             Lookup::One(id) => {
                 let found = look.find(id).await?;
@@ -53,7 +57,7 @@ impl Executor {
                                   `GET /operations` lists those that you may see";
                     Error::new(Problem::NotFound, detail)
                 })?;
-                Ok(Seen::One(Box::new(look.shown(view))))
+                Ok(LookupResult::One(Box::new(look.shown(view))))
             }
             Lookup::Several(wanted) => look.list(wanted).await,
         }
@@ -61,21 +65,22 @@ impl Executor {
 }
 
 /// One caller's look.
-struct Look<'a> {
+struct OperationsReader<'a> {
     executor: &'a Executor,
     judge: Judge<'a>,
-    asking: Asking<'a>,
+    context: RequestContext<'a>,
 }
 
-impl Look<'_> {
+impl OperationsReader<'_> {
     /// An operation, if there is one that the caller may see.
     async fn find(&self, id: OperationId) -> Result<Option<View>, Error> {
-        let found = in_time(self.asking.deadline, self.executor.desk.journal.find(id)).await?;
-        let caller = self.asking.caller.id();
+        let found =
+            in_time(self.context.deadline, self.executor.write_path.journal.find(id)).await?;
+        let caller = self.context.caller.id();
         Ok(found.filter(|view| view.caller == caller || self.judge.may_read_operations()))
     }
 
-    async fn list(&self, wanted: Filter) -> Result<Seen, Error> {
+    async fn list(&self, wanted: Filter) -> Result<LookupResult, Error> {
         if let Some(id) = wanted.before {
             // Another's operation is no place to start from: that would tell that there is one.
             let start = self.find(id).await?;
@@ -86,18 +91,18 @@ impl Look<'_> {
         let everyone = self.judge.may_read_operations();
         let shown = wanted.limit;
         let filter = Filter {
-            caller: (!everyone).then(|| self.asking.caller.id().to_owned()),
+            caller: (!everyone).then(|| self.context.caller.id().to_owned()),
             // One more than is shown tells whether there are more.
             limit: shown.saturating_add(1),
             ..wanted
         };
         let mut views =
-            in_time(self.asking.deadline, self.executor.desk.journal.list(filter)).await?;
+            in_time(self.context.deadline, self.executor.write_path.journal.list(filter)).await?;
         let more = views.len() > shown;
         views.truncate(shown);
         let next = views.last().map(|view| view.id).filter(|_| more);
         let views = views.into_iter().map(|view| self.shown(view)).collect();
-        Ok(Seen::Several { views, next })
+        Ok(LookupResult::Several { views, next })
     }
 
     /// The operation without the vNIC as it was, unless the caller may see that vNIC.

@@ -6,11 +6,11 @@ use std::{sync::Arc, time::Duration};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Asking, failure};
+use super::{RequestContext, failure};
 use crate::{
     domain::{Action, ChangeIpv4, Nic, OperationId, Outcome},
     error::{Error, Problem},
-    journal::{BeginError, Ending, Intent, Journal, KeyClaim, Ticket, Told},
+    journal::{BeginError, Ending, Intent, Journal, KeyClaim, Ticket, ToldProblem},
     limit::retry_after,
     metrics,
     policy::Permit,
@@ -51,19 +51,19 @@ pub(super) async fn begin(
     permit: Permit<ChangeIpv4>,
     before: Before<'_>,
     key: Option<KeyClaim>,
-    asking: Asking<'_>,
+    context: RequestContext<'_>,
 ) -> Result<Ticket, Error> {
     let intent = Intent {
-        caller: asking.caller.clone(),
+        caller: context.caller.clone(),
         before: before.nic.map(|nic| nic.raw().to_owned()),
         stale: before.stale,
         zec: before.zec,
-        request_id: asking.record.request_id().to_owned(),
-        peer: asking.record.peer(),
+        request_id: context.record.request_id().to_owned(),
+        peer: context.record.peer(),
         key,
     };
     // What is given up here and gets on disk all the same is closed as not sent by the journal.
-    in_time(asking.deadline, journal.begin(permit, intent)).await
+    in_time(context.deadline, journal.begin(permit, intent)).await
 }
 
 /// Waits for a record until the deadline at most.
@@ -156,9 +156,11 @@ fn ending(sent: Result<&Sent, &Failure>) -> Ending {
             (Outcome::Rejected, Some(code.clone()), Some(*status), request_id.clone())
         }
     };
-    let error = failure::of_a_write(failure);
-    let told =
-        Told { problem: error.problem().slug().to_owned(), detail: error.detail().to_owned() };
+    let error = failure::write_error(failure);
+    let told = ToldProblem {
+        problem: error.problem().slug().to_owned(),
+        detail: error.detail().to_owned(),
+    };
     let detail = Some(failure.to_string());
     // ZEC did nothing, and may well do it when it is asked again.
     let passing = matches!(failure, Failure::Throttled { .. } | Failure::CredentialsRefused { .. });
@@ -178,7 +180,7 @@ fn ending(sent: Result<&Sent, &Failure>) -> Ending {
 /// The problem of a write that failed; where nobody knows what came of it, it says where to look.
 pub(super) fn named(failure: &Failure, operation: Option<OperationId>) -> Error {
     let outcome = ending(Err(failure)).outcome;
-    let error = failure::of_a_write(failure);
+    let error = failure::write_error(failure);
     match (outcome, operation) {
         (Outcome::Unknown, Some(id)) => {
             error.with_member("operationId", Value::String(id.to_string()))

@@ -37,7 +37,7 @@ pub(super) async fn rehearse(
     selection: Selection,
     budget: &Budget,
 ) -> Result<Rehearsed, Error> {
-    let caller = judge.asking.caller.id();
+    let caller = judge.context.caller.id();
     let (change, nic) = match selection {
         Selection::Listed(change) => (change, None),
         Selection::All(all) => match select::everything(judge, all).await? {

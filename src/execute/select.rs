@@ -29,7 +29,7 @@ pub(super) async fn everything(judge: &Judge<'_>, all: UnassignAll) -> Result<Al
     match Addresses::from_list(&nic.secondary_ipv4s, all.max) {
         Ok(addresses) => {
             let count = addresses.as_slice().len();
-            judge.asking.record.note(|facts| {
+            judge.context.record.note(|facts| {
                 facts.asked.iter_mut().for_each(|asked| asked.addresses = count);
             });
             Ok(All::These(ChangeIpv4 { change: Change::Unassign, nic: id, addresses }, nic))

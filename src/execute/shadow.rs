@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use crate::{
     domain::{Caller, Nic},
     metrics::{Metrics, ShadowChange},
-    policy::{Ask, Denial, Engine, Posed, Verdict},
+    policy::{AuthorizationRequest, Denial, Engine, ShadowQuery, Verdict},
     telemetry::Record,
 };
 
@@ -28,7 +28,7 @@ pub struct Shadow {
 
 /// What the live policy said.
 #[derive(Debug)]
-pub(super) struct Live<'a> {
+pub(super) struct LiveAnswer<'a> {
     pub(super) caller: &'a Caller,
     pub(super) nic: Option<&'a Nic>,
     pub(super) allowed: bool,
@@ -43,7 +43,7 @@ impl Shadow {
     }
 
     /// Puts the question to it too.
-    pub(super) fn compare(&self, question: Posed, live: &Live<'_>) {
+    pub(super) fn compare(&self, question: ShadowQuery, live: &LiveAnswer<'_>) {
         let action = question.action();
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             self.metrics.shadow_differed(action, ShadowChange::Skipped);
@@ -73,7 +73,7 @@ struct Difference {
 fn decide(
     engine: &Engine,
     caller: &Caller,
-    question: Posed,
+    question: ShadowQuery,
     nic: Option<&Nic>,
     allowed: bool,
 ) -> Option<Difference> {

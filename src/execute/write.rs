@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Asking, Done, LEAST_FOR_A_WRITE, failure,
+    Done, LEAST_FOR_A_WRITE, RequestContext, failure,
     guard::{Guard, Guards},
     idempotency::{Claim, Claims},
     record::{self, Before},
@@ -23,7 +23,7 @@ use crate::{
     domain::{Change, ChangeIpv4, Nic, OperationId, Outcome},
     error::{Error, Problem, caught},
     journal::{Filter, Journal, Ticket, Unassigned, View},
-    limit::{Budget, Freeze, Pass, Reservation},
+    limit::{BreakerPass, Budget, Freeze, Reservation},
     metrics::Metrics,
     policy::Permit,
     telemetry::{Record, TraceParent},
@@ -42,7 +42,7 @@ const FOR_THE_RECORD: Duration = Duration::from_millis(250);
 
 /// What a write needs.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct WritePath {
     pub(super) writer: Writer,
     pub(super) journal: Journal,
     pub(super) freeze: Freeze,
@@ -52,7 +52,7 @@ pub(super) struct Desk {
     pub(super) resolver: Resolver,
     pub(super) tasks: TaskTracker,
     /// Cancelled once nothing is to be begun any more.
-    pub(super) hurry: CancellationToken,
+    pub(super) fast_drain: CancellationToken,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -78,16 +78,20 @@ impl Holds {
     }
 }
 
-impl Desk {
+impl WritePath {
     /// Holds the addresses of a change that the policy allows.
     ///
     /// # Errors
     /// 409 while an earlier write on one of them has no outcome, and 503 where nothing is begun any more.
-    pub(super) fn hold(&self, change: &ChangeIpv4, asking: Asking<'_>) -> Result<Guard, Error> {
+    pub(super) fn hold(
+        &self,
+        change: &ChangeIpv4,
+        context: RequestContext<'_>,
+    ) -> Result<Guard, Error> {
         self.not_in_a_hurry()?;
         let now = Instant::now();
-        let since = now.checked_sub(asking.record.elapsed()).unwrap_or(now);
-        self.guards.claim(change, asking.caller.id(), since)
+        let since = now.checked_sub(context.record.elapsed()).unwrap_or(now);
+        self.guards.claim(change, context.caller.id(), since)
     }
 
     /// Records, sends and records again.
@@ -100,23 +104,23 @@ impl Desk {
         nic: Option<&Nic>,
         guard: Guard,
         claim: Option<Box<Claim>>,
-        asking: Asking<'_>,
+        context: RequestContext<'_>,
     ) -> Result<Done, Error> {
         // Whoever drains waits for this from here on, or this is not begun.
         let _awaited = self.tasks.token();
         self.not_in_a_hurry()?;
-        enough_time(asking)?;
+        enough_time(context)?;
         // Before anything is recorded: what a ZEC in trouble is spared leaves no trace.
         let pass =
-            self.writer.admit(asking.caller.id(), &permit.operation().nic, asking.deadline).await;
-        let pass = pass.map_err(|failure| failure::of_a_write(&failure))?;
+            self.writer.admit(context.caller.id(), &permit.operation().nic, context.deadline).await;
+        let pass = pass.map_err(|failure| failure::write_error(&failure))?;
         // The operators' brake: the last look before the write is recorded and sent.
         self.freeze.check().await?;
         let change = permit.operation();
         let reservation = match change.change {
             Change::Unassign => {
                 let count = change.addresses.as_slice().len();
-                Some(self.budget.reserve(asking.caller.id(), count)?)
+                Some(self.budget.reserve(context.caller.id(), count)?)
             }
             Change::Assign => None,
         };
@@ -124,13 +128,13 @@ impl Desk {
         let before = Before { nic, stale: guard.may_be_stale(), zec: self.writer.identity() };
         let evidence = Evidence::from(change, nic, before.stale);
         let (zec, mut unsent) = (Arc::clone(&before.zec), Unsent(reservation));
-        let recording = record::begin(&self.journal, permit, before, key, asking);
+        let recording = record::begin(&self.journal, permit, before, key, context);
         // Larger than all that comes after it, and over by then.
         let begun = Box::pin(recording).await;
-        match begun.and_then(|ticket| enough_time(asking).map(|()| ticket)) {
+        match begun.and_then(|ticket| enough_time(context).map(|()| ticket)) {
             Ok(ticket) => {
                 let holds = Holds { guard, reservation: unsent.0.take(), claim, zec, evidence };
-                self.send(ticket, pass, holds, asking).await
+                self.send(ticket, pass, holds, context).await
             }
             Err(error) => Err(error),
         }
@@ -138,7 +142,7 @@ impl Desk {
 
     /// Nothing is begun any more once the drain waits for nothing but the writes that run.
     fn not_in_a_hurry(&self) -> Result<(), Error> {
-        if !self.hurry.is_cancelled() {
+        if !self.fast_drain.is_cancelled() {
             return Ok(());
         }
         let detail = "the gateway is stopping; nothing was sent, try again in a moment";
@@ -149,31 +153,32 @@ impl Desk {
     async fn send(
         self: &Arc<Self>,
         ticket: Ticket,
-        pass: Pass,
+        pass: BreakerPass,
         mut holds: Holds,
-        asking: Asking<'_>,
+        context: RequestContext<'_>,
     ) -> Result<Done, Error> {
         let operation = ticket.operation();
         holds.sends(operation);
-        let desk = Arc::clone(self);
-        let (places, deadline) = (asking.places.clone(), asking.deadline);
-        let (action, after) = (ticket.change().change.action(), asking.record.elapsed());
+        let write_path = Arc::clone(self);
+        let (places, deadline) = (context.places.clone(), context.deadline);
+        let (action, after) = (ticket.change().change.action(), context.record.elapsed());
         let work = Box::pin(async move {
-            let asked = Asked { operation, change: ticket.change().clone(), at: ticket.asked_at() };
-            let sent = send_once(&desk.writer, ticket, pass, deadline).await;
-            desk.settle(asked, &sent, holds, deadline).await;
+            let asked =
+                SentWrite { operation, change: ticket.change().clone(), at: ticket.asked_at() };
+            let sent = send_once(&write_path.writer, ticket, pass, deadline).await;
+            write_path.settle(asked, &sent, holds, deadline).await;
             drop(places);
             sent
         });
-        let record = Arc::clone(asking.record);
+        let record = Arc::clone(context.record);
         // What happened can be told, also where nobody waits for it any more.
         let unheard = move |sent| log_unheard(&record, &sent);
         let sent = Shield::new(work, unheard, self.tasks.clone()).await;
         let request_id = sent.as_ref().ok().map(|sent| &sent.request_id);
-        record::called(asking.record, action, after, request_id, sent.as_ref().err());
+        record::called(context.record, action, after, request_id, sent.as_ref().err());
         match sent {
             Ok(Sent { change, request_id }) => {
-                asking.record.note(|facts| facts.zec_request_id = Some(request_id.clone()));
+                context.record.note(|facts| facts.zec_request_id = Some(request_id.clone()));
                 Ok(Done::Changed { change, request_id, operation })
             }
             Err(failure) => Err(record::named(&failure, operation)),
@@ -183,12 +188,12 @@ impl Desk {
     /// Records the outcome and gives back what the write held; what is unknown is looked for.
     async fn settle(
         &self,
-        asked: Asked,
+        asked: SentWrite,
         sent: &Result<Sent, Failure>,
         holds: Holds,
         deadline: Instant,
     ) {
-        let Asked { operation, change, at } = asked;
+        let SentWrite { operation, change, at } = asked;
         let outcome = record::end(&self.journal, operation, sent, deadline).await;
         // The key is the journal's from now on.
         let Holds { guard, reservation, claim: _, zec, evidence } = holds;
@@ -290,7 +295,7 @@ impl Drop for Unsent {
 }
 
 /// A write that was handed on to be sent.
-struct Asked {
+struct SentWrite {
     operation: Option<OperationId>,
     change: ChangeIpv4,
     /// When it was asked for.
@@ -301,7 +306,7 @@ struct Asked {
 async fn send_once(
     writer: &Writer,
     ticket: Ticket,
-    pass: Pass,
+    pass: BreakerPass,
     deadline: Instant,
 ) -> Result<Sent, Failure> {
     let until = deadline.checked_sub(FOR_THE_RECORD).unwrap_or(deadline);
@@ -317,8 +322,8 @@ async fn to_its_end(
 }
 
 /// Looks whether a write may still be begun.
-fn enough_time(asking: Asking<'_>) -> Result<(), Error> {
-    if asking.deadline.saturating_duration_since(Instant::now()) >= LEAST_FOR_A_WRITE {
+fn enough_time(context: RequestContext<'_>) -> Result<(), Error> {
+    if context.deadline.saturating_duration_since(Instant::now()) >= LEAST_FOR_A_WRITE {
         return Ok(());
     }
     Err(Error::new(

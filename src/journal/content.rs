@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{
     chain::Entry,
-    record::{Ending, Intent, Told, View, millis, moment},
+    record::{Ending, Intent, ToldProblem, View, millis, moment},
     store::StoreError,
 };
 use crate::{
@@ -65,7 +65,7 @@ struct OutcomeText<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    told: Option<&'a Told>,
+    told: Option<&'a ToldProblem>,
     #[serde(skip_serializing_if = "Option::is_none")]
     zec_request_id: Option<&'a str>,
 }
@@ -169,7 +169,7 @@ pub(super) struct OutcomeContent {
     #[serde(default)]
     status: Option<u16>,
     #[serde(default)]
-    told: Option<Told>,
+    told: Option<ToldProblem>,
     #[serde(default)]
     zec_request_id: Option<String>,
 }
@@ -206,8 +206,8 @@ impl Content {
 
 impl IntentContent {
     /// What the operation is found by.
-    pub(super) fn keys(&self) -> Keys<'_> {
-        Keys {
+    pub(super) fn keys(&self) -> OperationKeys<'_> {
+        OperationKeys {
             id: &self.operation,
             at: self.at,
             action: &self.action,
@@ -227,7 +227,7 @@ impl IntentContent {
 
 /// What an operation is found by, beside its resources and its outcome.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Keys<'a> {
+pub(super) struct OperationKeys<'a> {
     pub(super) id: &'a str,
     pub(super) at: i64,
     pub(super) action: &'a str,

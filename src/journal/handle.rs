@@ -20,10 +20,10 @@ use super::{
     content,
     queue::{Begin, Queue, Receipt, What},
     reads::{Reads, Unreadable},
-    record::{Ending, Filter, Held, Intent, KeyClaim, Unassigned, View},
+    record::{Ending, Filter, HeldKey, Intent, KeyClaim, Unassigned, View},
     sqlite,
-    store::{Archive, Memory, Opening, StoreError, Unheard},
-    ticket::{Asked, Ticket},
+    store::{Archive, KeptAnswer, Opening, StoreError, Unheard},
+    ticket::{AskedAt, Ticket},
 };
 use crate::{
     domain::{ChangeIpv4, IdempotencyKey, OperationId, Outcome},
@@ -118,7 +118,7 @@ impl Journal {
         permit: Permit<ChangeIpv4>,
         intent: Intent,
     ) -> Result<Ticket, BeginError> {
-        let asked = Asked::now();
+        let asked = AskedAt::now();
         let Some(inner) = &self.0 else { return Ok(Ticket::new(permit, None, asked)) };
         let opening = opening(&permit, intent, (asked.at, inner.second_clock.theirs()));
         let receipt = inner.write(What::Intent(Arc::new(opening))).await?;
@@ -138,7 +138,7 @@ impl Journal {
         answer: String,
     ) -> Result<(), BeginError> {
         let Some(inner) = &self.0 else { return Ok(()) };
-        let memory = Memory { caller: caller.to_owned(), claim, answer };
+        let memory = KeptAnswer { caller: caller.to_owned(), claim, answer };
         inner.write(What::Answer(Arc::new(memory))).await.map(drop)
     }
 
@@ -185,7 +185,7 @@ impl Journal {
         &self,
         caller: &str,
         key: &IdempotencyKey,
-    ) -> Result<Option<Held>, Unreadable> {
+    ) -> Result<Option<HeldKey>, Unreadable> {
         let Some(inner) = &self.0 else { return Ok(None) };
         let (caller, key) = (caller.to_owned(), key.as_str().to_owned());
         let expired = inner.second_clock.expired(inner.tuning.key_lifetime);

@@ -10,7 +10,7 @@ use std::{
 use super::{
     chain::{Entry, Head},
     content::{self, Content},
-    record::{Filter, Held, Holder, KeyClaim, Unassigned, View, millis, moment},
+    record::{Filter, HeldKey, Holder, KeyClaim, Unassigned, View, millis, moment},
     store::{
         Applied, Archive, Closing, Failed, KeyTerms, Ledger, Opened, Opening, Step, Store,
         StoreError, Unheard,
@@ -38,7 +38,7 @@ struct State {
     entries: Vec<Entry>,
     operations: Vec<Operation>,
     /// By caller and key.
-    keys: HashMap<(String, String), Key>,
+    keys: HashMap<(String, String), MemoryKey>,
 }
 
 /// Where an operation's entries are.
@@ -52,7 +52,7 @@ struct Operation {
 }
 
 #[derive(Clone)]
-struct Key {
+struct MemoryKey {
     fingerprint: [u8; 32],
     /// Or the answer that is given again.
     operation: Result<OperationId, String>,
@@ -146,7 +146,7 @@ impl State {
                 if !self.claim(&memory.caller, &memory.claim, (answer, now), keys) {
                     return Applied::KeyTaken;
                 }
-                let of = |(name, key): (&(String, String), &Key)| {
+                let of = |(name, key): (&(String, String), &MemoryKey)| {
                     name.0 == memory.caller && key.operation.is_err()
                 };
                 if self.keys.iter().filter(|one| of(*one)).count() <= ANSWERS {
@@ -188,7 +188,7 @@ impl State {
         if self.keys.get(&name).is_some_and(|held| held.at > expired) {
             return false;
         }
-        self.keys.insert(name, Key { fingerprint: claim.fingerprint, operation, at });
+        self.keys.insert(name, MemoryKey { fingerprint: claim.fingerprint, operation, at });
         true
     }
 
@@ -306,7 +306,7 @@ impl Archive for MemoryStore {
         caller: &str,
         key: &str,
         expired: SystemTime,
-    ) -> Result<Option<Held>, StoreError> {
+    ) -> Result<Option<HeldKey>, StoreError> {
         let state = self.lock();
         let held = state.keys.get(&(caller.to_owned(), key.to_owned()));
         let Some(held) = held.filter(|held| held.at > millis(expired)) else { return Ok(None) };
@@ -318,7 +318,7 @@ impl Archive for MemoryStore {
                 None => return Ok(None),
             },
         };
-        Ok(Some(Held { fingerprint, by }))
+        Ok(Some(HeldKey { fingerprint, by }))
     }
 
     fn unassigned_since(&self, since: SystemTime) -> Result<Vec<Unassigned>, StoreError> {

@@ -31,6 +31,8 @@ pub use chain::{Broken, Entry, Hash, Head};
 pub use handle::{BeginError, Journal, NotYet};
 pub use offline::{Expected, Offline, check};
 pub use reads::Unreadable;
-pub use record::{Ending, Filter, Held, Holder, Intent, KeyClaim, Told, Unassigned, View};
+pub use record::{
+    Ending, Filter, HeldKey, Holder, Intent, KeyClaim, ToldProblem, Unassigned, View,
+};
 pub use settings::Settings;
 pub use ticket::{SIGNED_WITHIN, Spent, TICKET_LIFETIME, Ticket, TooOld};

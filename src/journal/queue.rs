@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::{
     BeginError, content,
     record::Ending,
-    store::{Closing, Memory, Opening},
+    store::{Closing, KeptAnswer, Opening},
 };
 use crate::{
     clock,
@@ -31,7 +31,7 @@ pub(super) struct Begin {
 #[derive(Clone, Debug)]
 pub(super) enum What {
     Intent(Arc<Opening>),
-    Answer(Arc<Memory>),
+    Answer(Arc<KeptAnswer>),
 }
 
 /// An outcome that must be written, whether anybody waits or not.
@@ -45,7 +45,7 @@ pub(super) struct End {
 
 /// What the writer takes in one go.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
+pub(super) struct QueueBatch {
     pub(super) begins: Vec<Begin>,
     pub(super) ends: Vec<End>,
     /// Nothing will come any more.
@@ -140,7 +140,7 @@ impl Queue {
     }
 
     /// Waits so long at most, then takes every outcome and so many intents at most.
-    pub(super) fn take(&self, max_begins: usize, wait: Duration) -> Taken {
+    pub(super) fn take(&self, max_begins: usize, wait: Duration) -> QueueBatch {
         let until = Instant::now() + wait;
         let mut waiting = self.lock();
         while waiting.begins.is_empty() && waiting.ends.is_empty() && !waiting.closed {
@@ -155,7 +155,7 @@ impl Queue {
         let ends = waiting.ends.drain(..).collect();
         let many = max_begins.min(waiting.begins.len());
         let begins = waiting.begins.drain(..many).collect();
-        Taken { begins, ends, finished: waiting.closed && waiting.begins.is_empty() }
+        QueueBatch { begins, ends, finished: waiting.closed && waiting.begins.is_empty() }
     }
 
     /// No intents are taken from now on.

@@ -42,7 +42,7 @@ pub struct KeyClaim {
 
 /// What a caller's `Idempotency-Key` holds.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub struct HeldKey {
     /// SHA-256 of the request as decoded.
     pub fingerprint: [u8; 32],
     /// What came of it.
@@ -72,7 +72,7 @@ pub struct Ending {
     /// More, for people; never a secret.
     pub detail: Option<String>,
     /// What the caller was told, where it went wrong.
-    pub told: Option<Told>,
+    pub told: Option<ToldProblem>,
     /// Whether the same may be asked for again under the same idempotency key.
     pub frees_key: bool,
     /// Whether nothing more will be known of it: an unknown outcome that is final.
@@ -81,7 +81,7 @@ pub struct Ending {
 
 /// The problem that a caller was told: enough to tell it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct ToldProblem {
     /// The problem's `detail`.
     pub detail: String,
     /// The problem's slug.
@@ -144,7 +144,7 @@ pub struct View {
     /// More, for people.
     pub detail: Option<String>,
     /// What the caller was told, where it went wrong.
-    pub told: Option<Told>,
+    pub told: Option<ToldProblem>,
     /// Where a call was done in part, what was not, as JSON.
     pub failed: Option<Box<RawValue>>,
     /// When the write was asked for; what is sent is signed within [`SIGNED_WITHIN`] after that.

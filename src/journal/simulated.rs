@@ -15,7 +15,7 @@ use super::{
     memory::MemoryStore,
     sqlite::SqliteStore,
     store::{Applied, Archive, Failed, KeyTerms, Ledger, Opened, Step, Store, StoreError},
-    writer::Writer,
+    writer::LedgerWriter,
 };
 use crate::{
     domain::{OperationId, Outcome, Resource},
@@ -183,7 +183,7 @@ pub(crate) fn open(
     })
 }
 
-async fn work(writer: Writer, disk: &dyn Disk) {
+async fn work(writer: LedgerWriter, disk: &dyn Disk) {
     let mut state = writer.begin();
     loop {
         if state.owes_nothing() && state.writer.queue.len() == 0 {

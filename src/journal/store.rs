@@ -12,7 +12,7 @@ use std::{
 use super::{
     chain::{Entry, Head},
     clock::SecondClock,
-    record::{Filter, Held, KeyClaim, Unassigned, View},
+    record::{Filter, HeldKey, KeyClaim, Unassigned, View},
 };
 use crate::{
     domain::{OperationId, Outcome, Resource},
@@ -81,7 +81,7 @@ pub(super) enum Step {
     /// The first of an operation.
     Begin(Arc<Opening>),
     /// No entry: an idempotency key's answer, where there was nothing to write.
-    Remember(Arc<Memory>),
+    Remember(Arc<KeptAnswer>),
     /// A further one of an operation.
     End(Arc<Closing>),
 }
@@ -101,7 +101,7 @@ pub(super) struct Opening {
 
 /// What a caller is answered again under a key, ready to be written.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(super) struct KeptAnswer {
     pub(super) caller: String,
     pub(super) claim: KeyClaim,
     pub(super) answer: String,
@@ -198,7 +198,7 @@ pub(super) trait Archive: Send + Sync {
         caller: &str,
         key: &str,
         expired: SystemTime,
-    ) -> Result<Option<Held>, StoreError>;
+    ) -> Result<Option<HeldKey>, StoreError>;
 
     /// Unassigns since then that took place or may have.
     fn unassigned_since(&self, since: SystemTime) -> Result<Vec<Unassigned>, StoreError>;

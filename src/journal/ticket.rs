@@ -32,18 +32,18 @@ pub struct Ticket(Box<Inner>); // each future that it is handed to holds it twic
 struct Inner {
     permit: Permit<ChangeIpv4>,
     receipt: Option<Receipt>,
-    asked: Asked,
+    asked: AskedAt,
     made: Instant,
 }
 
 /// When a write was asked for: by the wall clock, and by the monotonic clock.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct AskedAt {
     pub(super) at: SystemTime,
     since: Instant,
 }
 
-impl Asked {
+impl AskedAt {
     pub(super) fn now() -> Self {
         Self { at: clock::now(), since: Instant::now() }
     }
@@ -66,7 +66,11 @@ pub struct TooOld;
 
 impl Ticket {
     /// `receipt` is none where no journal is kept.
-    pub(super) fn new(permit: Permit<ChangeIpv4>, receipt: Option<Receipt>, asked: Asked) -> Self {
+    pub(super) fn new(
+        permit: Permit<ChangeIpv4>,
+        receipt: Option<Receipt>,
+        asked: AskedAt,
+    ) -> Self {
         Self(Box::new(Inner { permit, receipt, asked, made: Instant::now() }))
     }
 

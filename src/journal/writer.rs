@@ -43,7 +43,7 @@ const SWEPT_AT_ONCE: usize = 500;
 const LAST_TRIES: Duration = Duration::from_secs(8);
 
 /// What the writer's thread works with.
-pub(super) struct Writer {
+pub(super) struct LedgerWriter {
     pub(super) ledger: Box<dyn Ledger>,
     pub(super) queue: Arc<Queue>,
     pub(super) metrics: Arc<Metrics>,
@@ -71,7 +71,7 @@ pub(super) struct Pace {
 }
 
 pub(super) struct State {
-    pub(super) writer: Writer,
+    pub(super) writer: LedgerWriter,
     /// Outcomes that are not durable yet, in their order.
     owed: VecDeque<End>,
     fault: Option<StoreError>,
@@ -88,7 +88,7 @@ pub(super) struct State {
     closing: Option<Instant>,
 }
 
-impl Writer {
+impl LedgerWriter {
     /// Has the metrics say where the chain ends.
     pub(super) fn show_head(&self) {
         let head = self.ledger.head();
@@ -345,7 +345,7 @@ impl State {
 
     pub(super) fn finish(self) {
         let Self { writer, owed, .. } = self;
-        let Writer { ledger, healthy, .. } = writer;
+        let LedgerWriter { ledger, healthy, .. } = writer;
         healthy.store(false, Ordering::Relaxed);
         for End { closing, .. } in owed {
             tracing::error!(operation = %closing.id, outcome = closing.outcome.label(), "the journal was closed before this outcome could be recorded");

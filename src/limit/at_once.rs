@@ -12,19 +12,19 @@ pub struct AtOnce(Arc<AtomicUsize>);
 /// One of them; dropping it ends the count.
 #[derive(Debug)]
 #[must_use = "a request that is not held is not counted"]
-pub struct Place(Arc<AtomicUsize>);
+pub struct Slot(Arc<AtomicUsize>);
 
 impl AtOnce {
     /// Counts one more until what this gives is dropped; none where `most` run already.
     #[must_use]
-    pub fn begin(&self, most: usize) -> Option<Place> {
+    pub fn begin(&self, most: usize) -> Option<Slot> {
         let one_more = |running| (running < most).then_some(running + 1);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
-        Some(Place(Arc::clone(&self.0)))
+        Some(Slot(Arc::clone(&self.0)))
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -1,6 +1,6 @@
 //! The limits of each caller: request rate and requests in flight.
 
-use super::{InFlight, Live, Running, retry_after};
+use super::{CallerSlot, InFlight, Live, retry_after};
 use crate::error::{Error, Problem};
 
 /// What one caller may ask of the gateway: so often, and so much at once.
@@ -25,7 +25,7 @@ impl Callers {
     /// # Errors
     /// 429 `rate-limited`, with the time to wait, where the caller asks too often or has too much
     /// running.
-    pub fn admit(&self, caller_id: &str) -> Result<Running, Error> {
+    pub fn admit(&self, caller_id: &str) -> Result<CallerSlot, Error> {
         let limits = self.limits.now();
         limits.rates.check(caller_id).map_err(|wait| {
             let (wait, most) = (retry_after(wait), limits.settings.requests_per_second);

@@ -38,7 +38,7 @@ const MAX_LOOKS: usize = 8;
 
 /// What stands at the path.
 #[derive(Debug, PartialEq, Eq)]
-enum Found {
+enum FreezeState {
     Nothing,
     /// Something, and its reason.
     Reason(String),
@@ -59,8 +59,8 @@ impl Freeze {
     /// where that cannot be told: whoever pulled the brake must be able to rely on it.
     pub async fn check(&self) -> Result<(), Error> {
         match self.look().await {
-            Ok(Found::Nothing) => Ok(()),
-            Ok(Found::Reason(reason)) => Err(frozen(&reason)),
+            Ok(FreezeState::Nothing) => Ok(()),
+            Ok(FreezeState::Reason(reason)) => Err(frozen(&reason)),
             Err(cause) => Err(unclear().with_cause(format!("freeze file: {cause}"))),
         }
     }
@@ -68,15 +68,15 @@ impl Freeze {
     /// Whether writes are stopped at this moment, and why, for operators.
     pub async fn state(&self) -> String {
         match self.look().await {
-            Ok(Found::Nothing) => "no".to_owned(),
-            Ok(Found::Reason(reason)) => format!("yes, {reason}"),
+            Ok(FreezeState::Nothing) => "no".to_owned(),
+            Ok(FreezeState::Reason(reason)) => format!("yes, {reason}"),
             Err(cause) => format!("yes, for it cannot be told: {cause}"),
         }
     }
 
-    async fn look(&self) -> Result<Found, String> {
+    async fn look(&self) -> Result<FreezeState, String> {
         let Some(path) = self.limits.now().settings.freeze_file.clone() else {
-            return Ok(Found::Nothing);
+            return Ok(FreezeState::Nothing);
         };
         let turn = Arc::clone(&self.looks).acquire_owned();
         let look = async {
@@ -112,25 +112,25 @@ fn unclear() -> Error {
 }
 
 /// Anything at the path counts, only what is a file is read, and nothing is waited for.
-fn look(path: &Path) -> io::Result<Found> {
+fn look(path: &Path) -> io::Result<FreezeState> {
     let file = match files::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return look_at_link(path),
         Err(error) => return Err(error),
     };
     if !file.metadata()?.is_file() {
-        return Ok(Found::Reason(NO_REASON.to_owned()));
+        return Ok(FreezeState::Reason(NO_REASON.to_owned()));
     }
     let mut bytes = Vec::new();
     file.take(MAX_BYTES).read_to_end(&mut bytes)?;
-    Ok(Found::Reason(reason(&bytes)))
+    Ok(FreezeState::Reason(reason(&bytes)))
 }
 
 /// A link that leads nowhere is something all the same.
-fn look_at_link(path: &Path) -> io::Result<Found> {
+fn look_at_link(path: &Path) -> io::Result<FreezeState> {
     match fs::symlink_metadata(path) {
-        Ok(_) => Ok(Found::Reason(NO_REASON.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
+        Ok(_) => Ok(FreezeState::Reason(NO_REASON.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(FreezeState::Nothing),
         Err(error) => Err(error),
     }
 }

@@ -17,7 +17,7 @@ pub struct InFlight {
 /// A request that runs; dropping it ends the count.
 #[derive(Debug)]
 #[must_use = "a request that is not held is not counted"]
-pub struct Running {
+pub struct CallerSlot {
     caller_id: Arc<str>,
     running: Arc<Mutex<HashMap<Arc<str>, usize>>>,
 }
@@ -28,7 +28,7 @@ impl InFlight {
     ///
     /// [`Caller::id`]: crate::domain::Caller::id
     #[must_use]
-    pub fn begin(&self, caller_id: &str, most: usize) -> Option<Running> {
+    pub fn begin(&self, caller_id: &str, most: usize) -> Option<CallerSlot> {
         let mut running = lock(&self.running);
         let caller_id = match running.get_key_value(caller_id) {
             Some((_, count)) if *count >= most => return None,
@@ -37,11 +37,11 @@ impl InFlight {
             None => Arc::from(caller_id),
         };
         *running.entry(Arc::clone(&caller_id)).or_insert(0) += 1;
-        Some(Running { caller_id, running: Arc::clone(&self.running) })
+        Some(CallerSlot { caller_id, running: Arc::clone(&self.running) })
     }
 }
 
-impl Drop for Running {
+impl Drop for CallerSlot {
     fn drop(&mut self) {
         let mut running = lock(&self.running);
         if let Entry::Occupied(mut count) = running.entry(Arc::clone(&self.caller_id)) {

@@ -10,22 +10,22 @@ mod callers;
 mod freeze;
 mod in_flight;
 mod live;
-mod places;
+mod slots;
 mod rates;
 mod settings;
 
 use std::time::Duration;
 
-pub use at_once::{AtOnce, Place};
-pub use breaker::{Asker, Breaker, Look, Pass};
+pub use at_once::{AtOnce, Slot};
+pub use breaker::{Asker, Breaker, BreakerPass, Probe};
 pub use budget::{Budget, Reservation};
 pub use callers::Callers;
 pub use freeze::Freeze;
-pub use in_flight::{InFlight, Running};
+pub use in_flight::{CallerSlot, InFlight};
 pub use live::{Limits, Live};
-pub use places::Places;
 pub use rates::Rates;
 pub use settings::Settings;
+pub use slots::ConcurrencySlots;
 
 /// A wait as `Retry-After` says it: in whole seconds, rounded up, at least 1.
 #[must_use]

@@ -9,7 +9,7 @@ use super::rule::Rule;
 
 /// What each policy says to one question.
 #[derive(Debug, Default)]
-pub(super) struct Answer<'a> {
+pub(super) struct PolicyAnswer<'a> {
     /// The `permit`s that apply.
     pub(super) permits: Vec<&'a Rule>,
     /// The `forbid`s that apply.
@@ -18,7 +18,7 @@ pub(super) struct Answer<'a> {
     pub(super) failed: Vec<(&'a Rule, String)>,
 }
 
-impl<'a> Answer<'a> {
+impl<'a> PolicyAnswer<'a> {
     /// Asks each policy.
     pub(super) fn of(rules: &[&'a Rule], evaluator: &Evaluator<'_>) -> Self {
         let mut answer = Self::default();

@@ -7,14 +7,14 @@ use cedar_policy_core::{
 };
 
 use super::{
-    answer::Answer,
-    ask::Ask,
+    answer::PolicyAnswer,
+    authorization_request::AuthorizationRequest,
     denial::{Denial, Denied, Reason},
-    index::{Index, Quick},
+    index::{FastHash, Index},
     looks::Needs,
     permit::Permit,
     rule::Rule,
-    vocabulary::{Unspeakable, Vocabulary},
+    vocabulary::{Vocabulary, VocabularyError},
 };
 use crate::domain::{Action, Caller, Nic, ReadNic};
 
@@ -25,7 +25,7 @@ pub struct Engine {
     vocabulary: Vocabulary,
     index: Index,
     rules: Vec<Rule>,
-    groups: HashSet<String, Quick>,
+    groups: HashSet<String, FastHash>,
 }
 
 /// The policy's answer to a question.
@@ -59,7 +59,7 @@ impl Engine {
         vocabulary: Vocabulary,
         index: Index,
         rules: Vec<Rule>,
-        groups: HashSet<String, Quick>,
+        groups: HashSet<String, FastHash>,
     ) -> Self {
         Self { version, vocabulary, index, rules, groups }
     }
@@ -101,7 +101,7 @@ impl Engine {
 
     /// Asks without the vNIC's data. Sends the caller away, or lets the caller through, where
     /// that data cannot make a difference; only where it can is the vNIC worth a read.
-    pub fn ask<O: Ask>(&self, caller: &Caller, operation: O) -> Verdict<O> {
+    pub fn ask<O: AuthorizationRequest>(&self, caller: &Caller, operation: O) -> Verdict<O> {
         let candidates = self.candidates(caller, &operation);
         let blind: Vec<&Rule> = candidates.iter().copied().filter(|rule| !rule.looks).collect();
         if blind.len() == candidates.len() {
@@ -131,7 +131,7 @@ impl Engine {
     ///
     /// # Errors
     /// The denial.
-    pub fn decide<O: Ask>(
+    pub fn decide<O: AuthorizationRequest>(
         &self,
         caller: &Caller,
         pending: Pending<O>,
@@ -146,7 +146,7 @@ impl Engine {
     ///
     /// # Errors
     /// The denial.
-    pub fn judge<O: Ask>(
+    pub fn judge<O: AuthorizationRequest>(
         &self,
         caller: &Caller,
         operation: O,
@@ -173,7 +173,7 @@ impl Engine {
         self.denied(None, self.about_the_journal(caller)).is_none()
     }
 
-    fn candidates<O: Ask>(&self, caller: &Caller, operation: &O) -> Vec<&Rule> {
+    fn candidates<O: AuthorizationRequest>(&self, caller: &Caller, operation: &O) -> Vec<&Rule> {
         self.numbered(self.index.candidates(caller, operation.action()))
     }
 
@@ -182,7 +182,7 @@ impl Engine {
     }
 
     /// All or nothing: a permit only if every address is allowed.
-    fn settle<O: Ask>(
+    fn settle<O: AuthorizationRequest>(
         &self,
         caller: &Caller,
         operation: O,
@@ -210,13 +210,13 @@ impl Engine {
     }
 
     /// The policies' answer for each address, or for the vNIC itself where the action has none.
-    fn each<'a, O: Ask>(
+    fn each<'a, O: AuthorizationRequest>(
         &self,
         caller: &Caller,
         operation: &O,
         rules: &[&'a Rule],
         nic: Option<&Nic>,
-    ) -> Vec<(Option<Ipv4Addr>, Result<Answer<'a>, Unspeakable>)> {
+    ) -> Vec<(Option<Ipv4Addr>, Result<PolicyAnswer<'a>, VocabularyError>)> {
         let needs = rules.iter().fold(Needs::default(), |needs, rule| needs.or(rule.needs));
         // A group that no policy names can make no difference.
         let relevant = |group: &str| self.groups.contains(group);
@@ -241,7 +241,7 @@ impl Engine {
     fn denied(
         &self,
         address: Option<Ipv4Addr>,
-        answer: Result<Answer<'_>, Unspeakable>,
+        answer: Result<PolicyAnswer<'_>, VocabularyError>,
     ) -> Option<Denied> {
         let answer = match answer {
             Ok(answer) => answer,
@@ -263,7 +263,7 @@ impl Engine {
         Some(Denied { address, policies, failed })
     }
 
-    fn about_the_journal(&self, caller: &Caller) -> Result<Answer<'_>, Unspeakable> {
+    fn about_the_journal(&self, caller: &Caller) -> Result<PolicyAnswer<'_>, VocabularyError> {
         let rules = self.numbered(self.index.about_the_journal(caller));
         let relevant = |group: &str| self.groups.contains(group);
         let (request, entities) = self.vocabulary.about_the_journal(caller, relevant)?;
@@ -271,9 +271,9 @@ impl Engine {
     }
 }
 
-fn answer<'a>(request: Request, rules: &[&'a Rule], entities: &Entities) -> Answer<'a> {
+fn answer<'a>(request: Request, rules: &[&'a Rule], entities: &Entities) -> PolicyAnswer<'a> {
     let evaluator = Evaluator::new(request, entities, Extensions::all_available());
-    Answer::of(rules, &evaluator)
+    PolicyAnswer::of(rules, &evaluator)
 }
 
 impl Rule {
@@ -281,7 +281,7 @@ impl Rule {
         Reason { id: self.id.clone(), reason: self.reason.clone() }
     }
 
-    fn could_permit<O: Ask>(&self, operation: &O) -> bool {
+    fn could_permit<O: AuthorizationRequest>(&self, operation: &O) -> bool {
         self.permits && self.only_nic.as_deref().is_none_or(|nic| nic == operation.nic().as_str())
     }
 }

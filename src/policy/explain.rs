@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Denied, Engine, Reason,
-    offline::{Asked, Told},
+    offline::{PolicyQuestion, Told},
 };
 use crate::domain::{Caller, Nic};
 
@@ -20,7 +20,12 @@ pub struct Explanation {
 impl Engine {
     /// Explains the answer to a question.
     #[must_use]
-    pub fn explain(&self, caller: &Caller, asked: Asked, nic: Option<&Nic>) -> Explanation {
+    pub fn explain(
+        &self,
+        caller: &Caller,
+        asked: PolicyQuestion,
+        nic: Option<&Nic>,
+    ) -> Explanation {
         let mut text = String::new();
         let groups: Vec<&str> = caller.group_ids().collect();
         let groups = if groups.is_empty() { "no group".to_owned() } else { groups.join(", ") };

@@ -10,7 +10,7 @@ use crate::domain::{Action, Caller};
 
 /// How names are looked up: a caller may be in hundreds of groups. What callers name is never put in, so
 /// that they cannot fill it with names that clash.
-pub(super) type Quick = foldhash::fast::RandomState;
+pub(super) type FastHash = foldhash::fast::RandomState;
 
 /// For each action, who each policy is about.
 #[derive(Debug, Default)]
@@ -23,8 +23,8 @@ pub(super) struct Index {
 #[derive(Debug, Default)]
 struct Scopes {
     any: Vec<usize>,
-    callers: HashMap<String, Vec<usize>, Quick>,
-    groups: HashMap<String, Vec<usize>, Quick>,
+    callers: HashMap<String, Vec<usize>, FastHash>,
+    groups: HashMap<String, Vec<usize>, FastHash>,
 }
 
 /// Whom a policy's scope can match.

@@ -49,13 +49,13 @@ impl Source {
 }
 
 /// A policy where it was found.
-struct Found<'a> {
+struct FoundPolicy<'a> {
     source: &'a Source,
     offset: usize,
     policy: Policy,
 }
 
-impl Found<'_> {
+impl FoundPolicy<'_> {
     /// What it names and can never meet.
     fn never(&self, issuers: Option<&[String]>) -> Vec<Fault> {
         let never = literals::never(&self.policy, issuers).into_iter();
@@ -178,7 +178,7 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Fault> {
     })
 }
 
-fn parse(source: &Source) -> Result<Vec<Found<'_>>, Vec<Fault>> {
+fn parse(source: &Source) -> Result<Vec<FoundPolicy<'_>>, Vec<Fault>> {
     if let Some(offset) = depth::too_deep(&source.text) {
         let text =
             "a policy is nested too deeply: write several, or a set in place of a long row of `||`";
@@ -204,7 +204,7 @@ fn parse(source: &Source) -> Result<Vec<Found<'_>>, Vec<Fault>> {
             let rest = source.text.get(from..).unwrap_or_default();
             let offset = rest.find(&text).map_or(from, |at| from + at);
             after.insert(text, offset + 1);
-            Found { source, offset, policy: policy.clone() }
+            FoundPolicy { source, offset, policy: policy.clone() }
         })
         .collect();
     policies.sort_by_key(|found| found.offset);
@@ -212,7 +212,7 @@ fn parse(source: &Source) -> Result<Vec<Found<'_>>, Vec<Fault>> {
 }
 
 /// Gives each policy the id that its author gave it.
-fn name<'a>(found: Vec<Found<'a>>, faults: &mut Vec<Fault>) -> Vec<Found<'a>> {
+fn name<'a>(found: Vec<FoundPolicy<'a>>, faults: &mut Vec<Fault>) -> Vec<FoundPolicy<'a>> {
     let mut seen = HashSet::new();
     let mut named = Vec::new();
     for mut policy in found {
@@ -230,7 +230,11 @@ fn name<'a>(found: Vec<Found<'a>>, faults: &mut Vec<Fault>) -> Vec<Found<'a>> {
     named
 }
 
-fn validate(named: &[Found<'_>], vocabulary: &Vocabulary, faults: &mut Vec<Fault>) -> Vec<Fault> {
+fn validate(
+    named: &[FoundPolicy<'_>],
+    vocabulary: &Vocabulary,
+    faults: &mut Vec<Fault>,
+) -> Vec<Fault> {
     let set = match PolicySet::from_policies(named.iter().map(|found| found.policy.clone())) {
         Ok(set) => set,
         Err(error) => {
@@ -263,11 +267,11 @@ fn validate(named: &[Found<'_>], vocabulary: &Vocabulary, faults: &mut Vec<Fault
     warnings
 }
 
-fn build(named: &[Found<'_>], vocabulary: Vocabulary, sources: &[Source]) -> Engine {
+fn build(named: &[FoundPolicy<'_>], vocabulary: Vocabulary, sources: &[Source]) -> Engine {
     let mut index = Index::default();
     let mut rules = Vec::new();
     let mut groups = HashSet::default();
-    for (number, Found { policy, .. }) in named.iter().enumerate() {
+    for (number, FoundPolicy { policy, .. }) in named.iter().enumerate() {
         index.insert(number, policy, &vocabulary);
         groups.extend(looks::groups_named(policy));
         rules.push(Rule {

@@ -5,7 +5,7 @@
 //! denied. A [`Permit`] comes from here and from nowhere else.
 
 mod answer;
-mod ask;
+mod authorization_request;
 pub mod cases;
 mod denial;
 mod depth;
@@ -18,21 +18,21 @@ mod load;
 mod looks;
 mod offline;
 mod permit;
-mod posed;
+mod shadow_query;
 mod rule;
 mod settings;
 mod vocabulary;
 
-pub use ask::Ask;
+pub use authorization_request::AuthorizationRequest;
 pub use denial::{Denial, Denied, Reason};
 pub use directory::{Directory, ENDING};
 pub use engine::{Engine, Pending, Verdict};
 pub use explain::Explanation;
 pub use load::Source;
-pub use offline::{Asked, Question, Told};
+pub use offline::{PolicyQuestion, Question, Told};
 pub use permit::{Mismatch, Permit, Shown};
-pub use posed::Posed;
 pub use settings::Settings;
+pub use shadow_query::ShadowQuery;
 
 /// The Cedar schema that policies are written against.
 #[must_use]

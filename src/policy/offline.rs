@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Ask, Denial, Engine, Verdict};
+use super::{AuthorizationRequest, Denial, Engine, Verdict};
 use crate::domain::{Action, Addresses, Caller, Change, ChangeIpv4, Nic, NicId, ReadNic};
 
 /// More addresses than any request may name.
@@ -26,14 +26,14 @@ pub struct Question {
 
 /// What a [`Question`] is about.
 #[derive(Clone, Debug)]
-pub enum Asked {
+pub enum PolicyQuestion {
     /// A look at a vNIC.
     Read(ReadNic),
     /// A change of its addresses.
     Change(ChangeIpv4),
 }
 
-impl Asked {
+impl PolicyQuestion {
     /// The vNIC it is about.
     #[must_use]
     pub fn nic(&self) -> &NicId {
@@ -67,7 +67,7 @@ impl Question {
     ///
     /// # Errors
     /// When a part of it is malformed.
-    pub fn parse(&self) -> Result<(Caller, Asked), String> {
+    pub fn parse(&self) -> Result<(Caller, PolicyQuestion), String> {
         let (issuer, subject) = self
             .caller
             .split_once('/')
@@ -84,7 +84,7 @@ impl Question {
         let nic = NicId::parse(&self.nic).map_err(|error| error.to_string())?;
         let change = match action {
             Action::DescribeNetworkInterfaces if self.addresses.is_empty() => {
-                return Ok((caller, Asked::Read(ReadNic { nic })));
+                return Ok((caller, PolicyQuestion::Read(ReadNic { nic })));
             }
             Action::DescribeNetworkInterfaces => {
                 return Err("a read names no addresses: leave them out".to_owned());
@@ -95,7 +95,7 @@ impl Question {
         let addresses = self.addresses.iter().map(String::as_str);
         let addresses =
             Addresses::parse(addresses, MAX_ADDRESSES).map_err(|error| error.to_string())?;
-        Ok((caller, Asked::Change(ChangeIpv4 { change, nic, addresses })))
+        Ok((caller, PolicyQuestion::Change(ChangeIpv4 { change, nic, addresses })))
     }
 }
 
@@ -103,14 +103,19 @@ impl Engine {
     /// Answers a question with the same steps as a request's: without the vNIC where that is
     /// enough, with it where it is told.
     #[must_use]
-    pub fn tell(&self, caller: &Caller, asked: Asked, nic: Option<&Nic>) -> Told {
+    pub fn tell(&self, caller: &Caller, asked: PolicyQuestion, nic: Option<&Nic>) -> Told {
         match asked {
-            Asked::Read(read) => self.tell_about(caller, read, nic),
-            Asked::Change(change) => self.tell_about(caller, change, nic),
+            PolicyQuestion::Read(read) => self.tell_about(caller, read, nic),
+            PolicyQuestion::Change(change) => self.tell_about(caller, change, nic),
         }
     }
 
-    fn tell_about<O: Ask>(&self, caller: &Caller, operation: O, nic: Option<&Nic>) -> Told {
+    fn tell_about<O: AuthorizationRequest>(
+        &self,
+        caller: &Caller,
+        operation: O,
+        nic: Option<&Nic>,
+    ) -> Told {
         match (self.ask(caller, operation), nic) {
             (Verdict::Allowed(permit), _) => Told::Allowed(permit.policies().to_vec()),
             (Verdict::Denied(denial), _) => Told::Denied(denial),

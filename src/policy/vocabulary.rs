@@ -21,7 +21,7 @@ use cedar_policy_core::{
     extensions::Extensions,
 };
 
-use super::{ask::Ask, looks::Needs};
+use super::{authorization_request::AuthorizationRequest, looks::Needs};
 use crate::{
     domain::{Action, Caller, Nic, NicId},
     error::Fault,
@@ -59,7 +59,7 @@ struct ActionNames {
 /// What a value of the vocabulary could not be made of; a bug or a hostile name, never silent.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Unspeakable(String);
+pub(super) struct VocabularyError(String);
 
 impl Vocabulary {
     pub(super) fn new() -> Result<Self, Fault> {
@@ -110,7 +110,7 @@ impl Vocabulary {
         &self,
         caller: &Caller,
         relevant: impl Fn(&str) -> bool,
-    ) -> Result<(Request, Entities), Unspeakable> {
+    ) -> Result<(Request, Entities), VocabularyError> {
         let journal = Entity::with_uid(self.journal.clone());
         let known = self.read_operations.entities.iter().cloned();
         let entities = known.chain([self.caller_entity(caller, true, relevant), journal]);
@@ -132,7 +132,7 @@ impl Vocabulary {
         needs: Needs,
         (caller, relevant): (&Caller, impl Fn(&str) -> bool),
         (nic, data): (&NicId, Option<&Nic>),
-    ) -> Result<Entities, Unspeakable> {
+    ) -> Result<Entities, VocabularyError> {
         let caller = self.caller_entity(caller, needs.caller, relevant);
         let nic = match (needs.nic, data) {
             (false, _) => None,
@@ -144,8 +144,12 @@ impl Vocabulary {
     }
 
     /// What is asked, but for the address.
-    pub(super) fn question(&self, operation: &impl Ask, caller: &Caller) -> Question<'_> {
-        Question {
+    pub(super) fn question(
+        &self,
+        operation: &impl AuthorizationRequest,
+        caller: &Caller,
+    ) -> CedarQuery<'_> {
+        CedarQuery {
             vocabulary: self,
             caller: known_uid(uid(&self.caller, caller.id())),
             action: known_uid(self.action_and_groups(operation.action()).0.as_ref().clone()),
@@ -154,7 +158,7 @@ impl Vocabulary {
         }
     }
 
-    fn address(&self, address: Ipv4Addr) -> Result<Value, Unspeakable> {
+    fn address(&self, address: Ipv4Addr) -> Result<Value, VocabularyError> {
         let text = Value::from(address.to_string());
         match self.ip.call(&[text]).map_err(unspeakable)? {
             PartialValue::Value(value) => Ok(value),
@@ -187,7 +191,7 @@ impl Vocabulary {
         Entity::new_with_attr_partial_value(name, attributes, none, parents, [])
     }
 
-    fn nic_entity(&self, nic: &Nic) -> Result<Entity, Unspeakable> {
+    fn nic_entity(&self, nic: &Nic) -> Result<Entity, VocabularyError> {
         let mut attributes = vec![
             ("id", text(nic.id.as_str())),
             ("name", text(&nic.name)),
@@ -217,7 +221,7 @@ impl Vocabulary {
 
 /// Who asks for what on which vNIC: the same for every address.
 #[derive(Debug)]
-pub(super) struct Question<'a> {
+pub(super) struct CedarQuery<'a> {
     vocabulary: &'a Vocabulary,
     caller: EntityUIDEntry,
     action: EntityUIDEntry,
@@ -225,9 +229,12 @@ pub(super) struct Question<'a> {
     dry_run: bool,
 }
 
-impl Question<'_> {
+impl CedarQuery<'_> {
     /// About one address of so many, or about the vNIC itself.
-    pub(super) fn about(&self, address: Option<(Ipv4Addr, usize)>) -> Result<Request, Unspeakable> {
+    pub(super) fn about(
+        &self,
+        address: Option<(Ipv4Addr, usize)>,
+    ) -> Result<Request, VocabularyError> {
         let mut context = BTreeMap::from([("dryRun".into(), Value::from(self.dry_run))]);
         if let Some((address, count)) = address {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -243,14 +250,14 @@ impl Question<'_> {
 
 /// Entities of which each names all its ancestors itself: callers and vNICs stand one step below
 /// what they are in, and the schema's actions come with all of theirs.
-fn together(entities: impl Iterator<Item = Entity>) -> Result<Entities, Unspeakable> {
+fn together(entities: impl Iterator<Item = Entity>) -> Result<Entities, VocabularyError> {
     let extensions = Extensions::all_available();
     let closed = TCComputation::AssumeAlreadyComputed;
     Entities::from_entities(entities, None::<&NoEntitiesSchema>, closed, extensions)
         .map_err(unspeakable)
 }
 
-fn action_names(schema: &Schema, name: &str) -> Result<ActionNames, Unspeakable> {
+fn action_names(schema: &Schema, name: &str) -> Result<ActionNames, VocabularyError> {
     let uid = EntityUid::from_str(&format!("Zec::Action::\"{name}\"")).map_err(unspeakable)?;
     let all = schema.action_entities().map_err(unspeakable)?;
     let groups = all.ancestors(&uid).into_iter().flatten().cloned();
@@ -272,6 +279,6 @@ fn text(value: &str) -> PartialValue {
     Value::from(value).into()
 }
 
-fn unspeakable(error: impl Display) -> Unspeakable {
-    Unspeakable(error.to_string())
+fn unspeakable(error: impl Display) -> VocabularyError {
+    VocabularyError(error.to_string())
 }

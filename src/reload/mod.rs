@@ -7,12 +7,12 @@
 //! is tried again at each look: the reason may have passed without a change, as for a certificate that
 //! was not valid yet.
 
-mod board;
+mod status;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 mod watcher;
 
-pub use board::{Board, State};
-pub use snapshot::{Place, Snapshot};
-pub use watcher::{Disk, Due, Hangs, Pace, Watcher};
+pub use snapshot::{FileState, Snapshot};
+pub use status::{ReloadStatus, State};
+pub use watcher::{Disk, Due, Hangs, WatchPace, Watcher};

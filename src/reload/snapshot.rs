@@ -11,14 +11,14 @@ use crate::files;
 
 /// Where something to load lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum FileState {
     /// A file.
     File(PathBuf),
     /// Every file of a directory whose name ends so, as `cedar`.
     Directory(PathBuf, &'static str),
 }
 
-impl Place {
+impl FileState {
     /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -49,12 +49,12 @@ impl fmt::Debug for Snapshot {
 impl Snapshot {
     /// Reads the files. A directory that cannot be listed stands for its files.
     #[must_use]
-    pub fn take(places: &[Place]) -> Self {
+    pub fn take(places: &[FileState]) -> Self {
         let (mut files, mut others, mut alike) = (Vec::new(), Vec::new(), Vec::new());
         for place in places {
             match place {
-                Place::File(path) => files.push((path.clone(), files::read(path))),
-                Place::Directory(path, ending) => match files::list(path, ending) {
+                FileState::File(path) => files.push((path.clone(), files::read(path))),
+                FileState::Directory(path, ending) => match files::list(path, ending) {
                     Ok(listing) => {
                         let named = |path: &&PathBuf| {
                             !files::is_hidden(path) && files::resembles(path, ending)
@@ -80,9 +80,9 @@ impl Snapshot {
     }
 
     /// Places that could not be looked at.
-    pub(super) fn unread(places: &[Place], why: &str) -> Self {
+    pub(super) fn unread(places: &[FileState], why: &str) -> Self {
         let unread =
-            |place: &Place| (place.path().to_owned(), Err(io::Error::other(why.to_owned())));
+            |place: &FileState| (place.path().to_owned(), Err(io::Error::other(why.to_owned())));
         Self::from(places.iter().map(unread).collect())
     }
 

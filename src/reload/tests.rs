@@ -31,13 +31,13 @@ impl Files {
     }
 
     fn watcher(&self) -> Watcher {
-        let places = ["cert", "key"].map(|name| Place::File(self.path(name)));
+        let places = ["cert", "key"].map(|name| FileState::File(self.path(name)));
         let loaded = Snapshot::take(&places);
         Watcher::new(places.to_vec(), &loaded)
     }
 }
 
-const PACE: Pace = Pace {
+const PACE: WatchPace = WatchPace {
     every: Duration::from_secs(10),
     settle: Duration::from_secs(2),
     patience: Duration::from_secs(10),
@@ -80,7 +80,7 @@ async fn a_change_is_loaded_when_it_was_seen_twice_two_seconds_apart() {
 fn what_is_in_the_files_is_not_shown() {
     let files = Files::new();
     files.write("key", "secret");
-    let shown = format!("{:?}", Snapshot::take(&[Place::File(files.path("key"))]));
+    let shown = format!("{:?}", Snapshot::take(&[FileState::File(files.path("key"))]));
     let bytes = format!("{:?}", b"secret");
     assert!(shown.contains("key") && !shown.contains("secret") && !shown.contains(&bytes));
 }
@@ -88,7 +88,7 @@ fn what_is_in_the_files_is_not_shown() {
 #[tokio::test(start_paused = true)]
 async fn what_changed_before_the_watch_began_is_seen_too() {
     let files = Files::new();
-    let places = vec![Place::File(files.path("cert"))];
+    let places = vec![FileState::File(files.path("cert"))];
     let loaded = Snapshot::take(&places);
     files.write("cert", "2");
     let mut watcher = Watcher::new(places, &loaded);
@@ -152,7 +152,7 @@ async fn a_change_that_is_taken_back_at_once_is_none() {
 async fn a_file_that_comes_into_a_directory_or_leaves_it_is_a_change() {
     let files = Files::new();
     files.write("one.cedar", "1");
-    let places = vec![Place::Directory(files.0.path().to_owned(), "cedar")];
+    let places = vec![FileState::Directory(files.0.path().to_owned(), "cedar")];
     let mut watcher = Watcher::new(places.clone(), &Snapshot::take(&places));
     files.write("cert", "2");
     assert!(timeout(LONG, watcher.due(PACE, false)).await.is_err(), "it is none of these files");
@@ -170,7 +170,7 @@ async fn a_file_that_comes_into_a_directory_or_leaves_it_is_a_change() {
 async fn a_file_that_looks_as_if_it_were_loaded_is_a_change_and_an_editors_is_none() {
     let files = Files::new();
     files.write("one.cedar", "1");
-    let places = vec![Place::Directory(files.0.path().to_owned(), "cedar")];
+    let places = vec![FileState::Directory(files.0.path().to_owned(), "cedar")];
     let mut watcher = Watcher::new(places.clone(), &Snapshot::take(&places));
     files.write(".one.cedar.swp", "1");
     assert!(timeout(LONG, watcher.due(PACE, false)).await.is_err());
@@ -200,7 +200,7 @@ async fn what_is_loaded_at_once_is_not_loaded_a_second_time() {
 
 #[test]
 fn all_is_well_only_where_nothing_is_failing() {
-    let board = Board::default();
+    let board = ReloadStatus::default();
     board.add("a");
     board.add("b");
     let note = |name, ok| {

@@ -4,11 +4,11 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::task::JoinHandle;
 
-use super::snapshot::{Place, Print, Snapshot};
+use super::snapshot::{FileState, Print, Snapshot};
 
 /// How often files are looked at, and how long they must have stayed as they are.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct WatchPace {
     /// Between two looks.
     pub every: Duration,
     /// Between a look that shows a change and the look that confirms it.
@@ -17,7 +17,7 @@ pub struct Pace {
     pub patience: Duration,
 }
 
-impl Default for Pace {
+impl Default for WatchPace {
     /// Slow enough to cost nothing, quick enough for whoever waits for a certificate to go live.
     fn default() -> Self {
         let every = Duration::from_secs(10);
@@ -28,7 +28,7 @@ impl Default for Pace {
 /// Where files lie.
 pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// Looks at them. It may take for ever.
-    fn look(&self, places: &[Place]) -> Snapshot;
+    fn look(&self, places: &[FileState]) -> Snapshot;
 }
 
 /// The system's.
@@ -36,7 +36,7 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
 struct System;
 
 impl Disk for System {
-    fn look(&self, places: &[Place]) -> Snapshot {
+    fn look(&self, places: &[FileState]) -> Snapshot {
         Snapshot::take(places)
     }
 }
@@ -58,7 +58,7 @@ pub struct Hangs;
 #[derive(Debug)]
 pub struct Watcher {
     disk: Arc<dyn Disk>,
-    places: Vec<Place>,
+    places: Vec<FileState>,
     known: Print,
     /// The look that has not come back yet. One at a time: on a disk that hangs each keeps a thread.
     looking: Option<JoinHandle<Snapshot>>,
@@ -67,7 +67,7 @@ pub struct Watcher {
 impl Watcher {
     /// Watches places of which a snapshot was loaded.
     #[must_use]
-    pub fn new(places: Vec<Place>, loaded: &Snapshot) -> Self {
+    pub fn new(places: Vec<FileState>, loaded: &Snapshot) -> Self {
         Self { disk: Arc::new(System), places, known: loaded.print(), looking: None }
     }
 
@@ -79,7 +79,7 @@ impl Watcher {
 
     /// What is watched.
     #[must_use]
-    pub fn places(&self) -> &[Place] {
+    pub fn places(&self) -> &[FileState] {
         &self.places
     }
 
@@ -88,7 +88,7 @@ impl Watcher {
     ///
     /// # Errors
     /// When a look takes longer than the pace allows; what was seen before still counts.
-    pub async fn due(&mut self, pace: Pace, failing: bool) -> Result<Due, Hangs> {
+    pub async fn due(&mut self, pace: WatchPace, failing: bool) -> Result<Due, Hangs> {
         loop {
             tokio::time::sleep(pace.every).await;
             let files = self.look(pace).await?;
@@ -114,14 +114,14 @@ impl Watcher {
     ///
     /// # Errors
     /// As [`Self::due`].
-    pub async fn now(&mut self, pace: Pace) -> Result<Snapshot, Hangs> {
+    pub async fn now(&mut self, pace: WatchPace) -> Result<Snapshot, Hangs> {
         let files = self.look(pace).await?;
         self.known = files.print();
         Ok(files)
     }
 
     /// Reads off the threads that serve: a file may lie on a disk that hangs.
-    async fn look(&mut self, pace: Pace) -> Result<Snapshot, Hangs> {
+    async fn look(&mut self, pace: WatchPace) -> Result<Snapshot, Hangs> {
         let look = async {
             if let Some(earlier) = &mut self.looking {
                 // What it saw may be old by now.

@@ -27,7 +27,7 @@ use crate::{
     lanes::Lanes,
     limit::{AtOnce, Freeze},
     metrics::Metrics,
-    reload::Board,
+    reload::ReloadStatus,
     stack::Answer,
 };
 
@@ -45,7 +45,7 @@ const TURN: Duration = Duration::from_secs(5);
 pub struct Readiness {
     authenticator: Arc<Authenticator>,
     journal: Journal,
-    board: Board,
+    board: ReloadStatus,
     freeze: Freeze,
     draining: AtomicBool,
     /// The callers' listener, from when it is served on.
@@ -60,7 +60,7 @@ impl Readiness {
     pub fn new(
         authenticator: Arc<Authenticator>,
         journal: Journal,
-        board: Board,
+        board: ReloadStatus,
         freeze: Freeze,
     ) -> Self {
         let (draining, crowd) = (AtomicBool::new(false), OnceLock::new());
@@ -228,7 +228,7 @@ mod tests {
         let readiness = Arc::new(Readiness::new(
             Arc::new(authenticator),
             Journal::off(),
-            Board::default(),
+            ReloadStatus::default(),
             freeze,
         ));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -14,7 +14,7 @@ use tower::Service;
 
 use super::{
     Stops,
-    outgoing::{Outgoing, Way},
+    outgoing::{Outgoing, SentBy},
     phase::Phase,
     wire::Left,
 };
@@ -105,7 +105,7 @@ fn over_http1(mut answer: Answer, left: Left, leaving: &CancellationToken) -> Re
         let close = HeaderValue::from_static("close");
         answer.headers_mut().insert(header::CONNECTION, close);
     }
-    answer.map(|body| Outgoing::new(body, Way::Http1(left), None))
+    answer.map(|body| Outgoing::new(body, SentBy::Http1(left), None))
 }
 
 fn over_http2(answer: Answer, phase: Phase, strangers: &AtOnce) -> Response<Outgoing> {
@@ -116,7 +116,7 @@ fn over_http2(answer: Answer, phase: Phase, strangers: &AtOnce) -> Response<Outg
             return Outgoing::refused(body);
         }
         let since = phase.waits();
-        Outgoing::new(body, Way::Http2(phase, since), place.flatten())
+        Outgoing::new(body, SentBy::Http2(phase, since), place.flatten())
     })
 }
 
@@ -179,7 +179,7 @@ where
                 left = AT_ONCE;
             }
             found = look(phase, left, rest, told) => {
-                if found == Found::Rest {
+                if found == LookResult::Rest {
                     return Kept::Resting;
                 }
                 if told {
@@ -206,7 +206,7 @@ fn ended<E: Display>(result: Result<(), E>) {
 
 /// What a look at a connection's phase found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum LookResult {
     /// It has lasted for longer than it may.
     Overdue,
     /// The connection has rested for so long.
@@ -222,7 +222,7 @@ pub(super) async fn look(
     timers: Timers,
     rest: Option<Rest<'_>>,
     told: bool,
-) -> Found {
+) -> LookResult {
     let ends = || {
         let idle = phase.ends(timers.head, timers.idle);
         let unread = phase.unread_ends(timers.idle).filter(|_| !told || idle.is_some());
@@ -238,12 +238,12 @@ pub(super) async fn look(
         at = now + pause;
         if let Some(end) = ends() {
             if end <= now {
-                return Found::Overdue;
+                return LookResult::Overdue;
             }
             at = at.min(end);
         }
         if rest.is_some_and(|rest| phase.rests(rest.after) && rest.left.is_nothing()) {
-            return Found::Rest;
+            return LookResult::Rest;
         }
     }
 }

@@ -36,7 +36,7 @@ pub use tls::Tls;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 #[cfg(fuzzing)]
-pub(crate) use wire::door;
+pub(crate) use wire::fuzz_entry;
 
 use crate::{domain::Origin, lanes::Lanes, limit::AtOnce, stack::Stack};
 
@@ -62,7 +62,7 @@ pub struct Drain {
     /// Cancelled when nothing new is begun any more.
     pub begun: CancellationToken,
     /// Cancelled where nothing is waited for any more but the writes that run.
-    pub hurry: CancellationToken,
+    pub fast_drain: CancellationToken,
     /// The writes that run, which are waited for.
     pub writes: TaskTracker,
 }
@@ -75,7 +75,7 @@ impl Drain {
             readiness: Arc::new(readiness),
             leaving: CancellationToken::new(),
             begun: CancellationToken::new(),
-            hurry: CancellationToken::new(),
+            fast_drain: CancellationToken::new(),
             writes: TaskTracker::new(),
         }
     }
@@ -121,27 +121,27 @@ pub async fn serve(
                 tracing::info!(drain_delay_s = settings.drain_delay.as_secs_f64(), "draining");
                 // Load balancers must see that we are not ready before we stop (docs/threats.md, row 24).
                 let delay = tokio::time::timeout(settings.drain_delay, &mut accepting);
-                let _ = drain.hurry.run_until_cancelled(delay).await;
+                let _ = drain.fast_drain.run_until_cancelled(delay).await;
             }
         }
     }
     if !settings.drain_delay.is_zero() {
         // Nobody is accepted any more: what waits in the kernel's queue is for the next gateway.
         let settled = tokio::time::sleep(SETTLE);
-        let _ = drain.hurry.run_until_cancelled(settled).await;
+        let _ = drain.fast_drain.run_until_cancelled(settled).await;
     }
     drain.begun.cancel();
     connections.close();
     drain.writes.close();
     let finished = async {
-        let _ = drain.hurry.run_until_cancelled(connections.wait()).await;
+        let _ = drain.fast_drain.run_until_cancelled(connections.wait()).await;
         drain.writes.wait().await;
         // The last write's answer is on its way out.
         let _ = tokio::time::timeout(LAST_WORDS, connections.wait()).await;
     };
     let in_time = tokio::time::timeout(settings.drain_timeout, finished).await.is_ok();
     // What has not begun by now is not begun any more.
-    drain.hurry.cancel();
+    drain.fast_drain.cancel();
     if !in_time {
         tracing::warn!(
             connections = connections.len(),

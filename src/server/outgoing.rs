@@ -12,22 +12,22 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::{phase::Phase, wire::Left};
 use crate::{
-    limit::{Place, Places},
+    limit::{ConcurrencySlots, Slot},
     metrics::InFlight,
     stack::AnswerBody,
 };
 
 /// What is held for an answer until it is out.
 #[derive(Debug, Default)]
-pub(super) struct Held {
-    _places: Option<Places>,
+pub(super) struct HeldUntilSent {
+    _places: Option<ConcurrencySlots>,
     _running: Option<InFlight>,
-    _stranger: Option<Place>,
+    _stranger: Option<Slot>,
 }
 
 /// How it is found out that an answer is out.
 #[derive(Debug)]
-pub(super) enum Way {
+pub(super) enum SentBy {
     /// hyper copies it into its buffer, and it is out when that is flushed.
     Http1(Left),
     /// h2 keeps the bytes as they are and drops them when they are written. Since when they wait.
@@ -44,9 +44,9 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     /// Dropped with the body when it is out. A `stranger`'s place is held with it.
-    pub(super) fn new(body: AnswerBody, way: Way, stranger: Option<Place>) -> Self {
+    pub(super) fn new(body: AnswerBody, way: SentBy, stranger: Option<Slot>) -> Self {
         let AnswerBody { bytes, places, running, .. } = body;
-        let held = Held { _places: places, _running: running, _stranger: stranger };
+        let held = HeldUntilSent { _places: places, _running: running, _stranger: stranger };
         Self { bytes, sending: Some(Sending { held, way }), refused: false }
     }
 
@@ -120,15 +120,15 @@ impl Buf for Piece {
 /// What is held, and until when.
 #[derive(Debug)]
 struct Sending {
-    held: Held,
-    way: Way,
+    held: HeldUntilSent,
+    way: SentBy,
 }
 
 impl Drop for Sending {
     fn drop(&mut self) {
         match &self.way {
-            Way::Http1(left) => left.hold_until_flushed(mem::take(&mut self.held)),
-            Way::Http2(phase, since) => phase.taken(*since),
+            SentBy::Http1(left) => left.hold_until_flushed(mem::take(&mut self.held)),
+            SentBy::Http2(phase, since) => phase.taken(*since),
         }
     }
 }

@@ -96,12 +96,12 @@ impl Phase {
 
     /// A request's head is complete; the request runs until the guard is dropped, with an answer
     /// or given up. None where it does not count any more.
-    pub(super) fn run(&self) -> Option<Running> {
+    pub(super) fn run(&self) -> Option<RunningRequest> {
         if self.shared.drains.load(Ordering::Relaxed) {
             return None;
         }
         self.shared.packed.fetch_add(ONE, Ordering::Relaxed);
-        Some(Running(self.clone()))
+        Some(RunningRequest(self.clone()))
     }
 
     /// The gateway stops. What begins from now on is sent away at once, and neither that nor
@@ -180,9 +180,9 @@ impl Phase {
 
 /// A request that runs; dropping it ends it.
 #[derive(Debug)]
-pub(super) struct Running(Phase);
+pub(super) struct RunningRequest(Phase);
 
-impl Drop for Running {
+impl Drop for RunningRequest {
     fn drop(&mut self) {
         self.0.ended();
     }

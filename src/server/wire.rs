@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{
     chunks::{Chunks, Part},
-    outgoing::Held,
+    outgoing::HeldUntilSent,
     phase::Phase,
 };
 use crate::mutex::lock;
@@ -52,7 +52,7 @@ struct Inner {
     /// Whether there is something in `held`.
     holds: AtomicBool,
     /// What is held for an answer that hyper has, until it is flushed.
-    held: Mutex<Option<Held>>,
+    held: Mutex<Option<HeldUntilSent>>,
 }
 
 /// Between messages.
@@ -96,7 +96,7 @@ impl Left {
     }
 
     /// hyper has the whole answer: what is held for it is released when that is flushed.
-    pub(super) fn hold_until_flushed(&self, held: Held) {
+    pub(super) fn hold_until_flushed(&self, held: HeldUntilSent) {
         *lock(&self.0.held) = Some(held);
         self.0.holds.store(true, Ordering::Relaxed);
     }
@@ -187,14 +187,14 @@ impl<S> Wire<S> {
             NOTHING | HEAD => {
                 self.left.set(HEAD);
                 match self.lines.read(fresh) {
-                    Seen::More => (fresh.len(), None),
-                    Seen::Head(end, head) => {
+                    HeadEnd::More => (fresh.len(), None),
+                    HeadEnd::Head(end, head) => {
                         self.left.note(head);
                         self.chunks = Chunks::default();
                         (end, None)
                     }
                     // hyper gives its 400 for a head that holds a NUL, once it sees its end.
-                    Seen::Bare(end) => (end, Some(Bytes::from_static(b"\r\n\r\n"))),
+                    HeadEnd::Bare(end) => (end, Some(Bytes::from_static(b"\r\n\r\n"))),
                 }
             }
             body => {
@@ -208,7 +208,7 @@ impl<S> Wire<S> {
 
 /// What the bytes of a head hold.
 #[derive(Debug, PartialEq, Eq)]
-enum Seen {
+enum HeadEnd {
     /// A part of it.
     More,
     /// Its end, before this byte.
@@ -243,7 +243,7 @@ struct Lines {
 }
 
 impl Lines {
-    fn read(&mut self, bytes: &mut [u8]) -> Seen {
+    fn read(&mut self, bytes: &mut [u8]) -> HeadEnd {
         let mut start = 0;
         while let Some(length) = bytes.get(start..).and_then(|rest| memchr(b'\n', rest)) {
             let (at, end) = (start + length, start + length + 1);
@@ -251,11 +251,11 @@ impl Lines {
             if self.last != b'\r' {
                 bytes.get_mut(at..end).unwrap_or_default().fill(0);
                 *self = Self::default();
-                return Seen::Bare(end);
+                return HeadEnd::Bare(end);
             }
             if self.begun && !self.filled {
                 let head = std::mem::take(self).head;
-                return Seen::Head(end, head);
+                return HeadEnd::Head(end, head);
             }
             self.begun |= std::mem::take(&mut self.filled);
             (self.like_length, self.may_be_length) = (0, self.begun);
@@ -263,7 +263,7 @@ impl Lines {
             start = end;
         }
         self.go_on(bytes.get(start..).unwrap_or_default());
-        Seen::More
+        HeadEnd::More
     }
 
     /// More of the same line.
@@ -373,7 +373,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
 /// For `tests/fuzz`: what is handed on of these bytes, read in pieces of this size.
 #[cfg(fuzzing)]
-pub(crate) fn door(bytes: &[u8], piece: usize) -> Vec<Vec<u8>> {
+pub(crate) fn fuzz_entry(bytes: &[u8], piece: usize) -> Vec<Vec<u8>> {
     let mut wire = Wire::new(bytes, Left::default(), Phase::new());
     let mut handed_on = Vec::new();
     let mut room = vec![0; piece.max(1)];

@@ -15,8 +15,8 @@ use crate::{
         Selection, UnassignAll,
     },
     error::{Error, Problem},
-    execute::{Asking, Done},
-    limit::Places,
+    execute::{Done, RequestContext},
+    limit::ConcurrencySlots,
     telemetry::Record,
 };
 
@@ -149,9 +149,9 @@ impl Script {
 async fn ask(gateway: &Gateway, caller: &Caller, asked: &Asked) -> Result<Done, Error> {
     let key = asked.key.as_ref().map(|key| IdempotencyKey::parse(key.as_bytes()).unwrap());
     let operation = Operation::Change(asked.selection.clone(), key);
-    let asking = Asking {
+    let asking = RequestContext {
         caller,
-        places: &Places::default(),
+        places: &ConcurrencySlots::default(),
         deadline: Instant::now() + Duration::from_secs(30),
         record: &Arc::new(Record::start("r", None, None)),
     };

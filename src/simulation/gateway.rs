@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     clock,
-    execute::{EipCheck, Executor, Parts, Patience, Preflight},
+    execute::{EipCheck, Executor, ExecutorParts, Patience, Preflight},
     journal::{
         self, Journal,
         simulated::{Disk, Fate, Place, Written},
@@ -90,8 +90,10 @@ pub(super) async fn run(truth: &Shared, place: &Place, last: bool) {
             _ => End::Drained(long),
         }
     };
-    let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
-    let Some((gateway, journal)) = start(truth, place, last, &stop, &hurry).await else { return };
+    let (stop, fast_drain) = (CancellationToken::new(), CancellationToken::new());
+    let Some((gateway, journal)) = start(truth, place, last, &stop, &fast_drain).await else {
+        return;
+    };
     let gateway = Arc::new(gateway);
     let callers = callers::begin(&gateway);
     let jumping = tokio::spawn(jump(Arc::clone(truth)));
@@ -105,7 +107,7 @@ pub(super) async fn run(truth: &Shared, place: &Place, last: bool) {
         callers::nothing_is_held(&gateway).await;
         callers::budgets_are_the_journals(&gateway);
     } else {
-        until(end, truth, &journal, (&stop, &hurry)).await;
+        until(end, truth, &journal, (&stop, &fast_drain)).await;
         callers::cut_off(&gateway, &callers);
     }
     lock(truth).stop();
@@ -116,7 +118,7 @@ async fn until(
     end: End,
     truth: &Shared,
     journal: &Journal,
-    (stop, hurry): (&CancellationToken, &CancellationToken),
+    (stop, fast_drain): (&CancellationToken, &CancellationToken),
 ) {
     match end {
         End::Killed(long) => tokio::time::sleep(long).await,
@@ -135,7 +137,7 @@ async fn until(
             // Requests that are inside go on, and some come in late.
             let drain = lock(truth).random.u64(0..30_000);
             tokio::time::sleep(Duration::from_millis(drain)).await;
-            hurry.cancel();
+            fast_drain.cancel();
             journal.close().await;
         }
     }
@@ -146,7 +148,7 @@ async fn start(
     place: &Place,
     last: bool,
     stop: &CancellationToken,
-    hurry: &CancellationToken,
+    fast_drain: &CancellationToken,
 ) -> Option<(Gateway, Journal)> {
     let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
     let disk: Arc<dyn Disk> = Arc::new(OnTruth(Arc::clone(truth)));
@@ -167,7 +169,7 @@ async fn start(
     journal.set_second_clock(client.0.clock());
     let limits = Live::with(|limits| limits.addresses_per_hour = plan.budget);
     let budget = Budget::new(limits.clone());
-    let executor = Arc::new(Executor::new(Parts {
+    let executor = Arc::new(Executor::new(ExecutorParts {
         policy: policy(),
         shadow: None,
         client,
@@ -176,7 +178,7 @@ async fn start(
         budget: budget.clone(),
         journal: journal.clone(),
         stop: stop.clone(),
-        hurry: hurry.clone(),
+        fast_drain: fast_drain.clone(),
         writes: TaskTracker::new(),
         metrics,
     }));

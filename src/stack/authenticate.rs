@@ -5,7 +5,7 @@ use std::{sync::Arc, time::SystemTime};
 use http::{Request, header};
 use tower::{Service, ServiceExt};
 
-use super::found::Found;
+use super::request_state::RequestState;
 use crate::{
     api::{Access, Answer},
     auth::Authenticator,
@@ -21,11 +21,11 @@ pub(super) async fn authenticate<B, S>(
 where
     S: Service<Request<B>, Response = Answer, Error = Error>,
 {
-    match Found::of(&mut request)?.matched.as_ref().map(|matched| matched.access) {
+    match RequestState::of(&mut request)?.matched.as_ref().map(|matched| matched.access) {
         Some(Access::Public) => {}
         Some(Access::Caller) => {
             let caller = authenticator.authenticate(request.headers(), SystemTime::now()).await?;
-            let found = Found::of(&mut request)?;
+            let found = RequestState::of(&mut request)?;
             found.record.note(|facts| facts.caller = Some(caller.id().to_owned()));
             found.caller = Some(caller);
         }

@@ -2,13 +2,13 @@
 
 use http::Request;
 
-use super::found::Found;
+use super::request_state::RequestState;
 use crate::{error::Error, limit::Callers};
 
 /// Refuses a caller who asks too often or has too much running; others are served meanwhile. A
 /// public route has no caller, and no such limit.
 pub(super) fn limit<B>(callers: &Callers, request: &mut Request<B>) -> Result<(), Error> {
-    let found = Found::of(request)?;
+    let found = RequestState::of(request)?;
     if let Some(caller) = &found.caller {
         found.places.hold_of_caller(callers.admit(caller.id())?);
     }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use http::Request;
 use tokio::time::Instant;
 
-use super::found::Found;
+use super::request_state::RequestState;
 use crate::error::Error;
 
 /// Gives the request its deadline. Nothing is dropped when it passes: whoever waits inside does
 /// so until then at most, and knows best what to say after it.
 pub(super) fn stamp<B>(timeout: Duration, request: &mut Request<B>) -> Result<(), Error> {
-    Found::of(request)?.deadline = Some(Instant::now() + timeout);
+    RequestState::of(request)?.deadline = Some(Instant::now() + timeout);
     Ok(())
 }

@@ -5,7 +5,7 @@ mod caller_limits;
 mod check;
 mod cors;
 mod deadline;
-mod found;
+mod request_state;
 mod framing;
 mod from_fn;
 mod observe;
@@ -32,16 +32,16 @@ use crate::{
     telemetry::Sink,
 };
 use check::check;
-use found::Found;
 pub use framing::Oddities;
 use from_fn::from_fn;
+use request_state::RequestState;
 
 /// The whole gateway as one service: any request in, an answer out, never an error.
 pub type Stack<B> = BoxCloneSyncService<Request<B>, Answer, Infallible>;
 
 /// What the layers are made of.
 #[derive(Clone, Debug)]
-pub struct Parts {
+pub struct StackParts {
     /// Who callers are.
     pub authenticator: Arc<Authenticator>,
     /// What they can ask for.
@@ -65,12 +65,14 @@ pub struct Parts {
 }
 
 /// Builds the service. The first layer named is the outermost.
-pub fn build<B>(parts: Parts) -> Stack<B>
+pub fn build<B>(parts: StackParts) -> Stack<B>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let Parts { authenticator, api, router, metrics, callers, limits, draining, spans, .. } = parts;
+    let StackParts {
+        authenticator, api, router, metrics, callers, limits, draining, spans, ..
+    } = parts;
     let (api, counted, running) = (Arc::new(api), Arc::clone(&metrics), AtOnce::default());
     let timeout = parts.request_timeout;
     let service =
@@ -114,7 +116,7 @@ where
             .service(tower::service_fn(move |request: Request<B>| {
                 let api = Arc::clone(&api);
                 let (mut head, body) = request.into_parts();
-                let context = Found::take(&mut head.extensions);
+                let context = RequestState::take(&mut head.extensions);
                 Box::pin(async move { api.answer(&head, body, &context?).await })
             }));
     BoxCloneSyncService::new(service)

@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, header::CONTENT_LENGTH};
 use tower::{Service, ServiceExt};
 
 use super::{
-    found::Found,
     request_id::{self, X_REQUEST_ID},
+    request_state::RequestState,
 };
 use crate::{
     api::{Answer, UNMATCHED, method_label},
@@ -31,7 +31,7 @@ where
     let id = request_id::keep_or_make(request.headers());
     let peer = request.extensions_mut().remove::<Peer>();
     let record = Arc::new(Record::start(id.as_str(), trace(request.headers()), peer));
-    let mut watch = Watch {
+    let mut watch = Observed {
         running: Some(metrics.http.running()),
         method: method_label(request.method()),
         status: None,
@@ -39,7 +39,7 @@ where
         metrics,
         spans,
     };
-    let found = Found::new(id.clone(), record);
+    let found = RequestState::new(id.clone(), record);
     let places = found.places.clone();
     request.extensions_mut().insert(found);
     let mut answer = next.ready().await?.call(request).await?;
@@ -74,7 +74,7 @@ fn trace(headers: &HeaderMap) -> Option<TraceParent> {
 }
 
 /// Ends the count when it is dropped: hyper drops a request whose caller hung up.
-struct Watch {
+struct Observed {
     /// Until there is an answer, which has it then.
     running: Option<InFlight>,
     method: &'static str,
@@ -84,7 +84,7 @@ struct Watch {
     spans: Option<Arc<dyn Sink>>,
 }
 
-impl Watch {
+impl Observed {
     fn hand_on(&self, took: Duration, facts: &Facts) {
         let wants = |spans: &&Arc<dyn Sink>| spans.wants(self.record.trace());
         let Some(spans) = self.spans.as_ref().filter(wants) else { return };
@@ -100,7 +100,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for Observed {
     fn drop(&mut self) {
         let took = self.record.elapsed();
         let (facts, trace) = (self.record.facts(), self.record.trace());

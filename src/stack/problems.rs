@@ -10,7 +10,7 @@ use std::{
 use http::{HeaderValue, Request, Version, header};
 use tower::{Service, ServiceExt};
 
-use super::found::Found;
+use super::request_state::RequestState;
 use crate::{
     api::{Answer, RequestId, problem},
     error::{Error, Problem, caught},
@@ -28,7 +28,7 @@ where
     S: Service<Request<B>, Response = Answer, Error = Error>,
 {
     let version = request.version();
-    let found = Found::of(&mut request).ok();
+    let found = RequestState::of(&mut request).ok();
     let known = found.map(|found| (Arc::clone(&found.record), found.id.clone()));
     let error = match catch_panic(pin!(async { next.ready().await?.call(request).await })).await {
         Ok(answer) => return Ok(answer),

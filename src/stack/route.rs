@@ -2,7 +2,7 @@
 
 use http::Request;
 
-use super::found::Found;
+use super::request_state::RequestState;
 use crate::{api::Router, error::Error};
 
 /// Finds the request's route in the table; the path is read here and nowhere after.
@@ -12,7 +12,7 @@ pub(super) fn route<B>(router: &Router, request: &mut Request<B>) -> Result<(), 
         Ok(matched) => Some(matched.route),
         Err((route, _)) => *route,
     };
-    let found = Found::of(request)?;
+    let found = RequestState::of(request)?;
     found.record.note(|facts| facts.route = route);
     found.matched = Some(matched.map_err(|(_, error)| error)?);
     Ok(())

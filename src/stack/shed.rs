@@ -3,7 +3,7 @@
 use http::Request;
 use tokio_util::sync::CancellationToken;
 
-use super::found::Found;
+use super::request_state::RequestState;
 use crate::{
     error::{Error, Problem},
     limit::{AtOnce, Live},
@@ -30,6 +30,6 @@ pub(super) fn shed<B>(
             "more requests run than the gateway takes; nothing was sent, try again",
         ));
     };
-    Found::of(request)?.places.hold_among_all(place);
+    RequestState::of(request)?.places.hold_among_all(place);
     Ok(())
 }

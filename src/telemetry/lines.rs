@@ -19,20 +19,20 @@ const MOST: usize = 8 * 1024;
 
 thread_local! {
     /// None where nothing is held.
-    static HELD: RefCell<Option<Arc<Mutex<Held>>>> = const { RefCell::new(None) };
+    static HELD: RefCell<Option<Arc<Mutex<HeldLines>>>> = const { RefCell::new(None) };
 }
 
 /// What every thread holds.
-static ALL: Mutex<Vec<Weak<Mutex<Held>>>> = Mutex::new(Vec::new());
+static ALL: Mutex<Vec<Weak<Mutex<HeldLines>>>> = Mutex::new(Vec::new());
 
-/// As long as this is there, its thread holds its lines; whoever made it calls [`let_go`] whenever the
+/// As long as this is there, its thread holds its lines; whoever made it calls [`flush`] whenever the
 /// thread is about to wait.
 #[derive(Debug)]
 pub struct Holding(());
 
 impl Drop for Holding {
     fn drop(&mut self) {
-        let_go();
+        flush();
         HELD.with_borrow_mut(|held| *held = None);
     }
 }
@@ -40,7 +40,7 @@ impl Drop for Holding {
 /// From now on this thread holds its lines.
 #[must_use]
 pub fn hold() -> Holding {
-    let held = Arc::<Mutex<Held>>::default();
+    let held = Arc::<Mutex<HeldLines>>::default();
     let mut all = lock(&ALL);
     all.retain(|held| held.strong_count() > 0);
     all.push(Arc::downgrade(&held));
@@ -49,16 +49,16 @@ pub fn hold() -> Holding {
 }
 
 /// Hands over what this thread holds.
-pub fn let_go() {
-    with_held(|held| held.let_go(&mut hand_over));
+pub fn flush() {
+    with_held(|held| held.flush(&mut hand_over));
 }
 
 /// Hands over what any thread holds that does not come to it: one that is stuck, or cut off.
-pub fn let_go_of_all() {
-    each_held(|held| held.let_go(&mut hand_over));
+pub fn flush_all() {
+    each_held(|held| held.flush(&mut hand_over));
 }
 
-fn each_held(mut act: impl FnMut(&mut Held)) {
+fn each_held(mut act: impl FnMut(&mut HeldLines)) {
     let all = lock(&ALL);
     for held in all.iter().filter_map(Weak::upgrade) {
         // A thread that logs just now is not waited for.
@@ -69,8 +69,8 @@ fn each_held(mut act: impl FnMut(&mut Held)) {
 }
 
 /// None where nothing is held, as at the very end of a thread.
-fn with_held<T>(act: impl FnOnce(&mut Held) -> T) -> Option<T> {
-    let with = |held: &RefCell<Option<Arc<Mutex<Held>>>>| {
+fn with_held<T>(act: impl FnOnce(&mut HeldLines) -> T) -> Option<T> {
+    let with = |held: &RefCell<Option<Arc<Mutex<HeldLines>>>>| {
         let held = held.try_borrow().ok()?;
         let mut held = lock(held.as_ref()?);
         Some(act(&mut held))
@@ -79,21 +79,21 @@ fn with_held<T>(act: impl FnOnce(&mut Held) -> T) -> Option<T> {
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct HeldLines {
     bytes: Vec<u8>,
     lines: u64,
 }
 
-impl Held {
+impl HeldLines {
     fn add(&mut self, line: &[u8], urgent: bool, out: &mut impl FnMut(&[u8], u64)) {
         self.bytes.extend_from_slice(line);
         self.lines += 1;
         if urgent || self.bytes.len() >= MOST {
-            self.let_go(out);
+            self.flush(out);
         }
     }
 
-    fn let_go(&mut self, out: &mut impl FnMut(&[u8], u64)) {
+    fn flush(&mut self, out: &mut impl FnMut(&[u8], u64)) {
         if self.lines > 0 {
             out(&self.bytes, std::mem::take(&mut self.lines));
             self.bytes.clear();
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn lines_are_held_until_there_are_many_or_one_is_urgent() {
-        let mut held = Held::default();
+        let mut held = HeldLines::default();
         let (bytes, lines) = (RefCell::new(Vec::new()), Cell::new(0));
         let mut out = |some: &[u8], count| {
             bytes.borrow_mut().extend_from_slice(some);
@@ -156,7 +156,7 @@ mod tests {
         held.add(b"one\n", false, &mut out);
         held.add(b"two\n", false, &mut out);
         assert_eq!(*bytes.borrow(), b"");
-        held.let_go(&mut out);
+        held.flush(&mut out);
         assert_eq!(*bytes.borrow(), b"one\ntwo\n");
         held.add(b"three\n", false, &mut out);
         held.add(b"help\n", true, &mut out);

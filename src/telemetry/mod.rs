@@ -20,9 +20,7 @@ pub use finished::{Finished, Sink};
 #[cfg(test)]
 pub(crate) use heard::Heard;
 pub use level::Level;
-pub use lines::{
-    Holding, hold as hold_lines, let_go as let_go_of_lines, let_go_of_all as let_go_of_all_lines,
-};
+pub use lines::{Holding, flush as flush_lines, flush_all as flush_all_lines, hold as hold_lines};
 pub use record::{Asked, Facts, Record, ZecCall};
 pub use settings::{Collector, Format, Settings};
 pub use trace::TraceParent;

@@ -67,7 +67,7 @@ pub fn take_dropped_lines() -> u64 {
 
 /// Writes every line that any thread holds, and waits until they are out, for a second at most.
 pub fn flush() {
-    super::lines::let_go_of_all();
+    super::lines::flush_all();
     if STARTED.load(Ordering::Relaxed) {
         STORE.flush(LAST_LINES);
     }

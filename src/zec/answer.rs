@@ -16,7 +16,7 @@ const CF_MITIGATED: &str = "cf-mitigated";
 
 /// ZEC's "yes": what was taken of its `response`, and ZEC's request id.
 #[derive(Debug)]
-pub(super) struct Answer<T> {
+pub(super) struct ZecAnswer<T> {
     /// ZEC's id of the request, for its support.
     pub(super) request_id: String,
     /// What the action wanted of its own answer.
@@ -121,7 +121,7 @@ pub(super) fn read<T>(
     headers: &HeaderMap,
     body: &[u8],
     take: impl FnOnce(&Node<'_>, &[u8]) -> T,
-) -> Result<Answer<T>, Failure> {
+) -> Result<ZecAnswer<T>, Failure> {
     if let Some(encoding) = headers.get(http::header::CONTENT_ENCODING) {
         return Err(Failure::bad(format!("status {status}, encoded as {encoding:?}")));
     }
@@ -147,7 +147,7 @@ pub(super) fn read<T>(
     let request_id = request_id.map(|id| bounded(id, 64));
     match (request_id, value.get("response")) {
         (Some(request_id), Some(response @ Node::Object(_))) => {
-            Ok(Answer { request_id, response: take(response, body) })
+            Ok(ZecAnswer { request_id, response: take(response, body) })
         }
         (request_id, _) => Err(Failure::BadAnswer {
             cause: "status 200 without a `requestId` and an object `response`".to_owned(),

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::{
     AccessKeys, Settings,
-    answer::{Answer, Failure, WhyNotSent},
+    answer::{Failure, WhyNotSent, ZecAnswer},
     describe,
     request::{self, PATH},
 };
@@ -25,7 +25,7 @@ use crate::{
     domain::{Action, ChangeIpv4, Nic, NicId, json::Node},
     error::Fault,
     journal::Ticket,
-    limit::{Breaker, Pass},
+    limit::{Breaker, BreakerPass},
     metrics::{Kind, Metrics},
     net::{self, HttpClient, Trust},
 };
@@ -47,7 +47,7 @@ pub struct Writer(Arc<Client>);
 
 /// A vNIC that ZEC showed.
 #[derive(Debug)]
-pub struct Found {
+pub struct FoundNic {
     /// The vNIC; none if ZEC has none with that id.
     pub nic: Option<Box<Nic>>,
     /// ZEC's id of the request.
@@ -172,7 +172,7 @@ impl Reader {
     ///
     /// # Errors
     /// As there.
-    pub async fn nic(&self, nic: &NicId, deadline: Instant) -> Result<Found, Failure> {
+    pub async fn nic(&self, nic: &NicId, deadline: Instant) -> Result<FoundNic, Failure> {
         self.read("", nic, deadline).await
     }
 
@@ -187,7 +187,7 @@ impl Reader {
         caller: &str,
         nic: &NicId,
         deadline: Instant,
-    ) -> Result<Found, Failure> {
+    ) -> Result<FoundNic, Failure> {
         let _busy = Busy::begin(&self.0.busy);
         self.read(caller, nic, deadline).await
     }
@@ -198,7 +198,12 @@ impl Reader {
         self.0.busy.load(Ordering::Relaxed) > 0
     }
 
-    async fn read(&self, caller: &str, nic: &NicId, deadline: Instant) -> Result<Found, Failure> {
+    async fn read(
+        &self,
+        caller: &str,
+        nic: &NicId,
+        deadline: Instant,
+    ) -> Result<FoundNic, Failure> {
         let action = Action::DescribeNetworkInterfaces;
         let who = self.0.breaker.asker(caller, nic.as_str());
         let body = request::describe(nic)
@@ -212,10 +217,10 @@ impl Reader {
             let call = Call { action, body: body.clone(), key };
             let attempt = self.0.attempt(call, || Ok(clock::now()), take, pass, deadline);
             let failure = match attempt.await {
-                Ok(Answer { request_id, response: Ok(nic) }) => {
-                    return Ok(Found { nic, request_id, zec: self.0.identity(key) });
+                Ok(ZecAnswer { request_id, response: Ok(nic) }) => {
+                    return Ok(FoundNic { nic, request_id, zec: self.0.identity(key) });
                 }
-                Ok(Answer { request_id, response: Err(cause) }) => {
+                Ok(ZecAnswer { request_id, response: Err(cause) }) => {
                     return Err(Failure::BadAnswer { cause, request_id: Some(request_id) });
                 }
                 Err(failure) => failure,
@@ -253,7 +258,7 @@ impl Writer {
         caller: &str,
         nic: &NicId,
         deadline: Instant,
-    ) -> Result<Pass, Failure> {
+    ) -> Result<BreakerPass, Failure> {
         let who = self.0.breaker.asker(caller, nic.as_str());
         // One looks for all. What it says is the breaker's to know.
         if let Some(look) = self.0.breaker.look(who) {
@@ -283,7 +288,7 @@ impl Writer {
     pub async fn send(
         &self,
         ticket: Ticket,
-        pass: Pass,
+        pass: BreakerPass,
         deadline: Instant,
     ) -> Result<Sent, Failure> {
         let _busy = Busy::begin(&self.0.busy);

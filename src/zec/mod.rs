@@ -6,7 +6,7 @@ mod client;
 mod credentials;
 mod describe;
 #[cfg(fuzzing)]
-pub(crate) mod door;
+pub(crate) mod fuzz_entry;
 mod request;
 mod settings;
 mod sign;
@@ -21,7 +21,7 @@ pub const SIGNATURE_LIFETIME: Duration = Duration::from_mins(5);
 pub use answer::{Failure, WhyNotSent};
 #[cfg(test)]
 pub(crate) use client::connect_over;
-pub use client::{Found, Reader, Sent, Writer, check, connect};
+pub use client::{FoundNic, Reader, Sent, Writer, check, connect};
 pub use credentials::{AccessKey, AccessKeys, Read};
 pub use request::change_body;
 pub use settings::Settings;

@@ -17,7 +17,7 @@ use zec_gateway::{
     execute::Patience,
     issuer::{Grant, Signer, key_set},
     lanes::Lanes,
-    reload::Pace,
+    reload::WatchPace,
 };
 
 use crate::client::{self, Answer};
@@ -39,14 +39,14 @@ permit (principal in Zec::Group::"corp/netops", action in Zec::Action::"read", r
 "#;
 
 /// How often files are looked at where a test waits for it.
-pub const QUICK: Pace = Pace {
+pub const QUICK: WatchPace = WatchPace {
     every: Duration::from_millis(20),
     settle: Duration::from_millis(20),
     patience: client::PATIENCE,
 };
 
 /// Nobody looks at files: a test says when they are loaded.
-pub const NEVER: Pace = Pace {
+pub const NEVER: WatchPace = WatchPace {
     every: Duration::from_hours(1),
     settle: Duration::from_hours(1),
     patience: client::PATIENCE,
@@ -80,7 +80,7 @@ pub struct Setup {
     /// How often and how long unknown outcomes are looked for.
     pub patience: Patience,
     /// How often files are looked at; tests have no time for the real pace.
-    pub pace: Pace,
+    pub pace: WatchPace,
     /// How long an answer may take, where that is less than a configuration may say.
     pub hurry: Option<Duration>,
 }

@@ -1,33 +1,33 @@
 //! The credential pair: the access key's id and its password.
 
-use super::{Followed, Unit, files};
+use super::{Reloadable, Watched, files};
 use crate::{
     error::Fault,
-    reload::{Place, Snapshot},
+    reload::{FileState, Snapshot},
     zec::{AccessKey, AccessKeys, Settings},
 };
 
 /// An access key with the files that it was loaded from; none where the environment holds it,
 /// which does not change.
-pub(in crate::app) struct Loaded {
+pub(in crate::app) struct LoadedKey {
     pub(in crate::app) keys: AccessKeys,
     settings: Settings,
     files: Snapshot,
 }
 
 #[derive(Debug)]
-struct Reload {
+struct ReloadAccessKey {
     settings: Settings,
     keys: AccessKeys,
 }
 
-pub(in crate::app) fn load(settings: &Settings) -> Result<Loaded, Vec<Fault>> {
+pub(in crate::app) fn load(settings: &Settings) -> Result<LoadedKey, Vec<Fault>> {
     let files = Snapshot::take(&places(settings));
     let keys = read(settings, &files)?.into();
-    Ok(Loaded { keys, settings: settings.clone(), files })
+    Ok(LoadedKey { keys, settings: settings.clone(), files })
 }
 
-fn places(settings: &Settings) -> Vec<Place> {
+fn places(settings: &Settings) -> Vec<FileState> {
     files(settings.access_key_files())
 }
 
@@ -35,15 +35,16 @@ fn read(settings: &Settings, files: &Snapshot) -> Result<AccessKey, Vec<Fault>> 
     AccessKey::load_with(settings, &|path| files.read(path).map(<[u8]>::to_vec))
 }
 
-impl Loaded {
-    pub(in crate::app) fn followed(self) -> Option<Followed> {
+impl LoadedKey {
+    pub(in crate::app) fn followed(self) -> Option<Watched> {
         let Self { keys, settings, files } = self;
         let places = places(&settings);
-        (!places.is_empty()).then(|| Followed::new(Reload { settings, keys }, places, &files))
+        (!places.is_empty())
+            .then(|| Watched::new(ReloadAccessKey { settings, keys }, places, &files))
     }
 }
 
-impl Unit for Reload {
+impl Reloadable for ReloadAccessKey {
     fn name(&self) -> String {
         "access key".to_owned()
     }

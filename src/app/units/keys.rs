@@ -2,16 +2,16 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{Followed, Unit, files};
+use super::{Reloadable, Watched, files};
 use crate::{
     auth::{Authenticator, Settings},
     error::Fault,
     metrics::Metrics,
-    reload::{Place, Snapshot},
+    reload::{FileState, Snapshot},
 };
 
 #[derive(Debug)]
-struct Reload {
+struct ReloadKeys {
     issuer: String,
     file: PathBuf,
     authenticator: Arc<Authenticator>,
@@ -21,10 +21,10 @@ struct Reload {
 pub(in crate::app) fn load(
     settings: &Settings,
     metrics: Arc<Metrics>,
-) -> Result<(Arc<Authenticator>, Vec<Followed>), Vec<Fault>> {
+) -> Result<(Arc<Authenticator>, Vec<Watched>), Vec<Fault>> {
     let mut seen = Vec::new();
     let authenticator = Authenticator::load_with(settings, metrics, &mut |path| {
-        let files = Snapshot::take(&[Place::File(path.to_owned())]);
+        let files = Snapshot::take(&[FileState::File(path.to_owned())]);
         let bytes = files.read(path).map(<[u8]>::to_vec);
         seen.push(files);
         bytes
@@ -34,14 +34,14 @@ pub(in crate::app) fn load(
     let followed = authenticator.key_files().zip(&seen).map(|((issuer, file), seen)| {
         let (issuer, file) = (issuer.to_owned(), file.to_owned());
         let places = files([file.clone()]);
-        let unit = Reload { issuer, file, authenticator: Arc::clone(&authenticator) };
-        Followed::new(unit, places, seen)
+        let unit = ReloadKeys { issuer, file, authenticator: Arc::clone(&authenticator) };
+        Watched::new(unit, places, seen)
     });
     let followed = followed.collect();
     Ok((authenticator, followed))
 }
 
-impl Unit for Reload {
+impl Reloadable for ReloadKeys {
     fn name(&self) -> String {
         format!("keys of {}", self.issuer)
     }

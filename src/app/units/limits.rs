@@ -1,10 +1,10 @@
 //! Limits and log level: what of the configuration itself holds at once when it changes.
 
-use super::{Followed, Unit, files};
+use super::{Reloadable, Watched, files};
 use crate::{config::Config, error::Fault, limit::Live, reload::Snapshot, telemetry::Level};
 
 #[derive(Debug)]
-struct Reload {
+struct ReloadLimits {
     /// As the gateway was started.
     started: Config,
     limits: Live,
@@ -12,13 +12,13 @@ struct Reload {
 }
 
 /// Follows the file that a configuration was read from.
-pub(in crate::app) fn followed(config: &Config, limits: Live, level: Level) -> Followed {
+pub(in crate::app) fn followed(config: &Config, limits: Live, level: Level) -> Watched {
     let places = files([config.file.clone()]);
     let read = Snapshot::of(config.file.clone(), config.source.text.clone().into_bytes());
-    Followed::new(Reload { started: config.clone(), limits, level }, places, &read)
+    Watched::new(ReloadLimits { started: config.clone(), limits, level }, places, &read)
 }
 
-impl Unit for Reload {
+impl Reloadable for ReloadLimits {
     fn name(&self) -> String {
         "limits and log level".to_owned()
     }

@@ -15,11 +15,11 @@ use tokio::{sync::watch, task::JoinHandle};
 use crate::{
     error::Fault,
     metrics::Metrics,
-    reload::{Board, Due, Hangs, Pace, Place, Snapshot, Watcher},
+    reload::{Due, FileState, Hangs, ReloadStatus, Snapshot, WatchPace, Watcher},
 };
 
 /// Something that is loaded again by itself.
-pub(super) trait Unit: fmt::Debug + Send + Sync + 'static {
+pub(super) trait Reloadable: fmt::Debug + Send + Sync + 'static {
     /// Its name for people: in the log, and in what `/readyz?verbose` says.
     fn name(&self) -> String;
 
@@ -33,36 +33,36 @@ pub(super) trait Unit: fmt::Debug + Send + Sync + 'static {
 /// Everything of a gateway that is loaded again.
 #[derive(Debug)]
 pub(super) struct Units {
-    all: Vec<Followed>,
-    pub(super) board: Board,
+    all: Vec<Watched>,
+    pub(super) board: ReloadStatus,
     pub(super) reloader: Reloader,
 }
 
-impl From<Vec<Followed>> for Units {
-    fn from(units: Vec<Followed>) -> Self {
-        let board = Board::default();
+impl From<Vec<Watched>> for Units {
+    fn from(units: Vec<Watched>) -> Self {
+        let board = ReloadStatus::default();
         Self { all: units, reloader: Reloader::new(board.clone()), board }
     }
 }
 
 impl Units {
     /// Adds some, or one where there is one.
-    pub(super) fn add(&mut self, units: impl IntoIterator<Item = Followed>) {
+    pub(super) fn add(&mut self, units: impl IntoIterator<Item = Watched>) {
         self.all.extend(units);
     }
 
     /// Loads each whenever its files change or somebody asks, in a task of its own.
-    pub(super) fn follow(self, pace: Pace, metrics: &Arc<Metrics>) -> Vec<JoinHandle<()>> {
-        let told = Told { board: self.board, metrics: Arc::clone(metrics) };
-        let follow = |unit: Followed| unit.follow(pace, &self.reloader, told.clone());
+    pub(super) fn follow(self, pace: WatchPace, metrics: &Arc<Metrics>) -> Vec<JoinHandle<()>> {
+        let told = Reporter { board: self.board, metrics: Arc::clone(metrics) };
+        let follow = |unit: Watched| unit.follow(pace, &self.reloader, told.clone());
         self.all.into_iter().map(follow).collect()
     }
 }
 
 /// A unit, with who looks at its files.
 #[derive(Debug)]
-pub(super) struct Followed {
-    unit: Arc<dyn Unit>,
+pub(super) struct Watched {
+    unit: Arc<dyn Reloadable>,
     watcher: Watcher,
 }
 
@@ -70,11 +70,11 @@ pub(super) struct Followed {
 #[derive(Clone, Debug)]
 pub struct Reloader {
     requests: watch::Sender<u64>,
-    board: Board,
+    board: ReloadStatus,
 }
 
 impl Reloader {
-    fn new(board: Board) -> Self {
+    fn new(board: ReloadStatus) -> Self {
         Self { requests: watch::channel(0).0, board }
     }
 
@@ -101,18 +101,18 @@ impl Reloader {
 
 /// Who is told how a load went.
 #[derive(Clone, Debug)]
-struct Told {
-    board: Board,
+struct Reporter {
+    board: ReloadStatus,
     metrics: Arc<Metrics>,
 }
 
-impl Followed {
+impl Watched {
     /// Follows a unit from what was loaded of it at the start.
-    pub(super) fn new(unit: impl Unit, places: Vec<Place>, loaded: &Snapshot) -> Self {
+    pub(super) fn new(unit: impl Reloadable, places: Vec<FileState>, loaded: &Snapshot) -> Self {
         Self { unit: Arc::new(unit), watcher: Watcher::new(places, loaded) }
     }
 
-    fn follow(self, pace: Pace, reloader: &Reloader, told: Told) -> JoinHandle<()> {
+    fn follow(self, pace: WatchPace, reloader: &Reloader, told: Reporter) -> JoinHandle<()> {
         told.board.add(&self.unit.name());
         let Self { unit, mut watcher } = self;
         let mut asked = reloader.requests.subscribe();
@@ -150,7 +150,7 @@ impl Followed {
     }
 }
 
-fn hangs(places: &[Place], pace: Pace) -> Fault {
+fn hangs(places: &[FileState], pace: WatchPace) -> Fault {
     let paths: Vec<_> = places.iter().map(|place| place.path().display().to_string()).collect();
     Fault::new(format!(
         "the disk has not answered within {} for `{}`: look at it; it is asked again",
@@ -160,7 +160,7 @@ fn hangs(places: &[Place], pace: Pace) -> Fault {
 }
 
 /// Loads off the threads that serve: nobody waits for it, and it may break.
-async fn load(unit: &Arc<dyn Unit>, files: Snapshot) -> Result<String, Vec<Fault>> {
+async fn load(unit: &Arc<dyn Reloadable>, files: Snapshot) -> Result<String, Vec<Fault>> {
     let unit = Arc::clone(unit);
     let loading = tokio::task::spawn_blocking(move || unit.load(&files));
     loading
@@ -168,7 +168,7 @@ async fn load(unit: &Arc<dyn Unit>, files: Snapshot) -> Result<String, Vec<Fault
         .unwrap_or_else(|error| Err(vec![Fault::new(format!("loading it broke: {error}"))]))
 }
 
-impl Told {
+impl Reporter {
     fn tell(&self, unit: &str, result: &Result<String, Vec<Fault>>) {
         match result {
             Ok(what) => tracing::info!(unit, "loaded again: {what}"),
@@ -182,6 +182,6 @@ impl Told {
     }
 }
 
-fn files(paths: impl IntoIterator<Item = std::path::PathBuf>) -> Vec<Place> {
-    paths.into_iter().map(Place::File).collect()
+fn files(paths: impl IntoIterator<Item = std::path::PathBuf>) -> Vec<FileState> {
+    paths.into_iter().map(FileState::File).collect()
 }

@@ -8,12 +8,12 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::{Followed, Unit};
+use super::{Reloadable, Watched};
 use crate::{
     error::Fault,
     metrics::Metrics,
     policy::{Directory, ENDING, Engine, Settings},
-    reload::{Place, Snapshot},
+    reload::{FileState, Snapshot},
 };
 
 /// A policy that can be replaced. A request is judged by one from its first question to its last.
@@ -27,7 +27,7 @@ pub(in crate::app) struct Policies {
 }
 
 /// Policies with the files that they were loaded from.
-pub(in crate::app) struct Loaded {
+pub(in crate::app) struct LoadedPolicies {
     live: One,
     shadow: Option<One>,
 }
@@ -41,7 +41,7 @@ struct One {
 }
 
 #[derive(Debug)]
-struct Reload {
+struct ReloadPolicy {
     name: &'static str,
     directory: PathBuf,
     /// Whom a policy may name: as the gateway was started.
@@ -52,11 +52,14 @@ struct Reload {
 }
 
 /// Loads every policy there is; `issuers` are the names that they may speak of.
-pub(in crate::app) fn load(settings: &Settings, issuers: &[String]) -> Result<Loaded, Vec<Fault>> {
+pub(in crate::app) fn load(
+    settings: &Settings,
+    issuers: &[String],
+) -> Result<LoadedPolicies, Vec<Fault>> {
     let one = |directory: &PathBuf| One::load(directory, issuers);
     let shadow = settings.shadow_directory.as_ref().map(one).transpose();
     match (one(&settings.directory), shadow) {
-        (Ok(live), Ok(shadow)) => Ok(Loaded { live, shadow }),
+        (Ok(live), Ok(shadow)) => Ok(LoadedPolicies { live, shadow }),
         (live, shadow) => {
             let mut faults = live.err().unwrap_or_default();
             faults.extend(shadow.err().unwrap_or_default());
@@ -70,8 +73,8 @@ pub(in crate::app) fn faults(directory: &Path, issuers: Option<&[String]>) -> Ve
     read(directory, &Snapshot::take(&places(directory)), issuers).err().unwrap_or_default()
 }
 
-fn places(directory: &Path) -> Vec<Place> {
-    vec![Place::Directory(directory.to_owned(), ENDING)]
+fn places(directory: &Path) -> Vec<FileState> {
+    vec![FileState::Directory(directory.to_owned(), ENDING)]
 }
 
 fn read(
@@ -89,7 +92,7 @@ fn read(
     Engine::from_directory(directory, issuers)
 }
 
-impl Loaded {
+impl LoadedPolicies {
     pub(in crate::app) fn policies(&self) -> Policies {
         let shadow = self.shadow.as_ref().map(|one| Arc::clone(&one.policy));
         Policies { live: Arc::clone(&self.live.policy), shadow }
@@ -100,7 +103,7 @@ impl Loaded {
         all.into_iter().flatten().flat_map(|one| one.warnings.clone()).collect()
     }
 
-    pub(in crate::app) fn followed(self, metrics: &Arc<Metrics>) -> Vec<Followed> {
+    pub(in crate::app) fn followed(self, metrics: &Arc<Metrics>) -> Vec<Watched> {
         let live = self.live.followed("policy", Some(Arc::clone(metrics)));
         let shadow = self.shadow.map(|one| one.followed("shadow policy", None));
         [Some(live), shadow].into_iter().flatten().collect()
@@ -116,14 +119,14 @@ impl One {
         Ok(Self { policy, warnings, directory, issuers, files })
     }
 
-    fn followed(self, name: &'static str, metrics: Option<Arc<Metrics>>) -> Followed {
+    fn followed(self, name: &'static str, metrics: Option<Arc<Metrics>>) -> Watched {
         let Self { policy, directory, issuers, files, .. } = self;
         let places = places(&directory);
-        Followed::new(Reload { name, directory, issuers, policy, metrics }, places, &files)
+        Watched::new(ReloadPolicy { name, directory, issuers, policy, metrics }, places, &files)
     }
 }
 
-impl Unit for Reload {
+impl Reloadable for ReloadPolicy {
     fn name(&self) -> String {
         self.name.to_owned()
     }

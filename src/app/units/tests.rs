@@ -27,7 +27,7 @@ struct Scripted {
     loads: Arc<Mutex<usize>>,
 }
 
-impl Unit for Scripted {
+impl Reloadable for Scripted {
     fn name(&self) -> String {
         "it".to_owned()
     }
@@ -42,7 +42,7 @@ impl Unit for Scripted {
 /// A unit with a file of its own that is followed.
 struct Desk {
     files: TempDir,
-    board: Board,
+    board: ReloadStatus,
     metrics: Arc<Metrics>,
     loads: Arc<Mutex<usize>>,
 }
@@ -56,16 +56,16 @@ impl Desk {
         let loads = Arc::new(Mutex::new(0));
         let faults = Mutex::new(faults.iter().copied().collect());
         let unit = Scripted { faults, loads: Arc::clone(&loads) };
-        let Followed { unit, mut watcher } =
-            Followed::new(unit, places.clone(), &Snapshot::take(&places));
+        let Watched { unit, mut watcher } =
+            Watched::new(unit, places.clone(), &Snapshot::take(&places));
         if let Some(disk) = disk {
             watcher = watcher.on(disk);
         }
         let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
         metrics.loaded(true);
-        let units = Units::from(vec![Followed { unit, watcher }]);
+        let units = Units::from(vec![Watched { unit, watcher }]);
         let board = units.board.clone();
-        units.follow(Pace::default(), &metrics);
+        units.follow(WatchPace::default(), &metrics);
         Self { files, board, metrics, loads }
     }
 
@@ -132,7 +132,7 @@ struct Hanging {
 }
 
 impl Disk for Hanging {
-    fn look(&self, places: &[Place]) -> Snapshot {
+    fn look(&self, places: &[FileState]) -> Snapshot {
         let _ = self.asked.send(());
         let (answers, told) = &*self.answers;
         let waited = told.wait_while(answers.lock().unwrap(), |answers| !*answers);

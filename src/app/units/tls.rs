@@ -4,29 +4,29 @@ use std::{path::PathBuf, sync::Arc};
 
 use humantime::format_rfc3339_seconds;
 
-use super::{Followed, Unit, files};
+use super::{Reloadable, Watched, files};
 use crate::{
     config::Config,
     error::Fault,
     metrics::Metrics,
-    reload::{Place, Snapshot},
+    reload::{FileState, Snapshot},
     server::Tls,
 };
 
 /// What the listener shows and demands, the files that it was loaded from, and what is to be said
 /// of it.
 #[derive(Debug)]
-pub(in crate::app) struct Loaded {
+pub(in crate::app) struct LoadedTls {
     tls: Arc<Tls>,
-    certificate: Seen,
-    clients: Option<Seen>,
+    certificate: FilesSeen,
+    clients: Option<FilesSeen>,
     warning: Option<Fault>,
 }
 
 /// Files as they were loaded.
 #[derive(Debug)]
-struct Seen {
-    places: Vec<Place>,
+struct FilesSeen {
+    places: Vec<FileState>,
     files: Snapshot,
 }
 
@@ -43,36 +43,36 @@ struct Certificate {
 struct Clients(Arc<Tls>);
 
 /// Loads what `[server.tls]` names, if it is there.
-pub(in crate::app) fn load(config: &Config) -> Result<Option<Loaded>, Vec<Fault>> {
+pub(in crate::app) fn load(config: &Config) -> Result<Option<LoadedTls>, Vec<Fault>> {
     let Some(settings) = &config.server.tls else { return Ok(None) };
-    let certificate = Seen::take(settings.certificate_files());
-    let clients = settings.client_ca_file.clone().map(|file| Seen::take([file]));
+    let certificate = FilesSeen::take(settings.certificate_files());
+    let clients = settings.client_ca_file.clone().map(|file| FilesSeen::take([file]));
     let (tls, warning) = Tls::load(settings, &|path| {
         let clients = clients.as_ref().filter(|_| settings.client_ca_file.as_deref() == Some(path));
         clients.unwrap_or(&certificate).files.read(path).map(<[u8]>::to_vec)
     })?;
-    Ok(Some(Loaded { tls: Arc::new(tls), certificate, clients, warning }))
+    Ok(Some(LoadedTls { tls: Arc::new(tls), certificate, clients, warning }))
 }
 
 /// What is allowed and probably not meant.
-pub(in crate::app) fn warnings(loaded: Option<&Loaded>) -> Vec<Fault> {
+pub(in crate::app) fn warnings(loaded: Option<&LoadedTls>) -> Vec<Fault> {
     loaded.and_then(|loaded| loaded.warning.clone()).into_iter().collect()
 }
 
-impl Seen {
+impl FilesSeen {
     fn take(paths: impl IntoIterator<Item = PathBuf>) -> Self {
         let places = files(paths);
         let files = Snapshot::take(&places);
         Self { places, files }
     }
 
-    fn followed(self, unit: impl Unit) -> Followed {
-        Followed::new(unit, self.places, &self.files)
+    fn followed(self, unit: impl Reloadable) -> Watched {
+        Watched::new(unit, self.places, &self.files)
     }
 }
 
-impl Loaded {
-    pub(in crate::app) fn followed(self, metrics: &Arc<Metrics>) -> (Arc<Tls>, Vec<Followed>) {
+impl LoadedTls {
+    pub(in crate::app) fn followed(self, metrics: &Arc<Metrics>) -> (Arc<Tls>, Vec<Watched>) {
         let Self { tls, certificate, clients, .. } = self;
         metrics.certificate_expires(tls.expires_unix());
         let unit = Certificate { tls: Arc::clone(&tls), metrics: Arc::clone(metrics) };
@@ -82,7 +82,7 @@ impl Loaded {
     }
 }
 
-impl Unit for Certificate {
+impl Reloadable for Certificate {
     fn name(&self) -> String {
         "certificate".to_owned()
     }
@@ -94,7 +94,7 @@ impl Unit for Certificate {
     }
 }
 
-impl Unit for Clients {
+impl Reloadable for Clients {
     fn name(&self) -> String {
         "client authorities".to_owned()
     }

@@ -19,7 +19,7 @@ use crate::{
         reads::Reads,
         store::{KeyTerms, Opened, Store},
         ticket::PATIENCE,
-        writer::{Pace, Writer},
+        writer::{LedgerWriter, Pace},
     },
     metrics::Metrics,
 };
@@ -76,7 +76,7 @@ impl Journal {
         settings: &Settings,
         metrics: Arc<Metrics>,
         tuning: Tuning,
-        run: impl FnOnce(Writer) -> io::Result<oneshot::Receiver<()>>,
+        run: impl FnOnce(LedgerWriter) -> io::Result<oneshot::Receiver<()>>,
     ) -> Result<(Self, Vec<View>), Fault> {
         if !settings.enabled {
             return Ok((Self::off(), Vec::new()));
@@ -95,7 +95,7 @@ impl Journal {
         let unfinished = archive.unfinished().map_err(|error| store.fault(&error))?;
         let queue = Arc::new(Queue::new(tuning.max_waiting));
         let healthy = Arc::new(AtomicBool::new(true));
-        let writer = Writer {
+        let writer = LedgerWriter {
             ledger,
             queue: Arc::clone(&queue),
             metrics,
@@ -120,7 +120,7 @@ impl Journal {
 }
 
 /// Starts the writer's thread; what comes back resolves when it has ended.
-fn start(writer: Writer) -> io::Result<oneshot::Receiver<()>> {
+fn start(writer: LedgerWriter) -> io::Result<oneshot::Receiver<()>> {
     let (leaves, left) = oneshot::channel();
     let run = move || {
         writer.run();

@@ -9,7 +9,7 @@ use std::{
 use rusqlite::{Connection, params, types::Value};
 use tempfile::TempDir;
 
-use super::{COLUMNS, Source, Watch, entry, index, list, reading, stored_drop, stored_start};
+use super::{COLUMNS, FileWatch, Source, entry, index, list, reading, stored_drop, stored_start};
 use crate::{
     domain::{Change, OperationId},
     error::Fault,
@@ -17,7 +17,7 @@ use crate::{
         chain::{Entry, Head},
         content,
         reads::MAX_READS,
-        record::{Filter, Held, Holder, Unassigned, View, millis},
+        record::{Filter, HeldKey, Holder, Unassigned, View, millis},
         store::{Archive, StoreError, Unheard},
     },
     mutex::lock,
@@ -43,13 +43,13 @@ pub(in crate::journal) struct SqliteArchive {
     /// What should be known of what is read.
     note: Option<String>,
     /// None where the file may be whatever it is.
-    watch: Option<Watch>,
+    watch: Option<FileWatch>,
     kept: Mutex<Vec<Connection>>,
 }
 
 impl SqliteArchive {
     /// An archive of the file at `path`; with a watch, of that very file only.
-    pub(in crate::journal) fn open(path: &Path, watch: Option<Watch>) -> Result<Self, Fault> {
+    pub(in crate::journal) fn open(path: &Path, watch: Option<FileWatch>) -> Result<Self, Fault> {
         let Source { connection, copy, note } = reading::open(path, watch.is_none())?;
         let (copy, path) = match copy {
             Some((folder, path)) => (Some(folder), path),
@@ -73,7 +73,7 @@ impl SqliteArchive {
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let kept = || lock(&self.kept);
-        self.watch.as_ref().map_or(Ok(()), Watch::check)?;
+        self.watch.as_ref().map_or(Ok(()), FileWatch::check)?;
         let at_hand = kept().pop();
         let mut connection = if let Some(connection) = at_hand {
             connection
@@ -130,7 +130,7 @@ impl Archive for SqliteArchive {
         caller: &str,
         key: &str,
         expired: SystemTime,
-    ) -> Result<Option<Held>, StoreError> {
+    ) -> Result<Option<HeldKey>, StoreError> {
         self.with(|connection| {
             let sql = "SELECT fingerprint, operation, answer FROM idempotency_keys WHERE caller = ?1 AND key = ?2 AND at > ?3";
             let mut statement = connection.prepare(sql)?;
@@ -138,12 +138,12 @@ impl Archive for SqliteArchive {
             let Some(row) = rows.next()? else { return Ok(None) };
             let fingerprint = row.get(0)?;
             if let Some(answer) = row.get(2)? {
-                return Ok(Some(Held { fingerprint, by: Holder::Answer(answer) }));
+                return Ok(Some(HeldKey { fingerprint, by: Holder::Answer(answer) }));
             }
             let operation: Option<String> = row.get(1)?;
             let sql = format!("{VIEW} p.id = ?1");
             let found = views(connection, &sql, vec![operation.into()])?.into_iter().next();
-            let held = |view| Held { fingerprint, by: Holder::Operation(Box::new(view)) };
+            let held = |view| HeldKey { fingerprint, by: Holder::Operation(Box::new(view)) };
             Ok(found.map(held))
         })
     }

@@ -8,7 +8,7 @@ use crate::{
     domain::Outcome,
     journal::{
         chain::Entry,
-        content::{Content, IntentContent, Keys, OutcomeContent},
+        content::{Content, IntentContent, OperationKeys, OutcomeContent},
         store::StoreError,
     },
 };
@@ -32,11 +32,11 @@ pub(super) const CLASSES: [i64; 5] = [0, 1, 2, 3, 4];
 pub(super) fn begin(
     connection: &Connection,
     seq: i64,
-    keys: Keys<'_>,
+    keys: OperationKeys<'_>,
     resources: impl IntoIterator<Item = String>,
 ) -> rusqlite::Result<()> {
     let sql = "INSERT INTO operations (seq, id, last, at, last_at, action, caller, request_id, outcome, given_up, class) VALUES (?1, ?2, ?1, ?3, ?3, ?4, ?5, ?6, 'pending', 0, 0)";
-    let Keys { id, at, action, caller, request_id } = keys;
+    let OperationKeys { id, at, action, caller, request_id } = keys;
     let values = params![seq, id, at, action, caller, request_id];
     connection.prepare_cached(sql)?.execute(values)?;
     // A call may name a resource twice.
@@ -158,7 +158,7 @@ impl Check {
     ) -> rusqlite::Result<Option<i64>> {
         self.operations += 1;
         let sql = "SELECT class FROM operations WHERE seq = ?1 AND id = ?2 AND at = ?3 AND action = ?4 AND caller = ?5 AND request_id = ?6 AND (last > ?1 OR (last_at = ?3 AND outcome = 'pending' AND NOT given_up))";
-        let Keys { id, at, action, caller, request_id } = intent.keys();
+        let OperationKeys { id, at, action, caller, request_id } = intent.keys();
         let values = params![seq, id, at, action, caller, request_id];
         let class: Option<i64> =
             connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;

@@ -9,7 +9,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{
-    COLUMNS, Lock, Watch, answers::Answers, entry, index, retention, stored_head, stored_start,
+    COLUMNS, FileWatch, Lock, answers::Answers, entry, index, retention, stored_head, stored_start,
 };
 use crate::{
     clock,
@@ -17,10 +17,11 @@ use crate::{
     error::Fault,
     journal::{
         chain::{Entry, Head},
-        content::Keys,
+        content::OperationKeys,
         record::{KeyClaim, millis},
         store::{
-            Applied, Closing, Failed, KeyTerms, Ledger, Memory, Opening, Space, Step, StoreError,
+            Applied, Closing, Failed, KeptAnswer, KeyTerms, Ledger, Opening, Space, Step,
+            StoreError,
         },
     },
 };
@@ -38,7 +39,7 @@ const INSERT: &str = "INSERT INTO entries (seq, content, previous, hash) VALUES 
 /// The one connection that writes.
 pub(in crate::journal) struct SqliteLedger {
     pub(in crate::journal) connection: Connection,
-    watch: Watch,
+    watch: FileWatch,
     head: Head,
     /// What the head is if a commit took place that was said to have failed.
     perhaps: Option<Head>,
@@ -67,7 +68,7 @@ impl SqliteLedger {
                 "the table of operations did not match the entries and was rebuilt: run `journal verify` with a head that you noted earlier"
             );
         }
-        let watch = Watch::new(&real).map_err(|error| fault(error.to_string()))?;
+        let watch = FileWatch::new(&real).map_err(|error| fault(error.to_string()))?;
         let pending = HashMap::new();
         let answers = Answers::default();
         Ok(Self { connection, watch, head, perhaps: None, keys, answers, pending, lock })
@@ -179,8 +180,8 @@ impl Batch<'_> {
         }
     }
 
-    fn remember(&mut self, memory: &Memory) -> rusqlite::Result<Applied> {
-        let Memory { caller, claim, answer } = memory;
+    fn remember(&mut self, memory: &KeptAnswer) -> rusqlite::Result<Applied> {
+        let KeptAnswer { caller, claim, answer } = memory;
         if !self.claim(caller, claim, None, Some(answer))? {
             return Ok(Applied::KeyTaken);
         }
@@ -203,7 +204,7 @@ impl Batch<'_> {
         }
         let seq = self.head.length + 1;
         self.begun.push((opening.id, seq));
-        let keys = Keys {
+        let keys = OperationKeys {
             id: &operation,
             at: millis(opening.at),
             action: &opening.action,

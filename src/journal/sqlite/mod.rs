@@ -26,9 +26,9 @@ pub(super) use ledger::SqliteLedger;
 use lock::Lock;
 use reading::Source;
 #[cfg(test)]
-pub(super) use {archive::SqliteArchive, watch::Watch};
+pub(super) use {archive::SqliteArchive, watch::FileWatch};
 #[cfg(not(test))]
-use {archive::SqliteArchive, watch::Watch};
+use {archive::SqliteArchive, watch::FileWatch};
 
 use super::{
     chain::{Entry, Hash, Head},
@@ -75,7 +75,7 @@ impl SqliteStore {
 
     /// The archives beside a ledger that is open.
     pub(super) fn opened(&self, ledger: Box<dyn Ledger>) -> Result<Opened, Fault> {
-        let watch = Watch::new(&self.path).map_err(|error| self.fault(&error))?;
+        let watch = FileWatch::new(&self.path).map_err(|error| self.fault(&error))?;
         let archive = SqliteArchive::open(&self.path, Some(watch.clone()))?;
         let keyed = SqliteArchive::open(&self.path, Some(watch))?;
         Ok(Opened { ledger, archive: Arc::new(archive), keyed: Arc::new(keyed) })

@@ -12,22 +12,22 @@ use crate::journal::store::{Space, StoreError};
 /// Whether the file at a path is still the one that was opened: SQLite itself would go on writing
 /// into a file that nobody can find any more (docs/threats.md, row 19).
 #[derive(Clone, Debug)]
-pub(in crate::journal) struct Watch {
+pub(in crate::journal) struct FileWatch {
     file: PathBuf,
     log: PathBuf,
-    file_is: Identity,
-    log_is: Option<Identity>,
+    file_is: FileIdentity,
+    log_is: Option<FileIdentity>,
 }
 
 /// Device and number of a file.
-type Identity = (u64, u64);
+type FileIdentity = (u64, u64);
 
-fn identity(path: &Path) -> io::Result<(Identity, bool)> {
+fn identity(path: &Path) -> io::Result<(FileIdentity, bool)> {
     let found = fs::metadata(path)?;
     Ok(((found.dev(), found.ino()), found.permissions().readonly()))
 }
 
-impl Watch {
+impl FileWatch {
     /// Remembers the file that has just been opened.
     pub(in crate::journal) fn new(file: &Path) -> io::Result<Self> {
         let log = beside(file, "-wal");
@@ -59,7 +59,7 @@ impl Watch {
     }
 }
 
-fn expect(path: &Path, opened: Identity) -> Result<(), StoreError> {
+fn expect(path: &Path, opened: FileIdentity) -> Result<(), StoreError> {
     let fault = |what: &str| Err(StoreError(format!("{} {what}", path.display())));
     match identity(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => fault("is gone"),

@@ -23,7 +23,8 @@ async fn an_operation_shows_what_the_contract_says() {
         pending.policy_version
     };
     let _ = ticket.spend();
-    let told = Told { problem: "zec-rejected".to_owned(), detail: "check the id".to_owned() };
+    let told =
+        ToldProblem { problem: "zec-rejected".to_owned(), detail: "check the id".to_owned() };
     let ending = Ending {
         outcome: Outcome::Rejected,
         zec_request_id: Some("T1".to_owned()),
@@ -114,7 +115,7 @@ impl Archive for Slow {
         Ok(Vec::new())
     }
 
-    fn by_key(&self, _: &str, _: &str, _: SystemTime) -> Result<Option<Held>, StoreError> {
+    fn by_key(&self, _: &str, _: &str, _: SystemTime) -> Result<Option<HeldKey>, StoreError> {
         unreachable!("keys are read elsewhere")
     }
 
@@ -273,7 +274,7 @@ async fn what_serves_never_reads_a_copy() {
     std::os::unix::fs::symlink(nowhere, sqlite::beside(&held.path(), "-shm")).unwrap();
     let copied = sqlite::SqliteArchive::open(&held.path(), None).unwrap();
     assert!(copied.note().is_some_and(|note| note.contains("private copy")), "{:?}", copied.note());
-    let watch = sqlite::Watch::new(&held.path()).unwrap();
+    let watch = sqlite::FileWatch::new(&held.path()).unwrap();
     let refused = sqlite::SqliteArchive::open(&held.path(), Some(watch)).map(drop).unwrap_err();
     assert!(refused.to_string().contains("cannot be read"), "{refused}");
 }

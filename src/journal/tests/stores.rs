@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::journal::{
     memory::MemoryStore,
-    store::{Archive, Closing, Memory, Opened, Opening, Unheard},
+    store::{Archive, Closing, KeptAnswer, Opened, Opening, Unheard},
 };
 
 const CALLERS: [&str; 2] = ["corp/alice", "corp/bob"];
@@ -122,7 +122,7 @@ fn step(doing: &Doing, ids: &[OperationId]) -> Option<Step> {
         Doing::End { operation, outcome, given_up } => {
             Some(Step::End(Arc::new(closing(ids[*operation], *outcome, *given_up))))
         }
-        Doing::Remember { caller, key } => Some(Step::Remember(Arc::new(Memory {
+        Doing::Remember { caller, key } => Some(Step::Remember(Arc::new(KeptAnswer {
             caller: CALLERS[*caller].to_owned(),
             claim: claim(*key),
             answer: "nothing to do".to_owned(),

@@ -41,11 +41,11 @@ pub(super) enum Counted {
 enum State {
     /// Lets every request through, and counts successes and failures.
     Closed(Window),
-    Open(Open),
+    OpenCircuit(OpenCircuit),
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenCircuit {
     since: Instant,
     pause: Duration,
     /// When the pause is over, or the last look that found nothing was.
@@ -82,7 +82,7 @@ impl Circuit {
 
     /// Whether it is not closed: after the pause too, until a probe has succeeded.
     pub(super) const fn is_open(&self) -> bool {
-        matches!(self.state, State::Open(_))
+        matches!(self.state, State::OpenCircuit(_))
     }
 
     /// Whether what becomes of a request still says something about how things are.
@@ -97,13 +97,13 @@ impl Circuit {
 
     /// Whether the other kind has succeeded since this one was opened.
     pub(super) const fn is_encouraged(&self) -> bool {
-        matches!(&self.state, State::Open(open) if open.encouraged)
+        matches!(&self.state, State::OpenCircuit(open) if open.encouraged)
     }
 
     /// Gives the turn to look whether the other kind succeeds, where the circuit is open, its pause
     /// over, and nothing known of how things are; say then what came of it. One at a time.
     pub(super) fn look(&mut self, who: Asker, now: Instant) -> Option<Way> {
-        let State::Open(open) = &mut self.state else { return None };
+        let State::OpenCircuit(open) = &mut self.state else { return None };
         let busy = open.probing || open.looking || open.encouraged;
         if now < open.due || busy || !open.may(who, now) {
             return None;
@@ -114,7 +114,7 @@ impl Circuit {
 
     /// A look is over; whether it failed. One that succeeded has encouraged the circuit by now.
     pub(super) fn looked(&mut self, way: Way, who: Asker, failed: bool, now: Instant) {
-        if let State::Open(open) = &mut self.state
+        if let State::OpenCircuit(open) = &mut self.state
             && way.turn == self.turn
         {
             open.looking = false;
@@ -136,7 +136,7 @@ impl Circuit {
         let way = |probe| Way { turn: self.turn, probe };
         match &mut self.state {
             State::Closed(_) => Ok(way(false)),
-            State::Open(open) => {
+            State::OpenCircuit(open) => {
                 let may = open.may(who, now);
                 let left = open.due.saturating_duration_since(now);
                 if !left.is_zero() {
@@ -158,8 +158,8 @@ impl Circuit {
         }
         match &mut self.state {
             State::Closed(window) => window.well(now),
-            State::Open(_) if way.probe => self.close(now),
-            State::Open(_) => {}
+            State::OpenCircuit(_) if way.probe => self.close(now),
+            State::OpenCircuit(_) => {}
         }
         way.probe
     }
@@ -185,7 +185,7 @@ impl Circuit {
                 }
                 (FIRST_PAUSE, Turns::new())
             }
-            State::Open(open) => {
+            State::OpenCircuit(open) => {
                 let turns = std::mem::replace(&mut open.turns, Turns::new());
                 (open.pause.saturating_mul(2).min(LONGEST_PAUSE), turns)
             }
@@ -194,7 +194,7 @@ impl Circuit {
             turns.failed(who);
         }
         self.turn += 1;
-        self.state = State::Open(Open {
+        self.state = State::OpenCircuit(OpenCircuit {
             since: now,
             pause,
             due: now + pause,
@@ -207,7 +207,7 @@ impl Circuit {
 
     /// Nobody will say what became of a request.
     pub(super) fn abandon(&mut self, way: Way) {
-        if let State::Open(open) = &mut self.state
+        if let State::OpenCircuit(open) = &mut self.state
             && way.probe
             && way.turn == self.turn
         {
@@ -218,7 +218,7 @@ impl Circuit {
     /// A request of the other kind, let through at `admitted`, has succeeded. One from before the
     /// opening says nothing; the other kind's own probe closes this one where its pause is over.
     pub(super) fn encourage(&mut self, admitted: Instant, now: Instant, was_probe: bool) {
-        let State::Open(open) = &mut self.state else { return };
+        let State::OpenCircuit(open) = &mut self.state else { return };
         if admitted < open.since {
             return;
         }
@@ -235,7 +235,7 @@ impl Circuit {
     }
 }
 
-impl Open {
+impl OpenCircuit {
     /// Whether it is somebody's turn to try; that they ask is noted either way.
     fn may(&mut self, who: Asker, now: Instant) -> bool {
         self.turns.ask(who) || now >= self.due + PRECEDENCE

@@ -69,7 +69,7 @@ struct Ways {
 /// way.
 #[derive(Debug)]
 #[must_use = "say what became of the request"]
-pub struct Pass {
+pub struct BreakerPass {
     breaker: Breaker,
     kind: Kind,
     who: Asker,
@@ -79,7 +79,7 @@ pub struct Pass {
 /// The turn to find out, by a read, whether writes may be tried again. Dropped, it found nothing.
 #[derive(Debug)]
 #[must_use = "look, and say if nobody could"]
-pub struct Look {
+pub struct Probe {
     breaker: Breaker,
     who: Asker,
     all: Option<Way>,
@@ -106,7 +106,7 @@ impl Breaker {
     ///
     /// # Errors
     /// How long nothing of the kind is sent; nothing may be sent now.
-    pub fn admit(&self, kind: Kind, who: Asker) -> Result<Pass, Duration> {
+    pub fn admit(&self, kind: Kind, who: Asker) -> Result<BreakerPass, Duration> {
         let mut circuits = lock(&self.circuits);
         let now = Instant::now();
         if circuits.nics.sweep(now) {
@@ -114,16 +114,16 @@ impl Breaker {
         }
         let ways = circuits.admit(kind, who, now)?;
         drop(circuits);
-        Ok(Pass { breaker: self.clone(), kind, who, ways })
+        Ok(BreakerPass { breaker: self.clone(), kind, who, ways })
     }
 
     /// Gives the turn to look, by a read on that vNIC, where writes wait for nothing but a read that
     /// succeeds.
     #[must_use]
-    pub fn look(&self, who: Asker) -> Option<Look> {
+    pub fn look(&self, who: Asker) -> Option<Probe> {
         let (all, own) = lock(&self.circuits).look(who, Instant::now());
         let found = all.is_some() || own.is_some();
-        found.then(|| Look { breaker: self.clone(), who, all, own, failed: true })
+        found.then(|| Probe { breaker: self.clone(), who, all, own, failed: true })
     }
 
     /// Applies a change, and tells the metrics where it has opened or closed a circuit: under the lock,
@@ -150,7 +150,7 @@ impl Breaker {
     }
 }
 
-impl Pass {
+impl BreakerPass {
     /// ZEC answered as it should, with a refusal perhaps.
     pub fn success(self) {
         let now = Instant::now();
@@ -176,21 +176,21 @@ impl Pass {
     }
 }
 
-impl Drop for Pass {
+impl Drop for BreakerPass {
     /// After a success or failure there is nothing left to free.
     fn drop(&mut self) {
         lock(&self.breaker.circuits).abandon(self.kind, self.who, self.ways);
     }
 }
 
-impl Look {
+impl Probe {
     /// Nobody could look: it says nothing about whose turn it was.
     pub fn spared(mut self) {
         self.failed = false;
     }
 }
 
-impl Drop for Look {
+impl Drop for Probe {
     fn drop(&mut self) {
         let now = Instant::now();
         let circuits = &mut *lock(&self.breaker.circuits);

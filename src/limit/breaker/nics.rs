@@ -31,7 +31,7 @@ pub(super) const FORGOTTEN: Duration = Duration::from_hours(1);
 /// The vNICs at which ZEC failed lately, by the hash of their id.
 #[derive(Debug, Default)]
 pub(super) struct Nics {
-    entries: HashMap<u64, Entry, foldhash::quality::RandomState>,
+    entries: HashMap<u64, NicEntry, foldhash::quality::RandomState>,
     /// How many were made so far.
     made: u64,
     swept: Option<Instant>,
@@ -39,7 +39,7 @@ pub(super) struct Nics {
 
 /// One vNIC's own breaker.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct NicEntry {
     pub(super) pair: Pair,
     /// The turn that both circuits began with.
     pub(super) first_turn: u64,
@@ -58,12 +58,12 @@ struct Failures {
 
 impl Nics {
     /// Where ZEC has not failed at a vNIC lately there is none.
-    pub(super) fn get(&mut self, nic: u64) -> Option<&mut Entry> {
+    pub(super) fn get(&mut self, nic: u64) -> Option<&mut NicEntry> {
         if self.entries.is_empty() { None } else { self.entries.get_mut(&nic) }
     }
 
     /// ZEC failed at a vNIC: its entry, made if there is none.
-    pub(super) fn fail(&mut self, nic: u64, now: Instant) -> &mut Entry {
+    pub(super) fn fail(&mut self, nic: u64, now: Instant) -> &mut NicEntry {
         if !self.entries.contains_key(&nic) && self.entries.len() >= MOST {
             let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.failed);
             let oldest = oldest.map(|(nic, _)| *nic);
@@ -72,7 +72,7 @@ impl Nics {
         let made = &mut self.made;
         let entry = self.entries.entry(nic).or_insert_with(|| {
             *made += 1;
-            Entry::new(*made << 32, now)
+            NicEntry::new(*made << 32, now)
         });
         entry.failed = now;
         entry
@@ -113,7 +113,7 @@ impl Nics {
     }
 }
 
-impl Entry {
+impl NicEntry {
     fn new(first_turn: u64, now: Instant) -> Self {
         let (reads, writes) = (Failures::default(), Failures::default());
         Self { pair: Pair::new(first_turn), first_turn, failed: now, reads, writes }

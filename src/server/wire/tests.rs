@@ -84,7 +84,7 @@ async fn the_next_head_is_read_only_when_the_answer_before_it_is_flushed() {
     let (mut wire, _far, left) = wire(b"A\r\n\r\nB\r\n\r\n").await;
     assert_eq!(next(&mut wire, 999).await, "A\r\n\r\n");
     left.await_body(&Full::new(Bytes::new()));
-    left.hold_until_flushed(Held::default());
+    left.hold_until_flushed(HeldUntilSent::default());
     let early = std::pin::pin!(next(&mut wire, 999)).poll(&mut Context::from_waker(Waker::noop()));
     assert!(early.is_pending(), "more than one answer waits");
     wire.flush().await.unwrap();

@@ -12,12 +12,12 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     domain::{API_VERSION, Action, json::Node},
-    limit::{Asker, Breaker, Pass},
+    limit::{Asker, Breaker, BreakerPass},
     metrics::{Kind, Metrics, ZecResult},
     net::{ExchangeError, HttpClient},
     zec::{
         AccessKey, AccessKeys,
-        answer::{self, Answer, Failure, MAX_ANSWER, WhyNotSent},
+        answer::{self, Failure, MAX_ANSWER, WhyNotSent, ZecAnswer},
         sign,
         skew::Skew,
     },
@@ -71,9 +71,9 @@ impl Client {
         call: Call<'_>,
         sign_at: impl FnOnce() -> Result<SystemTime, Failure>,
         take: impl FnOnce(&Node<'_>, &[u8]) -> T,
-        pass: Pass,
+        pass: BreakerPass,
         deadline: Instant,
-    ) -> Result<Answer<T>, Failure> {
+    ) -> Result<ZecAnswer<T>, Failure> {
         let (started, action) = (Instant::now(), call.action);
         let until = deadline.min(started + self.request_timeout);
         let result = self.exchange(call, sign_at, take, until).await;
@@ -99,7 +99,7 @@ impl Client {
         key.identity(&self.host_text)
     }
 
-    pub(super) fn admit(&self, kind: Kind, who: Asker) -> Result<Pass, Failure> {
+    pub(super) fn admit(&self, kind: Kind, who: Asker) -> Result<BreakerPass, Failure> {
         self.breaker.admit(kind, who).map_err(|wait| Failure::Spared { wait })
     }
 
@@ -109,7 +109,7 @@ impl Client {
         sign_at: impl FnOnce() -> Result<SystemTime, Failure>,
         take: impl FnOnce(&Node<'_>, &[u8]) -> T,
         until: Instant,
-    ) -> Result<Answer<T>, Failure> {
+    ) -> Result<ZecAnswer<T>, Failure> {
         let link = timeout_at(until, self.http.link(&self.endpoint)).await;
         let link = link.map_err(|_| Failure::NotSent(WhyNotSent::Late))?.map_err(failure)?;
         // Signed when it can go out: connecting takes its time.
@@ -177,7 +177,7 @@ fn failure(error: ExchangeError) -> Failure {
 
 /// Whether ZEC is in trouble: it could not be reached, or what came is no answer of its own, as a
 /// 5xx or a proxy's page. A refusal is an answer.
-const fn trouble<T>(result: &Result<Answer<T>, Failure>) -> bool {
+const fn trouble<T>(result: &Result<ZecAnswer<T>, Failure>) -> bool {
     match result {
         Err(
             Failure::NotSent(_)

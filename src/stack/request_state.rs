@@ -9,27 +9,27 @@ use crate::{
     api::{Context, Matched, RequestId},
     domain::Caller,
     error::{Error, Problem},
-    limit::Places,
+    limit::ConcurrencySlots,
     telemetry::Record,
 };
 
 /// What the layers find out about a request, each for those behind it. It travels with the request, in
 /// its extensions, from the first layer on.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
+pub(super) struct RequestState {
     pub(super) id: RequestId,
     pub(super) record: Arc<Record>,
-    pub(super) places: Places,
+    pub(super) places: ConcurrencySlots,
     /// Until when an answer to this request is worth having.
     pub(super) deadline: Option<Instant>,
     pub(super) matched: Option<Matched>,
     pub(super) caller: Option<Caller>,
 }
 
-impl Found {
+impl RequestState {
     /// Nothing but the id and the record.
     pub(super) fn new(id: RequestId, record: Arc<Record>) -> Self {
-        let places = Places::default();
+        let places = ConcurrencySlots::default();
         Self { id, record, places, deadline: None, matched: None, caller: None }
     }
 

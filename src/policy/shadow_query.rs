@@ -2,22 +2,22 @@
 
 use std::net::Ipv4Addr;
 
-use super::Ask;
+use super::AuthorizationRequest;
 use crate::domain::{Action, NicId};
 
 /// A question as it was put to one policy, to be put to another: a permit for it is one for nothing.
 #[derive(Clone, Debug)]
-pub struct Posed {
+pub struct ShadowQuery {
     action: Action,
     nic: NicId,
     addresses: Vec<Ipv4Addr>,
     dry_run: bool,
 }
 
-impl Posed {
+impl ShadowQuery {
     /// The question that an operation is.
     #[must_use]
-    pub fn by<O: Ask>(operation: &O) -> Self {
+    pub fn by<O: AuthorizationRequest>(operation: &O) -> Self {
         Self {
             action: operation.action(),
             nic: operation.nic().clone(),
@@ -27,7 +27,7 @@ impl Posed {
     }
 }
 
-impl Ask for Posed {
+impl AuthorizationRequest for ShadowQuery {
     fn action(&self) -> Action {
         self.action
     }

@@ -17,11 +17,11 @@ use crate::mutex::lock;
 /// How each thing that is loaded again fared the last time, and how far those came who asked for everything
 /// to be loaded. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Board(Arc<Inner>);
+pub struct ReloadStatus(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    units: Mutex<Vec<Unit>>,
+    units: Mutex<Vec<UnitStatus>>,
     /// How often everything was asked to be loaded.
     asked: AtomicU64,
     /// Notified when a unit has answered.
@@ -29,7 +29,7 @@ struct Inner {
 }
 
 #[derive(Debug)]
-struct Unit {
+struct UnitStatus {
     name: String,
     state: State,
     /// The last request for everything that it has answered.
@@ -58,11 +58,11 @@ impl fmt::Display for State {
     }
 }
 
-impl Board {
+impl ReloadStatus {
     /// Puts one on it, which was loaded well.
     pub fn add(&self, name: &str) {
         let answered = self.asked();
-        self.lock().push(Unit { name: name.to_owned(), state: State::InForce, answered });
+        self.lock().push(UnitStatus { name: name.to_owned(), state: State::InForce, answered });
     }
 
     /// Notes how one fared. `tell` is told whether none of them is failing now, before anybody
@@ -134,7 +134,7 @@ impl Board {
     }
 
     /// Held for moments only, and every change under it is whole.
-    fn lock(&self) -> MutexGuard<'_, Vec<Unit>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<UnitStatus>> {
         lock(&self.0.units)
     }
 }

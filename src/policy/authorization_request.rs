@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use crate::domain::{Action, ChangeIpv4, NicId, ReadNic, Rehearsal};
 
 /// What can be asked of the policy.
-pub trait Ask {
+pub trait AuthorizationRequest {
     /// Which action.
     fn action(&self) -> Action;
     /// On which vNIC.
@@ -18,7 +18,7 @@ pub trait Ask {
     }
 }
 
-impl Ask for ReadNic {
+impl AuthorizationRequest for ReadNic {
     fn action(&self) -> Action {
         Action::DescribeNetworkInterfaces
     }
@@ -32,7 +32,7 @@ impl Ask for ReadNic {
     }
 }
 
-impl Ask for ChangeIpv4 {
+impl AuthorizationRequest for ChangeIpv4 {
     fn action(&self) -> Action {
         self.change.action()
     }
@@ -46,7 +46,7 @@ impl Ask for ChangeIpv4 {
     }
 }
 
-impl Ask for Rehearsal {
+impl AuthorizationRequest for Rehearsal {
     fn action(&self) -> Action {
         self.0.action()
     }

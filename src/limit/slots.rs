@@ -2,27 +2,27 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{Place, Running};
+use super::{CallerSlot, Slot};
 
 /// What a request takes up of the limits, until the last clone is dropped: the write that it began
 /// runs on when its caller has hung up, and still counts; and so does an answer that is not out.
 #[derive(Clone, Debug, Default)]
-pub struct Places(Arc<Taken>);
+pub struct ConcurrencySlots(Arc<TakenSlots>);
 
 #[derive(Debug, Default)]
-struct Taken {
-    among_all: OnceLock<Place>,
-    of_caller: OnceLock<Running>,
+struct TakenSlots {
+    among_all: OnceLock<Slot>,
+    of_caller: OnceLock<CallerSlot>,
 }
 
-impl Places {
+impl ConcurrencySlots {
     /// Holds one of `limits.max_concurrent_requests`.
-    pub fn hold_among_all(&self, place: Place) {
+    pub fn hold_among_all(&self, place: Slot) {
         let _ = self.0.among_all.set(place);
     }
 
     /// Holds one of its caller's.
-    pub fn hold_of_caller(&self, place: Running) {
+    pub fn hold_of_caller(&self, place: CallerSlot) {
         let _ = self.0.of_caller.set(place);
     }
 
