@@ -1,10 +1,10 @@
-//! Tells the linker to put the functions of `link/order.txt` together: those that run when the
-//! gateway starts and while it serves. They are a third of the program, and where they lie among
-//! the rest, most of the rest is brought into memory with them (docs/performance.md, "Memory").
+//! Tells the linker to put the functions that `link/order.txt` lists next to each other: those that run when the
+//! gateway starts and while it serves. They are a third of the program. Scattered among the rest, they would bring most
+//! of the rest into memory with them (docs/performance.md, "Memory").
 //!
-//! GNU's and LLVM's linkers read such a script; mold and gold stop at it. It is left out where
-//! another linker was visibly chosen, and where `ZEC_GATEWAY_LINK_ORDER=0` says so: nothing but
-//! memory depends on it. A name that the program does not have matches nothing.
+//! The linkers of GNU and LLVM accept such a script; mold and gold fail on it. The build leaves the script out if it
+//! can see that another linker was chosen, or if `ZEC_GATEWAY_LINK_ORDER=0` is set. Nothing but memory depends on the
+//! script. A name that the program does not have matches nothing.
 
 #![expect(clippy::expect_used, reason = "a build script that cannot work should stop the build")]
 
@@ -13,10 +13,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// One pattern a line, as `cargo bench --bench count -- --order` writes them.
+/// One pattern per line, as `cargo bench --bench count -- --order` writes them.
 const ORDER: &str = "link/order.txt";
 
-/// `0` leaves the order to the linker.
+/// The environment variable that turns the script off: `0` leaves the order to the linker.
 const SWITCH: &str = "ZEC_GATEWAY_LINK_ORDER";
 
 fn main() {
@@ -30,8 +30,8 @@ fn main() {
     }
 }
 
-/// Whether this is a build that ships, and its linker GNU's or LLVM's as far as one can see: on Linux, one
-/// of them is the default.
+/// Whether this is a release build for Linux whose linker, as far as the build can see, is GNU's or LLVM's. On Linux,
+/// one of the two is the default.
 fn reads_scripts() -> bool {
     let says = |name: &str, value: &str| env::var(name).is_ok_and(|said| said == value);
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
@@ -43,7 +43,8 @@ fn reads_scripts() -> bool {
     says("CARGO_CFG_TARGET_OS", "linux") && says("PROFILE", "release") && !is_chosen
 }
 
-/// A script that adds a section before `.text`; everything else stays as the linker has it.
+/// Writes a script that adds a section before `.text` and leaves everything else to the linker. Returns the script's
+/// path.
 fn write_script() -> PathBuf {
     let order = fs::read_to_string(ORDER).expect("link/order.txt is a part of the sources");
     let name = |line: &str| format!("    *(.text.{line} .text.unlikely.{line})\n");

@@ -1,4 +1,4 @@
-//! The composition root: out of a configuration, everything; with listeners, a gateway.
+//! The composition root: it builds every part of a gateway from a configuration, and runs them on listeners.
 
 mod faults;
 mod parts;
@@ -36,7 +36,7 @@ use crate::{
 
 pub use units::Reloader;
 
-/// A gateway with all its parts loaded, bound to nothing yet.
+/// A gateway with all its parts loaded and no socket bound yet.
 #[derive(Debug)]
 pub struct App {
     config: Config,
@@ -50,26 +50,27 @@ pub struct App {
     tls: Option<Arc<Tls>>,
     spans: Spans,
     units: Units,
-    /// Whether the configuration was read from a file that may change.
+    /// Whether the configuration was read from a file, so that a change of the limits or the log level in it is
+    /// reloaded.
     follows_limits: bool,
-    /// What the log's level can be changed by.
+    /// Changes the log level while the gateway runs.
     pub level: Level,
-    /// Where connections are served.
+    /// The threads that serve connections.
     pub lanes: Lanes,
-    /// How often files are looked at for changes.
+    /// How often files are polled for changes.
     pub pace: WatchPace,
-    /// How long what came of a write is looked for, where nobody knows it.
+    /// How long the resolver looks for the outcome of a write that is unknown.
     pub patience: Patience,
-    /// What is allowed and probably not meant.
+    /// Settings that are allowed but probably not intended.
     pub warnings: Vec<Fault>,
 }
 
-/// The sockets of a gateway, bound by whoever starts it.
+/// The bound sockets of a gateway. The caller of [`App::run`] binds them.
 #[derive(Debug)]
 pub struct Listeners {
-    /// For callers.
+    /// The callers' port.
     pub public: server::Listeners,
-    /// For operators.
+    /// The operators' port.
     pub admin: server::Listeners,
 }
 
@@ -77,16 +78,16 @@ impl App {
     /// Loads everything that a configuration names, and opens its journal. Blocks.
     ///
     /// # Errors
-    /// Every fault of every part at once.
+    /// Returns every fault of every part at once.
     pub fn load(config: &Config) -> Result<Self, Vec<Fault>> {
         Self::load_with(config, |metrics| Journal::open(&config.journal, metrics))
     }
 
-    /// Loads everything that [`App::load`] would, but makes and locks nothing: a gateway may be
-    /// running with the same journal. Gives the warnings.
+    /// Loads everything that [`App::load`] would, but creates and locks nothing, because a gateway may be running with
+    /// the same journal. Returns the warnings.
     ///
     /// # Errors
-    /// Every fault of every part at once.
+    /// Returns every fault of every part at once.
     pub fn check(config: &Config) -> Result<Vec<Fault>, Vec<Fault>> {
         let look = |_: Arc<Metrics>| {
             journal::check(&config.journal).map(|()| (Journal::off(), Vec::new()))
@@ -94,8 +95,8 @@ impl App {
         Self::load_with(config, look).map(|app| app.warnings)
     }
 
-    /// Says what is wrong with a faulty configuration and with the files that it names, as far as it
-    /// can be read, so that an operator can mend all of it at once. Blocks.
+    /// Returns the faults of a faulty configuration and of the files that it names, as far as they can be read, so that
+    /// an operator can fix all of them at once. Blocks.
     #[must_use]
     pub fn faults(partial: &Partial) -> Vec<Fault> {
         faults::of_all(partial)
@@ -118,18 +119,18 @@ impl App {
             (policy, key) => {
                 let mut faults = policy.err().unwrap_or_default();
                 faults.extend(key.err().unwrap_or_default());
-                // The other parts are loaded all the same, for the sake of their faults.
+                // Load the other parts all the same, to report their faults too.
                 faults.extend(faults::of_the_others(config, true));
                 Err(faults)
             }
         }
     }
 
-    /// Puts a gateway together out of a policy and an access key at hand, and opens its journal.
-    /// Neither these nor the configuration are loaded again. Blocks.
+    /// Builds a gateway from a policy and an access key that are loaded already, and opens its journal. Neither of the
+    /// two, nor the configuration, is reloaded. Blocks.
     ///
     /// # Errors
-    /// Every fault of the parts that are still to be loaded.
+    /// Returns every fault of the parts that are still to be loaded.
     pub fn assemble(config: &Config, engine: Engine, key: AccessKey) -> Result<Self, Vec<Fault>> {
         let live = Arc::new(ArcSwap::from_pointee(engine));
         let given = Given { policies: Policies { live, shadow: None }, keys: key.into() };
@@ -148,7 +149,7 @@ impl App {
         let warnings = warnings(config, tls.as_ref(), &authenticator);
         let router = router().map_err(one)?;
         let allowed_origins = origins(&config.cors_allowed_origins).map_err(one)?;
-        // Last: it is the one thing that is made, and kept from others.
+        // Last, because only this step creates something and locks others out.
         let (journal, unfinished) = journal(Arc::clone(&metrics)).map_err(one)?;
         journal.set_second_clock(client.0.clock());
         metrics.policy_loaded(given.policies.live.load().version());
@@ -194,7 +195,7 @@ impl App {
         })
     }
 
-    /// The gateway as one service, without any socket: for benchmarks of the path itself.
+    /// The gateway as one service without a socket, for benchmarks of the request path.
     #[must_use]
     pub fn stack<B>(&self) -> Stack<B>
     where
@@ -204,32 +205,32 @@ impl App {
         stack::build(self.parts.clone())
     }
 
-    /// Cancelled by whoever wants a drain to wait for nothing but the writes that run.
+    /// Cancel this token to make a drain wait for nothing but the writes in flight.
     #[must_use]
     pub fn fast_drain(&self) -> CancellationToken {
         self.drain.fast_drain.clone()
     }
 
-    /// Fetches every key address once, so that a first request finds keys.
+    /// Fetches the key set of every issuer with a key address once, so that the first request finds keys.
     pub async fn fetch_keys(&self) {
         self.authenticator.refresh().await;
     }
 
-    /// What has everything loaded again at once, while the gateway runs.
+    /// A handle that reloads everything at once while the gateway runs.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
         self.units.reloader.clone()
     }
 
-    /// Serves until `shutdown` resolves and everything that runs has finished; `ready` is called when
-    /// callers are answered from now on. Returns whether it did in time.
+    /// Serves until `shutdown` resolves and everything in flight has finished. Calls `ready` when it begins to answer
+    /// callers. Returns whether everything finished in time.
     pub async fn run(
         mut self,
         listeners: Listeners,
         ready: impl FnOnce(),
         shutdown: impl Future<Output = ()>,
     ) -> bool {
-        // Before anything is served: what is held of earlier runs must be held by then.
+        // Before the gateway serves anything: by then it must hold the addresses of earlier runs' unfinished writes.
         let unfinished = std::mem::take(&mut self.unfinished);
         self.executor.resume(unfinished, self.patience).await;
         let (following, spans) = (self.follow(), self.spans.start());
@@ -252,10 +253,10 @@ impl App {
             shutdown,
         )
         .await;
-        // Not before: outcomes come until the last write has ended.
+        // Not earlier: outcomes arrive until the last write has ended.
         self.journal.close().await;
         self.lanes.end().await;
-        // Every request has been answered, or never will be.
+        // By now every request has been answered, or never will be.
         spans.stop().await;
         keys.abort();
         admin.abort();
@@ -263,7 +264,7 @@ impl App {
         in_time
     }
 
-    /// Follows every file that is loaded again, each in a task of its own.
+    /// Watches the files of every unit, each unit in its own task.
     fn follow(&mut self) -> Vec<JoinHandle<()>> {
         let mut units = std::mem::replace(&mut self.units, Vec::new().into());
         if self.follows_limits {

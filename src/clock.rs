@@ -5,7 +5,7 @@
 
 use std::time::SystemTime;
 
-/// The time of day by this machine's clock, which may be wrong and may jump.
+/// The time of day according to this machine's clock, which may be wrong and may jump.
 #[must_use]
 pub fn now() -> SystemTime {
     #[cfg(test)]
@@ -23,7 +23,7 @@ pub(crate) mod simulated {
     use tokio::time::Instant;
 
     thread_local! {
-        /// What time it was at which moment of virtual time.
+        /// The time that was set, and the moment of virtual time at which it was set.
         static SET: Cell<Option<(SystemTime, Instant)>> = const { Cell::new(None) };
     }
 
@@ -31,12 +31,12 @@ pub(crate) mod simulated {
         SET.get().map(|(time, at)| time + at.elapsed())
     }
 
-    /// From now on it is that time, and goes on with virtual time.
+    /// Sets the time; from now on it advances with virtual time.
     pub(crate) fn set(time: SystemTime) {
         SET.set(Some((time, Instant::now())));
     }
 
-    /// The machine's own clock counts again.
+    /// Returns to the machine's clock.
     pub(crate) fn clear() {
         SET.set(None);
     }

@@ -1,5 +1,5 @@
-//! The files that operators name: opened without waiting for whatever else may lie there, and read
-//! within a bound.
+//! Opens and reads the files that operators name: it never waits for a pipe or a device, and reads a bounded number of
+//! bytes.
 
 use std::{
     ffi::OsStr,
@@ -11,23 +11,23 @@ use std::{
 
 use rustix::fs::OFlags;
 
-/// The largest file that is read, in bytes: ten thousand policies of 400 bytes are a quarter of it.
+/// The largest file that is read, in bytes. Ten thousand policies of 400 bytes are a quarter of it.
 pub const MAX_FILE: u64 = 16 * 1024 * 1024;
 
-/// Opens what lies at the path, whatever it is, and waits for nobody: a FIFO without a writer would
-/// be waited for for ever, and a terminal might become our own.
+/// Opens a path, whatever it is, without waiting: a plain open would wait forever for the writer of a FIFO, and a
+/// terminal might become the process's controlling terminal.
 ///
 /// # Errors
-/// As the system says it.
+/// Returns the system's error.
 pub fn open(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
-/// Reads a file whole.
+/// Reads a whole file.
 ///
 /// # Errors
-/// Where it cannot be read, is something else than a file, or is larger than [`MAX_FILE`].
+/// Fails if the file cannot be read, is not a regular file, or is larger than [`MAX_FILE`].
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     let metadata = file.metadata()?;
@@ -39,41 +39,41 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
         return Err(too_large());
     }
     let mut bytes = Vec::new();
-    // One byte further: what grows meanwhile, or has no length of its own, is bounded too.
+    // One byte more than allowed: this also bounds a file that grows meanwhile or reports no length.
     file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE { Err(too_large()) } else { Ok(bytes) }
 }
 
-/// Reads a file whole as text.
+/// Reads a whole file as text.
 ///
 /// # Errors
-/// As [`read`], and where it is not UTF-8.
+/// Fails as [`read`] does, and if the file is not UTF-8.
 pub fn read_text(path: &Path) -> io::Result<String> {
     String::from_utf8(read(path)?)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
-/// What a directory holds, each in alphabetical order.
+/// The content of a directory, each list in alphabetical order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// The paths that have the ending, but for hidden ones: those are an editor's.
+    /// The paths that have the ending, without hidden ones, which belong to editors.
     pub files: Vec<PathBuf>,
-    /// What else lies there. A folder is not among it unless it cannot be looked into; the files in it
-    /// that have the ending, in small letters or large ones, are.
+    /// The other paths in the directory. A folder is listed only if it cannot be read. Otherwise the list has the files
+    /// in the folder whose ending is the same in any case of letters.
     pub others: Vec<PathBuf>,
 }
 
-/// How many entries of folders within a directory are looked at. It is done again and again, and
-/// somebody may keep a whole tree there.
+/// How many entries of folders within a directory are read at most. The listing is repeated, and the folders may hold a
+/// large tree.
 const MAX_BELOW: usize = 1000;
-/// How deep folders within each other are looked into: a link may lead back to where it lies.
+/// How deep nested folders are read: a link may lead back to its own folder.
 const MAX_DEPTH: usize = 8;
 
-/// Lists a directory for files with this ending. What its hidden folders hold is nobody's, as the
-/// `..data` through which Kubernetes shows a `ConfigMap`.
+/// Lists the files of a directory that have this ending. Hidden folders are skipped, for example the `..data` through
+/// which Kubernetes shows a `ConfigMap`.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// Fails if the directory cannot be read.
 pub fn list(directory: &Path, ending: &str) -> io::Result<Listing> {
     let (mut listing, mut left) = (Listing::default(), MAX_BELOW);
     for entry in fs::read_dir(directory)? {
@@ -97,7 +97,7 @@ pub fn list(directory: &Path, ending: &str) -> io::Result<Listing> {
     Ok(listing)
 }
 
-/// Finds the files with this ending among the entries of a folder, and in the folders within it.
+/// Finds the files with this ending among the entries of a folder, and in the folders below it.
 fn below(folder: ReadDir, ending: &str, depth: usize, left: &mut usize, found: &mut Vec<PathBuf>) {
     for entry in folder.flatten() {
         let path = entry.path();
@@ -124,8 +124,8 @@ pub fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
-/// Whether the ending stands anywhere in the name, in small letters or large ones: somebody may take
-/// the file for one that has it.
+/// Whether the name contains the ending anywhere, in any case of letters, so that an operator may take the file for one
+/// that has the ending.
 #[must_use]
 pub fn resembles(path: &Path, ending: &str) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();

@@ -1,6 +1,6 @@
-//! Threads that serve connections, each with a runtime of its own: whatever a request needs runs and
-//! wakes where its connection lives, and never waits for another thread. A connection stays in its
-//! lane; a new one goes where the fewest are.
+//! Threads that serve connections, each with its own runtime. All tasks of a request run and wake on the thread of its
+//! connection, and never wait for another thread. A connection stays in its lane; a new one goes to the lane with the
+//! fewest connections.
 
 use std::{
     cell::Cell,
@@ -20,28 +20,28 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::mutex::lock;
 use crate::telemetry;
 
-/// How long the end waits for lanes to drop what is still in them: a lane that is stuck never does.
+/// How long the end waits for the lanes to drop what is still in them. A lane that is stuck never does.
 const LAST_TURN: Duration = Duration::from_secs(1);
 
 thread_local! {
     static CURRENT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A stream that can be taken from one runtime to another.
+/// A stream that can be moved from one runtime to another.
 pub trait Movable: Sized + Send + 'static {
-    /// The stream in no runtime.
+    /// The stream outside any runtime.
     type Loose: Send;
 
-    /// Takes it out of this thread's runtime.
+    /// Removes it from this thread's runtime.
     ///
     /// # Errors
-    /// When the system does not let it go.
+    /// Fails if the system does not release it.
     fn loosen(self) -> io::Result<Self::Loose>;
 
-    /// Puts it into this thread's runtime.
+    /// Adds it to this thread's runtime.
     ///
     /// # Errors
-    /// When the system does not take it.
+    /// Fails if the system does not accept it.
     fn settle(loose: Self::Loose) -> io::Result<Self>;
 }
 
@@ -57,8 +57,8 @@ impl Movable for TcpStream {
     }
 }
 
-/// The lanes of a process; a clone is the same ones. Without any, everything is served where it is
-/// accepted.
+/// The lanes of a process; clones share them. Without lanes, every connection is served by the runtime that accepted
+/// it.
 #[derive(Clone, Debug, Default)]
 pub struct Lanes(Option<Arc<Inner>>);
 
@@ -78,28 +78,28 @@ impl Drop for Inner {
 #[derive(Debug)]
 struct Lane {
     runtime: Handle,
-    /// Cloned by each connection.
+    /// Cloned by each connection, so that its reference count tells how many connections there are.
     connections: Arc<()>,
 }
 
-/// How many lanes there are at most: one for each processor that this process may use.
+/// The largest number of lanes: one for each processor that this process may use.
 #[must_use]
 pub fn most() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// In which lane this thread is, from 1; 0 where it is in none.
+/// The number of this thread's lane, from 1; 0 if the thread is not a lane.
 #[must_use]
 pub fn current() -> usize {
     CURRENT.get()
 }
 
 impl Lanes {
-    /// Starts a lane for each processor. Not on a runtime's thread: what was begun could not be taken
-    /// back there.
+    /// Starts a lane for each processor. Do not call this on a runtime's thread: if a lane fails to start, its runtime
+    /// is dropped by the calling thread, which a runtime's thread must not do.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// Fails if the system does not start a thread.
     pub fn start() -> io::Result<Self> {
         let end = CancellationToken::new();
         let mut inner = Inner { lanes: Vec::new(), end: end.clone(), threads: Mutex::default() };
@@ -111,8 +111,8 @@ impl Lanes {
         Ok(Self(Some(Arc::new(inner))))
     }
 
-    /// Ends every lane with whatever is still in it, and waits until that is dropped, for a second at
-    /// most: only then is it logged what was cut off.
+    /// Stops every lane, and waits up to a second until everything in them is dropped, because only then are the
+    /// requests that were cut off logged.
     pub async fn end(&self) {
         let Some(inner) = &self.0 else { return };
         inner.end.cancel();
@@ -128,7 +128,7 @@ impl Lanes {
         }
     }
 
-    /// Serves a connection in the lane that has the fewest.
+    /// Serves a connection in the lane with the fewest connections.
     pub fn serve<S, F>(
         &self,
         tracker: &TaskTracker,
@@ -144,7 +144,7 @@ impl Lanes {
             return;
         };
         let counted = Arc::clone(&lane.connections);
-        // Out of this thread's reactor, and into the lane's.
+        // From this thread's reactor to the lane's.
         let stream = stream.loosen();
         let moved = async move {
             match stream.and_then(S::settle) {
@@ -156,9 +156,9 @@ impl Lanes {
         tracker.spawn_on(moved, &lane.runtime);
     }
 
-    /// Waits until every lane has taken a turn: one that is stuck takes none.
+    /// Waits until every lane has run a task. A lane that is stuck never does.
     pub async fn take_turns(&self) {
-        // What led there must not stay in it.
+        // If a lane is stuck, the log lines that led to it must not stay in it.
         telemetry::flush_all_lines();
         let lanes = self.0.iter().flat_map(|inner| &inner.lanes);
         let turns: Vec<JoinHandle<()>> = lanes.map(|lane| lane.runtime.spawn(async {})).collect();
@@ -190,7 +190,7 @@ fn run(number: usize, end: &CancellationToken, runtime: Runtime) {
     CURRENT.set(number);
     let _lines = telemetry::hold_lines();
     runtime.block_on(end.cancelled());
-    // Whatever hangs on a disk is left behind.
+    // Does not wait for tasks that hang on a disk.
     runtime.shutdown_background();
 }
 

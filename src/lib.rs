@@ -1,11 +1,11 @@
 //! zec-gateway: a policy gateway in front of Zenlayer Elastic Compute's API.
 //!
-//! The rooms, in the order in which a request travels; `ARCHITECTURE.md` tells the journey.
+//! The modules are in the order in which a request travels. `ARCHITECTURE.md` describes the journey.
 
 #[macro_use]
 mod labels;
 
-// What everything speaks of.
+// Used by everything.
 pub mod clock;
 pub mod domain;
 pub mod error;
@@ -16,7 +16,7 @@ pub mod mutex;
 pub mod net;
 pub mod telemetry;
 
-// A request's way in, its decision, and its way out.
+// A request's way in, its decision and its way out.
 pub mod server;
 pub mod stack;
 pub mod api;
@@ -27,17 +27,17 @@ pub mod journal;
 pub mod execute;
 pub mod zec;
 
-// What requests leave behind, for a collector.
+// Spans of finished requests, for a collector.
 #[cfg(feature = "otlp")]
 pub mod otlp;
 
-// How a gateway is put together and driven.
+// How a gateway is built and run.
 pub mod config;
 pub mod reload;
 pub mod app;
 pub mod cli;
 
-// The outside, for development and tests.
+// Stand-ins for ZEC and an issuer, for development and tests.
 pub mod emulator;
 pub mod issuer;
 

@@ -1,5 +1,5 @@
-//! Outgoing HTTP, for ZEC and for identity providers: HTTP/1.1 over connections that are kept, TLS by
-//! rustls, no redirects, no proxy out of the environment, every answer bounded in size.
+//! Outgoing HTTP, for ZEC and for identity providers: HTTP/1.1 over kept connections, TLS by rustls, no redirects, no
+//! proxy from the environment, and a bounded size for every answer.
 
 mod link;
 mod pool;
@@ -37,48 +37,48 @@ use crate::{error::Fault, files, lanes};
 
 pub use proxy::ProxySettings;
 
-/// How a boxed error is carried between layers that do not know each other.
+/// An error, boxed so that layers which do not know each other can pass it on.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Who we are: common rule sets of firewalls refuse requests without it.
+/// The value of `User-Agent`. Common rule sets of firewalls refuse requests without this header.
 pub const AGENT: &str = concat!("zec-gateway/", env!("CARGO_PKG_VERSION"));
 
-/// A client for outgoing requests with whole bodies. Its connections live where they are used: each
-/// lane has its own.
+/// A client for outgoing requests whose bodies are in memory as a whole. Its connections stay on the thread that uses
+/// them: each lane has its own pool.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     connector: TimedConnector,
-    /// The last one is for whoever is in no lane.
+    /// One pool for each lane; the last one is for threads outside every lane.
     pools: Arc<[Pool]>,
-    /// Takes the place of every connection.
+    /// Used instead of every connection.
     #[cfg(test)]
     simulated: Option<Arc<dyn simulated::Network>>,
 }
 
-/// Why a request got no whole answer.
+/// Why a request got no complete answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
     /// Nothing of the request was sent.
     #[error("{0}")]
     Unsent(String),
-    /// It may have arrived, and no answer began.
+    /// The request may have arrived, and no answer began.
     #[error("{0}")]
     Unanswered(String),
-    /// An answer began; its body is too long or breaks off.
+    /// An answer began, but its body is too long or breaks off.
     #[error("status {status}, the body is too long or breaks off: {cause}")]
     Cut {
-        /// What it began with.
+        /// The status of the answer.
         status: StatusCode,
-        /// What went wrong.
+        /// The cause, as text.
         cause: String,
     },
 }
 
 impl HttpClient {
-    /// A connection to scheme and host of `to`, for one request: one that is free, or a new one.
+    /// Returns a connection to the scheme and host of `to` for one request: a free one, or a new one.
     ///
     /// # Errors
-    /// Where there is none to be had; nothing was sent then.
+    /// Fails if no connection can be made. Nothing was sent then.
     pub async fn link(&self, to: &Uri) -> Result<Lease<'_>, ExchangeError> {
         #[cfg(test)]
         if let Some(network) = &self.simulated {
@@ -91,14 +91,14 @@ impl HttpClient {
         };
         let mut taken = pool.take(to, false);
         if let Taken::Stale = taken {
-            // The runtime looks at its sockets before it comes back here: a server that hung up
-            // meanwhile is found out now, and not by a request that nobody answers.
+            // The runtime polls its sockets before this task runs again. So a server that closed the connection
+            // meanwhile is detected now, and not by a request that gets no answer.
             tokio::task::yield_now().await;
             taken = pool.take(to, true);
         }
         let link = match taken {
             Taken::Link(link) => link,
-            // Rare, and large.
+            // Boxed, because it is rare and large.
             Taken::None | Taken::Stale => {
                 Box::pin(self.connect(to)).await.map_err(ExchangeError::Unsent)?
             }
@@ -113,7 +113,7 @@ impl HttpClient {
     }
 }
 
-/// A connection that is somebody's, for one request.
+/// A connection that is reserved for one request.
 #[derive(Debug)]
 pub struct Lease<'a>(Line<'a>);
 
@@ -128,7 +128,7 @@ enum Line<'a> {
     Simulated(Arc<dyn simulated::Network>),
 }
 
-/// A request on its way.
+/// A request in flight.
 enum OnItsWay<'a> {
     Real {
         answering: Answering,
@@ -141,11 +141,11 @@ enum OnItsWay<'a> {
 }
 
 impl Lease<'_> {
-    /// Sends a request, whose target is a path, once, and gives the whole answer, whose body has at
-    /// most `limit` bytes. Whoever drops the future ends the connection with it.
+    /// Sends a request once, and returns the complete answer, whose body has at most `limit` bytes. The target of the
+    /// request is a path. Dropping the future closes the connection.
     ///
     /// # Errors
-    /// How far it came.
+    /// The error tells how far the request came.
     pub fn exchange(
         self,
         mut request: Request<Full<Bytes>>,
@@ -175,27 +175,27 @@ impl Lease<'_> {
     }
 }
 
-/// Which certificates a client trusts, in PEM files.
+/// Which certificate authorities a client trusts, in PEM files.
 #[derive(Clone, Copy, Debug)]
 pub enum Trust<'a> {
-    /// The system's. Without TLS there is no need to load them, which costs time and memory.
+    /// Those of the system. Without TLS they are not loaded, which saves time and memory.
     System,
-    /// The system's, and these.
+    /// Those of the system, and those in this file.
     SystemAnd(&'a Path),
-    /// These alone.
+    /// Only those in this file.
     Only(&'a Path),
 }
 
-/// How a client connects.
+/// The options of a client.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
     /// How long TCP, the proxy and TLS may take together.
     pub connect_timeout: Duration,
     /// Whether TLS is needed at all.
     pub https: bool,
-    /// Whose certificates count.
+    /// The certificate authorities that are trusted.
     pub trust: Trust<'a>,
-    /// The proxy on the way.
+    /// The proxy to connect through.
     pub proxy: Option<&'a ProxySettings>,
     /// The section of the configuration with the keys `ca_file` and `proxy_credentials_file`, for faults.
     pub section: &'a str,
@@ -204,7 +204,7 @@ pub struct Options<'a> {
 /// Builds a client.
 ///
 /// # Errors
-/// When the certificates or the proxy's credentials cannot be read.
+/// Fails if the certificates or the proxy's credentials cannot be read.
 pub fn client(options: Options<'_>) -> Result<HttpClient, Fault> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
@@ -248,7 +248,7 @@ fn tls(options: Options<'_>) -> Result<rustls::ClientConfig, Fault> {
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Adds the certificates of a file; one without any is a fault.
+/// Adds the certificates of a file; a file without certificates is a fault.
 fn add(roots: &mut rustls::RootCertStore, path: &Path, section: &str) -> Result<(), Fault> {
     let unreadable = |error: &dyn fmt::Display| {
         Fault::new(format!("no PEM certificates can be read from the file: {error}"))
@@ -265,25 +265,25 @@ fn add(roots: &mut rustls::RootCertStore, path: &Path, section: &str) -> Result<
     if found { Ok(()) } else { Err(unreadable(&"there is none in it")) }
 }
 
-/// What lies behind an error, the nearest cause first.
+/// The chain of causes of an error, the nearest cause first.
 pub fn causes<'a>(error: &'a dyn StdError) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(error.source(), |error| (*error).source())
 }
 
-/// What a request asks a server for: path and query, as they go on the wire (RFC 9112, 3.2.1).
+/// The target of a request: path and query, as they are sent (RFC 9112, 3.2.1).
 #[must_use]
 pub fn target(uri: &Uri) -> String {
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     format!("{}{query}", uri.path())
 }
 
-/// An error in words, with all its causes: hyper's own text names only the place.
+/// The text of an error with all its causes; hyper's own text names only the place.
 #[must_use]
 pub fn with_causes(error: &dyn StdError) -> String {
     causes(error).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// Whether what goes to that host, as it stands in an address, stays on this machine.
+/// Whether requests to this host, written as in an address, stay on this machine.
 #[must_use]
 pub fn is_loopback(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
@@ -291,8 +291,8 @@ pub fn is_loopback(host: &str) -> bool {
         || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-/// Whether what follows the host is nothing or a port from 1 to 65535: `http` takes other things for
-/// an authority, too, and would go to the scheme's own port.
+/// Whether the host is followed by nothing or by a port from 1 to 65535. The crate `http` also accepts other text in an
+/// authority, and a client would then connect to the scheme's default port.
 #[must_use]
 pub fn is_port_or_nothing(authority: &Authority) -> bool {
     match authority.as_str().strip_prefix(authority.host()) {
@@ -304,7 +304,7 @@ pub fn is_port_or_nothing(authority: &Authority) -> bool {
     }
 }
 
-/// A connector that gives up after a while: hyper's own timeout ends before the TLS handshake.
+/// A connector with a timeout for everything; hyper's own timeout ends before the TLS handshake.
 #[derive(Clone, Debug)]
 struct TimedConnector {
     inner: HttpsConnector<Route>,

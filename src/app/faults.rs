@@ -1,4 +1,4 @@
-//! The faults of what a configuration names, where not everything can be loaded.
+//! The faults of a configuration and of the files that it names, if not everything can be loaded.
 
 use super::{
     parts::{issuer_names, metrics},
@@ -11,14 +11,14 @@ use crate::{
     journal, zec,
 };
 
-/// Every fault of a faulty configuration, with those of the files that the rest of it names. What a
-/// faulty key should have named is not looked at: nobody knows what is meant.
+/// Returns every fault of a faulty configuration, and of the files that the valid rest of it names. It does not read
+/// files for a faulty key, because the intended file is unknown.
 pub(super) fn of_all(partial: &Partial) -> Vec<Fault> {
     let mut faults = partial.faults.clone();
     let Some(config) = partial.rest() else { return faults };
     let directory = partial.has("policy.directory").then_some(&config.policy.directory);
     let issuers = issuer_names(config);
-    // One that is missing might be any that the policies name.
+    // If one issuer's name is missing, any issuer that the policies name might be that one.
     let all = !issuers.is_empty() && !issuers.iter().any(String::is_empty);
     let issuers = all.then_some(issuers.as_slice());
     for directory in directory.into_iter().chain(&config.policy.shadow_directory) {
@@ -33,7 +33,7 @@ pub(super) fn of_all(partial: &Partial) -> Vec<Fault> {
     faults
 }
 
-/// The faults of everything but the policy and the access key.
+/// Returns the faults of everything but the policy and the access key; those of the journal only if `journal` is set.
 pub(super) fn of_the_others(config: &Config, journal: bool) -> Vec<Fault> {
     let mut faults = Vec::new();
     match metrics(&issuer_names(config)) {

@@ -1,4 +1,4 @@
-//! What a gateway is put together from, and what is to be said of it.
+//! The parts that a gateway is built from, and the warnings about them.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(super) fn warnings(
     [config.warnings.clone(), tls::warnings(tls), auth.warnings().to_vec(), few].concat()
 }
 
-/// Each connection may have one to ZEC beside it.
+/// Warns if the limit on open files is too low: each caller's connection may need a second one, to ZEC.
 fn few_files(connections: usize, files: u64) -> Option<Fault> {
     let wanted = (connections as u64).saturating_mul(2);
     let text = format!(
@@ -42,13 +42,13 @@ fn few_files(connections: usize, files: u64) -> Option<Fault> {
     (files < wanted).then(|| Fault::new(text).at_key("server.max_connections"))
 }
 
-/// What can be replaced, and was loaded first.
+/// Parts that can be replaced while the gateway runs, and that were loaded first.
 pub(super) struct Given {
     pub(super) policies: Policies,
     pub(super) keys: AccessKeys,
 }
 
-/// The parts with files of their own.
+/// The parts that are loaded from files of their own.
 pub(super) struct LoadedParts {
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) client: (Reader, Writer),
@@ -81,8 +81,8 @@ impl LoadedParts {
     }
 }
 
-/// What a drain goes through, and what operators are told meanwhile. They look for the freeze file with a
-/// bound of their own, so that probes never take the looks of writes.
+/// Builds the state of a drain, and what operators can read of it. The operators' checks of the freeze file have a
+/// bound of their own, so that probes never use up the checks that writes need.
 pub(super) fn drain(
     authenticator: &Arc<Authenticator>,
     journal: &Journal,
@@ -93,7 +93,7 @@ pub(super) fn drain(
     Drain::new(Readiness::new(Arc::clone(authenticator), journal.clone(), board, freeze))
 }
 
-/// What performs operations.
+/// Builds the part that performs operations.
 pub(super) fn executor(
     config: &Config,
     policies: Policies,

@@ -1,4 +1,4 @@
-//! Where requests go when they are over: to a collector, in a build that can, where one is configured.
+//! Where finished requests go: to a collector, if the build has the feature `otlp` and the configuration names one.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ mod exported {
     use super::{Arc, Config, Fault, Metrics, Sink};
     use crate::otlp::{Exporter, Queue};
 
-    /// The exporter and its queue, or neither.
+    /// The exporter and its queue; `None` without a collector.
     #[derive(Debug)]
     pub(crate) struct Spans(Option<(Queue, Exporter)>);
 
-    /// An exporter that runs, or none.
+    /// A running exporter; `None` without a collector.
     #[derive(Debug)]
     pub(crate) struct RunningExporter(Option<(CancellationToken, JoinHandle<()>)>);
 
@@ -44,7 +44,7 @@ mod exported {
     }
 
     impl RunningExporter {
-        /// Sends what is left, within a bound.
+        /// Sends the remaining spans, within a bound, and stops.
         pub(crate) async fn stop(self) {
             if let Some((stop, running)) = self.0 {
                 stop.cancel();
@@ -58,7 +58,7 @@ mod exported {
 mod exported {
     use super::{Arc, Config, Fault, Metrics, Sink};
 
-    /// Nothing: the configuration cannot name a collector in this build.
+    /// Empty, because the configuration cannot name a collector in this build.
     #[derive(Debug)]
     pub(crate) struct Spans;
 

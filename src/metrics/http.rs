@@ -6,14 +6,14 @@ use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::{DURATION_BUCKETS, register::Maker};
 
-/// The series that one method of one route has from the start.
+/// The series that exist from the start for one method of one route.
 #[derive(Clone, Copy, Debug)]
 pub struct RouteSeries {
-    /// The route's pattern, as `/nics/{nicId}/ipv4`.
+    /// The route's pattern, for example `/nics/{nicId}/ipv4`.
     pub route: &'static str,
-    /// The method.
+    /// The method of the request.
     pub method: &'static str,
-    /// Every status that this method of this route can have.
+    /// Every status that this method of this route can answer with.
     pub codes: &'static [u16],
 }
 
@@ -66,7 +66,7 @@ impl HttpMetrics {
         Ok(made)
     }
 
-    /// So many connections of callers are open, by what they do.
+    /// Sets how many connections of callers are open, by state.
     pub fn connections(&self, active: usize, idle: usize, anonymous: usize) {
         for (state, count) in [("active", active), ("idle", idle), ("anonymous", anonymous)] {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -81,12 +81,12 @@ impl HttpMetrics {
         InFlight(self.in_flight.clone())
     }
 
-    /// A caller hung up before there was an answer; `route` and `method` are the table's.
+    /// Counts a request whose caller hung up before it was answered. `route` and `method` are from the route table.
     pub fn abandoned(&self, route: &'static str, method: &'static str) {
         self.abandoned.with_label_values(&[route, method]).inc();
     }
 
-    /// A request was answered; `route` and `method` are the table's, never the caller's text.
+    /// Counts an answered request. `route` and `method` are from the route table, never the caller's text.
     pub fn answered(
         &self,
         route: &'static str,
@@ -99,7 +99,7 @@ impl HttpMetrics {
     }
 }
 
-/// A request that runs; dropping it ends the count.
+/// A request in flight; dropping this ends the count.
 #[derive(Debug)]
 pub struct InFlight(IntGauge);
 

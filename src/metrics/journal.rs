@@ -7,7 +7,7 @@ use prometheus::{Histogram, IntCounterVec, IntGauge, IntGaugeVec};
 use super::{DURATION_BUCKETS, register::Maker};
 use crate::domain::Outcome;
 
-/// The record of writes.
+/// The series of the journal.
 #[derive(Debug)]
 pub struct JournalMetrics {
     entries: IntGauge,
@@ -44,7 +44,7 @@ impl JournalMetrics {
                 "Writes recorded, by outcome; every one is pending first.",
                 &["outcome"],
             )?,
-            // Without a label and without a journal there is no series: 0 would be a full disk.
+            // Without a journal these series do not exist, because 0 would mean a full disk.
             bytes: make.gauges("journal_bytes", "Bytes of the journal's file and its log.", &[])?,
             log_bytes: make.gauges(
                 "journal_wal_bytes",
@@ -66,14 +66,14 @@ impl JournalMetrics {
         Ok(made)
     }
 
-    /// The chain has so many entries, and its last one a hash that begins like this.
+    /// Sets the number of entries in the chain, and the first digits of the last entry's hash.
     pub fn head(&self, length: i64, hash: &str) {
         self.entries.set(length);
         self.head.reset();
         self.head.with_label_values(&[hash]).set(1);
     }
 
-    /// The journal takes so many bytes, its log's among them, and its disk has so many left.
+    /// Sets how many bytes the journal takes, how many of these are its log's, and how many its disk has left.
     pub fn space(&self, log: u64, bytes: u64, free: u64) {
         let whole = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
         self.log_bytes.with_label_values::<&str>(&[]).set(whole(log));
@@ -81,13 +81,13 @@ impl JournalMetrics {
         self.free_bytes.with_label_values::<&str>(&[]).set(whole(free));
     }
 
-    /// A transaction ended.
+    /// Counts a transaction that ended, and how long it took.
     pub fn committed(&self, ok: bool, took: Duration) {
         self.commits.with_label_values(&[if ok { "ok" } else { "failed" }]).inc();
         self.commit_seconds.observe(took.as_secs_f64());
     }
 
-    /// An outcome is on disk; that of an intent is pending.
+    /// Counts an outcome that is on disk; the outcome of an intent is pending.
     pub fn recorded(&self, outcome: Outcome) {
         self.operations.with_label_values(&[outcome.label()]).inc();
     }

@@ -1,60 +1,60 @@
 //! The closed sets of label values.
 
 labels! {
-    /// What became of a token.
+    /// The result of checking a token.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum AuthResult by label {
-        /// Good.
+        /// The token was accepted.
         Ok = "ok",
-        /// There was none.
+        /// The request had no token.
         Missing = "missing",
-        /// Not of a token's form.
+        /// The text does not have the form of a token.
         Malformed = "malformed",
-        /// From an issuer that is not configured.
+        /// The token's issuer is not configured.
         UnknownIssuer = "unknown_issuer",
-        /// Signed by a key, or with an algorithm, that its issuer's set does not have.
+        /// Its issuer's key set does not have the key, or the algorithm, that it was signed with.
         UnknownKey = "unknown_key",
-        /// The signature is not its key's.
+        /// The signature does not match the key.
         BadSignature = "bad_signature",
-        /// Its time is over.
+        /// The token has expired.
         Expired = "expired",
-        /// Its time has not come.
+        /// The token is not valid yet.
         NotYetValid = "not_yet_valid",
-        /// Meant for somebody else.
+        /// The token is for another audience.
         WrongAudience = "wrong_audience",
-        /// A claim is missing, malformed or refused.
+        /// A claim is missing, malformed or not allowed.
         BadClaims = "bad_claims",
-        /// Its issuer's keys are not at hand.
+        /// The gateway has no keys of its issuer.
         KeysUnavailable = "keys_unavailable",
     }
 }
 
 labels! {
-    /// What the policy said of a request.
+    /// The policy's decision on a request.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Decision by label {
-        /// Yes.
+        /// The policy allows it.
         Allow = "allow",
-        /// No.
+        /// The policy denies it.
         Deny = "deny",
-        /// A policy could not be evaluated: a no too.
+        /// A policy could not be evaluated, which denies the request too.
         Error = "error",
-        /// It could not be asked, for there is no such vNIC.
+        /// The policy could not be asked, because there is no such vNIC.
         Absent = "absent",
     }
 }
 
 labels! {
-    /// What became of a request to ZEC.
+    /// The result of a request to ZEC.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum ZecResult by label {
-        /// ZEC said yes.
+        /// ZEC accepted it.
         Ok = "ok",
-        /// ZEC said no, and did nothing.
+        /// ZEC refused it and did nothing.
         Rejected = "rejected",
         /// Nothing reached ZEC.
         NotSent = "not_sent",
-        /// It was sent, and no usable answer came.
+        /// It may have reached ZEC, and no usable answer came.
         Unknown = "unknown",
         /// ZEC refused the gateway's own key.
         CredentialsRefused = "credentials_refused",
@@ -65,22 +65,22 @@ labels! {
     /// The two kinds of requests to ZEC.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Kind by label {
-        /// Shows something.
+        /// Reads without changing anything.
         Read = "read",
-        /// Changes something.
+        /// Changes something at ZEC.
         Write = "write",
     }
 }
 
 labels! {
-    /// How a shadow policy's answer differs from the live one's.
+    /// How the shadow policy's answer differs from the live one's.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum ShadowChange by label {
-        /// It allows what is denied.
+        /// It allows a request that the live policy denies.
         Allows = "allows",
-        /// It denies what is allowed.
+        /// It denies a request that the live policy allows.
         Denies = "denies",
-        /// It was not asked, or could not answer without a look at the vNIC.
+        /// The shadow policy was not asked, or could not answer without reading the vNIC.
         Skipped = "skipped",
     }
 }

@@ -1,5 +1,5 @@
-//! What Prometheus sees: one struct, every series declared and made at the start, label values
-//! out of closed sets only, so that no caller can ever create a series (docs/threats.md, row 22).
+//! The metrics for Prometheus. One struct declares and creates every series at the start. Label values are from closed
+//! sets only, so that no caller can ever create a series (docs/threats.md, row 22).
 
 mod http;
 mod journal;
@@ -23,14 +23,14 @@ use register::Maker;
 
 use crate::{domain::Action, error::Problem, telemetry};
 
-/// The content type of the text that [`Metrics::render`] gives.
+/// The content type of the text that [`Metrics::render`] returns.
 pub const TEXT_FORMAT: &str = prometheus::TEXT_FORMAT;
 
-/// The value of the `issuer` label while a token's issuer is not known to be one of ours.
+/// The value of the label `issuer` if the token's issuer is not a configured one, or not known yet.
 const NO_ISSUER: &str = "none";
 
-/// Seconds from a millisecond, our own share of a request, to the 30 s after which the gateway
-/// answers by itself.
+/// In seconds: from a millisecond, which is the gateway's own share of a request, to the 30 s after which the gateway
+/// answers without waiting any longer.
 const DURATION_BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
 
@@ -40,9 +40,9 @@ const FROM_FILE: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Requests, by route.
+    /// The series of requests, by route.
     pub http: HttpMetrics,
-    /// The record of writes.
+    /// The series of the journal.
     pub journal: JournalMetrics,
     auth_results: IntCounterVec,
     issuers: Vec<IssuerKeys>,
@@ -66,8 +66,8 @@ pub struct Metrics {
     log_lines_dropped: IntCounter,
 }
 
-/// When an issuer's key set was last fetched, in Unix milliseconds; 0 is never, [`FROM_FILE`] that
-/// it is not fetched at all.
+/// When an issuer's key set was last fetched, in Unix milliseconds. 0 means never; [`FROM_FILE`] means that it is read
+/// from a file and never fetched.
 #[derive(Debug)]
 struct IssuerKeys {
     name: String,
@@ -75,11 +75,10 @@ struct IssuerKeys {
 }
 
 impl Metrics {
-    /// Makes every series, at 0: `routes` are the public listener's, `issuers` the configured
-    /// names.
+    /// Creates every series at 0. `routes` are those of the public listener, `issuers` the configured names.
     ///
     /// # Errors
-    /// When two metrics share a name, which a test would show.
+    /// Fails if two metrics share a name, which a test would show.
     pub fn new(routes: &[RouteSeries], issuers: &[String]) -> Result<Self, prometheus::Error> {
         let make = Maker::new();
         let metrics = Self {
@@ -98,7 +97,7 @@ impl Metrics {
             policy_shadow_differences: make.counters("policy_shadow_differences_total", "Questions that the shadow policy answers otherwise than the live one, or was not asked.", &["action", "change"])?,
             reloads: make.counters("reloads_total", "Attempts to load files again, one for each thing that is loaded by itself; the same fault again is not counted.", &["result"])?,
             last_reload_successful: make.gauge("last_reload_successful", "1 if of everything that is loaded again what lies there is in force.")?,
-            // Without a label and without TLS there is no series: 0 would be a date long past.
+            // Without TLS this series does not exist, because 0 would be a date long past.
             tls_certificate_expiry: make.gauges("tls_certificate_expiry_timestamp_seconds", "When the listener's own certificate expires, in Unix seconds.", &[])?,
             zec_requests: make.counters("zec_requests_total", "Requests to ZEC.", &["action", "outcome"])?,
             zec_durations: make.histograms("zec_request_duration_seconds", "Seconds that a request to ZEC took.", &["action"], &DURATION_BUCKETS)?,
@@ -107,7 +106,7 @@ impl Metrics {
             zec_breaker_open_nics: make.gauges("zec_breaker_open_nics", "vNICs on which requests to ZEC are refused without being sent, for ZEC failed too often there.", &["kind"])?,
             unassigned_addresses: make.counter("unassigned_addresses_total", "Addresses taken off vNICs.")?,
             rejected: make.counters("rejected_total", "Requests answered with a problem, by the problem's slug.", &["reason"])?,
-            // Where no collector is configured there is nothing to count, and no series.
+            // Without a collector there is nothing to count, and no series.
             otlp_spans: make.counters("otlp_spans_total", "Spans that a collector took, or that were dropped: none had room, or the collector did not want them.", &["result"])?,
             log_lines_dropped: make.counter("log_lines_dropped_total", "Lines of the log that were dropped: standard error was not read in time, or refused them.")?,
             registry: make.into_registry()?,
@@ -154,13 +153,13 @@ impl Metrics {
         }
     }
 
-    /// A token of `issuer` (none: not one of ours) was checked.
+    /// Counts a checked token. `issuer` is `None` if the issuer is not a configured one.
     pub fn token_checked(&self, issuer: Option<&str>, result: AuthResult) {
         let issuer = issuer.unwrap_or(NO_ISSUER);
         self.auth_results.with_label_values(&[issuer, result.label()]).inc();
     }
 
-    /// A key set with so many usable keys was fetched whole.
+    /// Notes that a whole key set with this number of usable keys was fetched.
     pub fn keys_fetched(&self, issuer: &str, keys: usize) {
         self.jwks_refreshes.with_label_values(&[issuer, "ok"]).inc();
         self.jwks_keys.with_label_values(&[issuer]).set(i64::try_from(keys).unwrap_or(i64::MAX));
@@ -169,7 +168,7 @@ impl Metrics {
         }
     }
 
-    /// A key set with so many usable keys and of this age was found on disk.
+    /// Notes that a key set with this number of usable keys and of this age was read from the cache on disk.
     pub fn keys_recalled(&self, issuer: &str, keys: usize, age: Duration) {
         self.jwks_keys.with_label_values(&[issuer]).set(i64::try_from(keys).unwrap_or(i64::MAX));
         if let Some(issuer) = self.issuers.iter().find(|keys| keys.name == issuer) {
@@ -178,7 +177,7 @@ impl Metrics {
         }
     }
 
-    /// A key set with so many usable keys was read from a file; it has no age.
+    /// Notes that a key set with this number of usable keys was read from a configured file. Such a set has no age.
     pub fn keys_read(&self, issuer: &str, keys: usize) {
         self.jwks_keys.with_label_values(&[issuer]).set(i64::try_from(keys).unwrap_or(i64::MAX));
         if let Some(issuer) = self.issuers.iter().find(|keys| keys.name == issuer) {
@@ -186,87 +185,87 @@ impl Metrics {
         }
     }
 
-    /// A key set could not be fetched.
+    /// Counts a failed attempt to fetch a key set.
     pub fn keys_failed(&self, issuer: &str) {
         self.jwks_refreshes.with_label_values(&[issuer, "failed"]).inc();
     }
 
-    /// The policy decided a request.
+    /// Counts a decision of the policy.
     pub fn decided(&self, action: Action, decision: Decision) {
         self.policy_decisions.with_label_values(&[action.name(), decision.label()]).inc();
     }
 
-    /// The shadow policy answered otherwise, or was not asked.
+    /// Counts a question that the shadow policy answered differently, or was not asked.
     pub fn shadow_differed(&self, action: Action, change: ShadowChange) {
         self.policy_shadow_differences.with_label_values(&[action.name(), change.label()]).inc();
     }
 
-    /// A policy came into force.
+    /// Sets the version of the policy that is now in force.
     pub fn policy_loaded(&self, version: &str) {
         self.policy_info.reset();
         self.policy_info.with_label_values(&[version]).set(1);
     }
 
-    /// The files were loaded, or could not be.
+    /// Sets whether all files are in force as they are on disk.
     pub fn loaded(&self, ok: bool) {
         self.last_reload_successful.set(i64::from(ok));
     }
 
-    /// Files were loaded again, or could not be and what was loaded before stays; `all` says
-    /// whether nothing else is in that state either.
+    /// Counts a reload. If it failed, what was loaded before stays in force. `all` says whether every unit is in force
+    /// as it is on disk.
     pub fn reloaded(&self, ok: bool, all: bool) {
         self.reloads.with_label_values(&[if ok { "ok" } else { "failed" }]).inc();
         self.loaded(all);
     }
 
-    /// The listener's certificate expires so many seconds after 1970 began.
+    /// Sets when the listener's certificate expires, in Unix seconds.
     pub fn certificate_expires(&self, at: u64) {
         let series = self.tls_certificate_expiry.with_label_values::<&str>(&[]);
         series.set(i64::try_from(at).unwrap_or(i64::MAX));
     }
 
-    /// A request to ZEC ended.
+    /// Counts a request to ZEC that ended, and how long it took.
     pub fn zec_answered(&self, action: Action, outcome: ZecResult, took: Duration) {
         self.zec_requests.with_label_values(&[action.name(), outcome.label()]).inc();
         self.zec_durations.with_label_values(&[action.name()]).observe(took.as_secs_f64());
     }
 
-    /// ZEC's clock is so many seconds ahead of ours.
+    /// Sets by how many seconds ZEC's clock is ahead of the gateway's.
     pub fn zec_clock_skew(&self, seconds: f64) {
         self.zec_clock_skew.set(seconds);
     }
 
-    /// Requests of that kind to ZEC are refused from now on, or no longer.
+    /// Sets whether the breaker for requests of this kind to ZEC is open.
     pub fn breaker(&self, kind: Kind, open: bool) {
         self.zec_breaker_open.with_label_values(&[kind.label()]).set(i64::from(open));
     }
 
-    /// Requests of that kind to ZEC are refused on so many vNICs, for ZEC fails there.
+    /// Sets on how many vNICs the breaker refuses requests of this kind, because ZEC fails there.
     pub fn breaker_nics(&self, kind: Kind, nics: usize) {
         let series = self.zec_breaker_open_nics.with_label_values(&[kind.label()]);
         series.set(i64::try_from(nics).unwrap_or(i64::MAX));
     }
 
-    /// So many addresses left a vNIC.
+    /// Counts addresses that were taken off a vNIC.
     pub fn unassigned(&self, addresses: usize) {
         self.unassigned_addresses.inc_by(addresses as u64);
     }
 
-    /// A request was answered with a problem.
+    /// Counts a request that was answered with a problem.
     pub fn rejected(&self, problem: Problem) {
         self.rejected.with_label_values(&[problem.slug()]).inc();
     }
 
-    /// So many spans were taken by a collector, or dropped; from the first call on there are both series.
+    /// Counts the spans that a collector took, and those that were dropped. The first call creates both series.
     pub fn spans(&self, exported: u64, dropped: u64) {
         self.otlp_spans.with_label_values(&["exported"]).inc_by(exported);
         self.otlp_spans.with_label_values(&["dropped"]).inc_by(dropped);
     }
 
-    /// Every series in Prometheus' text format.
+    /// Returns every series in Prometheus' text format.
     ///
     /// # Errors
-    /// When a metric breaks the format, which a test would show.
+    /// Fails if a metric breaks the format, which a test would show.
     pub fn render(&self) -> Result<String, prometheus::Error> {
         self.log_lines_dropped.inc_by(telemetry::take_dropped_lines());
         let now = unix_millis();

@@ -1,4 +1,4 @@
-//! Makes metrics and registers them.
+//! Creates metrics and registers them.
 
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -10,7 +10,7 @@ type Result<T> = std::result::Result<T, prometheus::Error>;
 /// The prefix of every name.
 const NAMESPACE: &str = "zec_gateway";
 
-/// Makes metrics and registers them in the same breath.
+/// Creates metrics, and registers each at once.
 pub(super) struct Maker {
     registry: Registry,
 }
@@ -20,7 +20,7 @@ impl Maker {
         Self { registry: Registry::new() }
     }
 
-    /// The registry, with the metrics that say which build runs and how its process does.
+    /// Returns the registry, with the version of the build and the metrics of the process added.
     pub(super) fn into_registry(self) -> Result<Registry> {
         let build = self.gauges("build_info", "1 for the version that runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);

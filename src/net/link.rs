@@ -18,26 +18,26 @@ use tokio::task::coop::unconstrained;
 
 use super::{BoxError, ExchangeError, Stream, causes, with_causes};
 
-/// What waits for the head of an answer.
+/// The future of an answer's head.
 pub(super) type Answering = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>> + Send>>;
 
-/// A connection to a server, driven by whoever has a request on it and by nobody else: no task of its
-/// own must be woken on the way there and back.
+/// A connection to a server. Only the request on it drives it, so that no separate task has to be woken on the way
+/// there and back.
 #[derive(Debug)]
 pub(super) struct Link {
     sender: SendRequest<Full<Bytes>>,
-    /// None once it is over.
+    /// `None` once the connection has ended.
     connection: Option<Connection<Stream, Full<Bytes>>>,
 }
 
 impl Link {
     pub(super) async fn new(stream: Stream) -> hyper::Result<Box<Self>> {
-        // A request goes out in one piece: it is small, and over TLS two pieces would be two records.
+        // Without `writev` a request is sent in one piece: it is small, and over TLS two pieces would be two records.
         let (sender, connection) = Builder::new().writev(false).handshake(stream).await?;
         Ok(Box::new(Self { sender, connection: Some(connection) }))
     }
 
-    /// Whether nothing is on its way and the server has not hung up, as far as has been heard.
+    /// Whether nothing is in flight and, as far as is known, the server has not closed the connection.
     pub(super) fn is_free(&mut self) -> bool {
         let _ = poll_unwoken(|cx| {
             self.drive(cx);
@@ -46,18 +46,18 @@ impl Link {
         self.connection.is_some() && self.sender.is_ready()
     }
 
-    /// Whether it may be free once more.
+    /// Whether the connection may become free again.
     pub(super) fn is_open(&self) -> bool {
         self.connection.is_some()
     }
 
     /// Hands a request to the connection, which sends it when it is driven.
     pub(super) fn send(&mut self, request: Request<Full<Bytes>>) -> Answering {
-        // It has room for the whole request.
+        // The channel to the connection has room for the whole request.
         Box::pin(self.sender.send_request(request))
     }
 
-    /// The whole answer to what was sent, with a body of at most `limit` bytes.
+    /// Returns the complete answer to what was sent, with a body of at most `limit` bytes.
     pub(super) async fn answer(
         &mut self,
         mut answering: Answering,
@@ -80,7 +80,7 @@ impl Link {
         let (mut first, mut all) = (Bytes::new(), BytesMut::new());
         while !body.is_end_stream() {
             let frame = poll_fn(|cx| {
-                // The body says that it wants more, and the connection gives it.
+                // Polling the body asks for more data, which the connection then reads.
                 let asked = poll_unwoken(|cx| Pin::new(&mut body).poll_frame(cx));
                 if asked.is_ready() {
                     return asked;
@@ -105,23 +105,23 @@ impl Link {
         Ok(if all.is_empty() { first } else { all.freeze() })
     }
 
-    /// Lets the connection do what it can.
+    /// Lets the connection make what progress it can.
     fn drive(&mut self, cx: &mut Context<'_>) {
-        // What it ends with is told to the request that was on it.
+        // The request on the connection gets the result with which the connection ends.
         if self.connection.as_mut().is_some_and(|open| Pin::new(open).poll(cx).is_ready()) {
             self.connection = None;
         }
     }
 }
 
-/// Polls what comes of driving a connection and of nothing else, so that nobody need be woken for it;
-/// nor may the runtime put it off, for it would wake nobody either.
+/// Polls a future that makes progress only when the connection is driven, so that it needs no waker. tokio must not
+/// defer such a poll either, because that would wake no task.
 fn poll_unwoken<T>(poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
     pin!(unconstrained(poll_fn(poll))).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Tells "nothing was sent" from "nobody knows". hyper hands an unsent request back and calls that
-/// *canceled*; everything else may have arrived.
+/// Distinguishes "nothing was sent" from "unknown". hyper hands an unsent request back and calls that *canceled*; any
+/// other request may have arrived.
 fn failure(error: &hyper::Error) -> ExchangeError {
     let text = with_causes(error);
     let canceled = |cause: &(dyn std::error::Error + 'static)| {

@@ -12,36 +12,36 @@ use super::link::Link;
 
 use crate::mutex::lock;
 
-/// Idle connections are dropped after this long, before the usual 60 to 90 seconds after which
-/// servers and load balancers drop them: less often is a request written into a closing one.
+/// Idle connections are closed after this time, before servers and load balancers usually close them (60 to 90
+/// seconds). So fewer requests are written to a connection that is closing.
 const LONGEST_IDLE: Duration = Duration::from_secs(50);
 
-/// A connection that was idle for longer may have ended unheard.
+/// A connection that was idle for longer may have been closed without the client noticing.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How often idle connections are looked at, for those that are over.
+/// How often ended connections are removed from the idle ones.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Connections that nobody has a request on.
+/// Connections without a request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pool(Arc<Mutex<Inner>>);
 
-/// What there is for a request.
+/// What the pool has for a request.
 #[derive(Debug)]
 pub(super) enum Taken {
-    /// A connection that is free.
+    /// A free connection.
     Link(Box<Link>),
-    /// One that was idle for a while: the sockets are to be looked at first.
+    /// A connection that was idle for a while. The runtime has to poll the sockets before it can be used.
     Stale,
-    /// Nothing.
+    /// No connection.
     None,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// The one that was used last is the last, and used first.
+    /// In the order of their last use. The last one is used first.
     idle: Vec<Idle>,
-    /// Runs while there are any.
+    /// The task that removes ended connections. It runs while there are idle ones.
     sweeper: Option<JoinHandle<()>>,
 }
 
@@ -61,8 +61,8 @@ impl Drop for Inner {
 }
 
 impl Pool {
-    /// A connection there that is free, as far as has been heard. One that was idle for a while is not
-    /// given to whoever has not `looked` at the sockets before.
+    /// Takes a connection to `to` that is free as far as is known. A connection that was idle for a while is taken only
+    /// with `looked`: the runtime has polled the sockets since.
     pub(super) fn take(&self, to: &Uri, looked: bool) -> Taken {
         loop {
             let mut inner = self.inner();
@@ -83,7 +83,7 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection for whoever comes next.
+    /// Keeps a connection for the next request.
     pub(super) fn put(&self, to: Uri, link: Box<Link>) {
         let mut inner = self.inner();
         inner.idle.push(Idle { to, link, since: Instant::now() });
@@ -103,7 +103,7 @@ impl Idle {
     }
 }
 
-/// Drops what is over, until there is nothing left.
+/// Removes ended connections until the pool is empty.
 async fn sweep(pool: Weak<Mutex<Inner>>) {
     loop {
         tokio::time::sleep(LOOK).await;
@@ -152,14 +152,14 @@ mod tests {
             Self { listener, to, client: client.unwrap() }
         }
 
-        /// One exchange, on a connection that is there or on a new one, which comes back.
+        /// Does one exchange, on the connection `there` or on a new one, and returns that connection.
         async fn exchange(
             &self,
             there: Option<TcpStream>,
             answer: &'static str,
         ) -> Result<TcpStream, ExchangeError> {
             let link = self.client.link(&self.to).await?;
-            // Connected by now, if anew: there is nothing to wait for.
+            // A new connection is complete by now, so this does not wait.
             let mut stream = there.unwrap_or_else(|| self.listener.accept().unwrap().0);
             let request = Request::get("/").header("host", "server").body(Full::new(Bytes::new()));
             let serving = tokio::task::spawn_blocking(move || {
@@ -190,10 +190,10 @@ mod tests {
     const YES: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
     async fn pass(time: Duration) {
-        // Whoever was just spawned begins to wait.
+        // Let the task that was just spawned begin to wait.
         tokio::task::yield_now().await;
         tokio::time::pause();
-        // Timers go by whole milliseconds, and never early.
+        // Timers fire at whole milliseconds, and never early.
         tokio::time::advance(time + Duration::from_millis(2)).await;
         tokio::time::resume();
     }
@@ -284,7 +284,7 @@ mod tests {
                 let (answer, _) = tokio::join!(link.exchange(request(), 8), serving);
                 answer.unwrap_err()
             } else {
-                // It hangs up before, and we have heard of it.
+                // The server closes the connection first, and the client has noticed.
                 serving.await.unwrap();
                 tokio::task::yield_now().await;
                 link.exchange(request(), 8).await.unwrap_err()

@@ -1,5 +1,5 @@
-//! The way to a server: straight, or through an HTTP proxy that is asked for a tunnel (CONNECT, RFC 9110,
-//! 9.3.6). TLS is between us and the server either way.
+//! The route to a server: direct, or through an HTTP proxy that opens a tunnel (CONNECT, RFC 9110, 9.3.6). In both
+//! cases TLS is between the gateway and the server.
 
 use std::{
     future::Future,
@@ -25,29 +25,29 @@ use tower::ServiceExt;
 use super::{AGENT, BoxError, is_loopback};
 use crate::{error::Fault, files};
 
-/// An HTTP proxy, as a configuration names it. The environment's variables are never looked at.
+/// An HTTP proxy from the configuration. The gateway never reads the proxy variables of the environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxySettings {
-    /// Its address: plain HTTP, a host, no path.
+    /// Its address: the scheme `http`, a host and no path.
     pub address: Uri,
-    /// The file with `user:password` for it, read at the start.
+    /// The file with `user:password` for the proxy, read at the start.
     pub credentials_file: Option<PathBuf>,
 }
 
-/// How a TCP connection to a server comes to be.
+/// How a TCP connection to a server is made.
 #[derive(Clone, Debug)]
 pub(super) enum Route {
     Straight(HttpConnector),
     Through {
         tunnel: Tunnel<HttpConnector>,
-        /// To what is on loopback, which is another machine's loopback for the proxy: only where the proxy
-        /// is on this one, too, does the tunnel lead there.
+        /// For servers on loopback, which the proxy would look for on its own machine. `None` if the proxy is on this
+        /// machine too: then the tunnel leads to them.
         straight: Option<HttpConnector>,
     },
 }
 
 impl Route {
-    /// `section` is where the keys of the proxy stand, for faults.
+    /// `section` is the section of the configuration with the proxy's keys, for faults.
     pub(super) fn new(
         connector: HttpConnector,
         proxy: Option<&ProxySettings>,
@@ -120,12 +120,12 @@ impl tower::Service<Uri> for Route {
     }
 }
 
-/// Why there is no tunnel, in words for operators.
+/// Why there is no tunnel, in terms for operators.
 #[derive(Debug, thiserror::Error)]
 #[error("the proxy gave no way through")]
 struct Refused(#[source] BoxError);
 
-/// A tunnel leads to a port; of an address without one it would take https's.
+/// A tunnel needs a port: without one in the address, the tunnel would use the port of https.
 fn with_port(to: Uri) -> Result<Uri, BoxError> {
     if to.port().is_some() || to.scheme() != Some(&Scheme::HTTP) {
         return Ok(to);
@@ -162,7 +162,7 @@ mod tests {
             let settings = ProxySettings { address, credentials_file: None };
             Route::new(HttpConnector::new(), Some(&settings), "zec").unwrap()
         };
-        // Nobody answers at the proxies: what is reached was reached without them.
+        // Nothing answers at the addresses of the proxies: what was reached was reached without them.
         by("http://proxy.invalid:3128").oneshot(here.parse().unwrap()).await.unwrap();
         let there = "http://zec.invalid/".parse().unwrap();
         by("http://proxy.invalid:3128").oneshot(there).await.unwrap_err();

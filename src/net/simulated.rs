@@ -1,4 +1,4 @@
-//! A network that a simulation makes, in place of sockets.
+//! A simulated network, in place of sockets.
 
 use std::{fmt, pin::Pin, sync::Arc};
 
@@ -8,10 +8,10 @@ use http_body_util::Full;
 
 use super::{ExchangeError, HttpClient};
 
-/// What comes of a step on the network, later.
+/// The later result of a step on the network.
 pub(crate) type Later<T> = Pin<Box<dyn Future<Output = Result<T, ExchangeError>> + Send>>;
 
-/// Connections and what goes over them.
+/// Makes connections and carries requests over them.
 pub(crate) trait Network: fmt::Debug + Send + Sync {
     /// Makes a connection.
     fn connect(&self) -> Later<()>;
@@ -21,7 +21,7 @@ pub(crate) trait Network: fmt::Debug + Send + Sync {
 }
 
 impl HttpClient {
-    /// The same client over that network.
+    /// Returns the client with this network in place of sockets.
     pub(crate) fn over(mut self, network: Arc<dyn Network>) -> Self {
         self.simulated = Some(network);
         self

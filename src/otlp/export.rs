@@ -15,20 +15,20 @@ use crate::{
     telemetry::{Collector, Finished, Sink, TraceParent},
 };
 
-/// How many requests wait for a collector that is slow or away; a few megabytes.
+/// How many requests the queue holds for a collector that is slow or away; a few megabytes.
 const QUEUE: usize = 2048;
 
-/// How many requests go out together at most.
+/// How many requests one batch holds at most.
 const BATCH: usize = 256;
 
-/// The longest wait between two tries while a collector does not take anything.
+/// The longest wait between two tries while the collector accepts nothing.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-/// How long the last spans may take when the gateway stops. What supervisors wait for a drain has room
-/// for it.
+/// How long sending the last spans may take when the gateway stops. The time that supervisors allow for a drain
+/// includes it.
 const LAST_SPANS: Duration = Duration::from_secs(3);
 
-/// Where requests are left for the exporter. Clones are the same one.
+/// Takes finished requests for the exporter. Clones share one queue.
 #[derive(Clone, Debug)]
 pub struct Queue {
     room: mpsc::Sender<Finished>,
@@ -44,7 +44,7 @@ impl Sink for Queue {
         }
     }
 
-    /// Never waits: what has no room is counted.
+    /// Never waits: a request without room in the queue is dropped and counted.
     fn finished(&self, request: Finished) {
         if let Err(full) = self.room.try_send(request) {
             self.metrics.spans(0, span::count(&full.into_inner()));
@@ -52,7 +52,7 @@ impl Sink for Queue {
     }
 }
 
-/// Sends what is in the queue, batch by batch, until it is told to stop.
+/// Sends the requests in the queue, batch by batch, until it is stopped.
 #[derive(Debug)]
 pub struct Exporter {
     waiting: mpsc::Receiver<Finished>,
@@ -60,25 +60,25 @@ pub struct Exporter {
     zec: (String, u16),
     period: Duration,
     metrics: Arc<Metrics>,
-    /// Taken out of the queue, and not yet a batch.
+    /// Requests from the queue that are not in a batch yet.
     gathered: Vec<Finished>,
-    /// Not yet taken by the collector.
+    /// The batch that the collector has not accepted yet.
     batch: Option<Batch>,
-    /// Whether it is logged already that nothing is taken.
+    /// Whether the log already says that the collector accepts nothing.
     failing: bool,
 }
 
 impl Exporter {
-    /// A queue and what empties it; `zec` is ZEC's host and port. Connects to nobody yet.
+    /// Makes a queue and its exporter. `zec` is ZEC's host and port. Does not connect yet.
     ///
     /// # Errors
-    /// When there is no trusted certificate for a collector that wants TLS.
+    /// Fails if the collector needs TLS and there is no trusted certificate.
     pub fn new(
         collector: &Collector,
         zec: (String, u16),
         metrics: Arc<Metrics>,
     ) -> Result<(Queue, Self), Fault> {
-        // Both series are there from now on.
+        // Both series exist from now on.
         metrics.spans(0, 0);
         let (room, waiting) = mpsc::channel(QUEUE);
         let sample_percent = collector.sample_percent;
@@ -88,7 +88,7 @@ impl Exporter {
         Ok((queue, Self { waiting, post, zec, period, metrics, gathered, batch, failing }))
     }
 
-    /// Exports until `stop`, then what is still there, for three seconds at most.
+    /// Exports until `stop`, then exports the rest, for three seconds at most.
     pub async fn run(mut self, stop: CancellationToken) {
         let late = async {
             stop.cancelled().await;
@@ -101,10 +101,10 @@ impl Exporter {
         self.forget_the_rest();
     }
 
-    /// Gathers batches and sends them. What waits is cut short by `stop`, a try is not: the collector
-    /// may have taken it, and would see the same spans twice.
+    /// Gathers batches and sends them. `stop` ends a wait but not a try: the collector may have accepted the batch, and
+    /// would get the same spans twice.
     async fn export(&mut self, stop: &CancellationToken) {
-        // A batch that is not taken is left for the last try.
+        // A batch that was not accepted is left for the last try.
         while self.batch.is_none() && stop.run_until_cancelled(self.gather()).await.is_some() {
             self.pack();
             self.until_taken(stop).await;
@@ -112,7 +112,7 @@ impl Exporter {
         self.last().await;
     }
 
-    /// Waits for a first request, and then for as long as spans may wait, or until there are enough.
+    /// Waits for a first request, then until the batch is full or `period` has passed.
     async fn gather(&mut self) {
         let mut until = None;
         while self.gathered.len() < BATCH {
@@ -122,7 +122,7 @@ impl Exporter {
             };
             match next {
                 Ok(Some(request)) => self.gathered.push(request),
-                // Nobody is left who could bring one.
+                // No sender is left.
                 Ok(None) => return std::future::pending().await,
                 Err(_) => return,
             }
@@ -136,8 +136,8 @@ impl Exporter {
         self.batch = (!spans.is_empty()).then(|| Batch::new(spans));
     }
 
-    /// Tries until the batch is taken or refused for good; meanwhile the queue fills, and what has no
-    /// room is dropped.
+    /// Tries until the batch is accepted or refused for good. Meanwhile the queue fills, and requests without room are
+    /// dropped.
     async fn until_taken(&mut self, stop: &CancellationToken) {
         let mut wait = self.period;
         while self.send().await.is_err() {
@@ -148,7 +148,7 @@ impl Exporter {
         }
     }
 
-    /// What is left when the gateway stops; each batch has one try.
+    /// Sends what is left when the gateway stops. Each batch has one try.
     async fn last(&mut self) {
         while self.send().await.is_ok() {
             let free = BATCH.saturating_sub(self.gathered.len());
@@ -161,7 +161,7 @@ impl Exporter {
         }
     }
 
-    /// Sends the batch, if there is one, and lets go of it unless the collector may take it later.
+    /// Sends the batch, if there is one, and drops it unless the collector may accept it later.
     async fn send(&mut self) -> Result<(), ()> {
         let Some(Batch { message, spans }) = self.batch.clone() else { return Ok(()) };
         let (dropped, cause) = match self.post.send(message).await {
@@ -182,7 +182,7 @@ impl Exporter {
         Ok(())
     }
 
-    /// Logs when the collector begins to refuse, and when it takes spans again; not each time.
+    /// Logs when the collector begins to refuse spans and when it accepts them again, not each time.
     fn note(&mut self, cause: Option<&str>) {
         match (cause, self.failing) {
             (Some(cause), false) => {
@@ -194,7 +194,7 @@ impl Exporter {
         self.failing = cause.is_some();
     }
 
-    /// Whether there was something in the queue.
+    /// Takes a request from the queue, and returns whether there was one.
     #[cfg(test)]
     pub(super) fn took_one(&mut self) -> bool {
         self.waiting.try_recv().is_ok()

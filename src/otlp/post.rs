@@ -1,4 +1,4 @@
-//! One batch, posted to the collector.
+//! Posts one batch to the collector.
 
 use std::time::Duration;
 
@@ -20,29 +20,29 @@ use crate::{
     telemetry::Collector,
 };
 
-/// The largest answer that is read, in bytes; what a collector says fits in a few.
+/// The largest answer that is read, in bytes. A collector's answers need only a few.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// The longest that connecting may take.
+/// How long connecting may take at most.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// What a collector did not take.
+/// What a collector did not accept.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// It may well take the same later: it is not there, or says that it is busy.
+    /// It may accept the same batch later: it could not be reached, or says that it is busy.
     Later(String),
-    /// It never will.
+    /// It will never accept this batch.
     Never(String),
-    /// It took the others, but not so many.
+    /// It refused this many spans and accepted the others.
     Some(u64),
 }
 
-/// Spans that go together, written once however often they are sent.
+/// Spans that are sent together, encoded once however often they are sent.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
-    /// The protocol's message.
+    /// The encoded message of the protocol.
     pub(super) message: Bytes,
-    /// How many spans are in it.
+    /// How many spans the message has.
     pub(super) spans: u64,
 }
 
@@ -53,7 +53,7 @@ impl Batch {
     }
 }
 
-/// A client of one collector.
+/// The client of one collector.
 #[derive(Debug)]
 pub(super) struct Post {
     http: HttpClient,
@@ -63,7 +63,7 @@ pub(super) struct Post {
 }
 
 impl Post {
-    /// Connects to nobody yet.
+    /// Does not connect yet.
     pub(super) fn new(collector: &Collector) -> Result<Self, Fault> {
         let endpoint = collector.endpoint.clone();
         let https = endpoint.scheme_str() == Some("https");
@@ -83,7 +83,7 @@ impl Post {
         Ok(Self { http, endpoint, host, timeout })
     }
 
-    /// Sends a batch's message, and says what of it was not taken.
+    /// Sends a batch's message, and returns what was not accepted.
     pub(super) async fn send(&self, message: Bytes) -> Result<(), Refusal> {
         match tokio::time::timeout(self.timeout, self.exchange(message)).await {
             Ok(result) => result,
@@ -109,14 +109,14 @@ impl Post {
 
 const USER_AGENT: &str = concat!("zec-gateway/", env!("CARGO_PKG_VERSION"));
 
-/// What the protocol says of an answer: these four statuses may pass, all others will not.
+/// Judges an answer by the protocol: these four statuses are worth a retry, all others are not.
 fn verdict(status: StatusCode, body: &[u8]) -> Result<(), Refusal> {
     match status.as_u16() {
         200..=299 => {}
         429 | 502..=504 => return Err(Refusal::Later(format!("it answers {status}"))),
         _ => return Err(Refusal::Never(format!("it answers {status}"))),
     }
-    // What it says beside "yes" is taken where it can be read.
+    // A 2xx answer may refuse some spans. A body that cannot be decoded refuses none.
     let answer = ExportTraceServiceResponse::decode(body).unwrap_or_default();
     let rejected = answer.partial_success.map_or(0, |partial| partial.rejected_spans);
     match u64::try_from(rejected) {

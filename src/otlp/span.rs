@@ -1,8 +1,8 @@
-//! A request as spans: one of the gateway's own, and one for each time that ZEC was asked.
+//! Turns a request into spans: one of the gateway's own, and one for each request to ZEC.
 //!
-//! Attributes are those of the semantic conventions where there is one, and else the log's fields behind
-//! `zec_gateway.`. Only what is named here leaves: no header, no path as it was sent, no cause of an error,
-//! for any of these may hold what a caller put there.
+//! Attributes have the names of the semantic conventions where these define one, and otherwise the names of the log's
+//! fields with the prefix `zec_gateway.`. Only the values named here are exported: no header, no path as it was sent
+//! and no cause of an error, because any of these may hold a caller's text.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,21 +17,21 @@ use opentelemetry_proto::tonic::{
 
 use crate::telemetry::{Finished, TraceParent, ZecCall};
 
-/// The first 8 bits of a span's flags are those of W3C Trace Context: it is sampled.
+/// The first 8 bits of a span's flags are those of W3C Trace Context. This one means that the span is sampled.
 const SAMPLED: u32 = 1;
 
-/// The next two bits say that it is known whether the parent is elsewhere, and that it is.
+/// The next two bits mean that it is known whether the parent is remote, and that it is.
 const PARENT_IS_REMOTE: u32 = 0x300;
 
-/// The same, and that it is not.
+/// As [`PARENT_IS_REMOTE`], but the parent is not remote.
 const PARENT_IS_LOCAL: u32 = 0x100;
 
-/// How many spans a request becomes.
+/// How many spans a request has.
 pub(super) fn count(request: &Finished) -> u64 {
     1 + request.facts.zec_calls.len() as u64
 }
 
-/// A request's spans, its own first. `zec` is where ZEC is.
+/// Returns a request's spans, its own first. `zec` is ZEC's host and port.
 pub(super) fn of(request: &Finished, zec: &(String, u16)) -> Vec<Span> {
     let trace_id = match &request.trace {
         Some(trace) => bytes(trace.trace_id()),
@@ -46,14 +46,14 @@ pub(super) fn of(request: &Finished, zec: &(String, u16)) -> Vec<Span> {
 fn server(request: &Finished, trace_id: Vec<u8>) -> Span {
     let facts = &request.facts;
     let name = match (request.method, facts.route) {
-        // The conventions' word for a method that none knows; the log has our own.
+        // The name that the conventions give a method that is not known; the log uses another one.
         ("other", route) => format!("HTTP {}", route.unwrap_or_default()),
         (method, route) => format!("{method} {}", route.unwrap_or_default()),
     };
     let method = if request.method == "other" { "_OTHER" } else { request.method };
     let status = request.status.map(|status| status.as_u16());
     let problem = facts.problem.as_ref().map(|(slug, _)| *slug);
-    // What a caller did wrong is no error of a server's span.
+    // A caller's mistake is not an error of a server's span.
     let failed = match status {
         None => Some("caller_hung_up"),
         Some(500..) => Some(problem.unwrap_or("internal")),
@@ -93,7 +93,7 @@ fn server(request: &Finished, trace_id: Vec<u8>) -> Span {
     }
 }
 
-/// One time that ZEC was asked. The gateway tells ZEC nothing of the trace.
+/// The span of one request to ZEC. The gateway sends ZEC nothing about the trace.
 fn client(request: &Finished, call: &ZecCall, own: &Span, zec: &(String, u16)) -> Span {
     let failed = (call.outcome != "ok").then_some(call.outcome);
     let begun = request.started + call.after;
@@ -126,7 +126,7 @@ fn status_of(failed: bool) -> Status {
     Status { code: code.into(), message: String::new() }
 }
 
-/// An attribute, before it is a message.
+/// An attribute that is not yet a message.
 type Pair = (&'static str, Value);
 
 pub(super) fn text(key: &'static str, value: Option<&str>) -> Option<Pair> {
@@ -151,12 +151,12 @@ pub(super) fn pairs<const N: usize>(pairs: [Option<Pair>; N]) -> Vec<KeyValue> {
     pairs.into_iter().flatten().map(pair).collect()
 }
 
-/// A span's id: any but zero.
+/// Returns a new span id, which is never zero.
 fn fresh() -> Vec<u8> {
     fastrand::u64(1..).to_be_bytes().to_vec()
 }
 
-/// What hexadecimal digits stand for; a [`TraceParent`]'s are all digits, two a byte.
+/// The bytes that hexadecimal digits encode, two digits a byte. The ids of a [`TraceParent`] have only such digits.
 fn bytes(digits: &str) -> Vec<u8> {
     let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
     (0..digits.len()).step_by(2).filter_map(byte).collect()

@@ -1,4 +1,4 @@
-//! What is kept, what is dropped, and what a span says.
+//! Tests of which requests are kept or dropped, and of the content of spans.
 
 use std::{
     sync::Arc,

@@ -1,11 +1,9 @@
-//! Files that are loaded anew when they change, without a word from anybody, or at once when
-//! somebody says so.
+//! Reloads files when they change, or at once on request.
 //!
-//! A change is loaded once the same bytes have been seen twice with a pause between: files that
-//! belong together, a certificate and its key say, are rarely written in one moment. What is
-//! loaded are the bytes that were looked at, never the files a second time. What could not be loaded
-//! is tried again at each look: the reason may have passed without a change, as for a certificate that
-//! was not valid yet.
+//! A change is loaded once two polls with a pause between them have read the same bytes. Files that belong together,
+//! for example a certificate and its key, are rarely written at the same moment. The unit gets the bytes that the poll
+//! read; the files are not read a second time. A load that failed is retried at every poll: its reason may pass without
+//! a change, for example when a certificate was not valid yet.
 
 mod status;
 mod snapshot;

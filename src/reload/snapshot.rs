@@ -9,12 +9,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::files;
 
-/// Where something to load lies.
+/// The path of something to load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileState {
     /// A file.
     File(PathBuf),
-    /// Every file of a directory whose name ends so, as `cedar`.
+    /// Every file of a directory whose name has this ending, for example `cedar`.
     Directory(PathBuf, &'static str),
 }
 
@@ -27,19 +27,19 @@ impl FileState {
     }
 }
 
-/// Files as they were at one moment; one that cannot be read is a state like any other.
+/// The content of files at one moment. A file that cannot be read is recorded as well, with its error.
 pub struct Snapshot {
     files: Vec<(PathBuf, io::Result<Vec<u8>>)>,
-    /// What else lies in the directories.
+    /// The other paths in the directories.
     others: Vec<PathBuf>,
-    /// Those of them that somebody may take for files that are loaded.
+    /// Those of the other paths that an operator may take for files that are loaded.
     alike: Vec<PathBuf>,
 }
 
-/// What is kept of the files between two looks: keys are not left lying in memory.
+/// What is kept of the files between two polls: digests only, so that no keys stay in memory.
 pub(super) type Print = Vec<(PathBuf, Result<Vec<u8>, io::ErrorKind>)>;
 
-/// The paths only: the bytes may be a key.
+/// Shows only the paths, because the bytes may be a key.
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.files.iter().map(|(path, _)| path)).finish()
@@ -47,7 +47,7 @@ impl fmt::Debug for Snapshot {
 }
 
 impl Snapshot {
-    /// Reads the files. A directory that cannot be listed stands for its files.
+    /// Reads the files. If a directory cannot be listed, its path and the error are recorded in place of its files.
     #[must_use]
     pub fn take(places: &[FileState]) -> Self {
         let (mut files, mut others, mut alike) = (Vec::new(), Vec::new(), Vec::new());
@@ -73,13 +73,13 @@ impl Snapshot {
         Self { files, others, alike }
     }
 
-    /// One file whose bytes are at hand.
+    /// A snapshot of one file whose bytes are known already.
     #[must_use]
     pub fn of(path: PathBuf, bytes: Vec<u8>) -> Self {
         Self::from(vec![(path, Ok(bytes))])
     }
 
-    /// Places that could not be looked at.
+    /// A snapshot of places that could not be read.
     pub(super) fn unread(places: &[FileState], why: &str) -> Self {
         let unread =
             |place: &FileState| (place.path().to_owned(), Err(io::Error::other(why.to_owned())));
@@ -90,10 +90,10 @@ impl Snapshot {
         Self { files, others: Vec::new(), alike: Vec::new() }
     }
 
-    /// The bytes of one of the files.
+    /// Returns the bytes of one of the files.
     ///
     /// # Errors
-    /// Why it could not be read.
+    /// Returns why it could not be read.
     pub fn read(&self, path: &Path) -> io::Result<&[u8]> {
         match self.files.iter().find(|(one, _)| one == path) {
             Some((_, state)) => state.as_deref().map_err(again),
@@ -101,19 +101,19 @@ impl Snapshot {
         }
     }
 
-    /// Every file with its bytes, or why they could not be read.
+    /// Returns every file with its bytes, or why they could not be read.
     pub fn files(&self) -> impl Iterator<Item = (&Path, io::Result<&[u8]>)> {
         self.files.iter().map(|(path, state)| (path.as_path(), state.as_deref().map_err(again)))
     }
 
-    /// What else lies in the directories: it is not loaded, and somebody may think that it is.
+    /// The other paths in the directories. They are not loaded, though an operator may think that they are.
     #[must_use]
     pub fn others(&self) -> &[PathBuf] {
         &self.others
     }
 
-    /// A file that looks as if it were loaded counts too, so that somebody is told of it. A hidden one
-    /// does not: each time a file is edited its editor makes one and takes it away.
+    /// The fingerprint also has the files that look as if they were loaded, so that the operator is warned about a new
+    /// one. It leaves out hidden files: an editor makes and removes one each time that a file is edited.
     pub(super) fn print(&self) -> Print {
         let print = |(path, state): &(PathBuf, io::Result<Vec<u8>>)| match state {
             Ok(bytes) => (path.clone(), Ok(digest(&SHA256, bytes).as_ref().to_vec())),
@@ -124,7 +124,7 @@ impl Snapshot {
     }
 }
 
-/// An error is no value that can be copied.
+/// An [`io::Error`] cannot be cloned.
 fn again(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), error.to_string())
 }

@@ -14,15 +14,15 @@ use tokio::sync::Notify;
 
 use crate::mutex::lock;
 
-/// How each thing that is loaded again fared the last time, and how far those came who asked for everything
-/// to be loaded. Clones share it.
+/// The result of each unit's last load, and how many requests to reload everything were made and answered. Clones share
+/// it.
 #[derive(Clone, Debug, Default)]
 pub struct ReloadStatus(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     units: Mutex<Vec<UnitStatus>>,
-    /// How often everything was asked to be loaded.
+    /// How often a reload of everything was requested.
     asked: AtomicU64,
     /// Notified when a unit has answered.
     answered: Notify,
@@ -32,16 +32,16 @@ struct Inner {
 struct UnitStatus {
     name: String,
     state: State,
-    /// The last request for everything that it has answered.
+    /// The number of the last request to reload everything that this unit has answered.
     answered: u64,
 }
 
-/// How one of them fared.
+/// The state of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// What lay there when it was loaded last is in force.
+    /// What its files held at the last load is in force.
     InForce,
-    /// What has lain there since that time is faulty, and what was good last is in force.
+    /// Its files have been faulty since that time, and the last good version is in force.
     Failing(SystemTime),
 }
 
@@ -59,14 +59,14 @@ impl fmt::Display for State {
 }
 
 impl ReloadStatus {
-    /// Puts one on it, which was loaded well.
+    /// Adds a unit that was loaded well.
     pub fn add(&self, name: &str) {
         let answered = self.asked();
         self.lock().push(UnitStatus { name: name.to_owned(), state: State::InForce, answered });
     }
 
-    /// Notes how one fared. `tell` is told whether none of them is failing now, before anybody
-    /// else can note anything.
+    /// Records the result of a unit's load. `tell` gets whether no unit is failing now, before any other result can be
+    /// recorded.
     pub fn note(&self, name: &str, ok: bool, tell: impl FnOnce(bool)) {
         let mut units = self.lock();
         for unit in units.iter_mut().filter(|unit| unit.name == name) {
@@ -79,19 +79,19 @@ impl ReloadStatus {
         tell(units.iter().all(|unit| unit.state == State::InForce));
     }
 
-    /// Everything shall be loaded; the number of this request.
+    /// Requests a reload of everything, and returns the number of this request.
     #[must_use]
     pub fn ask(&self) -> u64 {
         self.0.asked.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// How often everything was asked to be loaded.
+    /// How often a reload of everything was requested.
     #[must_use]
     pub fn asked(&self) -> u64 {
         self.0.asked.load(Ordering::SeqCst)
     }
 
-    /// One has answered that request, well or not.
+    /// Records that a unit has answered this request, well or not.
     pub fn answer(&self, name: &str, request: u64) {
         for unit in self.lock().iter_mut().filter(|unit| unit.name == name) {
             unit.answered = unit.answered.max(request);
@@ -99,18 +99,18 @@ impl ReloadStatus {
         self.0.answered.notify_waiters();
     }
 
-    /// The last request that every one has answered.
+    /// The number of the last request that every unit has answered.
     #[must_use]
     pub fn answered(&self) -> u64 {
         self.lock().iter().map(|unit| unit.answered).min().unwrap_or_else(|| self.asked())
     }
 
-    /// Waits until every one has answered that request.
+    /// Waits until every unit has answered this request.
     pub async fn until_answered(&self, request: u64) {
         loop {
             let answered = self.0.answered.notified();
             let mut answered = std::pin::pin!(answered);
-            // From here on nothing is missed.
+            // From here on no notification is missed.
             answered.as_mut().enable();
             if self.answered() >= request {
                 return;
@@ -119,7 +119,7 @@ impl ReloadStatus {
         }
     }
 
-    /// The names of those whose files are faulty.
+    /// The names of the units whose files are faulty.
     #[must_use]
     pub fn failing(&self) -> Vec<String> {
         let units = self.lock();
@@ -127,13 +127,13 @@ impl ReloadStatus {
         failing.map(|unit| unit.name.clone()).collect()
     }
 
-    /// All of them, in the order in which they were put on it.
+    /// All units, in the order in which they were added.
     #[must_use]
     pub fn all(&self) -> Vec<(String, State)> {
         self.lock().iter().map(|unit| (unit.name.clone(), unit.state)).collect()
     }
 
-    /// Held for moments only, and every change under it is whole.
+    /// The lock is held only briefly, and every change under it is complete.
     fn lock(&self) -> MutexGuard<'_, Vec<UnitStatus>> {
         lock(&self.0.units)
     }

@@ -43,7 +43,7 @@ const PACE: WatchPace = WatchPace {
     patience: Duration::from_secs(10),
 };
 
-/// What has changed, once it has settled.
+/// Waits for a change that has settled, and returns it.
 async fn changed(watcher: &mut Watcher) -> Snapshot {
     match watcher.due(PACE, false).await.unwrap() {
         Due::Changed(files) => files,
@@ -51,7 +51,7 @@ async fn changed(watcher: &mut Watcher) -> Snapshot {
     }
 }
 
-/// Far longer than any number of looks; the clock is a test's own.
+/// Far longer than any number of polls. The test controls the clock.
 const LONG: Duration = Duration::from_hours(1);
 
 #[tokio::test(start_paused = true)]
@@ -103,7 +103,7 @@ async fn files_that_still_change_are_waited_for() {
     let writing = tokio::spawn({
         let (files, last) = (Arc::clone(&files), Arc::clone(&last));
         async move {
-            // Every look sees something else, and none comes in the middle of a write.
+            // Every poll reads different content, and no poll coincides with a write.
             tokio::time::sleep(Duration::from_millis(500)).await;
             for number in 0..30 {
                 tokio::time::sleep(Duration::from_secs(1)).await;

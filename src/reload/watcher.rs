@@ -6,32 +6,32 @@ use tokio::task::JoinHandle;
 
 use super::snapshot::{FileState, Print, Snapshot};
 
-/// How often files are looked at, and how long they must have stayed as they are.
+/// How often files are polled, and how long a change must have settled.
 #[derive(Clone, Copy, Debug)]
 pub struct WatchPace {
-    /// Between two looks.
+    /// The time between two polls.
     pub every: Duration,
-    /// Between a look that shows a change and the look that confirms it.
+    /// The time between a poll that shows a change and the poll that confirms it.
     pub settle: Duration,
-    /// How long a look may take before the disk is said to hang.
+    /// How long a poll may take before the disk is reported as hanging.
     pub patience: Duration,
 }
 
 impl Default for WatchPace {
-    /// Slow enough to cost nothing, quick enough for whoever waits for a certificate to go live.
+    /// Slow enough to cost nothing, and fast enough for an operator who waits for a certificate to go live.
     fn default() -> Self {
         let every = Duration::from_secs(10);
         Self { every, settle: Duration::from_secs(2), patience: Duration::from_secs(10) }
     }
 }
 
-/// Where files lie.
+/// Where files are read from.
 pub trait Disk: fmt::Debug + Send + Sync + 'static {
-    /// Looks at them. It may take for ever.
+    /// Reads the files. It may never return.
     fn look(&self, places: &[FileState]) -> Snapshot;
 }
 
-/// The system's.
+/// The system's file systems.
 #[derive(Debug)]
 struct System;
 
@@ -41,53 +41,53 @@ impl Disk for System {
     }
 }
 
-/// Why files are to be loaded.
+/// Why files are to be loaded now.
 #[derive(Debug)]
 pub enum Due {
-    /// They are no longer what they were when they were loaded last, and have settled.
+    /// They differ from what was loaded last, and have settled.
     Changed(Snapshot),
-    /// They are what could not be loaded the last time, and might be by now.
+    /// They are the same as at the last load, which failed, and might be good by now.
     Again(Snapshot),
 }
 
-/// A look that has not come back in time.
+/// A poll did not finish in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hangs;
 
-/// Looks at files again and again.
+/// Polls files.
 #[derive(Debug)]
 pub struct Watcher {
     disk: Arc<dyn Disk>,
     places: Vec<FileState>,
     known: Print,
-    /// The look that has not come back yet. One at a time: on a disk that hangs each keeps a thread.
+    /// The poll that is still running. There is one at a time: on a disk that hangs, each occupies a thread.
     looking: Option<JoinHandle<Snapshot>>,
 }
 
 impl Watcher {
-    /// Watches places of which a snapshot was loaded.
+    /// Watches places that were loaded as in this snapshot.
     #[must_use]
     pub fn new(places: Vec<FileState>, loaded: &Snapshot) -> Self {
         Self { disk: Arc::new(System), places, known: loaded.print(), looking: None }
     }
 
-    /// The same, on another disk.
+    /// Returns the watcher with another disk.
     #[must_use]
     pub fn on(self, disk: impl Disk) -> Self {
         Self { disk: Arc::new(disk), ..self }
     }
 
-    /// What is watched.
+    /// The places that are watched.
     #[must_use]
     pub fn places(&self) -> &[FileState] {
         &self.places
     }
 
-    /// Resolves when there is something to load: a change, or, where what lies there could not be
-    /// loaded (`failing`), at the next look. One that is dropped before has forgotten nothing.
+    /// Resolves when there is something to load: after a change, or at the next poll if the last load failed
+    /// (`failing`). A future that is dropped earlier loses no change.
     ///
     /// # Errors
-    /// When a look takes longer than the pace allows; what was seen before still counts.
+    /// Fails if a poll takes longer than the pace allows. Changes since the last load are still noticed later.
     pub async fn due(&mut self, pace: WatchPace, failing: bool) -> Result<Due, Hangs> {
         loop {
             tokio::time::sleep(pace.every).await;
@@ -110,21 +110,21 @@ impl Watcher {
         }
     }
 
-    /// The files as they are at this moment, changed or not.
+    /// Returns the files as they are now, changed or not.
     ///
     /// # Errors
-    /// As [`Self::due`].
+    /// Fails as [`Self::due`] does.
     pub async fn now(&mut self, pace: WatchPace) -> Result<Snapshot, Hangs> {
         let files = self.look(pace).await?;
         self.known = files.print();
         Ok(files)
     }
 
-    /// Reads off the threads that serve: a file may lie on a disk that hangs.
+    /// Reads outside the threads that serve, because a file may be on a disk that hangs.
     async fn look(&mut self, pace: WatchPace) -> Result<Snapshot, Hangs> {
         let look = async {
             if let Some(earlier) = &mut self.looking {
-                // What it saw may be old by now.
+                // Its result may be old by now.
                 let _ = earlier.await;
                 self.looking = None;
             }

@@ -7,8 +7,8 @@ use crate::{
     zec::{AccessKey, AccessKeys, Settings},
 };
 
-/// An access key with the files that it was loaded from; none where the environment holds it,
-/// which does not change.
+/// An access key and the files that it was loaded from. If the key comes from the environment, there are no files, and
+/// it never changes.
 pub(in crate::app) struct LoadedKey {
     pub(in crate::app) keys: AccessKeys,
     settings: Settings,

@@ -17,7 +17,7 @@ struct ReloadKeys {
     authenticator: Arc<Authenticator>,
 }
 
-/// Loads the trusted issuers, with who follows their files.
+/// Loads the trusted issuers, and makes a unit for each issuer's key file.
 pub(in crate::app) fn load(
     settings: &Settings,
     metrics: Arc<Metrics>,
@@ -30,7 +30,7 @@ pub(in crate::app) fn load(
         bytes
     })?;
     let authenticator = Arc::new(authenticator);
-    // Read in the order in which they are named.
+    // `seen` has the order in which the configuration names the files.
     let followed = authenticator.key_files().zip(&seen).map(|((issuer, file), seen)| {
         let (issuer, file) = (issuer.to_owned(), file.to_owned());
         let places = files([file.clone()]);

@@ -1,17 +1,17 @@
-//! Limits and log level: what of the configuration itself holds at once when it changes.
+//! Limits and log level: the part of the configuration that takes effect without a restart.
 
 use super::{Reloadable, Watched, files};
 use crate::{config::Config, error::Fault, limit::Live, reload::Snapshot, telemetry::Level};
 
 #[derive(Debug)]
 struct ReloadLimits {
-    /// As the gateway was started.
+    /// The configuration that the gateway was started with.
     started: Config,
     limits: Live,
     level: Level,
 }
 
-/// Follows the file that a configuration was read from.
+/// Watches the file that the configuration was read from.
 pub(in crate::app) fn followed(config: &Config, limits: Live, level: Level) -> Watched {
     let places = files([config.file.clone()]);
     let read = Snapshot::of(config.file.clone(), config.source.text.clone().into_bytes());
@@ -25,7 +25,7 @@ impl Reloadable for ReloadLimits {
 
     fn load(&self, files: &Snapshot) -> Result<String, Vec<Fault>> {
         let new = self.started.again(files.read(&self.started.file))?;
-        // First, for it alone can fail.
+        // First, because only this step can fail.
         let leveled = self.level.set(&new.log.level).map_err(|fault| vec![fault])?;
         self.limits.replace(new.limits.clone());
         let keys = self.started.needs_restart(&new);

@@ -1,4 +1,4 @@
-//! What is loaded again while the gateway serves: each by itself, whole or not at all.
+//! The units: files that are reloaded while the gateway serves. Each unit is reloaded separately, whole or not at all.
 
 pub(super) mod access_key;
 pub(super) mod keys;
@@ -18,19 +18,19 @@ use crate::{
     reload::{Due, FileState, Hangs, ReloadStatus, Snapshot, WatchPace, Watcher},
 };
 
-/// Something that is loaded again by itself.
+/// A unit, which is reloaded separately from all others.
 pub(super) trait Reloadable: fmt::Debug + Send + Sync + 'static {
-    /// Its name for people: in the log, and in what `/readyz?verbose` says.
+    /// Its name for people, in the log and in the answer of `/readyz?verbose`.
     fn name(&self) -> String;
 
-    /// Puts what the files hold in force, whole, and says what that is. Blocks.
+    /// Puts the content of the files in force as a whole, and returns a description of it. Blocks.
     ///
     /// # Errors
-    /// Every fault there is; what was in force before stays.
+    /// Returns every fault; what was in force before stays.
     fn load(&self, files: &Snapshot) -> Result<String, Vec<Fault>>;
 }
 
-/// Everything of a gateway that is loaded again.
+/// All units of a gateway.
 #[derive(Debug)]
 pub(super) struct Units {
     all: Vec<Watched>,
@@ -46,12 +46,12 @@ impl From<Vec<Watched>> for Units {
 }
 
 impl Units {
-    /// Adds some, or one where there is one.
+    /// Adds units; an `Option` adds one or nothing.
     pub(super) fn add(&mut self, units: impl IntoIterator<Item = Watched>) {
         self.all.extend(units);
     }
 
-    /// Loads each whenever its files change or somebody asks, in a task of its own.
+    /// Reloads each unit whenever its files change or a reload is requested, each in its own task.
     pub(super) fn follow(self, pace: WatchPace, metrics: &Arc<Metrics>) -> Vec<JoinHandle<()>> {
         let told = Reporter { board: self.board, metrics: Arc::clone(metrics) };
         let follow = |unit: Watched| unit.follow(pace, &self.reloader, told.clone());
@@ -59,14 +59,14 @@ impl Units {
     }
 }
 
-/// A unit, with who looks at its files.
+/// A unit and the watcher of its files.
 #[derive(Debug)]
 pub(super) struct Watched {
     unit: Arc<dyn Reloadable>,
     watcher: Watcher,
 }
 
-/// Has everything loaded again at once.
+/// Reloads everything at once, on request.
 #[derive(Clone, Debug)]
 pub struct Reloader {
     requests: watch::Sender<u64>,
@@ -78,12 +78,12 @@ impl Reloader {
         Self { requests: watch::channel(0).0, board }
     }
 
-    /// Has every unit loaded now, from what its files hold at this moment, changed or not.
+    /// Makes every unit load its files as they are now, changed or not.
     pub fn reload(&self) {
         let _ = self.request();
     }
 
-    /// The same; gives the number of this request.
+    /// Does the same, and returns the number of this request.
     #[must_use]
     pub fn request(&self) -> u64 {
         let request = self.board.ask();
@@ -91,7 +91,7 @@ impl Reloader {
         request
     }
 
-    /// Waits until every unit has been loaded since that request, well or not, and names those whose files
+    /// Waits until every unit has answered that request, well or not, and returns the names of the units whose files
     /// are faulty.
     pub async fn reloaded(&self, request: u64) -> Vec<String> {
         self.board.until_answered(request).await;
@@ -99,7 +99,7 @@ impl Reloader {
     }
 }
 
-/// Who is told how a load went.
+/// Reports the result of each load: to the log, the metrics and the status.
 #[derive(Clone, Debug)]
 struct Reporter {
     board: ReloadStatus,
@@ -107,7 +107,7 @@ struct Reporter {
 }
 
 impl Watched {
-    /// Follows a unit from what was loaded of it at the start.
+    /// Watches a unit whose files were loaded as in `loaded` at the start.
     pub(super) fn new(unit: impl Reloadable, places: Vec<FileState>, loaded: &Snapshot) -> Self {
         Self { unit: Arc::new(unit), watcher: Watcher::new(places, loaded) }
     }
@@ -117,7 +117,7 @@ impl Watched {
         let Self { unit, mut watcher } = self;
         let mut asked = reloader.requests.subscribe();
         tokio::spawn(async move {
-            // What was said of it last, while it is failing.
+            // The faults that were reported last, while the unit is failing.
             let mut said = None;
             loop {
                 let mut request = None;
@@ -136,7 +136,7 @@ impl Watched {
                     Ok(files) => load(&unit, files).await,
                     Err(Hangs) => Err(vec![hangs(watcher.places(), pace)]),
                 };
-                // Tried again every few seconds: what is as it was is no news.
+                // The unit is retried at every poll: the same faults once more are not reported.
                 let news = !(again && result.as_ref().err() == said.as_ref());
                 if news {
                     told.tell(&unit.name(), &result);
@@ -159,7 +159,7 @@ fn hangs(places: &[FileState], pace: WatchPace) -> Fault {
     ))
 }
 
-/// Loads off the threads that serve: nobody waits for it, and it may break.
+/// Loads outside the threads that serve, because it blocks and may panic.
 async fn load(unit: &Arc<dyn Reloadable>, files: Snapshot) -> Result<String, Vec<Fault>> {
     let unit = Arc::clone(unit);
     let loading = tokio::task::spawn_blocking(move || unit.load(&files));

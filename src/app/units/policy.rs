@@ -1,4 +1,4 @@
-//! The policy's directory, and that of the policy which is tried out beside it: two units.
+//! The directory of the policy and that of the shadow policy: two units.
 
 use std::{
     io,
@@ -16,10 +16,10 @@ use crate::{
     reload::{FileState, Snapshot},
 };
 
-/// A policy that can be replaced. A request is judged by one from its first question to its last.
+/// A policy that can be replaced. One request is judged by one version of it, from its first question to its last.
 pub(in crate::app) type Policy = Arc<ArcSwap<Engine>>;
 
-/// The policy in force, and the one that is tried out.
+/// The policy in force, and the shadow policy.
 #[derive(Clone)]
 pub(in crate::app) struct Policies {
     pub(in crate::app) live: Policy,
@@ -44,14 +44,14 @@ struct One {
 struct ReloadPolicy {
     name: &'static str,
     directory: PathBuf,
-    /// Whom a policy may name: as the gateway was started.
+    /// The issuers that a policy may name: those that the gateway was started with.
     issuers: Vec<String>,
     policy: Policy,
-    /// Where its version is shown; that of the one in force is.
+    /// Shows the version of the policy in force; `None` for the shadow policy.
     metrics: Option<Arc<Metrics>>,
 }
 
-/// Loads every policy there is; `issuers` are the names that they may speak of.
+/// Loads the policy and, if one is configured, the shadow policy. `issuers` are the names that they may use.
 pub(in crate::app) fn load(
     settings: &Settings,
     issuers: &[String],
@@ -68,7 +68,7 @@ pub(in crate::app) fn load(
     }
 }
 
-/// What is wrong with the policies of a directory, where nobody may know the issuers' names.
+/// Returns the faults of the policies in a directory; `issuers` is `None` if their names are unknown.
 pub(in crate::app) fn faults(directory: &Path, issuers: Option<&[String]>) -> Vec<Fault> {
     read(directory, &Snapshot::take(&places(directory)), issuers).err().unwrap_or_default()
 }
@@ -138,7 +138,7 @@ impl Reloadable for ReloadPolicy {
         }
         let version = engine.version().to_owned();
         let before = self.policy.swap(Arc::new(engine));
-        // The series is never away, not even for a moment, where nothing has changed.
+        // If nothing has changed, keep the series: it must not disappear even for a moment.
         if let Some(metrics) = self.metrics.as_ref().filter(|_| before.version() != version) {
             metrics.policy_loaded(&version);
         }

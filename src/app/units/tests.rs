@@ -1,4 +1,4 @@
-//! What follows files: when it loads, and what it says of it.
+//! Tests of the units: when a unit loads, and what it reports.
 
 use std::{
     collections::VecDeque,
@@ -17,10 +17,10 @@ use crate::{
     telemetry::Heard,
 };
 
-/// Far longer than any number of looks; the clock is a test's own.
+/// Far longer than any number of polls. The test controls the clock.
 const LONG: Duration = Duration::from_hours(1);
 
-/// Fares as it was told to, and well after that.
+/// Fails with the given faults, one per load, and succeeds after that.
 #[derive(Debug)]
 struct Scripted {
     faults: Mutex<VecDeque<&'static str>>,
@@ -39,7 +39,7 @@ impl Reloadable for Scripted {
     }
 }
 
-/// A unit with a file of its own that is followed.
+/// A watched unit with a file of its own.
 struct Desk {
     files: TempDir,
     board: ReloadStatus,
@@ -81,13 +81,13 @@ impl Desk {
         value.unwrap_or_else(|| panic!("no {series} in {text}")).parse().unwrap()
     }
 
-    /// How many loads went well and how many did not, by what was told of them.
+    /// How many loads succeeded and how many failed, according to the metrics.
     fn told(&self) -> (u32, u32) {
         let count = |result| self.metric(&format!("reloads_total{{result=\"{result}\"}}"));
         (count("ok"), count("failed"))
     }
 
-    /// Whether it is said to fail.
+    /// Whether it is reported as failing.
     fn failing(&self) -> bool {
         let failing = self.board.all().iter().any(|(_, state)| *state != State::InForce);
         assert_eq!(self.metric("last_reload_successful") == 0, failing);
@@ -99,7 +99,7 @@ impl Desk {
 async fn what_could_not_be_loaded_is_tried_again_without_a_change_and_said_once() {
     let (log, _hearing) = Heard::begin();
     let desk = Desk::follow(&["too early", "too early", "too early", "too late"], None);
-    // Never in the very moment of a look.
+    // Half a period off, so that no change coincides with a poll.
     tokio::time::sleep(LONG + Duration::from_secs(5)).await;
     assert_eq!(*desk.loads.lock().unwrap(), 0, "nothing has changed");
     fs::write(desk.path(), "2").unwrap();
@@ -124,7 +124,7 @@ async fn another_change_that_is_as_faulty_is_said_again() {
     }
 }
 
-/// A disk that answers nobody until it is told to.
+/// A disk that does not answer until the test releases it.
 #[derive(Debug)]
 struct Hanging {
     asked: UnboundedSender<()>,
@@ -141,7 +141,7 @@ impl Disk for Hanging {
     }
 }
 
-/// Has it answer when it is dropped, or a test that fails would never end.
+/// Releases the disk when it is dropped; otherwise a failing test would never end.
 struct Hold(Arc<(Mutex<bool>, Condvar)>);
 
 impl Drop for Hold {
@@ -165,7 +165,7 @@ async fn a_disk_that_hangs_is_a_failed_load_until_it_answers_again() {
     let desk = Desk::follow(&[], Some(disk));
     asks.recv().await.unwrap();
     assert!(!desk.failing(), "it has some time to answer");
-    // The clock stands still while a thread looks.
+    // The paused clock does not advance while a thread reads the disk.
     for _ in 0..100 {
         tokio::time::advance(Duration::from_secs(1)).await;
     }

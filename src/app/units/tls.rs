@@ -1,4 +1,4 @@
-//! The certificate of the listener and its key, and the authorities of callers.
+//! The listener's certificate and its key, and the certificate authorities of callers.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -13,8 +13,7 @@ use crate::{
     server::Tls,
 };
 
-/// What the listener shows and demands, the files that it was loaded from, and what is to be said
-/// of it.
+/// The listener's TLS configuration, the files that it was loaded from, and a warning about it.
 #[derive(Debug)]
 pub(in crate::app) struct LoadedTls {
     tls: Arc<Tls>,
@@ -30,19 +29,19 @@ struct FilesSeen {
     files: Snapshot,
 }
 
-/// The certificate and its key: one unit.
+/// The certificate and its key, as one unit.
 #[derive(Debug)]
 struct Certificate {
     tls: Arc<Tls>,
     metrics: Arc<Metrics>,
 }
 
-/// The authorities of callers: another, so that one which is no longer trusted goes whatever the
-/// state of the gateway's own certificate.
+/// The certificate authorities of callers, as a separate unit, so that an authority which is no longer trusted is
+/// removed even if the gateway's own certificate is faulty.
 #[derive(Debug)]
 struct Clients(Arc<Tls>);
 
-/// Loads what `[server.tls]` names, if it is there.
+/// Loads the files that `[server.tls]` names, if the section is there.
 pub(in crate::app) fn load(config: &Config) -> Result<Option<LoadedTls>, Vec<Fault>> {
     let Some(settings) = &config.server.tls else { return Ok(None) };
     let certificate = FilesSeen::take(settings.certificate_files());
@@ -54,7 +53,7 @@ pub(in crate::app) fn load(config: &Config) -> Result<Option<LoadedTls>, Vec<Fau
     Ok(Some(LoadedTls { tls: Arc::new(tls), certificate, clients, warning }))
 }
 
-/// What is allowed and probably not meant.
+/// Settings that are allowed but probably not intended.
 pub(in crate::app) fn warnings(loaded: Option<&LoadedTls>) -> Vec<Fault> {
     loaded.and_then(|loaded| loaded.warning.clone()).into_iter().collect()
 }
