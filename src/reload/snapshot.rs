@@ -36,7 +36,7 @@ pub struct Snapshot {
     alike: Vec<PathBuf>,
 }
 
-/// What is kept of the files between two polls: digests only, so that no keys stay in memory.
+/// What is kept of the files between two polls: digests and kinds of errors, so that no keys stay in memory.
 pub(super) type Print = Vec<(PathBuf, Result<Vec<u8>, io::ErrorKind>)>;
 
 /// Shows only the paths, because the bytes may be a key.

@@ -31,16 +31,16 @@ use crate::{
     stack::Answer,
 };
 
-/// Scrapers and probes are few; more than this at once is somebody's mistake.
+/// Scrapers and probes are few; more connections at once than this are a mistake somewhere.
 const MAX_CONNECTIONS: usize = 64;
 
-/// A scraper comes back every minute at the latest.
+/// The idle time is above a minute, because scrapers return every minute at the latest.
 const TIMERS: Timers = Timers { head: Duration::from_secs(10), idle: Duration::from_secs(90) };
 
-/// How long a thread that serves may take until it is its turn: nothing there takes as long.
+/// How long a thread that serves may take to run a new task. No task in it takes that long.
 const TURN: Duration = Duration::from_secs(5);
 
-/// Whether the gateway wants requests; ZEC's state has no say in it.
+/// The readiness of the gateway, which does not depend on ZEC's state.
 #[derive(Debug)]
 pub struct Readiness {
     authenticator: Arc<Authenticator>,
@@ -48,14 +48,14 @@ pub struct Readiness {
     board: ReloadStatus,
     freeze: Freeze,
     draining: AtomicBool,
-    /// The callers' listener, from when it is served on.
+    /// The connections of the callers' listener, set when it begins to serve.
     crowd: OnceLock<Arc<Crowd>>,
 }
 
 impl Readiness {
-    /// Ready as soon as an issuer has keys, while the journal can be written; the policy was loaded
-    /// before anything started. What fails to be loaded again is told and stops nobody, and so are
-    /// frozen writes: reads go on. So is a full listener: it takes new connections for old ones.
+    /// Ready once an issuer has keys, and while the journal can be written. The policy was loaded before anything
+    /// started. Failed reloads and frozen writes are reported and do not make the gateway unready, because reads go on.
+    /// The same holds for a full listener, which closes an old connection for each new one.
     #[must_use]
     pub fn new(
         authenticator: Arc<Authenticator>,
@@ -67,12 +67,12 @@ impl Readiness {
         Self { authenticator, journal, board, freeze, draining, crowd }
     }
 
-    /// Tells of these connections from now on.
+    /// Reports these connections from now on.
     pub(super) fn watch(&self, crowd: Arc<Crowd>) {
         let _ = self.crowd.set(crowd);
     }
 
-    /// Puts into the metrics what is only known when somebody asks.
+    /// Updates the metrics whose values are determined only when they are read.
     fn count(&self, metrics: &Metrics) {
         if let Some(crowd) = self.crowd.get() {
             let Counts { active, idle, anonymous } = crowd.counts();
@@ -80,12 +80,12 @@ impl Readiness {
         }
     }
 
-    /// From now on not ready.
+    /// Makes the gateway unready from now on.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether requests are wanted.
+    /// Whether the gateway is ready for requests.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         !self.draining.load(Ordering::Relaxed)
@@ -93,7 +93,8 @@ impl Readiness {
             && self.journal.is_healthy()
     }
 
-    /// What holds at this moment; whether writes are frozen was waited for.
+    /// The report of the current state. The caller has already waited for `frozen`, which tells whether writes are
+    /// frozen.
     fn report(&self, frozen: &str) -> String {
         let sign = |ok: bool| if ok { "ok" } else { "not ok" };
         let mut report = String::from("policy: ok\n");
@@ -123,8 +124,8 @@ impl Readiness {
     }
 }
 
-/// Serves `/metrics`, `/livez` and `/readyz` for ever. It stays up while the public listener
-/// drains, so that the drain can be watched.
+/// Serves `/metrics`, `/livez` and `/readyz` and never returns. It keeps serving while the public listener drains, so
+/// that operators can watch the drain.
 pub async fn serve_admin(
     listeners: Listeners,
     metrics: Arc<Metrics>,
@@ -150,7 +151,7 @@ pub async fn serve_admin(
     });
     let service = BoxCloneSyncService::new(service);
     let connections = TaskTracker::new();
-    // Plain HTTP: it is for a network of its own.
+    // Plain HTTP, because this listener is meant for a network of its own.
     let (handshake, strangers) = (Duration::ZERO, AtOnce::default());
     let proxies = TrustedProxies::default();
     let terms = Terms { timers: TIMERS, tls: None, handshake, strangers, proxies };
@@ -219,7 +220,7 @@ mod tests {
     use super::*;
     use crate::{auth::Settings, limit::Live};
 
-    /// Serves for operators, beside these lanes; where.
+    /// Serves operators beside these lanes, and returns the address.
     async fn served(lanes: Lanes) -> std::net::SocketAddr {
         let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
         let nobody = Settings { keys_cache_directory: None, proxy: None, issuers: Vec::new() };

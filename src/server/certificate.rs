@@ -1,4 +1,5 @@
-//! What the TLS listener shows and demands: read from PEM, with every fault at once.
+//! Reads the listener's certificate and key, and the certificate authorities of callers, from PEM, and reports every
+//! fault at once.
 
 use std::{
     io,
@@ -30,48 +31,47 @@ use x509_cert::{Certificate, der::Decode};
 use super::TlsSettings;
 use crate::error::Fault;
 
-/// The protocols that are spoken inside TLS, the better one first.
+/// The protocols inside TLS, the preferred one first.
 pub(super) const H2: &[u8] = b"h2";
 const HTTP_1_1: &[u8] = b"http/1.1";
 
-/// How far the clock of whoever signs certificates may be ahead of ours.
+/// How far the clock of the certificate authority may be ahead of the gateway's clock.
 const LEEWAY: Duration = Duration::from_secs(60);
 
-/// How a file is come by: from the disk, or from what was seen there.
+/// How to read a file: from the disk, or from a snapshot of it.
 pub type Read<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
 
-/// A certificate that fits its key, and from when to when it holds.
+/// A certificate that matches its key, and its period of validity.
 #[derive(Clone, Debug)]
 pub(super) struct Pair {
-    /// What both files hold, as a digest: the key must not lie about a second time.
+    /// A digest of both files, so that there is no second copy of the key in memory.
     digest: [u8; SHA256_OUTPUT_LEN],
     certified: CertifiedKey,
     not_before: SystemTime,
     pub(super) not_after: SystemTime,
 }
 
-/// Who callers' certificates are checked by, and who makes their sessions resumable. A resumed session is not
-/// asked for its certificate again, so it must not outlive an authority that was taken away: both come and go
-/// together.
+/// Verifies callers' certificates and makes their sessions resumable. A resumed session does not show its certificate
+/// again, so it must not outlive an authority that was removed. That is why the two are replaced together.
 #[derive(Clone, Debug)]
 pub(super) struct Clients {
-    /// What the file of authorities holds; none where no certificates are wanted.
+    /// The content of the file of authorities; `None` if callers need no certificates.
     pem: Option<Vec<u8>>,
     verifier: Option<Arc<dyn ClientCertVerifier>>,
-    /// Puts a session into the caller's own keeping, encrypted with keys of this process that change by
-    /// themselves. A memory of sessions would be filled by callers who never resume one.
+    /// Gives each session to the caller as a ticket, encrypted with keys of this process that rotate automatically. A
+    /// cache of sessions in this process would fill with callers who never resume one.
     tickets: Arc<dyn ProducesTickets>,
 }
 
 impl Clients {
-    /// Whether both were made of the same bytes.
+    /// Whether both were made from the same bytes.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.pem == other.pem
     }
 }
 
 impl Pair {
-    /// Reads the files.
+    /// Reads and checks the certificate and its key.
     pub(super) fn load(settings: &TlsSettings, read: Read<'_>) -> Result<Self, Vec<Fault>> {
         let (certified, [not_before, not_after]) = certificate(settings, read, &provider())?;
         let mut files = Context::new(&SHA256);
@@ -82,12 +82,12 @@ impl Pair {
         Ok(Self { digest, certified, not_before, not_after })
     }
 
-    /// Whether both were made of the same bytes.
+    /// Whether both were made from the same bytes.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.digest == other.digest
     }
 
-    /// Why no caller would take the certificate at this time, if so.
+    /// The fault if no caller would accept the certificate at this time.
     pub(super) fn out_of_time(&self, settings: &TlsSettings, now: SystemTime) -> Option<Fault> {
         let text = if now > self.not_after {
             let when = format_rfc3339_seconds(self.not_after);
@@ -118,7 +118,7 @@ fn bytes(file: &Path, key: &str, read: Read<'_>) -> Result<Vec<u8>, Fault> {
     read(file).map_err(|error| fault(format!("the file cannot be read: {error}"), file, key))
 }
 
-/// The chain and its key, each checked by itself and against the other.
+/// Reads the chain and its key, and checks each separately and both against each other.
 fn certificate(
     settings: &TlsSettings,
     read: Read<'_>,
@@ -171,7 +171,7 @@ fn certificates(pem: &[u8], file: &Path, key: &str) -> Result<Vec<CertificateDer
 }
 
 fn private_key(pem: &[u8], file: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
-    // Said before anything is parsed: both forms of an encrypted key carry the word.
+    // Checked before anything is parsed: both forms of an encrypted key contain this word.
     if pem.windows(b"ENCRYPTED".len()).any(|word| word == b"ENCRYPTED") {
         let text = "the private key is encrypted, and nobody could be asked for its password: \
                     store it decrypted (`openssl pkey`), readable for the gateway alone";
@@ -186,7 +186,7 @@ fn private_key(pem: &[u8], file: &Path) -> Result<PrivateKeyDer<'static>, Fault>
     })
 }
 
-/// The PEM errors' own texts show lines of the file, and that may be a key.
+/// The texts of the PEM errors would show lines of the file, which may be a key.
 fn in_words(error: &pem::Error) -> &'static str {
     match error {
         pem::Error::MissingSectionEnd { .. } => "the file breaks off inside a PEM section",
@@ -196,8 +196,8 @@ fn in_words(error: &pem::Error) -> &'static str {
     }
 }
 
-/// From when to when the first certificate holds, the gateway's own. Those after it are left out:
-/// some chains carry an expired cross-signature for old callers on purpose.
+/// The period of validity of the first certificate, which is the gateway's own. Later certificates are not checked,
+/// because some chains include an expired cross-signature for old callers on purpose.
 fn validity(chain: &[CertificateDer<'_>], file: &Path) -> Result<[SystemTime; 2], Fault> {
     let own = chain.first().map(AsRef::as_ref).unwrap_or_default();
     let parsed = Certificate::from_der(own).map_err(|error| {
@@ -208,8 +208,8 @@ fn validity(chain: &[CertificateDer<'_>], file: &Path) -> Result<[SystemTime; 2]
     Ok([at(validity.not_before), at(validity.not_after)])
 }
 
-/// Demands a certificate of one of the file's authorities, where there is such a file; who it names
-/// does not matter, for the token says who calls.
+/// If there is a file of authorities, requires a certificate from one of them. The name in the certificate does not
+/// matter, because the token tells who calls.
 pub(super) fn clients(settings: &TlsSettings, read: Read<'_>) -> Result<Clients, Fault> {
     let tickets = Ticketer::new()
         .map_err(|error| Fault::new(format!("TLS sessions cannot be set up: {error}")))?;
@@ -231,7 +231,7 @@ pub(super) fn clients(settings: &TlsSettings, read: Read<'_>) -> Result<Clients,
     Ok(Clients { pem: Some(pem), verifier: Some(verifier), tickets })
 }
 
-/// What new connections are met with.
+/// Makes the TLS configuration for new connections.
 pub(super) fn config(pair: Pair, clients: Clients) -> Result<ServerConfig, Fault> {
     let builder = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])
@@ -243,12 +243,12 @@ pub(super) fn config(pair: Pair, clients: Clients) -> Result<ServerConfig, Fault
     let resolver = SingleCertAndKey::from(pair.certified);
     let mut config = builder.with_cert_resolver(Arc::new(resolver));
     config.alpn_protocols = vec![H2.to_vec(), HTTP_1_1.to_vec()];
-    // Early data (0-RTT) can be replayed by whoever saw it, and a write must not be.
+    // An attacker who recorded early data (0-RTT) can replay it, and writes must not be replayed.
     config.max_early_data_size = 0;
-    // Nothing is kept here for callers who may come again.
+    // The gateway stores nothing for callers who may resume a session.
     config.ticketer = clients.tickets;
-    // As many as rustls sends unasked. A caller who says how many it wants gets no more than that (RFC 9149), and
-    // one who cannot resume gets none (RFC 8446, 4.2.9).
+    // The same number as rustls sends without a request. A caller who asks for a number of tickets gets no more than
+    // that (RFC 9149), and a caller who cannot resume gets none (RFC 8446, 4.2.9).
     config.max_tls13_tickets = config.send_tls13_tickets;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(config)
@@ -270,7 +270,7 @@ mod tests {
         }
     }
 
-    /// A certificate and its key.
+    /// Makes a certificate and its key, in PEM.
     fn pair(until: i32) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec!["gateway".to_owned()]).unwrap();

@@ -1,10 +1,10 @@
-//! Where a chunked body (RFC 9112, 7.1) ends, in the one form that nobody reads in two ways: hexadecimal
-//! sizes, whole line ends, no extensions and no trailers.
+//! Finds the end of a chunked body (RFC 9112, 7.1) in the one form that every party reads in the same way: hexadecimal
+//! sizes, CRLF line ends, no extensions and no trailers.
 
-/// How many digits a size may have: far more than any body may be long.
+/// How many digits a size may have: enough for far more than the largest allowed body.
 const MAX_DIGITS: u8 = 7;
 
-/// What the next byte of a chunked body is.
+/// The state: what the next byte of a chunked body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Chunks {
     /// A digit of a size, or the end of its line.
@@ -12,28 +12,28 @@ pub(super) enum Chunks {
         size: u32,
         digits: u8,
     },
-    /// The line feed behind a size.
+    /// The line feed after a size.
     SizeEnd(u32),
-    /// One of so many bytes of data.
+    /// One of this many remaining bytes of data.
     Data(u32),
-    /// The carriage return, then the line feed, behind data.
+    /// The carriage return after data, then the line feed.
     DataReturn,
     DataEnd,
-    /// The same behind the last chunk.
+    /// The same after the last chunk.
     LastReturn,
     LastEnd,
-    /// Whatever comes: the body was malformed.
+    /// Any byte, because the body was malformed.
     Broken,
 }
 
-/// What the bytes of a chunked body hold.
+/// What a piece of a chunked body holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// A part of it.
+    /// A part of the body.
     More,
-    /// Its end, before this byte.
+    /// The end of the body, before this index.
     End(usize),
-    /// A byte, this one, that has no place there.
+    /// The byte at this index is not allowed there.
     Bad(usize),
 }
 
@@ -44,7 +44,7 @@ impl Default for Chunks {
 }
 
 impl Chunks {
-    /// Reads on. After the end it waits for another body.
+    /// Reads a piece. After the end of a body it is ready for another one.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Part {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {

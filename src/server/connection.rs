@@ -1,4 +1,4 @@
-//! Serves one connection: TLS handshake, protocol, timers and its end.
+//! Serves one connection: TLS handshake, protocol, timers and end.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,23 +14,22 @@ use crate::{
     stack::Stack,
 };
 
-/// What holds for every connection of a listener.
+/// What every connection of a listener has in common.
 #[derive(Clone, Debug)]
 pub(super) struct Terms {
     pub(super) timers: Timers,
-    /// None: plain HTTP/1.1.
+    /// `None` for plain HTTP/1.1.
     pub(super) tls: Option<Arc<Tls>>,
     /// How long a TLS handshake may take.
     pub(super) handshake: Duration,
-    /// The answers to strangers that wait to be taken over HTTP/2.
+    /// Counts the answers to requests without a good token that wait to be read over HTTP/2, over all connections.
     pub(super) strangers: AtOnce,
-    /// Who says for whom they ask.
+    /// The proxies whose PROXY header is trusted.
     pub(super) proxies: TrustedProxies,
 }
 
-/// Serves one connection until it ends, its time is up, or the drain finds it between requests.
-/// What is spoken is agreed upon in the TLS handshake and never guessed from bytes; without TLS it
-/// is HTTP/1.1.
+/// Serves one connection until it ends, a timeout expires, or the drain finds it between requests. The TLS handshake
+/// selects the protocol, which is never guessed from bytes; without TLS it is HTTP/1.1.
 pub(super) async fn serve(
     (mut stream, origin): (Socket, Origin),
     stack: Stack<Incoming>,
@@ -45,7 +44,7 @@ pub(super) async fn serve(
         let read = tokio::select! {
             biased;
             read = header => read,
-            // Nothing was asked for yet, and a proxy tries another gateway.
+            // There was no request yet, and the proxy will try another gateway.
             () = phase.asked_to_end() => return,
             () = stops.begun.cancelled() => return,
         };
@@ -62,7 +61,7 @@ pub(super) async fn serve(
     phase.came_from(peer);
     match tls {
         None => http1::serve(stream, stack, timers, phase, stops).await,
-        // Larger than what serves a plain connection, which must not make room for it.
+        // Boxed, because it is larger than the future of a plain connection, which would otherwise have to be as large.
         Some(tls) => {
             let shaken = tokio::select! {
                 biased;

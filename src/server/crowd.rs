@@ -1,8 +1,8 @@
-//! The connections of a listener: how many there are and what they do. Where one more comes than there
-//! may be, the one that has rested longest ends, and those that never showed a good token before others.
+//! The connections of a listener: how many there are and what they do. If the listener is full, a new connection closes
+//! the one that has rested longest. Connections that never showed a good token are closed before others.
 //!
-//! Nothing is sorted per request. A connection stands in the order by the time that was read last; who
-//! looks for the first one reads its time again, and puts it back further behind where it has moved on.
+//! No request causes any sorting. A connection's key in the order is the time that was read last. The search for the
+//! first connection reads its time again, and moves the connection back if that time has changed.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use super::{phase::Phase, seat::Shared};
 
 use crate::mutex::lock;
 
-/// How long one that was asked to end has for it before another one is asked.
+/// How long a connection that was asked to end may take before another one is asked.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How often the log says that the listener is full.
@@ -35,13 +35,13 @@ pub(super) struct Crowd {
 #[derive(Debug, Default)]
 struct Inner {
     next_id: u64,
-    /// Those that rested when they were looked at last, by [`Shared::rests_as`] of then and by id.
+    /// Connections that rested when they were last checked, by [`Shared::rests_as`] at that time and by id.
     resting: BTreeMap<(u64, u64), Arc<Shared>>,
-    /// Those that were found active; each comes back by itself when it rests. And the one that was asked.
+    /// Connections that were found active, and the one that was asked to end. Each is moved back once it rests.
     active: BTreeMap<u64, Arc<Shared>>,
-    /// The one that was asked to end.
+    /// The id of the connection that was asked to end.
     asked: Option<u64>,
-    /// Whether somebody waits for room.
+    /// Whether a new connection waits for room.
     wanted: bool,
     said: Option<Instant>,
 }
@@ -49,16 +49,16 @@ struct Inner {
 /// How many connections there are, by what they do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    /// With a request that runs; after a good token also with an answer that is not out.
+    /// With a request in flight. After a good token, also with an answer that is not completely sent.
     pub(super) active: usize,
-    /// At rest, after a request with a good token.
+    /// At rest after a request with a good token.
     pub(super) idle: usize,
-    /// At rest, and no good token was ever shown.
+    /// At rest, and no request had a good token.
     pub(super) anonymous: usize,
 }
 
 impl Crowd {
-    /// At most so many.
+    /// Makes room for at most `most` connections.
     pub(super) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
             most,
@@ -68,8 +68,8 @@ impl Crowd {
         })
     }
 
-    /// Lets a connection in. Where there is no room one that rests ends first; where all are active,
-    /// this waits. For one caller at a time.
+    /// Admits a connection. If there is no room, a connection that rests is closed first; if all are active, this
+    /// waits. Only one task may call this at a time.
     pub(super) async fn enter(self: &Arc<Self>) -> Seated {
         loop {
             if let Some(seated) = self.try_enter() {
@@ -78,7 +78,8 @@ impl Crowd {
             self.say_that_it_is_full();
             self.ask_one();
             if tokio::time::timeout(PATIENCE, self.changed.notified()).await.is_err() {
-                // It has begun something on its way out. It ends by itself, and another one is asked.
+                // The connection has begun something while it ends. It will end without further requests to do so;
+                // meanwhile another one is asked.
                 self.inner().asked = None;
             }
         }
@@ -98,7 +99,7 @@ impl Crowd {
         Some(Seated(phase))
     }
 
-    /// Asks the one that has rested longest to end, unless somebody was asked already.
+    /// Asks the connection that has rested longest to end, unless one was asked already.
     fn ask_one(&self) {
         let mut inner = self.inner();
         if inner.asked.is_some() {
@@ -117,7 +118,7 @@ impl Crowd {
         }
     }
 
-    /// One that was found active rests now.
+    /// A connection that was found active rests now.
     pub(super) fn comes_back(&self, id: u64) {
         let mut inner = self.inner();
         if let Some(shared) = inner.active.remove(&id) {
@@ -126,7 +127,7 @@ impl Crowd {
         }
     }
 
-    /// The one that was asked to end has something to do again, and does not.
+    /// The connection that was asked to end is active again, and does not end.
     pub(super) fn declines(&self, id: u64) {
         self.inner().asked = None;
         self.comes_back(id);
@@ -149,12 +150,12 @@ impl Crowd {
         }
     }
 
-    /// How many connections there may be.
+    /// The largest number of connections.
     pub(super) fn most(&self) -> usize {
         self.most
     }
 
-    /// What the connections do now. Looks at each of them.
+    /// Counts the connections by what they do now. Checks each of them.
     pub(super) fn counts(&self) -> Counts {
         self.inner().counts()
     }
@@ -176,7 +177,7 @@ impl Crowd {
         );
     }
 
-    /// Held for moments only, and every change under it is whole.
+    /// The lock is held only briefly, and every change under it is complete.
     fn inner(&self) -> MutexGuard<'_, Inner> {
         lock(&self.inner)
     }
@@ -189,7 +190,7 @@ impl Inner {
 
     /// Puts a connection where it belongs now.
     fn put(&mut self, id: u64, shared: Arc<Shared>) {
-        // Said before it is looked at: who comes to rest in between sees one or is seen.
+        // Set before the check: a connection that begins to rest in between either sees this or is seen at rest.
         shared.set_aside(true);
         match shared.rests_as() {
             Some(now) => {
@@ -216,7 +217,7 @@ impl Inner {
     }
 }
 
-/// A connection's place; dropping it makes room.
+/// A connection's place in the listener; dropping it makes room.
 #[derive(Debug)]
 pub(super) struct Seated(Phase);
 
@@ -310,7 +311,7 @@ mod tests {
         assert!(is_asked(&all[0]));
     }
 
-    /// Over HTTP/2 requests may come until the goodbye has arrived.
+    /// Over HTTP/2, requests may arrive until the peer has received the GOAWAY.
     #[tokio::test(start_paused = true)]
     async fn one_that_was_asked_and_does_not_end_keeps_nobody_out() {
         let (crowd, mut all) = full(2).await;
@@ -319,7 +320,7 @@ mod tests {
             async move { crowd.enter().await }
         });
         tokio::task::yield_now().await;
-        // It has heard of it, and begins something before it has ended.
+        // It has been asked, and begins something before it has ended.
         assert!(is_asked(&all[0]));
         let _running = all[0].phase().run();
         tokio::time::sleep(PATIENCE * 2).await;

@@ -1,4 +1,4 @@
-//! Drives a connection: what is served on it, when it rests, and how it ends.
+//! Drives a connection: its requests and answers, its rests, and its end.
 
 use std::{convert::Infallible, fmt::Display, pin::Pin, time::Duration};
 
@@ -23,43 +23,42 @@ use crate::{
     stack::{Answer, Stack},
 };
 
-/// How long a caller has to take what is left for them once the connection ends: over HTTP/2 the
-/// goodbye, over HTTP/1.1 answers that they do not read. Whoever does neither must not hold up a
-/// drain.
+/// How long a caller may take to read what is left when the connection ends: the GOAWAY over HTTP/2, unread answers
+/// over HTTP/1.1. A caller who reads neither must not delay a drain.
 pub(super) const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Answers to requests without a good token that wait to be taken, over all connections. They hold no place
-/// among `limits.max_concurrent_requests`, or strangers who read nothing would keep callers out; past so
-/// many a stream is reset instead. Whoever reads takes an answer within a moment.
+/// How many answers to requests without a good token may wait to be read, over all connections. They do not take places
+/// of `limits.max_concurrent_requests`, or callers without a token who read nothing would keep others out. Beyond this
+/// number a stream is reset instead. A caller who reads takes an answer within a moment.
 pub(super) const MAX_UNREAD_BY_STRANGERS: usize = 1024;
 
-/// No time for a goodbye: somebody waits for the place. A request that comes all the same is answered.
+/// No time for a farewell, because a new connection waits for the place. A request that still arrives is answered.
 const AT_ONCE: Timers = Timers { head: Duration::ZERO, idle: Duration::ZERO };
 
-/// The shortest pause between two looks at a phase, however short its time.
+/// The shortest pause between two checks of a phase, however short its timeout.
 const TICK: Duration = Duration::from_millis(10);
 
-/// The timers of a connection (docs/threats.md, row 25); a body has its own, where it is read.
+/// The timers of a connection (docs/threats.md, row 25). A body has its own timer, in the code that reads it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timers {
     /// How long the head of a request may take.
     pub(super) head: Duration,
-    /// How long a connection may stay without a request, or an answer unread.
+    /// How long a connection may stay without a request, or an answer may stay unread.
     pub(super) idle: Duration,
 }
 
-/// What a protocol knows of its requests and answers.
+/// What the service has to know of each protocol.
 #[derive(Clone, Debug)]
 pub(super) enum Protocol {
-    /// How much of a body is still to come, and when the gateway leaves.
+    /// How much of a body has not arrived yet, and the token that is cancelled when the gateway leaves.
     Http1(Left, CancellationToken),
-    /// The answers to strangers that wait to be taken, over all connections.
+    /// Counts the answers to requests without a good token that wait to be read, over all connections.
     Http2(AtOnce),
 }
 
-/// The service, with its requests counted as running, and its answers as waiting until they are out. Over
-/// HTTP/1.1 the connection is closed after a request whose body was not read: what comes of it must
-/// not be the next request.
+/// The service, which counts requests as in flight, and their answers as waiting until they are sent. Over HTTP/1.1 the
+/// connection is closed after a request whose body was not read, because the rest of that body must not be taken for
+/// the next request.
 pub(super) fn counted(
     stack: Stack<Incoming>,
     phase: &Phase,
@@ -93,7 +92,7 @@ pub(super) fn counted(
                 Protocol::Http1(left, leaving) => over_http1(answer, left, &leaving),
                 Protocol::Http2(strangers) => over_http2(answer, phase, &strangers),
             };
-            // Not before the answer counts as waiting: in between, the connection would seem to rest.
+            // Only after the answer counts as waiting: otherwise the connection would seem to rest in between.
             drop(running);
             Ok(answer)
         }
@@ -120,33 +119,33 @@ fn over_http2(answer: Answer, phase: Phase, strangers: &AtOnce) -> Response<Outg
     })
 }
 
-/// What time is left to a connection that was told that it ends.
+/// The timers of a connection that was told to end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Farewell {
-    /// Because its own time is up.
+    /// If one of its own timers has expired.
     pub(super) overdue: Timers,
-    /// Because the gateway stops.
+    /// If the gateway stops.
     pub(super) draining: Timers,
 }
 
-/// What became of a connection that was driven.
+/// The result of driving a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kept {
-    /// It is over.
+    /// The connection has ended.
     Over,
-    /// Nothing has happened on it for a while.
+    /// Nothing has happened on the connection for a while.
     Resting,
 }
 
-/// After how long a connection rests, if nothing of a message is left that arrives: what comes of a
-/// body that was not read must never be served.
+/// After how long a connection rests, provided that no part of a message is still to arrive: the rest of a body that
+/// was not read must never be served as a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rest<'a> {
     pub(super) after: Duration,
     pub(super) left: &'a Left,
 }
 
-/// Drives a connection to its end, or until it rests.
+/// Drives a connection until it ends or rests.
 pub(super) async fn keep<C>(
     mut connection: Pin<&mut C>,
     phase: &Phase,
@@ -172,7 +171,7 @@ where
                 phase.drain();
                 left = farewell.draining;
             }
-            // What runs goes on, and what comes meanwhile is served.
+            // Requests in flight go on, and new ones are served.
             () = stops.leaving.cancelled(), if !told && !drains => {}
             () = phase.asked_to_end(), if !told => {
                 tracing::debug!("a connection that rested made room for another one");
@@ -204,19 +203,20 @@ fn ended<E: Display>(result: Result<(), E>) {
     }
 }
 
-/// What a look at a connection's phase found.
+/// The result of checking a connection's phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LookResult {
-    /// It has lasted for longer than it may.
+    /// The phase has lasted longer than it may.
     Overdue,
-    /// The connection has rested for so long.
+    /// The connection has rested for the time given.
     Rest,
 }
 
-/// Resolves when there is something to do about a phase. Nothing is reset per request: the phase is
-/// looked at now and then, and since either may begin at any moment, the next look is never later than
-/// the shortest one's end would be. An answer that is not taken in time is one more reason to end; where the
-/// connection was `told` already, only once no request runs on it any more.
+/// Resolves when a phase needs an action. No timer is reset per request; instead the phase is checked from time to
+/// time. Since a phase may begin at any moment, the next check is never later than the shortest phase could end.
+///
+/// An answer that is not read in time is one more reason to end. If the connection was already `told` to end, this
+/// counts only once no request is in flight on it.
 pub(super) async fn look(
     phase: &Phase,
     timers: Timers,

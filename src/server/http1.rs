@@ -15,12 +15,12 @@ use super::{
 };
 use crate::stack::Stack;
 
-/// After so long without a request a connection holds nothing but its socket: what hyper keeps for one,
-/// two buffers of 8 KiB above all, is let go of and made anew when something comes.
+/// After this time without a request, a connection keeps nothing but its socket. hyper's state for it, above all two
+/// buffers of 8 KiB, is released and created again when something arrives.
 const REST: Duration = Duration::from_secs(1);
 
-/// How long a connection that has said nothing yet has for its first request when the gateway stops. It is
-/// answered that the gateway stops, which is better than a cut.
+/// When the gateway stops, how long a connection without any request so far may wait for its first one. The gateway
+/// answers that request by saying that it stops, which is better than a cut connection.
 const FIRST_WORDS: Duration = Duration::from_secs(1);
 
 /// Serves one HTTP/1.1 connection.
@@ -37,7 +37,7 @@ pub(super) async fn serve(
     let farewell = loop {
         let begun = async {
             stops.begun.cancelled().await;
-            // Its first request may be on its way here, and nobody has told it to go elsewhere.
+            // Its first request may be on its way, and nothing has told the caller to use another gateway.
             if std::mem::take(&mut fresh) {
                 tokio::time::sleep(FIRST_WORDS).await;
             }
@@ -46,26 +46,26 @@ pub(super) async fn serve(
             Next::Serve => fresh = false,
             Next::End(farewell) => break farewell,
         }
-        // In a place of its own, which is given back with the rest.
+        // Boxed, so that its memory is released when the connection rests.
         let active = active(wire, (phase, &left), stack.clone(), timers, stops);
         match Box::pin(active).await {
             Some(resting) => wire = resting,
             None => return,
         }
     };
-    // Closed in form, which takes no time: nobody is in the midst of anything.
+    // A regular close, which takes no time, because no message is in progress.
     let _ = tokio::time::timeout(farewell, wire.shutdown()).await;
 }
 
 /// What follows a rest.
 enum Next {
-    /// Something has come.
+    /// Something has arrived.
     Serve,
-    /// The connection ends, and a peer is heard out for so long at most.
+    /// The connection ends. The peer's remaining bytes are read for this long at most.
     End(Duration),
 }
 
-/// Waits, with nothing but the stream, until there is something to serve.
+/// Waits until something arrives, and keeps nothing but the stream meanwhile.
 async fn something_comes<S: AsyncRead + Unpin>(
     wire: &mut Wire<S>,
     phase: &Phase,
@@ -75,7 +75,7 @@ async fn something_comes<S: AsyncRead + Unpin>(
     tokio::select! {
         biased;
         more = wire.fill() => if more { Next::Serve } else { Next::End(FAREWELL) },
-        // What had come by then is served.
+        // What had arrived by then is served.
         () = begun => Next::End(FAREWELL),
         () = phase.asked_to_end() => Next::End(Duration::ZERO),
         _ = look(phase, timers, None, false) => {
@@ -85,7 +85,7 @@ async fn something_comes<S: AsyncRead + Unpin>(
     }
 }
 
-/// Serves until the connection is over, or rests: then it comes back.
+/// Serves until the connection ends or rests. If it rests, returns its stream.
 async fn active<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     wire: Wire<S>,
     (phase, left): (&Phase, &Left),
@@ -93,29 +93,29 @@ async fn active<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     timers: Timers,
     stops: &Stops,
 ) -> Option<Wire<S>> {
-    // hyper's own timer for heads runs between requests too and would end idle connections
-    // early, so both times are kept by `look`.
+    // hyper's own timer for heads runs between requests too and would end idle connections early. So `look` keeps both
+    // times.
     let protocol = Protocol::Http1(left.clone(), stops.leaving.clone());
-    // hyper would end a connection that is told so between two requests, in the midst of the next one's way
-    // here. So while the gateway leaves, the answers say it.
+    // If hyper were told to close the connection between two requests, it could cut off the next request on its way. So
+    // while the gateway leaves, its answers carry `Connection: close` instead.
     let told_by_answers = Stops { leaving: CancellationToken::new(), begun: stops.begun.clone() };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .max_header_size(MAX_HEAD as usize)
         .max_buf_size(2 * MAX_HEAD as usize)
-        // An answer goes out in one piece: it is small.
+        // Without `writev` an answer is sent in one piece: it is small.
         .writev(false)
         .serve_connection(TokioIo::new(wire), counted(stack, phase, protocol));
-    // Between requests the connection is closed in form, which takes no time; in the middle of a
-    // head there is no form.
+    // Between requests the connection is closed regularly, which takes no time; in the middle of a head there is no
+    // regular close.
     let at_once = Timers { head: Duration::ZERO, idle: Duration::ZERO };
     let unread = Timers { head: timers.head, idle: timers.idle.min(FAREWELL) };
     let farewell = Farewell { overdue: at_once, draining: unread };
     let rest = Some(Rest { after: REST, left });
     match keep(Pin::new(&mut connection), phase, timers, farewell, &told_by_answers, rest).await {
         Kept::Over => None,
-        // hyper holds nothing that has come: the next head has not begun.
+        // hyper has no bytes left that arrived, because the next head has not begun.
         Kept::Resting => Some(connection.into_parts().io.into_inner()),
     }
 }
@@ -144,16 +144,16 @@ mod tests {
 
     struct Served {
         far: DuplexStream,
-        /// The targets that were asked for.
+        /// The targets of the requests so far.
         asked: Arc<Mutex<Vec<String>>>,
         draining: CancellationToken,
-        /// Held by the service, of which hyper has one while it has anything.
+        /// Held by the service, of which hyper has a clone while it keeps any state.
         held: Arc<()>,
         end: JoinHandle<()>,
     }
 
     impl Served {
-        /// So much fits on the way.
+        /// `room` is how many bytes fit into each direction of the stream.
         fn with_room(room: usize) -> Self {
             let (near, far) = duplex(room);
             let (draining, held) = (CancellationToken::new(), Arc::new(()));
@@ -180,7 +180,7 @@ mod tests {
             assert!(text.starts_with("HTTP/1.1 200 ") && text.ends_with("\r\n\r\nyes"), "{text}");
         }
 
-        /// Whether there is a service beside the one that makes others: ours here, `serve`'s, hyper's.
+        /// Whether hyper has no clone of the service: the count is 2 for the test's own and that of `serve`.
         fn rests(&self) -> bool {
             Arc::strong_count(&self.held) == 2
         }
@@ -198,7 +198,7 @@ mod tests {
             assert!(served.rests());
         }
         served.ask().await;
-        // Whoever comes again soon finds all of it at hand.
+        // A request that arrives soon finds all state still in memory.
         tokio::time::sleep(REST / 2).await;
         assert!(!served.rests());
         let (asked, mut rest) = (Instant::now(), Vec::new());

@@ -1,4 +1,4 @@
-//! What the gateway listens on: TCP and Unix sockets, several for each of its two ports.
+//! The gateway's listening sockets: TCP and Unix sockets, several for each of its two ports.
 
 use std::{
     fmt,
@@ -18,20 +18,20 @@ use tokio::{
 use super::settings::Address;
 use crate::{domain::Origin, lanes::Movable};
 
-/// One socket that listens.
+/// One listening socket.
 #[derive(Debug)]
 pub enum Listener {
-    /// On the network.
+    /// A TCP socket.
     Tcp(TcpListener),
-    /// On this machine.
+    /// A Unix socket, for this machine only.
     Unix(UnixListener),
 }
 
 impl Listener {
-    /// Binds an address.
+    /// Binds an address, after removing a stale Unix socket.
     ///
     /// # Errors
-    /// When it cannot be had.
+    /// Fails if the address cannot be bound.
     pub async fn bind(address: &Address) -> io::Result<Self> {
         match address {
             Address::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
@@ -42,10 +42,10 @@ impl Listener {
         }
     }
 
-    /// Where it listens.
+    /// The address that it is bound to.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// Fails if the system does not report the address.
     pub fn address(&self) -> io::Result<Address> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
@@ -74,13 +74,13 @@ impl From<TcpListener> for Listener {
     }
 }
 
-/// Takes away what a process left that was killed; one that lives keeps its socket.
+/// Removes the Unix socket of a process that was killed; the socket of a live process stays.
 async fn remove_stale(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::FileTypeExt;
 
     let is_socket = |path| std::fs::symlink_metadata(path).map(|one| one.file_type().is_socket());
     match is_socket(path) {
-        // One whose owner is too busy to accept answers otherwise, and at once.
+        // A live owner that is too busy to accept gives another error, also at once.
         Ok(true) => match tokio::net::UnixStream::connect(path).await {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 std::fs::remove_file(path)
@@ -91,25 +91,25 @@ async fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The sockets of one port, at least one.
+/// The listening sockets of one port, at least one.
 #[derive(Debug)]
 pub struct Listeners {
     all: Vec<Listener>,
-    /// Unix sockets that were bound here, which go with the gateway.
+    /// Unix sockets that the gateway bound, which are removed with it.
     bound: Vec<PathBuf>,
 }
 
 impl Listeners {
-    /// Sockets that somebody else has bound and keeps.
+    /// Takes sockets that another process has bound and keeps.
     #[must_use]
     pub const fn inherited(all: Vec<Listener>) -> Self {
         Self { all, bound: Vec::new() }
     }
 
-    /// Binds one.
+    /// Binds one socket.
     ///
     /// # Errors
-    /// When it cannot be had.
+    /// Fails if the address cannot be bound.
     pub async fn bind(address: &Address) -> io::Result<Self> {
         let bound = match address {
             Address::Unix(path) => vec![path.clone()],
@@ -118,12 +118,13 @@ impl Listeners {
         Ok(Self { all: vec![Listener::bind(address).await?], bound })
     }
 
-    /// Where they listen, as far as is known.
+    /// The addresses that they are bound to, without those that the system does not report.
     pub fn addresses(&self) -> impl Iterator<Item = Address> {
         self.all.iter().filter_map(|listener| listener.address().ok())
     }
 
-    /// The next connection of any of them. None is preferred: each time another one is asked first.
+    /// Accepts the next connection of any of them. Each call polls another socket first, so that all have the same
+    /// priority.
     pub(super) async fn accept(&self, turn: &mut usize) -> io::Result<(Socket, Origin)> {
         let count = self.all.len();
         let first = *turn;
@@ -156,18 +157,17 @@ impl Drop for Listeners {
     }
 }
 
-/// A connection's stream.
+/// The stream of a connection.
 #[derive(Debug)]
 pub(super) enum Socket {
-    /// Over the network.
+    /// Over TCP.
     Tcp(TcpStream),
-    /// On this machine.
+    /// Over a Unix socket.
     Unix(UnixStream),
 }
 
 impl Socket {
-    /// Sends what is written at once. Answers are small and whole: waiting to fill a packet would only
-    /// delay them.
+    /// Turns Nagle's algorithm off. Answers are small and complete: waiting to fill a packet would only delay them.
     pub(super) fn set_nodelay(&self) {
         if let Self::Tcp(stream) = self {
             let _ = stream.set_nodelay(true);
@@ -175,7 +175,7 @@ impl Socket {
     }
 }
 
-/// A socket outside of every runtime.
+/// A socket outside every runtime.
 #[derive(Debug)]
 pub(super) enum Loose {
     Tcp(std::net::TcpStream),
