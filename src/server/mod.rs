@@ -1,5 +1,4 @@
-//! The listeners: connections with caps and timers, a drain that loses nothing, and the
-//! operators' own port.
+//! The listeners: connections with limits and timers, a drain that loses nothing, and the operators' own port.
 
 mod admin;
 mod certificate;
@@ -40,35 +39,35 @@ pub(crate) use wire::fuzz_entry;
 
 use crate::{domain::Origin, lanes::Lanes, limit::AtOnce, stack::Stack};
 
-/// After a failed accept, most likely for want of file descriptors, the wait before the next.
+/// The wait after a failed accept, most likely because no file descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long, after a delay, those that were accepted last have for their first request.
+/// How long, after the drain delay, the connections accepted last may take to send their first request.
 const SETTLE: Duration = Duration::from_millis(250);
 
-/// In a hurry, how long answers may take to get out.
+/// How long answers may take to get out after the last write of a fast drain.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How many bytes the head of a request may have: an 8 KiB token, an 8 KiB target, and room.
+/// How many bytes the head of a request may have: an 8 KiB token, an 8 KiB target, and some room.
 const MAX_HEAD: u32 = 32 * 1024;
 
-/// What a drain goes through, shared with those who must hear of it.
+/// The stages of a drain, shared with all parts that react to them.
 #[derive(Clone, Debug)]
 pub struct Drain {
-    /// Goes off first.
+    /// Turns unready first.
     pub readiness: Arc<Readiness>,
-    /// Cancelled with it: whoever keeps a connection is told to take another one.
+    /// Cancelled at the same time: answers tell callers with a kept connection to open another one.
     pub leaving: CancellationToken,
-    /// Cancelled when nothing new is begun any more.
+    /// Cancelled when the gateway begins nothing new any more.
     pub begun: CancellationToken,
-    /// Cancelled where nothing is waited for any more but the writes that run.
+    /// Cancelled when the drain waits for nothing but the writes in flight.
     pub fast_drain: CancellationToken,
-    /// The writes that run, which are waited for.
+    /// The writes in flight, for which the drain waits.
     pub writes: TaskTracker,
 }
 
 impl Drain {
-    /// Nothing is drained yet.
+    /// The state before a drain.
     #[must_use]
     pub fn new(readiness: Readiness) -> Self {
         Self {
@@ -81,18 +80,18 @@ impl Drain {
     }
 }
 
-/// What tells connections that the gateway stops.
+/// The tokens that tell connections that the gateway stops.
 #[derive(Clone, Debug, Default)]
 struct Stops {
-    /// Soon: requests are still served, and answers say that the connection ends.
+    /// Cancelled when the gateway stops soon: requests are still served, and answers say that the connection ends.
     leaving: CancellationToken,
-    /// Now: nothing new is begun.
+    /// Cancelled when nothing new is begun.
     begun: CancellationToken,
 }
 
-/// Serves, plainly or over TLS, until `shutdown` resolves, then drains: not ready, wait, stop
-/// accepting, let what runs finish, writes too; in a hurry, nothing but writes. Returns whether all
-/// that finished in time.
+/// Serves, with or without TLS, until `shutdown` resolves, and then drains: turn unready, wait, stop accepting, and let
+/// everything in flight finish, writes too. A fast drain waits for writes only. Returns whether all that finished in
+/// time.
 pub async fn serve(
     (listeners, lanes): (Listeners, &Lanes),
     tls: Option<Arc<Tls>>,
@@ -104,7 +103,7 @@ pub async fn serve(
     let connections = TaskTracker::new();
     let stops = Stops { leaving: drain.leaving.clone(), begun: drain.begun.clone() };
     {
-        // The listener is closed with the future that owns it, at the end of this block.
+        // The end of this block closes the listener, together with the future that owns it.
         let timers = Timers { head: settings.header_timeout, idle: settings.idle_timeout };
         let (handshake, strangers) = (settings.handshake_timeout, AtOnce::default());
         let proxies = settings.trusted_proxies.clone();
@@ -119,14 +118,14 @@ pub async fn serve(
                 drain.readiness.drain();
                 drain.leaving.cancel();
                 tracing::info!(drain_delay_s = settings.drain_delay.as_secs_f64(), "draining");
-                // Load balancers must see that we are not ready before we stop (docs/threats.md, row 24).
+                // Load balancers must see that the gateway is unready before it stops (docs/threats.md, row 24).
                 let delay = tokio::time::timeout(settings.drain_delay, &mut accepting);
                 let _ = drain.fast_drain.run_until_cancelled(delay).await;
             }
         }
     }
     if !settings.drain_delay.is_zero() {
-        // Nobody is accepted any more: what waits in the kernel's queue is for the next gateway.
+        // No connection is accepted any more: those in the kernel's queue are for the next gateway.
         let settled = tokio::time::sleep(SETTLE);
         let _ = drain.fast_drain.run_until_cancelled(settled).await;
     }
@@ -136,11 +135,11 @@ pub async fn serve(
     let finished = async {
         let _ = drain.fast_drain.run_until_cancelled(connections.wait()).await;
         drain.writes.wait().await;
-        // The last write's answer is on its way out.
+        // The last write's answer may still be on its way out.
         let _ = tokio::time::timeout(LAST_WORDS, connections.wait()).await;
     };
     let in_time = tokio::time::timeout(settings.drain_timeout, finished).await.is_ok();
-    // What has not begun by now is not begun any more.
+    // Nothing else may begin from now on.
     drain.fast_drain.cancel();
     if !in_time {
         tracing::warn!(
@@ -152,8 +151,8 @@ pub async fn serve(
     in_time
 }
 
-/// Accepts connections, as many at once as the crowd may be, for ever. One more waits here, and has one
-/// that rests end, or waits for one of those that do not; further callers wait in the kernel's queue.
+/// Accepts connections and never returns. When the crowd is full, the next connection waits here until one that rests
+/// is closed for it or one that is active rests. Further callers wait in the kernel's queue.
 async fn accept(
     (listeners, lanes): (Listeners, &Lanes),
     stack: Stack<Incoming>,
@@ -178,7 +177,7 @@ async fn accept(
 async fn next_stream(listeners: &Listeners, turn: &mut usize) -> Option<(Socket, Origin)> {
     match listeners.accept(turn).await {
         Ok(accepted) => Some(accepted),
-        // The caller's fault, and over with the caller.
+        // The caller's fault, which needs no pause.
         Err(error)
             if matches!(
                 error.kind(),

@@ -1,5 +1,5 @@
-//! Answers on their way out. Whatever bounds how many there are is held until the caller's side has taken
-//! the last byte, over HTTP/2 within the windows that the caller gives; not only until hyper has it.
+//! Answers on their way out. The limits on how many there are count an answer until the caller's side has read the last
+//! byte, not only until hyper has it. Over HTTP/2 the caller reads within the windows that it grants.
 
 use std::{
     fmt, mem,
@@ -17,7 +17,7 @@ use crate::{
     stack::AnswerBody,
 };
 
-/// What is held for an answer until it is out.
+/// The places that an answer holds until it is sent.
 #[derive(Debug, Default)]
 pub(super) struct HeldUntilSent {
     _places: Option<ConcurrencySlots>,
@@ -25,16 +25,17 @@ pub(super) struct HeldUntilSent {
     _stranger: Option<Slot>,
 }
 
-/// How it is found out that an answer is out.
+/// How the gateway detects that an answer is sent.
 #[derive(Debug)]
 pub(super) enum SentBy {
-    /// hyper copies it into its buffer, and it is out when that is flushed.
+    /// hyper copies the answer into its buffer. The answer is sent when the buffer is flushed.
     Http1(Left),
-    /// h2 keeps the bytes as they are and drops them when they are written. Since when they wait.
+    /// h2 keeps the bytes as they are and drops them once they are written. The number is the time since when they
+    /// wait.
     Http2(Phase, u64),
 }
 
-/// The body of an answer, as hyper is given it.
+/// The body of an answer, in the form that hyper takes.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     bytes: Bytes,
@@ -43,20 +44,21 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Dropped with the body when it is out. A `stranger`'s place is held with it.
+    /// Makes a body that releases its places once it is sent. `stranger` is the place of an answer to a request without
+    /// a good token.
     pub(super) fn new(body: AnswerBody, way: SentBy, stranger: Option<Slot>) -> Self {
         let AnswerBody { bytes, places, running, .. } = body;
         let held = HeldUntilSent { _places: places, _running: running, _stranger: stranger };
         Self { bytes, sending: Some(Sending { held, way }), refused: false }
     }
 
-    /// A body that breaks off: its stream is reset.
+    /// Makes a body that breaks off, so that its stream is reset.
     pub(super) fn refused(body: AnswerBody) -> Self {
         Self { bytes: body.bytes, sending: None, refused: true }
     }
 }
 
-/// Too many answers to strangers wait to be taken.
+/// Too many answers to requests without a good token wait to be read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refused;
 
@@ -96,7 +98,7 @@ impl Body for Outgoing {
     }
 }
 
-/// The bytes of an answer, with what is held for them.
+/// The bytes of an answer, with the places that they hold.
 #[derive(Debug)]
 pub(super) struct Piece {
     bytes: Bytes,
@@ -117,7 +119,7 @@ impl Buf for Piece {
     }
 }
 
-/// What is held, and until when.
+/// The places that are held, and the way to detect that they can be released.
 #[derive(Debug)]
 struct Sending {
     held: HeldUntilSent,

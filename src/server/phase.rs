@@ -11,31 +11,31 @@ use tokio::time::Instant;
 use super::{crowd::Crowd, seat::Shared};
 use crate::domain::Peer;
 
-/// What a connection is doing, and since when; shared by its stream, its requests and its timer.
+/// What a connection is doing and since when, shared by its stream, its requests and its timer.
 ///
-/// One number holds all of it, so that requests of one connection that begin and end on several
-/// threads (HTTP/2) never leave it in a state that neither meant.
+/// One number holds the whole state. So requests of one connection that begin and end on several threads (HTTP/2) never
+/// leave an inconsistent state.
 #[derive(Clone, Debug)]
 pub(super) struct Phase {
     shared: Arc<Shared>,
-    /// What the milliseconds are counted from.
+    /// The moment from which the milliseconds are counted.
     began: Instant,
 }
 
-/// Set while the head of a request is arriving, or the first one is awaited; else, without a
-/// request that runs, the connection is between requests.
+/// Set while the head of a request is arriving, or the first one is awaited. If it is not set and no request is in
+/// flight, the connection is between requests.
 const HEAD: u64 = 1;
-/// One request that runs; its own limits hold. There is room for two million of them.
+/// One request in flight, which has its own timeouts. There is room for two million of them.
 const ONE: u64 = 1 << 1;
-/// Where the milliseconds begin that stand for the moment in which the phase began.
+/// The first bit of the milliseconds at which the phase began.
 const SINCE: u32 = 22;
 
-/// How many requests run.
+/// How many requests are in flight.
 pub(super) const fn running(packed: u64) -> u64 {
     (packed & ((1 << SINCE) - 1)) >> 1
 }
 
-/// The milliseconds that stand for the moment in which the phase began.
+/// The milliseconds at which the phase began.
 pub(super) const fn since(packed: u64) -> u64 {
     packed >> SINCE
 }
@@ -45,57 +45,57 @@ fn millis(since: Instant) -> u64 {
 }
 
 impl Phase {
-    /// A connection just opened: whoever connects must say something soon.
+    /// A connection that was just opened: its first request must arrive soon.
     #[cfg(any(test, fuzzing))]
     pub(super) fn new() -> Self {
         Self { shared: Arc::new(Shared::new(HEAD, None)), began: Instant::now() }
     }
 
-    /// The same, of a listener that began then, with a number there.
+    /// The same, for a connection with this number at a listener that began at `began`.
     pub(super) fn of(crowd: Arc<Crowd>, id: u64, began: Instant) -> Self {
         let packed = millis(began) << SINCE | HEAD;
         Self { shared: Arc::new(Shared::new(packed, Some((crowd, id)))), began }
     }
 
-    /// What the listener looks at.
+    /// The state that the listener reads.
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
-    /// Says where the connection came from; it is not known before its first bytes are read.
+    /// Records where the connection came from, which is known only after its first bytes are read.
     pub(super) fn came_from(&self, peer: Peer) {
         self.shared.came_from(peer);
     }
 
-    /// Where the connection came from.
+    /// Where the connection came from, if that is known.
     pub(super) fn peer(&self) -> Option<Peer> {
         self.shared.peer()
     }
 
-    /// A request passed authentication.
+    /// Records that a request passed authentication.
     pub(super) fn know(&self) {
         self.shared.know();
     }
 
-    /// Resolves when the listener wants the place and nothing runs.
+    /// Resolves when the listener needs the place and the connection rests.
     pub(super) async fn asked_to_end(&self) {
         poll_fn(|cx| self.shared.poll_asked(cx)).await;
     }
 
-    /// Whether nothing has happened, and nothing is left to happen, for so long.
+    /// Whether nothing has happened for this long, and nothing remains to be sent.
     pub(super) fn rests(&self, long: Duration) -> bool {
         let packed = self.packed();
         let nothing = running(packed) == 0 && packed & HEAD == 0;
         nothing && !self.shared.is_unsent() && self.at(packed).elapsed() >= long
     }
 
-    /// Something is to be written, or all of it was.
+    /// Records whether something is still to be written.
     pub(super) fn writes(&self, unsent: bool) {
         self.shared.set_unsent(unsent);
     }
 
-    /// A request's head is complete; the request runs until the guard is dropped, with an answer
-    /// or given up. None where it does not count any more.
+    /// Counts a request as in flight until the guard is dropped, with an answer or given up. `None` during a drain,
+    /// when new requests do not count any more.
     pub(super) fn run(&self) -> Option<RunningRequest> {
         if self.shared.drains.load(Ordering::Relaxed) {
             return None;
@@ -104,7 +104,7 @@ impl Phase {
         Some(RunningRequest(self.clone()))
     }
 
-    /// The gateway stops. What begins from now on is sent away at once, and neither that nor
+    /// Records that the gateway stops. Requests that begin from now on are refused at once, and neither they nor
     /// further bytes make the connection last longer.
     pub(super) fn drain(&self) {
         self.shared.drains.store(true, Ordering::Relaxed);
@@ -120,7 +120,7 @@ impl Phase {
         self.shared.may_rest();
     }
 
-    /// Bytes of a head, or of a body that is read, have come.
+    /// Records that bytes of a head, or of a body that is being read, have arrived.
     pub(super) fn bytes_came(&self) {
         let packed = self.packed();
         let drains = self.shared.drains.load(Ordering::Relaxed);
@@ -137,19 +137,19 @@ impl Phase {
         millis(self.began)
     }
 
-    /// The moment in which the phase began.
+    /// The moment at which the phase began.
     fn at(&self, packed: u64) -> Instant {
         self.began + Duration::from_millis(since(packed))
     }
 
-    /// An answer waits to be taken, from the moment on that this gives.
+    /// Records that an answer waits to be read from now on, and returns that time for [`Phase::taken`].
     pub(super) fn waits(&self) -> u64 {
         let now = self.now();
         self.shared.unread().push_back(now);
         now
     }
 
-    /// An answer that waited since then is out, or nobody wants it any more.
+    /// Records that an answer that waited since then is sent, or is not wanted any more.
     pub(super) fn taken(&self, since: u64) {
         let mut unread = self.shared.unread();
         if let Some(at) = unread.iter().position(|one| *one == since) {
@@ -162,13 +162,13 @@ impl Phase {
         }
     }
 
-    /// When the answer that has waited longest must have been taken.
+    /// When the answer that has waited longest must have been read.
     pub(super) fn unread_ends(&self, idle: Duration) -> Option<Instant> {
         let oldest = self.shared.unread().front().copied();
         oldest.map(|since| self.began + Duration::from_millis(since) + idle)
     }
 
-    /// When the phase that holds now must have ended; none while a request runs.
+    /// When the current phase must have ended; `None` while a request is in flight.
     pub(super) fn ends(&self, head: Duration, idle: Duration) -> Option<Instant> {
         let packed = self.packed();
         if running(packed) > 0 {
@@ -178,7 +178,7 @@ impl Phase {
     }
 }
 
-/// A request that runs; dropping it ends it.
+/// A request in flight; dropping this ends it.
 #[derive(Debug)]
 pub(super) struct RunningRequest(Phase);
 
@@ -218,7 +218,7 @@ mod tests {
         phase.bytes_came();
         assert_eq!(left(&phase), Some(Duration::from_secs(6)), "each byte buys time");
         drop(phase.run());
-        // One that had come behind the last one runs without a byte more.
+        // A request that arrived together with the one before begins without a further byte.
         let _third = phase.run();
         phase.bytes_came();
         assert_eq!(left(&phase), None, "what comes behind a request ends it");

@@ -1,5 +1,5 @@
-//! The PROXY protocol, versions 1 and 2: for whom a proxy asks. It is read from trusted proxies alone, and from
-//! these it must come, as the protocol's specification demands: nothing is guessed from bytes.
+//! The PROXY protocol, versions 1 and 2, with which a proxy says for whom it asks. The header is read from trusted
+//! proxies only. These must send it, as the protocol's specification demands: nothing is guessed from bytes.
 
 use std::{io, net::IpAddr, net::SocketAddr, sync::Arc};
 
@@ -9,27 +9,27 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::domain::{Origin, Peer};
 
-/// The longest line of version 1, its end included (specification, 2.1).
+/// The longest line of version 1, its line end included (specification, 2.1).
 const MAX_LINE: usize = 107;
 
-/// The longest header of version 2 that is read, in bytes. Addresses take 232 at most; what proxies add of
-/// a TLS connection stays far below the rest.
+/// The longest header of version 2 that is read, in bytes. Addresses take 232 at most. What proxies add about a TLS
+/// connection is far smaller than the rest.
 const MAX_BINARY: usize = 2048;
 
-/// The bytes of a header of version 2 that are always there.
+/// The size of the fixed part of a header of version 2, in bytes.
 const FIXED: usize = 16;
 
-/// Whose word is taken for whom they ask (`server.trusted_proxies`).
+/// The proxies whose PROXY header is trusted (`server.trusted_proxies`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
-    /// Networks that proxies connect from.
+    /// The networks that proxies connect from.
     pub networks: Arc<[IpNet]>,
-    /// Whether everybody on a Unix socket is one.
+    /// Whether every peer on a Unix socket is a trusted proxy.
     pub unix: bool,
 }
 
 impl TrustedProxies {
-    /// Whether that one's word is taken.
+    /// Whether this peer is a trusted proxy.
     pub(super) fn trust(&self, origin: Origin) -> bool {
         match origin {
             Origin::Tcp(address) => {
@@ -42,10 +42,10 @@ impl TrustedProxies {
     }
 }
 
-/// Reads the header that begins a proxy's connection, and not a byte more.
+/// Reads the header at the beginning of a proxy's connection, and not a byte more.
 ///
 /// # Errors
-/// When there is none, or it is malformed, or the connection ends.
+/// Fails if there is no header, if it is malformed, or if the connection ends.
 pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin), proxy: Origin) -> io::Result<Peer> {
     let mut header = vec![0; v2::PROTOCOL_PREFIX.len()];
     stream.read_exact(&mut header).await?;
@@ -81,14 +81,14 @@ async fn binary(stream: &mut (impl AsyncRead + Unpin), mut header: Vec<u8>) -> i
             tcp(one.source_address.into(), one.source_port)
         }
         (v2::Command::Proxy, v2::Addresses::Unix(_)) => Origin::Unix,
-        // The proxy's own connection, as for its health checks, or one that it does not tell of.
+        // The proxy's own connection, for example for its health checks, or one whose origin it does not tell.
         (v2::Command::Local, _) | (v2::Command::Proxy, v2::Addresses::Unspecified) => {
             Origin::Unknown
         }
     })
 }
 
-/// Byte by byte: nothing tells how long the line is, and what follows belongs to somebody else.
+/// Reads byte by byte, because nothing tells how long the line is, and the bytes after it belong to the next layer.
 async fn line(stream: &mut (impl AsyncRead + Unpin), mut header: Vec<u8>) -> io::Result<Origin> {
     while !header.ends_with(b"\n") {
         if header.len() == MAX_LINE {
@@ -141,7 +141,7 @@ mod tests {
             (b"PROXY UNKNOWN ::1 ::2 1 2\r\n".to_vec(), "unknown"),
             (binary(1, 0x11, &v4), "10.1.2.3:4660"),
             (binary(1, 0x21, &v6), "[::1]:1"),
-            // With what the proxy adds, here its no-op.
+            // With something that the proxy adds, here its no-op.
             (binary(1, 0x11, &[&v4[..], &[4, 0, 2, 7, 7]].concat()), "10.1.2.3:4660"),
             (binary(0, 0x11, &v4), "unknown"),
             (binary(0, 0, &[]), "unknown"),

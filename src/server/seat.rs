@@ -1,4 +1,4 @@
-//! What a connection and its listener know of each other.
+//! The state that a connection and its listener share.
 
 use std::{
     collections::VecDeque,
@@ -16,35 +16,35 @@ use super::{
 use crate::domain::Peer;
 use crate::mutex::lock;
 
-/// In the number by which connections are ordered: somebody has shown a good token on this one.
+/// A bit of the number by which connections are ordered: a request on this connection had a good token.
 const KNOWN: u64 = 1 << 63;
 
-/// What the stream of a connection, its requests, its timer and the listener know of it.
+/// The state of a connection that its stream, its requests, its timer and the listener share.
 ///
-/// The orderings of what the listener and the connection tell each other are the strictest, so that of two
-/// that look at each other's word at the same time at least one sees it.
+/// The atomics through which the listener and the connection signal each other use the strictest ordering. If both read
+/// the other's flag at the same time, at least one of them sees it.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// What it is doing and since when: see `phase.rs`.
+    /// What the connection is doing and since when: see `phase.rs`.
     pub(super) packed: AtomicU64,
     pub(super) drains: AtomicBool,
     /// Whether something is still to be written.
     unsent: AtomicBool,
-    /// Since when each answer waits that is not taken, over HTTP/2; the one that has waited longest first.
+    /// Since when each unread answer waits, over HTTP/2. The one that has waited longest is the first.
     unread: Mutex<VecDeque<u64>>,
     /// Whether a request on it passed authentication.
     known: AtomicBool,
-    /// Whether the listener wants to hear when it rests.
+    /// Whether the listener must be notified when the connection rests.
     aside: AtomicBool,
     /// Whether the listener has asked it to end.
     asked: AtomicBool,
-    /// Where it stands in the listener's order; written under the listener's lock.
+    /// Its key in the listener's order, written under the listener's lock.
     stands_as: AtomicU64,
     /// Where it came from, once that is known.
     peer: OnceLock<Peer>,
-    /// Whom to wake when it is asked.
+    /// The task to wake when the connection is asked to end.
     waker: Mutex<Option<Waker>>,
-    /// The listener, and the connection's number there; none in tests of a connection alone.
+    /// The listener, and the connection's number there; `None` in tests of a single connection.
     seat: Option<(Arc<Crowd>, u64)>,
 }
 
@@ -77,11 +77,11 @@ impl Shared {
         self.seat.as_ref().map(|(crowd, id)| (crowd, *id))
     }
 
-    /// Where it belongs in the listener's order: the one that ends first has the smallest number. None
-    /// while a request runs, or an answer is not out where somebody has shown a good token.
+    /// Its key in the listener's order: the connection with the smallest key is closed first. `None` while a request is
+    /// in flight. After a good token, also `None` while an answer is not completely sent.
     pub(super) fn rests_as(&self) -> Option<u64> {
         let packed = self.packed.load(Ordering::SeqCst);
-        // A stranger who reads no answer would else keep a place for as long as they like.
+        // Otherwise a caller without a token who reads no answer would keep a place for as long as they like.
         let out = |known: bool| !known || (!self.is_unsent() && self.unread().is_empty());
         let known = self.is_known();
         let rests = running(packed) == 0 && out(known);
@@ -104,7 +104,7 @@ impl Shared {
         self.aside.store(aside, Ordering::SeqCst);
     }
 
-    /// A request or an answer has ended: where the listener waits for that, it hears of it.
+    /// Notifies the listener, if it waits for that, that a request or an answer has ended and the connection rests.
     pub(super) fn may_rest(&self) {
         if self.aside.load(Ordering::SeqCst)
             && self.rests_as().is_some()
@@ -144,8 +144,8 @@ impl Shared {
         }
     }
 
-    /// Ready where the listener has asked the connection to end and it rests. One that has begun
-    /// something since says so, and goes on.
+    /// Ready if the listener has asked the connection to end and it rests. If the connection has begun something since,
+    /// it declines and goes on.
     pub(super) fn poll_asked(&self, cx: &Context<'_>) -> Poll<()> {
         let Some((crowd, id)) = &self.seat else { return Poll::Pending };
         let mut waker = lock(&self.waker);

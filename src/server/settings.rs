@@ -11,15 +11,15 @@ pub struct Settings {
     pub listen: Address,
     /// Where Prometheus and probes connect.
     pub admin_listen: Address,
-    /// Which callers are proxies that say for whom they ask.
+    /// The proxies whose PROXY header is trusted.
     pub trusted_proxies: TrustedProxies,
-    /// How many connections may be open at once; one more takes the place of one that rests.
+    /// How many connections may be open at once. Beyond that, a new connection closes one that rests.
     pub max_connections: usize,
     /// How long the head of a request may take from its first byte.
     pub header_timeout: Duration,
     /// How long the body of a request may take.
     pub body_timeout: Duration,
-    /// How long a connection may stay without a request, or an answer without being taken.
+    /// How long a connection may stay without a request, or an answer may stay unread.
     pub idle_timeout: Duration,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
@@ -27,15 +27,15 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// The largest body in bytes.
     pub max_body: usize,
-    /// How long readiness is off before accepting stops.
+    /// How long the gateway is unready before it stops accepting.
     pub drain_delay: Duration,
-    /// How long requests that run may take to finish when the gateway stops.
+    /// How long requests in flight may take to finish when the gateway stops.
     pub drain_timeout: Duration,
-    /// TLS, if callers are to use it.
+    /// TLS, if callers must use it.
     pub tls: Option<TlsSettings>,
 }
 
-/// Where somebody listens.
+/// The address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// An IP address and a port.
@@ -45,7 +45,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// Whether nobody on another machine can reach it.
+    /// Whether no other machine can reach it.
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self {
@@ -54,7 +54,7 @@ impl Address {
         }
     }
 
-    /// Whether both are one place, and not any free port.
+    /// Whether both are the same address; port 0 means any free port and clashes with nothing.
     #[must_use]
     pub fn clashes(&self, other: &Self) -> bool {
         self == other && !matches!(self, Self::Tcp(address) if address.port() == 0)
@@ -68,6 +68,6 @@ pub struct TlsSettings {
     pub cert_file: PathBuf,
     /// Its private key in PEM.
     pub key_file: PathBuf,
-    /// Callers must show a certificate of one of these authorities.
+    /// If set, callers must show a certificate from an authority in this file.
     pub client_ca_file: Option<PathBuf>,
 }

@@ -18,24 +18,22 @@ use super::{
 use crate::error::Fault;
 use crate::mutex::lock;
 
-/// The certificate that the listener shows and the authorities of callers. Each can be replaced
-/// while it serves, and neither waits for the other: trust that is taken away must not depend on a
-/// certificate that has expired.
+/// The listener's certificate and the certificate authorities of callers. Each can be replaced while the gateway
+/// serves, independently of the other: removing an authority must not depend on a certificate that has expired.
 #[derive(Debug)]
 pub struct Tls {
     settings: TlsSettings,
-    /// What is in force, for whoever replaces one half of it.
+    /// The parts in force, so that one of them can be replaced.
     parts: Mutex<(Pair, Clients)>,
     current: ArcSwap<ServerConfig>,
 }
 
 impl Tls {
-    /// Loads the certificate, its key and the authorities of callers. An expired certificate is
-    /// only a warning: the gateway may have been started to be seen, and the next one is taken
-    /// as soon as it is in place.
+    /// Loads the certificate, its key and the authorities of callers. An expired certificate is only a warning: the
+    /// gateway starts and can be observed, and it loads the next certificate as soon as that is in place.
     ///
     /// # Errors
-    /// Every fault of every file.
+    /// Returns every fault of every file.
     pub fn load(
         settings: &TlsSettings,
         read: Read<'_>,
@@ -56,11 +54,11 @@ impl Tls {
         Ok((Self { settings, parts, current }, warning))
     }
 
-    /// Loads the certificate and its key anew; connections that are open are not touched, new ones
-    /// get what is new.
+    /// Reloads the certificate and its key. Open connections keep the old certificate; new ones get the new one.
     ///
     /// # Errors
-    /// Every fault of both files, a certificate out of its time too; what was loaded stays.
+    /// Returns every fault of both files; a certificate outside its period of validity is one too. What was loaded
+    /// stays.
     pub fn replace_certificate(&self, read: Read<'_>) -> Result<(), Vec<Fault>> {
         let pair = Pair::load(&self.settings, read)?;
         if let Some(fault) = pair.out_of_time(&self.settings, SystemTime::now()) {
@@ -73,16 +71,15 @@ impl Tls {
         })
     }
 
-    /// Loads the authorities of callers anew, beside whatever certificate is in force; connections
-    /// that are open are not touched.
+    /// Reloads the authorities of callers and keeps the certificate in force. Open connections are not affected.
     ///
     /// # Errors
-    /// Every fault of the file; what was loaded stays.
+    /// Returns every fault of the file; what was loaded stays.
     pub fn replace_clients(&self, read: Read<'_>) -> Result<(), Vec<Fault>> {
         let clients = certificate::clients(&self.settings, read).map_err(|fault| vec![fault])?;
         self.put(|(_, held)| {
             let changed = !held.is_same(&clients);
-            // Of the same bytes the sessions stay, too.
+            // If the bytes are the same, sessions stay resumable too.
             if changed {
                 *held = clients;
             }
@@ -90,7 +87,7 @@ impl Tls {
         })
     }
 
-    /// Puts into force what `change` makes of both parts, where it says that it changed something.
+    /// Puts the changed parts in force if `change` returns that it changed something.
     fn put(&self, change: impl FnOnce(&mut (Pair, Clients)) -> bool) -> Result<(), Vec<Fault>> {
         let mut parts = self.parts();
         let mut new = parts.clone();
@@ -103,31 +100,31 @@ impl Tls {
         Ok(())
     }
 
-    /// Never held while a file is read, and every change under it is whole.
+    /// The lock is never held while a file is read, and every change under it is complete.
     fn parts(&self) -> MutexGuard<'_, (Pair, Clients)> {
         lock(&self.parts)
     }
 
-    /// When the certificate that is shown now expires.
+    /// When the current certificate expires.
     #[must_use]
     pub fn expires(&self) -> SystemTime {
         self.parts().0.not_after
     }
 
-    /// The same in seconds since 1970 began.
+    /// The same in Unix seconds.
     #[must_use]
     pub fn expires_unix(&self) -> u64 {
         self.expires().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
     }
 
-    /// Shakes hands within the time; the stream, and whether HTTP/2 was agreed upon.
+    /// Does the TLS handshake within the timeout. Returns the stream, and whether the two sides agreed on HTTP/2.
     pub(super) async fn accept(
         &self,
         stream: Socket,
         timeout: Duration,
     ) -> Option<(TlsStream<Socket>, bool)> {
         let acceptor = TlsAcceptor::from(self.current.load_full());
-        // Told at debug level only: anybody can send as much nonsense as they like.
+        // Logged at debug level only, because anybody can cause as many failures as they like.
         match tokio::time::timeout(timeout, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => {
                 let h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
@@ -146,7 +143,7 @@ impl Tls {
 }
 
 impl TlsSettings {
-    /// The files of the certificate.
+    /// The paths of the certificate and its key.
     #[must_use]
     pub fn certificate_files(&self) -> [PathBuf; 2] {
         [self.cert_file.clone(), self.key_file.clone()]

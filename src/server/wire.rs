@@ -1,4 +1,4 @@
-//! The bytes of a connection, cut into heads and bodies before hyper reads them.
+//! Splits the bytes of a connection into heads and bodies before hyper reads them.
 
 use std::{
     future::poll_fn,
@@ -30,15 +30,15 @@ use super::{
 use crate::mutex::lock;
 use crate::stack::Oddities;
 
-/// How long the end of a connection waits for a peer in the midst of a message. Closed at once, the
-/// kernel would answer its remaining bytes with a reset, which can eat the answer on its way.
+/// How long the end of a connection reads the rest of a peer's message. If it closed at once, the kernel would answer
+/// the remaining bytes with a reset, which can destroy the answer on its way.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How much is read before there is room for a whole head; most heads are shorter.
+/// How many bytes are read before a buffer for a whole head is allocated; most heads are shorter.
 const ROOM: usize = 2048;
 
-/// What is left of the message that arrives, and of the answer that goes out; shared by the stream and by
-/// the requests made of it.
+/// What remains of the message that is arriving and of the answer that is being sent, shared by the stream and its
+/// requests.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Left(Arc<Inner>);
 
@@ -47,34 +47,34 @@ struct Inner {
     left: AtomicU64,
     /// Whether the last head declared a length.
     has_length: AtomicBool,
-    /// Whether its first line has a fragment.
+    /// Whether the first line of the last head has a fragment.
     has_fragment: AtomicBool,
-    /// Whether there is something in `held`.
+    /// Whether `held` has a value.
     holds: AtomicBool,
-    /// What is held for an answer that hyper has, until it is flushed.
+    /// The places of an answer that hyper has, until the answer is flushed.
     held: Mutex<Option<HeldUntilSent>>,
 }
 
 /// Between messages.
 const NOTHING: u64 = 0;
-/// A head has begun and no request has come of it; hyper takes no body of this length.
+/// A head has begun and there is no request from it yet. hyper accepts no body of this length.
 const HEAD: u64 = u64::MAX - 1;
 /// A chunked body.
 const CHUNKED: u64 = u64::MAX;
 
-/// What takes the place of what follows a malformed chunk, whose first byte is a NUL: hyper takes neither for
-/// a size nor for a trailer.
+/// Replaces the bytes after a malformed chunk, whose first byte becomes a NUL. hyper accepts neither as a size nor as a
+/// trailer.
 const NO_CHUNK: &[u8] = b"\r\0";
 
 impl Left {
-    /// A request came of the head: now its body is awaited.
+    /// hyper made a request from the head: now its body is awaited.
     pub(super) fn await_body(&self, body: &impl Body) {
         let length = body.size_hint().exact().unwrap_or(CHUNKED);
         self.set(if body.is_end_stream() { NOTHING } else { length });
     }
 
-    /// What of the last head hyper does not tell, if anything: it leaves a `Content-Length` out where a
-    /// `Transfer-Encoding` stands too, and cuts a fragment off.
+    /// What hyper does not report about the last head, if anything: hyper removes a `Content-Length` if there is a
+    /// `Transfer-Encoding` too, and cuts off a fragment.
     pub(super) fn oddities(&self, headers: &HeaderMap) -> Option<Oddities> {
         let Inner { has_length, has_fragment, .. } = &*self.0;
         let oddities = Oddities {
@@ -85,23 +85,23 @@ impl Left {
         (oddities != Oddities::default()).then_some(oddities)
     }
 
-    /// Whether some of a request's body is still to come.
+    /// Whether part of a request's body has not arrived yet.
     pub(super) fn has_body(&self) -> bool {
         !matches!(self.get(), NOTHING | HEAD)
     }
 
-    /// Whether no message has begun that is not whole.
+    /// Whether no message is incomplete.
     pub(super) fn is_nothing(&self) -> bool {
         self.get() == NOTHING
     }
 
-    /// hyper has the whole answer: what is held for it is released when that is flushed.
+    /// Keeps the places of an answer that hyper has as a whole, until the answer is flushed.
     pub(super) fn hold_until_flushed(&self, held: HeldUntilSent) {
         *lock(&self.0.held) = Some(held);
         self.0.holds.store(true, Ordering::Relaxed);
     }
 
-    /// Whether an answer is not flushed.
+    /// Whether an answer is not flushed yet.
     fn holds(&self) -> bool {
         self.0.holds.load(Ordering::Relaxed)
     }
@@ -126,34 +126,33 @@ impl Left {
     }
 }
 
-/// A stream of requests that hands on one head or body at a time, and heads with whole line ends
-/// only: hyper takes a bare LF for one too, and a hop that does not would see other headers, or
-/// another number of requests (RFC 9112, 2.2 and 11.2).
+/// A stream of requests that passes on one head or body at a time, and only heads whose lines all end with CRLF. hyper
+/// accepts a bare LF as a line end too. A hop that does not would see other headers, or another number of requests (RFC
+/// 9112, 2.2 and 11.2).
 #[derive(Debug)]
 pub(super) struct Wire<S> {
     stream: S,
     left: Left,
     phase: Phase,
-    /// Read, and not handed on yet.
+    /// Bytes that were read and not passed on yet.
     held: Bytes,
     lines: Lines,
     chunks: Chunks,
     lingers: Option<Pin<Box<Sleep>>>,
-    /// Whether it was said that nothing more will come of us.
+    /// Whether the gateway has announced that it will send nothing more.
     ends: bool,
-    /// Whoever waits for the next head while an answer is not flushed.
+    /// The task that waits for the next head while an answer is not flushed.
     reader: Option<Waker>,
 }
 
 impl<S> Wire<S> {
-    /// Cuts what comes of the stream, and tells the phase when something is handed on.
+    /// Splits what the stream delivers, and notifies the phase when bytes are passed on.
     pub(super) fn new(stream: S, left: Left, phase: Phase) -> Self {
         let (held, lines, chunks) = (Bytes::new(), Lines::default(), Chunks::default());
         Self { stream, left, phase, held, lines, chunks, lingers: None, ends: false, reader: None }
     }
 
-    /// Waits until something comes and holds it, with no room for it until then. Says whether more may
-    /// come.
+    /// Waits until bytes arrive and stores them, and needs no buffer until then. Returns whether more may arrive.
     pub(super) async fn fill(&mut self) -> bool
     where
         S: AsyncRead + Unpin,
@@ -168,8 +167,7 @@ impl<S> Wire<S> {
         came.await.unwrap_or(false)
     }
 
-    /// How many of the fresh bytes may be handed on now, and what is to follow them instead of
-    /// the others, if anything is.
+    /// Returns how many of the new bytes may be passed on now, and the bytes that must replace the others, if any.
     fn cut(&mut self, fresh: &mut [u8]) -> (usize, Option<Bytes>) {
         match self.left.get() {
             CHUNKED => match self.chunks.read(fresh) {
@@ -193,7 +191,7 @@ impl<S> Wire<S> {
                         self.chunks = Chunks::default();
                         (end, None)
                     }
-                    // hyper gives its 400 for a head that holds a NUL, once it sees its end.
+                    // hyper answers 400 for a head that holds a NUL, once it sees the end of the head.
                     HeadEnd::Bare(end) => (end, Some(Bytes::from_static(b"\r\n\r\n"))),
                 }
             }
@@ -206,39 +204,39 @@ impl<S> Wire<S> {
     }
 }
 
-/// What the bytes of a head hold.
+/// What a piece of a head holds.
 #[derive(Debug, PartialEq, Eq)]
 enum HeadEnd {
-    /// A part of it.
+    /// A part of the head.
     More,
-    /// Its end, before this byte.
+    /// The end of the head, before this index.
     Head(usize, Head),
-    /// A line end that is not whole, before this byte; it is a NUL now.
+    /// A line end without CR, before this index; its LF is a NUL now.
     Bare(usize),
 }
 
-/// What a head holds that hyper does not tell of.
+/// What a head holds that hyper does not report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Head {
     has_length: bool,
     has_fragment: bool,
 }
 
-/// How a line begins that declares a length, in lower case.
+/// The beginning of a line that declares a length, in lower case.
 const LENGTH: &[u8; 15] = b"content-length:";
 
 /// Reads heads line by line.
 #[derive(Debug, Default)]
 struct Lines {
     last: u8,
-    /// How many bytes of the line are as in [`LENGTH`], so far.
+    /// How many bytes of the line match [`LENGTH`] so far.
     like_length: usize,
-    /// Whether the line may still be one.
+    /// Whether the line may still declare a length.
     may_be_length: bool,
     head: Head,
-    /// Whether the head has a line already: empty ones before it count for nothing.
+    /// Whether the head has a line already. Empty lines before the first one are ignored.
     begun: bool,
-    /// Whether this line holds anything.
+    /// Whether this line has any content.
     filled: bool,
 }
 
@@ -266,7 +264,7 @@ impl Lines {
         HeadEnd::More
     }
 
-    /// More of the same line.
+    /// Reads more of the same line.
     fn go_on(&mut self, bytes: &[u8]) {
         if self.may_be_length {
             self.look_for_length(bytes);
@@ -296,7 +294,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        // Nobody has more than one answer unread, however many requests come behind one another.
+        // One caller never has more than one unread answer, however many requests arrive one after another.
         if this.left.holds() && this.left.is_nothing() {
             this.reader = Some(cx.waker().clone());
             return Poll::Pending;
@@ -335,7 +333,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
-    /// hyper asks for it once it has nothing left to write.
+    /// hyper flushes once it has nothing left to write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         self.left.flushed();
@@ -346,10 +344,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Says that nothing more will come, then hears a peer in the midst of a message out.
+    /// Closes the sending side, then reads the rest of a message that the peer is still sending.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        // Whatever is on its way to its end rests no more.
+        // A connection that is ending does not count as resting.
         this.ends = true;
         this.phase.writes(true);
         if this.lingers.is_none() {
@@ -371,7 +369,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 }
 
-/// For `tests/fuzz`: what is handed on of these bytes, read in pieces of this size.
+/// For `tests/fuzz`: what is passed on of these bytes, read in pieces of this size.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz_entry(bytes: &[u8], piece: usize) -> Vec<Vec<u8>> {
     let mut wire = Wire::new(bytes, Left::default(), Phase::new());

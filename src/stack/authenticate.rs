@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Problem},
 };
 
-/// Finds out who calls, where the route wants to know. From here on the token is gone.
+/// Authenticates the caller if the route requires it. No later layer sees the token.
 pub(super) async fn authenticate<B, S>(
     authenticator: Arc<Authenticator>,
     mut request: Request<B>,

@@ -1,4 +1,4 @@
-//! A layer out of a function that looks at a request, notes on it what it found, and refuses it or not.
+//! Makes a layer from a function that checks a request, records its findings on it, and may refuse it.
 
 use std::{
     future::Future,
@@ -10,8 +10,8 @@ use std::{
 use http::Request;
 use tower::{Layer, Service};
 
-/// Makes a layer of `function(&mut request)`: what it refuses goes no further. It waits for nothing, and
-/// so costs no future of its own.
+/// Makes a layer of `function(&mut request)`. A request that it refuses goes no further. The function waits for
+/// nothing, so the layer needs no boxed future.
 pub(super) fn check<F>(function: F) -> Check<F> {
     Check { function: Arc::new(function) }
 }
@@ -62,11 +62,11 @@ where
     }
 }
 
-/// What becomes of a request that was looked at.
+/// The future of a request that was checked.
 pub(super) enum Checked<F, E> {
-    /// It went on.
+    /// The request was passed on.
     Passed(F),
-    /// It did not; none once that was said.
+    /// The request was refused; `None` once the error was returned.
     Refused(Option<E>),
 }
 

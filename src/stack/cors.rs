@@ -12,18 +12,18 @@ use crate::api::Answer;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// How long a browser may remember a preflight's answer.
+/// How long a browser may cache the answer to a preflight request.
 const MAX_AGE: Duration = Duration::from_mins(10);
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// Marks an `OPTIONS` that is no preflight, while it passes a layer that takes every one for a preflight.
+/// Marks an `OPTIONS` request that is no preflight request, while it passes a layer that treats every `OPTIONS` as one.
 #[derive(Clone, Copy)]
 struct PlainOptions;
 
-/// Has the layer answer preflights and set its headers on every other answer. A preflight (Fetch, 4.8) has
-/// `Origin` and `Access-Control-Request-Method`; any other `OPTIONS` is a request as all are.
+/// Lets the layer answer preflight requests and set its headers on every other answer. A preflight request (Fetch, 4.8)
+/// has `Origin` and `Access-Control-Request-Method`; any other `OPTIONS` is an ordinary request.
 pub(super) async fn cors<B, S>(
     layer: CorsLayer,
     mut request: Request<B>,
@@ -50,7 +50,7 @@ fn asks_for_leave(headers: &HeaderMap) -> bool {
         && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Lets the pages of exactly these origins call; none where there are none.
+/// Allows the pages of exactly these origins to call; `None` without any origin.
 pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;

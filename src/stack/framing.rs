@@ -7,24 +7,24 @@ use http::{
 
 use crate::{api::check_target, error::Error};
 
-/// Headers that may stand once: of several, two parties might each read another one
-/// (docs/threats.md, row 10). A second `Authorization` is refused where tokens are, with 401.
+/// Headers that may appear once: of several, two parties might each read a different one (docs/threats.md, row 10). A
+/// second `Authorization` is refused with 401, by the code that checks tokens.
 const ONCE: [HeaderName; 2] = [header::CONTENT_TYPE, HeaderName::from_static("idempotency-key")];
 
-/// What an absolute target may begin with.
+/// The schemes that an absolute target may have.
 const SCHEMES: [Scheme; 2] = [Scheme::HTTP, Scheme::HTTPS];
 
-/// What of a request's head the HTTP library keeps to itself, and whoever reads the bytes tells.
+/// What the HTTP library does not report about a request's head; the code that reads the bytes reports it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Oddities {
-    /// A `Content-Length` stands beside a `Transfer-Encoding`.
+    /// The head has both a `Content-Length` and a `Transfer-Encoding`.
     pub both_framings: bool,
     /// The target has a fragment.
     pub fragment: bool,
 }
 
-/// Refuses targets and hosts that could be read in two ways; what follows such a request on its
-/// connection is not read at all.
+/// Refuses targets and hosts that could be read in two ways. Bytes after such a request on its connection are not read
+/// at all.
 pub(super) fn target<B>(request: &Request<B>) -> Result<(), Error> {
     check_oddities(request.extensions().get())
         .and_then(|()| check_target(request.uri()))
@@ -37,8 +37,7 @@ pub(super) fn headers<B>(request: &Request<B>) -> Result<(), Error> {
     check_headers(request.headers()).map_err(Error::ending_connection)
 }
 
-/// The gateway has one name or many, and cares for none; but two parties must not each read
-/// another one (RFC 9112, 3.2).
+/// The gateway accepts any host name. But two parties must not each read a different one (RFC 9112, 3.2).
 fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
     let mut sent = headers.get_all(header::HOST).iter();
     let host = match (sent.next(), sent.next()) {
@@ -48,14 +47,14 @@ fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Er
         (Some(host), None) => Some(authority(host).ok_or_else(|| {
             Error::invalid("the header `Host` is no host: send the gateway's, as `name:port`")
         })?),
-        // HTTP/2 has `:authority` in its place (RFC 9113, 8.3.1), HTTP/1.0 need not say.
+        // HTTP/2 has `:authority` instead (RFC 9113, 8.3.1), and HTTP/1.0 requires neither.
         (None, _) if version < Version::HTTP_11 => None,
         (None, _) if version >= Version::HTTP_2 && uri.authority().is_some() => None,
         (None, _) => {
             return Err(Error::invalid("the request has no header `Host`: send it once"));
         }
     };
-    // A target with scheme and host is as good as its path; every server must take it.
+    // A target with scheme and host is equivalent to its path, and every server must accept it.
     let Some(named) = uri.authority() else { return Ok(()) };
     let scheme = uri.scheme().is_some_and(|scheme| SCHEMES.contains(scheme));
     if !scheme || named.as_str().contains('@') || host.is_some_and(|host| host != *named) {
@@ -68,7 +67,7 @@ fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Er
 }
 
 fn authority(host: &HeaderValue) -> Option<Authority> {
-    // A comma is what somebody leaves who has joined two headers into one.
+    // A comma is a sign that a hop joined two headers into one.
     Authority::try_from(host.as_bytes()).ok().filter(|host| !host.as_str().contains(['@', ',']))
 }
 
@@ -82,7 +81,7 @@ fn check_oddities(oddities: Option<&Oddities>) -> Result<(), Error> {
     }
 }
 
-/// Between two hops that each go by another one lies a request that nobody has checked (RFC 9112, 11.2).
+/// If two hops use different framings, the difference can hide a request that nothing has checked (RFC 9112, 11.2).
 fn unclear_framing() -> Error {
     Error::invalid(
         "it is not clear where the body ends: send either one `Content-Length`, or `Transfer-Encoding: \
@@ -106,7 +105,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Error> {
     if let Some(name) = ONCE.into_iter().find(|name| headers.get_all(name).iter().count() > 1) {
         return Err(Error::invalid(format!("the header `{name}` appears twice: send it once")));
     }
-    // A hop that obeyed this would take the token away (docs/threats.md, row 9).
+    // A hop that obeyed this would remove the token (docs/threats.md, row 9).
     let drops_token = headers.get_all(header::CONNECTION).iter().any(|value| {
         let names = value.as_bytes().split(|byte| *byte == b',');
         names.into_iter().any(|name| name.trim_ascii().eq_ignore_ascii_case(b"authorization"))
@@ -129,7 +128,7 @@ mod tests {
         check_headers(&headers).map_or_else(|error| error.status(), |()| 200)
     }
 
-    /// Over HTTP/1.1, 1.0 and 2.
+    /// The statuses over HTTP/1.1, 1.0 and 2.
     fn host_status(target: &str, hosts: &[&'static str]) -> [u16; 3] {
         let mut headers = HeaderMap::new();
         for host in hosts {

@@ -1,4 +1,4 @@
-//! A layer out of an async function of the request and of what comes next.
+//! Makes a layer from an async function of the request and the next service.
 
 use std::{
     future::Future,
@@ -10,8 +10,8 @@ use std::{
 use http::Request;
 use tower::{Layer, Service};
 
-/// Makes a layer of `function(request, next)`, which calls `next.ready().await?.call(request)` or answers
-/// by itself.
+/// Makes a layer of `function(request, next)`, which either calls `next.ready().await?.call(request)` or answers the
+/// request itself.
 pub(super) fn from_fn<F>(function: F) -> FromFn<F> {
     FromFn { function: Arc::new(function) }
 }
@@ -34,7 +34,7 @@ impl<F, S> Layer<S> for FromFn<F> {
     }
 }
 
-/// A clone is two pointers, however much comes behind: each layer makes one a request.
+/// A clone is two pointers, however many layers follow. Each layer makes one per request.
 pub(super) struct FromFnService<F, S> {
     function: Arc<F>,
     next: Arc<S>,
@@ -56,7 +56,7 @@ where
     type Error = E;
     type Future = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
-    /// Always ready: whoever must wait does so inside the call, where it is counted and timed.
+    /// Always ready: any wait is inside the call, where it is counted and timed.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), E>> {
         Poll::Ready(Ok(()))
     }

@@ -1,4 +1,4 @@
-//! Every layer that a request passes, in order, each with the reason why it is where it is.
+//! Every layer that a request passes, in order, each with the reason for its position.
 
 mod authenticate;
 mod caller_limits;
@@ -36,29 +36,29 @@ pub use framing::Oddities;
 use from_fn::from_fn;
 use request_state::RequestState;
 
-/// The whole gateway as one service: any request in, an answer out, never an error.
+/// The whole gateway as one service, which answers any request and never fails.
 pub type Stack<B> = BoxCloneSyncService<Request<B>, Answer, Infallible>;
 
-/// What the layers are made of.
+/// What the layers are built from.
 #[derive(Clone, Debug)]
 pub struct StackParts {
-    /// Who callers are.
+    /// Authenticates callers.
     pub authenticator: Arc<Authenticator>,
-    /// What they can ask for.
+    /// Answers the routes of the API.
     pub api: Api,
-    /// Where requests go.
+    /// The route table.
     pub router: Arc<Router>,
-    /// What is counted.
+    /// The series that the layers count in.
     pub metrics: Arc<Metrics>,
-    /// What each caller may ask for.
+    /// The limits of each caller.
     pub callers: Arc<Callers>,
-    /// How many requests may run at once, among others.
+    /// The current limits, for example on how many requests may run at once.
     pub limits: Live,
     /// How long a whole answer may take.
     pub request_timeout: Duration,
-    /// Cancelled when nothing new is begun any more.
+    /// Cancelled when the gateway begins nothing new any more.
     pub draining: CancellationToken,
-    /// Where requests go when they are over, for their spans.
+    /// Takes finished requests, to export their spans; `None` without a collector.
     pub spans: Option<Arc<dyn Sink>>,
     /// The origins whose pages may call.
     pub allowed_origins: Vec<HeaderValue>,
@@ -77,41 +77,42 @@ where
     let timeout = parts.request_timeout;
     let service =
         ServiceBuilder::new()
-            // First of all, around everything that can fail, so that nothing goes uncounted, hung-up callers
-            // too, and every answer and every log event can be found by the request's id.
+            // Outermost, around everything that can fail. So every request is counted, also if its caller hangs up, and
+            // every answer and log event can be found by the request's id.
             .layer(from_fn(move |request, next| {
                 observe::observe(Arc::clone(&metrics), spans.clone(), request, next)
             }))
-            // On every answer there is: none may be stored, or guessed to be a page.
+            // On every answer: no cache may store it, and no browser may guess that it is a page.
             .layer(always(header::CACHE_CONTROL, "no-store"))
             .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-            // Before authentication, for a preflight carries no token; around errors, for a page
-            // can read none without these headers.
+            // Before authentication, because a preflight request has no token; around errors, because without these
+            // headers a page cannot read them.
             .option_layer(cors::layer(&parts.allowed_origins).map(|layer| {
                 from_fn(move |request, next| cors::cors(layer.clone(), request, next))
             }))
-            // Whatever goes wrong inside, a panic too, becomes one problem document, here and nowhere else.
+            // Turns every error and panic inside into a problem document, here and nowhere else.
             .layer(from_fn(move |request, next| {
                 problems::errors_to_problems(Arc::clone(&counted), request, next)
             }))
-            // What only looks at the head, in one layer: each costs a copy of the request.
+            // All checks of the head, in one layer, because each layer costs a copy of the request.
             .layer(check(move |request: &mut Request<B>| {
-                // Sheds before any work is done, least of all a signature check.
+                // Sheds load before any work is done, especially before a signature is checked.
                 shed::shed(&running, &limits, &draining, request)?;
-                // From here the clock runs; whoever waits for something waits until then at most.
+                // The deadline starts here; every later wait ends at it.
                 deadline::stamp(timeout, request)?;
                 // A path that two parties could read differently is not even routed.
                 framing::target(request)?;
-                // The path is read once; policy and ZEC see only what was parsed of it.
+                // The path is read once; the policy and ZEC get only what was parsed from it.
                 route::route(&router, request)?;
-                // The same for headers, once it is known on which route to count the refusal.
+                // The same check for headers, now that the route is known under which a refusal is counted.
                 framing::headers(request)
             }))
-            // Before a byte of the body is read: strangers cost a few signature checks at most.
+            // Before any byte of the body is read: a request without a good token costs a few signature checks at most.
             .layer(from_fn(move |request, next| {
                 authenticate::authenticate(Arc::clone(&authenticator), request, next)
             }))
-            // As soon as it is known who asks: nobody's haste or patience takes the others' places.
+            // As soon as the caller is known, so that one caller's many or slow requests do not take the places of
+            // others.
             .layer(check(move |request: &mut Request<B>| caller_limits::limit(&callers, request)))
             .service(tower::service_fn(move |request: Request<B>| {
                 let api = Arc::clone(&api);

@@ -17,8 +17,8 @@ use crate::{
     telemetry::{Facts, Finished, Record, Sink, TraceParent},
 };
 
-/// Gives the request its id, by which its answer and its log event are found; counts and times it, logs
-/// it once, and hands it on where spans are kept, when it is answered or given up.
+/// Sets the request's id, by which its answer and its log event are found. Counts, times and logs the request once,
+/// when it is answered or given up. Passes it on if spans are exported.
 pub(super) async fn observe<B, S>(
     metrics: Arc<Metrics>,
     spans: Option<Arc<dyn Sink>>,
@@ -50,13 +50,13 @@ where
     }
     let body = answer.body_mut();
     body.authenticated = watch.record.facts().caller.is_some();
-    // Both until the answer is out: who does not read takes up as much as who waits.
+    // Both are held until the answer is sent: a caller who does not read takes up as much as one who waits.
     body.places = places.is_of_caller().then_some(places);
     body.running = watch.running.take();
     Ok(answer)
 }
 
-/// Keeps of an answer what HEAD asks for: it says how long the body would be (RFC 9110, 9.3.2). Over HTTP/2
+/// Reduces an answer to what HEAD requires: the header says how long the body would be (RFC 9110, 9.3.2). Over HTTP/2
 /// hyper would send the body.
 fn without_body(answer: &mut Answer) {
     let length = HeaderValue::from(answer.body().bytes.len());
@@ -64,7 +64,7 @@ fn without_body(answer: &mut Answer) {
     answer.body_mut().bytes = Bytes::new();
 }
 
-/// Of several headers nobody could say which counts.
+/// Of several headers, it is not clear which one is valid, so none is used.
 fn trace(headers: &HeaderMap) -> Option<TraceParent> {
     let mut sent = headers.get_all("traceparent").iter();
     match (sent.next(), sent.next()) {
@@ -73,9 +73,9 @@ fn trace(headers: &HeaderMap) -> Option<TraceParent> {
     }
 }
 
-/// Ends the count when it is dropped: hyper drops a request whose caller hung up.
+/// Ends the count when it is dropped. hyper drops a request whose caller hung up.
 struct Observed {
-    /// Until there is an answer, which has it then.
+    /// `None` once there is an answer, which then holds it.
     running: Option<InFlight>,
     method: &'static str,
     status: Option<StatusCode>,

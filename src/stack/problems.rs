@@ -17,8 +17,8 @@ use crate::{
     metrics::Metrics,
 };
 
-/// Turns whatever went wrong inside, a panic too, into the caller's problem document, and counts
-/// it. A bug costs one request, not the connection's others.
+/// Turns every error and panic inside into a problem document for the caller, and counts it. A bug costs one request,
+/// not the other requests of the connection.
 pub(super) async fn errors_to_problems<B, S>(
     metrics: Arc<Metrics>,
     mut request: Request<B>,
@@ -45,14 +45,14 @@ where
     }
     let none = RequestId(HeaderValue::from_static("none"));
     let mut answer = problem(&error, known.as_ref().map_or(&none, |(_, id)| id));
-    // HTTP/2 knows no such header, and its streams cannot be taken for one another.
+    // HTTP/2 has no such header, and its streams cannot be confused with one another.
     if error.ends_connection() && version < Version::HTTP_2 {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(answer)
 }
 
-/// A panic's text may hold anything, so it goes nowhere but to the panic hook's own log line.
+/// A panic's text may hold anything, so it appears only in the panic hook's own log line.
 async fn catch_panic<T>(
     inner: Pin<&mut impl Future<Output = Result<T, Error>>>,
 ) -> Result<T, Error> {

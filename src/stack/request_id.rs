@@ -9,7 +9,7 @@ use crate::api::RequestId;
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The caller's one `X-Request-Id` where it is harmless, a UUID (version 7) otherwise.
+/// The caller's `X-Request-Id` if there is exactly one and it is harmless; otherwise a UUID (version 7).
 pub(super) fn keep_or_make(headers: &HeaderMap) -> RequestId {
     let mut sent = headers.get_all(X_REQUEST_ID).iter();
     RequestId(match (sent.next(), sent.next()) {
@@ -18,7 +18,7 @@ pub(super) fn keep_or_make(headers: &HeaderMap) -> RequestId {
     })
 }
 
-/// An id that nobody else has, and that no secret hangs on: the system's random numbers would cost
+/// Makes an id that is unique. It need not be secret, so it does without the system's random numbers, which would cost
 /// more than the rest of it.
 fn fresh() -> Uuid {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

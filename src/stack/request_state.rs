@@ -1,4 +1,4 @@
-//! What the layers find out about a request.
+//! The state of a request, which the layers fill in.
 
 use std::sync::Arc;
 
@@ -13,32 +13,32 @@ use crate::{
     telemetry::Record,
 };
 
-/// What the layers find out about a request, each for those behind it. It travels with the request, in
-/// its extensions, from the first layer on.
+/// What the layers learn about a request, each for the layers behind it. It travels in the request's extensions from
+/// the first layer on.
 #[derive(Clone, Debug)]
 pub(super) struct RequestState {
     pub(super) id: RequestId,
     pub(super) record: Arc<Record>,
     pub(super) places: ConcurrencySlots,
-    /// Until when an answer to this request is worth having.
+    /// Until when the request must be answered.
     pub(super) deadline: Option<Instant>,
     pub(super) matched: Option<Matched>,
     pub(super) caller: Option<Caller>,
 }
 
 impl RequestState {
-    /// Nothing but the id and the record.
+    /// The state with nothing but the id and the record.
     pub(super) fn new(id: RequestId, record: Arc<Record>) -> Self {
         let places = ConcurrencySlots::default();
         Self { id, record, places, deadline: None, matched: None, caller: None }
     }
 
-    /// What was found out so far.
+    /// The state of a request so far.
     pub(super) fn of<B>(request: &mut Request<B>) -> Result<&mut Self, Error> {
         request.extensions_mut().get_mut().ok_or_else(missing)
     }
 
-    /// All of it, for the API.
+    /// Takes the complete state, for the API.
     pub(super) fn take(extensions: &mut Extensions) -> Result<Context, Error> {
         let found: Self = extensions.remove().ok_or_else(missing)?;
         let Self { record, places, caller, .. } = found;

@@ -5,7 +5,7 @@ use http::Request;
 use super::request_state::RequestState;
 use crate::{api::Router, error::Error};
 
-/// Finds the request's route in the table; the path is read here and nowhere after.
+/// Finds the request's route in the table. No later layer reads the path.
 pub(super) fn route<B>(router: &Router, request: &mut Request<B>) -> Result<(), Error> {
     let matched = router.route(request.method(), request.uri().path());
     let route = match &matched {

@@ -9,8 +9,8 @@ use crate::{
     limit::{AtOnce, Live},
 };
 
-/// Refuses a request at once where too many run already, for a queue would only make all of them
-/// late; and where the gateway is about to stop, for it might not be finished in time.
+/// Refuses a request at once if too many are in flight, because a queue would only delay all of them. Also refuses it
+/// if the gateway is about to stop, because the request might not finish in time.
 pub(super) fn shed<B>(
     running: &AtOnce,
     limits: &Live,

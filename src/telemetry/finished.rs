@@ -1,4 +1,4 @@
-//! A finished request, and the trait of what receives it.
+//! A finished request, and the trait for the part that receives it.
 
 use std::{
     fmt::Debug,
@@ -9,30 +9,30 @@ use http::StatusCode;
 
 use super::{Facts, TraceParent};
 
-/// A request that is over, for whoever keeps spans.
+/// A finished request, from which spans are made.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// The gateway's id of it.
+    /// The request's id.
     pub request_id: String,
-    /// The trace that the caller says it is a part of.
+    /// The trace that the caller names, if any.
     pub trace: Option<TraceParent>,
-    /// When it began.
+    /// When the request began, by the system's clock.
     pub started: SystemTime,
-    /// How long it ran.
+    /// How long the request took.
     pub took: Duration,
-    /// Its method, out of a closed set.
+    /// The method, from a closed set.
     pub method: &'static str,
-    /// How it was answered; none if the caller hung up before.
+    /// The status of the answer; `None` if the caller hung up before.
     pub status: Option<StatusCode>,
-    /// What there is to say of it.
+    /// What the gateway learned about the request.
     pub facts: Facts,
 }
 
-/// Where requests go when they are over. It must never block or fail: the caller waits.
+/// Receives finished requests. It must never block or fail, because the caller waits.
 pub trait Sink: Debug + Send + Sync {
-    /// Whether a request of that trace, or of none, is to be handed over. Asked once for each.
+    /// Whether to pass on a request of this trace, or of no trace. Called once for each request.
     fn wants(&self, trace: Option<&TraceParent>) -> bool;
 
-    /// Takes one that it wants, if there is room.
+    /// Takes a request that it wants, if there is room.
     fn finished(&self, request: Finished);
 }

@@ -7,7 +7,7 @@ use std::{
 
 use tracing::subscriber::{DefaultGuard, set_default};
 
-/// What is logged, for tests.
+/// The captured log.
 #[derive(Clone, Default)]
 pub(crate) struct Heard(Arc<Mutex<Vec<u8>>>);
 
@@ -22,7 +22,7 @@ impl io::Write for Heard {
 }
 
 impl Heard {
-    /// Hears everything that is said on this thread until the guard is dropped.
+    /// Captures everything that this thread logs until the guard is dropped.
     pub(crate) fn begin() -> (Self, DefaultGuard) {
         let heard = Self::default();
         let writer = heard.clone();
@@ -30,12 +30,12 @@ impl Heard {
         (heard, set_default(subscriber))
     }
 
-    /// All that was said.
+    /// The whole log.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }
 
-    /// How often a text was said.
+    /// How often a text was logged.
     pub(crate) fn count(&self, text: &str) -> usize {
         self.text().matches(text).count()
     }

@@ -1,4 +1,4 @@
-//! An event as one line of JSON: when, how grave, what is said of it, and where.
+//! Formats an event as one line of JSON: time, level, fields and target.
 
 use std::{
     fmt::{self, Debug, Display, Write as _},
@@ -14,8 +14,8 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Lines of JSON, their fields at the top level. The library's own form of them goes by way of a
-/// serializer and takes three times as long, for each request.
+/// Formats lines of JSON with their fields at the top level. The library's own JSON format uses a serializer and takes
+/// three times as long, for each request.
 pub(super) struct Json;
 
 impl<S, N> FormatEvent<S, N> for Json
@@ -29,7 +29,7 @@ where
         mut line: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        // Put together here and handed over whole: the writer takes each piece by way of a table.
+        // Built here and passed on as a whole, because every write to the writer is a dynamic call.
         let mut text = String::with_capacity(USUAL_BYTES);
         write!(text, "{{\"timestamp\":\"{}", moment(SystemTime::now()))?;
         text.push_str("\",\"level\":\"");
@@ -43,15 +43,15 @@ where
     }
 }
 
-/// A time as RFC 3339 writes it; `humantime` panics at those before 1970.
+/// A time in the form of RFC 3339; `humantime` panics for times before 1970.
 fn moment(at: SystemTime) -> impl Display {
     humantime::format_rfc3339_micros(at.max(UNIX_EPOCH))
 }
 
-/// The line of a request has about so many.
+/// The usual length of a request's line, in bytes.
 const USUAL_BYTES: usize = 512;
 
-/// Writes fields as they come.
+/// Writes fields in the order in which they arrive.
 struct Fields<'a>(&'a mut String);
 
 impl Fields<'_> {
@@ -87,7 +87,7 @@ impl Visit for Fields<'_> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        // JSON has no other numbers.
+        // JSON has only finite numbers.
         if value.is_finite() {
             self.show(field, value);
         } else {
@@ -98,7 +98,7 @@ impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.put(field, |text| {
             text.push('"');
-            // Fails only where the value itself does: then it ends there, and the line goes on.
+            // Fails only if the value's own `Debug` does. The text then ends there, and the line goes on.
             let _ = write!(Escaped(text), "{value:?}");
             text.push('"');
         });
@@ -111,7 +111,7 @@ fn string(text: &mut String, value: &str) {
     text.push('"');
 }
 
-/// What is shown goes into a JSON string.
+/// Escapes what is written for a JSON string.
 struct Escaped<'a>(&'a mut String);
 
 impl fmt::Write for Escaped<'_> {
@@ -121,10 +121,10 @@ impl fmt::Write for Escaped<'_> {
     }
 }
 
-/// Writes the inside of a JSON string (RFC 8259, 7): what must not stand there is escaped.
+/// Writes the inside of a JSON string (RFC 8259, 7): characters that must not appear there are escaped.
 fn escape(text: &mut String, value: &str) {
     let special = |byte: u8| byte < b' ' || matches!(byte, b'"' | b'\\');
-    // Without an early end, which lets the compiler look at many bytes at once.
+    // Without an early exit, so that the compiler can check many bytes at once.
     if !value.bytes().fold(false, |any, byte| any | special(byte)) {
         return text.push_str(value);
     }

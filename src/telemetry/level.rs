@@ -4,16 +4,16 @@ use tracing_subscriber::{EnvFilter, Registry, reload::Handle};
 
 use crate::error::Fault;
 
-/// What the process's log level can be changed by; nothing, where logging was not turned on here, or
-/// where `RUST_LOG` has the say.
+/// Changes the process's log level. Empty if this process did not turn logging on here, or if `RUST_LOG` sets the
+/// level.
 #[derive(Clone, Debug, Default)]
 pub struct Level(pub(super) Option<Handle<EnvFilter, Registry>>);
 
 impl Level {
-    /// Logs at that level from now on. Says whether that is so, and not somebody else's to say.
+    /// Sets the level. Returns whether it took effect, which it does not if the handle is empty.
     ///
     /// # Errors
-    /// When it is no filter; it stays as it was.
+    /// Fails if the text is no filter; the level stays as it was.
     pub fn set(&self, level: &str) -> Result<bool, Fault> {
         let Some(handle) = &self.0 else { return Ok(false) };
         let changed = handle.reload(filter(level)?);
@@ -22,8 +22,8 @@ impl Level {
     }
 }
 
-/// The filter that a text stands for. A lone word is a level, or a part of the gateway; to the filter
-/// itself any word would be a target, and one that nothing is called after silences the whole log.
+/// Parses a filter. A lone word must be a level or a part of the gateway. The filter itself would take any word for a
+/// target, and a target that does not exist silences the whole log.
 pub(super) fn filter(text: &str) -> Result<EnvFilter, Fault> {
     const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "off"];
     let fault = |text: String| Fault::new(text).at_key("log.level");

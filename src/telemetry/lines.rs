@@ -1,5 +1,5 @@
-//! How lines get out: a thread that serves holds its lines until it has nothing else to do, and hands
-//! them to the writer at once; a hand-over for each would cost it as much as the rest of the line.
+//! A thread that serves holds its log lines until it has nothing else to do, and then passes them to the writer
+//! together. Passing on each line separately would cost the thread as much as the rest of the line.
 
 use std::{
     cell::RefCell,
@@ -14,19 +14,19 @@ use super::writer::hand_over;
 
 use crate::mutex::lock;
 
-/// How many bytes are held at most.
+/// How many bytes a thread holds at most.
 const MOST: usize = 8 * 1024;
 
 thread_local! {
-    /// None where nothing is held.
+    /// `None` if this thread holds no lines back.
     static HELD: RefCell<Option<Arc<Mutex<HeldLines>>>> = const { RefCell::new(None) };
 }
 
-/// What every thread holds.
+/// The held lines of every thread.
 static ALL: Mutex<Vec<Weak<Mutex<HeldLines>>>> = Mutex::new(Vec::new());
 
-/// As long as this is there, its thread holds its lines; whoever made it calls [`flush`] whenever the
-/// thread is about to wait.
+/// While this exists, its thread holds its lines. The code that made it calls [`flush`] whenever the thread is about to
+/// wait.
 #[derive(Debug)]
 pub struct Holding(());
 
@@ -37,7 +37,7 @@ impl Drop for Holding {
     }
 }
 
-/// From now on this thread holds its lines.
+/// Makes this thread hold its lines from now on.
 #[must_use]
 pub fn hold() -> Holding {
     let held = Arc::<Mutex<HeldLines>>::default();
@@ -48,12 +48,12 @@ pub fn hold() -> Holding {
     Holding(())
 }
 
-/// Hands over what this thread holds.
+/// Passes the lines of this thread to the writer.
 pub fn flush() {
     with_held(|held| held.flush(&mut hand_over));
 }
 
-/// Hands over what any thread holds that does not come to it: one that is stuck, or cut off.
+/// Passes the lines of every thread to the writer, also of a thread that is stuck or was stopped.
 pub fn flush_all() {
     each_held(|held| held.flush(&mut hand_over));
 }
@@ -61,14 +61,14 @@ pub fn flush_all() {
 fn each_held(mut act: impl FnMut(&mut HeldLines)) {
     let all = lock(&ALL);
     for held in all.iter().filter_map(Weak::upgrade) {
-        // A thread that logs just now is not waited for.
+        // Skips a thread that is logging right now.
         if let Ok(mut held) = held.try_lock() {
             act(&mut held);
         }
     }
 }
 
-/// None where nothing is held, as at the very end of a thread.
+/// `None` if this thread holds no lines back, or at its very end.
 fn with_held<T>(act: impl FnOnce(&mut HeldLines) -> T) -> Option<T> {
     let with = |held: &RefCell<Option<Arc<Mutex<HeldLines>>>>| {
         let held = held.try_borrow().ok()?;
@@ -101,7 +101,7 @@ impl HeldLines {
     }
 }
 
-/// Takes lines for standard error; warnings and errors are handed over at once.
+/// Takes lines for standard error. Warnings and errors are passed on at once.
 pub(super) struct Lines;
 
 impl<'a> MakeWriter<'a> for Lines {
@@ -126,7 +126,7 @@ impl Write for Line {
         self.write_all(bytes).map(|()| bytes.len())
     }
 
-    /// In one piece, so that nobody's line comes into the midst of another's.
+    /// In one piece, so that lines of different threads do not mix.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         if with_held(|held| held.add(bytes, self.urgent, &mut hand_over)).is_none() {
             hand_over(bytes, 1);

@@ -1,5 +1,5 @@
-//! What the gateway tells its operators: one log event per request, on stderr, and what the spans of
-//! one are made of.
+//! What the gateway reports to its operators: one log event per request on stderr, and the facts from which a request's
+//! spans are made.
 
 mod finished;
 #[cfg(test)]
@@ -29,19 +29,19 @@ pub use writer::{FlushAtEnd, flush, print_line, take_dropped_lines};
 
 use crate::error::Fault;
 
-/// Whether a text is a log level or filter.
+/// Checks that a text is a log level or filter.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Returns the fault.
 pub fn check_level(text: &str) -> Result<(), String> {
     level::filter(text).map(drop).map_err(|fault| fault.to_string())
 }
 
-/// Turns logging on for the process, and gives what its level can be changed by; `RUST_LOG`, where
-/// it is set, wins over the configured level. Panics are logged from now on, too.
+/// Turns logging on for the process, and returns a handle that changes its level. `RUST_LOG`, if set, takes precedence
+/// over the configured level. From now on panics are logged too.
 ///
 /// # Errors
-/// When the level is no filter, logging is on already, or the system gives no thread.
+/// Fails if the level is no filter, if logging is on already, or if the system does not start a thread.
 pub fn init(settings: &Settings) -> Result<Level, Fault> {
     let variable = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let filter = level::filter(variable.as_deref().unwrap_or(&settings.level))?;

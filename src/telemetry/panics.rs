@@ -1,5 +1,5 @@
-//! Panics are events of the log: the standard library's own hook writes to standard error, and would
-//! hold up the thread that panicked, which may be one that serves, where nobody reads that.
+//! Logs panics as events. The standard library's own hook writes to standard error. If nothing reads that, the hook
+//! would block the thread that panicked, which may be one that serves.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -9,7 +9,7 @@ use std::{
 
 use super::writer;
 
-/// From now on panics of this process are logged.
+/// Logs panics of this process from now on.
 pub(super) fn log() {
     panic::set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
@@ -21,7 +21,7 @@ pub(super) fn log() {
         if tracing::enabled!(tracing::Level::ERROR) {
             event(message(info), &place, backtrace.as_deref());
         } else {
-            // No level of the log silences a bug.
+            // A bug is printed at any log level.
             writer::print_line(&info.to_string());
         }
     }));

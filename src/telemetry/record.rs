@@ -1,4 +1,4 @@
-//! The record of one request, filled on its way and logged at its end.
+//! The log record of one request, filled in on its way and logged at its end.
 
 use std::{
     sync::{Mutex, MutexGuard},
@@ -9,7 +9,7 @@ use super::TraceParent;
 use crate::domain::{Action, Peer};
 use crate::mutex::lock;
 
-/// What becomes of one request, filled in as it travels and logged once, at its end.
+/// The log record of one request, filled in as the request travels and logged once, at its end.
 #[derive(Debug)]
 pub struct Record {
     request_id: String,
@@ -20,52 +20,52 @@ pub struct Record {
     facts: Mutex<Facts>,
 }
 
-/// A time that ZEC was asked during a request: one read, tried again or not, or one write.
+/// A call to ZEC during a request: one read with its retries, or one write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZecCall {
-    /// For what.
+    /// The action that was called.
     pub action: Action,
-    /// How long the request had been running by then.
+    /// How long the request had been running when the call began.
     pub after: Duration,
-    /// How long it took.
+    /// How long the call took, with its retries.
     pub took: Duration,
-    /// What came of it, as the metrics say it: `ok`, `rejected` and so on.
+    /// The result as the metrics name it: `ok`, `rejected` and so on.
     pub outcome: &'static str,
-    /// ZEC's id of the request, where it said yes.
+    /// ZEC's request id, if ZEC accepted the call.
     pub request_id: Option<String>,
 }
 
-/// What a caller asked for.
+/// The action, vNIC and number of addresses in a caller's request.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// ZEC's action.
     pub action: Action,
     /// The vNIC's id.
     pub nic: String,
-    /// How many addresses are named.
+    /// How many addresses the request names.
     pub addresses: usize,
 }
 
-/// What there is to say of a request; never a token, a signature or a body.
+/// What the gateway learned about a request; never a token, a signature or a body.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// The route's pattern, out of the table.
+    /// The route's pattern, from the route table.
     pub route: Option<&'static str>,
-    /// Who called, as `corp/alice`.
+    /// The caller, for example `corp/alice`.
     pub caller: Option<String>,
-    /// What the caller asked for.
+    /// The action, vNIC and number of addresses, if the request has them.
     pub asked: Option<Asked>,
-    /// What the policy said.
+    /// The policy's decision, as the metrics name it.
     pub decision: Option<&'static str>,
-    /// The policies that allowed it, or forbade it.
+    /// The ids of the policies that allowed or forbade the request.
     pub policies: Vec<String>,
-    /// Whether it was logged that the shadow policy decides otherwise.
+    /// Whether the log already says that the shadow policy decides differently.
     pub shadow_told: bool,
-    /// ZEC's request id.
+    /// ZEC's request id, if it returned one.
     pub zec_request_id: Option<String>,
-    /// Each time that ZEC was asked, in order.
+    /// Each call to ZEC, in order.
     pub zec_calls: Vec<ZecCall>,
-    /// The problem's slug and the cause that the caller is not told.
+    /// The problem's slug, and the cause, which the caller does not get.
     pub problem: Option<(&'static str, Option<String>)>,
 }
 
@@ -76,7 +76,7 @@ impl Facts {
         self.zec_calls.iter().map(|call| call.took).sum()
     }
 
-    /// What was asked, as the fields of a log event: action, vNIC and number of addresses.
+    /// The request's action, vNIC and number of addresses, as fields of a log event.
     #[must_use]
     pub fn asked_fields(&self) -> (Option<&'static str>, Option<&str>, Option<usize>) {
         match &self.asked {
@@ -89,7 +89,7 @@ impl Facts {
 }
 
 impl Record {
-    /// The record of a request that starts now, as a part of that trace, from that peer.
+    /// Starts the record of a request that begins now, with its trace and its peer.
     #[must_use]
     pub fn start(request_id: &str, trace: Option<TraceParent>, peer: Option<Peer>) -> Self {
         Self {
@@ -102,7 +102,7 @@ impl Record {
         }
     }
 
-    /// The trace that the caller says it is a part of.
+    /// The trace that the caller names, if any.
     #[must_use]
     pub fn trace(&self) -> Option<&TraceParent> {
         self.trace.as_ref()
@@ -114,24 +114,24 @@ impl Record {
         self.peer
     }
 
-    /// The gateway's id of the request.
+    /// The request's id.
     #[must_use]
     pub fn request_id(&self) -> &str {
         &self.request_id
     }
 
-    /// Adds to what is known.
+    /// Adds facts to the record.
     pub fn note(&self, add: impl FnOnce(&mut Facts)) {
-        // A panic elsewhere leaves whole facts behind: each note is one assignment or two.
+        // A panic elsewhere leaves complete facts behind: each note is one or two assignments.
         add(&mut self.facts());
     }
 
-    /// What is known so far; nothing can be added while it is held.
+    /// The facts so far. No facts can be added while the guard is held.
     pub fn facts(&self) -> MutexGuard<'_, Facts> {
         lock(&self.facts)
     }
 
-    /// When the request began, by the clock on the wall.
+    /// When the request began, by the system's clock.
     #[must_use]
     pub fn started_at(&self) -> SystemTime {
         self.started_at

@@ -9,20 +9,20 @@ use http::Uri;
 pub struct Settings {
     /// The form of a line.
     pub format: Format,
-    /// The least level, or a filter in `tracing`'s syntax, as `info` or `zec_gateway=debug`.
+    /// The lowest level that is logged, or a filter in `tracing`'s syntax, for example `info` or `zec_gateway=debug`.
     pub level: String,
 }
 
 /// Where spans go (`[telemetry]`), in a build with the feature `otlp`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collector {
-    /// The collector's address for spans, path and all.
+    /// The full address to which spans are posted, path included.
     pub endpoint: Uri,
-    /// Of a hundred requests without a trace of their caller's, how many are kept.
+    /// How many percent of the requests without a caller's trace are exported.
     pub sample_percent: u8,
-    /// How long spans may wait for others to go with them.
+    /// How long spans may wait for others, to be sent in one batch.
     pub period: Duration,
-    /// How long the collector may take for a batch.
+    /// How long the collector may take to answer for a batch.
     pub timeout: Duration,
 }
 
@@ -46,6 +46,6 @@ pub enum Format {
     Auto,
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }

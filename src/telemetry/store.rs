@@ -1,5 +1,5 @@
-//! Log lines on their way to standard error: a queue between those who log and the one thread that
-//! writes. It is bounded by bytes, and logging never waits for room.
+//! Log lines on their way to standard error: a queue between the threads that log and the one thread that writes. It is
+//! bounded in bytes, and logging never waits for room.
 
 use std::{
     collections::VecDeque,
@@ -9,17 +9,17 @@ use std::{
 
 use crate::mutex::lock;
 
-/// How many bytes wait or are being written at most: some two thousand lines of requests.
+/// How many bytes wait or are being written at most: about two thousand lines of requests.
 pub(super) const CAPACITY: usize = 1024 * 1024;
 
-/// Once lines were dropped, the queue must have emptied to this before it takes lines again: one gap
-/// in the log, and one line about it, instead of many.
+/// Once lines were dropped, the queue must shrink to this size before it accepts lines again. This makes one gap in the
+/// log, and one line about it, instead of many.
 const RESUME: usize = CAPACITY / 2;
 
-/// How many bytes are written in one go at most, unless a single thread hands over more.
+/// How many bytes are written at once at most, unless a single thread passes on more.
 const BATCH: usize = 32 * 1024;
 
-/// The queue.
+/// The queue of log lines.
 #[derive(Debug)]
 pub(super) struct Store {
     state: Mutex<State>,
@@ -32,28 +32,28 @@ pub(super) struct Store {
 #[derive(Debug)]
 struct State {
     batches: VecDeque<Batch>,
-    /// Bytes of all batches, with those of the batch that is being written.
+    /// Bytes of all batches, including the one that is being written.
     bytes: usize,
-    /// Lines dropped since the last batch was taken in, which the log has not been told of.
+    /// Lines dropped since the last batch was accepted, which the log does not report yet.
     gap: u64,
-    /// Lines dropped since somebody asked.
+    /// Lines dropped since [`Store::take_dropped`] was last called.
     dropped: u64,
-    /// Whether the writer waits for something to do.
+    /// Whether the writer waits for work.
     idle: bool,
-    /// The buffer of a batch that was written.
+    /// The buffer of a written batch, for reuse.
     spare: Vec<u8>,
 }
 
-/// What the writer writes in one go.
+/// What the writer writes at once.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     /// Whole lines.
     pub(super) bytes: Vec<u8>,
-    /// How many lines these are.
+    /// How many lines `bytes` holds.
     pub(super) lines: u64,
-    /// How many lines were dropped between the batch before and this one.
+    /// How many lines were dropped between the previous batch and this one.
     pub(super) dropped_before: u64,
-    /// The bytes that this batch takes up of the capacity.
+    /// How many bytes of the capacity this batch takes up.
     room: usize,
 }
 
@@ -71,7 +71,7 @@ impl Store {
         Self { state: Mutex::new(state), work: Condvar::new(), idle: Condvar::new() }
     }
 
-    /// Takes whole lines in, or drops and counts them where there is no room.
+    /// Accepts whole lines, or drops and counts them if there is no room.
     pub(super) fn push(&self, bytes: &[u8], lines: u64) {
         let mut state = self.state();
         if !state.take_in(bytes, lines) {
@@ -83,7 +83,7 @@ impl Store {
         }
     }
 
-    /// Waits for the next batch; the one before has been written by then. For the writer alone.
+    /// Waits for the next batch, when `written` has been written. Only the writer calls this.
     pub(super) fn next(&self, written: Batch) -> Batch {
         let mut state = self.state();
         state.give_back(written);
@@ -105,26 +105,26 @@ impl Store {
         state.dropped += lines;
     }
 
-    /// Waits until everything is written, for so long at most. Says whether it is.
+    /// Waits until everything is written, up to `longest`. Returns whether everything is written.
     pub(super) fn flush(&self, longest: Duration) -> bool {
         let waits = |state: &mut State| !state.idle;
         let waited = self.idle.wait_timeout_while(self.state(), longest, waits);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// How many lines were dropped since this was asked before.
+    /// How many lines were dropped since the last call.
     pub(super) fn take_dropped(&self) -> u64 {
         std::mem::take(&mut self.state().dropped)
     }
 
-    /// Held for moments only, and every change under it is whole.
+    /// The lock is held only briefly, and every change under it is complete.
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
 }
 
 impl State {
-    /// Takes lines in where there is room, and says whether there was.
+    /// Accepts lines if there is room, and returns whether there was.
     fn take_in(&mut self, bytes: &[u8], lines: u64) -> bool {
         let most = if self.gap > 0 { RESUME } else { CAPACITY };
         if self.bytes + bytes.len() > most {
@@ -146,7 +146,7 @@ impl State {
         true
     }
 
-    /// The oldest batch. Where there is none, a gap at the very end is one without a line.
+    /// The oldest batch. If there is no batch, a gap at the very end is returned as a batch without lines.
     fn hand_out(&mut self) -> Option<Batch> {
         if let Some(mut batch) = self.batches.pop_front() {
             batch.room = batch.bytes.len();
@@ -178,7 +178,7 @@ mod tests {
         store
     }
 
-    /// The lines and gaps in the order in which a writer meets them.
+    /// The lines and gaps in the order in which a writer gets them.
     fn met(store: &Store) -> Vec<(u64, u64)> {
         let (mut met, mut batch) = (Vec::new(), Batch::default());
         while !store.state().batches.is_empty() || store.state().gap > 0 {

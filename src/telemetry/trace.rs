@@ -1,8 +1,8 @@
 //! Reads the header `traceparent`.
 
-/// A caller's place in a distributed trace, as the header `traceparent` says it (W3C Trace Context,
-/// level 1). It goes into the log, so that the gateway's events are found from the caller's trace, and
-/// onto the spans that are exported; it decides nothing and is not passed on to ZEC.
+/// A caller's position in a distributed trace, from the header `traceparent` (W3C Trace Context, level 1). It is
+/// logged, so that the gateway's events can be found from the caller's trace, and it is set on exported spans. It
+/// affects no decision and is not sent to ZEC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceParent {
     trace_id: String,
@@ -11,8 +11,8 @@ pub struct TraceParent {
 }
 
 impl TraceParent {
-    /// Takes `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`, digits in lower case; a later version
-    /// may have more behind it. Anything else is none: a caller's trace must not fail their request.
+    /// Parses `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`, with digits in lower case; a later version may
+    /// append more. Any other text gives `None`: a caller's trace must not make their request fail.
     #[must_use]
     pub fn parse(header: &str) -> Option<Self> {
         let mut parts = header.splitn(4, '-');
@@ -27,24 +27,24 @@ impl TraceParent {
         if !whole || version == "ff" || zero(trace_id) || zero(parent_id) {
             return None;
         }
-        // Level 1 knows this flag; what the others will mean is nobody's guess.
+        // Level 1 defines this flag. The meaning of the others is not known yet.
         let sampled = flags & 1 == 1;
         Some(Self { trace_id: trace_id.to_owned(), parent_id: parent_id.to_owned(), sampled })
     }
 
-    /// The trace.
+    /// The id of the trace, as 32 hex digits.
     #[must_use]
     pub fn trace_id(&self) -> &str {
         &self.trace_id
     }
 
-    /// The caller's span in it.
+    /// The id of the caller's span, as 16 hex digits.
     #[must_use]
     pub fn parent_id(&self) -> &str {
         &self.parent_id
     }
 
-    /// Whether the caller keeps spans of this trace.
+    /// Whether the caller records spans of this trace.
     #[must_use]
     pub fn sampled(&self) -> bool {
         self.sampled

@@ -1,5 +1,4 @@
-//! The one thread that writes the log to standard error. Nobody else does, so a standard error that
-//! nobody reads holds up nobody else.
+//! The only thread that writes the log to standard error. If nothing reads standard error, no other thread is blocked.
 
 use std::{
     cell::Cell,
@@ -12,14 +11,14 @@ use std::{
 use super::store::{Batch, Store};
 use crate::error::Fault;
 
-/// How long the end of the process waits for lines that are still to be written.
+/// How long the end of the process waits for lines that are not written yet.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// How long the writer waits where standard error is in non-blocking mode and takes nothing.
+/// How long the writer waits if standard error is in non-blocking mode and accepts nothing.
 const PAUSE: Duration = Duration::from_millis(10);
 
 static STORE: Store = Store::new();
-/// Whether the thread runs.
+/// Whether the thread is running.
 static STARTED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
@@ -30,7 +29,7 @@ thread_local! {
 /// Starts the thread.
 ///
 /// # Errors
-/// When the system gives none.
+/// Fails if the system does not start a thread.
 pub(super) fn start() -> Result<(), Fault> {
     let thread = thread::Builder::new().name("log".to_owned()).spawn(run);
     thread.map_err(|error| Fault::new(format!("no threads can be started: {error}")))?;
@@ -38,7 +37,7 @@ pub(super) fn start() -> Result<(), Fault> {
     Ok(())
 }
 
-/// Hands over whole lines. What the writer itself logs it writes at once.
+/// Passes whole lines to the writer. Lines that the writer itself logs are written at once.
 pub(super) fn hand_over(bytes: &[u8], lines: u64) {
     if WRITES.get() {
         let _ = write(bytes);
@@ -47,8 +46,8 @@ pub(super) fn hand_over(bytes: &[u8], lines: u64) {
     }
 }
 
-/// Prints a line on standard error, behind the lines of the log where one is kept. A reader who went
-/// away is no fault.
+/// Prints a line on standard error, after the lines in the log's queue if the log thread runs. A closed standard error
+/// is not a fault.
 pub fn print_line(line: &str) {
     let line = format!("{line}\n");
     if STARTED.load(Ordering::Relaxed) {
@@ -58,14 +57,14 @@ pub fn print_line(line: &str) {
     }
 }
 
-/// How many lines of the log were dropped since this was asked before: there was no room for them, or
-/// standard error refused them.
+/// How many lines of the log were dropped since the last call, because there was no room for them or standard error
+/// refused them.
 #[must_use]
 pub fn take_dropped_lines() -> u64 {
     STORE.take_dropped()
 }
 
-/// Writes every line that any thread holds, and waits until they are out, for a second at most.
+/// Writes the held lines of every thread, and waits up to a second until they are written.
 pub fn flush() {
     super::lines::flush_all();
     if STARTED.load(Ordering::Relaxed) {
@@ -73,7 +72,7 @@ pub fn flush() {
     }
 }
 
-/// Flushes the log when it is dropped, also where a panic ends the process.
+/// Flushes the log when it is dropped, also if a panic ends the process.
 #[derive(Debug)]
 #[must_use = "the log is flushed when this is dropped"]
 pub struct FlushAtEnd;
@@ -101,7 +100,7 @@ fn run() {
     }
 }
 
-/// Writes all of it, however long that takes.
+/// Writes all bytes, however long that takes.
 fn write(mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match stderr().write(bytes) {

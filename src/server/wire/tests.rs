@@ -1,4 +1,4 @@
-//! Tests of how the bytes of a connection are cut into messages.
+//! Tests of how the bytes of a connection are split into messages.
 
 use http_body_util::Full;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -57,7 +57,7 @@ async fn the_end_waits_for_a_peer_in_the_midst_of_a_message_and_for_no_other() {
     whole.shutdown().await.unwrap();
     assert_eq!(started.elapsed(), Duration::ZERO);
 
-    // In the midst of a head, or of one that has come behind a whole message.
+    // In the middle of a head, or of a head after a complete message.
     for bytes in [&b"A b c\r\n"[..], b"A b c\r\n\r\nB"] {
         let (mut half, mut far, left) = wire(bytes).await;
         next(&mut half, 999).await;
