@@ -95,8 +95,8 @@ impl App {
         Self::load_with(config, look).map(|app| app.warnings)
     }
 
-    /// Returns the faults of a faulty configuration and of the files that it names, as far as they can be read, so that
-    /// an operator can fix all of them at once. Blocks.
+    /// Returns the faults of a faulty configuration and of the files that it names, as far as they can be read. An
+    /// operator can then fix all of them at once. Blocks.
     #[must_use]
     pub fn faults(partial: &Partial) -> Vec<Fault> {
         faults::of_all(partial)

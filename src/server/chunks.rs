@@ -1,5 +1,5 @@
-//! Finds the end of a chunked body (RFC 9112, 7.1) in the one form that every party reads in the same way: hexadecimal
-//! sizes, CRLF line ends, no extensions and no trailers.
+//! Finds the end of a chunked body (RFC 9112, 7.1). Accepts only the one form that every party reads in the same way:
+//! hexadecimal sizes, CRLF line ends, no extensions and no trailers.
 
 /// How many digits a size may have: enough for far more than the largest allowed body.
 const MAX_DIGITS: u8 = 7;

@@ -78,8 +78,7 @@ impl Crowd {
             self.say_that_it_is_full();
             self.ask_one();
             if tokio::time::timeout(PATIENCE, self.changed.notified()).await.is_err() {
-                // The connection has begun something while it ends. It will end without further requests to do so;
-                // meanwhile another one is asked.
+                // The connection has begun something on its way out. It will still end; meanwhile another one is asked.
                 self.inner().asked = None;
             }
         }

@@ -137,7 +137,7 @@ pub(super) enum Kept {
     Resting,
 }
 
-/// After how long a connection rests, provided that no part of a message is still to arrive: the rest of a body that
+/// After how long a connection rests, provided that no part of a message is still to arrive. The rest of a body that
 /// was not read must never be served as a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rest<'a> {

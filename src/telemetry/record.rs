@@ -55,7 +55,8 @@ pub struct Facts {
     pub caller: Option<String>,
     /// The action, vNIC and number of addresses, if the request has them.
     pub asked: Option<Asked>,
-    /// The policy's decision, as the metrics name it.
+    /// The policy's decision as the metrics name it, or `replayed` for an earlier answer under the same idempotency
+    /// key.
     pub decision: Option<&'static str>,
     /// The ids of the policies that allowed or forbade the request.
     pub policies: Vec<String>,
