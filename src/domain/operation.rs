@@ -40,7 +40,7 @@ pub enum Selection {
 pub struct UnassignAll {
     /// The vNIC that loses its addresses.
     pub nic: NicId,
-    /// The most addresses that one request may take off.
+    /// The most addresses that one request may remove.
     pub max: usize,
 }
 

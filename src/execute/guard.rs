@@ -85,8 +85,8 @@ impl Guards {
     /// that.
     ///
     /// # Errors
-    /// 409 `operation-in-progress` if another write holds one of them. The caller of that write also gets its
-    /// `operationId`.
+    /// 409 `operation-in-progress` if another write holds one of them. If that write is the caller's own, the
+    /// error names its `operationId`.
     pub(super) fn claim(
         &self,
         change: &ChangeIpv4,

@@ -2,8 +2,8 @@
 //!
 //! The authoritative claim is in the journal, written in the same transaction as the intent. The claim in
 //! memory covers the time before that, and the time until the outcome is durable. If two requests with one
-//! key arrive together, the second must not read the vNIC while the first changes it, nor be decided on that
-//! state.
+//! key arrive together, the second must not read the vNIC while the first changes it. Nor may it be decided
+//! on that state.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -135,8 +135,8 @@ impl Executor {
         let caller = judge.context.caller.id();
         let fingerprint = fingerprint(selection);
         let claim = self.write_path.claims.claim(caller, &key, fingerprint);
-        // The journal is read even if another request holds the claim: a request that only fetches an old
-        // answer also holds it for a moment.
+        // The journal is read even if another request holds the claim. That request may only be fetching an
+        // old answer, and it too holds the claim for a moment.
         let held = self.write_path.journal.by_key(caller, &key);
         match operations::in_time(judge.context.deadline, held).await? {
             None => claim.map(|claim| ClaimResult::Claimed(Box::new(claim))),

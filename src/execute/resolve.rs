@@ -31,9 +31,9 @@ const RECORD_AGAIN: Duration = Duration::from_secs(5);
 /// The timeout of one read.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// No search goes on for longer than this. ZEC's clock may never say that the write's time is over: because
-/// the write was requested by a clock that was wrong, or because ZEC does not answer. Then this ends the
-/// search.
+/// No search goes on for longer than this. It ends a search in which ZEC's clock does not say that the
+/// write's time is over. The reason is either a wrong clock when the write was requested, or that ZEC does
+/// not answer.
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// How often the gateway reads a vNIC for an unknown outcome, and for how long. `give_up` and `proof` are

@@ -315,7 +315,7 @@ async fn send_once(
     to_its_end(pin!(writer.send(ticket, pass, until))).await
 }
 
-/// Waits for a send. If the sending task panics, the write may have been sent.
+/// Waits for a send. If the send panics, the write may have been sent.
 async fn to_its_end(
     sending: Pin<&mut impl Future<Output = Result<Sent, Failure>>>,
 ) -> Result<Sent, Failure> {

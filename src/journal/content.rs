@@ -17,7 +17,7 @@ use crate::{
     policy::Permit,
 };
 
-/// The version of this form. Another form has another number.
+/// The version of this form. Another form needs another journal file.
 const FORM: u8 = 1;
 
 #[derive(Serialize)]

@@ -59,7 +59,7 @@ pub enum BeginError {
     /// The intent is not durable, or not in time, so nothing may be sent. The text is for the log.
     #[error("the journal cannot be written: {0}")]
     Unavailable(String),
-    /// Another request of the caller holds the idempotency key.
+    /// The caller's idempotency key is held already.
     #[error("the idempotency key is held already")]
     KeyTaken,
     /// The limit of answers kept under keys is reached, for the caller or for all callers, so this answer was

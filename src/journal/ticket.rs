@@ -54,8 +54,8 @@ impl AskedAt {
 pub struct Spent {
     /// The change to send.
     pub change: ChangeIpv4,
-    /// The time that the signature must bear. It is the time at which the ticket was spent, not a later one:
-    /// if the process is stopped before it sends, ZEC refuses the old signature.
+    /// The time that the signature must bear. It is the time at which the ticket was spent, not a later one.
+    /// If the process is stopped before it sends, ZEC refuses the old signature.
     pub signed_at: SystemTime,
 }
 

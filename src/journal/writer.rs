@@ -27,7 +27,7 @@ use crate::{clock, domain::Outcome, metrics::Metrics};
 const ANCHOR_EVERY: Duration = Duration::from_mins(10);
 
 /// From this many writes in a transaction on, more are likely to be on their way. A short wait then saves
-/// most of the transactions. A lone writer soon stops waiting.
+/// most of the transactions. When writes come alone again, this wait soon stops.
 const BATCHING_FROM: usize = 4;
 
 /// How often the writer checks for more writes, at most.
@@ -275,8 +275,8 @@ impl State {
         }
     }
 
-    /// Runs between writes. If the journal could not be written, it is tried out here: while it is not ready,
-    /// no write may come that would find out.
+    /// Runs between writes. If the journal could not be written, it is tried out here. While it is not ready,
+    /// there may be no write that would show it is usable again.
     fn look(&mut self) {
         let mut found = self.writer.ledger.look();
         if found.is_ok() && self.fault.is_some() {

@@ -11,7 +11,7 @@ use super::{Rates, Settings};
 /// A request in flight meets each limit as it is when the request reaches that limit. The number of
 /// concurrent requests is checked at the beginning, the budget and the freeze file right before the write is
 /// sent. A request reads each limit once and separately, so it never sees one that is half old and half new.
-/// Using the limits from the request's beginning would be worse: operators who lower a budget or name a
+/// Using the limits from the request's beginning would be worse. Operators who lower a budget or name a
 /// freeze file mean requests in flight too.
 #[derive(Clone, Debug)]
 pub struct Live(Arc<ArcSwap<Limits>>);

@@ -249,7 +249,7 @@ impl Reader {
 
 impl Writer {
     /// Asks for leave to send a write on a vNIC for a caller (`Caller::id`). If writes were stopped and may
-    /// be tried again, the vNIC is read first: a write must not be used to find out whether ZEC is available.
+    /// be tried again, the vNIC is read first. A write must not be used to find out whether ZEC is available.
     ///
     /// # Errors
     /// [`Failure::Spared`] while writes are stopped, for ZEC as a whole or for that vNIC.

@@ -1,6 +1,6 @@
-//! The tables by which operations are found. They follow from the entries: they are written as entries are
-//! appended, rebuilt from the entries if someone changed the file, and compared with them by `journal
-//! verify`.
+//! The tables by which operations are found. They follow from the entries and are written as entries are
+//! appended. If someone changed the file, they are rebuilt from the entries. `journal verify` compares them
+//! with the entries.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -14,8 +14,8 @@ use crate::{
     },
 };
 
-/// The number of an outcome's class. Pending and done operations are in one class: most go from the one to
-/// the other, and then no index has to be written.
+/// The number of an outcome's class. Pending and done operations are in one class. Most operations go from
+/// the one to the other, and then no index has to be written.
 pub(super) const fn class(outcome: Outcome) -> i64 {
     match outcome {
         Outcome::Pending | Outcome::Done => 0,

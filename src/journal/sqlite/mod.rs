@@ -1,5 +1,5 @@
-//! The journal in an SQLite file: `ledger` appends, `archive` reads, `index` finds operations, `lock` keeps
-//! other gateways out, and `watch` notices if the file is no longer the one that was opened.
+//! The journal in an SQLite file. `ledger` appends, `archive` reads, and `index` finds operations. `lock`
+//! keeps other gateways out. `watch` notices if the file is no longer the one that was opened.
 
 mod answers;
 mod archive;

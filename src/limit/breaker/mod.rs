@@ -26,13 +26,13 @@ use pair::Pair;
 /// Circuits for reads and for writes: two for ZEC as a whole, and two for each vNIC at which ZEC failed
 /// lately. Clones are the same breaker.
 ///
-/// A circuit opens if at least 20 requests failed within ten seconds, and no more succeeded than failed. The
-/// circuits for ZEC as a whole count at most five failures of one vNIC within that time. They count as many
-/// while that vNIC's own circuit is open, and every request that did not reach ZEC. A circuit stays open for
-/// 5 s. Then it lets one request through, which closes it or opens it for twice as long, up to 60 s. If that
-/// request fails, its asker lets others go first: another caller, on another vNIC.
+/// A circuit opens if at least 20 requests failed within ten seconds, and no more succeeded than failed. For
+/// ZEC as a whole, at most five failures of one vNIC count within that time, and a vNIC whose own circuit is
+/// open counts as five. Every request that did not reach ZEC counts. A circuit stays open for 5 s. Then it
+/// lets one request through, which closes it or opens it for twice as long, up to 60 s. If that request
+/// fails, its asker lets others go first: another caller, on another vNIC.
 ///
-/// After writes were stopped, a write is let through only once a read has succeeded: a write must not be used
+/// After writes were stopped, a write is let through only once a read has succeeded. A write must not be used
 /// to find out whether ZEC is available. If reads were stopped too, the read that closes their circuit closes
 /// the writes' circuit as well.
 #[derive(Clone, Debug)]
@@ -76,8 +76,8 @@ pub struct BreakerPass {
     ways: Ways,
 }
 
-/// The turn to find out, by a read, whether writes may be tried again. If it is dropped, the read counts as
-/// failed.
+/// The turn to find out, by a read, whether writes may be tried again. Drop it after the read: unless a read
+/// has succeeded by then, the turn counts as failed. Call [`Self::spared`] first if there was no read.
 #[derive(Debug)]
 #[must_use = "look, and say if nobody could"]
 pub struct Probe {

@@ -19,7 +19,7 @@ pub(super) const MOST: usize = 1024;
 pub(super) const EACH: usize = 5;
 pub(super) const WITHIN: Duration = Duration::from_secs(10);
 
-/// A vNIC whose own circuit is open counts as much, for this long after its last failure: by then so few of
+/// A vNIC whose own circuit is open counts as much, for this long after its last failure. By then so few of
 /// its requests are sent that its failures alone would not.
 const STANDING: Duration = Duration::from_secs(60);
 

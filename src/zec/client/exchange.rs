@@ -65,8 +65,8 @@ pub(super) struct Call<'a> {
 
 impl Client {
     /// Sends one request, signed for this attempt over the exact bytes that are sent, and returns what `take`
-    /// makes of its answer. When the request is ready to go out, `sign_at` returns the time to sign, or that
-    /// nothing may be sent.
+    /// makes of its answer. Once there is a connection, `sign_at` returns the time to sign, or that nothing
+    /// may be sent.
     pub(super) async fn attempt<T>(
         &self,
         call: Call<'_>,
@@ -177,8 +177,8 @@ fn failure(error: ExchangeError) -> Failure {
     }
 }
 
-/// Whether ZEC is in trouble: it could not be reached, or the answer is not a proper one of its own, such as
-/// a 5xx or a proxy's page. A refusal is an answer.
+/// Whether ZEC is in trouble: it could not be reached, or it gave no proper answer. A 5xx or a proxy's page
+/// is not a proper answer. A refusal is an answer.
 const fn trouble<T>(result: &Result<ZecAnswer<T>, Failure>) -> bool {
     match result {
         Err(

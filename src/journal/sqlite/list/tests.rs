@@ -11,8 +11,8 @@ use crate::{
 /// Far more steps than a list of a few rows needs, and far fewer than one that reads all rows.
 const MOST_STEPS: i32 = 4000;
 
-/// A journal of `count` operations on one vNIC by one caller under one request id, each with this outcome,
-/// and a single one for each other value.
+/// A journal of `count` operations with this outcome, on one vNIC, by one caller, under one request id. There
+/// is also one operation with each other outcome, of another vNIC, caller and request id.
 fn journal(count: i64, outcome: Outcome) -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(SCHEMA).unwrap();
