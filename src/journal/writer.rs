@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{clock, domain::Outcome, metrics::Metrics};
 
-/// How often the chain's head is logged, if it has moved. Logs are kept elsewhere, so the logged head can
-/// later prove that the file is intact.
+/// How often the chain's head is logged, if it has moved. Logs are kept elsewhere, so the file can later be
+/// compared with the logged head.
 const ANCHOR_EVERY: Duration = Duration::from_mins(10);
 
 /// From this many writes in a transaction on, more are likely to be on their way. A short wait then saves
