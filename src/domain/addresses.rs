@@ -2,43 +2,43 @@
 
 use std::{collections::HashSet, hash::Hash, net::Ipv4Addr};
 
-/// Up to so many addresses are compared one by one, which is cheaper than a hash of each.
+/// Up to this many addresses are compared one by one, which is cheaper than hashing each.
 const FEW: usize = 16;
 
-/// The addresses that a request names: at least one, none twice, in the caller's order.
+/// The addresses that a request names: at least one, no duplicates, in the caller's order.
 ///
-/// Not empty by construction: ZEC's Go SDK drops an empty list on the wire, and what ZEC does
-/// with a bare `nicId` is not documented (docs/threats.md, row 14).
+/// The type cannot be empty. ZEC's Go SDK drops an empty list on the wire, and ZEC does not document what it
+/// does with a bare `nicId` (docs/threats.md, row 14).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Addresses(Vec<Ipv4Addr>);
 
-/// Why a list of texts is no [`Addresses`].
+/// Why a list of texts cannot become [`Addresses`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressesError {
-    /// There is no address in the list.
+    /// The list has no address.
     #[error("name at least one address")]
     Empty,
     /// One of them is not a dotted quad.
     #[error("`{}` is not an IPv4 address: four numbers from 0 to 255 without leading zeros, as in `10.0.0.2`", .0.escape_debug())]
     Malformed(String),
-    /// There are more than one request may name; the rest of the list was not read.
+    /// There are more than one request may name. The rest of the list was not read.
     #[error("{} addresses or more in one request: {max} at most, send several requests", .max.saturating_add(1))]
     TooLong {
         /// The configured limit (`limits.max_addresses`).
         max: usize,
     },
-    /// There are more than one request may name, and all were counted.
+    /// There are more than one request may name. All were counted.
     #[error("{count} addresses in one request: {max} at most, send several requests")]
     TooMany {
-        /// How many there are, duplicates merged.
+        /// How many there are, after duplicates are merged.
         count: usize,
         /// The configured limit (`limits.max_addresses`).
         max: usize,
     },
 }
 
-/// A list without duplicates, in the order in which its items came. Adding an item takes a bounded
-/// number of comparisons, however long the list is: callers choose the length.
+/// A list without duplicates, in the order in which its items came. Callers choose the length, so adding an
+/// item takes a bounded number of comparisons, however long the list is.
 #[derive(Debug)]
 struct Merged<T> {
     list: Vec<T>,
@@ -69,8 +69,8 @@ impl<T: Copy + Eq + Hash> Merged<T> {
 impl Addresses {
     /// Takes the addresses of a request as texts; duplicates are merged, the order is kept.
     ///
-    /// `max` is the most that one request may name, counted after merging. Nothing is read past the
-    /// first address that is one too many.
+    /// `max` is the most that one request may name, counted after merging. Parsing stops at the first address
+    /// beyond that limit.
     ///
     /// # Errors
     /// When the list is empty, too long, or holds anything but strict dotted quads.
@@ -92,8 +92,8 @@ impl Addresses {
         Self::counted(merged.list, max)
     }
 
-    /// Takes addresses that were read already, as [`Self::parse`] does those of a request. All of them
-    /// are counted: who did not name them is to be told how many there are.
+    /// Takes addresses that were read from a vNIC, with the rules of [`Self::parse`]. All of them are
+    /// counted, because a caller who did not name them needs to know how many there are.
     ///
     /// # Errors
     /// When the list is empty or too long.
@@ -185,7 +185,7 @@ mod tests {
         }
     }
 
-    /// An address that counts how often it is compared with another.
+    /// An address that counts how often it is compared with another one.
     #[derive(Clone, Copy, Debug)]
     struct Counted<'a>(u32, &'a Cell<usize>);
 
@@ -208,7 +208,7 @@ mod tests {
     fn merging_compares_each_item_with_a_few_others_at_most() {
         let compared = Cell::new(0);
         let mut merged = Merged::new();
-        // A thousand different ones, then each of them nine times more.
+        // A thousand different ones, then each of them nine more times.
         for n in 0..10_000 {
             merged.add(Counted(n % 1000, &compared));
         }

@@ -20,14 +20,14 @@ const NIC: &str = "nic";
 /// A resource of ZEC's, written as `nic/1612345678901234567`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Resource {
-    /// Its id, unique among those of its type.
+    /// Its id, unique among the resources of its type.
     pub id: String,
     /// Its type, in lower case.
     #[serde(rename = "type")]
     pub kind: String,
 }
 
-/// A text that names no [`Resource`].
+/// The error for a text that names no [`Resource`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{}` names no resource: write its type and its id, as `nic/1612345678901234567`",
@@ -36,13 +36,13 @@ pub struct Resource {
 pub struct ResourceError(String);
 
 impl Resource {
-    /// A vNIC.
+    /// The resource of a vNIC.
     #[must_use]
     pub fn nic(id: &NicId) -> Self {
         Self { kind: NIC.to_owned(), id: id.to_string() }
     }
 
-    /// Reads `type/id`, both of letters that are harmless in a log line and a query.
+    /// Reads `type/id`. Both parts may hold only characters that are harmless in a log line and a query.
     ///
     /// # Errors
     /// When the text has another form.
@@ -101,7 +101,7 @@ impl ChangeIpv4 {
             action: self.change.action().name().to_owned(),
             api_version: API_VERSION.to_owned(),
             resources: vec![Resource::nic(&self.nic)],
-            // Texts and addresses always make JSON.
+            // Texts and addresses can always be serialised.
             arguments: serde_json::value::to_raw_value(&arguments).unwrap_or_default(),
         }
     }

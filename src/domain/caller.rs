@@ -7,9 +7,9 @@ pub const MAX_NAME_BYTES: usize = 256;
 
 /// A verified identity: who calls, as the gateway sees it.
 ///
-/// Made by `auth` from a token that passed every check, and by the offline policy tools, which
-/// decide nothing; `tests/blackbox/architecture.rs` keeps every other room from making one. A clone
-/// is the same identity, however many groups it has.
+/// `auth` makes it from a token that passed every check. The offline policy tools make it too, but they
+/// decide nothing. `tests/blackbox/architecture.rs` keeps every other room from making one. A clone is the
+/// same identity, however many groups it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller(Arc<Identity>);
 
@@ -17,13 +17,13 @@ pub struct Caller(Arc<Identity>);
 struct Identity {
     issuer: String,
     id: String,
-    /// Every group's id, one behind the other: callers are in a hundred groups and more.
+    /// The ids of all groups in one text: a caller may be in a hundred groups or more.
     group_ids: String,
-    /// Where each is in there, in alphabetical order, each once.
+    /// Where each group's id is in `group_ids`, in alphabetical order, without duplicates.
     places: Vec<Range<usize>>,
 }
 
-/// Why a name cannot stand in a policy.
+/// Why a name cannot be used in a policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallerError {
     /// The subject is empty.
@@ -38,8 +38,8 @@ pub enum CallerError {
 }
 
 impl Caller {
-    /// Vouches for an identity: `issuer` is the issuer's configured name, `subject` and `groups`
-    /// are the token's own.
+    /// Makes a caller of a verified identity: `issuer` is the issuer's configured name, `subject` and
+    /// `groups` are the token's own.
     ///
     /// # Errors
     /// When a name is too long, holds control characters, or the subject is empty.
@@ -63,7 +63,7 @@ impl Caller {
         Ok(Self(Arc::new(Identity { issuer: issuer.to_owned(), id, group_ids, places })))
     }
 
-    /// The configured name of the token's issuer, as `corp`.
+    /// The configured name of the token's issuer, such as `corp`.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.0.issuer
@@ -81,8 +81,8 @@ impl Caller {
         self.group_ids().map(|id| self.bare(id))
     }
 
-    /// `issuer/subject`: the id that policies and logs use. Unambiguous, for an issuer's name
-    /// never holds a `/` (docs/threats.md, row 29).
+    /// `issuer/subject`: the id that policies and logs use. It is unambiguous, because an issuer's name never
+    /// holds a `/` (docs/threats.md, row 29).
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
@@ -100,12 +100,12 @@ impl Caller {
     }
 }
 
-/// Writes `issuer/name` behind what is there already; where it is then.
+/// Appends `issuer/name` to `ids` and returns where it is.
 fn add_qualified(ids: &mut String, issuer: &str, name: &str) -> Result<Range<usize>, CallerError> {
     if name.len() > MAX_NAME_BYTES {
         return Err(CallerError::TooLong);
     }
-    // Most names are plain ASCII, which takes no look at each character.
+    // Most names are plain ASCII, which needs no check of each character.
     let plain = name.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
     if !plain && name.chars().any(char::is_control) {
         return Err(CallerError::Control);

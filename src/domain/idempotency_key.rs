@@ -3,20 +3,20 @@
 /// The most characters of a key.
 const MAX_CHARS: usize = 255;
 
-/// A caller's own name for a request, so that it is done once however often it is asked for.
+/// A caller's own name for a request, so that the gateway does it once however often the caller sends it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(String);
 
-/// Why something is no [`IdempotencyKey`].
+/// Why some bytes cannot become an [`IdempotencyKey`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an `Idempotency-Key` is 1 to 255 visible ASCII characters: a fresh UUID is a good one")]
 pub struct IdempotencyKeyError;
 
 impl IdempotencyKey {
-    /// Takes 1 to 255 visible ASCII characters (docs/api.md, "Forms and limits"); a space is none.
+    /// Takes 1 to 255 visible ASCII characters (docs/api.md, "Forms and limits"); a space is not visible.
     ///
     /// # Errors
-    /// For anything else.
+    /// If the bytes have any other form.
     pub fn parse(bytes: &[u8]) -> Result<Self, IdempotencyKeyError> {
         let visible = bytes.iter().all(u8::is_ascii_graphic);
         if !visible || !(1..=MAX_CHARS).contains(&bytes.len()) {

@@ -1,16 +1,16 @@
-//! JSON read strictly: an object that names a key twice is an error, also when one of them is
-//! written with escapes (docs/threats.md, row 12), and so are bytes after the value.
+//! Strict JSON parsing. An object that has a key twice is an error, even if one of them is written with
+//! escapes (docs/threats.md, row 12). Bytes after the value are an error too.
 
 use std::{borrow::Cow, fmt};
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// How many keys an object is given room for at first: the claims of most tokens.
+/// How many keys an object first has room for: as many as most tokens have claims.
 const USUAL_KEYS: usize = 8;
 
-/// A JSON value that borrows its texts from where it was read: for what is looked at once and
-/// forgotten, as a token's claims are.
+/// A JSON value that borrows its texts from the input. It suits values that are read once and dropped, such
+/// as a token's claims.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node<'a> {
     /// `null`.
@@ -19,7 +19,7 @@ pub enum Node<'a> {
     Bool(bool),
     /// A number.
     Number(Number),
-    /// A text; owned where it was written with escapes.
+    /// A text; owned if it was written with escapes.
     Text(Cow<'a, str>),
     /// An array.
     List(Vec<Node<'a>>),
@@ -60,7 +60,7 @@ impl<'a> Members<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// The member of this name, if it is an object that has it.
+    /// The member of this name, if the value is an object that has it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Node<'a>> {
         match self {
@@ -69,7 +69,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The text, if it is one.
+    /// The text, if the value is one.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -101,8 +101,8 @@ impl From<Members<'_>> for Map<String, Value> {
 /// Reads one JSON value and nothing after it.
 ///
 /// # Errors
-/// When the bytes are not one JSON value in UTF-8, or an object in it names a key twice. The
-/// text says where; it never holds more of the input than one key.
+/// When the bytes are not one JSON value in UTF-8, or an object in it has a key twice. The error's text says
+/// where, and holds no more of the input than one key.
 pub fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     read(bytes).map(Value::from)
 }
@@ -184,7 +184,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 }
 
-/// Reads a key without a copy of it; serde's own `Cow` always copies.
+/// Reads a key without copying it; serde's own `Cow` always copies.
 struct Key;
 
 impl<'de> DeserializeSeed<'de> for Key {

@@ -1,7 +1,7 @@
 //! The gateway's vocabulary: values that can only be valid.
 //!
-//! Everything here is parsed once, at the edge, and never checked again. No HTTP, no TLS, no
-//! clock and no policy language: every other room may know this one, and it knows none.
+//! Every value is parsed once, at the edge, and never checked again. This room has no HTTP, no TLS, no clock
+//! and no policy language. Every other room may use it, and it uses no other room.
 
 mod addresses;
 mod call;

@@ -9,11 +9,11 @@ use super::{
     json::{self, Members, Node},
 };
 
-/// A vNIC as ZEC described it: the object itself, and what a policy may look at.
+/// A vNIC as ZEC described it: the object itself, and the members that a policy may read.
 ///
-/// A member that decides something is never guessed: where ZEC leaves one out, the object is
-/// refused, since on a vNIC with missing data Cedar's `in` and `hasTag` are silently false and a
-/// `forbid` would vanish (docs/threats.md, row 27).
+/// A member that matters for a decision is never guessed: if ZEC leaves one out, the object is refused. On a
+/// vNIC with missing data, Cedar's `in` and `hasTag` are silently false, and a `forbid` would have no effect
+/// (docs/threats.md, row 27).
 #[derive(Clone, Debug)]
 pub struct Nic {
     raw: Box<RawValue>,
@@ -21,7 +21,7 @@ pub struct Nic {
     pub id: NicId,
     /// ZEC's `name`, for people.
     pub name: String,
-    /// ZEC's `status`, as `USED`.
+    /// ZEC's `status`, such as `USED`.
     pub status: String,
     /// ZEC's `nicType`: `Primary` or `Secondary`.
     pub nic_type: String,
@@ -31,15 +31,15 @@ pub struct Nic {
     pub vpc: String,
     /// ZEC's `subnetId`.
     pub subnet: String,
-    /// ZEC's `resourceGroup.resourceGroupId`; none where ZEC shows an empty resource group.
+    /// ZEC's `resourceGroup.resourceGroupId`; `None` if ZEC shows an empty resource group.
     pub resource_group: Option<String>,
-    /// ZEC's `primaryIpv4`; none on an IPv6-only vNIC.
+    /// ZEC's `primaryIpv4`; `None` on an IPv6-only vNIC.
     pub primary_ipv4: Option<Ipv4Addr>,
-    /// ZEC's `secondaryIpv4s`: what can be taken off.
+    /// ZEC's `secondaryIpv4s`: the addresses that can be removed.
     pub secondary_ipv4s: Vec<Ipv4Addr>,
-    /// Whether ZEC names an `instanceId`.
+    /// Whether ZEC shows an `instanceId`.
     pub attached: bool,
-    /// Whether ZEC's `publicIpList` names any address.
+    /// Whether ZEC's `publicIpList` holds any address.
     pub has_public_ip: bool,
     /// ZEC's tags by key.
     pub tags: BTreeMap<String, String>,
@@ -48,7 +48,7 @@ pub struct Nic {
 /// What is wrong with a vNIC object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NicError {
-    /// It is not a JSON object, or holds a key twice.
+    /// It is not a JSON object, or it has a key twice.
     #[error("the vNIC is not a JSON object: {0}")]
     Json(String),
     /// A member is missing or has another type than ZEC documents.
@@ -57,17 +57,17 @@ pub enum NicError {
 }
 
 impl Nic {
-    /// Reads a `NicInfo` object (docs/zec-api.md, section 6), keeping its very bytes.
+    /// Reads a `NicInfo` object (docs/zec-api.md, section 6), and keeps its exact bytes.
     ///
     /// # Errors
-    /// When it is no object or a member that policies may look at is missing or malformed.
+    /// When it is not an object, or a member that policies may read is missing or malformed.
     pub fn parse(raw: Box<RawValue>) -> Result<Self, NicError> {
         let text = raw.get().to_owned();
         let value = json::read(text.as_bytes()).map_err(|e| NicError::Json(e.to_string()))?;
         Self::read(&value, raw)
     }
 
-    /// The same of an object that was read already, strictly, and out of these very bytes.
+    /// As [`Nic::parse`], for an object that was already parsed strictly from exactly these bytes.
     ///
     /// # Errors
     /// As [`Nic::parse`].
@@ -111,7 +111,7 @@ fn text(members: &Members<'_>, name: &'static str) -> Result<String, NicError> {
     members.get(name).and_then(Node::as_str).map(str::to_owned).ok_or(NicError::Member(name))
 }
 
-/// `{}` is a group without an id (ZEC's SDKs take it); an absent or null member is a fault.
+/// `{}` is a resource group without an id (ZEC's SDKs accept it); an absent or null member is an error.
 fn resource_group(members: &Members<'_>) -> Result<Option<String>, NicError> {
     const NAME: &str = "resourceGroup";
     let Some(Node::Object(group)) = members.get(NAME) else { return Err(NicError::Member(NAME)) };
@@ -131,7 +131,7 @@ fn primary_ipv4(members: &Members<'_>) -> Result<Option<Ipv4Addr>, NicError> {
     }
 }
 
-/// ZEC writes an empty list as `[]` or null; an absent member is a fault.
+/// ZEC writes an empty list as `[]` or null; an absent member is an error.
 fn secondary_ipv4s(members: &Members<'_>) -> Result<Vec<Ipv4Addr>, NicError> {
     const FAULT: NicError = NicError::Member("secondaryIpv4s");
     match members.get("secondaryIpv4s") {
@@ -144,7 +144,7 @@ fn secondary_ipv4s(members: &Members<'_>) -> Result<Vec<Ipv4Addr>, NicError> {
     }
 }
 
-/// ZEC leaves `instanceId` out, or null, on an unbound vNIC; never empty.
+/// On a vNIC without an instance, ZEC leaves `instanceId` out or sends null, never an empty text.
 fn attached(members: &Members<'_>) -> Result<bool, NicError> {
     match members.get("instanceId") {
         None | Some(Node::Null) => Ok(false),
@@ -153,7 +153,7 @@ fn attached(members: &Members<'_>) -> Result<bool, NicError> {
     }
 }
 
-/// ZEC writes an empty list as `[]` or null; an absent member is a fault.
+/// ZEC writes an empty list as `[]` or null; an absent member is an error.
 fn has_public_ip(members: &Members<'_>) -> Result<bool, NicError> {
     match members.get("publicIpList") {
         Some(Node::Null) => Ok(false),
@@ -180,7 +180,7 @@ fn tags(members: &Members<'_>) -> Result<BTreeMap<String, String>, NicError> {
             None | Some(Node::Null) => "",
             Some(value) => value.as_str().ok_or(FAULT)?,
         };
-        // A key twice would hide one of the values from the policy.
+        // If a key came twice, one of its values would be hidden from the policy.
         if tags.insert(key.to_owned(), value.to_owned()).is_some() {
             return Err(FAULT);
         }

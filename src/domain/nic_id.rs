@@ -7,12 +7,12 @@ const MAX_CHARS: usize = 64;
 
 /// The id of a vNIC: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`.
 ///
-/// ZEC's own ids are strings of 18 or 19 digits; the wider grammar leaves room for theirs to
-/// change while keeping every character harmless in a path, a log line and a policy.
+/// ZEC's own ids are strings of 18 or 19 digits. The wider grammar leaves room for ZEC to change them, while
+/// every character is harmless in a path, a log line and a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NicId(String);
 
-/// Why a text is no [`NicId`].
+/// Why a text cannot become a [`NicId`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{}` is not a vNIC id: 1 to 64 letters, digits, `-` and `_`, the first a letter or a digit",

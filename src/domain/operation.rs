@@ -1,4 +1,4 @@
-//! ZEC's actions, and what a caller can ask for, fully parsed.
+//! ZEC's actions, and what a caller can ask for after parsing.
 
 use super::{Addresses, IdempotencyKey, NicId};
 
@@ -15,55 +15,55 @@ labels! {
     }
 }
 
-/// What a caller asks for, fully parsed: no raw text of the request is left in it.
+/// What a caller asks for, fully parsed: it holds no raw text of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Show one vNIC.
     Read(ReadNic),
-    /// Change a vNIC's addresses; under a key, once however often it is asked for.
+    /// Change a vNIC's addresses; with a key, once, however often the caller sends the request.
     Change(Selection, Option<IdempotencyKey>),
-    /// Say what a change would do, and do nothing.
+    /// Say what a change would do, without doing it.
     DryRun(Selection),
 }
 
 /// Which addresses a change is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// Those that the caller names.
+    /// The addresses that the caller names.
     Listed(ChangeIpv4),
-    /// Every secondary address that the vNIC has: take them off.
+    /// All secondary addresses that the vNIC has: remove them.
     All(UnassignAll),
 }
 
-/// Take every secondary address off a vNIC, whichever they are when it is read.
+/// Remove all secondary addresses that a vNIC has when it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnassignAll {
-    /// Of which vNIC.
+    /// The vNIC that loses its addresses.
     pub nic: NicId,
-    /// The most addresses that one request may take off.
+    /// The most addresses that one request may remove.
     pub max: usize,
 }
 
 /// Show one vNIC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadNic {
-    /// Which.
+    /// The vNIC to show.
     pub nic: NicId,
 }
 
-/// Give a vNIC addresses, or take them off.
+/// Add addresses to a vNIC, or remove them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeIpv4 {
-    /// Which way.
+    /// Whether the addresses are added or removed.
     pub change: Change,
-    /// Of which vNIC.
+    /// The vNIC to change.
     pub nic: NicId,
-    /// Which addresses.
+    /// The addresses that the caller names.
     pub addresses: Addresses,
 }
 
-/// A change that is only to be judged. The policy is told so, and what may be rehearsed can never be
-/// sent: that takes a permit for the change itself.
+/// A change that is only to be judged. The policy knows that it is a dry run. It can never be sent, because
+/// that takes a permit for the change itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rehearsal(pub ChangeIpv4);
 
@@ -82,9 +82,9 @@ impl AsRef<Self> for ChangeIpv4 {
 /// The two directions of a [`ChangeIpv4`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
-    /// Give.
+    /// Add addresses.
     Assign,
-    /// Take off.
+    /// Remove addresses.
     Unassign,
 }
 
@@ -109,7 +109,7 @@ impl Operation {
         }
     }
 
-    /// The vNIC it is about.
+    /// The vNIC of the operation.
     #[must_use]
     pub const fn nic(&self) -> &NicId {
         match self {
@@ -139,7 +139,7 @@ impl Selection {
         }
     }
 
-    /// The vNIC it is about.
+    /// The vNIC of the selection.
     #[must_use]
     pub const fn nic(&self) -> &NicId {
         match self {

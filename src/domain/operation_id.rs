@@ -4,12 +4,11 @@ use std::fmt;
 
 use uuid::Uuid;
 
-/// The id of a write that is recorded: a UUID of version 7, so that later ids sort after earlier
-/// ones.
+/// The id of a recorded write: a UUID of version 7, so that later ids sort after earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OperationId(Uuid);
 
-/// Why a text is no [`OperationId`].
+/// Why a text cannot become an [`OperationId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no operation has such an id: it is a UUID in lower case with hyphens, as an answer's `operationId`"
@@ -17,21 +16,21 @@ pub struct OperationId(Uuid);
 pub struct OperationIdError;
 
 impl OperationId {
-    /// A fresh id, of this moment.
+    /// A new id that carries the current time.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "a default would hide that each is another")]
     pub fn new() -> Self {
         Self(Uuid::now_v7())
     }
 
-    /// Takes the one form in which ids are given out: lower case with hyphens, version 7.
+    /// Accepts only the form in which the gateway returns ids: lower case with hyphens, version 7.
     ///
     /// # Errors
     /// For any other text.
     pub fn parse(text: &str) -> Result<Self, OperationIdError> {
         let id = Uuid::try_parse(text).map_err(|_| OperationIdError)?;
         let id = Self(id);
-        // uuid also takes braces, capitals and bare digits: one operation would have many names.
+        // `Uuid` also accepts braces, capitals and bare digits, which would give one operation many names.
         let is_ours = id.0.get_version_num() == 7 && id.to_string() == text;
         if is_ours { Ok(id) } else { Err(OperationIdError) }
     }

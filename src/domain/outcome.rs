@@ -1,10 +1,10 @@
 //! The outcomes that a write can have.
 
 labels! {
-    /// What became of a write.
+    /// What happened to a write.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum Outcome by label, from from_label {
-        /// It is recorded that it will be sent, and nothing more is known.
+        /// The intent is recorded, and nothing more is known.
         Pending = "pending",
         /// ZEC made the change.
         Done = "done",
@@ -12,21 +12,21 @@ labels! {
         Rejected = "rejected",
         /// Nothing reached ZEC.
         NotSent = "not-sent",
-        /// It may have reached ZEC, and nobody knows what came of it.
+        /// It may have reached ZEC; whether ZEC made the change is unknown.
         Unknown = "unknown",
-        /// It was unknown, and looking at the vNIC proved that nothing had changed.
+        /// It was unknown, and reading the vNIC proved that nothing had changed.
         NotDone = "not-done",
     }
 }
 
 impl Outcome {
-    /// Whether nothing can become of the write any more than this.
+    /// Whether the write can have no other outcome after this one.
     #[must_use]
     pub const fn is_final(self) -> bool {
         !matches!(self, Self::Pending | Self::Unknown)
     }
 
-    /// Whether it is certain that the write never took place and may simply be asked for again.
+    /// Whether it is certain that the write never took place, so that the caller may simply retry it.
     #[must_use]
     pub const fn never_happened(self) -> bool {
         matches!(self, Self::NotSent | Self::NotDone)

@@ -2,12 +2,12 @@
 
 use std::{fmt, net::SocketAddr};
 
-/// Where a connection came from: for the log and the record, and for no decision.
+/// Where a connection came from: for the log and the record, never for a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Who connected, as far as is known.
+    /// The client, as far as it is known.
     pub client: Origin,
-    /// Through which proxy, where one said for whom it asks.
+    /// The proxy, if one named the client for which it connects.
     pub proxy: Option<Origin>,
 }
 
@@ -18,12 +18,12 @@ pub enum Origin {
     Tcp(SocketAddr),
     /// A process on this machine, over a Unix socket.
     Unix,
-    /// Nobody said.
+    /// The origin was not given.
     Unknown,
 }
 
 impl Peer {
-    /// Somebody who connected without a proxy.
+    /// A client that connected without a proxy.
     #[must_use]
     pub const fn direct(client: Origin) -> Self {
         Self { client, proxy: None }

@@ -12,7 +12,8 @@ use crate::{
     zec::Failure,
 };
 
-/// The 403 `policy-denied`: what was denied, by what, and who the caller is to the policy.
+/// The 403 `policy-denied`: what the policy denied, which policies did so, and the caller as the policy sees
+/// them.
 pub(super) fn denied(caller: &Caller, nic: &NicId, denial: &Denial) -> Error {
     let entries: Value = denial.denied.iter().map(|denied| entry(nic, denied)).collect();
     Error::new(Problem::PolicyDenied, why(nic, denial))
@@ -20,7 +21,7 @@ pub(super) fn denied(caller: &Caller, nic: &NicId, denial: &Denial) -> Error {
         .with_member("caller", who(caller))
 }
 
-/// What was denied first and by what: users of an SDK see nothing else.
+/// The first thing that was denied, and by which policy: users of an SDK see nothing else.
 fn why(nic: &NicId, denial: &Denial) -> String {
     let what = |denied: &Denied| match denied.address {
         Some(address) => address.to_string(),
@@ -66,7 +67,7 @@ fn entry(nic: &NicId, denied: &Denied) -> Value {
     Value::Object(entry)
 }
 
-/// A caller as the policy sees them: `/whoami`, and the `caller` of a 403.
+/// A caller as the policy sees them: the body of `/whoami`, and the `caller` of a 403.
 #[must_use]
 pub fn who(caller: &Caller) -> Value {
     json!({
@@ -86,10 +87,10 @@ fn reasons(reasons: &[Reason]) -> Value {
         .collect()
 }
 
-/// ZEC's code for that.
+/// ZEC's code for a vNIC that does not exist.
 pub(super) const NO_SUCH_NIC: &str = "INVALID_NIC_NOT_FOUND";
 
-/// ZEC shows no vNIC with this id: its own status and code for that.
+/// The error for a vNIC that ZEC does not show: it has ZEC's own status and code.
 pub(super) fn no_such_nic(nic: &NicId) -> Error {
     Error::new(
         Problem::ZecRejected,
@@ -99,7 +100,7 @@ pub(super) fn no_such_nic(nic: &NicId) -> Error {
     .with_code(NO_SUCH_NIC)
 }
 
-/// A read that failed: nothing was changed, whatever happened.
+/// The error of a failed read. Whatever happened, nothing was changed.
 pub(super) fn of_a_read(failure: &Failure) -> Error {
     let cause = failure.to_string();
     let error = match failure {
@@ -122,9 +123,9 @@ pub(super) fn of_a_read(failure: &Failure) -> Error {
     error.with_cause(cause)
 }
 
-/// A write that failed: either nothing was done, or nobody knows.
+/// The error of a failed write: either nothing was done, or the outcome is unknown.
 pub(crate) fn write_error(failure: &Failure) -> Error {
-    // A look at the vNIC would mislead at first: ZEC may still do it.
+    // Reading the vNIC too early would mislead: ZEC may still make the change.
     const LOOK: &str = "do not repeat it before `GET /operations/{operationId}` says `done` or \
                         `not-done`, most often within seven minutes; where this answer has no \
                         `operationId`, look at the vNIC after that";
@@ -149,7 +150,7 @@ pub(crate) fn write_error(failure: &Failure) -> Error {
     error.with_cause(cause)
 }
 
-/// ZEC failed so often, altogether or at the vNIC, that it is left alone for a while.
+/// ZEC failed so often, in general or for this vNIC, that the gateway sends it nothing for a while.
 fn spared(wait: Duration) -> Error {
     Error::new(
         Problem::ZecUnavailable,
@@ -159,7 +160,7 @@ fn spared(wait: Duration) -> Error {
     .with_retry_after(retry_after(wait))
 }
 
-/// What ZEC refused without doing anything means the same for reads and writes.
+/// ZEC refused and did nothing. These refusals mean the same for reads and writes.
 fn refused(failure: &Failure) -> Error {
     match failure {
         Failure::Throttled { request_id } => {

@@ -1,4 +1,5 @@
-//! Writes without an outcome yet: while one holds an address, no other may begin on it.
+//! Guards of writes that have no outcome yet. While one write holds an address, no other write on it may
+//! begin.
 //!
 //! Before a write is sent, dropping its guard releases the addresses. Once it may have been sent, only an
 //! outcome releases them. If something else drops the guard, for example a drain, the addresses stay held
@@ -23,17 +24,17 @@ use crate::{
 /// Seconds after which a caller may ask again: about as long as a write takes.
 const RETRY_AFTER: u32 = 5;
 
-/// How long ago a request may have begun for its claim to say whether what it has read may be stale; of
-/// an older one it is assumed.
+/// How far back the gateway remembers enough to say whether a request's read of a vNIC may be stale. For a
+/// request that began earlier, the gateway assumes so.
 const OLDEST_REQUEST: Duration = Duration::from_mins(2);
 
-/// How long a change that ZEC has accepted may take to show, wherever a vNIC is read.
+/// How long a change that ZEC has accepted may take to become visible in every read of the vNIC.
 pub(super) const LAG: Duration = Duration::from_mins(1);
 
-/// How long it is remembered that an address has changed.
+/// How long the gateway remembers that an address has changed.
 const REMEMBERED: Duration = OLDEST_REQUEST.saturating_add(LAG);
 
-/// What is held, by vNIC. Clones share it.
+/// The addresses that writes hold, by vNIC. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Guards(Arc<Mutex<Book>>);
 
@@ -41,9 +42,9 @@ pub(super) struct Guards(Arc<Mutex<Book>>);
 struct Book {
     nics: HashMap<NicId, OnNic>,
     next: u64,
-    /// When what is not held and has not changed lately was forgotten last.
+    /// When the last sweep ran. A sweep drops addresses that are not held and have not changed lately.
     swept: Option<Instant>,
-    /// Until then anything may have changed, for what earlier runs wrote last could not be read.
+    /// Until then any address may have changed, because the newest writes of earlier runs could not be read.
     unknown_until: Option<Instant>,
 }
 
@@ -55,9 +56,9 @@ struct OnNic {
 
 #[derive(Debug, Default)]
 struct Slot {
-    /// How many writes hold it: several only where an earlier version of the gateway left them.
+    /// How many writes hold it. More than one only if an earlier version of the gateway left them behind.
     holders: u32,
-    /// When a write that may have changed it was over.
+    /// When the last write that may have changed it ended.
     changed: Option<Instant>,
 }
 
@@ -80,11 +81,12 @@ pub(super) struct Guard {
 }
 
 impl Guards {
-    /// Holds the addresses of a change. `since` is when the request began: it has read the vNIC after that.
+    /// Holds the addresses of a change. `since` is when the request began; the request read the vNIC after
+    /// that.
     ///
     /// # Errors
-    /// 409 `operation-in-progress` where one of them is held; with the `operationId` for whoever's
-    /// operation it is.
+    /// 409 `operation-in-progress` if another write holds one of them. If that write is the caller's own, the
+    /// error names its `operationId`.
     pub(super) fn claim(
         &self,
         change: &ChangeIpv4,
@@ -101,7 +103,7 @@ impl Guards {
                 if slot.holders > 0 {
                     return Err(clash(on_nic, addresses, caller));
                 }
-                // A read may show the vNIC as it was so long before.
+                // For this long after a change, a read may still show the vNIC as it was before.
                 stale |= slot.changed.is_some_and(|changed| changed + LAG > since);
             }
         }
@@ -109,7 +111,7 @@ impl Guards {
         Ok(Guard { guards: self.clone(), nic: change.nic.clone(), number, stale, sent: false })
     }
 
-    /// Holds the addresses of a write of an earlier run, which may have been sent.
+    /// Holds the addresses of an earlier run's write, which may have been sent.
     pub(super) fn hold(&self, change: &ChangeIpv4, caller: &str, operation: OperationId) -> Guard {
         let number = self.lock().hold(change, caller, Some(operation));
         Guard { guards: self.clone(), nic: change.nic.clone(), number, stale: true, sent: true }
@@ -130,7 +132,7 @@ impl Guards {
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
-        // Every change under it is whole: a panic elsewhere spoils nothing.
+        // Each change under the lock leaves the book consistent, so a panic elsewhere does no harm.
         lock(&self.0)
     }
 }
@@ -170,7 +172,7 @@ impl Book {
         }
     }
 
-    /// Forgets what is over for long, now and then, so that it costs each write next to nothing.
+    /// Drops what no longer matters. It runs only now and then, so that it costs each write almost nothing.
     fn sweep(&mut self, now: Instant) {
         let swept = *self.swept.get_or_insert(now);
         if now.saturating_duration_since(swept) < REMEMBERED {
@@ -188,7 +190,7 @@ impl Book {
 }
 
 impl Guard {
-    /// Says under which id the write is recorded.
+    /// Sets the operation id under which the journal records the write.
     pub(super) fn name(&self, operation: Option<OperationId>) {
         let mut book = self.guards.lock();
         let on_nic = book.nics.get_mut(&self.nic);
@@ -198,18 +200,19 @@ impl Guard {
         }
     }
 
-    /// Whether another write on one of the addresses ended so shortly before that what the request read
-    /// of the vNIC may not show it.
+    /// Whether another write on one of the addresses ended so recently that the request's own read of the
+    /// vNIC may not show it.
     pub(super) const fn may_be_stale(&self) -> bool {
         self.stale
     }
 
-    /// The write may be sent from now on: only an outcome releases its addresses.
+    /// The write may be sent from now on, so only an outcome releases its addresses.
     pub(super) const fn sends(&mut self) {
         self.sent = true;
     }
 
-    /// There is an outcome; `changed` is whether the write may have taken place.
+    /// Releases the addresses because there is an outcome; `changed` is whether the write may have taken
+    /// place.
     pub(super) fn release(mut self, changed: bool) {
         self.guards.lock().release(&self.nic, self.number, changed);
         self.sent = true;

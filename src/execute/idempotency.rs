@@ -1,8 +1,9 @@
-//! `Idempotency-Key`: the same request under the same key is done once, and answered alike.
+//! `Idempotency-Key`: the gateway does a request under one key once, and repeats its answer.
 //!
-//! The claim that counts is in the journal, made in the intent's own transaction. What is held here
-//! covers the time before it, and until the outcome is durable: of two requests at once the second
-//! must neither look at the vNIC that the first is changing, nor be judged by it.
+//! The authoritative claim is in the journal, written in the same transaction as the intent. The claim in
+//! memory covers the time before that, and the time until the outcome is durable. If two requests with one
+//! key arrive together, the second must not read the vNIC while the first changes it. Nor may it be decided
+//! on that state.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -26,11 +27,11 @@ use crate::{
 /// Seconds after which a caller may ask again: about as long as a write takes.
 const RETRY_AFTER: u32 = 2;
 
-/// The keys of requests that run, by caller and key. Clones share them.
+/// The keys of requests in flight, by caller and key. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Claims(Arc<Mutex<HashMap<Name, KeyInUse>>>);
 
-/// A caller, as `corp/alice`, and a key of theirs.
+/// A caller's id, such as `corp/alice`, and one of their keys.
 type Name = (String, IdempotencyKey);
 
 #[derive(Debug)]
@@ -47,16 +48,16 @@ pub(super) struct Claim {
     fingerprint: [u8; 32],
 }
 
-/// What a key gives a request.
+/// The result of claiming a key.
 #[derive(Debug)]
 pub(super) enum ClaimResult {
-    /// It is the first one.
+    /// The request is the first one under this key.
     Claimed(Box<Claim>),
-    /// An earlier one was answered so.
+    /// An earlier request under this key has this answer.
     Answered(Done),
 }
 
-/// What is told again where there was nothing to take off.
+/// The answer to repeat when the first request found no address to remove.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Nothing {
@@ -68,7 +69,7 @@ impl Claims {
     /// Holds a key for a request.
     ///
     /// # Errors
-    /// 422 where another request runs under it, 409 where the same one does.
+    /// 422 if a different request is in flight under the key, 409 if the same one is.
     pub(super) fn claim(
         &self,
         caller: &str,
@@ -87,20 +88,20 @@ impl Claims {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Name, KeyInUse>> {
-        // Every change under it is whole: a panic elsewhere spoils nothing.
+        // Each change under the lock leaves the map consistent, so a panic elsewhere does no harm.
         lock(&self.0)
     }
 }
 
 impl Claim {
-    /// Says under which id the write is recorded.
+    /// Sets the operation id under which the journal records the write.
     pub(super) fn name(&self, operation: Option<OperationId>) {
         if let Some(running) = self.claims.lock().get_mut(&self.name) {
             running.operation = operation;
         }
     }
 
-    /// What the journal is to hold.
+    /// The claim in the form that the journal keeps.
     pub(super) fn recorded(&self) -> KeyClaim {
         KeyClaim { key: self.name.1.clone(), fingerprint: self.fingerprint }
     }
@@ -113,12 +114,12 @@ impl Drop for Claim {
 }
 
 impl Executor {
-    /// Holds the key for this request, or finds the answer of an earlier one under it: before any
-    /// state is read, for by now it is another one.
+    /// Claims the key for this request, or finds the answer of an earlier request under it. This comes before
+    /// any read of the vNIC, whose state has changed since the earlier request.
     ///
     /// # Errors
-    /// 400 without a journal, 409 and 422 (docs/api.md, "Problems"), 503 where the journal cannot be
-    /// read; and what the earlier request met, where it went wrong.
+    /// 400 without a journal, 409 and 422 (docs/api.md, "Problems"), 503 if the journal cannot be read. If
+    /// the earlier request failed, its error.
     pub(super) async fn claim(
         &self,
         judge: &Judge<'_>,
@@ -134,7 +135,8 @@ impl Executor {
         let caller = judge.context.caller.id();
         let fingerprint = fingerprint(selection);
         let claim = self.write_path.claims.claim(caller, &key, fingerprint);
-        // Also where somebody else has the claim: who only asks again has it for a moment too.
+        // The journal is read even if another request holds the claim. That request may only be fetching an
+        // old answer, and it too holds the claim for a moment.
         let held = self.write_path.journal.by_key(caller, &key);
         match operations::in_time(judge.context.deadline, held).await? {
             None => claim.map(|claim| ClaimResult::Claimed(Box::new(claim))),
@@ -147,8 +149,8 @@ impl Executor {
         }
     }
 
-    /// Has the journal keep that there was nothing to do: under the same key it stays so, also when
-    /// there would be something by then.
+    /// Records in the journal that there was nothing to do. The same key then always gets this answer, even
+    /// if there is an address to remove later.
     pub(super) async fn keep(
         &self,
         claim: &Claim,
@@ -164,13 +166,14 @@ impl Executor {
     }
 }
 
-/// What holds a key, as it is told again.
+/// The earlier answer under a key, from the journal.
 fn answered(judge: &Judge<'_>, holder: Holder) -> Result<Done, Error> {
     match holder {
         Holder::Answer(answer) => nothing_again(&answer),
         Holder::Operation(mut view) => {
             let (change, outcome) = (view.change.take(), view.outcome);
-            // Another version of the gateway wrote it: a fingerprint fits no request of ours.
+            // Another version of the gateway wrote this call, so its fingerprint matches no request of this
+            // one.
             let Some(change) = change else { return Err(reused()) };
             let hidden = |error| judge.hide(&change, error);
             again(*view, &change).map_err(|error| match outcome {
@@ -181,18 +184,19 @@ fn answered(judge: &Judge<'_>, holder: Holder) -> Result<Done, Error> {
     }
 }
 
-/// The answer of a write that was asked for before.
+/// The answer to a write that an earlier request asked for.
 fn again(view: View, change: &ChangeIpv4) -> Result<Done, Error> {
     let outcome = view.outcome;
     match outcome {
         Outcome::Done => Ok(Done::Changed {
-            // Where only the vNIC showed it, ZEC's id is not known; the gateway's leads as far.
+            // If only the vNIC showed that the write was done, ZEC's request id is unknown. The gateway's own
+            // request id serves for tracing too.
             request_id: view.zec_request_id.unwrap_or(view.request_id),
             change: change.clone(),
             operation: Some(view.id),
         }),
         Outcome::Rejected | Outcome::Unknown => Err(told_again(view)),
-        // The latter two have just given the key up.
+        // `NotSent` and `NotDone` have just freed the key.
         Outcome::Pending | Outcome::NotSent | Outcome::NotDone => Err(running(Some(view.id))),
     }
 }
@@ -247,8 +251,8 @@ fn running(operation: Option<OperationId>) -> Error {
     }
 }
 
-/// SHA-256 over a request as decoded, before `all` is expanded: action, vNIC, and the addresses in
-/// the order in which they were named. No part can hold the zero byte that ends it.
+/// SHA-256 over a request as decoded, before `all` is expanded: action, vNIC, and the addresses in the
+/// caller's order. Each part ends with a zero byte, which no part can contain.
 fn fingerprint(selection: &Selection) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     let mut part = |text: &str| {
@@ -263,7 +267,7 @@ fn fingerprint(selection: &Selection) -> [u8; 32] {
             change.addresses.as_slice().iter().for_each(|address| part(&address.to_string()));
         }
     }
-    // SHA-256 has 32 bytes, always.
+    // SHA-256 always gives 32 bytes.
     context.finish().as_ref().try_into().unwrap_or_default()
 }
 

@@ -1,4 +1,4 @@
-//! The policy's part of an operation: the vNIC is read where it must be, and the answer noted.
+//! The policy's decision on an operation. Reads the vNIC if the policy needs it, and records the decision.
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ use crate::{
     zec::{FoundNic, Reader},
 };
 
-/// What decides: the policy, and the half of ZEC's client that changes nothing.
+/// Everything that decides: the policy, the shadow policy, the pre-flight, and the half of ZEC's client that
+/// can only read.
 #[derive(Debug)]
 pub(super) struct Decider {
     pub(super) policy: Arc<ArcSwap<Engine>>,
@@ -28,8 +29,8 @@ pub(super) struct Decider {
     pub(super) metrics: Arc<Metrics>,
 }
 
-/// Decides for one request, by one policy from its first question to its last. It is all that a dry
-/// run is given.
+/// Decides for one request. It uses the same policy for every question of that request. A dry run gets only
+/// this, so it cannot send anything.
 #[derive(Debug)]
 pub(super) struct Judge<'a> {
     decider: &'a Decider,
@@ -44,7 +45,7 @@ impl Decider {
 }
 
 impl Judge<'_> {
-    /// A vNIC that the caller may see, with ZEC's id of the request that showed it.
+    /// A vNIC that the caller may see, with ZEC's id of the request that read it.
     pub(super) async fn see(
         &self,
         id: &NicId,
@@ -66,15 +67,15 @@ impl Judge<'_> {
         self.engine.judge(self.context.caller, read, nic).is_ok()
     }
 
-    /// Whether the caller may see everyone's operations.
+    /// Whether the caller may see the operations of all callers.
     pub(super) fn may_read_operations(&self) -> bool {
         self.engine.may_read_operations(self.context.caller)
     }
 
-    /// Decides on a change, and has the vNIC's state checked. `nic` is the vNIC where it was read
-    /// already; it is read where the policy, the pre-flight or the caller of this (`look`) wants it.
-    /// `hold` runs between the two. What it gives is held while the state is read, because an earlier write
-    /// may be changing it, and is dropped if the state forbids the change.
+    /// Decides on a change and checks the vNIC's state. `nic` is the vNIC if it was read already. Otherwise
+    /// it is read if the policy or the pre-flight needs it, or if `look` is set. `hold` runs between the
+    /// decision and the check of the state. Its result is held while the state is read, because an earlier
+    /// write may be changing it. It is dropped if the state forbids the change.
     pub(super) async fn clear<O: AuthorizationRequest + AsRef<ChangeIpv4>, H>(
         &self,
         operation: O,
@@ -124,8 +125,8 @@ impl Judge<'_> {
         Ok((permit, nic, held))
     }
 
-    /// Has the policy decide, on the vNIC if it must be looked at; that one comes back too, so that
-    /// what is decided on is what is shown.
+    /// Asks the policy, and reads the vNIC if the decision depends on it. That vNIC is returned too, so that
+    /// the gateway shows exactly what it decided on.
     async fn ask<O: AuthorizationRequest>(
         &self,
         operation: O,
@@ -156,12 +157,12 @@ impl Judge<'_> {
         }
     }
 
-    /// The question for the shadow policy, where there is one.
+    /// The question for the shadow policy, if there is one.
     fn posed<O: AuthorizationRequest>(&self, operation: &O) -> Option<ShadowQuery> {
         self.decider.shadow.as_ref().map(|_| ShadowQuery::by(operation))
     }
 
-    /// Has the shadow policy answer it too.
+    /// Asks the shadow policy the same question.
     fn compare(&self, posed: Option<ShadowQuery>, allowed: bool, nic: Option<&Nic>) {
         let RequestContext { caller, record, .. } = self.context;
         if let (Some(shadow), Some(posed)) = (&self.decider.shadow, posed) {
@@ -169,8 +170,8 @@ impl Judge<'_> {
         }
     }
 
-    /// Looks at the vNIC for what is allowed already; where that fails the shadow policy is asked
-    /// without it.
+    /// Reads the vNIC for an operation that is already allowed. If the read fails, the shadow policy decides
+    /// without the vNIC.
     async fn look_for<O: AuthorizationRequest>(
         &self,
         permit: &Permit<O>,
@@ -184,7 +185,8 @@ impl Judge<'_> {
         let record = self.context.record;
         let (action, after) = (Action::DescribeNetworkInterfaces, record.elapsed());
         let (caller, deadline) = (self.context.caller.id(), self.context.deadline);
-        // Larger than all else that a request waits for, and not always needed.
+        // Boxed: this future is larger than everything else a request waits for, and not every request needs
+        // it.
         let found = Box::pin(self.decider.reader.nic_for(caller, id, deadline)).await;
         let request_id = found.as_ref().ok().map(|found| &found.request_id);
         record::called(record, action, after, request_id, found.as_ref().err());
@@ -201,8 +203,8 @@ impl Judge<'_> {
         });
     }
 
-    /// What the caller is told of an error: that there is no such vNIC is not told by ZEC either to
-    /// those who may not see it.
+    /// The error as the caller may see it. If ZEC says that the vNIC does not exist, callers who may not see
+    /// it get a 403 instead.
     pub(super) fn hide<O: AuthorizationRequest>(&self, operation: &O, error: Error) -> Error {
         let (caller, nic) = (self.context.caller, operation.nic());
         if error.code() != failure::NO_SUCH_NIC || self.may_learn_of_absence(nic) {
@@ -215,7 +217,7 @@ impl Judge<'_> {
         self.engine.may_learn_of_absence(self.context.caller, ReadNic { nic: nic.clone() })
     }
 
-    /// There is no such vNIC: for those to know who may see it, a denial for all others.
+    /// The error if the vNIC does not exist: 404 for callers who may see it, a denial for all others.
     fn absent<O: AuthorizationRequest>(&self, operation: &O) -> Error {
         let id = operation.nic();
         if self.may_learn_of_absence(id) {
@@ -239,7 +241,7 @@ impl Judge<'_> {
     }
 }
 
-/// The denial of an operation whose vNIC could not be looked at because there is none.
+/// The denial of an operation whose vNIC could not be read because it does not exist.
 fn unread<O: AuthorizationRequest>(operation: &O) -> Denial {
     let entry = |address| Denied { address, policies: Vec::new(), failed: Vec::new() };
     let addresses = operation.addresses();

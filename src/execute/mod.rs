@@ -1,7 +1,7 @@
 //! From an operation to its outcome: read the vNIC, decide, check its state, send once.
 //!
-//! `judge` decides, `write` takes it from the intent to the outcome, `resolve` finds out what nobody
-//! knows.
+//! `judge` decides, `write` takes a permitted write from the intent to the outcome, and `resolve` finds out
+//! unknown outcomes.
 
 mod failure;
 mod guard;
@@ -50,8 +50,8 @@ use resolve::{Resolver, Turns};
 pub use shadow::Shadow;
 use write::WritePath;
 
-/// A write starts only if at least this long is left for it: else the caller would be told that
-/// nobody knows, where "nothing was sent" could be said.
+/// A write starts only if at least this much time is left before its deadline. With less, the caller could
+/// get "outcome unknown" where "nothing was sent" is possible.
 const LEAST_FOR_A_WRITE: Duration = Duration::from_secs(1);
 
 /// Performs operations.
@@ -61,75 +61,75 @@ pub struct Executor {
     write_path: Arc<WritePath>,
 }
 
-/// What an executor is made of.
+/// The parts of an executor.
 #[derive(Debug)]
 pub struct ExecutorParts {
-    /// Who may do what.
+    /// The live policy.
     pub policy: Arc<ArcSwap<Engine>>,
-    /// A policy that is tried out beside it.
+    /// A shadow policy, tried out beside the live one.
     pub shadow: Option<Shadow>,
     /// Both halves of the client of ZEC.
     pub client: (Reader, Writer),
-    /// What is looked at before a write.
+    /// The check of the vNIC's state before a write.
     pub preflight: Preflight,
-    /// The operators' brake on writes.
+    /// The freeze file, with which operators stop writes.
     pub freeze: Freeze,
-    /// How many addresses each caller may take off.
+    /// How many addresses each caller may remove per hour.
     pub budget: Budget,
-    /// Where every write is recorded.
+    /// The journal that records every write.
     pub journal: Journal,
-    /// Cancelled when the gateway stops looking for them.
+    /// Cancelled when the gateway stops looking for unknown outcomes.
     pub stop: CancellationToken,
-    /// Cancelled when no write is to be begun any more.
+    /// Cancelled when no new write may begin.
     pub fast_drain: CancellationToken,
-    /// Tracks the writes that run, for a drain to wait for.
+    /// Tracks the writes in flight, so that a drain can wait for them.
     pub writes: TaskTracker,
-    /// What is counted.
+    /// The metrics that decisions, writes and unknown outcomes update.
     pub metrics: Arc<Metrics>,
 }
 
-/// What an operation gave.
+/// The result of an operation.
 #[derive(Debug)]
 pub enum Done {
-    /// A vNIC, for a read.
+    /// The vNIC that a read shows.
     Nic(Shown),
-    /// A change that ZEC says is done.
+    /// A change that ZEC reports as done.
     Changed {
-        /// What was done.
+        /// The change, with the addresses that were sent.
         change: ChangeIpv4,
         /// ZEC's id of the request.
         request_id: String,
-        /// Under which id it is recorded; none without a journal.
+        /// The operation id in the journal; `None` without a journal.
         operation: Option<OperationId>,
     },
-    /// Every secondary address was to be taken off, and there is none.
+    /// All secondary addresses were to be removed, and the vNIC has none.
     NothingToDo {
-        /// The vNIC.
+        /// The vNIC's id.
         nic: NicId,
-        /// ZEC's id of the request that showed it.
+        /// ZEC's id of the request that read the vNIC.
         request_id: String,
     },
-    /// What an earlier request under the same key gave.
+    /// The result of an earlier request under the same key.
     Replayed(Box<Done>),
-    /// What a change would have done.
+    /// What a change would do, from a dry run.
     Rehearsed(Box<Rehearsed>),
 }
 
-/// Who asks, until when an answer is worth having, and where it is written down.
+/// The caller, the deadline and the log record of one request.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestContext<'a> {
-    /// Who.
+    /// The verified caller.
     pub caller: &'a Caller,
-    /// What the request takes up of the limits; a write it begins holds it too.
+    /// The concurrency slots that the request occupies. A write that it starts holds them too.
     pub places: &'a ConcurrencySlots,
-    /// Until when.
+    /// When the request's time is up.
     pub deadline: Instant,
-    /// Where.
+    /// The request's log record.
     pub record: &'a Arc<Record>,
 }
 
 impl Executor {
-    /// An executor.
+    /// Makes an executor of its parts.
     #[must_use]
     pub fn new(parts: ExecutorParts) -> Self {
         let ExecutorParts { policy, shadow, client: (reader, writer), preflight, metrics, .. } =
@@ -161,7 +161,7 @@ impl Executor {
     /// Performs an operation, if the policy allows it.
     ///
     /// # Errors
-    /// 403 where it does not, and whatever ZEC refuses or fails at.
+    /// 403 if the policy denies it, and any refusal or failure of ZEC.
     pub async fn perform(
         &self,
         operation: Operation,
@@ -198,7 +198,8 @@ impl Executor {
         context: RequestContext<'_>,
     ) -> Result<Done, Error> {
         let judge = self.decider.judge(context);
-        // What few requests need is boxed: all would pay for its room.
+        // Only a few requests need these futures. They are boxed, because otherwise every request would pay
+        // for their size.
         let claim = match key {
             None => None,
             Some(key) => match Box::pin(self.claim(&judge, key, &selection)).await? {
@@ -219,7 +220,8 @@ impl Executor {
                 }
             },
         };
-        // Held before the state is judged, which an earlier write may be changing.
+        // The guard is taken before the state is checked, because an earlier write may be changing that
+        // state.
         let hold = |change: &ChangeIpv4| self.write_path.hold(change, context);
         let (permit, nic, guard) = judge.clear(change, nic, false, hold).await?;
         let asked = permit.operation().clone();
@@ -227,12 +229,12 @@ impl Executor {
         done.map_err(|error| judge.hide(&asked, error))
     }
 
-    /// Takes up what earlier runs left, before anything new is begun: callers' budgets, and the
+    /// Takes over what earlier runs left behind, before any new write begins: callers' budgets, and the
     /// writes without an outcome.
     ///
-    /// `patience` is how long unknown outcomes are looked for, from now on.
+    /// `patience` is how long the gateway looks for unknown outcomes, counted from now.
     pub async fn resume(&self, unfinished: Vec<View>, patience: Patience) {
-        // Set once: a gateway begins to serve once.
+        // This runs once: a gateway begins to serve only once.
         let _ = self.write_path.resolver.patience.set(patience);
         self.write_path.resume(unfinished).await;
     }

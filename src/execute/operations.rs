@@ -1,4 +1,4 @@
-//! What became of writes: the journal's answers, as far as the caller may see them.
+//! Lookups of recorded writes in the journal, limited to what the caller may see.
 
 use tokio::time::{Instant, timeout_at};
 
@@ -9,16 +9,17 @@ use crate::{
     journal::{Filter, Unreadable, View},
 };
 
-/// A look into the record of writes.
+/// A lookup in the record of writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// One operation.
     One(OperationId),
-    /// Several, newest first. The executor decides whose: the filter's caller does not matter.
+    /// Several, newest first. The executor decides whose operations are listed and ignores the filter's
+    /// caller.
     Several(Filter),
 }
 
-/// What a look gave; nothing is left in it that the caller may not see.
+/// The result of a lookup. It holds nothing that the caller may not see.
 #[derive(Debug)]
 pub enum LookupResult {
     /// The one operation.
@@ -27,17 +28,18 @@ pub enum LookupResult {
     Several {
         /// Newest first.
         views: Vec<View>,
-        /// The last one shown, where there are older ones.
+        /// The id of the last one shown, if there are older ones.
         next: Option<OperationId>,
     },
 }
 
 impl Executor {
-    /// Looks into the record of writes: everybody sees their own, and everyone's whom the policy
-    /// allows `ReadOperations`.
+    /// Looks up recorded writes. Callers see their own, and those of all callers if the policy allows them
+    /// `ReadOperations`.
     ///
     /// # Errors
-    /// 404 where there is none that the caller may see, or no journal; 503 where it cannot be read.
+    /// 404 if there is no such operation that the caller may see, or no journal; 503 if the journal cannot be
+    /// read.
     pub async fn look_up(
         &self,
         lookup: Lookup,
@@ -64,7 +66,7 @@ impl Executor {
     }
 }
 
-/// One caller's look.
+/// One caller's lookup.
 struct OperationsReader<'a> {
     executor: &'a Executor,
     judge: Judge<'a>,
@@ -72,7 +74,7 @@ struct OperationsReader<'a> {
 }
 
 impl OperationsReader<'_> {
-    /// An operation, if there is one that the caller may see.
+    /// The operation, if it exists and the caller may see it.
     async fn find(&self, id: OperationId) -> Result<Option<View>, Error> {
         let found =
             in_time(self.context.deadline, self.executor.write_path.journal.find(id)).await?;
@@ -82,7 +84,7 @@ impl OperationsReader<'_> {
 
     async fn list(&self, wanted: Filter) -> Result<LookupResult, Error> {
         if let Some(id) = wanted.before {
-            // Another's operation is no place to start from: that would tell that there is one.
+            // A list must not start at another caller's operation: that would reveal that it exists.
             let start = self.find(id).await?;
             start.ok_or_else(|| {
                 Error::invalid("`before` names no operation that you may see: take it from `next`")
@@ -92,7 +94,7 @@ impl OperationsReader<'_> {
         let shown = wanted.limit;
         let filter = Filter {
             caller: (!everyone).then(|| self.context.caller.id().to_owned()),
-            // One more than is shown tells whether there are more.
+            // One more than is shown, to find out whether there are more.
             limit: shown.saturating_add(1),
             ..wanted
         };
@@ -105,14 +107,14 @@ impl OperationsReader<'_> {
         Ok(LookupResult::Several { views, next })
     }
 
-    /// The operation without the vNIC as it was, unless the caller may see that vNIC.
+    /// The operation, without the stored vNIC unless the caller may see that vNIC.
     fn shown(&self, mut view: View) -> View {
         let nic = view.before.as_ref().and_then(|raw| Nic::parse(raw.clone()).ok());
         let named = |nic: &Nic| view.call.resources.contains(&Resource::nic(&nic.id));
         if !nic.is_some_and(|nic| named(&nic) && self.judge.may_see(&nic)) {
             view.before = None;
         }
-        // As little as the answer told.
+        // Hides the same as the answer to the write did.
         let may_learn = |change: &ChangeIpv4| self.judge.may_learn_of_absence(&change.nic);
         if view.code.as_deref() == Some(failure::NO_SUCH_NIC)
             && !view.change.as_ref().is_some_and(may_learn)
@@ -123,10 +125,10 @@ impl OperationsReader<'_> {
     }
 }
 
-/// Waits for the journal until the deadline at most.
+/// Waits for the journal, until the deadline at most.
 ///
 /// # Errors
-/// 503 where it cannot be read by then.
+/// 503 if the journal cannot be read by then.
 pub(super) async fn in_time<T>(
     deadline: Instant,
     reading: impl Future<Output = Result<T, Unreadable>>,

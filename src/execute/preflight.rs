@@ -1,4 +1,4 @@
-//! What ZEC would refuse for the vNIC's state, found before anything is sent.
+//! The pre-flight: finds what ZEC would refuse because of the vNIC's state, before anything is sent.
 
 use std::net::Ipv4Addr;
 
@@ -9,45 +9,45 @@ use crate::{
     error::{Error, Problem},
 };
 
-/// The tag with which a vNIC's owner keeps the gateway from changing it, whatever its value.
+/// The tag with which a vNIC's owner keeps the gateway from changing it. Its value does not matter.
 const PROTECTED: &str = "zec-gateway:protected";
 
 /// The states in which ZEC changes addresses (docs/zec-api.md, section 5).
 const CHANGEABLE: [&str; 2] = ["AVAILABLE", "USED"];
 
-/// ZEC's codes, in the order in which ZEC looks: the first of them is what a caller would meet.
+/// ZEC's codes, in the order in which ZEC checks: a caller would get the first that applies.
 const ABSENT: &str = "OPERATION_FAILED_RESOURCE_NOT_FOUND";
 const PRIMARY: &str = "INVALID_NIC_PRIMARY_IP_CANT_DETACH";
 const ELASTIC: &str = "INVALID_NIC_HAS_PUBLIC_IP_CANT_DETACH";
 const TAKEN: &str = "INVALID_SUBNET_PRIVATE_IPV4_IN_USED";
 const STATUS: &str = "INVALID_NIC_STATUS";
 
-/// Which elastic IPs stand in the way of taking an address off; ZEC's pages differ.
+/// Which elastic IPs prevent removing an address; ZEC's pages contradict each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EipCheck {
-    /// Any on the vNIC.
+    /// Any elastic IP on the vNIC.
     Nic,
-    /// Only one on that address.
+    /// Only an elastic IP on that address.
     Address,
-    /// None.
+    /// No elastic IP.
     Off,
 }
 
-/// What is looked at before a write (`zec.preflight`, `zec.eip_check`).
+/// What is checked before a write (`zec.preflight`, `zec.eip_check`).
 #[derive(Clone, Copy, Debug)]
 pub struct Preflight {
-    /// Whether a vNIC is read for it.
+    /// Whether the gateway reads and checks the vNIC before a write.
     pub on: bool,
-    /// Which elastic IPs stand in the way. Which address one belongs to is not in the vNIC that ZEC
-    /// shows, so under [`EipCheck::Address`] the answer is left to ZEC.
+    /// Which elastic IPs prevent removing an address. The vNIC that ZEC shows does not say which address an
+    /// elastic IP belongs to. So under [`EipCheck::Address`] the check is left to ZEC.
     pub eip_check: EipCheck,
 }
 
 impl Preflight {
-    /// Looks at a vNIC that was read.
+    /// Checks a vNIC that was read.
     ///
     /// # Errors
-    /// 403 where it is protected; 409 with ZEC's code where ZEC would refuse the change.
+    /// 403 if the vNIC is protected; 409 with ZEC's code if ZEC would refuse the change.
     pub(super) fn check(self, change: &ChangeIpv4, nic: &Nic) -> Result<(), Error> {
         unprotected(nic)?;
         if !self.on {
@@ -104,13 +104,13 @@ fn unprotected(nic: &Nic) -> Result<(), Error> {
     Ok(())
 }
 
-/// In order, for quick searches: a caller names many addresses, and a vNIC may have many.
+/// Sorted for binary search: a caller may name many addresses, and a vNIC may have many.
 fn sorted(mut addresses: Vec<Ipv4Addr>) -> Vec<Ipv4Addr> {
     addresses.sort_unstable();
     addresses
 }
 
-/// `secondary` is sorted.
+/// Why an address cannot be removed, with ZEC's code. `secondary` is sorted.
 fn in_the_way(
     address: Ipv4Addr,
     primary: Option<Ipv4Addr>,
@@ -125,7 +125,7 @@ fn in_the_way(
     }
 }
 
-/// Tells every address for which something stands in the way.
+/// Lists every address that cannot be changed, with the reason.
 fn each(
     addresses: &[Ipv4Addr],
     find: impl Fn(&Ipv4Addr) -> Option<(&'static str, &'static str)>,

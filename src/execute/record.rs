@@ -1,5 +1,5 @@
-//! A write's way into the journal: its intent before it is sent, its outcome after. And what a request
-//! asked ZEC, for its own record.
+//! Records a write in the journal: its intent before it is sent, its outcome afterwards. Also notes each call
+//! to ZEC in the request's log record.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,8 @@ use crate::{
     zec::{Failure, Sent},
 };
 
-/// Notes that ZEC was asked, `after` so long and until now; what the breaker spared it was not asked.
+/// Notes a call to ZEC that began at `after` and ends now. A request that the breaker stopped was never a
+/// call.
 pub(super) fn called(
     record: &Record,
     action: Action,
@@ -35,13 +36,13 @@ pub(super) fn called(
     record.note(|facts| facts.zec_calls.push(call));
 }
 
-/// What is known of the vNIC before a write.
+/// What is known of the vNIC and of ZEC before a write.
 pub(super) struct Before<'a> {
-    /// The vNIC, where it was read.
+    /// The vNIC, if it was read.
     pub(super) nic: Option<&'a Nic>,
-    /// Whether a write that ended shortly before may be missing in it.
+    /// Whether the vNIC may not show a write that ended shortly before.
     pub(super) stale: bool,
-    /// At which ZEC and with which key the write goes out.
+    /// Identifies the ZEC and the key with which the write is sent.
     pub(super) zec: Arc<str>,
 }
 
@@ -62,14 +63,15 @@ pub(super) async fn begin(
         peer: context.record.peer(),
         key,
     };
-    // What is given up here and gets on disk all the same is closed as not sent by the journal.
+    // If the caller gives up here and the intent becomes durable all the same, the journal closes it as not
+    // sent.
     in_time(context.deadline, journal.begin(permit, intent)).await
 }
 
-/// Waits for a record until the deadline at most.
+/// Waits for a record in the journal, until the deadline at most.
 ///
 /// # Errors
-/// Where it is not made by then.
+/// If the record is not durable by then.
 pub(super) async fn in_time<T>(
     deadline: Instant,
     recording: impl Future<Output = Result<T, BeginError>>,
@@ -80,7 +82,7 @@ pub(super) async fn in_time<T>(
     }
 }
 
-/// Nothing is sent of what could not be recorded.
+/// The error if a write cannot be recorded: nothing is sent.
 fn unrecorded(error: BeginError) -> Error {
     let (problem, detail) = match error {
         BeginError::Unavailable(_) => (
@@ -96,7 +98,7 @@ fn unrecorded(error: BeginError) -> Error {
     Error::new(problem, detail).with_cause(error)
 }
 
-/// A key is never ignored: where it cannot be remembered, the request is refused.
+/// A key is never ignored: if it cannot be remembered, the request is refused.
 fn too_many_answers(wait: Duration) -> Error {
     let seconds = retry_after(wait);
     Error::new(
@@ -112,7 +114,7 @@ fn too_many_answers(wait: Duration) -> Error {
     .with_cause(BeginError::TooManyAnswers(wait))
 }
 
-/// Makes the outcome durable, or leaves that to the journal's writer.
+/// Makes the outcome durable. If that takes too long, the journal's writer does it later.
 pub(super) async fn end(
     journal: &Journal,
     operation: Option<OperationId>,
@@ -130,7 +132,7 @@ pub(super) async fn end(
     outcome
 }
 
-/// What became of a write, as it is recorded.
+/// The outcome of a write, in the form that the journal keeps.
 fn ending(sent: Result<&Sent, &Failure>) -> Ending {
     let failure = match sent {
         Ok(Sent { request_id, .. }) => {
@@ -162,7 +164,7 @@ fn ending(sent: Result<&Sent, &Failure>) -> Ending {
         detail: error.detail().to_owned(),
     };
     let detail = Some(failure.to_string());
-    // ZEC did nothing, and may well do it when it is asked again.
+    // ZEC did nothing, and may succeed when asked again.
     let passing = matches!(failure, Failure::Throttled { .. } | Failure::CredentialsRefused { .. });
     let frees_key = passing || outcome.never_happened();
     Ending {
@@ -177,7 +179,7 @@ fn ending(sent: Result<&Sent, &Failure>) -> Ending {
     }
 }
 
-/// The problem of a write that failed; where nobody knows what came of it, it says where to look.
+/// The error of a failed write. If the outcome is unknown, it names the operation to look up.
 pub(super) fn named(failure: &Failure, operation: Option<OperationId>) -> Error {
     let outcome = ending(Err(failure)).outcome;
     let error = failure::write_error(failure);

@@ -1,4 +1,4 @@
-//! A dry run: everything but the write. It is given a judge, and nothing that could send.
+//! A dry run: everything except the write. It gets a judge, and nothing that can send.
 
 use std::{collections::HashSet, net::Ipv4Addr};
 
@@ -10,28 +10,28 @@ use crate::{
     zec,
 };
 
-/// What a change would have done.
+/// What a change would do.
 #[derive(Debug)]
 pub struct Rehearsed {
     /// ZEC's action.
     pub action: Action,
     /// The vNIC.
     pub nic: NicId,
-    /// The addresses that would have been sent.
+    /// The addresses that would be sent.
     pub addresses: Vec<Ipv4Addr>,
-    /// The body that would have been sent; none where there is nothing to do.
+    /// The body that would be sent; `None` if there is nothing to do.
     pub body: Option<String>,
-    /// The vNIC's private IPv4 addresses before and after, for those who may see it.
+    /// The vNIC's private IPv4 addresses before and after the change, if the caller may see them.
     pub lists: Option<(Vec<Ipv4Addr>, Vec<Ipv4Addr>)>,
-    /// How many addresses the caller could take off within the hour after it; none for a change that
-    /// takes none off, and where there is no budget.
+    /// How many more addresses the caller could remove within the hour after this change. `None` if there is
+    /// no budget, or if the change removes no address.
     pub budget_left: Option<u64>,
 }
 
-/// Judges a change as if it were to be made, and looks what would be left of the caller's budget.
+/// Decides on a change as if it were real, and computes what would be left of the caller's budget.
 ///
 /// # Errors
-/// Whatever would have kept it from being sent.
+/// Anything that would keep the change from being sent.
 pub(super) async fn rehearse(
     judge: &Judge<'_>,
     selection: Selection,

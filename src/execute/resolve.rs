@@ -1,7 +1,7 @@
-//! Finding out what came of a write whose outcome is unknown, by looking at the vNIC.
+//! Finds out unknown outcomes of writes by reading the vNIC.
 //!
-//! What the vNIC shows is evidence only while nothing else can have changed it through the gateway, and
-//! only within the write's own time. After that the outcome stays unknown for good.
+//! What the vNIC shows is evidence only while nothing else can have changed it through the gateway, and only
+//! within the write's own time. After that the outcome stays unknown for good.
 
 mod turns;
 
@@ -25,27 +25,28 @@ use crate::{
 };
 pub(super) use turns::Turns;
 
-/// How long until an outcome that could not be recorded is tried again.
+/// How long the gateway waits before it tries again to record an outcome.
 const RECORD_AGAIN: Duration = Duration::from_secs(5);
 
-/// How long one look may take.
+/// The timeout of one read.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// Nothing is under way for longer than this. Where ZEC's clock does not say that a write's time is over,
-/// because it was asked for by a clock that was wrong or because ZEC does not answer, this ends it.
+/// No search goes on for longer than this. It ends a search in which ZEC's clock does not say that the
+/// write's time is over. The reason is either a wrong clock when the write was requested, or that ZEC does
+/// not answer.
 const LONGEST: Duration = Duration::from_hours(1);
 
-/// How often a vNIC is looked at, and for how long. The last two are times by ZEC's clock, counted from
-/// the moment at which the write was asked for.
+/// How often the gateway reads a vNIC for an unknown outcome, and for how long. `give_up` and `proof` are
+/// times by ZEC's clock, counted from the moment at which the write was requested.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// Before the first look; each further wait is twice as long.
+    /// The wait before the first read. Each further wait is twice as long.
     pub first: Duration,
     /// The longest wait.
     pub longest: Duration,
-    /// After this the write stays unknown. By then nothing can come of it any more.
+    /// After this the outcome stays unknown. By then ZEC can no longer make the change.
     pub give_up: Duration,
-    /// How long something may still come of it: "the address is still there" proves nothing before.
+    /// How long ZEC may still make the change: until then, "the address is still there" proves nothing.
     pub proof: Duration,
 }
 
@@ -60,20 +61,21 @@ impl Default for Patience {
     }
 }
 
-/// A write of which nobody knows what came of it.
+/// A write whose outcome is unknown.
 #[derive(Debug)]
 pub(super) struct Open {
-    /// Under which id it is recorded; none without a journal.
+    /// The operation id in the journal; `None` without a journal.
     pub(super) operation: Option<OperationId>,
     pub(super) change: ChangeIpv4,
-    /// When it was asked for, by our clock: its signature's time is at most [`SIGNED_WITHIN`] later.
+    /// When the write was requested, by the gateway's clock. The time in its signature is at most
+    /// [`SIGNED_WITHIN`] later.
     pub(super) asked_at: SystemTime,
-    /// The same by ZEC's clock, where that is known: ours may have been ahead.
+    /// The same by ZEC's clock, if known: the gateway's clock may have been ahead.
     pub(super) zec_time: Option<SystemTime>,
-    /// At which ZEC and with which key it was sent; none where that is not known.
+    /// Identifies the ZEC and the key with which it was sent; `None` if not known.
     pub(super) zec: Option<Arc<str>>,
     pub(super) evidence: Evidence,
-    /// Keeps others off its addresses.
+    /// Keeps other writes off its addresses.
     pub(super) guard: Guard,
     /// Its share of the caller's budget.
     pub(super) reservation: Option<Reservation>,
@@ -82,16 +84,16 @@ pub(super) struct Open {
 /// What the vNIC can prove about a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Evidence {
-    /// Both that it was done and that it was not.
+    /// It can prove that the write was done, and that it was not.
     Full,
-    /// That it was not done alone: how the vNIC was before is not known for certain.
+    /// It can only prove that the write was not done: the vNIC's state before is not known for certain.
     OnlyNotDone,
-    /// Nothing: another write may have changed the same addresses since.
+    /// It can prove nothing: another write may have changed the same addresses since.
     None,
 }
 
 impl Evidence {
-    /// What the vNIC as it was read before allows to be concluded.
+    /// What can be concluded from the vNIC as it was read before the write.
     pub(super) fn from(change: &ChangeIpv4, before: Option<&Nic>, stale: bool) -> Self {
         let Some(there) = before.map(Nic::ipv4s).filter(|_| !stale) else {
             return Self::OnlyNotDone;
@@ -117,7 +119,7 @@ impl Open {
         let before = view.before.and_then(|raw| Nic::parse(raw).ok());
         let evidence = match Evidence::from(&change, before.as_ref(), view.stale) {
             _ if contested => Evidence::None,
-            // How long ago it was by ZEC's clock is not known, so others may have had the time to change it.
+            // The write's age by ZEC's clock is unknown, so others may have had time to change the vNIC.
             Evidence::Full if view.zec_time.is_none() => Evidence::OnlyNotDone,
             evidence => evidence,
         };
@@ -133,14 +135,15 @@ impl Open {
         }
     }
 
-    /// When it was asked for, by the clock that said the earlier time: ours may have been ahead.
+    /// When the write was requested, by whichever clock gave the earlier time: the gateway's may have been
+    /// ahead.
     fn asked_first(&self) -> SystemTime {
         self.zec_time.map_or(self.asked_at, |zec| zec.min(self.asked_at))
     }
 
-    /// What a vNIC shows of it, seen at that ZEC with that key.
+    /// What a vNIC proves about the write, read from the given ZEC with the given key.
     fn verdict(&self, zec: &Arc<str>, nic: Option<&Nic>, proven: bool) -> Option<Outcome> {
-        // Another ZEC, another team's key, or a vNIC that is not shown: that proves nothing.
+        // Another ZEC, another team's key, or a vNIC that is not shown proves nothing.
         let same = self.zec.as_ref() == Some(zec);
         let nic = nic.filter(|_| same)?;
         match (verdict(&self.change, nic, proven)?, self.evidence) {
@@ -151,7 +154,7 @@ impl Open {
     }
 }
 
-/// Looks until it knows. Clones are the same one.
+/// Reads the vNIC until the outcome is known. Clones are the same one.
 #[derive(Clone, Debug)]
 pub(super) struct Resolver {
     pub(super) reader: Reader,
@@ -159,13 +162,13 @@ pub(super) struct Resolver {
     /// Set when the gateway begins to serve.
     pub(super) patience: Arc<OnceLock<Patience>>,
     pub(super) turns: Turns,
-    /// Cancelled when the gateway stops: what is open then stays held, and is taken up by the next start.
+    /// Cancelled when the gateway stops. Open writes stay held then, and the next start takes them over.
     pub(super) stop: CancellationToken,
     pub(super) metrics: Arc<Metrics>,
 }
 
 impl Resolver {
-    /// Takes a write on, in a task of its own.
+    /// Starts the search for a write's outcome, in a task of its own.
     pub(super) fn take_on(&self, open: Open) {
         let (this, stop) = (Arc::new(self.clone()), self.stop.clone());
         tokio::spawn(async move { stop.run_until_cancelled_owned(this.resolve(open)).await });
@@ -175,19 +178,21 @@ impl Resolver {
         let patience = self.patience.get().copied().unwrap_or_default();
         let (mut wait, begun) = (patience.first, Instant::now());
         loop {
-            // Jitter, so that writes of one fault are not looked for in step.
+            // Jitter, so that the searches for writes that failed together do not run in step.
             tokio::time::sleep(wait.mul_f64(1.0 - fastrand::f64() / 4.0)).await;
             wait = (wait * 2).min(patience.longest);
             let since =
                 |begin: SystemTime, long| self.reader.time().is_some_and(|now| now >= begin + long);
             let has_passed = |long| since(open.asked_at, long);
             let turn = self.turns.wait(&self.reader, has_passed(patience.proof)).await;
-            // Taken before the look: what is seen then was so once nothing could come any more.
+            // Checked before the read: what the read then shows was true when ZEC could no longer make the
+            // change.
             let proven = has_passed(patience.proof);
             let found = self.reader.nic(&open.change.nic, Instant::now() + LOOK).await;
             drop(turn);
-            // Taken after it: the first answer of a run is what tells how late it is. By then anybody may
-            // have changed the vNIC at ZEC itself, and what it shows proves nothing.
+            // Checked after the read, because the first answer of a run is what tells the time by ZEC's
+            // clock. After `give_up`, anybody may have changed the vNIC directly at ZEC, so what it shows
+            // proves nothing.
             if since(open.asked_first(), patience.give_up) || begun.elapsed() >= LONGEST {
                 return self.give_up(open).await;
             }
@@ -203,7 +208,7 @@ impl Resolver {
         }
     }
 
-    /// What a crash left pending is unknown from now on, and what is unknown stays so.
+    /// Ends the search. A write that a crash left pending becomes unknown, and an unknown one stays unknown.
     async fn give_up(&self, open: Open) {
         tracing::warn!(
             operation = open.operation.map(|id| id.to_string()),
@@ -217,8 +222,8 @@ impl Resolver {
         open.guard.release(true);
     }
 
-    /// Makes an outcome durable, however long that takes: the addresses stay held until then, for what
-    /// the journal does not say yet a crash would forget.
+    /// Makes an outcome durable, however long that takes. The addresses stay held until then, because a crash
+    /// would lose an outcome that is not in the journal yet.
     async fn record(&self, operation: Option<OperationId>, ending: Ending) {
         let Some(id) = operation else { return };
         while let Err(error) = self.journal.end(id, ending.clone()).await {
@@ -247,7 +252,7 @@ impl Resolver {
     }
 }
 
-/// What a vNIC shows of a change; `proven` is whether nothing can come of it any more.
+/// What a vNIC shows of a change; `proven` is whether ZEC can no longer make it.
 fn verdict(change: &ChangeIpv4, nic: &Nic, proven: bool) -> Option<Outcome> {
     let there = nic.ipv4s();
     let addresses = change.addresses.as_slice();
@@ -264,11 +269,11 @@ fn verdict(change: &ChangeIpv4, nic: &Nic, proven: bool) -> Option<Outcome> {
     }
 }
 
-/// Which of an earlier run's writes on the same address came last, and how many of them are open.
+/// Of an earlier run's writes on each address: which one is the newest, and how many have no outcome.
 #[derive(Debug, Default)]
 pub(super) struct Contests<'a> {
     on_addresses: HashMap<(&'a NicId, Ipv4Addr), Contest>,
-    /// Resources that calls named which this program does not know: those may have changed any address.
+    /// Resources named by calls that this program does not know: those may have changed any address.
     unknown: HashSet<&'a Resource>,
 }
 
@@ -279,7 +284,7 @@ struct Contest {
 }
 
 impl<'a> Contests<'a> {
-    /// Out of the newest writes, the newest first, and those that are open.
+    /// Built from the newest writes, the newest first, and from those without an outcome.
     pub(super) fn among(newest: &'a [View], open: &'a [View]) -> Self {
         let mut this = Self::default();
         for view in newest.iter().filter(|view| may_have_changed(view)) {
@@ -301,7 +306,7 @@ impl<'a> Contests<'a> {
         }
     }
 
-    /// Whether another write may have changed one of its addresses since, or may still.
+    /// Whether another write may have changed one of its addresses since, or may still do so.
     pub(super) fn contested(&self, id: OperationId, change: &ChangeIpv4) -> bool {
         let on_address = |address: &Ipv4Addr| {
             let contest = self.on_addresses.get(&(&change.nic, *address));

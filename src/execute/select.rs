@@ -1,4 +1,4 @@
-//! `all=true`: which addresses that is, here and now.
+//! `all=true`: finds out which addresses that means now.
 
 use super::judge::Judge;
 use crate::{
@@ -6,23 +6,23 @@ use crate::{
     error::Error,
 };
 
-/// Every secondary address of a vNIC.
+/// All secondary addresses of a vNIC.
 pub(super) enum All {
-    /// As if the caller had named them; with the vNIC that they were read from.
+    /// The addresses, as if the caller had named them, and the vNIC that they were read from.
     These(ChangeIpv4, Box<Nic>),
-    /// There is none.
+    /// The vNIC has none.
     Nothing {
-        /// The vNIC.
+        /// The vNIC as it was read.
         nic: Box<Nic>,
-        /// ZEC's id of the request that showed it.
+        /// ZEC's id of the request that read it.
         request_id: String,
     },
 }
 
-/// Reads the vNIC, if the caller may see it, and names its secondary addresses.
+/// Reads the vNIC, if the caller may see it, and collects its secondary addresses.
 ///
 /// # Errors
-/// 403 or 404 where the caller cannot see it, 400 where there are too many.
+/// 403 or 404 if the caller cannot see the vNIC, 400 if it has too many addresses.
 pub(super) async fn everything(judge: &Judge<'_>, all: UnassignAll) -> Result<All, Error> {
     let (permit, nic, request_id) = judge.see(&all.nic).await?;
     let id = permit.spend().nic;

@@ -1,7 +1,7 @@
-//! The shadow policy: decided beside the live one, compared with it, never enforced.
+//! The shadow policy: decides beside the live policy and is compared with it, but never enforced.
 //!
-//! It decides in a task of its own, so that no caller waits for it, on the vNIC that the live policy
-//! had; where it would have to look and nothing was read, it is skipped and never the cause of a read.
+//! It decides in a task of its own, so that no caller waits for it. It uses the vNIC that the live policy
+//! had. If it needs a vNIC and none was read, the question is skipped: the shadow policy never causes a read.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::{
     telemetry::Record,
 };
 
-/// How many are decided at once; what comes beyond is skipped, for callers go first.
+/// How many questions are decided at once. More than that are skipped, because callers go first.
 const AT_ONCE: usize = 32;
 
-/// A policy that is tried out. Clones share it.
+/// A shadow policy. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Shadow {
     policy: Arc<ArcSwap<Engine>>,
@@ -26,7 +26,7 @@ pub struct Shadow {
     metrics: Arc<Metrics>,
 }
 
-/// What the live policy said.
+/// What the live policy decided, and on what.
 #[derive(Debug)]
 pub(super) struct LiveAnswer<'a> {
     pub(super) caller: &'a Caller,
@@ -36,13 +36,13 @@ pub(super) struct LiveAnswer<'a> {
 }
 
 impl Shadow {
-    /// A policy that is tried out.
+    /// Makes a shadow policy.
     #[must_use]
     pub fn new(policy: Arc<ArcSwap<Engine>>, metrics: Arc<Metrics>) -> Self {
         Self { policy, places: Arc::new(Semaphore::new(AT_ONCE)), metrics }
     }
 
-    /// Puts the question to it too.
+    /// Asks the shadow policy the same question, and compares the answers.
     pub(super) fn compare(&self, question: ShadowQuery, live: &LiveAnswer<'_>) {
         let action = question.action();
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
@@ -65,11 +65,11 @@ impl Shadow {
 #[derive(Debug)]
 struct Difference {
     change: ShadowChange,
-    /// The policies that made it.
+    /// The policies that caused the difference.
     policies: Vec<String>,
 }
 
-/// Where the shadow policy says something else.
+/// The difference, if the shadow policy decides otherwise.
 fn decide(
     engine: &Engine,
     caller: &Caller,
@@ -103,7 +103,7 @@ fn ids(denial: &Denial) -> Vec<String> {
     ids
 }
 
-/// Once for each request, however many questions it was.
+/// Logs one difference for each request, however many questions the request asked.
 fn tell(difference: &Difference, engine: &Engine, record: &Record) {
     if difference.change == ShadowChange::Skipped {
         return;

@@ -1,4 +1,4 @@
-//! Work that goes on when nobody waits for it any more.
+//! Work that goes on after its caller has stopped waiting.
 
 use std::{
     future::Future,
@@ -9,8 +9,8 @@ use std::{
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
-/// Work that runs where it is waited for; whoever stops waiting leaves it to a task of its own, and what
-/// comes of it then goes to `unheard`. As long as somebody waits, nobody else has to be woken for it.
+/// Work that runs in the task that waits for it. If that task stops waiting, a new task takes the work over
+/// and passes the result to `unheard`. Until then, no other task has to be woken.
 pub(super) struct Shield<F, U>
 where
     F: Future + Send + 'static,
@@ -25,7 +25,7 @@ where
     F: Future + Send + 'static,
     U: FnOnce(F::Output) + Send + 'static,
 {
-    /// Tasks that are left with work are tracked there.
+    /// The tracker in `tasks` counts the tasks that take work over.
     pub(super) fn new(work: Pin<Box<F>>, unheard: U, tasks: TaskTracker) -> Self {
         Self { work: Some((work, unheard)), tasks }
     }
@@ -39,7 +39,7 @@ where
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        // Taken out meanwhile: what panics is over, and goes on nowhere.
+        // Taken out during the poll: work that panics is over, and no task takes it over.
         let Some((mut work, unheard)) = self.work.take() else { return Poll::Pending };
         let poll = work.as_mut().poll(cx);
         if poll.is_pending() {
@@ -55,7 +55,7 @@ where
     U: FnOnce(F::Output) + Send + 'static,
 {
     fn drop(&mut self) {
-        // Without a runtime this thread is at its end, and nothing goes on.
+        // Without a runtime this thread is ending, and the work cannot go on.
         if let (Some((work, unheard)), Ok(runtime)) = (self.work.take(), Handle::try_current()) {
             self.tasks.spawn_on(async move { unheard(work.await) }, &runtime);
         }

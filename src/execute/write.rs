@@ -30,17 +30,17 @@ use crate::{
     zec::{Failure, Sent, Writer},
 };
 
-/// How many of the newest writes are looked at when the gateway starts, for what they may have changed:
-/// more than ZEC makes in the time that a change takes to show.
+/// How many of the newest writes are read when the gateway starts, to find out which addresses may have
+/// changed. ZEC makes fewer writes than this in the time that a change takes to show.
 const RECENT: usize = 2000;
 
-/// What budgets remember.
+/// The period of the callers' budgets.
 const HOUR: Duration = Duration::from_hours(1);
 
-/// What is left of a write's time for its outcome to get on disk.
+/// The part of a write's time that is reserved for making its outcome durable.
 const FOR_THE_RECORD: Duration = Duration::from_millis(250);
 
-/// What a write needs.
+/// Everything that a write needs.
 #[derive(Debug)]
 pub(super) struct WritePath {
     pub(super) writer: Writer,
@@ -51,7 +51,7 @@ pub(super) struct WritePath {
     pub(super) claims: Claims,
     pub(super) resolver: Resolver,
     pub(super) tasks: TaskTracker,
-    /// Cancelled once nothing is to be begun any more.
+    /// Cancelled once no new write may begin.
     pub(super) fast_drain: CancellationToken,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -67,8 +67,8 @@ struct Holds {
 }
 
 impl Holds {
-    /// Says under which id the write is recorded, to those who come meanwhile. It may be sent from now
-    /// on.
+    /// Records the operation id in the guard and the claim, for requests that arrive meanwhile. The write may
+    /// be sent from now on.
     fn sends(&mut self, operation: Option<OperationId>) {
         self.guard.name(operation);
         self.guard.sends();
@@ -82,7 +82,7 @@ impl WritePath {
     /// Holds the addresses of a change that the policy allows.
     ///
     /// # Errors
-    /// 409 while an earlier write on one of them has no outcome, and 503 where nothing is begun any more.
+    /// 409 while an earlier write on one of them has no outcome, and 503 if no new write may begin.
     pub(super) fn hold(
         &self,
         change: &ChangeIpv4,
@@ -94,10 +94,10 @@ impl WritePath {
         self.guards.claim(change, context.caller.id(), since)
     }
 
-    /// Records, sends and records again.
+    /// Records the intent, sends, and records the outcome.
     ///
     /// # Errors
-    /// Whatever kept it from being sent, ZEC's refusal, or that nobody knows.
+    /// Anything that kept it from being sent, ZEC's refusal, or an unknown outcome.
     pub(super) async fn write(
         self: &Arc<Self>,
         permit: Permit<ChangeIpv4>,
@@ -106,15 +106,16 @@ impl WritePath {
         claim: Option<Box<Claim>>,
         context: RequestContext<'_>,
     ) -> Result<Done, Error> {
-        // Whoever drains waits for this from here on, or this is not begun.
+        // From here on a drain waits for this write, or the write does not begin.
         let _awaited = self.tasks.token();
         self.not_in_a_hurry()?;
         enough_time(context)?;
-        // Before anything is recorded: what a ZEC in trouble is spared leaves no trace.
+        // This comes before anything is recorded: a request that the breaker stops leaves no trace in the
+        // journal.
         let pass =
             self.writer.admit(context.caller.id(), &permit.operation().nic, context.deadline).await;
         let pass = pass.map_err(|failure| failure::write_error(&failure))?;
-        // The operators' brake: the last look before the write is recorded and sent.
+        // The freeze file: the last check before the write is recorded and sent.
         self.freeze.check().await?;
         let change = permit.operation();
         let reservation = match change.change {
@@ -129,7 +130,7 @@ impl WritePath {
         let evidence = Evidence::from(change, nic, before.stale);
         let (zec, mut unsent) = (Arc::clone(&before.zec), Unsent(reservation));
         let recording = record::begin(&self.journal, permit, before, key, context);
-        // Larger than all that comes after it, and over by then.
+        // Boxed: this future is larger than all that follow, and has ended before they run.
         let begun = Box::pin(recording).await;
         match begun.and_then(|ticket| enough_time(context).map(|()| ticket)) {
             Ok(ticket) => {
@@ -140,7 +141,7 @@ impl WritePath {
         }
     }
 
-    /// Nothing is begun any more once the drain waits for nothing but the writes that run.
+    /// Once a drain waits only for the writes in flight, no new write may begin.
     fn not_in_a_hurry(&self) -> Result<(), Error> {
         if !self.fast_drain.is_cancelled() {
             return Ok(());
@@ -149,7 +150,7 @@ impl WritePath {
         Err(Error::new(Problem::Draining, detail))
     }
 
-    /// Sends, and goes on though the caller hangs up: that changes nothing (docs/threats.md, row 26).
+    /// Sends, and continues if the caller hangs up: that changes nothing (docs/threats.md, row 26).
     async fn send(
         self: &Arc<Self>,
         ticket: Ticket,
@@ -171,7 +172,7 @@ impl WritePath {
             sent
         });
         let record = Arc::clone(context.record);
-        // What happened can be told, also where nobody waits for it any more.
+        // The log gets the outcome even if no caller waits for it.
         let unheard = move |sent| log_unheard(&record, &sent);
         let sent = Shield::new(work, unheard, self.tasks.clone()).await;
         let request_id = sent.as_ref().ok().map(|sent| &sent.request_id);
@@ -185,7 +186,8 @@ impl WritePath {
         }
     }
 
-    /// Records the outcome and gives back what the write held; what is unknown is looked for.
+    /// Records the outcome and releases what the write held. If the outcome is unknown, the search for it
+    /// starts.
     async fn settle(
         &self,
         asked: SentWrite,
@@ -195,7 +197,7 @@ impl WritePath {
     ) {
         let SentWrite { operation, change, at } = asked;
         let outcome = record::end(&self.journal, operation, sent, deadline).await;
-        // The key is the journal's from now on.
+        // From now on only the journal holds the key.
         let Holds { guard, reservation, claim: _, zec, evidence } = holds;
         match outcome {
             Outcome::Done => {
@@ -224,8 +226,8 @@ impl WritePath {
         }
     }
 
-    /// Takes up what earlier runs left: the writes without an outcome, whose addresses are held from
-    /// now on, and callers' budgets.
+    /// Takes over what earlier runs left behind: callers' budgets, and the writes without an outcome, whose
+    /// addresses are held from now on.
     pub(super) async fn resume(&self, unfinished: Vec<View>) {
         let mut reservations = self.restore_budgets().await;
         let newest = self.journal.list(Filter::newest(RECENT)).await.unwrap_or_else(|error| {
@@ -268,8 +270,8 @@ impl WritePath {
         }
     }
 
-    /// Counts again what callers took off in the last hour. What comes back belongs to writes that may
-    /// still prove not done.
+    /// Counts again what callers removed in the last hour. The returned reservations belong to writes that
+    /// may still prove not done.
     async fn restore_budgets(&self) -> HashMap<OperationId, Reservation> {
         let since = clock::now().checked_sub(HOUR).unwrap_or(SystemTime::UNIX_EPOCH);
         let taken = self.journal.recent_unassigned(since).await.unwrap_or_else(|error| {
@@ -284,8 +286,8 @@ impl WritePath {
     }
 }
 
-/// What is set aside for a write that is not sent yet: given back where that comes to nothing, also
-/// because the caller hangs up.
+/// The reservation for a write that is not sent yet. It is released if the write is never sent, also when the
+/// caller hangs up.
 struct Unsent(Option<Reservation>);
 
 impl Drop for Unsent {
@@ -294,15 +296,15 @@ impl Drop for Unsent {
     }
 }
 
-/// A write that was handed on to be sent.
+/// A write that was handed over to be sent.
 struct SentWrite {
     operation: Option<OperationId>,
     change: ChangeIpv4,
-    /// When it was asked for.
+    /// When it was requested, by the gateway's clock.
     at: SystemTime,
 }
 
-/// Sends, by a little before `deadline`: the outcome is to be recorded by then too.
+/// Sends, and stops a little before `deadline`, so that the outcome can be recorded by then too.
 async fn send_once(
     writer: &Writer,
     ticket: Ticket,
@@ -313,7 +315,7 @@ async fn send_once(
     to_its_end(pin!(writer.send(ticket, pass, until))).await
 }
 
-/// Waits for a send. Where it breaks, it may have been sent.
+/// Waits for a send. If the send panics, the write may have been sent.
 async fn to_its_end(
     sending: Pin<&mut impl Future<Output = Result<Sent, Failure>>>,
 ) -> Result<Sent, Failure> {
@@ -321,7 +323,7 @@ async fn to_its_end(
     caught(sending).await.unwrap_or_else(broke)
 }
 
-/// Looks whether a write may still be begun.
+/// Checks whether enough time is left to begin a write.
 fn enough_time(context: RequestContext<'_>) -> Result<(), Error> {
     if context.deadline.saturating_duration_since(Instant::now()) >= LEAST_FOR_A_WRITE {
         return Ok(());
@@ -332,7 +334,7 @@ fn enough_time(context: RequestContext<'_>) -> Result<(), Error> {
     ))
 }
 
-/// The outcome of a write whose caller has hung up.
+/// Logs the outcome of a write whose caller has hung up.
 fn log_unheard(record: &Record, sent: &Result<Sent, Failure>) {
     let facts = record.facts();
     let (action, nic, addresses) = facts.asked_fields();

@@ -1,10 +1,10 @@
-//! The entries and the chain that their hashes make.
+//! The entries of the journal, and the chain that their hashes form.
 
 use std::fmt;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-/// What a hash is over begins with this, so that it can never be another protocol's.
+/// The first bytes under every hash, so that the hash can never be mistaken for another protocol's.
 const DOMAIN: &[u8] = b"zec-gateway journal entry 2";
 
 /// SHA-256 of an entry.
@@ -12,10 +12,10 @@ const DOMAIN: &[u8] = b"zec-gateway journal entry 2";
 pub struct Hash(pub(super) [u8; 32]);
 
 impl Hash {
-    /// What the first entry has for its previous one.
+    /// The value that the first entry has for its previous hash.
     pub const NONE: Self = Self([0; 32]);
 
-    /// The first 16 hexadecimal digits: enough to recognise a head by, for people and labels.
+    /// The first 16 hexadecimal digits: enough for people and labels to recognise a head.
     #[must_use]
     pub fn short(&self) -> String {
         self.to_string().chars().take(16).collect()
@@ -34,36 +34,35 @@ impl fmt::Debug for Hash {
     }
 }
 
-/// The end of a chain. Whoever keeps one can tell later that nothing was cut off.
+/// The end of a chain. Anyone who keeps a head can check later that nothing was cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// How many entries there are.
     pub length: i64,
-    /// The last one's hash; [`Hash::NONE`] where there are none.
+    /// The last entry's hash; [`Hash::NONE`] if there are no entries.
     pub hash: Hash,
 }
 
 impl Head {
-    /// That of a chain without entries.
+    /// The head of a chain without entries.
     pub const EMPTY: Self = Self { length: 0, hash: Hash::NONE };
 }
 
 /// One entry as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its place, from 1, without gaps.
+    /// Its place in the chain, counted from 1, without gaps.
     pub seq: i64,
-    /// What it says: canonical JSON, as docs/journal-format.md describes it.
+    /// Canonical JSON, as docs/journal-format.md describes it.
     pub content: String,
-    /// The hash of the entry before.
+    /// The hash of the entry before it.
     pub previous: Hash,
-    /// Its own.
+    /// The hash of this entry.
     pub hash: Hash,
 }
 
-/// The hash of an entry that says this at this place: SHA-256 over the 27 bytes of
-/// `zec-gateway journal entry 2`, the previous entry's hash, the place (64 bits, big-endian), and the
-/// content's bytes.
+/// The hash of an entry with this content at this place. It is SHA-256 over the 27 bytes of `zec-gateway
+/// journal entry 2`, the previous entry's hash, the place (64 bits, big-endian), and the content's bytes.
 #[must_use]
 pub(super) fn hash(seq: i64, previous: Hash, content: &str) -> Hash {
     let mut context = Context::new(&SHA256);
@@ -71,7 +70,7 @@ pub(super) fn hash(seq: i64, previous: Hash, content: &str) -> Hash {
     context.update(&previous.0);
     context.update(&seq.to_be_bytes());
     context.update(content.as_bytes());
-    // SHA-256 has 32 bytes, always.
+    // SHA-256 always gives 32 bytes.
     Hash(context.finish().as_ref().try_into().unwrap_or_default())
 }
 
@@ -90,7 +89,7 @@ impl Entry {
         Head { length: self.seq, hash: self.hash }
     }
 
-    /// Checks that the entry follows `head` and says what it said when it was written.
+    /// Checks that the entry follows `head`, and that its content is the one that was written.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -110,12 +109,12 @@ impl Entry {
     }
 }
 
-/// The first link of a chain that does not hold.
+/// The first broken link of a chain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("entry {seq}: {what}")]
 pub struct Broken {
-    /// At which place.
+    /// The place of the broken entry.
     pub seq: i64,
-    /// What is wrong.
+    /// What is wrong with it, for people.
     pub what: String,
 }

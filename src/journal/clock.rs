@@ -10,8 +10,8 @@ use crate::clock;
 
 type Clock = Box<dyn Fn() -> Option<SystemTime> + Send + Sync>;
 
-/// A clock beside our own, which has to agree before anything is past its time: ours may be years ahead,
-/// and what was let go of is gone. Clones share it.
+/// A second clock, which must agree before anything expires: the gateway's own clock may be years ahead, and
+/// what was deleted is gone. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct SecondClock(Arc<OnceLock<Clock>>);
 
@@ -22,29 +22,29 @@ impl fmt::Debug for SecondClock {
 }
 
 impl SecondClock {
-    /// Sets it, once.
+    /// Sets the second clock. Only the first call has an effect.
     pub(super) fn set(&self, clock: Clock) {
         let _ = self.0.set(clock);
     }
 
-    /// What the second one says.
+    /// The time that the second clock shows.
     pub(super) fn theirs(&self) -> Option<SystemTime> {
         self.0.get().and_then(|clock| clock())
     }
 
-    /// A time that both clocks have reached; none while the second one says nothing.
+    /// A time that both clocks have reached; `None` while the second clock shows no time.
     pub(super) fn agrees(&self, ours: SystemTime) -> Option<SystemTime> {
         Some(ours.min(self.theirs()?))
     }
 
-    /// The later of both clocks: what is written down with it is not past its time early.
+    /// The later time of both clocks. A record with this time does not expire too early.
     pub(super) fn latest(&self) -> SystemTime {
         let ours = clock::now();
         self.theirs().map_or(ours, |theirs| theirs.max(ours))
     }
 
-    /// Up to when something that lasts so long must have begun to be over by both clocks; 1970, so that
-    /// nothing is over, while the second one says nothing.
+    /// The latest beginning of something that lasts this long and has expired by both clocks. It is 1970
+    /// while the second clock shows no time, so that nothing expires.
     pub(super) fn expired(&self, lifetime: Duration) -> SystemTime {
         let now = self.agrees(clock::now());
         now.and_then(|now| now.checked_sub(lifetime)).unwrap_or(SystemTime::UNIX_EPOCH)

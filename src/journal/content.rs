@@ -1,6 +1,6 @@
-//! What an entry says, as canonical JSON: written here, and read here. docs/journal-format.md describes it.
+//! The content of an entry as canonical JSON: written and read here. docs/journal-format.md describes it.
 //!
-//! Fields are in the order of their names, for that is canonical; what is absent is left out.
+//! Fields are in the order of their names, as canonical JSON requires. Absent values are left out.
 
 use std::time::SystemTime;
 
@@ -17,7 +17,7 @@ use crate::{
     policy::Permit,
 };
 
-/// The version of this form; another one is another file.
+/// The version of this form. Another form needs another journal file.
 const FORM: u8 = 1;
 
 #[derive(Serialize)]
@@ -70,7 +70,7 @@ struct OutcomeText<'a> {
     zec_request_id: Option<&'a str>,
 }
 
-/// What an intent's entry says. `zec_time` is what ZEC's clock said at `at`.
+/// The content of an intent's entry. `zec_time` is the time of ZEC's clock at `at`.
 pub(super) fn of_intent(
     (id, call): (OperationId, &Call),
     permit: &Permit<ChangeIpv4>,
@@ -99,7 +99,7 @@ pub(super) fn of_intent(
     })
 }
 
-/// What an outcome's entry says, learned at `at`.
+/// The content of an outcome's entry. The outcome was learned at `at`.
 pub(super) fn of_ending(id: OperationId, ending: &Ending, at: SystemTime) -> String {
     text(&OutcomeText {
         at: millis(at),
@@ -116,12 +116,12 @@ pub(super) fn of_ending(id: OperationId, ending: &Ending, at: SystemTime) -> Str
     })
 }
 
-/// Texts, numbers and JSON that was parsed before always make JSON.
+/// Texts, numbers and JSON that was parsed before can always be serialised.
 fn text(content: &impl Serialize) -> String {
     serde_json::to_string(content).unwrap_or_else(|_| "{}".to_owned())
 }
 
-/// An entry's content, read.
+/// The content of an entry, parsed.
 #[derive(Debug)]
 pub(super) enum Content {
     Intent(Box<IntentContent>),
@@ -159,7 +159,7 @@ pub(super) struct OutcomeContent {
     code: Option<String>,
     #[serde(default)]
     detail: Option<String>,
-    /// Where a call was done in part, what was not.
+    /// If a call was done in part: the part that was not done.
     #[serde(default)]
     failed: Option<Box<RawValue>>,
     #[serde(default)]
@@ -175,7 +175,7 @@ pub(super) struct OutcomeContent {
 }
 
 impl Content {
-    /// Reads what an entry says.
+    /// Parses the content of an entry.
     pub(super) fn parse(text: &str) -> serde_json::Result<Self> {
         #[derive(Deserialize)]
         struct Kind {
@@ -188,13 +188,13 @@ impl Content {
         }
     }
 
-    /// The same, of the entry at this place.
+    /// Parses the content of this entry.
     pub(super) fn of(entry: &Entry) -> Result<Self, StoreError> {
         Self::parse(&entry.content)
             .map_err(|error| StoreError(format!("entry {} cannot be read: {error}", entry.seq)))
     }
 
-    /// The label of the outcome that an operation has with this entry.
+    /// The label of the operation's outcome as of this entry.
     #[cfg(test)]
     pub(super) fn outcome(&self) -> &str {
         match self {
@@ -205,7 +205,7 @@ impl Content {
 }
 
 impl IntentContent {
-    /// What the operation is found by.
+    /// The values by which the operation is found.
     pub(super) fn keys(&self) -> OperationKeys<'_> {
         OperationKeys {
             id: &self.operation,
@@ -216,7 +216,7 @@ impl IntentContent {
         }
     }
 
-    /// The resources that the call names, each as `type/id`, none twice.
+    /// The resources that the call names, each as `type/id`, without duplicates.
     pub(super) fn resources(&self) -> Vec<String> {
         let mut all: Vec<String> = self.resources.iter().map(ToString::to_string).collect();
         all.sort_unstable();
@@ -225,7 +225,7 @@ impl IntentContent {
     }
 }
 
-/// What an operation is found by, beside its resources and its outcome.
+/// The values by which an operation is found, besides its resources and its outcome.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OperationKeys<'a> {
     pub(super) id: &'a str,
@@ -235,7 +235,7 @@ pub(super) struct OperationKeys<'a> {
     pub(super) request_id: &'a str,
 }
 
-/// What is known of an operation by its intent and, if it has more than that, its last entry.
+/// The state of an operation, from its intent and, if there are more entries, its last entry.
 pub(super) fn view(intent: &str, last: Option<&str>) -> Result<View, StoreError> {
     let unreadable =
         |what: &dyn std::fmt::Display| StoreError(format!("an operation cannot be read: {what}"));

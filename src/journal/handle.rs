@@ -33,60 +33,61 @@ use crate::{
     policy::Permit,
 };
 
-/// How long closing may take.
+/// The timeout of closing.
 const CLOSING: Duration = Duration::from_secs(10);
 
-/// The record of writes; a clone is the same one. Dropping the last one closes it in its own time.
+/// The record of writes; a clone is the same one. Dropping the last clone closes the journal in the
+/// background.
 #[derive(Clone, Debug)]
 pub struct Journal(Option<Arc<Inner>>);
 
 struct Inner {
     queue: Arc<Queue>,
     reads: Reads,
-    /// What keyed writes ask: they never wait for lists.
+    /// Reads of idempotency keys for writes: they never wait for lists.
     keyed: Reads,
     healthy: Arc<AtomicBool>,
     tuning: Tuning,
     second_clock: SecondClock,
-    /// Resolves when the writer has left.
+    /// Resolves when the writer has ended.
     left: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
-/// Why there is no ticket.
+/// Why a write gets no ticket.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BeginError {
-    /// The intent is not durable, or not in time: nothing may be sent. The text is for the log.
+    /// The intent is not durable, or not in time, so nothing may be sent. The text is for the log.
     #[error("the journal cannot be written: {0}")]
     Unavailable(String),
     /// The caller's idempotency key is held already.
     #[error("the idempotency key is held already")]
     KeyTaken,
-    /// Of the caller, or of all, as many answers are kept under keys as may be, and this one is not.
-    /// Another has room in so long.
+    /// The limit of answers kept under keys is reached, for the caller or for all callers, so this answer was
+    /// not kept. There is room for another after this wait.
     #[error("as many answers are kept under idempotency keys as may be")]
     TooManyAnswers(Duration),
 }
 
-/// An outcome is not durable yet; the writer goes on trying.
+/// An outcome is not durable yet; the writer keeps trying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the outcome is not on disk yet")]
 pub struct NotYet;
 
 impl Journal {
-    /// Opens or makes the journal; no other gateway can until it is closed. Gives back every
-    /// operation, oldest first, whose outcome is pending or unknown. [`Journal::off`] where the
-    /// settings say so. Blocks.
+    /// Opens or creates the journal; no other gateway can open it until it is closed. Returns every operation
+    /// whose outcome is pending or unknown, oldest first. If the settings disable the journal, this returns
+    /// [`Journal::off`]. Blocks.
     ///
     /// # Errors
-    /// When another gateway has it open, it is no journal, its last entries do not hold, or it
-    /// cannot be written.
+    /// When another gateway has it open, it is not a journal, its last entries are broken, or it cannot be
+    /// written.
     pub fn open(settings: &Settings, metrics: Arc<Metrics>) -> Result<(Self, Vec<View>), Fault> {
         let tuning = Tuning::default();
         let store = sqlite::SqliteStore::new(&settings.path, tuning.busy);
         Self::open_in(&store, settings, metrics, tuning)
     }
 
-    /// Without a journal: permits become tickets that leave no record.
+    /// No journal: permits become tickets that leave no record.
     #[must_use]
     pub const fn off() -> Self {
         Self(None)
@@ -99,20 +100,19 @@ impl Journal {
     }
 
     /// Sets a second clock, which must agree before old entries are deleted and before idempotency keys
-    /// end. Until it tells the time, neither happens. The first clock that is set stays.
+    /// expire. Until it shows a time, neither happens. The first clock that is set stays.
     pub fn set_second_clock(&self, clock: impl Fn() -> Option<SystemTime> + Send + Sync + 'static) {
         if let Some(inner) = &self.0 {
             inner.second_clock.set(Box::new(clock));
         }
     }
 
-    /// Makes the intent durable; only then there is a ticket. Waits for 2 s at most. An intent that
-    /// gets on disk after this was given up, or dropped, is recorded as not sent at once.
+    /// Makes the intent durable; only then is there a ticket. Waits for 2 s at most. If this call gives up or
+    /// is dropped and the intent becomes durable all the same, it is recorded as not sent at once.
     ///
     /// # Errors
-    /// [`BeginError::Unavailable`] where it is not durable in time, [`BeginError::KeyTaken`] where
-    /// the caller used the idempotency key in the last 24 h by both clocks, and not for a write that
-    /// never happened.
+    /// [`BeginError::Unavailable`] if it is not durable in time. [`BeginError::KeyTaken`] if the caller used
+    /// the idempotency key in the last 24 h by both clocks, unless that write never happened.
     pub async fn begin(
         &self,
         permit: Permit<ChangeIpv4>,
@@ -125,12 +125,12 @@ impl Journal {
         Ok(Ticket::new(permit, receipt, asked))
     }
 
-    /// Makes an answer durable that a caller is to be given again under a key, where there was
-    /// nothing to write. Waits for 2 s at most. Does nothing without a journal.
+    /// Makes an answer durable that the caller must get again under a key, because there was nothing to
+    /// write. Waits for 2 s at most. Does nothing without a journal.
     ///
     /// # Errors
-    /// As [`Journal::begin`], and [`BeginError::TooManyAnswers`] where 1,000 answers are kept for the
-    /// caller, or 100,000 for all.
+    /// As [`Journal::begin`], and [`BeginError::TooManyAnswers`] if 1,000 answers are kept for the caller, or
+    /// 100,000 for all.
     pub async fn remember(
         &self,
         caller: &str,
@@ -142,11 +142,11 @@ impl Journal {
         inner.write(What::Answer(Arc::new(memory))).await.map(drop)
     }
 
-    /// Makes an outcome durable. Waits for 2 s at most, and goes on trying for as long as the
-    /// journal is open. An outcome after a final one changes nothing; neither does `Pending`.
+    /// Makes an outcome durable. Waits for 2 s at most, and keeps trying in the background while the journal
+    /// is open. An outcome after a final one changes nothing; neither does `Pending`.
     ///
     /// # Errors
-    /// [`NotYet`] where it takes longer.
+    /// [`NotYet`] if it takes longer.
     pub async fn end(&self, id: OperationId, ending: Ending) -> Result<(), NotYet> {
         let Some(inner) = &self.0 else { return Ok(()) };
         if ending.outcome == Outcome::Pending {
@@ -161,7 +161,7 @@ impl Journal {
         waited.map_err(|_| NotYet)?.map_err(|_| NotYet)
     }
 
-    /// One operation; none where there is no such one, or no journal.
+    /// One operation; `None` if there is no such operation, or no journal.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -169,7 +169,7 @@ impl Journal {
         self.read(move |archive, _| archive.find(id)).await
     }
 
-    /// Operations, newest first; none without a journal.
+    /// Operations, newest first; an empty list without a journal.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -177,7 +177,7 @@ impl Journal {
         self.read(move |archive, unheard| archive.list(&filter, unheard)).await
     }
 
-    /// What holds a caller's idempotency key.
+    /// The operation or the answer that holds a caller's idempotency key.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -192,8 +192,8 @@ impl Journal {
         inner.keyed.run(move |archive, _| archive.by_key(&caller, &key, expired)).await
     }
 
-    /// The unassigns asked for since then that took place or may have, oldest first: what a budget
-    /// must remember over a restart.
+    /// The unassigns requested since then that took place or may have, oldest first. A budget must count them
+    /// after a restart.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -204,18 +204,19 @@ impl Journal {
         self.read(move |archive, _| archive.unassigned_since(since)).await
     }
 
-    /// Whether writes can be recorded, as far as is known; true where none are.
+    /// Whether writes can be recorded, as far as is known; true without a journal.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.0.as_ref().is_none_or(|inner| inner.healthy.load(Ordering::Relaxed))
     }
 
-    /// Writes what waits, tidies up, and lets another gateway have the journal. What is begun
-    /// afterwards is unavailable. Waits for 10 s at most: a disk that hangs must not keep the process.
+    /// Writes what is queued, cleans up, and lets another gateway open the journal. Writes that begin
+    /// afterwards get [`BeginError::Unavailable`]. Waits for 10 s at most: a hanging disk must not keep the
+    /// process alive.
     pub async fn close(&self) {
         let Some(inner) = &self.0 else { return };
         inner.queue.close();
-        // The writer's connection shall be the last one: SQLite then takes its log away.
+        // The writer's connection must be the last one to close, because then SQLite removes its log.
         inner.reads.close_idle();
         inner.keyed.close_idle();
         let left = lock(&inner.left).take();
@@ -225,7 +226,7 @@ impl Journal {
         }
     }
 
-    /// Reads off the runtime's own threads.
+    /// Reads outside the runtime's own threads.
     async fn read<T: Default + Send + 'static>(
         &self,
         read: impl FnOnce(&dyn Archive, &Unheard) -> Result<T, StoreError> + Send + 'static,
@@ -236,7 +237,7 @@ impl Journal {
         }
     }
 
-    /// The same journal with lists read elsewhere.
+    /// The same journal, with lists read from another archive.
     #[cfg(test)]
     pub(super) fn reading(self, archive: Arc<dyn Archive>) -> Self {
         let mut inner = Arc::into_inner(self.0.unwrap()).unwrap();
@@ -252,7 +253,7 @@ impl Journal {
 }
 
 impl Inner {
-    /// Has the writer begin something, and waits for it.
+    /// Queues something for the writer, and waits until it is written.
     async fn write(&self, what: What) -> Result<Option<Receipt>, BeginError> {
         let (reply, answer) = oneshot::channel();
         self.queue.begin(Begin { what, reply })?;
@@ -267,8 +268,8 @@ impl Inner {
         }
     }
 
-    /// The disk may hang, and the writer with it: it cannot say so itself, and takes it back when it
-    /// can.
+    /// The disk may hang, and the writer with it, so it cannot report that itself. It sets the flag back when
+    /// it can.
     fn is_slow(&self) {
         self.healthy.store(false, Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
-//! A journal in memory, for tests: it shows that the store's traits are whole, and it outlives a gateway that
-//! a simulation lets crash.
+//! A journal in memory, for tests. It shows that the traits of the store are sufficient, and it outlives a
+//! gateway that crashes in a simulation.
 
 use std::{
     collections::HashMap,
@@ -54,7 +54,7 @@ struct Operation {
 #[derive(Clone)]
 struct MemoryKey {
     fingerprint: [u8; 32],
-    /// Or the answer that is given again.
+    /// The operation, or the answer to repeat.
     operation: Result<OperationId, String>,
     at: i64,
 }
@@ -175,7 +175,7 @@ impl State {
         Applied::Appended
     }
 
-    /// Claims a key until that moment; whether nothing held it.
+    /// Claims a key whose day begins at `at`. Returns whether it was free.
     fn claim(
         &mut self,
         caller: &str,

@@ -1,9 +1,8 @@
-//! The durable record of every write: what was going to be sent, before it is sent, and what came
-//! of it.
+//! The durable record of every write: its intent before it is sent, and its outcome afterwards.
 //!
-//! Entries are only ever appended, and each holds the hash of the one before. `writer` appends,
-//! on a thread of its own; reads have their own connections and never wait for it. `store` is what
-//! a journal is kept in: a file of `sqlite`, or in tests `memory`.
+//! Entries are only ever appended, and each holds the hash of the one before it. `writer` appends, on a
+//! thread of its own. Reads have their own connections and never wait for it. `store` is the interface to
+//! what keeps a journal: a file of `sqlite`, or `memory` in tests.
 
 mod chain;
 mod clock;

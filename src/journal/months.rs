@@ -2,8 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// When the month began that lies so many whole months before the one of `now`: what is older is
-/// past its time. None before 1970.
+/// The beginning of the month that is this many whole months before the month of `now`. Anything older has
+/// expired. `None` before 1970.
 pub(super) fn begun_before(now: SystemTime, months: u32) -> Option<SystemTime> {
     let text = humantime::format_rfc3339_seconds(now.max(UNIX_EPOCH)).to_string();
     let mut parts = text.split('-');

@@ -1,4 +1,4 @@
-//! Journals as files: for people, beside a running gateway or without one.
+//! Journals as files, for people: read while a gateway runs, or without one.
 
 use std::{
     path::Path,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{domain::OperationId, error::Fault};
 
-/// How long a read waits for somebody else's transaction.
+/// How long a read waits for another connection's transaction.
 const BUSY: Duration = Duration::from_secs(5);
 
 /// A journal that is only read.
@@ -23,19 +23,19 @@ pub struct Offline {
     archive: Box<dyn Archive>,
 }
 
-/// What somebody noted of a journal earlier: a chain that was cut since does not fit it.
+/// What someone noted of a journal earlier. A chain that was cut since then does not match it.
 #[derive(Clone, Debug, Default)]
 pub struct Expected {
-    /// The hash, or its first digits, at least 16, in lower case.
+    /// The hash, or at least its first 16 digits, in lower case.
     pub head: Option<String>,
     /// How many entries there were.
     pub length: Option<i64>,
 }
 
-/// Looks whether a gateway could open the journal, without making or locking anything.
+/// Checks whether a gateway could open the journal, without creating or locking anything.
 ///
 /// # Errors
-/// When its directory is missing, or the file is no journal.
+/// When its directory is missing, or the file is not a journal.
 pub fn check(settings: &Settings) -> Result<(), Fault> {
     let path = &settings.path;
     if !settings.enabled {
@@ -56,7 +56,7 @@ impl Offline {
     /// Opens the journal at `path`, whether a gateway has it open or not.
     ///
     /// # Errors
-    /// When it cannot be read or is no journal.
+    /// When it cannot be read or is not a journal.
     pub fn open(path: &Path) -> Result<Self, Fault> {
         Self::read(Box::new(SqliteStore::new(path, BUSY)))
     }
@@ -67,16 +67,16 @@ impl Offline {
         Ok(Self { store, archive })
     }
 
-    /// What should be known of what is read, as that a part of it is missing.
+    /// A warning for the reader, for example that a part of the journal is missing.
     #[must_use]
     pub fn note(&self) -> Option<&str> {
         self.archive.note()
     }
 
-    /// Walks the whole chain, up to what is there now, and holds the table of operations against it.
+    /// Walks the whole chain, up to its present end, and compares the table of operations with it.
     ///
     /// # Errors
-    /// The first link that does not hold, or what does not fit `expected`.
+    /// The first broken link, or what does not match `expected`.
     pub fn verify(&self, expected: &Expected) -> Result<Result<Head, Broken>, Fault> {
         let mut walk = Walk { expected, head: None, seen: expected.head.is_none(), broken: None };
         let start = self.entries(|start, entry| walk.step(start, &entry))?;
@@ -91,7 +91,7 @@ impl Offline {
         Ok(walked)
     }
 
-    /// Where the chain begins and since when, where older entries were let go of.
+    /// Where the chain begins and since when, if older entries were deleted.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -99,8 +99,8 @@ impl Offline {
         self.archive.start().map_err(|error| self.fault(&error))
     }
 
-    /// Each entry in its order, until `each` says no; with each, where the chain begins, for older
-    /// entries may have been let go of. That comes back too.
+    /// Passes each entry in order to `each`, until `each` returns false. Each call also gets the beginning of
+    /// the chain, because older entries may have been deleted. That beginning is returned too.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -132,15 +132,15 @@ impl Offline {
 /// A walk along the chain.
 struct Walk<'a> {
     expected: &'a Expected,
-    /// How far it has come.
+    /// The head so far.
     head: Option<Head>,
-    /// Whether the noted hash was met.
+    /// Whether the noted hash was found.
     seen: bool,
     broken: Option<Broken>,
 }
 
 impl Walk<'_> {
-    /// Looks at the next entry; whether to go on.
+    /// Checks the next entry. Returns whether to continue.
     fn step(&mut self, start: Head, entry: &Entry) -> bool {
         let head = self.head.get_or_insert(start);
         if let Err(error) = entry.check(*head) {
@@ -152,7 +152,7 @@ impl Walk<'_> {
         self.broken.is_none()
     }
 
-    /// Holds a place of the chain against what was noted.
+    /// Compares a place of the chain with what was noted.
     fn meet(&mut self, head: Head) {
         let fits = |wanted: &String| head.hash.to_string().starts_with(wanted);
         let fits = self.expected.head.as_ref().is_some_and(fits);

@@ -1,4 +1,4 @@
-//! What waits for the writer's thread.
+//! The queue of the writer's thread.
 
 use std::{
     collections::VecDeque,
@@ -19,46 +19,46 @@ use crate::{
     mutex::lock,
 };
 
-/// An intent, or an answer to be kept, that somebody waits for.
+/// An intent, or an answer to be kept, that a caller waits for.
 #[derive(Debug)]
 pub(super) struct Begin {
     pub(super) what: What,
-    /// An intent's answer has a receipt.
+    /// The reply to an intent has a receipt.
     pub(super) reply: oneshot::Sender<Result<Option<Receipt>, BeginError>>,
 }
 
-/// What begins.
+/// What is to be written.
 #[derive(Clone, Debug)]
 pub(super) enum What {
     Intent(Arc<Opening>),
     Answer(Arc<KeptAnswer>),
 }
 
-/// An outcome that must be written, whether anybody waits or not.
+/// An outcome that must be written, whether a caller waits or not.
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) closing: Arc<Closing>,
     pub(super) reply: Option<oneshot::Sender<()>>,
-    /// Whether its operation may never have been written; else its absence is a fault.
+    /// Whether its operation may never have been written. Otherwise it is a fault if the operation is absent.
     pub(super) if_there: bool,
 }
 
-/// What the writer takes in one go.
+/// What the writer takes at once.
 #[derive(Debug, Default)]
 pub(super) struct QueueBatch {
     pub(super) begins: Vec<Begin>,
     pub(super) ends: Vec<End>,
-    /// Nothing will come any more.
+    /// Nothing more will come.
     pub(super) finished: bool,
 }
 
-/// Intents, so many at most, and outcomes, which are never turned away: there are no more of them
-/// than there were intents.
+/// Holds intents up to a limit, and outcomes, which are never rejected: there are no more of them than there
+/// were intents.
 #[derive(Debug)]
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
-    /// For a writer that waits in virtual time.
+    /// Wakes a writer that waits in virtual time.
     #[cfg(test)]
     pub(super) came: tokio::sync::Notify,
     max_begins: usize,
@@ -71,7 +71,7 @@ struct Waiting {
     closed: bool,
     /// The writer waits to be woken.
     idle: bool,
-    /// The writer has left: nothing will be taken any more.
+    /// The writer has ended and takes nothing more.
     left: bool,
 }
 
@@ -101,7 +101,7 @@ impl Queue {
         }
     }
 
-    /// Puts an intent in line.
+    /// Queues an intent.
     pub(super) fn begin(&self, begin: Begin) -> Result<(), BeginError> {
         let mut waiting = self.lock();
         if waiting.closed {
@@ -115,7 +115,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Puts an outcome in line, ahead of all intents. Learned now, however late it is written.
+    /// Queues an outcome, ahead of all intents. It counts as learned now, however late it is written.
     pub(super) fn end(&self, id: OperationId, ending: &Ending, reply: Option<oneshot::Sender<()>>) {
         let closing = Arc::new(Closing::of(id, ending));
         let mut waiting = self.lock();
@@ -128,7 +128,7 @@ impl Queue {
         self.wake(waiting);
     }
 
-    /// Waking costs a call to the kernel, and whoever works needs none.
+    /// Waking costs a system call, and a writer that is working does not need it.
     fn wake(&self, mut waiting: MutexGuard<'_, Waiting>) {
         let idle = std::mem::take(&mut waiting.idle);
         drop(waiting);
@@ -139,7 +139,7 @@ impl Queue {
         }
     }
 
-    /// Waits so long at most, then takes every outcome and so many intents at most.
+    /// Waits at most this long, then takes all outcomes and at most this many intents.
     pub(super) fn take(&self, max_begins: usize, wait: Duration) -> QueueBatch {
         let until = Instant::now() + wait;
         let mut waiting = self.lock();
@@ -158,7 +158,7 @@ impl Queue {
         QueueBatch { begins, ends, finished: waiting.closed && waiting.begins.is_empty() }
     }
 
-    /// No intents are taken from now on.
+    /// Accepts no intents from now on.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         #[cfg(test)]
@@ -166,27 +166,27 @@ impl Queue {
         self.arrived.notify_all();
     }
 
-    /// The writer leaves, unless an outcome has come meanwhile.
+    /// The writer ends, unless an outcome has come meanwhile. Returns whether it ends.
     pub(super) fn leave(&self) -> bool {
         let mut waiting = self.lock();
         waiting.left = waiting.ends.is_empty();
         waiting.left
     }
 
-    /// How much waits, intents and outcomes.
+    /// How many intents and outcomes are queued.
     pub(super) fn len(&self) -> usize {
         let waiting = self.lock();
         waiting.begins.len() + waiting.ends.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Whoever panicked left whole commands behind: each is put in or taken out in one step.
+        // A panic elsewhere leaves whole commands behind: each is put in or taken out in one step.
         lock(&self.waiting)
     }
 }
 
-/// An intent is durable. Whoever drops a receipt without accepting it will not send: the writer
-/// then records that, so no intent is left without an outcome because a caller went away.
+/// An intent is durable. If the receipt is dropped without being accepted, nothing will be sent, and the
+/// writer records that. So no intent stays without an outcome because a caller went away.
 #[derive(Debug)]
 pub(super) struct Receipt {
     id: OperationId,
@@ -203,7 +203,7 @@ impl Receipt {
         self.id
     }
 
-    /// What was recorded is going to be sent.
+    /// The recorded write is going to be sent.
     pub(super) fn accept(mut self) {
         self.accepted = true;
     }

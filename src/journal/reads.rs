@@ -1,4 +1,4 @@
-//! Reads of the journal, off the threads that serve. Their number is bounded, and a read stops when its
+//! Reads of the journal, outside the threads that serve. Their number is bounded, and a read stops when its
 //! caller stops waiting.
 
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::store::{Archive, StoreError, Unheard};
 
-/// So many reads of one kind at once; others wait.
+/// At most this many reads of one kind run at once; others wait.
 pub(super) const MAX_READS: usize = 4;
 
 /// The journal could not be read; the text is for the log.
@@ -21,15 +21,16 @@ impl From<StoreError> for Unreadable {
     }
 }
 
-/// An archive, and places for those who read it. What must not wait for other reads has one of its own.
+/// An archive, and the slots of those who read it. Reads that must not wait for others have a `Reads` of
+/// their own.
 pub(super) struct Reads {
     archive: Arc<dyn Archive>,
     places: Arc<Semaphore>,
-    /// Whether reads are made where they are asked for, as a simulation needs it.
+    /// Whether reads run on the calling thread, as a simulation needs it.
     at_once: bool,
 }
 
-/// A caller that waits for a read. Dropping it tells the read to stop.
+/// A caller that waits for a read. Dropping this stops the read.
 struct Waiting(Unheard);
 
 impl Drop for Waiting {
@@ -43,8 +44,8 @@ impl Reads {
         Self { archive, places: Arc::new(Semaphore::new(MAX_READS)), at_once }
     }
 
-    /// Reads. Whoever stops waiting, for the deadline or because the caller hung up, stops the read; its
-    /// place is free when it has ended, and not before.
+    /// Runs a read. If the caller stops waiting, because of the deadline or because it hung up, the read
+    /// stops. Its slot becomes free only when the read has ended.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         read: impl FnOnce(&dyn Archive, &Unheard) -> Result<T, StoreError> + Send + 'static,
@@ -65,7 +66,7 @@ impl Reads {
         Ok(read?)
     }
 
-    /// Closes what is kept for the next read.
+    /// Closes the connections that are kept for later reads.
     pub(super) fn close_idle(&self) {
         self.archive.close_idle();
     }

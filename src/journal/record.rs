@@ -1,4 +1,4 @@
-//! What goes into the journal and what comes out of it.
+//! The values that are recorded in the journal, and those that are read from it.
 
 use std::{
     sync::Arc,
@@ -12,16 +12,16 @@ use crate::domain::{
     Call, Caller, Change, ChangeIpv4, IdempotencyKey, OperationId, Outcome, Peer, Resource,
 };
 
-/// What is recorded of a write beside its permit, before it is sent.
+/// What is recorded of a write before it is sent, besides its permit.
 #[derive(Clone, Debug)]
 pub struct Intent {
-    /// Who asks.
+    /// The caller of the write.
     pub caller: Caller,
-    /// The vNIC as ZEC showed it, where it was read.
+    /// The vNIC as ZEC showed it, if it was read.
     pub before: Option<Box<RawValue>>,
-    /// Whether a write that ended shortly before may be missing in `before`: it then proves nothing.
+    /// Whether `before` may not show a write that ended shortly before. Then it proves nothing.
     pub stale: bool,
-    /// At which ZEC and with which access key it is sent: a digest, no secret.
+    /// The ZEC and the access key with which it is sent: a digest, not a secret.
     pub zec: Arc<str>,
     /// The gateway's id of the request.
     pub request_id: String,
@@ -31,55 +31,55 @@ pub struct Intent {
     pub key: Option<KeyClaim>,
 }
 
-/// A caller's `Idempotency-Key` and what it stands for.
+/// A caller's `Idempotency-Key`, and the request for which it is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyClaim {
     /// The key.
     pub key: IdempotencyKey,
-    /// SHA-256 of the request as decoded: the same key with another one is refused.
+    /// SHA-256 of the request as decoded: the same key with another request is refused.
     pub fingerprint: [u8; 32],
 }
 
-/// What a caller's `Idempotency-Key` holds.
+/// What the journal keeps under a caller's `Idempotency-Key`.
 #[derive(Clone, Debug)]
 pub struct HeldKey {
     /// SHA-256 of the request as decoded.
     pub fingerprint: [u8; 32],
-    /// What came of it.
+    /// The operation or the answer of the first request.
     pub by: Holder,
 }
 
-/// Who holds an idempotency key.
+/// What holds an idempotency key.
 #[derive(Clone, Debug)]
 pub enum Holder {
     /// A write.
     Operation(Box<View>),
-    /// An answer: there was nothing to write.
+    /// An answer, because there was nothing to write.
     Answer(String),
 }
 
 /// How a write ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// What became of it; [`Outcome::Pending`] is none and is not taken.
+    /// Its outcome. [`Outcome::Pending`] is not an ending and is not accepted.
     pub outcome: Outcome,
-    /// ZEC's id of the request, where ZEC answered.
+    /// ZEC's id of the request, if ZEC answered.
     pub zec_request_id: Option<String>,
-    /// ZEC's code, or the gateway's, where it went wrong.
+    /// ZEC's code, or the gateway's, if the write failed.
     pub code: Option<String>,
     /// The HTTP status that belongs to the code.
     pub status: Option<u16>,
-    /// More, for people; never a secret.
+    /// Details for people; never a secret.
     pub detail: Option<String>,
-    /// What the caller was told, where it went wrong.
+    /// The problem in the caller's answer, if the write failed.
     pub told: Option<ToldProblem>,
-    /// Whether the same may be asked for again under the same idempotency key.
+    /// Whether the same request may be made again under the same idempotency key.
     pub frees_key: bool,
-    /// Whether nothing more will be known of it: an unknown outcome that is final.
+    /// Whether the gateway has given up finding the outcome: it is unknown for good.
     pub given_up: bool,
 }
 
-/// The problem that a caller was told: enough to tell it again.
+/// The problem in a caller's answer: enough to repeat it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToldProblem {
     /// The problem's `detail`.
@@ -89,7 +89,7 @@ pub struct ToldProblem {
 }
 
 impl Ending {
-    /// This outcome, with nothing to add.
+    /// An ending with this outcome and no details.
     #[must_use]
     pub const fn new(outcome: Outcome) -> Self {
         let frees_key = outcome.never_happened();
@@ -106,95 +106,95 @@ impl Ending {
     }
 }
 
-/// What the journal knows of one write: its intent, and its last outcome.
+/// What the journal knows of one write: its intent and its last outcome.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// Its id.
+    /// The operation's id.
     pub id: OperationId,
-    /// What became of it.
+    /// The last outcome.
     pub outcome: Outcome,
-    /// What was asked for.
+    /// The call to ZEC.
     pub call: Call,
-    /// The same as a change; none where this program does not know the action or its version.
+    /// The same call as a change; `None` if this program does not know the action or its version.
     pub change: Option<ChangeIpv4>,
-    /// Who asked, as `corp/alice`.
+    /// The caller's id, such as `corp/alice`.
     pub caller: String,
     /// The ids of the policies that allowed it.
     pub policies: Vec<String>,
     /// The version of the policy that allowed it.
     pub policy_version: String,
-    /// The vNIC as ZEC showed it before, where it was read.
+    /// The vNIC as ZEC showed it before the write, if it was read.
     pub before: Option<Box<RawValue>>,
-    /// Whether a write that ended shortly before may be missing in `before`.
+    /// Whether `before` may not show a write that ended shortly before.
     pub stale: bool,
-    /// At which ZEC and with which access key it was sent: a digest.
+    /// The ZEC and the access key with which it was sent: a digest.
     pub zec: Option<String>,
-    /// What ZEC's clock said when the write was asked for; none where it had not answered yet.
+    /// The time of ZEC's clock when the write was requested; `None` if ZEC had not answered yet.
     pub zec_time: Option<SystemTime>,
-    /// Whether nothing more will be known of it: its outcome is unknown, and final.
+    /// Whether the gateway has given up finding the outcome: it is unknown for good.
     pub given_up: bool,
     /// The gateway's id of the request.
     pub request_id: String,
-    /// ZEC's id of the request, where ZEC answered.
+    /// ZEC's id of the request, if ZEC answered.
     pub zec_request_id: Option<String>,
-    /// ZEC's code, or the gateway's, where it went wrong.
+    /// ZEC's code, or the gateway's, if the write failed.
     pub code: Option<String>,
     /// The HTTP status that belongs to the code.
     pub status: Option<u16>,
-    /// More, for people.
+    /// Details for people.
     pub detail: Option<String>,
-    /// What the caller was told, where it went wrong.
+    /// The problem in the caller's answer, if the write failed.
     pub told: Option<ToldProblem>,
-    /// Where a call was done in part, what was not, as JSON.
+    /// If a call was done in part: the part that was not done, as JSON.
     pub failed: Option<Box<RawValue>>,
-    /// When the write was asked for; what is sent is signed within [`SIGNED_WITHIN`] after that.
+    /// When the write was requested. What is sent is signed within [`SIGNED_WITHIN`] after that.
     ///
     /// [`SIGNED_WITHIN`]: super::SIGNED_WITHIN
     pub started_at: SystemTime,
-    /// When the outcome was learned; none while it is pending.
+    /// When the outcome was learned; `None` while it is pending.
     pub finished_at: Option<SystemTime>,
 }
 
-/// Which writes a list shows; what is none does not matter.
+/// Which writes a list shows. A field that is `None` does not filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
-    /// Of whom, as `corp/alice`.
+    /// The caller's id, such as `corp/alice`.
     pub caller: Option<String>,
-    /// On which resource.
+    /// A resource that the call names.
     pub resource: Option<Resource>,
-    /// With which outcome.
+    /// The last outcome.
     pub outcome: Option<Outcome>,
-    /// With which of the gateway's request ids.
+    /// The gateway's id of the request.
     pub request_id: Option<String>,
-    /// How many at most.
+    /// The most writes in the list.
     pub limit: usize,
-    /// Only those older than this one.
+    /// Only writes older than this one.
     pub before: Option<OperationId>,
 }
 
 impl Filter {
-    /// The newest writes, so many at most.
+    /// The newest writes, at most this many.
     #[must_use]
     pub const fn newest(limit: usize) -> Self {
         Self { caller: None, resource: None, outcome: None, request_id: None, limit, before: None }
     }
 }
 
-/// Addresses that a caller took off a vNIC, or may have.
+/// Addresses that a caller removed from a vNIC, or may have removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unassigned {
-    /// By which write.
+    /// The write that removed them.
     pub operation: OperationId,
-    /// Who, as `corp/alice`.
+    /// The caller's id, such as `corp/alice`.
     pub caller: String,
-    /// When it was asked for.
+    /// When the write was requested.
     pub at: SystemTime,
-    /// How many addresses.
+    /// How many addresses the write removes.
     pub addresses: usize,
 }
 
 impl Unassigned {
-    /// What a write took off, if it is one that takes addresses off.
+    /// The addresses that a write removes, if it is an unassign.
     pub(super) fn of(view: View) -> Option<Self> {
         let change = view.change.filter(|change| change.change == Change::Unassign)?;
         Some(Self {
@@ -206,13 +206,13 @@ impl Unassigned {
     }
 }
 
-/// Milliseconds since 1970, as they are stored.
+/// Milliseconds since 1970, as the journal stores them.
 pub(super) fn millis(at: SystemTime) -> i64 {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// The moment of so many milliseconds since 1970; 1970 for what cannot be one.
+/// The time of this many milliseconds since 1970; 1970 for a number that is not a valid time.
 pub(super) fn moment(millis: i64) -> SystemTime {
     let since = Duration::from_millis(u64::try_from(millis).unwrap_or_default());
     UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)

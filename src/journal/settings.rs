@@ -9,6 +9,6 @@ pub struct Settings {
     pub path: PathBuf,
     /// Whether writes are recorded at all.
     pub enabled: bool,
-    /// How many whole months entries are kept beside the one that runs; 0: for ever.
+    /// How many whole months entries are kept besides the current one; 0 keeps them for ever.
     pub keep_months: u32,
 }

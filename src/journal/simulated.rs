@@ -1,4 +1,4 @@
-//! A journal whose writer works in virtual time, on a disk that a simulation can let fail.
+//! A journal whose writer works in virtual time, on a simulated disk that can fail.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,7 +23,7 @@ use crate::{
     metrics::Metrics,
 };
 
-/// Where a journal is kept that outlives the gateways of a simulation.
+/// Where a journal is kept so that it outlives the gateways of a simulation.
 #[derive(Clone)]
 pub(crate) struct Place(Arc<dyn Store>);
 
@@ -60,12 +60,12 @@ impl Store for Wrapped<'_> {
     }
 }
 
-/// What a transaction is about to write, as far as a simulation wants to know.
+/// What a transaction is about to write, as far as a simulation needs it.
 #[derive(Clone, Debug)]
 pub(crate) enum Written {
     /// An intent.
     Begun(Begun),
-    /// An outcome, and whether the write was given up with it.
+    /// An outcome, and whether the gateway gave up with it.
     Ended(OperationId, Outcome, bool),
 }
 
@@ -76,19 +76,19 @@ pub(crate) struct Begun {
     pub(crate) caller: String,
     pub(crate) action: String,
     pub(crate) resources: Vec<Resource>,
-    /// What its entry says.
+    /// The content of its entry.
     pub(crate) content: String,
     pub(crate) key: Option<String>,
 }
 
-/// How a transaction fares.
+/// The fate of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// It is durable.
     Well,
     /// It fails, and nothing is written.
     Refused,
-    /// It fails, and is durable all the same.
+    /// It fails, but is durable all the same.
     Unheard,
 }
 
@@ -97,10 +97,10 @@ pub(crate) trait Disk: Send + Sync {
     /// Decides on a transaction that is about to be written.
     fn decide(&self) -> Fate;
 
-    /// Hears what is durable now.
+    /// Gets what has just become durable.
     fn wrote(&self, written: Vec<Written>);
 
-    /// How long until the writer looks again whether anything waits.
+    /// How long until the writer checks its queue again.
     fn pause(&self) -> Duration;
 }
 
@@ -159,7 +159,7 @@ impl Ledger for OnDisk {
     }
 }
 
-/// Opens a journal on that disk; its writer is a task of the runtime that this is called on.
+/// Opens a journal on that disk; its writer is a task of the current runtime.
 pub(crate) fn open(
     place: &Place,
     metrics: Arc<Metrics>,
@@ -188,7 +188,7 @@ async fn work(writer: LedgerWriter, disk: &dyn Disk) {
     loop {
         if state.owes_nothing() && state.writer.queue.len() == 0 {
             let came = state.writer.queue.came.notified();
-            // As often as a real writer looks at the file, or nearly.
+            // About as often as a real writer checks the file.
             let _ = tokio::time::timeout(Duration::from_secs(60), came).await;
         }
         tokio::time::sleep(disk.pause()).await;

@@ -1,5 +1,5 @@
-//! What a journal is kept in. A [`Store`] is opened to be written or to be read; another database can take
-//! SQLite's place behind these traits, and in tests memory does.
+//! The traits of what keeps a journal. A [`Store`] is opened for writing or for reading. Another database can
+//! replace SQLite behind these traits, and in tests memory does.
 
 use std::{
     sync::{
@@ -19,36 +19,36 @@ use crate::{
     error::Fault,
 };
 
-/// A place where a journal is kept. Both ways of opening may block.
+/// A place that keeps a journal. Both ways of opening may block.
 pub(super) trait Store: Send + Sync {
-    /// Opens or makes the journal, for one gateway at a time: until the ledger is closed or dropped, no
-    /// other can.
+    /// Opens or creates the journal, for one gateway at a time: no other can open it until the ledger is
+    /// closed or dropped.
     ///
     /// # Errors
-    /// When another gateway has it open, it is no journal or one of another version, its last entries do
-    /// not hold, or it cannot be written.
+    /// When another gateway has it open, it is not a journal or one of another version, its last entries are
+    /// broken, or it cannot be written.
     fn open(&self, keys: KeyTerms) -> Result<Opened, Fault>;
 
-    /// Opens the journal to be read, whether a gateway has it open or not.
+    /// Opens the journal for reading, whether a gateway has it open or not.
     ///
     /// # Errors
-    /// When it cannot be read or is no journal.
+    /// When it cannot be read or is not a journal.
     fn read(&self) -> Result<Box<dyn Archive>, Fault>;
 
-    /// A fault of this journal.
+    /// Makes a fault of this journal, for people.
     fn fault(&self, error: &dyn std::fmt::Display) -> Fault;
 }
 
-/// A journal that is open to be written.
+/// A journal that is open for writing.
 pub(super) struct Opened {
     pub(super) ledger: Box<dyn Ledger>,
-    /// For lists and single operations.
+    /// For reads of lists and single operations.
     pub(super) archive: Arc<dyn Archive>,
-    /// For idempotency keys, which never wait for lists.
+    /// For reads of idempotency keys, which never wait for lists.
     pub(super) keyed: Arc<dyn Archive>,
 }
 
-/// How long idempotency keys are kept, and by which clock beside our own.
+/// How long idempotency keys are kept, and the second clock that must agree.
 #[derive(Clone, Debug)]
 pub(super) struct KeyTerms {
     pub(super) lifetime: Duration,
@@ -64,29 +64,29 @@ impl Unheard {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The caller has stopped waiting.
+    /// Notes that the caller has stopped waiting.
     pub(super) fn say(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// Why the store did not do what it was asked to.
+/// Why the store could not do something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct StoreError(pub(super) String);
 
-/// One thing that shall be written.
+/// One thing to be written.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    /// The first of an operation.
+    /// The first entry of an operation.
     Begin(Arc<Opening>),
-    /// No entry: an idempotency key's answer, where there was nothing to write.
+    /// Not an entry: the answer of an idempotency key, if there was nothing to write.
     Remember(Arc<KeptAnswer>),
-    /// A further one of an operation.
+    /// A further entry of an operation.
     End(Arc<Closing>),
 }
 
-/// An intent, ready to be written: its content, and what of it lists are searched by.
+/// An intent, ready to be written: its content, and the values by which lists find it.
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) id: OperationId,
@@ -99,7 +99,7 @@ pub(super) struct Opening {
     pub(super) key: Option<KeyClaim>,
 }
 
-/// What a caller is answered again under a key, ready to be written.
+/// An answer that is repeated under a key, ready to be written.
 #[derive(Debug)]
 pub(super) struct KeptAnswer {
     pub(super) caller: String,
@@ -113,13 +113,13 @@ pub(super) struct Closing {
     pub(super) id: OperationId,
     pub(super) at: SystemTime,
     pub(super) outcome: Outcome,
-    /// Nothing more will be known of it.
+    /// Whether the gateway has given up finding the outcome.
     pub(super) given_up: bool,
     pub(super) frees_key: bool,
     pub(super) content: String,
 }
 
-/// What became of a [`Step`].
+/// The result of a [`Step`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Applied {
     /// It is an entry now.
@@ -128,18 +128,18 @@ pub(super) enum Applied {
     Remembered,
     /// The idempotency key is held already; nothing was written.
     KeyTaken,
-    /// As many answers are kept as may be; nothing was written. Another has room in so long.
+    /// The limit of kept answers is reached; nothing was written. There is room for another after this wait.
     TooManyAnswers(Duration),
-    /// The operation had this outcome already, a final one or the same; nothing was appended.
+    /// The operation already had this outcome, a final one or the same; nothing was appended.
     Ended(Outcome),
     /// There is no such operation; nothing was appended.
     NoSuchOperation,
 }
 
-/// How much room a store takes and has left, in bytes.
+/// How much space a store takes and has left, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Space {
-    /// What its log takes of that.
+    /// The part of `bytes` that the log takes.
     pub(super) log: u64,
     pub(super) bytes: u64,
     pub(super) free: u64,
@@ -148,51 +148,51 @@ pub(super) struct Space {
 /// Why a batch was not appended.
 #[derive(Debug)]
 pub(super) struct Failed {
-    /// The cause.
+    /// The cause, for the log.
     pub(super) error: StoreError,
-    /// Whether it may have been appended all the same: the commit itself failed.
+    /// Whether it may have been appended all the same, because the commit itself failed.
     pub(super) perhaps_done: bool,
 }
 
-/// Appends, one batch at a time, driven by the writer's thread; may block.
+/// Appends, one batch at a time, on the writer's thread; may block.
 pub(super) trait Ledger: Send {
-    /// Appends all of a batch, or nothing, durably. One answer a step, in the same order.
+    /// Appends a whole batch durably, or nothing. Returns one result for each step, in the same order.
     fn append(&mut self, steps: &[Step]) -> Result<Vec<Applied>, Failed>;
 
-    /// Looks whether what was opened is still there, without writing. Quick.
+    /// Checks whether the opened files are still there, without writing. Quick.
     fn look(&mut self) -> Result<(), StoreError>;
 
-    /// Writes something and takes it away again: whether an entry could be appended.
+    /// Writes something and removes it, to find out whether an entry could be appended.
     fn try_out(&mut self) -> Result<(), StoreError>;
 
-    /// Deletes so many entries at most, the oldest, all from before that moment and of operations that were
-    /// over by then. How many it were.
+    /// Deletes at most `most` entries, the oldest first. All of them are from before that moment, and of
+    /// operations that had ended by then. Returns how many were deleted.
     fn prune(&mut self, before: SystemTime, most: usize) -> Result<usize, StoreError>;
 
-    /// The end of the chain as this ledger wrote or found it last.
+    /// The end of the chain, as this ledger last wrote or read it.
     fn head(&self) -> Head;
 
-    /// How much room it takes and has left; none where that cannot be told.
+    /// How much space it takes and has left; `None` if that is unknown.
     fn space(&self) -> Option<Space> {
         None
     }
 
-    /// Tidies up; everything is durable before. Another gateway may then open the journal.
+    /// Cleans up; everything is durable already. Another gateway may open the journal afterwards.
     fn close(self: Box<Self>);
 }
 
-/// Reads, on any thread, beside the ledger and never in its way; may block.
+/// Reads, on any thread, without blocking the ledger; may block itself.
 pub(super) trait Archive: Send + Sync {
     /// One operation.
     fn find(&self, id: OperationId) -> Result<Option<View>, StoreError>;
 
-    /// Operations, newest first. Stops with an error when its caller stops waiting.
+    /// Operations, newest first. Stops with an error if its caller stops waiting.
     fn list(&self, filter: &Filter, unheard: &Unheard) -> Result<Vec<View>, StoreError>;
 
-    /// Operations whose outcome is not final and that were not given up, oldest first.
+    /// Operations without a final outcome that the gateway has not given up, oldest first.
     fn unfinished(&self) -> Result<Vec<View>, StoreError>;
 
-    /// What holds a caller's key; keys claimed at or before `expired` are held by nothing.
+    /// What holds a caller's key. A key claimed at or before `expired` is free.
     fn by_key(
         &self,
         caller: &str,
@@ -203,21 +203,21 @@ pub(super) trait Archive: Send + Sync {
     /// Unassigns since then that took place or may have.
     fn unassigned_since(&self, since: SystemTime) -> Result<Vec<Unassigned>, StoreError>;
 
-    /// Where the chain begins and since when; none where no entry was ever deleted.
+    /// Where the chain begins and since when; `None` if no entry was ever deleted.
     fn start(&self) -> Result<Option<(Head, SystemTime)>, StoreError>;
 
-    /// Each entry in its order, until `each` says no; with each, where the chain begins, which comes back
-    /// too. However long `each` takes, the ledger is not in its way.
+    /// Passes each entry in order to `each`, until `each` returns false. Each call also gets the beginning of
+    /// the chain, which is returned too. However long `each` takes, it does not block the ledger.
     fn entries(&self, each: &mut dyn FnMut(Head, Entry) -> bool) -> Result<Head, StoreError>;
 
-    /// The first entry whose operation lists would show otherwise than the entries say, or not at all.
+    /// The first entry whose operation lists would omit, or show differently from the entries.
     fn misfiled(&self) -> Result<Option<i64>, StoreError>;
 
-    /// What should be known of what is read, for people.
+    /// A warning about this journal, for people.
     fn note(&self) -> Option<&str> {
         None
     }
 
-    /// Closes what is kept for the next read.
+    /// Closes the connections that are kept for later reads.
     fn close_idle(&self);
 }

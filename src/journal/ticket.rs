@@ -11,19 +11,19 @@ use crate::{
     policy::Permit,
 };
 
-/// How long anybody waits for a record to be durable.
+/// How long a caller waits for a record to be durable.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a ticket can be spent: what was decided and recorded longer ago is not sent any more.
+/// How long a ticket can be spent: if the decision and its record are older, nothing is sent.
 pub const TICKET_LIFETIME: Duration = Duration::from_secs(5);
 
-/// A signature's time is at most this long after its write was asked for (`startedAt`): the wait for
-/// the record, and then the ticket's lifetime. A monotonic clock measures it.
+/// A signature's time is at most this long after its write was requested (`startedAt`): the wait for the
+/// record, then the ticket's lifetime. A monotonic clock measures it.
 pub const SIGNED_WITHIN: Duration = PATIENCE.saturating_add(TICKET_LIFETIME);
 
-/// The intent of a permitted change is durable, so it may be sent, once and soon.
+/// Shows that the intent of a permitted change is durable. So the change may be sent, once and soon.
 ///
-/// One that is dropped instead is recorded as not sent.
+/// If a ticket is dropped instead of spent, the write is recorded as not sent.
 #[derive(Debug)]
 #[must_use = "a ticket that is not spent is recorded as not sent"]
 pub struct Ticket(Box<Inner>); // each future that it is handed to holds it twice
@@ -36,7 +36,7 @@ struct Inner {
     made: Instant,
 }
 
-/// When a write was asked for: by the wall clock, and by the monotonic clock.
+/// When a write was requested: by the wall clock, and by the monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AskedAt {
     pub(super) at: SystemTime,
@@ -52,10 +52,10 @@ impl AskedAt {
 /// What a spent ticket allows to be sent, at once.
 #[derive(Debug)]
 pub struct Spent {
-    /// What is sent.
+    /// The change to send.
     pub change: ChangeIpv4,
-    /// The time that the signature must bear. It is that of the look at the ticket and not a later
-    /// one: if the process is stopped before it sends, ZEC refuses the old signature.
+    /// The time that the signature must bear. It is the time at which the ticket was spent, not a later one.
+    /// If the process is stopped before it sends, ZEC refuses the old signature.
     pub signed_at: SystemTime,
 }
 
@@ -65,7 +65,7 @@ pub struct Spent {
 pub struct TooOld;
 
 impl Ticket {
-    /// `receipt` is none where no journal is kept.
+    /// `receipt` is `None` without a journal.
     pub(super) fn new(
         permit: Permit<ChangeIpv4>,
         receipt: Option<Receipt>,
@@ -74,19 +74,19 @@ impl Ticket {
         Self(Box::new(Inner { permit, receipt, asked, made: Instant::now() }))
     }
 
-    /// When the write was asked for, as its record says.
+    /// When the write was requested, as its record says.
     #[must_use]
     pub fn asked_at(&self) -> SystemTime {
         self.0.asked.at
     }
 
-    /// Under which id it is recorded; none where no journal is kept.
+    /// The operation id in the journal; `None` without a journal.
     #[must_use]
     pub fn operation(&self) -> Option<OperationId> {
         self.0.receipt.as_ref().map(Receipt::id)
     }
 
-    /// What may be sent.
+    /// The change that may be sent.
     #[must_use]
     pub fn change(&self) -> &ChangeIpv4 {
         self.0.permit.operation()
@@ -98,10 +98,10 @@ impl Ticket {
         self.0.permit.policies()
     }
 
-    /// Uses the ticket up.
+    /// Spends the ticket.
     ///
     /// # Errors
-    /// When it is older than [`TICKET_LIFETIME`]; it is then recorded as not sent.
+    /// When it is older than [`TICKET_LIFETIME`]. The write is then recorded as not sent.
     pub fn spend(self) -> Result<Spent, TooOld> {
         let Inner { permit, receipt, asked, made } = *self.0;
         let now = Instant::now();
@@ -111,7 +111,7 @@ impl Ticket {
         if let Some(receipt) = receipt {
             receipt.accept();
         }
-        // Not the clock's time of now: it may have been set meanwhile.
+        // Not the clock's present time, because the clock may have been set meanwhile.
         let signed_at = asked.at + now.saturating_duration_since(asked.since);
         Ok(Spent { change: permit.spend(), signed_at })
     }

@@ -1,5 +1,5 @@
-//! The one thread that appends. Whatever waits when it comes round goes into one transaction, so
-//! that many writes share one wait for the disk.
+//! The one thread that appends. In each round it writes everything that is queued in one transaction, so that
+//! many writes share one wait for the disk.
 
 use std::{
     collections::VecDeque,
@@ -22,34 +22,34 @@ use super::{
 };
 use crate::{clock, domain::Outcome, metrics::Metrics};
 
-/// The chain's head is logged this often, where it has moved: logs are kept elsewhere, and there
-/// it vouches for the file.
+/// How often the chain's head is logged, if it has moved. Logs are kept elsewhere, so the file can later be
+/// compared with the logged head.
 const ANCHOR_EVERY: Duration = Duration::from_mins(10);
 
-/// Where so many share a transaction there is a crowd, and more are on their way: a little patience
-/// then spares most of the transactions. A lone writer is soon not kept waiting any more.
+/// From this many writes in a transaction on, more are likely to be on their way. A short wait then saves
+/// most of the transactions. When writes come alone again, this wait soon stops.
 const BATCHING_FROM: usize = 4;
 
-/// How often it looks whether more have come, at most.
+/// How often the writer checks for more writes, at most.
 const MAX_POLLS: usize = 8;
 
-/// How long until it is looked again where there was nothing to let go of.
+/// How long until the next sweep if there was nothing to delete.
 const SWEEP_PAUSE: Duration = Duration::from_mins(1);
 
-/// How many entries are let go of at once, at most: a matter of milliseconds.
+/// The most entries that are deleted at once: a matter of milliseconds.
 const SWEPT_AT_ONCE: usize = 500;
 
-/// How long outcomes are tried once the journal is being closed: less than closing waits for.
+/// How long outcomes are tried after the journal is closed: less than closing waits for.
 const LAST_TRIES: Duration = Duration::from_secs(8);
 
-/// What the writer's thread works with.
+/// Everything that the writer's thread needs.
 pub(super) struct LedgerWriter {
     pub(super) ledger: Box<dyn Ledger>,
     pub(super) queue: Arc<Queue>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) healthy: Arc<AtomicBool>,
     pub(super) pace: Pace,
-    /// Agrees before anything is let go of.
+    /// Must agree before anything is deleted.
     pub(super) second_clock: SecondClock,
 }
 
@@ -58,44 +58,45 @@ pub(super) struct LedgerWriter {
 pub(super) struct Pace {
     /// The most intents in one transaction.
     pub(super) max_batch: usize,
-    /// In a crowd it looks so often whether more have come to share a transaction.
+    /// The interval at which the writer checks for more writes to share a transaction.
     pub(super) gather: Duration,
-    /// After a failure outcomes are tried again after so long.
+    /// After a failure, outcomes are tried again after this time.
     pub(super) retry: Duration,
-    /// Without work, the file is looked at so often.
+    /// Without work, the file is checked at this interval.
     pub(super) look: Duration,
-    /// Once it is open, nothing is let go of for so long: what earlier runs left is looked for first.
+    /// For this long after opening, nothing is deleted: the gateway first looks for the outcomes that earlier
+    /// runs left open.
     pub(super) settle: Duration,
-    /// How many months entries are kept; 0: for ever.
+    /// How many months entries are kept; 0 keeps them for ever.
     pub(super) keep_months: u32,
 }
 
 pub(super) struct State {
     pub(super) writer: LedgerWriter,
-    /// Outcomes that are not durable yet, in their order.
+    /// Outcomes that are not durable yet, in order.
     owed: VecDeque<End>,
     fault: Option<StoreError>,
     anchored: (Head, Instant),
-    /// When the room was measured.
+    /// When the space was last measured.
     measured: Instant,
-    /// How much transactions have been shared by lately.
+    /// How many writes have shared a transaction lately.
     crowd: usize,
-    /// When entries past their time are looked for next.
+    /// When expired entries are searched for next.
     sweep_at: Instant,
-    /// Why that failed the last time.
+    /// Why the last sweep failed.
     unswept: Option<StoreError>,
-    /// Since when only outcomes that could not be written keep the thread.
+    /// Since when the thread has been running only for outcomes that could not be written.
     closing: Option<Instant>,
 }
 
 impl LedgerWriter {
-    /// Has the metrics say where the chain ends.
+    /// Sets the metrics to the end of the chain.
     pub(super) fn show_head(&self) {
         let head = self.ledger.head();
         self.metrics.journal.head(head.length, &head.hash.short());
     }
 
-    /// Has the metrics say how much room the journal takes and has left.
+    /// Sets the metrics to the space that the journal takes and has left.
     pub(super) fn show_space(&self) {
         if let Some(Space { log, bytes, free }) = self.ledger.space() {
             self.metrics.journal.space(log, bytes, free);
@@ -131,7 +132,7 @@ impl LedgerWriter {
 }
 
 impl State {
-    /// One round; whether it was the last.
+    /// Runs one round. Returns whether it was the last.
     fn round(&mut self) -> bool {
         let pace = self.writer.pace;
         let wait = if self.owed.is_empty() { pace.look } else { pace.retry };
@@ -141,14 +142,14 @@ impl State {
         self.turn(wait)
     }
 
-    /// Takes what has come, or comes within `wait`, and writes it; whether it was the last time.
+    /// Takes what is queued, or arrives within `wait`, and writes it. Returns whether it was the last time.
     pub(super) fn turn(&mut self, wait: Duration) -> bool {
         let pace = self.writer.pace;
         let taken = self.writer.queue.take(pace.max_batch, wait);
-        // It may come in two halves once: only slowly is it forgotten how many they are.
+        // A crowd may arrive in two halves once, so its size decays only slowly.
         self.crowd = (taken.begins.len() + taken.ends.len()).max(self.crowd * 3 / 4);
         self.owed.extend(taken.ends);
-        // Nobody waits for them any more, and nothing of them is written yet.
+        // Their callers have stopped waiting, and nothing of them is written yet.
         let begins: Vec<Begin> =
             taken.begins.into_iter().filter(|begin| !begin.reply.is_closed()).collect();
         if begins.is_empty() && self.owed.is_empty() {
@@ -164,7 +165,7 @@ impl State {
         taken.finished && self.may_leave()
     }
 
-    /// Waits while more keep coming, and as many are not there yet as there were before.
+    /// Waits while more writes arrive, until as many are there as before.
     fn gather(&self) {
         let queue = &self.writer.queue;
         let mut there = queue.len();
@@ -180,7 +181,7 @@ impl State {
         }
     }
 
-    /// Whether nothing is owed any more, or it has been tried for long enough since the closing.
+    /// Whether no outcome is left, or they have been tried for long enough since the closing.
     fn may_leave(&mut self) -> bool {
         if self.owed.is_empty() {
             return true;
@@ -189,7 +190,7 @@ impl State {
         if since.elapsed() >= LAST_TRIES {
             return true;
         }
-        // The queue is closed and waits no longer by itself.
+        // A closed queue does not wait any more, so this does.
         std::thread::sleep(self.writer.pace.retry);
         false
     }
@@ -237,8 +238,8 @@ impl State {
         }
     }
 
-    /// Where nobody waits any more, dropping the receipt puts "not sent" in line, ahead of every
-    /// intent: it is in the very next transaction.
+    /// If the caller has stopped waiting, dropping the receipt queues "not sent" ahead of every intent, so
+    /// that it is in the very next transaction.
     fn begun(&self, begin: Begin, applied: Applied) {
         let Begin { what, reply } = begin;
         let answer = match (applied, what) {
@@ -260,9 +261,9 @@ impl State {
         let _ = reply.send(answer);
     }
 
-    /// Intents are given up; outcomes stay owed.
+    /// Intents are given up; outcomes stay in line.
     fn failed(&mut self, begins: Vec<Begin>, failed: &Failed) {
-        // Before anybody hears of it: whoever does may ask how the journal is.
+        // Set before any caller gets the error, because that caller may ask for the journal's health.
         self.set_health(Err(failed.error.clone()));
         for begin in begins {
             if let (true, What::Intent(opening)) = (failed.perhaps_done, &begin.what) {
@@ -274,8 +275,8 @@ impl State {
         }
     }
 
-    /// Between writes: a journal that could not be written is tried out, for while it is not ready
-    /// no write may come that would find out.
+    /// Runs between writes. If the journal could not be written, it is tried out here. While it is not ready,
+    /// there may be no write that would show it is usable again.
     fn look(&mut self) {
         let mut found = self.writer.ledger.look();
         if found.is_ok() && self.fault.is_some() {
@@ -284,7 +285,7 @@ impl State {
         self.set_health(found);
     }
 
-    /// Says once what has changed.
+    /// Sets the health, and logs a change once.
     fn set_health(&mut self, found: Result<(), StoreError>) {
         self.writer.healthy.store(found.is_ok(), Ordering::Relaxed);
         let fault = found.err();
@@ -298,13 +299,13 @@ impl State {
         self.fault = fault;
     }
 
-    /// Lets go of what is past its time, a little at once: whoever waits to write waits for it.
+    /// Deletes expired entries, a few at a time, because writes wait for it.
     fn prune(&mut self) {
         let Pace { look, keep_months, .. } = self.writer.pace;
         if keep_months == 0 || self.fault.is_some() || Instant::now() < self.sweep_at {
             return;
         }
-        // Ours alone may be years ahead.
+        // The gateway's own clock alone may be years ahead.
         let now = self.writer.second_clock.agrees(clock::now());
         let Some(before) = now.and_then(|now| months::begun_before(now, keep_months)) else {
             return;
@@ -330,7 +331,7 @@ impl State {
         }
     }
 
-    /// Now and then, however much is written.
+    /// Measures the space now and then, however much is written.
     fn measure(&mut self) {
         if self.measured.elapsed() >= self.writer.pace.look {
             self.measured = Instant::now();

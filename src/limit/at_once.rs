@@ -1,21 +1,21 @@
-//! Counts the requests that run at once, over all callers.
+//! Counts the requests in flight, over all callers.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// How many requests run at once, all callers together. Clones share the count.
+/// How many requests are in flight, over all callers. Clones share the count.
 #[derive(Clone, Debug, Default)]
 pub struct AtOnce(Arc<AtomicUsize>);
 
-/// One of them; dropping it ends the count.
+/// One request that is counted until this is dropped.
 #[derive(Debug)]
 #[must_use = "a request that is not held is not counted"]
 pub struct Slot(Arc<AtomicUsize>);
 
 impl AtOnce {
-    /// Counts one more until what this gives is dropped; none where `most` run already.
+    /// Counts one more request until the returned slot is dropped; `None` if `most` are in flight already.
     #[must_use]
     pub fn begin(&self, most: usize) -> Option<Slot> {
         let one_more = |running| (running < most).then_some(running + 1);

@@ -1,4 +1,4 @@
-//! The budget of addresses that a caller may take off within an hour.
+//! The budget of addresses that a caller may remove within an hour.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,14 +15,14 @@ use crate::{
     mutex::lock,
 };
 
-/// Addresses count for an hour, and what is taken in one minute comes back together.
+/// Addresses count for an hour. What is removed within one minute becomes free again together.
 const MINUTE: i64 = 60;
 const MINUTES: i64 = 60;
 
-/// How many addresses each caller may have taken off within an hour. Clones share the count.
+/// How many addresses each caller may remove within an hour. Clones share the count.
 ///
-/// The hour slides by minutes: what was taken counts for an hour at least and a minute more at
-/// most, so no hour ever sees more than the budget.
+/// The hour slides by minutes. An address counts for at least an hour and at most a minute more, so no hour
+/// ever sees more than the budget.
 #[derive(Clone, Debug)]
 pub struct Budget {
     limits: Live,
@@ -30,42 +30,41 @@ pub struct Budget {
     book: Arc<Mutex<Book>>,
 }
 
-/// Addresses by the minute in which they were taken, counted from the budget's beginning;
-/// minutes before it are negative. At most 61 of them.
+/// Removed addresses by minute, counted from the start of the budget; minutes before it are negative. There
+/// are at most 61 of them.
 type Minutes = BTreeMap<i64, u64>;
 
 #[derive(Debug, Default)]
 struct Book {
-    /// Only callers with something in it.
+    /// Holds only callers with addresses that count.
     callers: HashMap<Arc<str>, Minutes>,
-    /// Everything before this minute is forgotten already.
+    /// Everything before this minute has been dropped.
     swept: Option<i64>,
 }
 
-/// Addresses that are set aside for one write. They count unless they are given back.
+/// Addresses that are reserved for one write. They count unless they are released.
 #[derive(Debug)]
 #[must_use = "say what became of the write"]
 pub struct Reservation {
-    /// Whose, in which minute, how many; none where it is none.
+    /// The caller, the minute and the number of addresses; `None` if the number is 0.
     held: Option<(Arc<str>, i64, u64)>,
     book: Arc<Mutex<Book>>,
 }
 
 impl Budget {
-    /// The budget of `limits.addresses_per_hour`. Addresses are counted where that is no limit too:
-    /// it may become one within the hour.
+    /// The budget of `limits.addresses_per_hour`. Addresses are counted even if there is no limit, because a
+    /// reload may set one within the hour.
     #[must_use]
     pub fn new(limits: Live) -> Self {
         Self { limits, begun: Instant::now(), book: Arc::default() }
     }
 
-    /// Sets `count` addresses of a caller's budget aside, before a write is sent. `caller_id` is
-    /// [`Caller::id`].
+    /// Reserves `count` addresses of a caller's budget before a write is sent. `caller_id` is [`Caller::id`].
     ///
     /// [`Caller::id`]: crate::domain::Caller::id
     ///
     /// # Errors
-    /// 429 `budget-exceeded`, with the time until enough is free, where too little is left.
+    /// 429 `budget-exceeded`, with the time until enough is free, if too little is left.
     pub fn reserve(&self, caller_id: &str, count: usize) -> Result<Reservation, Error> {
         let count = count as u64;
         let per_hour = self.per_hour();
@@ -81,8 +80,8 @@ impl Budget {
         Ok(Reservation { held: Some((caller_id, minute, count)), book: Arc::clone(&self.book) })
     }
 
-    /// Says what a caller would have left after `count` addresses more, and takes none of it; none
-    /// where there is no budget.
+    /// Returns what a caller would have left after `count` more addresses, and reserves nothing. `None` if
+    /// there is no limit.
     ///
     /// # Errors
     /// As [`Budget::reserve`].
@@ -99,16 +98,15 @@ impl Budget {
         u64::from(self.limits.now().settings.addresses_per_hour)
     }
 
-    /// Takes into account what a caller took at a time before this start, as the journal remembers
-    /// it; what is older than an hour is left out. What comes back can be released, where it proves
-    /// not to have been taken.
+    /// Counts what a caller removed before this start, as the journal has it. Anything older than an hour is
+    /// ignored. The returned reservation can be released if the write proves not to have happened.
     #[must_use = "dropped, it counts"]
     pub fn restore(&self, caller_id: &str, at: SystemTime, count: usize) -> Option<Reservation> {
         if count == 0 {
             return None;
         }
-        // A time in the future was written by a clock that has been set back: the safe reading is
-        // that it was just now.
+        // A time in the future was written by a clock that has been set back since. The safe reading is that
+        // it was just now.
         let age = clock::now().duration_since(at).unwrap_or_default();
         let now = i64::try_from(self.begun.elapsed().as_secs()).unwrap_or(i64::MAX);
         let then = now.saturating_sub_unsigned(age.as_secs());
@@ -140,15 +138,15 @@ fn minute_of(seconds: u64) -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX).div_euclid(MINUTE)
 }
 
-/// How long it takes until at least `missing` addresses have come back; none: never, for more was
-/// asked for than the whole budget.
+/// How long it takes until at least `missing` addresses are free again. `None` means never: the request asks
+/// for more than the whole budget.
 fn wait(minutes: &Minutes, missing: u64, since: Duration) -> Option<Duration> {
     let mut freed = 0_u64;
     let (minute, _) = minutes.iter().find(|(_, count)| {
         freed = freed.saturating_add(**count);
         freed >= missing
     })?;
-    // Gone once the last moment of its minute is an hour old.
+    // They become free once the last moment of their minute is an hour old.
     let free_at = (minute + MINUTES + 1).saturating_mul(MINUTE);
     Some(Duration::from_secs(free_at.try_into().unwrap_or(0)).saturating_sub(since))
 }
@@ -163,7 +161,7 @@ impl Book {
         caller_id
     }
 
-    /// How many addresses of a caller's count, where so many more are within the budget.
+    /// How many addresses of a caller count now, if `count` more are within the budget.
     fn room_for(
         &self,
         caller_id: &str,
@@ -181,7 +179,7 @@ impl Book {
         Ok(used)
     }
 
-    /// Forgets what was taken before that minute, and callers with nothing left; once a minute, for
+    /// Drops what was removed before that minute, and callers with nothing left. Runs once a minute, because
     /// more often would find nothing.
     fn forget_before(&mut self, minute: i64) {
         if self.swept.replace(minute) == Some(minute) {
@@ -198,11 +196,11 @@ impl Reservation {
     /// The write was done: the addresses count.
     pub fn used(self) {}
 
-    /// Nobody knows what became of the write: the addresses count, the safe reading. So do those
-    /// of a reservation that is dropped.
+    /// The outcome of the write is unknown: the addresses count, which is the safe reading. So do those of a
+    /// reservation that is dropped.
     pub fn unknown(self) {}
 
-    /// The write was refused or not sent: the addresses are given back.
+    /// The write was refused or not sent: the addresses are free again.
     pub fn release(mut self) {
         let Some((caller_id, minute, count)) = self.held.take() else { return };
         let mut book = lock(&self.book);
@@ -249,16 +247,16 @@ mod tests {
         advance(Duration::from_millis(500)).await;
         let error = budget.reserve(ALICE, 3).unwrap_err();
         assert_eq!((error.status(), error.problem()), (429, Problem::BudgetExceeded));
-        // The first four come back 61 minutes after the beginning, ten of which have passed.
+        // The first four become free 61 minutes after the beginning, ten of which have passed.
         assert_eq!(error.retry_after(), Some(51 * 60));
         for part in ["`limits.addresses_per_hour`", "10 addresses", "2 are left", "would be 3"] {
             assert!(error.detail().contains(part), "{part}: {}", error.detail());
         }
-        // More than the first four are needed for seven.
+        // Seven need more than the first four.
         assert_eq!(budget.reserve(ALICE, 7).unwrap_err().retry_after(), Some(61 * 60));
         budget.reserve(ALICE, 2).unwrap().used();
         budget.reserve("corp/bob", 10).unwrap().used();
-        // Whoever waits as long as was said gets it, and not a moment earlier.
+        // A caller who waits exactly as long as the answer says succeeds, and not a moment earlier.
         advance(Duration::from_millis(51 * 60_000 - 501)).await;
         assert!(budget.reserve(ALICE, 3).is_err());
         advance(Duration::from_millis(1)).await;
@@ -280,12 +278,12 @@ mod tests {
         drop(budget.reserve(ALICE, 2).unwrap());
         let held_back = budget.reserve(ALICE, 4).unwrap();
         assert!(budget.reserve(ALICE, 1).is_err());
-        // Given back to the minute it was taken in.
+        // Released in the minute in which they were reserved.
         advance(minutes(5)).await;
         held_back.release();
         assert!(budget.reserve(ALICE, 5).is_err());
         budget.reserve(ALICE, 4).unwrap().release();
-        // Nothing comes back twice, also not after its hour.
+        // Nothing is released twice, even after its hour.
         let late = budget.reserve(ALICE, 4).unwrap();
         advance(minutes(90)).await;
         budget.reserve(ALICE, 10).unwrap().used();
@@ -344,8 +342,8 @@ mod tests {
     }
 
     proptest! {
-        /// No hour, wherever it begins, sees more than the budget; what is refused would have
-        /// been too much within 61 minutes.
+        /// No hour, wherever it begins, sees more than the budget. What is refused would have been too much
+        /// within 61 minutes.
         #[test]
         fn no_hour_sees_more_than_the_budget(
             steps in proptest::collection::vec((0..1500_u64, 1..8_usize, 0..3_u8), 1..80)

@@ -3,7 +3,7 @@
 use super::{CallerSlot, InFlight, Live, retry_after};
 use crate::error::{Error, Problem};
 
-/// What one caller may ask of the gateway: so often, and so much at once.
+/// The limits of each caller: how often it may ask, and how many requests it may have in flight.
 #[derive(Debug)]
 pub struct Callers {
     limits: Live,
@@ -17,14 +17,14 @@ impl Callers {
         Self { limits, in_flight: InFlight::default() }
     }
 
-    /// Lets a request of a caller's in; what comes back is held until it is answered. `caller_id`
-    /// is [`Caller::id`].
+    /// Admits a caller's request. Hold the returned slot until the request is answered. `caller_id` is
+    /// [`Caller::id`].
     ///
     /// [`Caller::id`]: crate::domain::Caller::id
     ///
     /// # Errors
-    /// 429 `rate-limited`, with the time to wait, where the caller asks too often or has too much
-    /// running.
+    /// 429 `rate-limited`, with the time to wait, if the caller asks too often or has too many requests in
+    /// flight.
     pub fn admit(&self, caller_id: &str) -> Result<CallerSlot, Error> {
         let limits = self.limits.now();
         limits.rates.check(caller_id).map_err(|wait| {

@@ -16,47 +16,48 @@ use crate::{
     files,
 };
 
-/// How much of the file is read; its first line is in there.
+/// How many bytes of the file are read; its first line is within them.
 const MAX_BYTES: u64 = 4096;
-/// The most characters of a reason.
+/// The longest reason that is shown, in characters.
 const MAX_CHARS: usize = 200;
-/// The reason where the file gives none.
+/// The reason if the file gives none.
 const NO_REASON: &str = "they gave no reason";
-/// A disk that has not answered by then does not answer.
+/// The timeout of a check: a disk that has not answered by then counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The operators' brake: while a file exists, nothing is changed.
+/// The operators' freeze file: while it exists, nothing is changed.
 #[derive(Clone, Debug)]
 pub struct Freeze {
     limits: Live,
-    /// So few looks at once: on a disk that hangs each would keep a thread, and reads need some.
+    /// Bounds the checks in flight: on a disk that hangs each one occupies a thread, and reads need threads
+    /// too.
     looks: Arc<Semaphore>,
 }
 
-/// How many looks there may be at once, of one [`Freeze`].
+/// How many checks one [`Freeze`] may have in flight.
 const MAX_LOOKS: usize = 8;
 
-/// What stands at the path.
+/// What is at the path.
 #[derive(Debug, PartialEq, Eq)]
 enum FreezeState {
     Nothing,
-    /// Something, and its reason.
+    /// Something is there, with this reason.
     Reason(String),
 }
 
 impl Freeze {
-    /// Looks at the path of `limits.freeze_file`; none: never frozen.
+    /// Checks the path of `limits.freeze_file`; without one, writes are never frozen.
     #[must_use]
     pub fn new(limits: Live) -> Self {
         Self { limits, looks: Arc::new(Semaphore::new(MAX_LOOKS)) }
     }
 
-    /// Looks whether writes are stopped, at this moment and off the async threads. For every
-    /// write that would be sent; reads and dry runs go on.
+    /// Checks whether writes are stopped at this moment, off the async threads. It runs for every write that
+    /// would be sent; reads and dry runs continue.
     ///
     /// # Errors
-    /// 503 `frozen` with the operators' reason while there is anything at the path, and also
-    /// where that cannot be told: whoever pulled the brake must be able to rely on it.
+    /// 503 `frozen` with the operators' reason while anything is at the path. Also if the gateway cannot find
+    /// out: operators who stop writes must be able to rely on it.
     pub async fn check(&self) -> Result<(), Error> {
         match self.look().await {
             Ok(FreezeState::Nothing) => Ok(()),
@@ -65,7 +66,7 @@ impl Freeze {
         }
     }
 
-    /// Whether writes are stopped at this moment, and why, for operators.
+    /// Whether writes are stopped at this moment, and why; for operators.
     pub async fn state(&self) -> String {
         match self.look().await {
             Ok(FreezeState::Nothing) => "no".to_owned(),
@@ -82,7 +83,7 @@ impl Freeze {
         let look = async {
             let turn = turn.await;
             tokio::task::spawn_blocking(move || {
-                // Given back when the disk has answered, not when the caller has given up.
+                // Released when the disk has answered, not when the caller has given up.
                 let _turn = turn;
                 look(&path)
             })
@@ -111,7 +112,7 @@ fn unclear() -> Error {
     )
 }
 
-/// Anything at the path counts, only what is a file is read, and nothing is waited for.
+/// Anything at the path counts. Only a regular file is read, and nothing blocks.
 fn look(path: &Path) -> io::Result<FreezeState> {
     let file = match files::open(path) {
         Ok(file) => file,
@@ -126,7 +127,7 @@ fn look(path: &Path) -> io::Result<FreezeState> {
     Ok(FreezeState::Reason(reason(&bytes)))
 }
 
-/// A link that leads nowhere is something all the same.
+/// A dangling symbolic link counts as something at the path.
 fn look_at_link(path: &Path) -> io::Result<FreezeState> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(FreezeState::Reason(NO_REASON.to_owned())),
@@ -135,7 +136,7 @@ fn look_at_link(path: &Path) -> io::Result<FreezeState> {
     }
 }
 
-/// The first line, fit for an answer and a log.
+/// The first line, made safe for an answer and a log.
 fn reason(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let line = text.lines().next().unwrap_or_default();

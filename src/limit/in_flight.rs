@@ -7,14 +7,14 @@ use std::{
 
 use crate::mutex::lock;
 
-/// How many requests each caller may have running at once. Clones share the count.
+/// How many requests each caller may have in flight. Clones share the count.
 #[derive(Clone, Debug, Default)]
 pub struct InFlight {
-    /// Only callers with something running.
+    /// Holds only callers with requests in flight.
     running: Arc<Mutex<HashMap<Arc<str>, usize>>>,
 }
 
-/// A request that runs; dropping it ends the count.
+/// A request in flight, counted until this is dropped.
 #[derive(Debug)]
 #[must_use = "a request that is not held is not counted"]
 pub struct CallerSlot {
@@ -23,8 +23,8 @@ pub struct CallerSlot {
 }
 
 impl InFlight {
-    /// Counts one more request of a caller's as running until what this gives is dropped; none
-    /// where `most` run already. `caller_id` is [`Caller::id`].
+    /// Counts one more request of a caller until the returned slot is dropped. `None` if `most` are in flight
+    /// already. `caller_id` is [`Caller::id`].
     ///
     /// [`Caller::id`]: crate::domain::Caller::id
     #[must_use]

@@ -1,4 +1,4 @@
-//! The limits in force, which a reload replaces.
+//! The limits in force, which a reload can replace.
 
 use std::sync::Arc;
 
@@ -6,41 +6,41 @@ use arc_swap::ArcSwap;
 
 use super::{Rates, Settings};
 
-/// The limits in force, which can be replaced while requests run. Clones share them.
+/// The limits in force, which can be replaced while requests are in flight. Clones share them.
 ///
-/// A request that runs while they are replaced meets each as it is when its turn comes: how many may
-/// run at the door, the budget and the freeze file right before the write is sent. Each is looked at
-/// once for a request and by itself, so none is ever half old and half new. Those of the request's
-/// beginning would be worse: whoever lowers a budget, or names a freeze file, means what is on its way
-/// too.
+/// A request in flight meets each limit as it is when the request reaches that limit. The number of
+/// concurrent requests is checked at the beginning, the budget and the freeze file right before the write is
+/// sent. A request reads each limit once and separately, so it never sees one that is half old and half new.
+/// Using the limits from the request's beginning would be worse. Operators who lower a budget or name a
+/// freeze file mean requests in flight too.
 #[derive(Clone, Debug)]
 pub struct Live(Arc<ArcSwap<Limits>>);
 
 /// Limits, with the counts that depend on their numbers.
 #[derive(Debug)]
 pub struct Limits {
-    /// The numbers.
+    /// The configured limits.
     pub settings: Settings,
-    /// How often each caller has asked lately, against `requests_per_second`.
+    /// How often each caller has asked lately, measured against `requests_per_second`.
     pub(super) rates: Arc<Rates>,
 }
 
 impl Live {
-    /// These are in force.
+    /// Makes these limits the ones in force.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let rates = Arc::new(Rates::new(settings.requests_per_second));
         Self(Arc::new(ArcSwap::from_pointee(Limits { settings, rates })))
     }
 
-    /// The limits as they are now: whoever looks at two of them looks once.
+    /// The limits as they are now. Code that needs two of them together calls this once.
     #[must_use]
     pub fn now(&self) -> Arc<Limits> {
         self.0.load_full()
     }
 
-    /// Puts others in force, all in one moment. What runs already counts against them; how often
-    /// callers have asked is forgotten only where its limit is another.
+    /// Replaces all limits at once. Requests in flight count against the new limits. How often callers have
+    /// asked is dropped only if that limit changes.
     pub fn replace(&self, settings: Settings) {
         let before = self.now();
         let rates = if before.settings.requests_per_second == settings.requests_per_second {
@@ -54,7 +54,7 @@ impl Live {
 
 #[cfg(test)]
 impl Live {
-    /// No limits but what a test changes.
+    /// No limits except those that a test sets.
     pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings {
             max_concurrent_requests: 1000,
@@ -68,7 +68,7 @@ impl Live {
         Self::new(settings)
     }
 
-    /// The same with something changed.
+    /// The same limits with a change.
     pub(super) fn alter(&self, change: impl FnOnce(&mut Settings)) {
         let mut settings = self.now().settings.clone();
         change(&mut settings);

@@ -1,7 +1,7 @@
-//! What one caller, and all together, may ask for: rates, requests in flight, budgets, the
-//! operators' brake on writes, and the breaker that spares a ZEC in trouble.
+//! The limits of each caller, and of all callers together: rates, requests in flight and budgets. Also the
+//! operators' freeze file, and the breaker that protects a failing ZEC.
 //!
-//! Nothing here sends or waits for anything; each part says yes, or how long to wait.
+//! Nothing here sends or waits; each part allows a request, or returns how long to wait.
 
 mod at_once;
 mod breaker;
@@ -27,7 +27,7 @@ pub use rates::Rates;
 pub use settings::Settings;
 pub use slots::ConcurrencySlots;
 
-/// A wait as `Retry-After` says it: in whole seconds, rounded up, at least 1.
+/// A wait in the form of `Retry-After`: whole seconds, rounded up, at least 1.
 #[must_use]
 pub fn retry_after(wait: Duration) -> u32 {
     let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));

@@ -13,19 +13,19 @@ use governor::{
     state::keyed::HashMapStateStore,
 };
 
-/// So many callers may be remembered before the first look for those who can be forgotten.
+/// How many callers may be remembered before the first sweep.
 const SWEEP_FROM: usize = 1024;
 
 type Limiter<C> =
     RateLimiter<String, HashMapStateStore<String>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
-/// How many requests a second each caller may make, with a burst of as many.
+/// How many requests a second each caller may make; the burst is as large.
 #[derive(Debug)]
 pub struct Rates<C: Clock = DefaultClock> {
-    /// None: no limit.
+    /// `None` if there is no limit.
     limiter: Option<Limiter<C>>,
     clock: C,
-    /// How many callers are remembered when the next sweep is due.
+    /// The number of remembered callers at which the next sweep is due.
     sweep_at: AtomicUsize,
 }
 
@@ -47,12 +47,12 @@ impl<C: Clock + Clone> Rates<C> {
         }
     }
 
-    /// Takes one request of a caller's into account; `caller_id` is [`Caller::id`].
+    /// Counts one request of a caller; `caller_id` is [`Caller::id`].
     ///
     /// [`Caller::id`]: crate::domain::Caller::id
     ///
     /// # Errors
-    /// How long the caller has to wait for the next one; this one does not count then.
+    /// How long the caller has to wait for the next request. The refused one does not count.
     pub fn check(&self, caller_id: &str) -> Result<(), Duration> {
         let Some(limiter) = &self.limiter else { return Ok(()) };
         let result = limiter
@@ -62,8 +62,8 @@ impl<C: Clock + Clone> Rates<C> {
         result
     }
 
-    /// Forgets callers whose burst is whole again. Done where the number of callers has doubled
-    /// since the last time, so that it costs each request next to nothing.
+    /// Evicts callers whose burst is full again. It runs when the number of callers has doubled since the
+    /// last time, so that it costs each request almost nothing.
     fn sweep(&self, limiter: &Limiter<C>) {
         if limiter.len() < self.sweep_at.load(Ordering::Relaxed) {
             return;
@@ -118,7 +118,7 @@ mod tests {
             clock.advance(Duration::from_millis(1));
             assert!(held(&rates) <= 2 * SWEEP_FROM, "{n}");
         }
-        // Nobody is forgotten who has still to wait.
+        // A caller who still has to wait is not evicted.
         rates.check("corp/alice").unwrap();
         rates.check("corp/alice").unwrap();
         for n in 0..5000 {

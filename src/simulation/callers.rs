@@ -1,4 +1,4 @@
-//! Several callers, who ask again, with keys and without, and hang up when they like.
+//! Several callers who send requests again, with and without keys, and hang up at random.
 
 use std::{collections::BTreeSet, net::Ipv4Addr, sync::Arc, time::Duration};
 
@@ -22,16 +22,16 @@ use crate::{
 
 const CALLERS: usize = 4;
 
-/// How often one request is sent at most.
+/// How often one request is sent, at most.
 const TRIES: u32 = 6;
 
-/// What a caller is about; it outlives every run of the gateway.
+/// What a caller is doing; it outlives every run of the gateway.
 #[derive(Debug)]
 pub(super) struct Script {
     caller: Caller,
     request: Option<Asked>,
     keys: u32,
-    /// Requests that were answered, to be sent again.
+    /// Requests that were answered, to be sent once more.
     answered: Vec<Asked>,
 }
 
@@ -52,18 +52,18 @@ pub(super) fn scripts(_: &mut fastrand::Rng) -> Vec<Script> {
     (0..CALLERS).map(script).collect()
 }
 
-/// All callers call.
+/// Starts all callers.
 pub(super) fn begin(gateway: &Arc<Gateway>) -> Vec<JoinHandle<()>> {
     (0..CALLERS).map(|number| tokio::spawn(call(Arc::clone(gateway), number))).collect()
 }
 
-/// Lets each end what they are about.
+/// Gives each caller the time to finish.
 pub(super) async fn end(callers: Vec<JoinHandle<()>>) {
     tokio::time::sleep(Duration::from_secs(60)).await;
     callers.iter().for_each(JoinHandle::abort);
 }
 
-/// The gateway is gone: no caller gets an answer any more.
+/// The gateway is gone: no caller gets an answer now.
 pub(super) fn cut_off(gateway: &Gateway, callers: &[JoinHandle<()>]) {
     lock(&gateway.truth).dead = true;
     callers.iter().for_each(JoinHandle::abort);
@@ -128,7 +128,7 @@ impl Script {
         let has = truth.zecs[0].has(nic);
         let wanted: BTreeSet<Ipv4Addr> =
             (0..truth.random.u8(1..3)).map(|_| address(truth.random.u8(0..ADDRESSES))).collect();
-        // Most know what they do.
+        // Most callers ask for a change that fits the vNIC's state.
         let fits = !truth.one_in(10);
         let there = wanted.iter().all(|address| has.contains(address));
         let change = if there == fits { Change::Unassign } else { Change::Assign };
@@ -158,7 +158,7 @@ async fn ask(gateway: &Gateway, caller: &Caller, asked: &Asked) -> Result<Done, 
     gateway.executor.perform(operation, asking).await
 }
 
-/// Whether a caller has done with a request.
+/// Whether a caller is finished with a request.
 fn is_over(answer: Option<&Result<Done, Error>>, asked: &Asked, random: u32) -> bool {
     if asked.tries >= TRIES {
         return true;
@@ -174,7 +174,7 @@ fn is_over(answer: Option<&Result<Done, Error>>, asked: &Asked, random: u32) -> 
     }
 }
 
-/// Holds an answer against what took place.
+/// Compares an answer with what took place.
 fn check(
     truth: &mut Truth,
     caller: &Caller,
@@ -192,7 +192,7 @@ fn check(
         Err(error) => {
             let problem = error.problem();
             truth.in_progress += usize::from(problem == Problem::OperationInProgress);
-            // What this very call began.
+            // The write that this very call began.
             let own = truth.writes.iter().skip(before);
             let own = own.filter(|write| write.caller == caller.id() && write.key == asked.key);
             let nothing_was_sent = matches!(
@@ -233,7 +233,7 @@ fn check(
 fn done_is_done(truth: &Truth, done: &Done, lies: &mut Vec<String>) {
     if let Done::Changed { operation: Some(id), .. } = done {
         let write = truth.find(*id);
-        // An outcome may be recorded late; what was told must have taken place.
+        // The outcome may be recorded late, but what the answer says must have taken place.
         if !write.is_some_and(|write| {
             write.took_place && matches!(write.outcome, Outcome::Done | Outcome::Pending)
         }) {
@@ -242,14 +242,14 @@ fn done_is_done(truth: &Truth, done: &Done, lies: &mut Vec<String>) {
     }
 }
 
-/// After a long peace every address can be written on.
+/// After a long quiet time, every address can be written.
 pub(super) async fn nothing_is_held(gateway: &Gateway) {
     let caller = Caller::vouch("corp", "somebody", [""; 0]).unwrap();
     for nic in NICS {
         for last in 0..ADDRESSES {
             let has = {
                 let mut truth = lock(&gateway.truth);
-                // What came late has arrived by now.
+                // What was delayed has arrived by now.
                 let now = truth.now();
                 truth.settle(0, now);
                 truth.zecs[0].has(nic)
@@ -272,7 +272,7 @@ pub(super) async fn nothing_is_held(gateway: &Gateway) {
     }
 }
 
-/// What each caller has left is what the journal says.
+/// Each caller has as much budget left as the journal says.
 pub(super) fn budgets_are_the_journals(gateway: &Gateway) {
     let mut truth = lock(&gateway.truth);
     if truth.jumped {

@@ -1,4 +1,4 @@
-//! One run of the gateway, from its start to its end, however that comes.
+//! One run of the gateway, from its start to its end, whether it is killed or drains.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -27,10 +27,10 @@ use crate::{
     zec::{self, AccessKey, Settings},
 };
 
-/// How long the last run is left in peace: until nothing can be open any more.
+/// How long the last run goes on without faults: until no write can be open.
 const PEACE: Duration = Duration::from_mins(80);
 
-/// A gateway that serves.
+/// A gateway that is serving.
 pub(super) struct Gateway {
     pub(super) executor: Arc<Executor>,
     pub(super) budget: Budget,
@@ -55,7 +55,7 @@ impl Disk for OnTruth {
     fn wrote(&self, written: Vec<Written>) {
         let mut truth = lock(&self.0);
         truth.wrote(written);
-        // Durable, and killed before anybody is told.
+        // The write is durable, and the gateway may be killed before anyone hears of it.
         truth.step();
     }
 
@@ -66,13 +66,13 @@ impl Disk for OnTruth {
     }
 }
 
-/// What ends a run.
+/// How a run ends.
 enum End {
-    /// It is killed after so long.
+    /// It is killed after this time.
     Killed(Duration),
-    /// It is killed in the midst of so manieth a step, or after a while.
+    /// It is killed during this step, counted from the start, or after a while.
     KilledAt(u32),
-    /// It drains after so long.
+    /// It drains after this time.
     Drained(Duration),
 }
 
@@ -113,7 +113,7 @@ pub(super) async fn run(truth: &Shared, place: &Place, last: bool) {
     lock(truth).stop();
 }
 
-/// Waits until a run has come to its end.
+/// Waits until a run has ended.
 async fn until(
     end: End,
     truth: &Shared,
@@ -134,7 +134,7 @@ async fn until(
         End::Drained(long) => {
             tokio::time::sleep(long).await;
             stop.cancel();
-            // Requests that are inside go on, and some come in late.
+            // Requests in flight continue, and some arrive late.
             let drain = lock(truth).random.u64(0..30_000);
             tokio::time::sleep(Duration::from_millis(drain)).await;
             fast_drain.cancel();
@@ -186,7 +186,7 @@ async fn start(
     Some((Gateway { executor, budget, truth: Arc::clone(truth) }, journal))
 }
 
-/// The policy, loaded once: that takes longer than the rest of a run.
+/// The policy. It is loaded once, because loading takes longer than the rest of a run.
 fn policy() -> Arc<ArcSwap<Engine>> {
     static LOADED: OnceLock<Arc<ArcSwap<Engine>>> = OnceLock::new();
     let load = || {
@@ -197,7 +197,7 @@ fn policy() -> Arc<ArcSwap<Engine>> {
     Arc::clone(LOADED.get_or_init(load))
 }
 
-/// The gateway's clock is wrong for a while, now and then.
+/// Makes the gateway's clock wrong for a while, now and then.
 async fn jump(truth: Shared) {
     loop {
         let (wait, wrong, by, ahead) = {

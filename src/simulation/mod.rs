@@ -1,8 +1,9 @@
-//! The whole write path on virtual time, against a ZEC that misbehaves, over crashes, drains and clocks
-//! that jump. Everything but the network, the disk and the clock is the gateway's own.
+//! Runs the whole write path on virtual time: against a ZEC that misbehaves, through crashes, drains and
+//! clocks that jump. Everything except the network, the disk and the clock is the gateway's own code.
 //!
-//! A run is made of a seed and replays exactly. `truth` holds what really happened, beside the gateway and
-//! unseen by it; whatever the gateway recorded or told is held against it, at once or at the end.
+//! A seed decides everything in a run, so a run replays exactly. `truth` holds what really happened, out of
+//! the gateway's sight. Everything that the gateway records or answers is compared with it, at once or at the
+//! end.
 
 mod callers;
 mod gateway;
@@ -18,25 +19,25 @@ use truth::Truth;
 
 use crate::journal::simulated::Place;
 
-/// How many seeds are run; `scripts/test --full` runs 100,000.
+/// How many seeds run by default; `scripts/test --full` runs 100,000.
 const SEEDS: u64 = 2000;
 
-/// How many runs of the gateway follow each other; the last one is left in peace.
+/// How many runs of the gateway follow each other; the last one has no faults.
 const RUNS: u32 = 4;
 
-/// How a seed's world is made; chosen once for all its runs.
+/// The properties of a seed's world; chosen once for all its runs.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is chosen by itself")]
 struct Plan {
-    /// Whether the vNIC is read before a write. It is in most worlds, as by default.
+    /// Whether the vNIC is read before a write. Most worlds have this on, like the default.
     preflight: bool,
-    /// Whether reads may show a vNIC as it was before.
+    /// Whether reads may show an earlier state of a vNIC.
     stale_reads: bool,
     /// Whether ZEC's answers carry a `Date`.
     dates: bool,
     /// Whether the gateway's clock jumps.
     jumps: bool,
-    /// How many addresses a caller may take off within an hour.
+    /// How many addresses a caller may remove within an hour.
     budget: u32,
 }
 
@@ -56,14 +57,14 @@ impl Plan {
 /// Runs a seed.
 ///
 /// # Errors
-/// What the gateway recorded or told that was not so.
+/// Anything that the gateway recorded or answered and that was not true.
 fn run(seed: u64, directory: &Path) -> Result<Truth, String> {
     let mut random = fastrand::Rng::with_seed(seed);
-    // The gateway's own jitter.
+    // Seeds the gateway's own jitter.
     fastrand::seed(random.u64(..));
     let plan = Plan::of(&mut random);
     let files = tempfile::tempdir_in(directory).map_err(|error| error.to_string())?;
-    // Either store must do.
+    // Both stores must work.
     let place = match seed % 2 {
         0 => Place::file(&files.path().join("journal.db")),
         _ => Place::memory(),
@@ -77,7 +78,7 @@ fn run(seed: u64, directory: &Path) -> Result<Truth, String> {
             .build()
             .map_err(|error| error.to_string())?;
         runtime.block_on(gateway::run(&truth, &place, last));
-        // Whatever still ran is gone with its runtime, as in a process that was killed.
+        // Tasks that were still running end with their runtime, as in a process that was killed.
         drop(runtime);
         crate::clock::simulated::clear();
         truth::lock(&truth).rest();
@@ -93,7 +94,7 @@ fn run(seed: u64, directory: &Path) -> Result<Truth, String> {
     }
 }
 
-/// Where journals are kept: in memory, where the machine has such a place.
+/// The directory for journals: in memory, if the machine has such a place.
 fn directory() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if memory.is_dir() { memory } else { std::env::temp_dir() }
@@ -104,7 +105,7 @@ fn number(variable: &str, otherwise: u64) -> u64 {
     given.map_or(otherwise, |text| text.parse().expect(variable))
 }
 
-/// `ZEC_GATEWAY_TEST_SEED` replays one seed, `ZEC_GATEWAY_TEST_SEEDS` says how many are run.
+/// `ZEC_GATEWAY_TEST_SEED` replays one seed; `ZEC_GATEWAY_TEST_SEEDS` sets how many run.
 #[test]
 fn whatever_happens_at_any_step_what_is_recorded_and_told_is_true() {
     let one = std::env::var("ZEC_GATEWAY_TEST_SEED").ok().map(|text| text.parse().unwrap());
@@ -113,7 +114,7 @@ fn whatever_happens_at_any_step_what_is_recorded_and_told_is_true() {
         None => 0..number("ZEC_GATEWAY_TEST_SEEDS", SEEDS),
     };
     let count = seeds.end - seeds.start;
-    // A thread each: a run has a clock of its own thread, and a seed never depends on another.
+    // One thread each: the clock of a run belongs to its thread, and seeds do not depend on each other.
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
     let directory = &directory();
     let results: Vec<(Totals, Vec<(u64, String)>)> = std::thread::scope(|scope| {
@@ -148,13 +149,13 @@ fn whatever_happens_at_any_step_what_is_recorded_and_told_is_true() {
         failed.len(),
         shown.join("\n")
     );
-    // A simulation in which nothing happens finds nothing.
+    // A simulation in which nothing happens would find nothing.
     if one.is_none() && count >= 1000 {
         totals.expect_of_everything(count);
     }
 }
 
-/// How often what happened, all seeds together.
+/// How often each thing happened, over all seeds.
 #[derive(Debug, Default)]
 struct Totals {
     sent: usize,

@@ -1,4 +1,4 @@
-//! What really happened, and what the gateway recorded and told of it.
+//! What really happened, and what the gateway recorded and answered.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -15,7 +15,7 @@ use crate::{
     journal::simulated::{Begun, Written},
 };
 
-/// Shared by everything that is simulated.
+/// Shared by all simulated parts.
 pub(super) type Shared = Arc<Mutex<Truth>>;
 
 pub(super) fn lock(truth: &Shared) -> MutexGuard<'_, Truth> {
@@ -28,16 +28,16 @@ pub(super) const BEGINNING: Duration = Duration::from_secs(1_790_000_000);
 pub(super) struct Truth {
     pub(super) random: fastrand::Rng,
     pub(super) plan: Plan,
-    /// How much time had passed when this run of the gateway began.
+    /// How much time had passed when the present run of the gateway began.
     base: Duration,
     began: Option<Instant>,
-    /// The gateway has been killed: nothing that it does has an effect any more.
+    /// The gateway has been killed: nothing that it does has an effect now.
     pub(super) dead: bool,
-    /// After so many further transactions or requests it is killed, in the midst of one.
+    /// After this many further transactions or requests it is killed, in the middle of one.
     pub(super) killed_in: Option<u32>,
-    /// Nothing goes wrong any more.
+    /// No more faults occur.
     pub(super) peace: bool,
-    /// Two ZECs: the right one, and one at another address where the same ids mean something else.
+    /// Two ZECs: the right one, and one at another address where the same ids mean other vNICs.
     pub(super) zecs: [Zec; 2],
     pub(super) writes: Vec<Write>,
     by_id: HashMap<OperationId, usize>,
@@ -45,7 +45,7 @@ pub(super) struct Truth {
     pub(super) violations: Vec<String>,
     pub(super) replayed: usize,
     pub(super) in_progress: usize,
-    /// Whether the gateway's clock was ever wrong.
+    /// Whether the gateway's clock was wrong at any time.
     pub(super) jumped: bool,
 }
 
@@ -62,11 +62,11 @@ pub(super) struct Write {
     pub(super) at: Duration,
     /// Whether its bytes went out.
     pub(super) sent: bool,
-    /// Whether ZEC's answer has come, and the run that heard it goes on: its record may be late.
+    /// Whether ZEC's answer has come in a run that still goes on: the outcome may be recorded late.
     pub(super) answered: bool,
     /// Whether ZEC made the change.
     pub(super) took_place: bool,
-    /// What the journal says.
+    /// The outcome in the journal.
     pub(super) outcome: Outcome,
     pub(super) was_unknown: bool,
     pub(super) given_up: bool,
@@ -112,7 +112,7 @@ impl Truth {
         self.writes.iter_mut().for_each(|write| write.answered = false);
     }
 
-    /// The time between two runs.
+    /// Lets the time between two runs pass.
     pub(super) fn rest(&mut self) {
         let pause = match self.random.u32(0..10) {
             0 | 1 => self.random.u64(600..3600),
@@ -120,7 +120,7 @@ impl Truth {
             _ => self.random.u64(0..5),
         };
         self.base += Duration::from_secs(pause);
-        // Somebody changes a vNIC at ZEC itself, when no write of ours can be open any more by its time.
+        // Someone changes a vNIC at ZEC directly, at a time when no write of the gateway can be open.
         if pause > 1500 && self.one_in(2) {
             self.settle(0, self.base);
             let at = self.base.saturating_sub(Duration::from_secs(120));
@@ -130,19 +130,19 @@ impl Truth {
         }
     }
 
-    /// Time stops until the next run begins.
+    /// Stops the time until the next run begins.
     pub(super) fn stop(&mut self) {
         self.base = self.now();
         self.began = None;
         self.dead = true;
     }
 
-    /// How much time has passed, truly.
+    /// How much time has really passed.
     pub(super) fn now(&self) -> Duration {
         self.base + self.began.map_or(Duration::ZERO, |began| began.elapsed())
     }
 
-    /// What a right clock says.
+    /// The time that a correct clock shows.
     pub(super) fn time(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + BEGINNING + self.now()
     }
@@ -151,7 +151,7 @@ impl Truth {
         !self.peace && self.random.u32(0..n) == 0
     }
 
-    /// Counts a step at which the gateway may be killed; whether it is dead by now.
+    /// Counts a step at which the gateway may be killed. Returns whether it is dead now.
     pub(super) fn step(&mut self) -> bool {
         if let Some(left) = self.killed_in.as_mut() {
             *left = left.saturating_sub(1);
@@ -165,7 +165,7 @@ impl Truth {
         self.violations.push(format!("after {at:?}: {what}"));
     }
 
-    /// The journal holds this now.
+    /// The journal has just written this.
     pub(super) fn wrote(&mut self, written: Vec<Written>) {
         for one in written {
             match one {
@@ -203,7 +203,7 @@ impl Truth {
         });
     }
 
-    /// The bytes of a write go out; which one it is.
+    /// The bytes of a write leave the gateway. Returns which write it is.
     pub(super) fn sends(
         &mut self,
         nic: &str,
@@ -247,12 +247,12 @@ impl Truth {
         Some(at)
     }
 
-    /// What the journal and a caller say of a write.
+    /// The recorded write with this operation id.
     pub(super) fn find(&self, id: OperationId) -> Option<&Write> {
         self.by_id.get(&id).and_then(|at| self.writes.get(*at))
     }
 
-    /// Holds what was recorded against what took place, once nothing more can.
+    /// Compares what was recorded with what took place, once nothing more can happen.
     pub(super) fn check(&mut self) {
         let end = self.now() + Duration::from_hours(1);
         for zec in 0..2 {

@@ -1,4 +1,5 @@
-//! A ZEC that delays, cuts, answers late or with trouble, does things twice and loses read-your-writes.
+//! A ZEC that delays, cuts connections, answers late or with errors, does things twice and loses
+//! read-your-writes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +22,7 @@ use crate::net::{
     simulated::{Later, Network},
 };
 
-/// The vNICs that there are, and the addresses that each may have.
+/// The vNICs that exist, and how many addresses each may have.
 pub(super) const NICS: [&str; 2] = ["nic-a", "nic-b"];
 pub(super) const ADDRESSES: u8 = 5;
 
@@ -29,7 +30,7 @@ pub(super) fn address(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, 0, 20 + last)
 }
 
-/// How far a read may be behind: less than a change may take to show (`execute::resolve::LAG`).
+/// How many seconds a read may be behind: less than a change may take to show (`execute::guard::LAG`).
 const MOST_BEHIND: u64 = 50;
 
 /// One ZEC.
@@ -37,7 +38,7 @@ const MOST_BEHIND: u64 = 50;
 pub(super) struct Zec {
     /// Each vNIC's secondary addresses over time, the newest last.
     nics: BTreeMap<&'static str, Vec<(Duration, BTreeSet<Ipv4Addr>)>>,
-    /// Writes that have not arrived yet.
+    /// Writes that are still on their way.
     coming: Vec<Coming>,
     answers: BTreeMap<u64, (u16, Value)>,
     next: u64,
@@ -47,7 +48,7 @@ pub(super) struct Zec {
 struct Coming {
     number: u64,
     due: Duration,
-    /// Which of [`Truth::writes`] it is.
+    /// The index of its write in [`Truth::writes`].
     write: Option<usize>,
     signed_at: u64,
     nic: String,
@@ -56,12 +57,12 @@ struct Coming {
     trouble: Trouble,
 }
 
-/// What ZEC itself does wrong.
+/// Faults of ZEC itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
     None,
     Throttles,
-    /// Says so with this status and code, and does it all the same, or not.
+    /// Answers with this status and code, and may make the change all the same.
     Fails(u16, &'static str, bool),
 }
 
@@ -72,13 +73,13 @@ impl Zec {
         Self { nics: nics.into(), coming: Vec::new(), answers: BTreeMap::new(), next: 0 }
     }
 
-    /// A vNIC's secondary addresses at a time.
+    /// A vNIC's secondary addresses at a given time.
     fn had(&self, nic: &str, at: Duration) -> Option<&BTreeSet<Ipv4Addr>> {
         let history = self.nics.get(nic)?;
         history.iter().rev().find(|(since, _)| *since <= at).map(|(_, had)| had)
     }
 
-    /// Gives or takes an address outside the gateway.
+    /// Adds or removes an address without the gateway.
     pub(super) fn change_outside(&mut self, nic: &'static str, address: Ipv4Addr, at: Duration) {
         let mut has = self.has(nic);
         if !has.remove(&address) {
@@ -195,7 +196,7 @@ impl Truth {
     }
 }
 
-/// The way to one ZEC.
+/// The network path to one ZEC.
 pub(super) struct Way {
     pub(super) truth: Shared,
     pub(super) zec: usize,
@@ -256,10 +257,10 @@ impl Network for Way {
     }
 }
 
-/// The whole process stops for so long, as under SIGSTOP: all clocks go on, and nothing runs.
+/// Stops the whole process for this long, as SIGSTOP does: all clocks go on, and nothing runs.
 fn stand_still(long: Duration) {
     let mut advancing = pin!(tokio::time::advance(long));
-    // The clock moves at the first poll; the rest would only let others run.
+    // The first poll moves the clock; further polls would only let other tasks run.
     let _ = advancing.as_mut().poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(());
 }
 
@@ -297,17 +298,17 @@ async fn read(
     Ok(answer)
 }
 
-/// What becomes of a write on its way.
+/// What happens to a write on its way to ZEC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Journey {
     Well,
     /// It never arrives.
     Lost,
-    /// It arrives, and its answer does not.
+    /// It arrives, and its answer is lost.
     Unheard,
-    /// It arrives long after the gateway has given up or was cut off.
+    /// It arrives long after the gateway has given up or was disconnected.
     Late,
-    /// A hop sends it again at once; the first answer comes back.
+    /// A hop sends it a second time at once; the first answer is returned.
     Twice,
 }
 
@@ -355,7 +356,7 @@ async fn write(
         truth.zecs[zec].answers.remove(&number)
     };
     tokio::time::sleep(back).await;
-    // Not where ZEC says that something went wrong, or that it took too long.
+    // Not if ZEC says that something failed, or that it took too long.
     let says_what_happened = answer
         .as_ref()
         .is_some_and(|(status, body)| *status < 500 && body["code"] != "REQUEST_TIMED_OUT");

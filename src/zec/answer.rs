@@ -1,4 +1,4 @@
-//! What ZEC answered, and what that means.
+//! ZEC's answers, and what they mean.
 
 use http::{HeaderMap, StatusCode};
 
@@ -10,16 +10,16 @@ use crate::{
 /// The largest answer that is read, in bytes.
 pub(super) const MAX_ANSWER: usize = 1024 * 1024;
 
-/// Says that Cloudflare, which stands before ZEC, answered by itself, most often with a page that only a
-/// browser can do something with.
+/// The header that marks an answer of Cloudflare, which is in front of ZEC. Most often its body is a page
+/// that only a browser can use.
 const CF_MITIGATED: &str = "cf-mitigated";
 
-/// ZEC's "yes": what was taken of its `response`, and ZEC's request id.
+/// An answer of ZEC that reports success: a part of its `response`, and ZEC's request id.
 #[derive(Debug)]
 pub(super) struct ZecAnswer<T> {
-    /// ZEC's id of the request, for its support.
+    /// ZEC's id of the request, for ZEC's support.
     pub(super) request_id: String,
-    /// What the action wanted of its own answer.
+    /// The part of the answer that the action needs.
     pub(super) response: T,
 }
 
@@ -29,33 +29,33 @@ pub enum WhyNotSent {
     /// There was no connection in time.
     #[error("it took too long")]
     Late,
-    /// Anything else, for the log.
+    /// Any other cause, for the log.
     #[error("{0}")]
     Because(String),
 }
 
-/// Why a request to ZEC gave no usable answer. What each means for the caller differs between
-/// reads and writes, so it is decided by `execute`.
+/// Why a request to ZEC gave no usable answer. The meaning for the caller differs between reads and writes,
+/// so `execute` decides it.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Nothing reached ZEC.
     #[error("nothing was sent: {0}")]
     NotSent(WhyNotSent),
-    /// ZEC failed too often just now: nothing was sent, and nothing is for so long.
+    /// ZEC failed too often lately. Nothing was sent, and nothing will be until the wait is over.
     #[error("nothing was sent: ZEC failed too often")]
     Spared {
-        /// How long.
+        /// How long nothing is sent.
         wait: std::time::Duration,
     },
-    /// It was sent, or may have been, and no whole answer came.
+    /// It was sent, or may have been, and no complete answer came.
     #[error("no answer: {0}")]
     NoAnswer(String),
-    /// An answer came that cannot be used; for a write the outcome is unknown.
+    /// The answer cannot be used; for a write the outcome is unknown.
     #[error("unusable answer: {cause}")]
     BadAnswer {
         /// What is wrong with it, for the log.
         cause: String,
-        /// ZEC's id of the request, where one could be read.
+        /// ZEC's id of the request, if one could be read.
         request_id: Option<String>,
     },
     /// ZEC says that it is unavailable for now; for a write the outcome is unknown.
@@ -73,7 +73,7 @@ pub enum Failure {
     /// ZEC refused the gateway's own key and did nothing.
     #[error("ZEC refused the gateway's key: {code}")]
     CredentialsRefused {
-        /// Which of ZEC's `AUTHFAILURE_*` codes.
+        /// One of ZEC's `AUTHFAILURE_*` codes.
         code: String,
         /// ZEC's id of the request.
         request_id: Option<String>,
@@ -85,7 +85,7 @@ pub enum Failure {
         status: u16,
         /// ZEC's code.
         code: String,
-        /// ZEC's words, for people.
+        /// ZEC's message, for people.
         message: String,
         /// ZEC's id of the request.
         request_id: Option<String>,
@@ -93,7 +93,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// How it is counted.
+    /// The label under which the metrics count it.
     #[must_use]
     pub const fn outcome(&self) -> ZecResult {
         match self {
@@ -111,8 +111,8 @@ impl Failure {
     }
 }
 
-/// Reads a whole answer: branches on `code`, never on the status alone (docs/zec-api.md, section 7).
-/// It is made a tree of once: `take` is given the object `response` of a success, with all the bytes it stands in.
+/// Reads a whole answer. Branches on `code`, never on the status alone (docs/zec-api.md, section 7). The JSON
+/// is parsed once: on success, `take` gets the object `response` and the bytes of the whole answer.
 ///
 /// # Errors
 /// A [`Failure`] for everything that is not ZEC's documented success.
@@ -127,7 +127,7 @@ pub(super) fn read<T>(
     }
     let value = match json::read(body) {
         Ok(value) => value,
-        // A proxy's page; a read may be tried again after it as after ZEC's own 503.
+        // A proxy's page: a read may be retried after it, as after ZEC's own 503.
         Err(_) if status == StatusCode::SERVICE_UNAVAILABLE => {
             return Err(Failure::Unavailable { request_id: None });
         }
@@ -159,7 +159,7 @@ pub(super) fn read<T>(
 fn refusal(status: StatusCode, value: &Node<'_>) -> Failure {
     let text = |name, max| value.get(name).and_then(Node::as_str).map(|text| bounded(text, max));
     let request_id = text("requestId", 64);
-    // Looked at before it is cut: what is left of another code must not pass for one of ZEC's.
+    // The code is checked before it is cut: the rest of another code must not pass for one of ZEC's.
     let whole = value.get("code").and_then(Node::as_str).filter(|code| is_code(code));
     let Some(code) = whole.map(|code| bounded(code, 100)) else {
         return Failure::BadAnswer { cause: format!("status {status} without a code"), request_id };
@@ -167,7 +167,7 @@ fn refusal(status: StatusCode, value: &Node<'_>) -> Failure {
     match code.as_str() {
         "REQUEST_LIMIT_EXCEEDED" => return Failure::Throttled { request_id },
         "SERVICE_TEMPORARY_UNAVAILABLE" => return Failure::Unavailable { request_id },
-        // Codes that say nothing about whether a write happened, whatever their status.
+        // Codes that do not say whether a write happened, whatever their status.
         "REQUEST_TIMED_OUT" | "INVALID_OPERATION_TIMEOUT" | "INTERNAL_SERVER_ERROR" => {
             return Failure::BadAnswer { cause: format!("status {status}, {code}"), request_id };
         }
@@ -177,7 +177,7 @@ fn refusal(status: StatusCode, value: &Node<'_>) -> Failure {
         _ => {}
     }
     match status.as_u16() {
-        // Never passed on: they would speak of the caller's token, a proxy or a time-out.
+        // Never passed on: the caller would read them as about its token, a proxy or a timeout.
         401 | 407 | 408 | 451 => {
             Failure::BadAnswer { cause: format!("status {status}, {code}"), request_id }
         }
@@ -195,7 +195,7 @@ fn is_code(code: &str) -> bool {
     !code.is_empty() && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
 }
 
-/// Text of ZEC's that is shown: bounded, without control characters.
+/// Makes a text of ZEC's safe to show: bounded, without control characters.
 fn bounded(text: &str, max: usize) -> String {
     text.chars().filter(|c| !c.is_control()).take(max).collect()
 }

@@ -31,41 +31,41 @@ use crate::{
 };
 use exchange::{Call, Client};
 
-/// How often a read is tried again after it failed harmlessly.
+/// How often a read is retried after a harmless failure.
 const READ_RETRIES: u32 = 2;
 
-/// Before the first retry a read waits up to this long, before the next up to twice as long.
+/// The longest wait before the first retry of a read. The wait before the next one is up to twice as long.
 const RETRY_WAIT: Duration = Duration::from_millis(200);
 
-/// The half of the client that changes nothing.
+/// The half of the client that can only read.
 #[derive(Clone, Debug)]
 pub struct Reader(Arc<Client>);
 
-/// The half of the client that changes things; a dry run is never given one.
+/// The half of the client that can make changes; a dry run never gets one.
 #[derive(Clone, Debug)]
 pub struct Writer(Arc<Client>);
 
 /// A vNIC that ZEC showed.
 #[derive(Debug)]
 pub struct FoundNic {
-    /// The vNIC; none if ZEC has none with that id.
+    /// The vNIC; `None` if ZEC has no vNIC with that id.
     pub nic: Option<Box<Nic>>,
     /// ZEC's id of the request.
     pub request_id: String,
-    /// At which ZEC and with which access key it was seen, as [`Writer::identity`].
+    /// The ZEC and the access key with which it was read, as [`Writer::identity`].
     pub zec: Arc<str>,
 }
 
-/// A write that ZEC says is done.
+/// A write that ZEC reports as done.
 #[derive(Debug)]
 pub struct Sent {
-    /// What was done.
+    /// The change that ZEC made.
     pub change: ChangeIpv4,
     /// ZEC's id of the request.
     pub request_id: String,
 }
 
-/// Counts a request of a caller's until it is dropped.
+/// Counts a request of a caller as in flight until it is dropped.
 struct Busy<'a>(&'a AtomicUsize);
 
 impl<'a> Busy<'a> {
@@ -81,7 +81,7 @@ impl Drop for Busy<'_> {
     }
 }
 
-/// Looks whether a client could be made, without an access key.
+/// Checks whether a client could be made, without an access key.
 ///
 /// # Errors
 /// When the trusted certificates cannot be used.
@@ -100,7 +100,7 @@ fn http_client(settings: &Settings) -> Result<HttpClient, Fault> {
     })
 }
 
-/// Makes both halves of a client; connects to nobody yet.
+/// Makes both halves of a client. It does not connect yet.
 ///
 /// # Errors
 /// When the endpoint or the trusted certificates cannot be used.
@@ -112,7 +112,7 @@ pub fn connect(
     connect_by(http_client(settings)?, settings, keys.into(), metrics)
 }
 
-/// As [`connect`], over a network that a simulation makes.
+/// As [`connect`], over a simulated network.
 #[cfg(test)]
 pub(crate) fn connect_over(
     network: Arc<dyn net::simulated::Network>,
@@ -155,14 +155,14 @@ fn connect_by(
 }
 
 impl Reader {
-    /// What time it is at least by ZEC's clock, going by its last answer and the time that has passed
-    /// since; none before the first.
+    /// The earliest time that ZEC's clock can show now: the time in its last answer, plus the time that has
+    /// passed since. `None` before the first answer.
     #[must_use]
     pub fn time(&self) -> Option<SystemTime> {
         self.0.skew.time()
     }
 
-    /// What says what [`Reader::time`] does.
+    /// A function that returns what [`Reader::time`] does.
     pub fn clock(&self) -> impl Fn() -> Option<SystemTime> + Send + Sync + 'static {
         let skew = Arc::clone(&self.0.skew);
         move || skew.time()
@@ -176,9 +176,9 @@ impl Reader {
         self.read("", nic, deadline).await
     }
 
-    /// Reads one vNIC for a caller (`Caller::id`), by `deadline` at the latest. What ZEC shows is exactly the vNIC asked
-    /// for, or none. Tried again at most twice, where nothing was sent or ZEC said 503 or 429; and
-    /// once with the access key before, where there is one and ZEC refuses the one in use.
+    /// Reads one vNIC for a caller (`Caller::id`), by `deadline` at the latest. The result is exactly the
+    /// vNIC asked for, or none. The read is retried at most twice, if nothing was sent or ZEC answered 503 or
+    /// 429. If ZEC refuses the access key in use, it is retried once with the previous key, if there is one.
     ///
     /// # Errors
     /// The last attempt's failure, or [`Failure::Spared`] at once.
@@ -192,7 +192,7 @@ impl Reader {
         self.read(caller, nic, deadline).await
     }
 
-    /// Whether a request of some caller is on its way to ZEC.
+    /// Whether a caller's request to ZEC is in flight.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.0.busy.load(Ordering::Relaxed) > 0
@@ -241,18 +241,18 @@ impl Reader {
                 return Err(failure);
             }
             retry += 1;
-            // Jitter, so that many callers of one fault do not come back in step.
+            // Jitter, so that callers that failed together do not retry in step.
             tokio::time::sleep(longest.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         }
     }
 }
 
 impl Writer {
-    /// Asks to send a write on a vNIC for a caller (`Caller::id`). Where writes were stopped and may be
-    /// tried again, the vNIC is read first: a write is no way to find out whether ZEC is there.
+    /// Asks for leave to send a write on a vNIC for a caller (`Caller::id`). If writes were stopped and may
+    /// be tried again, the vNIC is read first. A write must not be used to find out whether ZEC is available.
     ///
     /// # Errors
-    /// [`Failure::Spared`] while writes are stopped, altogether or on that vNIC.
+    /// [`Failure::Spared`] while writes are stopped, for ZEC as a whole or for that vNIC.
     pub async fn admit(
         &self,
         caller: &str,
@@ -260,7 +260,7 @@ impl Writer {
         deadline: Instant,
     ) -> Result<BreakerPass, Failure> {
         let who = self.0.breaker.asker(caller, nic.as_str());
-        // One looks for all. What it says is the breaker's to know.
+        // One read serves all waiting writes. The breaker gets its result.
         if let Some(look) = self.0.breaker.look(who) {
             let reader = Reader(Arc::clone(&self.0));
             let seen = Box::pin(reader.nic_for(caller, nic, deadline)).await;
@@ -272,19 +272,19 @@ impl Writer {
         self.0.admit(Kind::Write, who)
     }
 
-    /// At which ZEC and with which access key the next write is sent, as a digest: what is seen at
-    /// another one, or with another key, decides nothing about it.
+    /// The ZEC and the access key with which the next write is sent, as a digest. What is read from another
+    /// ZEC, or with another key, proves nothing about that write.
     #[must_use]
     pub fn identity(&self) -> Arc<str> {
         self.0.identity(&self.0.keys.now().current)
     }
 
-    /// Sends a permitted and recorded change, once. The ticket is spent when there is a connection;
-    /// one that is too old by then is not sent.
+    /// Sends a permitted and recorded change, once. The ticket is spent when there is a connection; if the
+    /// ticket is too old by then, nothing is sent.
     ///
     /// # Errors
-    /// A [`Failure`]; after [`Failure::NoAnswer`], [`Failure::BadAnswer`] and
-    /// [`Failure::Unavailable`] nobody knows whether ZEC made the change.
+    /// A [`Failure`]. After [`Failure::NoAnswer`], [`Failure::BadAnswer`] and [`Failure::Unavailable`] it is
+    /// unknown whether ZEC made the change.
     pub async fn send(
         &self,
         ticket: Ticket,
@@ -296,7 +296,7 @@ impl Writer {
             |error: &dyn StdError| Failure::NotSent(WhyNotSent::Because(error.to_string()));
         let body = request::change(ticket.change()).map_err(|error| not_sent(&error))?;
         let change = ticket.change().clone();
-        // Never with the key before it: the write might be done twice.
+        // Never retried with the previous key: the write might be done twice.
         let key = &self.0.keys.now().current;
         let call = Call { action: change.change.action(), body, key };
         let sign_at = || ticket.spend().map(|spent| spent.signed_at).map_err(|e| not_sent(&e));

@@ -15,19 +15,19 @@ use tokio::time::Instant;
 use super::Settings;
 use crate::{error::Fault, files};
 
-/// The variables that hold the access key where no file is configured.
+/// The variables that hold the access key if no file is configured.
 const ID_VARIABLE: &str = "ZEC_ACCESS_KEY_ID";
 const PASSWORD_VARIABLE: &str = "ZEC_ACCESS_KEY_PASSWORD";
 
-/// How a file is read; whoever loads again what has changed gives the bytes that it looked at.
+/// How a file is read. A reload passes a function that returns the bytes in which it noticed the change.
 pub type Read<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
 
-/// The team's access key, ready to sign with. Whoever holds it can do everything, so nothing
-/// but signing ever reads the password, and `Debug` shows neither half.
+/// The team's access key, ready to sign with. Anyone who holds it can do everything. So only signing reads
+/// the password, and `Debug` shows neither half.
 pub struct AccessKey {
     id: String,
     key: hmac::Key,
-    /// The digest that [`Self::identity`] gives, made once.
+    /// The digest that [`Self::identity`] returns, computed once.
     identity: OnceLock<Arc<str>>,
 }
 
@@ -41,7 +41,7 @@ impl AccessKey {
     /// A key from its two halves, as ZEC's console shows them.
     ///
     /// # Errors
-    /// When a half is empty, or the id could not stand in a header.
+    /// When a half is empty, or the id cannot be part of a header.
     pub fn new(id: String, password: &SecretString) -> Result<Self, Fault> {
         let in_header = |byte: u8| byte.is_ascii_graphic() && byte != b',' && byte != b';';
         if id.is_empty() || !id.bytes().all(in_header) {
@@ -58,10 +58,10 @@ impl AccessKey {
         Ok(Self { id, key, identity: OnceLock::new() })
     }
 
-    /// Reads the key from the configured files, or from the environment where none are named.
+    /// Reads the key from the configured files, or from the environment if none are configured.
     ///
     /// # Errors
-    /// Every fault at once: a file that cannot be read, a variable that is not set, an empty half.
+    /// All faults together: a file that cannot be read, a variable that is not set, an empty half.
     pub fn load(settings: &Settings) -> Result<Self, Vec<Fault>> {
         Self::load_with(settings, &files::read)
     }
@@ -88,8 +88,8 @@ impl AccessKey {
         &self.id
     }
 
-    /// A digest of this key's id and that host: the first half of a SHA-256, in hexadecimal digits. It is
-    /// the same for as long as both are, and tells neither.
+    /// A digest of this key's id and that host: the first half of a SHA-256, in hexadecimal digits. It
+    /// changes only if one of them does, and it reveals neither.
     pub(super) fn identity(&self, host: &str) -> Arc<str> {
         let digest = || {
             let whole = digest::digest(&digest::SHA256, format!("{host}\n{}", self.id).as_bytes());
@@ -110,36 +110,36 @@ impl AccessKey {
     }
 
     fn has_password_of(&self, other: &Self) -> bool {
-        // Told by what they sign, for keys cannot be compared.
+        // Compares what the keys sign, because keys themselves cannot be compared.
         let [ours, theirs] = [self, other].map(|one| hmac::sign(&one.key, b"the same"));
         constant_time::verify_slices_are_equal(ours.as_ref(), theirs.as_ref()).is_ok()
     }
 
-    /// Whether one half is of one key and the other of the other: what lies there while somebody
-    /// replaces two files one after the other.
+    /// Whether one half is of one key and the other half of the other key. That is what the files hold while
+    /// someone replaces one after the other.
     fn is_mixed(&self, before: &Self, after: &Self) -> bool {
         (self.id == after.id && self.has_password_of(before))
             || (self.id == before.id && self.has_password_of(after))
     }
 }
 
-/// The access key in use, which can be replaced, and the one before it. Clones share them.
+/// The access key in use, which can be replaced, and the previous one. Clones share them.
 #[derive(Clone, Debug)]
 pub struct AccessKeys(Arc<ArcSwap<Overlap>>);
 
-/// Two keys that both may count at ZEC for a while: one is made there and the other taken away by
-/// people, and neither happens in the moment in which the files change here.
+/// Two keys that ZEC may both accept for a while. People create one at ZEC and delete the other there, and
+/// neither happens at the moment when the files change here.
 #[derive(Debug)]
 pub(super) struct Overlap {
     pub(super) current: Arc<AccessKey>,
     pub(super) previous: Option<Arc<AccessKey>>,
-    /// Until when the one before is kept.
+    /// Until when the previous key is kept.
     until: Instant,
 }
 
-/// How long the key before is kept. ZEC knows a new key within moments of its making; an hour leaves
-/// people the time to see that it works and to put the old files back. After that a key that is no
-/// longer in any file, because it leaked say, must not come back.
+/// How long the previous key is kept. ZEC knows a new key within moments of its creation. An hour leaves
+/// people the time to see that it works, and to put the old files back. After that, a key that is in no file
+/// any more must not be used again: it may have leaked.
 const OVERLAP: Duration = Duration::from_hours(1);
 
 impl From<AccessKey> for AccessKeys {
@@ -151,15 +151,15 @@ impl From<AccessKey> for AccessKeys {
 }
 
 impl AccessKeys {
-    /// Signs with that key from now on; the one in use so far becomes the one before. The same key
-    /// again changes nothing. Says whether anything changed.
+    /// Signs with that key from now on; the key in use becomes the previous one. The same key again changes
+    /// nothing. Returns whether anything changed.
     #[must_use]
     pub fn replace(&self, key: AccessKey) -> bool {
         let before = self.now();
         if before.current.is_same(&key) {
             return false;
         }
-        // What never was a key takes no place from one that was.
+        // A mixture of two keys never was a key, so it does not take the previous key's place.
         let mixed = |previous: &&Arc<AccessKey>| before.current.is_mixed(previous, &key);
         let previous = before.previous.as_ref().filter(mixed).unwrap_or(&before.current);
         let (current, previous) = (Arc::new(key), Some(Arc::clone(previous)));
@@ -167,7 +167,7 @@ impl AccessKeys {
         true
     }
 
-    /// The keys as they are now. The one before is let go of for good when its time is over.
+    /// The keys as they are now. When its time is over, the previous key is deleted for good.
     pub(super) fn now(&self) -> Arc<Overlap> {
         let keys = self.0.load_full();
         if keys.previous.is_none() || Instant::now() < keys.until {
@@ -176,13 +176,13 @@ impl AccessKeys {
         let (current, until) = (Arc::clone(&keys.current), keys.until);
         let alone = Arc::new(Overlap { current, previous: None, until });
         let found = self.0.compare_and_swap(&keys, Arc::clone(&alone));
-        // Where another key was put in between, that one counts.
+        // If another key was set in between, that one is used.
         if Arc::ptr_eq(&found, &keys) { alone } else { Arc::clone(&found) }
     }
 }
 
 impl Settings {
-    /// The files that hold the access key, where it is in files.
+    /// The files that hold the access key, if it is in files.
     #[must_use]
     pub fn access_key_files(&self) -> Vec<PathBuf> {
         let files = [&self.access_key_id_file, &self.access_key_password_file];
@@ -204,9 +204,9 @@ fn half(
     };
     let fault = |text: String| Fault::new(text).in_file(path).at_key(key.clone());
     let bytes = read(path).map_err(|error| fault(format!("the file cannot be read: {error}")))?;
-    // What is no text is not shown, not even in part.
+    // Bytes that are not text are not shown, not even in part.
     let text = str::from_utf8(&bytes).map_err(|_| fault("the file is not UTF-8".to_owned()))?;
-    // One newline at the end is the editor's, not the secret's.
+    // One newline at the end comes from an editor and is not part of the secret.
     let text = text.strip_suffix('\n').unwrap_or(text);
     Ok(SecretString::from(text.strip_suffix('\r').unwrap_or(text)))
 }
@@ -287,7 +287,7 @@ mod tests {
         let keys = AccessKeys::from(key("old"));
         assert!(keys.replace(key("new")));
         tokio::time::advance(OVERLAP.saturating_sub(Duration::from_secs(1))).await;
-        // The same again is no new one, and gives the old one no further hour.
+        // The same key again is not a new one, and gives the old one no further hour.
         assert!(!keys.replace(key("new")));
         let overlap = keys.now();
         let old = Arc::downgrade(overlap.previous.as_ref().unwrap());
@@ -296,7 +296,7 @@ mod tests {
         let alone = keys.now();
         assert!(alone.previous.is_none() && alone.current.is_same(&key("new")));
         assert!(old.upgrade().is_none(), "it is in memory still");
-        // What comes after it is followed by the one that is in use now.
+        // When a newer key follows, the key in use now becomes the previous one.
         assert!(keys.replace(key("newest")));
         assert!(keys.now().previous.as_ref().unwrap().is_same(&key("new")));
     }
@@ -313,7 +313,7 @@ mod tests {
             let overlap = keys.now();
             assert!(overlap.current.is_same(&key("new", "new")));
             assert!(overlap.previous.as_ref().unwrap().is_same(&key("old", "old")), "{halfway:?}");
-            // The next one takes its place as ever.
+            // The next key replaces it as usual.
             assert!(keys.replace(key("newest", "newest")));
             assert!(keys.now().previous.as_ref().unwrap().is_same(&key("new", "new")));
         }

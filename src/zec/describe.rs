@@ -5,10 +5,11 @@ use serde_json::value::RawValue;
 
 use crate::domain::{Nic, NicId, json::Node};
 
-/// The vNIC in the answer to a read, which is `response` and stands in `all`; none where ZEC shows none.
+/// The vNIC in the answer to a read: `response` is the parsed object, and `all` the bytes that contain it.
+/// `None` if ZEC shows none.
 ///
 /// # Errors
-/// What is wrong with it, where it is not the vNIC that was asked for.
+/// What is wrong with the answer, if it does not show the vNIC that was asked for.
 pub(super) fn nic(
     asked: &NicId,
     response: &Node<'_>,
@@ -16,7 +17,7 @@ pub(super) fn nic(
 ) -> Result<Option<Box<Nic>>, String> {
     let nics = match response.get("dataSet") {
         Some(Node::List(nics)) => nics.as_slice(),
-        // ZEC's other way to write an empty list; an absent member is no answer.
+        // ZEC's other way to write an empty list; if the member is absent, the answer is unusable.
         Some(Node::Null) => &[],
         _ => return Err("no list of vNICs".to_owned()),
     };
@@ -37,7 +38,7 @@ pub(super) fn nic(
     Ok(Some(Box::new(nic)))
 }
 
-/// The very bytes of the one vNIC in an answer.
+/// The exact bytes of the one vNIC in an answer.
 fn bytes_of_the_only_one(all: &[u8]) -> Result<Box<RawValue>, String> {
     #[derive(Deserialize)]
     struct Envelope {
@@ -72,8 +73,7 @@ mod tests {
         answer::read(StatusCode::OK, &HeaderMap::new(), body.as_bytes(), take).unwrap().response
     }
 
-    /// Two parsers read the answer: the tree and the bytes must be of the same object, whatever stands
-    /// around it.
+    /// Two parsers read the answer. The tree and the bytes must be of the same object, whatever surrounds it.
     #[test]
     fn the_bytes_of_a_vnic_are_those_it_is_judged_by() {
         const NIC: &str = r#"{ "tags" : null, "nicId":"nic-1","name":"x \u0041", "status":"USED",

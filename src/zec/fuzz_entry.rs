@@ -1,4 +1,4 @@
-//! For `tests/fuzz`: what goes to ZEC and what comes back, as the room itself makes and reads it.
+//! For `tests/fuzz`: requests and answers of ZEC, made and read by the room's own code.
 
 use http::{HeaderMap, StatusCode};
 
@@ -10,7 +10,7 @@ pub(crate) fn change(wanted: &ChangeIpv4) -> Result<Vec<u8>, String> {
     request::change(wanted).map(|body| body.to_vec()).map_err(|error| error.to_string())
 }
 
-/// What an answer to a write says.
+/// The request id in an answer to a write.
 pub(crate) fn written(
     status: StatusCode,
     headers: &HeaderMap,

@@ -1,5 +1,5 @@
-//! ZEC's language: which action and body an operation is, how it is signed, how it is sent once,
-//! and what the answer means.
+//! The protocol of ZEC: the action and the body of an operation, its signature, the single send, and the
+//! meaning of the answer.
 
 mod answer;
 mod client;
@@ -14,8 +14,8 @@ mod skew;
 
 use std::time::Duration;
 
-/// How far apart ZEC lets its clock and a signature's time be, either way (docs/zec-api.md, section 2).
-/// A signature is worth nothing once ZEC's clock is so much later.
+/// How far ZEC's clock and a signature's time may be apart, either way (docs/zec-api.md, section 2). Once
+/// ZEC's clock is later by more than this, ZEC refuses the signature.
 pub const SIGNATURE_LIFETIME: Duration = Duration::from_mins(5);
 
 pub use answer::{Failure, WhyNotSent};

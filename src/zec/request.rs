@@ -20,7 +20,7 @@ struct Describe<'a> {
 #[serde(rename_all = "camelCase")]
 struct ChangeBody<'a> {
     nic_id: &'a str,
-    // Always the list: `ipAddress` is deprecated, and ZEC lets the list win (docs/threats.md, row 13).
+    // Always the list: `ipAddress` is deprecated, and ZEC prefers the list (docs/threats.md, row 13).
     ip_addresses: &'a [Ipv4Addr],
 }
 
@@ -35,12 +35,12 @@ pub(super) fn describe(nic: &NicId) -> Result<Bytes, serde_json::Error> {
     serialize(&Describe { nic_ids: [nic.as_str()] })
 }
 
-/// The body of a change, the same for both directions.
+/// The body of a change, the same for assign and unassign.
 pub(super) fn change(change: &ChangeIpv4) -> Result<Bytes, serde_json::Error> {
     serialize(&ChangeBody::of(change))
 }
 
-/// The same as text, for a dry run to show.
+/// The same body as text, for a dry run to show.
 ///
 /// # Errors
 /// When it cannot be serialised.

@@ -11,17 +11,17 @@ use crate::net::ProxySettings;
 pub struct Settings {
     /// `http` or `https`.
     pub scheme: Scheme,
-    /// Host and optional port in lower case, exactly as it is signed and sent in `Host`.
+    /// Host and optional port in lower case, exactly as signed and as sent in `Host`.
     pub authority: Authority,
-    /// The file with the access key id; the variable `ZEC_ACCESS_KEY_ID` if none.
+    /// The file with the access key id; if `None`, the variable `ZEC_ACCESS_KEY_ID` is read.
     pub access_key_id_file: Option<PathBuf>,
-    /// The file with its password; the variable `ZEC_ACCESS_KEY_PASSWORD` if none.
+    /// The file with its password; if `None`, the variable `ZEC_ACCESS_KEY_PASSWORD` is read.
     pub access_key_password_file: Option<PathBuf>,
-    /// PEM certificates that are trusted beside the system's.
+    /// PEM certificates that are trusted in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// How long TCP and TLS may take together.
+    /// The timeout of TCP and TLS together.
     pub connect_timeout: Duration,
-    /// How long one attempt may take, from the connection to the last byte of the answer.
+    /// The timeout of one attempt, from the connection to the last byte of the answer.
     pub request_timeout: Duration,
     /// An HTTP proxy on the way to ZEC.
     pub proxy: Option<ProxySettings>,
@@ -29,7 +29,7 @@ pub struct Settings {
 
 #[cfg(test)]
 impl Settings {
-    /// Plain HTTP to `authority`, with the key out of the environment.
+    /// Plain HTTP to `authority`, with the key from the environment.
     pub(crate) fn for_tests(authority: &str) -> Self {
         Self {
             scheme: Scheme::HTTP,

@@ -10,15 +10,15 @@ use super::AccessKey;
 /// `X-ZC-Signature-Method`.
 pub(super) const ALGORITHM: &str = "ZC2-HMAC-SHA256";
 
-/// The content type of every request the gateway sends: one constant, so that what is signed is
-/// what is sent (docs/threats.md, row 3). All in lower case, so that both readings of ZEC's rules agree.
+/// The content type of every request that the gateway sends. One constant ensures that the gateway sends what
+/// it signs (docs/threats.md, row 3). It is all in lower case, so that both readings of ZEC's rules agree.
 pub const CONTENT_TYPE: &str = "application/json";
 
 /// The value of `Authorization` for a `POST` of `body` to `host`.
 ///
-/// `timestamp` is the text of `X-ZC-Timestamp` (Unix seconds), `content_type` and `host` are the
-/// header values exactly as they are sent. The result is a secret for five minutes: it covers
-/// neither the action nor the path.
+/// `timestamp` is the text of `X-ZC-Timestamp` (Unix seconds), `content_type` and `host` are the header
+/// values exactly as they are sent. The result is a secret for five minutes, because it covers neither the
+/// action nor the path.
 #[must_use]
 pub fn authorization(
     key: &AccessKey,
@@ -42,8 +42,8 @@ fn signature(
     body: &[u8],
 ) -> hmac::Tag {
     let mut canonical = String::with_capacity(256);
-    // The third line is the query string, always empty; the header block ends with its own line
-    // feed, hence the empty line before the list of signed headers.
+    // The third line is the query string, always empty. The header block ends with its own line feed, which
+    // makes the empty line before the list of signed headers.
     let _ = write!(
         canonical,
         "POST\n/\n\ncontent-type:{content_type}\nhost:{host}\n\ncontent-type;host\n"
@@ -60,7 +60,8 @@ fn sha256(bytes: &[u8]) -> digest::Digest {
     digest::digest(&digest::SHA256, bytes)
 }
 
-/// Writes a hash in lower case, all digits at once: one after the other they are a tenth of a signature.
+/// Writes a hash in lower case, all digits at once. Written one by one, they take a tenth of the time of a
+/// signature.
 fn push_hex(text: &mut String, hash: &[u8]) {
     let digit = |value: u8| value + if value < 10 { b'0' } else { b'a' - 10 };
     debug_assert_eq!(hash.len(), digest::SHA256_OUTPUT_LEN);
@@ -82,8 +83,8 @@ mod tests {
     const UTF8: &str = "application/json; charset=utf-8";
     const V1: &str = r#"{"nicId": "1612345678901234567", "ipAddresses": ["10.0.0.2"]}"#;
 
-    /// Timestamp, host, content type, body, hash of the body, signature: P0 is ZEC's published
-    /// example; docs/zec-api.md, section 2 says where V1 to V8 come from.
+    /// Timestamp, host, content type, body, hash of the body, signature. P0 is ZEC's published example;
+    /// docs/zec-api.md, section 2 says where V1 to V8 come from.
     #[rustfmt::skip] // one vector a block reads as the table it is
     const VECTORS: [(&str, &str, &str, &str, &str, &str, &str); 10] = [
         ("P0", "1673361177", HOST, UTF8, r#"{"pageSize":10,"pageNum":1,"zoneId":"HKG-A"}"#,

@@ -1,4 +1,4 @@
-//! ZEC's clock, as its answers show it, and its difference from ours.
+//! ZEC's clock, as its answers show it, and its difference from the gateway's.
 
 use std::{
     sync::{
@@ -14,27 +14,27 @@ use tokio::time::Instant;
 use super::SIGNATURE_LIFETIME;
 use crate::{clock, metrics::Metrics, mutex::lock};
 
-/// Past this many seconds the clocks are worth a warning: ZEC refuses signatures past 300.
+/// The difference in seconds above which the gateway warns: ZEC refuses signatures past 300.
 const WARN_SECONDS: f64 = 60.0;
 
-/// Watches how far ZEC's clock, by the `Date` of its answers, is from ours.
+/// Tracks how far ZEC's clock, by the `Date` of its answers, is from the gateway's.
 #[derive(Debug, Default)]
 pub(super) struct Skew {
     warned: AtomicBool,
-    /// What time it was at least by the last answer, and when that came.
+    /// The earliest time that ZEC's clock can have shown at the last answer, and when that answer came.
     seen: Mutex<Option<(SystemTime, Instant)>>,
 }
 
 impl Skew {
-    /// What time it is at least by ZEC's clock: what the last answer showed, and the time that has passed
-    /// since, whatever has become of our clock. None before the first answer.
+    /// The earliest time that ZEC's clock can show now: the time in the last answer, plus the time that has
+    /// passed since. It does not depend on the gateway's own clock. `None` before the first answer.
     pub(super) fn time(&self) -> Option<SystemTime> {
         let seen = *lock(&self.seen);
         seen.and_then(|(date, at)| date.checked_add(at.elapsed()))
     }
 
-    /// ZEC took a signature of that time: its clock is not further behind than it lets a signature be
-    /// ahead. That is all there is to know of it where its answers carry no `Date`.
+    /// ZEC accepted a signature of that time. So its clock is behind that time by at most as much as ZEC lets
+    /// a signature be ahead. If ZEC's answers carry no `Date`, nothing more is known of its clock.
     pub(super) fn accepted(&self, signed_at: SystemTime) {
         let Some(at_least) = signed_at.checked_sub(SIGNATURE_LIFETIME) else { return };
         if self.time().is_none_or(|known| known < at_least) {
@@ -47,7 +47,7 @@ impl Skew {
         *lock(&self.seen) = Some((time, Instant::now()));
     }
 
-    /// The `Date` of an answer that came just now, which is shown in a metric; warns once each time the
+    /// Reads the `Date` of an answer that came just now, and sets the metric. Warns once each time the
     /// difference passes a minute.
     pub(super) fn observe(&self, headers: &HeaderMap, metrics: &Metrics) -> Option<SystemTime> {
         let date = headers.get(DATE).and_then(|value| value.to_str().ok());
@@ -68,8 +68,8 @@ impl Skew {
     }
 }
 
-/// How many seconds `theirs` is ahead. Half a second is added, for `Date` has none: on average
-/// the answer was written half a second after what it says.
+/// How many seconds `theirs` is ahead. Half a second is added because `Date` has no fractions: on average the
+/// answer was written half a second later than it says.
 fn difference(theirs: SystemTime, ours: SystemTime) -> f64 {
     let seconds =
         |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
@@ -100,7 +100,7 @@ mod tests {
             let date = skew.observe(&[(DATE, date)].into_iter().collect(), &metrics);
             skew.is_now(date.unwrap());
             assert_eq!(warned(), warnings);
-            // To the second, as `Date` is, and however long the machine took for these lines.
+            // To the second, like `Date`, and however long the machine took for these lines.
             assert!(skew.time().unwrap() > theirs - Duration::from_secs(1));
         }
     }

@@ -28,7 +28,7 @@ fn what_the_vnic_shows_is_said_and_no_more() {
     let both = nic("10.0.0.1", &["10.0.0.21", "10.0.0.22"]);
     let one = nic("10.0.0.1", &["10.0.0.21"]);
     let none = nic("10.0.0.1", &["10.0.0.23"]);
-    // An address that has become the primary one is still there.
+    // An address that has become the primary one is still on the vNIC.
     let primary = nic("10.0.0.21", &[]);
     let (done, undone) = (Some(Outcome::Done), Some(Outcome::NotDone));
     for (nic, proven, taken, given) in [
@@ -69,28 +69,28 @@ fn what_cannot_be_seen_proves_nothing() {
     let full = open(Change::Unassign, Evidence::Full);
     assert_eq!(full.verdict(&here, Some(&none), false), done);
     assert_eq!(full.verdict(&here, Some(&both), true), undone);
-    // The vNIC is not shown, or by another ZEC, or to another team's key.
+    // The vNIC is not shown, or it was read from another ZEC, or with another team's key.
     assert_eq!(full.verdict(&here, None, true), None);
     for nic in [&both, &none] {
         assert_eq!(full.verdict(&Arc::from("elsewhere"), Some(nic), true), None);
     }
     let unknown = Open { zec: None, ..open(Change::Unassign, Evidence::Full) };
     assert_eq!(unknown.verdict(&here, Some(&none), true), None);
-    // Without knowing how it was before, what is absent may have been so all along.
+    // If the state before is unknown, an absent address may have been absent all along.
     let part = open(Change::Unassign, Evidence::OnlyNotDone);
     assert_eq!(part.verdict(&here, Some(&none), true), None);
     assert_eq!(part.verdict(&here, Some(&both), true), undone);
     let given = open(Change::Assign, Evidence::OnlyNotDone);
     assert_eq!(given.verdict(&here, Some(&both), true), None);
     assert_eq!(given.verdict(&here, Some(&none), true), undone);
-    // Another write has come since.
+    // Another write followed.
     let contested = open(Change::Unassign, Evidence::None);
     for nic in [&both, &none] {
         assert_eq!(contested.verdict(&here, Some(nic), true), None);
     }
 }
 
-/// A clock of ours that was ahead must not make a write seem younger than it is.
+/// If the gateway's clock was ahead, a write must not seem younger than it is.
 #[test]
 fn how_old_a_write_is_goes_by_the_earlier_clock() {
     let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
@@ -102,7 +102,7 @@ fn how_old_a_write_is_goes_by_the_earlier_clock() {
         };
         assert_eq!(open.asked_first(), at(first));
     }
-    // Of an earlier run nobody knows how old it is where ZEC's clock was not known.
+    // If ZEC's clock was not known in an earlier run, the age of its writes is unknown.
     let before = || nic("10.0.0.1", &["10.0.0.21", "10.0.0.22"]).raw().to_owned();
     for (zec_time, evidence) in [(Some(at(5)), Evidence::Full), (None, Evidence::OnlyNotDone)] {
         let view = View {
@@ -182,7 +182,7 @@ fn a_later_write_on_the_same_address_takes_the_evidence_away() {
         let found = contested(&Contests::among(&newest, &open), &open[0]);
         assert_eq!(found, is_contested, "{later} {outcome:?}");
     }
-    // Of two that are open neither shows anything, nor does one that is too old to be among the newest.
+    // If two are open, neither proves anything; nor does one that is too old to be among the newest.
     let two = [view(&["10.0.0.1"], Outcome::Pending), open.clone()];
     let contests = Contests::among(&two, &two);
     assert!(contested(&contests, &two[0]) && contested(&contests, &two[1]));

@@ -1,4 +1,4 @@
-//! Looks for unknown outcomes come one after the other, and behind callers' own requests.
+//! Reads for unknown outcomes take turns, and callers' own requests go first.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,21 +9,21 @@ use tokio::{
 
 use crate::zec::Reader;
 
-/// From one look to the next, whatever they look for: five in a second at most.
+/// The least time between two reads, whichever writes they are for: five a second at most.
 const APART: Duration = Duration::from_millis(200);
 
-/// Looks at once; one that ZEC does not answer holds up the others only by half.
+/// Reads in flight. If ZEC does not answer one of them, the others still run at half the rate.
 const AT_ONCE: usize = 2;
 
-/// How often a look steps back while ZEC is busy with callers' requests, `APART` each time. After that
-/// it goes ahead: callers may never pause, and many writes may wait for their look.
+/// How often a read yields while ZEC is busy with callers' requests, `APART` each time. Then it goes ahead:
+/// callers may never pause, and many writes may wait for their reads.
 const STEPS_BACK: u32 = 3;
 
-/// The turns of looks. Clones share them.
+/// The turns of reads. Clones share them.
 #[derive(Clone, Debug)]
 pub(in crate::execute) struct Turns {
     places: Arc<Semaphore>,
-    /// When the next look may begin.
+    /// When the next read may begin.
     next: Arc<Mutex<Instant>>,
 }
 
@@ -37,8 +37,8 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Waits until a look may begin; the turn is over when what comes back is dropped. One that is
-    /// `urgent`, for it can prove something by now, does not step back.
+    /// Waits until a read may begin. The turn ends when the returned permit is dropped. An `urgent` read,
+    /// which can prove something by now, does not yield.
     pub(super) async fn wait(&self, reader: &Reader, urgent: bool) -> Option<OwnedSemaphorePermit> {
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
         let mut next = self.next.lock().await;
@@ -71,7 +71,7 @@ mod tests {
         zec::{self, AccessKey, Settings},
     };
 
-    /// Takes every request and never answers.
+    /// Accepts every request and never answers.
     #[derive(Debug)]
     struct Silent;
 

@@ -44,7 +44,7 @@ async fn ticket() -> Ticket {
     Journal::off().begin(permit(), intent).await.unwrap()
 }
 
-/// The clock stands still while anything moves, and jumps to the next timer when nothing does.
+/// The clock stops while any task runs, and jumps to the next timer when all are idle.
 #[tokio::test(start_paused = true)]
 async fn a_send_that_hangs_leaves_time_to_record_that() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -76,7 +76,7 @@ async fn what_was_set_aside_for_a_write_that_is_not_sent_is_given_back() {
     let budget = Budget::new(Live::with(|limits| limits.addresses_per_hour = 1));
     drop(Unsent(Some(budget.reserve("corp/alice", 1).unwrap())));
     let mut unsent = Unsent(Some(budget.reserve("corp/alice", 1).unwrap()));
-    // Handed on with the write: what becomes of that decides.
+    // Handed over with the write, whose outcome decides about it.
     drop(unsent.0.take());
     drop(unsent);
     assert!(budget.reserve("corp/alice", 1).is_err());

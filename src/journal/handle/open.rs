@@ -1,4 +1,4 @@
-//! Opens a journal: its store, those who read it, and the thread that writes.
+//! Opens a journal: its store, its readers, and the thread that writes.
 
 use std::{
     io,
@@ -24,18 +24,18 @@ use crate::{
     metrics::Metrics,
 };
 
-/// How patient the journal is, and how it divides its work.
+/// The journal's timeouts, and how it divides its work.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::journal) struct Tuning {
-    /// How long anybody waits for a record to be durable.
+    /// How long a caller waits for a record to be durable.
     pub(in crate::journal) patience: Duration,
-    /// How long SQLite waits for somebody else's transaction.
+    /// How long SQLite waits for another connection's transaction.
     pub(in crate::journal) busy: Duration,
     /// How long an idempotency key is kept.
     pub(in crate::journal) key_lifetime: Duration,
-    /// The most intents that wait.
+    /// The most intents in the queue.
     pub(in crate::journal) max_waiting: usize,
-    /// Whether reads are made where they are asked for, as a simulation needs it.
+    /// Whether reads run on the calling thread, as a simulation needs it.
     pub(in crate::journal) reads_at_once: bool,
     pub(in crate::journal) pace: Pace,
 }
@@ -70,7 +70,7 @@ impl Journal {
         Self::open_by(store, settings, metrics, tuning, start)
     }
 
-    /// `run` has the writer work, and says what resolves when it has left.
+    /// `run` starts the writer, and returns a receiver that resolves when the writer has ended.
     pub(in crate::journal) fn open_by(
         store: &dyn Store,
         settings: &Settings,
@@ -119,7 +119,7 @@ impl Journal {
     }
 }
 
-/// Starts the writer's thread; what comes back resolves when it has ended.
+/// Starts the writer's thread; the returned receiver resolves when it has ended.
 fn start(writer: LedgerWriter) -> io::Result<oneshot::Receiver<()>> {
     let (leaves, left) = oneshot::channel();
     let run = move || {

@@ -1,22 +1,22 @@
-//! How many answers are kept under idempotency keys: each takes room on the disk, and whoever may only
-//! read can ask for as many as they like.
+//! The limit of answers kept under idempotency keys. Each takes room on the disk, and a caller who may only
+//! read can cause as many as they like.
 
 use std::time::{Duration, Instant};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-/// Where there is no room for anybody's, it is looked again after so long; whoever asks is told to wait
-/// as long.
+/// If the limit for all callers is reached, the answers are counted again after this time. Refused callers
+/// are asked to wait as long.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// How many answers may be kept, and how many more certainly can.
+/// How many answers may be kept, and how many more certainly fit.
 #[derive(Debug)]
 pub(in crate::journal) struct Answers {
-    /// So many of one caller's.
+    /// The most answers of one caller.
     pub(in crate::journal) each: i64,
-    /// So many of all.
+    /// The most answers of all callers.
     pub(in crate::journal) all: i64,
-    /// So many more have room, by the last count: counting all for each would take too long.
+    /// How many more fit, by the last count: counting all of them for each new one would take too long.
     room: i64,
     /// When they may be counted again.
     count_at: Option<Instant>,
@@ -29,8 +29,8 @@ impl Default for Answers {
 }
 
 impl Answers {
-    /// Whether an answer of a caller's that was just put in is one too many; if so, how long until
-    /// another has room. Times are in milliseconds since 1970: `now`, and `lifetime` as a span.
+    /// Whether the answer of a caller that was just inserted is one too many. If so, returns how long until
+    /// there is room for another. `now` is in milliseconds since 1970, and `lifetime` is in milliseconds.
     pub(super) fn too_many(
         &mut self,
         transaction: &Transaction<'_>,
@@ -38,7 +38,7 @@ impl Answers {
         now: i64,
         lifetime: i64,
     ) -> rusqlite::Result<Option<Duration>> {
-        // The newest first, so that no more than may be there are looked at.
+        // The newest first, so that no more rows are read than are allowed.
         let sql = "SELECT at FROM idempotency_keys INDEXED BY idempotency_answers WHERE caller = ?1 AND answer IS NOT NULL AND at > ?2 AND at <= ?4 ORDER BY at DESC LIMIT 1 OFFSET ?3";
         let expired = now.saturating_sub(lifetime);
         let mut statement = transaction.prepare_cached(sql)?;
@@ -61,7 +61,7 @@ impl Answers {
                 return Ok(false);
             }
             let sql = "SELECT count(*) FROM idempotency_keys INDEXED BY idempotency_answers WHERE answer IS NOT NULL";
-            // The one in question is among them.
+            // The count includes the answer in question.
             let there: i64 = transaction.query_row(sql, [], |row| row.get(0))?;
             self.room = self.all.saturating_sub(there).saturating_add(1).max(0);
             self.count_at = (self.room == 0).then(|| now + PAUSE);

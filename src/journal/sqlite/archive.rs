@@ -1,4 +1,4 @@
-//! Reads an SQLite journal by connections of its own.
+//! Reads an SQLite journal over connections of its own.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,32 +23,32 @@ use crate::{
     mutex::lock,
 };
 
-/// How many connections are kept for the next reads: as many as read at once.
+/// How many connections are kept for later reads: as many as may read at once.
 const KEPT: usize = MAX_READS;
 
-/// How many entries are read at once where all are: a few megabytes.
+/// How many entries are read at once when all are read: a few megabytes.
 const STEP: i64 = 1000;
 
-/// After so many steps of its machine, some microseconds, SQLite asks whether to go on.
+/// After this many steps of its virtual machine, some microseconds, SQLite asks whether to continue.
 const STEPS: i32 = 1000;
 
-/// The intent and, if it has more than that, the last entry of an operation `p`.
+/// The intent of an operation `p` and, if it has more entries, the last of them.
 const VIEW: &str = "SELECT i.content, o.content FROM operations p JOIN entries i ON i.seq = p.seq LEFT JOIN entries o ON o.seq = p.last AND p.last > p.seq WHERE";
 
-/// Connections that only read.
+/// Connections that can only read.
 pub(in crate::journal) struct SqliteArchive {
     path: PathBuf,
-    /// Where a private copy of it is read instead.
+    /// The directory of a private copy that is read instead of the file.
     _copy: Option<TempDir>,
-    /// What should be known of what is read.
+    /// A warning for the reader of this journal.
     note: Option<String>,
-    /// None where the file may be whatever it is.
+    /// `None` if the file may be replaced by another one.
     watch: Option<FileWatch>,
     kept: Mutex<Vec<Connection>>,
 }
 
 impl SqliteArchive {
-    /// An archive of the file at `path`; with a watch, of that very file only.
+    /// Opens an archive of the file at `path`; with a watch, only of exactly that file.
     pub(in crate::journal) fn open(path: &Path, watch: Option<FileWatch>) -> Result<Self, Fault> {
         let Source { connection, copy, note } = reading::open(path, watch.is_none())?;
         let (copy, path) = match copy {
@@ -66,7 +66,7 @@ impl SqliteArchive {
         self.with_interrupt(None, read)
     }
 
-    /// Reads with a connection. Stops with an error when its caller stops waiting.
+    /// Reads with a connection. Stops with an error if its caller stops waiting.
     pub(in crate::journal) fn with_interrupt<T>(
         &self,
         unheard: Option<&Unheard>,
@@ -78,7 +78,8 @@ impl SqliteArchive {
         let mut connection = if let Some(connection) = at_hand {
             connection
         } else {
-            // A copy was made at the opening or not at all: what serves must see what is written.
+            // A private copy is made only when the archive is opened: a gateway that serves must see new
+            // entries.
             let opened = reading::open(&self.path, false);
             opened.map_err(|fault| StoreError(fault.to_string()))?.connection
         };
@@ -93,7 +94,7 @@ impl SqliteArchive {
     }
 }
 
-/// The entries behind that one, so many at most, and where the chain begins, in one moment.
+/// The entries after `last`, at most [`STEP`] of them, and where the chain begins, both at one moment.
 fn step(connection: &Connection, last: i64) -> Result<(Head, Vec<Entry>), StoreError> {
     let transaction = connection.unchecked_transaction()?;
     Ok((stored_start(&transaction)?, behind(&transaction, last)?))
@@ -162,8 +163,8 @@ impl Archive for SqliteArchive {
         self.with(|connection| Ok(stored_drop(connection)?))
     }
 
-    /// Read in steps, and no step lasts while `each` does: a reader that takes no more, a pipe that is
-    /// not read say, would else keep SQLite's log from ever going into its file.
+    /// Reads in steps, and no step is open while `each` runs. Otherwise a slow reader, such as a pipe that is
+    /// not read, would keep SQLite from ever moving its log into its file.
     fn entries(&self, each: &mut dyn FnMut(Head, Entry) -> bool) -> Result<Head, StoreError> {
         let mut begun: Option<Head> = None;
         let mut last = 0;
@@ -188,7 +189,7 @@ impl Archive for SqliteArchive {
 
     fn misfiled(&self) -> Result<Option<i64>, StoreError> {
         self.with(|connection| {
-            // One moment for all of it: the gateway may go on writing.
+            // One transaction for all of it, because the gateway may go on writing.
             let transaction = connection.unchecked_transaction()?;
             let (mut check, mut last) = (index::Check::default(), 0);
             loop {

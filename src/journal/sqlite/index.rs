@@ -1,5 +1,6 @@
-//! The tables by which operations are found. They follow from the entries: filed as these are appended,
-//! rebuilt from them if somebody changed the file, and compared with them by `journal verify`.
+//! The tables by which operations are found. They follow from the entries and are written as entries are
+//! appended. If someone changed the file, they are rebuilt from the entries. `journal verify` compares them
+//! with the entries.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -13,8 +14,8 @@ use crate::{
     },
 };
 
-/// Under which number an outcome is filed. An operation that is pending and one that is done are in
-/// one class: most go from the one to the other, and no index has to be written for it.
+/// The number of an outcome's class. Pending and done operations are in one class. Most operations go from
+/// the one to the other, and then no index has to be written.
 pub(super) const fn class(outcome: Outcome) -> i64 {
     match outcome {
         Outcome::Pending | Outcome::Done => 0,
@@ -25,7 +26,7 @@ pub(super) const fn class(outcome: Outcome) -> i64 {
     }
 }
 
-/// All of them.
+/// All classes.
 pub(super) const CLASSES: [i64; 5] = [0, 1, 2, 3, 4];
 
 /// Files the intent at this place.
@@ -48,10 +49,10 @@ pub(super) fn begin(
     Ok(())
 }
 
-/// What an outcome changes about its operation.
+/// What an outcome changes in its operation's row.
 #[derive(Clone, Copy)]
 pub(super) struct Ended {
-    /// Where its entry is.
+    /// The place of its entry.
     pub(super) seq: i64,
     pub(super) at: i64,
     pub(super) outcome: Outcome,
@@ -68,7 +69,7 @@ pub(super) fn end(
     let Ended { seq, at, outcome, given_up } = ended;
     let (label, now) = (outcome.label(), class(outcome));
     if class(before) == now {
-        // The statement leaves the class out: naming it would rewrite every index that holds it.
+        // The statement leaves the class out, because naming it would rewrite every index that holds it.
         let sql = "UPDATE operations SET last = ?2, last_at = ?3, outcome = ?4, given_up = ?5 WHERE seq = ?1";
         let values = params![intent, seq, at, label, given_up];
         connection.prepare_cached(sql)?.execute(values)?;
@@ -83,7 +84,7 @@ pub(super) fn end(
     Ok(())
 }
 
-/// The resources of the operation whose intent is at that place, as the entry has them.
+/// The resources of the operation whose intent is at that place, from the entry.
 fn resources(connection: &Connection, intent: i64) -> rusqlite::Result<Vec<String>> {
     let sql = "SELECT json_extract(r.value, '$.type') || '/' || json_extract(r.value, '$.id') FROM entries e, json_each(e.content, '$.resources') r WHERE e.seq = ?1";
     let mut statement = connection.prepare_cached(sql)?;
@@ -91,16 +92,16 @@ fn resources(connection: &Connection, intent: i64) -> rusqlite::Result<Vec<Strin
     found.collect()
 }
 
-/// Removes what is filed of the operations whose intents are at that place or before.
+/// Removes the rows of all operations whose intents are at that place or before.
 pub(super) fn remove(connection: &Connection, until: i64) -> rusqlite::Result<()> {
-    // Named one by one: no index of this table begins with `seq`.
+    // Named one by one, because no index of this table begins with `seq`.
     let sql = "DELETE FROM resources WHERE (resource, class, seq) IN (SELECT json_extract(r.value, '$.type') || '/' || json_extract(r.value, '$.id'), p.class, p.seq FROM operations p JOIN entries e ON e.seq = p.seq, json_each(e.content, '$.resources') r WHERE p.seq <= ?1)";
     connection.execute(sql, [until])?;
     connection.execute("DELETE FROM operations WHERE seq <= ?1", [until])?;
     Ok(())
 }
 
-/// An operation as it is filed.
+/// An operation's row.
 #[derive(PartialEq, Eq)]
 struct Filed {
     seq: i64,
@@ -124,7 +125,7 @@ fn filed(connection: &Connection, id: &str) -> rusqlite::Result<Option<Filed>> {
     connection.prepare_cached(sql)?.query_row([id], read).optional()
 }
 
-/// Compares the tables with the entries, some entries at a time.
+/// Compares the tables with the entries, a number of entries at a time.
 #[derive(Default)]
 pub(super) struct Check {
     operations: i64,
@@ -132,7 +133,7 @@ pub(super) struct Check {
 }
 
 impl Check {
-    /// Compares what is filed of these entries; the first place that is filed otherwise.
+    /// Compares the rows of these entries. Returns the first place whose row differs.
     pub(super) fn step(
         &mut self,
         connection: &Connection,
@@ -174,7 +175,7 @@ impl Check {
         Ok(None)
     }
 
-    /// What is filed beyond the entries, of which `last` is the last.
+    /// Finds rows that belong to no entry; `last` is the last entry.
     pub(super) fn end(
         &self,
         connection: &Connection,
@@ -188,13 +189,14 @@ impl Check {
     }
 }
 
-/// Where the operation's intent is, if the outcome at this place is filed otherwise.
+/// The place of the operation's intent, if the outcome at this place is filed differently.
 fn outcome_is_misfiled(
     connection: &Connection,
     seq: i64,
     outcome: &OutcomeContent,
 ) -> rusqlite::Result<Option<i64>> {
-    // Without its operation, the intent was deleted after its time: a missing one is found at its intent.
+    // If the operation has no row, its intent was deleted after its time. A row that is missing by mistake is
+    // found at the intent.
     let Some(filed) = filed(connection, &outcome.operation)? else { return Ok(None) };
     let as_it_is = Filed {
         last: seq,
@@ -207,8 +209,8 @@ fn outcome_is_misfiled(
     Ok((!holds).then_some(filed.seq))
 }
 
-/// Rebuilds the tables if they do not end as the entries do, which means that somebody changed the file;
-/// whether that was so. Both are written in the same transactions, so nothing else can part them.
+/// Rebuilds the tables if they do not end where the entries do, which means that someone changed the file.
+/// Returns whether it did. Both are written in the same transactions, so nothing else can make them differ.
 pub(super) fn rebuild(connection: &mut Connection) -> Result<bool, StoreError> {
     let filed: Option<i64> =
         connection.query_row("SELECT max(seq) FROM operations", [], |row| row.get(0))?;
@@ -244,7 +246,7 @@ fn file_again(connection: &Connection, seq: i64, content: &OutcomeContent) -> ru
     end(connection, filed.seq, before, ended)
 }
 
-/// Where the last intent is.
+/// The place of the last intent.
 fn last_intent(connection: &Connection) -> rusqlite::Result<Option<i64>> {
     let sql = "SELECT seq FROM entries WHERE json_extract(content, '$.kind') = 'intent' ORDER BY seq DESC LIMIT 1";
     connection.query_row(sql, [], |row| row.get(0)).optional()

@@ -1,4 +1,4 @@
-//! Appends to an SQLite journal, by the one connection that writes.
+//! Appends to an SQLite journal over the one connection that writes.
 
 use std::{
     collections::HashMap,
@@ -26,14 +26,14 @@ use crate::{
     },
 };
 
-/// How many of the chain's last links are checked when a journal is opened: what a crash could
-/// have hurt. `journal verify` checks all of them.
+/// How many of the chain's last links are checked when a journal is opened: those that a crash could have
+/// damaged. `journal verify` checks all of them.
 const CHECKED_LINKS: i64 = 1000;
 
-/// Larger than any entry is likely to be.
+/// The size of a trial write: larger than any entry is likely to be.
 const TRIAL_BYTES: i64 = 16 * 1024;
 
-/// The order is that of [`COLUMNS`].
+/// The columns are in the order of [`COLUMNS`].
 const INSERT: &str = "INSERT INTO entries (seq, content, previous, hash) VALUES (?1, ?2, ?3, ?4)";
 
 /// The one connection that writes.
@@ -41,19 +41,19 @@ pub(in crate::journal) struct SqliteLedger {
     pub(in crate::journal) connection: Connection,
     watch: FileWatch,
     head: Head,
-    /// What the head is if a commit took place that was said to have failed.
+    /// The head if a commit took place although it was reported as failed.
     perhaps: Option<Head>,
     keys: KeyTerms,
     pub(in crate::journal) answers: Answers,
-    /// Operations of which the intent is the last entry, for certain, and where it is: the next one
-    /// need not look. One that is not among them may be so all the same.
+    /// The operations whose intent is certainly their last entry, and its place, so that no search is needed
+    /// when they end. Others may also be pending.
     pending: HashMap<OperationId, i64>,
-    /// Dropped last: another gateway may have the journal then.
+    /// Dropped last, because then another gateway may open the journal.
     lock: Lock,
 }
 
 impl SqliteLedger {
-    /// Opens or makes the journal at `path`, whose lock is held.
+    /// Opens or creates the journal at `path`, whose lock is held.
     pub(super) fn open(
         path: &Path,
         busy: Duration,
@@ -111,7 +111,7 @@ impl Ledger for SqliteLedger {
         self.look().map_err(|error| Failed { error, perhaps_done: false })?;
         let applied = self.write(steps)?;
         self.watch.settle();
-        // The file may have gone while it was written.
+        // The file may have disappeared during the write.
         self.look().map_err(|error| Failed { error, perhaps_done: true })?;
         Ok(applied)
     }
@@ -145,8 +145,8 @@ impl Ledger for SqliteLedger {
     }
 
     fn close(self: Box<Self>) {
-        // The log goes into the file, so that a copy of the file alone is the whole journal; and the file says
-        // that no log belongs to it any more.
+        // This moves the log into the file, so that a copy of the file alone is the whole journal. The file
+        // then also says that it has no log.
         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
         if let Err(error) = self.connection.query_row(sql, [], |_| Ok(())) {
             tracing::warn!(%error, "the journal's log is left beside it; the next start reads it");
@@ -167,7 +167,7 @@ struct Batch<'a> {
     keys: &'a KeyTerms,
     answers: &'a mut Answers,
     pending: &'a mut HashMap<OperationId, i64>,
-    /// Whose intents are in this batch, and where.
+    /// The operations whose intents are in this batch, and the places of these.
     begun: Vec<(OperationId, i64)>,
 }
 
@@ -216,7 +216,7 @@ impl Batch<'_> {
         self.append(opening.content.clone())
     }
 
-    /// Claims a key, for an operation or an answer; whether nothing held it.
+    /// Claims a key for an operation or an answer. Returns whether it was free.
     fn claim(
         &self,
         caller: &str,
@@ -226,11 +226,11 @@ impl Batch<'_> {
     ) -> rusqlite::Result<bool> {
         let (now, expired) =
             (self.keys.clock.latest(), millis(self.keys.clock.expired(self.keys.lifetime)));
-        // A few at a time: whoever waits to write waits for it.
+        // A few at a time, because writes wait for it.
         let sql = "DELETE FROM idempotency_keys WHERE (caller, key) IN (SELECT caller, key FROM idempotency_keys WHERE at <= ?1 LIMIT 100)";
         self.transaction.prepare_cached(sql)?.execute([expired])?;
         let sql = "INSERT INTO idempotency_keys (caller, key, fingerprint, operation, answer, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint, operation = excluded.operation, answer = excluded.answer, at = excluded.at WHERE at <= ?7";
-        // A write's key cannot end before the write has: its day begins with its outcome.
+        // A write's key must not expire before the write has ended: its day begins with the outcome.
         let at = if operation.is_some() { i64::MAX } else { millis(now) };
         let key = claim.key.as_str();
         let values = params![caller, key, claim.fingerprint, operation, answer, at, expired];
@@ -239,7 +239,7 @@ impl Batch<'_> {
 
     fn end(&mut self, closing: &Closing) -> rusqlite::Result<Applied> {
         let operation = closing.id.to_string();
-        // Whoever was among them is not any more, whatever becomes of this transaction.
+        // The operation is no longer certainly pending, whether this transaction succeeds or not.
         let pending = self.pending.remove(&closing.id);
         let (intent, before) = if let Some(intent) = pending {
             (intent, Outcome::Pending)
@@ -247,7 +247,7 @@ impl Batch<'_> {
             let Some((intent, before, given_up)) = self.last(&operation)? else {
                 return Ok(Applied::NoSuchOperation);
             };
-            // A commit that failed and took place all the same is tried again.
+            // A commit that took place although it failed is repeated.
             let same = before == closing.outcome && !closing.given_up;
             if before.is_final() || given_up || same {
                 return Ok(Applied::Ended(before));
@@ -272,14 +272,14 @@ impl Batch<'_> {
         self.append(closing.content.clone())
     }
 
-    /// Where an operation's intent is, its last outcome so far, and whether it was given up with it.
+    /// The place of an operation's intent, its last outcome, and whether the gateway gave up with it.
     fn last(&self, operation: &str) -> rusqlite::Result<Option<(i64, Outcome, bool)>> {
         let sql = "SELECT seq, outcome, given_up FROM operations WHERE id = ?1";
         let mut statement = self.transaction.prepare_cached(sql)?;
         let found = statement
             .query_row([operation], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?)))
             .optional()?;
-        // The table takes no other labels.
+        // The table accepts no other labels.
         Ok(found.and_then(|(seq, label, over)| Some((seq, Outcome::from_label(&label)?, over))))
     }
 
@@ -292,7 +292,7 @@ impl Batch<'_> {
     }
 }
 
-/// The end of the chain, where its last links hold.
+/// The end of the chain, if its last links are intact.
 fn checked_head(connection: &Connection) -> Result<Head, String> {
     let broken = |error: &dyn std::fmt::Display| {
         format!(

@@ -1,12 +1,12 @@
-//! Which operations a list shows: found by the tables `operations` and `resources`, which have an index for
-//! each filter and those beside it, so that a list reads about as many rows as it shows.
+//! Finds the operations of a list in the tables `operations` and `resources`. They have an index for each
+//! filter and for combinations with others, so that a list reads about as many rows as it shows.
 
 use rusqlite::types::Value;
 
 use super::index::{CLASSES, class};
 use crate::{domain::Outcome, journal::record::Filter};
 
-/// A query for the `seq` of the intents that a list shows, newest first, and its values.
+/// The query for the `seq` of the intents in a list, newest first, and its values.
 pub(super) fn query(filter: &Filter) -> (String, Vec<Value>) {
     let mut values = Vec::new();
     let mut value = |value: Value| {
@@ -37,16 +37,17 @@ pub(super) fn query(filter: &Filter) -> (String, Vec<Value>) {
     (format!("{} ORDER BY 1 DESC LIMIT {limit}", arms.join(" UNION ALL ")), values)
 }
 
-/// One search: the table and its index, and the condition that the index serves.
+/// One search: the table with its index, and the condition that the index serves.
 struct Way {
     from: String,
-    /// The column by which that index orders what it finds.
+    /// The column by which that index orders its results.
     seq: &'static str,
     first: String,
 }
 
-/// By which index operations are searched: once for each class, where the outcome does not matter, so that
-/// each search is in the order of the list. `caller` and `resource` are the places of their values.
+/// The indexes by which operations are searched. If the outcome does not matter, there is one search for each
+/// class, so that each search is in the order of the list. `caller` and `resource` are the placeholders of
+/// their values.
 fn ways(filter: &Filter, caller: Option<String>, resource: Option<String>) -> Vec<Way> {
     let by = |index: &str| format!("operations p INDEXED BY operations_{index}");
     let mine = caller.as_ref().map_or(String::new(), |caller| format!(" AND p.caller = {caller}"));
@@ -60,7 +61,7 @@ fn ways(filter: &Filter, caller: Option<String>, resource: Option<String>) -> Ve
     if filter.request_id.is_some() {
         return one(by("by_request"), "true");
     }
-    // Few are pending at any time, of all callers together.
+    // Few operations are pending at any time, over all callers.
     if filter.outcome == Some(Outcome::Pending) {
         return one(by("pending"), "p.outcome = 'pending'");
     }

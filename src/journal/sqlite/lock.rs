@@ -1,4 +1,4 @@
-//! One gateway a journal: two would break the chain and each other's budgets.
+//! Allows one gateway per journal: two would break the chain and each other's budgets.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -11,11 +11,11 @@ use std::{
 use super::beside;
 use crate::error::Fault;
 
-/// How much of what the other gateway says of itself is shown.
+/// How many bytes of the other gateway's description are shown.
 const MAX_HOLDER: u64 = 200;
 
-/// Held while a journal is open for writing; the kernel gives it back, whatever becomes of us. The
-/// file stays: whoever removed it could lock a file that nobody else sees.
+/// Held while a journal is open for writing; the kernel releases it however the process ends. The file stays:
+/// if it were removed, a gateway could lock a file that no other one sees.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
@@ -46,7 +46,7 @@ impl Lock {
     }
 }
 
-/// Says in the file who holds it.
+/// Writes into the file which process holds it.
 fn sign(file: &mut File) -> std::io::Result<()> {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let now = humantime::format_rfc3339_seconds(SystemTime::now().max(UNIX_EPOCH));

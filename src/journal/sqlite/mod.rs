@@ -1,5 +1,5 @@
-//! The journal in an SQLite file: `ledger` appends, `archive` reads, `index` finds operations, `lock` keeps
-//! other gateways away, and `watch` sees whether the file is still the one that was opened.
+//! The journal in an SQLite file. `ledger` appends, `archive` reads, and `index` finds operations. `lock`
+//! keeps other gateways out. `watch` notices if the file is no longer the one that was opened.
 
 mod answers;
 mod archive;
@@ -37,13 +37,14 @@ use super::{
 };
 use crate::error::Fault;
 
-/// `ZECJ`: says that the file is a journal of ours.
+/// `ZECJ`: marks the file as a journal of zec-gateway.
 const APPLICATION_ID: i32 = 0x5A45_434A;
 
 /// The version of the schema.
 const VERSION: i32 = 4;
 
-/// How long the log stays after it went into the file, in bytes: as much as the checkpoint lets it grow.
+/// The size in bytes to which the log is cut after it went into the file: as much as a checkpoint lets it
+/// grow.
 const LOG_BYTES: i64 = 16 * 1024 * 1024;
 
 const SCHEMA: &str = include_str!("schema.sql");
@@ -54,11 +55,11 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// A file with a journal, or one that is to be.
+/// A file with a journal, or the place for one.
 #[derive(Clone, Debug)]
 pub(super) struct SqliteStore {
     path: PathBuf,
-    /// How long SQLite waits for somebody else's transaction.
+    /// How long SQLite waits for another connection's transaction.
     busy: Duration,
 }
 
@@ -67,13 +68,13 @@ impl SqliteStore {
         Self { path: real(path), busy }
     }
 
-    /// The ledger by itself, as [`Store::open`] has it.
+    /// The ledger alone; see [`Store::open`].
     pub(super) fn ledger(&self, keys: KeyTerms) -> Result<SqliteLedger, Fault> {
         let lock = Lock::take(&self.path)?;
         SqliteLedger::open(&self.path, self.busy, keys, lock)
     }
 
-    /// The archives beside a ledger that is open.
+    /// The archives of a ledger that is open.
     pub(super) fn opened(&self, ledger: Box<dyn Ledger>) -> Result<Opened, Fault> {
         let watch = FileWatch::new(&self.path).map_err(|error| self.fault(&error))?;
         let archive = SqliteArchive::open(&self.path, Some(watch.clone()))?;
@@ -96,18 +97,17 @@ impl Store for SqliteStore {
     }
 }
 
-/// The path without links, so that one file has one lock however it is named.
+/// The path without symbolic links, so that one file has one lock, however it is named.
 fn real(path: &Path) -> PathBuf {
     let beside = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
     path.canonicalize().ok().or_else(beside).unwrap_or_else(|| path.to_owned())
 }
 
-/// Opens or makes the file for writing: where it is really, and a connection. The lock must be
-/// held.
+/// Opens or creates the file for writing. Returns its real path and a connection. The lock must be held.
 pub(super) fn open(path: &Path, busy: Duration) -> Result<(PathBuf, Connection), Fault> {
     let fault = |text: String| Fault::new(text).in_file(path);
     make(path).map_err(|error| fault(format!("cannot be made: {error}")))?;
-    // SQLite follows links before it puts its own files beside: so must whoever watches them.
+    // SQLite follows links before it puts its own files next to the journal, so the watch must do the same.
     let real = fs::canonicalize(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let cannot = |error: rusqlite::Error| fault(format!("cannot be opened: {error}"));
@@ -118,12 +118,12 @@ pub(super) fn open(path: &Path, busy: Duration) -> Result<(PathBuf, Connection),
         expect_ours(&connection).map_err(fault)?;
     }
     connection.pragma_update(None, "journal_mode", "WAL").map_err(cannot)?;
-    // Each commit waits until it is on disk.
+    // Each commit waits until it is durable on the disk.
     connection.pragma_update(None, "synchronous", "FULL").map_err(cannot)?;
-    // The log may grow to 16 MiB before it goes into the file: entries share pages, and each page is then
+    // The log may grow to 16 MiB before it goes into the file. Entries share pages, and each page is then
     // copied once for many of them.
     connection.pragma_update(None, "wal_autocheckpoint", 4096).map_err(cannot)?;
-    // Where a reader kept it from going into the file for a while, it is cut to that again.
+    // If a reader kept it from going into the file for a while, it is cut to that size again.
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES).map_err(cannot)?;
     connection.pragma_update(None, "trusted_schema", false).map_err(cannot)?;
     if fresh {
@@ -136,28 +136,28 @@ pub(super) fn open(path: &Path, busy: Duration) -> Result<(PathBuf, Connection),
     Ok((real, connection))
 }
 
-/// The file beside `path` with this ending.
+/// The file next to `path` with this ending.
 pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }
 
-/// Makes the file, for its owner alone, unless it is there.
+/// Creates the file, readable and writable for its owner only, unless it exists.
 fn make(path: &Path) -> io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
         Ok(file) => {
             file.sync_all()?;
-            // Its name too must outlive a crash.
+            // Its name must survive a crash too.
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
         }
     }
 }
 
-/// Application, version, and how many tables and the like there are.
+/// The application id, the version, and the number of tables and other objects.
 fn stamp(connection: &Connection) -> rusqlite::Result<(i32, i32, i64)> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get(0));
     let things =
@@ -188,12 +188,12 @@ fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
     })
 }
 
-/// Where the chain begins that is still there.
+/// Where the remaining chain begins.
 fn stored_start(connection: &Connection) -> rusqlite::Result<Head> {
     stored_drop(connection).map(|dropped| dropped.map_or(Head::EMPTY, |(head, _)| head))
 }
 
-/// Where the chain ended of the entries that were deleted, and when that was.
+/// Where the chain of the deleted entries ended, and when they were deleted.
 fn stored_drop(connection: &Connection) -> rusqlite::Result<Option<(Head, SystemTime)>> {
     let sql = "SELECT seq, hash, at FROM dropped ORDER BY seq DESC LIMIT 1";
     let mut statement = connection.prepare_cached(sql)?;
@@ -202,7 +202,7 @@ fn stored_drop(connection: &Connection) -> rusqlite::Result<Option<(Head, System
     rows.next()?.map(read).transpose()
 }
 
-/// The end of the chain as it is stored.
+/// The end of the stored chain.
 fn stored_head(connection: &Connection) -> rusqlite::Result<Head> {
     let sql = "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1";
     let mut statement = connection.prepare_cached(sql)?;

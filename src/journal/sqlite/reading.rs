@@ -1,4 +1,4 @@
-//! Opens a journal to read it: beside a running gateway, in a place that cannot be written, or a copy.
+//! Opens a journal for reading: while a gateway runs, in a read-only place, or from a copy.
 
 use std::{
     fs::{self, File},
@@ -14,28 +14,28 @@ use tempfile::TempDir;
 use super::{beside, expect_ours, stamp};
 use crate::error::Fault;
 
-/// Where the header of an SQLite file says how it is written, and the value for a log beside it (file format,
-/// 1.3.3).
+/// The byte of an SQLite file's header that says how it is written, and the value for a file with a log (file
+/// format, 1.3.3).
 const WRITE_VERSION: usize = 18;
 const WITH_A_LOG: u8 = 2;
 
-/// How often both files are copied where they change meanwhile.
+/// How often both files are copied if they change meanwhile.
 const COPIES: u32 = 3;
 
-/// A journal that was opened to be read.
+/// A journal that was opened for reading.
 pub(super) struct Source {
     pub(super) connection: Connection,
-    /// Where a private copy of it is, which goes with it.
+    /// The private copy and its path; the copy is deleted with this.
     pub(super) copy: Option<(TempDir, PathBuf)>,
-    /// What should be known of it.
+    /// A warning for the reader of this journal.
     pub(super) note: Option<String>,
 }
 
-/// Opens the journal at `path`, whether a gateway has it open or not, and writes nothing. Where its folder
-/// cannot be written, a private copy is read, if it `may_be_a_copy`: what is added later is not in it.
+/// Opens the journal at `path`, whether a gateway has it open or not, and writes nothing. If its directory
+/// cannot be written and `may_be_a_copy` is set, a private copy is read, which does not get later entries.
 ///
 /// # Errors
-/// When it cannot be read or is no journal.
+/// When it cannot be read or is not a journal.
 pub(super) fn open(path: &Path, may_be_a_copy: bool) -> Result<Source, Fault> {
     let fault = |text: String| Fault::new(text).in_file(path);
     let cannot = |error: &dyn std::fmt::Display| fault(format!("cannot be read: {error}"));
@@ -47,7 +47,7 @@ pub(super) fn open(path: &Path, may_be_a_copy: bool) -> Result<Source, Fault> {
         .map_err(|error| cannot(&error))?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(|error| cannot(&error))?;
     match stamp(&connection) {
-        // The log wants an index beside it, and this is a place where none can be made.
+        // The log needs an index next to it, and none can be created here.
         Err(error) if needs_room(&error) && !may_be_a_copy => Err(cannot(&error)),
         Err(error) if needs_room(&error) => private_copy(&real).map_err(|error| cannot(&error)),
         _ => {
@@ -61,7 +61,7 @@ pub(super) fn open(path: &Path, may_be_a_copy: bool) -> Result<Source, Fault> {
     })
 }
 
-/// A file without a log beside it: nobody has it open, and nothing needs to be made beside it.
+/// A file without a log next to it. No process has it open, and nothing needs to be created next to it.
 fn alone(real: &Path, path: &Path) -> Result<Source, Fault> {
     let fault = |text: String| Fault::new(text).in_file(path);
     let cannot = |error: &dyn std::fmt::Display| fault(format!("cannot be read: {error}"));
@@ -83,7 +83,7 @@ fn alone(real: &Path, path: &Path) -> Result<Source, Fault> {
     }
 }
 
-/// Whether the file's header says that a log belongs to it. A gateway that stops takes that back.
+/// Whether the file's header says that it has a log. A gateway that stops properly clears that.
 fn wants_a_log(path: &Path) -> io::Result<bool> {
     let mut header = [0; WRITE_VERSION + 1];
     let read = File::open(path)?.take(header.len() as u64).read(&mut header)?;
@@ -95,7 +95,7 @@ fn needs_room(error: &rusqlite::Error) -> bool {
     matches!(code, Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied))
 }
 
-/// Copies the file and its log where the log can have its index.
+/// Copies the file and its log to a place where the index of the log can be created.
 fn private_copy(real: &Path) -> Result<Source, String> {
     let text = |error: io::Error| error.to_string();
     let folder = tempfile::tempdir().map_err(|error| format!("no copy can be made: {error}"))?;
@@ -124,13 +124,13 @@ fn private_copy(real: &Path) -> Result<Source, String> {
         .to_owned())
 }
 
-/// What changes when a file does.
+/// The properties of a file that change when its content does.
 fn look(path: &Path) -> io::Result<(u64, u64, i64, i64)> {
     let found = fs::metadata(path)?;
     Ok((found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
 }
 
-/// A path inside a `file:` address.
+/// A path, escaped for a `file:` address.
 fn escaped(path: &Path) -> Result<String, Fault> {
     let text = path.to_str().ok_or_else(|| {
         Fault::new("has a name that is not UTF-8: copy it elsewhere").in_file(path)

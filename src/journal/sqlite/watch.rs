@@ -9,8 +9,8 @@ use std::{
 use super::beside;
 use crate::journal::store::{Space, StoreError};
 
-/// Whether the file at a path is still the one that was opened: SQLite itself would go on writing
-/// into a file that nobody can find any more (docs/threats.md, row 19).
+/// Detects whether the file at a path is still the one that was opened. SQLite itself would go on writing
+/// into a file that has no name any more (docs/threats.md, row 19).
 #[derive(Clone, Debug)]
 pub(in crate::journal) struct FileWatch {
     file: PathBuf,
@@ -19,7 +19,7 @@ pub(in crate::journal) struct FileWatch {
     log_is: Option<FileIdentity>,
 }
 
-/// Device and number of a file.
+/// A file's device and inode number.
 type FileIdentity = (u64, u64);
 
 fn identity(path: &Path) -> io::Result<(FileIdentity, bool)> {
@@ -44,7 +44,7 @@ impl FileWatch {
         }
     }
 
-    /// What both files take, and what their disk has left.
+    /// The size of both files, and the free space of their disk.
     pub(super) fn space(&self) -> io::Result<Space> {
         let disk = rustix::fs::statvfs(&self.file)?;
         let log = fs::metadata(&self.log).map_or(0, |found| found.len());
@@ -52,7 +52,7 @@ impl FileWatch {
         Ok(Space { log, bytes, free: disk.f_bavail.saturating_mul(disk.f_frsize) })
     }
 
-    /// Looks at both files.
+    /// Checks both files.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         expect(&self.file, self.file_is)?;
         self.log_is.map_or(Ok(()), |log| expect(&self.log, log))

@@ -12,7 +12,7 @@ async fn works(journal: &Journal) {
     assert!(journal.is_healthy());
 }
 
-/// While `spoil` holds nothing can be begun; once `mend` has undone it everything can.
+/// While `spoil` is in effect, no write can begin; after `mend` has undone it, every write can.
 async fn noticed(spoil: impl FnOnce(&Path), mend: impl FnOnce(&Path), cause: &str) {
     let desk = Desk::new();
     let journal = desk.open();
@@ -89,8 +89,8 @@ async fn a_file_that_goes_while_it_is_written_gives_no_ticket() {
     while journal.waiting() > 0 {
         tokio::task::yield_now().await;
     }
-    // The writer has taken it and is about to wait for the other transaction; were it slower, it
-    // would find the file gone before and say the same.
+    // The writer has taken the write and is about to wait for the other transaction. If it were slower, it
+    // would find that the file is gone before that, with the same result.
     tokio::time::sleep(Duration::from_millis(100)).await;
     fs::rename(desk.path(), aside(&desk.path())).unwrap();
     other.execute_batch("ROLLBACK").unwrap();
@@ -136,7 +136,7 @@ async fn a_full_disk_refuses_intents_and_leaves_the_chain_whole() {
     let cause = unavailable(journal.begin(permit(), large).await);
     assert!(cause.contains("full"), "{cause}");
     assert!(!journal.is_healthy());
-    // Where there is room for a small one it is taken.
+    // If a small write fits, it is accepted.
     works(&journal).await;
     journal.close().await;
     let journal = desk.open();
@@ -191,7 +191,7 @@ async fn what_the_journal_takes_and_has_left_shows_in_metrics() {
     };
     tokio::time::timeout(LONG, wait).await.unwrap();
     journal.close().await;
-    // Without a journal there is none that could be full.
+    // Without a journal there is no disk that could be full.
     assert!(!Metrics::new(&[], &[]).unwrap().render().unwrap().contains("journal_free_bytes"));
 }
 

@@ -10,13 +10,13 @@ async fn claim(journal: &Journal, name: &str, key: &str) -> Result<OperationId, 
     Ok(id)
 }
 
-/// A write under a key that is over.
+/// Makes a write under a key and ends it as done.
 async fn done(journal: &Journal, name: &str, key: &str) {
     let id = claim(journal, name, key).await.unwrap();
     journal.end(id, Ending::new(Outcome::Done)).await.unwrap();
 }
 
-/// It may have been claimed by a clock that was behind, before ZEC's said anything.
+/// The key may have been claimed by a clock that was behind, before ZEC's clock was known.
 #[tokio::test]
 async fn a_key_does_not_end_before_its_write_whatever_the_clocks_say() {
     let desk = Desk::new();
@@ -113,7 +113,7 @@ async fn remember(journal: &Journal, name: &str, number: i32) -> Result<(), Begi
     journal.remember(&format!("corp/{name}"), claim, "nothing".to_owned()).await
 }
 
-/// How long a refusal says to wait.
+/// The wait that a refusal asks for.
 fn wait(refused: Result<(), BeginError>) -> Duration {
     match refused {
         Err(BeginError::TooManyAnswers(wait)) => wait,
@@ -121,7 +121,7 @@ fn wait(refused: Result<(), BeginError>) -> Duration {
     }
 }
 
-/// A journal that keeps three answers of each caller, and five of all.
+/// A journal that keeps three answers of each caller, and five of all callers.
 fn forgetful(desk: &Desk) -> Journal {
     desk.open_sqlite(|ledger| (ledger.answers.each, ledger.answers.all) = (3, 5))
 }
@@ -138,7 +138,7 @@ async fn so_many_answers_are_kept_for_a_caller_and_no_more_until_one_is_a_day_ol
     assert!(told <= day && told + LONG > day, "{told:?}");
     assert!(journal.by_key("corp/alice", &key("k-3")).await.unwrap().is_none(), "it is not held");
     assert_eq!(remember(&journal, "alice", 2).await, Err(BeginError::KeyTaken), "that is held");
-    // What is written is kept, and another caller's answers are.
+    // A write is recorded, and another caller's answers are kept.
     assert!(claim(&journal, "alice", "k-3").await.is_ok());
     remember(&journal, "bob", 0).await.unwrap();
     let older = "UPDATE idempotency_keys SET at = at - 86400001 WHERE key = 'k-0' AND caller = 'corp/alice'";
@@ -179,7 +179,7 @@ async fn a_key_ends_when_both_clocks_say_so_and_lasts_by_the_later_of_both() {
         journal.close().await;
         let journal = desk.open();
         journal.set_second_clock(move || theirs);
-        // The writer's thread has the machine's own clock: only the reader is ahead.
+        // The writer's thread uses the machine's own clock: only the reader's clock is ahead.
         clock::simulated::set(ours);
         let held = journal.by_key("corp/alice", &key("k")).await.unwrap().is_some();
         clock::simulated::clear();
@@ -192,7 +192,7 @@ async fn a_key_ends_when_both_clocks_say_so_and_lasts_by_the_later_of_both() {
     assert!(held(Some(later), now).await, "ZEC's clock alone ended it");
     assert!(!held(Some(later), later).await);
 
-    // Claimed by a clock that is behind, it lasts its day by the one that is right.
+    // A key claimed by a clock that is behind lasts a day by the correct clock.
     let mut desk = Desk::new();
     desk.tuning.key_lifetime = day;
     let journal = desk.open();
@@ -221,7 +221,7 @@ async fn what_was_given_up_is_final_and_keeps_its_key() {
     assert_eq!(unfinished.iter().map(|view| view.id).collect::<Vec<_>>(), [id, pending]);
     journal.end(id, given_up()).await.unwrap();
     journal.end(pending, given_up()).await.unwrap();
-    // Once more, as after a commit that failed and took place; and what comes later.
+    // Once more, as after a commit that failed and took place; then a later outcome.
     journal.end(id, given_up()).await.unwrap();
     journal.end(id, Ending::new(Outcome::NotDone)).await.unwrap();
     journal.close().await;

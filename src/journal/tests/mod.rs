@@ -1,5 +1,5 @@
-//! What the record keeps, and what it withstands. Real files; the gate stands where a disk may
-//! hang or fail.
+//! Tests of what the journal keeps, and of which faults it survives. The files are real; a gate replaces a
+//! disk that may hang or fail.
 
 mod files;
 mod keys;
@@ -41,7 +41,7 @@ use crate::{
     policy::{Engine, Permit, Source, Verdict},
 };
 
-/// Far more than anything here takes; nothing is asserted of it.
+/// Far more time than anything here takes; no test asserts it.
 const LONG: Duration = Duration::from_secs(60);
 
 /// A directory with a journal in it.
@@ -85,7 +85,7 @@ impl Desk {
         self.open_kept(0, wrap)
     }
 
-    /// A journal that keeps entries for so many months.
+    /// A journal that keeps entries for this many months.
     fn open_kept(
         &self,
         keep_months: u32,
@@ -126,12 +126,12 @@ impl Desk {
         SqliteStore::new(&self.path(), self.tuning.busy)
     }
 
-    /// The ledger by itself; no journal has the file open then.
+    /// The ledger alone; no journal may have the file open then.
     fn ledger(&self) -> SqliteLedger {
         self.store().ledger(self.key_terms()).unwrap()
     }
 
-    /// A journal whose every transaction stops at a gate.
+    /// A journal of which every transaction stops at a gate.
     fn open_gated(&self) -> (Journal, Gate) {
         let (say, entered) = mpsc::channel();
         let (open, opened) = mpsc::channel();
@@ -151,7 +151,7 @@ impl Desk {
         self.offline().verify(&Expected::default()).unwrap()
     }
 
-    /// Every entry's kind of step.
+    /// The kind of each entry, in order.
     fn story(&self) -> Vec<String> {
         let mut story = Vec::new();
         self.offline()
@@ -179,8 +179,8 @@ struct Gate {
 }
 
 impl Gate {
-    /// Waits for a transaction and says what it holds; a thread of its own waits, so that the
-    /// runtime of the test goes on.
+    /// Waits for a transaction and returns what it holds. The wait is on a thread of its own, so that the
+    /// test's runtime continues.
     async fn arrived(self) -> (Self, Vec<&'static str>) {
         let waiting = tokio::task::spawn_blocking(move || {
             let steps = self.entered.recv_timeout(LONG).unwrap();
@@ -194,13 +194,13 @@ impl Gate {
     }
 }
 
-/// How a transaction fares at the gate.
+/// The fate of a transaction at the gate.
 #[derive(Clone, Copy)]
 enum Through {
     Well,
     /// Nothing is written.
     Refused,
-    /// It is written, and nobody is told.
+    /// It is written, but reported as failed.
     Unheard,
 }
 
@@ -221,7 +221,7 @@ impl Ledger for Gated {
         let failed = |perhaps_done| {
             Err(Failed { error: StoreError("the disk is on fire".to_owned()), perhaps_done })
         };
-        // Without anybody at the gate it stands open.
+        // If no test holds the gate, it is open.
         match self.opened.recv().unwrap_or(Through::Well) {
             Through::Well => self.inner.append(steps),
             Through::Refused => failed(false),
@@ -331,7 +331,7 @@ fn unavailable(begun: Result<Ticket, BeginError>) -> String {
     }
 }
 
-/// What a power cut at this moment would leave.
+/// The files that a power cut at this moment would leave.
 fn copy_of(desk: &Desk) -> Desk {
     let copy = Desk::new();
     for ending in ["", "-wal"] {

@@ -1,4 +1,4 @@
-//! Tests of reads: operations, lists, and reads that nobody waits for.
+//! Tests of reads: operations, lists, and reads whose callers stop waiting.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -94,10 +94,10 @@ async fn lists_are_newest_first_and_each_filter_leaves_out_the_rest() {
     journal.close().await;
 }
 
-/// An archive that reads for as long as it is told to.
+/// An archive whose reads last until `go_on` is set.
 struct Slow {
     began: Sender<()>,
-    /// Whether it stops when nobody waits any more, or only when it may.
+    /// Whether a read also stops when its caller stops waiting.
     listens: bool,
     go_on: Arc<AtomicBool>,
 }
@@ -142,7 +142,7 @@ impl Archive for Slow {
     }
 }
 
-/// Dropped, it lets every read end, also where a test fails: the runtime waits for them.
+/// When dropped, it lets every read end, even if a test fails: the runtime waits for them.
 #[derive(Default)]
 struct GoOn(Arc<AtomicBool>);
 
@@ -152,7 +152,7 @@ impl Drop for GoOn {
     }
 }
 
-/// Begins lists and gives them up, until so many read.
+/// Starts lists and gives them up, until this many reads have begun.
 async fn give_up(journal: &Journal, began: &Receiver<()>, count: usize) {
     for _ in 0..count {
         let list = tokio::time::timeout(Duration::ZERO, journal.list(Filter::newest(1)));
@@ -190,7 +190,7 @@ async fn a_read_that_nobody_waits_for_is_stopped() {
         give_up(&journal, &began, MAX_READS).await;
     }
 
-    // And so is SQLite, in the midst of a query without an end.
+    // SQLite is interrupted too, in the middle of an endless query.
     journal.close().await;
     let archive = sqlite::SqliteArchive::open(&desk.path(), None).unwrap();
     let endless =
@@ -269,7 +269,7 @@ async fn what_serves_never_reads_a_copy() {
     write(&journal, "one", Outcome::Done).await;
     let held = copy_of(&desk);
     journal.close().await;
-    // There is no room for the log's index.
+    // The index of the log cannot be created.
     let nowhere = held.files.path().join("missing/index");
     std::os::unix::fs::symlink(nowhere, sqlite::beside(&held.path(), "-shm")).unwrap();
     let copied = sqlite::SqliteArchive::open(&held.path(), None).unwrap();

@@ -56,7 +56,7 @@ async fn what_is_past_its_time_goes_and_what_is_left_still_holds() {
     let cut = Head { length: 5, ..whole };
     assert!(verify(&desk, Some(cut)).unwrap_err().contains("cut off"));
 
-    // It goes on from there, over a restart.
+    // The chain goes on from there, also after a restart.
     let journal = desk.open();
     let id = write(&journal, "carol", Outcome::Done).await;
     assert_eq!(journal.find(id).await.unwrap().unwrap().caller, "corp/carol");
@@ -75,7 +75,7 @@ async fn an_operation_goes_whole_or_not_yet() {
     let _ = open.spend();
     let begun = SystemTime::now();
     let turn = Instant::now();
-    // The record is in milliseconds.
+    // Times in the journal are in milliseconds.
     while turn.elapsed() < Duration::from_millis(2) {
         std::hint::spin_loop();
     }
@@ -102,7 +102,7 @@ async fn nobody_else_can_remove_an_entry() {
     assert!(removed.unwrap_err().to_string().contains("append-only"));
 }
 
-/// Tells what it is asked to let go of, and has the thread take a turn whenever it is looked at.
+/// Reports each deletion that it is asked for, and each check of the writer's thread.
 struct Sweeping {
     inner: Box<dyn Ledger>,
     asked: Sender<(SystemTime, usize)>,
@@ -137,7 +137,7 @@ impl Ledger for Sweeping {
     }
 }
 
-/// A journal that keeps two months and looks all the time, with what it asks its ledger.
+/// A journal that keeps two months and checks all the time, with what it asks of its ledger.
 fn sweeping(desk: &mut Desk) -> (Journal, Receiver<(SystemTime, usize)>, Receiver<()>) {
     desk.tuning.pace.look = Duration::from_millis(1);
     desk.tuning.pace.settle = Duration::ZERO;
@@ -164,14 +164,14 @@ async fn a_clock_that_is_years_ahead_lets_go_of_nothing() {
     let mut desk = Desk::new();
     let (journal, asks, looks) = sweeping(&mut desk);
     let rounds = |count: usize| {
-        // Let go of is what comes after a look.
+        // Deletion follows a check.
         for _ in 0..count {
             looks.recv_timeout(LONG).unwrap();
         }
     };
     rounds(10);
     assert!(asks.try_recv().is_err(), "nobody has said yet that our clock is right");
-    // As if ours were ten years ahead of the other.
+    // As if the gateway's clock were ten years ahead of the other.
     let ten_years = Duration::from_hours(24 * 3650);
     journal.set_second_clock(move || SystemTime::now().checked_sub(ten_years));
     let (before, _) = asks.recv_timeout(LONG).unwrap();

@@ -1,4 +1,4 @@
-//! Both stores do the same, and keep what this program does not know.
+//! Both stores behave alike, and keep what this program does not know.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ use crate::journal::{
 
 const CALLERS: [&str; 2] = ["corp/alice", "corp/bob"];
 
-/// What is done to a store, with small numbers so that operations and keys meet.
+/// An action on a store, with small numbers so that operations and keys meet.
 #[derive(Clone, Debug)]
 enum Doing {
     Begin { operation: usize, caller: usize, nics: usize, key: Option<usize> },
@@ -40,7 +40,7 @@ fn claim(key: usize) -> KeyClaim {
     KeyClaim { key, fingerprint: [7; 32] }
 }
 
-/// An intent of a call that names so many vNICs, of an action that this program may not know.
+/// An intent of a call that names this many vNICs, of an action that this program may not know.
 fn opening(id: OperationId, action: &str, caller: usize, nics: usize) -> Opening {
     let names = (0..nics).map(|nic| format!("nic/nic-{nic}"));
     let resources: Vec<Resource> = names.map(|name| Resource::parse(&name).unwrap()).collect();
@@ -71,7 +71,7 @@ fn closing(id: OperationId, outcome: Outcome, given_up: bool) -> Closing {
     closing
 }
 
-/// All that an archive says of what is in it.
+/// Everything that an archive shows of its content.
 fn said(archive: &dyn Archive, ids: &[OperationId]) -> Vec<String> {
     let shown = |views: Vec<View>| {
         let one = |view: &View| format!("{} {} {:?}", view.id, view.outcome.label(), view.call);
@@ -142,7 +142,7 @@ proptest! {
         let mut opened = stores.map(|store| store.open(desk.key_terms()).unwrap());
         let mut begun = std::collections::BTreeSet::new();
         for doing in &all {
-            // Ids are never given twice.
+            // No id is used twice.
             if let Doing::Begin { operation, .. } = doing && !begun.insert(*operation) {
                 continue;
             }
@@ -178,7 +178,7 @@ proptest! {
     }
 }
 
-/// A gateway of a later version recorded it, or one of an earlier version.
+/// A gateway of a later or an earlier version recorded it.
 #[tokio::test]
 async fn a_call_of_an_unknown_action_is_kept_shown_and_verified_and_holds_nobody_up() {
     let desk = Desk::new();

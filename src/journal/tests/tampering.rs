@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A journal of a few writes, closed, with the guards against mistakes taken away.
+/// A journal of a few writes, closed, with the triggers against mistakes removed.
 async fn tampered(sql: &str) -> (Desk, Head) {
     let desk = Desk::new();
     let journal = desk.open();
@@ -59,7 +59,7 @@ async fn swapped_removed_and_inserted_entries_are_found() {
     assert_eq!(desk.verify().unwrap_err().seq, 7);
 }
 
-/// Lists are made by a table of their own, which no hash is over.
+/// Lists read a table of their own, which no hash covers.
 #[tokio::test]
 async fn an_operation_that_lists_would_hide_or_show_otherwise_is_found() {
     for change in [
@@ -201,7 +201,7 @@ async fn the_table_itself_refuses_to_change() {
     assert_eq!(desk.verify().unwrap().length, 2);
 }
 
-/// Computed with another implementation from docs/journal-format.md alone.
+/// The hash was computed with another implementation, from docs/journal-format.md alone.
 #[test]
 fn the_hash_is_the_one_that_is_documented() {
     let content = r#"{"at":1700000000123,"caller":"corp/älice","kind":"intent"}"#;

@@ -23,7 +23,7 @@ async fn a_ticket_is_spent_soon_or_not_at_all() {
     journal.close().await;
 }
 
-/// Whatever has become of the clock since, and however long the process was stopped: ZEC refuses a
+/// This holds whatever happened to the clock since, and however long the process was stopped: ZEC refuses a
 /// signature that is too old.
 #[tokio::test]
 async fn a_signature_bears_the_time_of_the_look_at_the_ticket() {

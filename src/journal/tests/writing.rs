@@ -62,7 +62,7 @@ async fn an_intent_that_is_late_is_not_sent_and_the_next_transaction_says_so() {
     assert_eq!(unavailable(late.await.unwrap()), "it took too long");
     tokio::time::resume();
     assert!(!journal.is_healthy(), "a disk that hangs is no place for writes");
-    // Others are in line before the late one is known to be late.
+    // Other writes are queued before the late one is known to be late.
     let waiting = journal.clone();
     let next = tokio::spawn(async move { waiting.begin(permit(), intent("next")).await });
     while journal.waiting() < 1 {
@@ -263,7 +263,7 @@ async fn outcomes_that_come_together_are_one_entry_and_the_first_final_one_stays
     let first = end(Outcome::Unknown);
     let (gate, steps) = gate.arrived().await;
     assert_eq!(steps, ["unknown"]);
-    // Not written at all: what was known of the operation is not known for certain any more.
+    // It was not written, so the state of the operation is not certain any more.
     gate.let_through(Through::Refused);
     let (gate, steps) = gate.arrived().await;
     assert_eq!(steps, ["unknown"]);

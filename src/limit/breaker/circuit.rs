@@ -6,34 +6,34 @@ use tokio::time::Instant;
 
 use super::{Asker, turns::Turns, window::Window};
 
-/// So many failures within ten seconds open a circuit, if as few requests succeeded meanwhile.
+/// This many failures within ten seconds open a circuit, if no more requests succeeded than failed.
 pub(super) const FAILURES: u32 = 20;
 /// How long it is open at first, and at most.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(5);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// How long to wait for the outcome of a probe, which may come at any moment.
+/// The wait to suggest while a probe is in flight, whose outcome may come at any moment.
 pub(super) const SOON: Duration = Duration::from_secs(1);
-/// Whoever failed as a probe lets others go first for so long after a pause: those were told to come
-/// back by then. Afterwards whoever asks may try.
+/// For this long after a pause, an asker whose probe failed lets others go first, because those were asked to
+/// retry by then. Afterwards any asker may probe.
 pub(super) const PRECEDENCE: Duration = Duration::from_secs(5);
 
-/// The breaker of one kind of requests. Time is given to it.
+/// The breaker of one kind of requests. Its methods take the current time.
 #[derive(Debug)]
 pub(super) struct Circuit {
-    /// Counts openings and closings: what was let through before the last one says nothing about
-    /// what is now.
+    /// Counts openings and closings. A request that was let through before the last of them says nothing
+    /// about the present state.
     turn: u64,
     state: State,
-    /// When it was closed again, if it ever was open.
+    /// When it was last closed again, if it was ever open.
     closed: Option<Instant>,
 }
 
 /// How a failure counts.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Counted {
-    /// In the circuit itself; with it count so many that are known elsewhere.
+    /// In this circuit; the number is how many failures counted elsewhere are added.
     Here(u32),
-    /// Elsewhere: with it there are so many.
+    /// Elsewhere: the number is how many there are, this one included.
     Elsewhere(u32),
 }
 
@@ -48,13 +48,13 @@ enum State {
 struct OpenCircuit {
     since: Instant,
     pause: Duration,
-    /// When the pause is over, or the last look that found nothing was.
+    /// When the pause is over, or when the last read that failed ended.
     due: Instant,
-    /// Whether the one request after the pause is on its way.
+    /// Whether the one request after the pause is in flight.
     probing: bool,
-    /// Whether somebody looks whether the other kind succeeds.
+    /// Whether a read is in flight to find out whether the other kind succeeds.
     looking: bool,
-    /// Whether the other kind has succeeded since.
+    /// Whether the other kind has succeeded since the opening.
     encouraged: bool,
     turns: Turns,
 }
@@ -67,41 +67,42 @@ pub(super) struct Way {
 }
 
 impl Way {
-    /// That of a request which no circuit stood in the way of.
+    /// The way of a request that met no circuit.
     pub(super) const fn free(turn: u64) -> Self {
         Self { turn, probe: false }
     }
 }
 
 impl Circuit {
-    /// A closed one. No other one's turns, of those whose requests it may be told of, are in the
-    /// four thousand million after `turn`.
+    /// Makes a closed circuit. The four thousand million turns after `turn` must belong to no other circuit
+    /// whose requests may be reported to this one.
     pub(super) fn new(turn: u64) -> Self {
         Self { turn, state: State::Closed(Window::default()), closed: None }
     }
 
-    /// Whether it is not closed: after the pause too, until a probe has succeeded.
+    /// Whether it is not closed. It stays open after the pause until a probe has succeeded.
     pub(super) const fn is_open(&self) -> bool {
         matches!(self.state, State::OpenCircuit(_))
     }
 
-    /// Whether what becomes of a request still says something about how things are.
+    /// Whether the outcome of a request still says something about the present state.
     pub(super) const fn is_current(&self, way: Way) -> bool {
         way.turn == self.turn
     }
 
-    /// Since when failures count: what was before the last closing is forgotten.
+    /// Since when failures count: those before the last closing do not.
     pub(super) const fn counts_since(&self) -> Option<Instant> {
         self.closed
     }
 
-    /// Whether the other kind has succeeded since this one was opened.
+    /// Whether the other kind has succeeded since this circuit opened.
     pub(super) const fn is_encouraged(&self) -> bool {
         matches!(&self.state, State::OpenCircuit(open) if open.encouraged)
     }
 
-    /// Gives the turn to look whether the other kind succeeds, where the circuit is open, its pause
-    /// over, and nothing known of how things are; say then what came of it. One at a time.
+    /// Gives out the turn to read, to find out whether the other kind succeeds. It does so if the circuit is
+    /// open, its pause is over, and nothing is known yet. One turn at a time; report its result with
+    /// [`Self::looked`].
     pub(super) fn look(&mut self, who: Asker, now: Instant) -> Option<Way> {
         let State::OpenCircuit(open) = &mut self.state else { return None };
         let busy = open.probing || open.looking || open.encouraged;
@@ -112,7 +113,8 @@ impl Circuit {
         Some(Way { turn: self.turn, probe: false })
     }
 
-    /// A look is over; whether it failed. One that succeeded has encouraged the circuit by now.
+    /// Reports that a read is over, and whether it failed. One that succeeded has encouraged the circuit by
+    /// now.
     pub(super) fn looked(&mut self, way: Way, who: Asker, failed: bool, now: Instant) {
         if let State::OpenCircuit(open) = &mut self.state
             && way.turn == self.turn
@@ -125,8 +127,8 @@ impl Circuit {
         }
     }
 
-    /// Lets a request through, or says how long to wait; after the pause one at a time, and only
-    /// if `may_probe`.
+    /// Lets a request through, or returns how long to wait. After the pause it lets one through at a time,
+    /// and only if `may_probe`.
     pub(super) fn admit(
         &mut self,
         who: Asker,
@@ -151,7 +153,7 @@ impl Circuit {
         }
     }
 
-    /// A request succeeded; whether it was the probe that closes the circuit.
+    /// A request succeeded. Returns whether it was the probe that closes the circuit.
     pub(super) fn success(&mut self, way: Way, now: Instant) -> bool {
         if way.turn != self.turn {
             return false;
@@ -205,7 +207,7 @@ impl Circuit {
         });
     }
 
-    /// Nobody will say what became of a request.
+    /// The outcome of a request will never be reported.
     pub(super) fn abandon(&mut self, way: Way) {
         if let State::OpenCircuit(open) = &mut self.state
             && way.probe
@@ -215,8 +217,9 @@ impl Circuit {
         }
     }
 
-    /// A request of the other kind, let through at `admitted`, has succeeded. One from before the
-    /// opening says nothing; the other kind's own probe closes this one where its pause is over.
+    /// A request of the other kind, let through at `admitted`, has succeeded. One from before the opening
+    /// says nothing. If it was the other kind's own probe and this circuit's pause is over, this circuit
+    /// closes too.
     pub(super) fn encourage(&mut self, admitted: Instant, now: Instant, was_probe: bool) {
         let State::OpenCircuit(open) = &mut self.state else { return };
         if admitted < open.since {
@@ -236,7 +239,7 @@ impl Circuit {
 }
 
 impl OpenCircuit {
-    /// Whether it is somebody's turn to try; that they ask is noted either way.
+    /// Whether it is this asker's turn to try. The question is remembered either way.
     fn may(&mut self, who: Asker, now: Instant) -> bool {
         self.turns.ask(who) || now >= self.due + PRECEDENCE
     }

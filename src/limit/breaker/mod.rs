@@ -1,5 +1,5 @@
-//! Spares a ZEC in trouble, and callers the wait for it: after many failures requests are refused
-//! before they are sent, and let through again one by one.
+//! The circuit breaker: it protects a failing ZEC from requests, and callers from waiting. After many
+//! failures it refuses requests before they are sent, and then lets them through one at a time.
 
 mod circuit;
 mod nics;
@@ -23,18 +23,18 @@ use circuit::{Counted, Way};
 use nics::Nics;
 use pair::Pair;
 
-/// Circuits for reads and for writes: two that stand for ZEC altogether, and two for each vNIC at
-/// which ZEC failed lately. Clones are the same breaker.
+/// Circuits for reads and for writes: two for ZEC as a whole, and two for each vNIC at which ZEC failed
+/// lately. Clones are the same breaker.
 ///
-/// A circuit opens where within ten seconds 20 requests failed and no more than that succeeded.
-/// Against ZEC altogether at most five failures of one vNIC count within that time, as many while it is
-/// spared by itself, and every request that reached nobody. It stays open for 5 s; then one request is let through, which closes it, or
-/// opens it for twice as long, up to 60 s. Whoever failed at that lets others go first: another
-/// caller, on another vNIC.
+/// A circuit opens if at least 20 requests failed within ten seconds, and no more succeeded than failed. For
+/// ZEC as a whole, at most five failures of one vNIC count within that time, and a vNIC whose own circuit is
+/// open counts as five. Every request that did not reach ZEC counts. A circuit stays open for 5 s. Then it
+/// lets one request through, which closes it or opens it for twice as long, up to 60 s. If that request
+/// fails, its asker lets others go first: another caller, on another vNIC.
 ///
-/// A write is let through only after a read has succeeded since writes were stopped: a write is no
-/// way to find out whether ZEC is there. Where reads were stopped too, the read that closes theirs
-/// closes the writes' as well.
+/// After writes were stopped, a write is let through only once a read has succeeded. A write must not be used
+/// to find out whether ZEC is available. If reads were stopped too, the read that closes their circuit closes
+/// the writes' circuit as well.
 #[derive(Clone, Debug)]
 pub struct Breaker {
     circuits: Arc<Mutex<Circuits>>,
@@ -42,7 +42,7 @@ pub struct Breaker {
     metrics: Arc<Metrics>,
 }
 
-/// Who asks, on which vNIC; hashes tell them apart well enough.
+/// A caller and a vNIC. Hashes are good enough to tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asker {
     caller: u64,
@@ -51,22 +51,22 @@ pub struct Asker {
 
 #[derive(Debug)]
 struct Circuits {
-    /// ZEC altogether.
+    /// The circuits for ZEC as a whole.
     all: Pair,
     nics: Nics,
 }
 
-/// How a request was let through.
+/// How a request was let through the circuits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ways {
     admitted: Instant,
     all: Way,
-    /// None where the vNIC had no circuits of its own.
+    /// `None` if the vNIC had no circuits of its own.
     own: Option<Way>,
 }
 
-/// Leave to send one request; say what became of it. Dropped without a word, it counts neither
-/// way.
+/// Leave to send one request. Report the request's outcome with one of its methods. If it is dropped without
+/// that, the request counts as neither a success nor a failure.
 #[derive(Debug)]
 #[must_use = "say what became of the request"]
 pub struct BreakerPass {
@@ -76,7 +76,8 @@ pub struct BreakerPass {
     ways: Ways,
 }
 
-/// The turn to find out, by a read, whether writes may be tried again. Dropped, it found nothing.
+/// The turn to find out, by a read, whether writes may be tried again. Drop it after the read: unless a read
+/// has succeeded by then, the turn counts as failed. Call [`Self::spared`] first if there was no read.
 #[derive(Debug)]
 #[must_use = "look, and say if nobody could"]
 pub struct Probe {
@@ -88,7 +89,8 @@ pub struct Probe {
 }
 
 impl Breaker {
-    /// All closed. The metrics `zec_breaker_open` and `zec_breaker_open_nics` tell of them.
+    /// Makes a breaker with all circuits closed. The metrics `zec_breaker_open` and `zec_breaker_open_nics`
+    /// show its state.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let circuits = Circuits { all: Pair::new(0), nics: Nics::default() };
@@ -96,16 +98,16 @@ impl Breaker {
         Self { circuits, hasher: foldhash::quality::RandomState::default(), metrics }
     }
 
-    /// Who asks, as the breaker tells callers and vNICs apart; the gateway itself is the caller `""`.
+    /// The asker, as the breaker tells callers and vNICs apart; the gateway itself is the caller `""`.
     #[must_use]
     pub fn asker(&self, caller: &str, nic: &str) -> Asker {
         Asker { caller: self.hasher.hash_one(caller), nic: self.hasher.hash_one(nic) }
     }
 
-    /// Asks to send a request.
+    /// Asks for leave to send a request.
     ///
     /// # Errors
-    /// How long nothing of the kind is sent; nothing may be sent now.
+    /// If nothing may be sent now: how long nothing of this kind is sent.
     pub fn admit(&self, kind: Kind, who: Asker) -> Result<BreakerPass, Duration> {
         let mut circuits = lock(&self.circuits);
         let now = Instant::now();
@@ -117,8 +119,7 @@ impl Breaker {
         Ok(BreakerPass { breaker: self.clone(), kind, who, ways })
     }
 
-    /// Gives the turn to look, by a read on that vNIC, where writes wait for nothing but a read that
-    /// succeeds.
+    /// Gives out the turn to read that vNIC, if writes wait only for a read that succeeds.
     #[must_use]
     pub fn look(&self, who: Asker) -> Option<Probe> {
         let (all, own) = lock(&self.circuits).look(who, Instant::now());
@@ -126,8 +127,8 @@ impl Breaker {
         found.then(|| Probe { breaker: self.clone(), who, all, own, failed: true })
     }
 
-    /// Applies a change, and tells the metrics where it has opened or closed a circuit: under the lock,
-    /// so that they never tell of an earlier change last.
+    /// Applies a change, and updates the metrics if it opened or closed a circuit. Both happen under the
+    /// lock, so that the metrics never end with an earlier change.
     fn tell(&self, nic: u64, change: impl FnOnce(&mut Circuits)) {
         let mut circuits = lock(&self.circuits);
         let before = circuits.is_open(nic);
@@ -151,7 +152,7 @@ impl Breaker {
 }
 
 impl BreakerPass {
-    /// ZEC answered as it should, with a refusal perhaps.
+    /// ZEC answered properly, perhaps with a refusal.
     pub fn success(self) {
         let now = Instant::now();
         self.breaker.tell(self.who.nic, |circuits| {
@@ -159,7 +160,7 @@ impl BreakerPass {
         });
     }
 
-    /// ZEC gave no answer, or answered 5xx: on this vNIC, as far as one can tell.
+    /// ZEC gave no answer, or answered 5xx. As far as the gateway can tell, the fault is at this vNIC.
     pub fn failure(self) {
         let now = Instant::now();
         self.breaker.tell(self.who.nic, |circuits| {
@@ -167,7 +168,7 @@ impl BreakerPass {
         });
     }
 
-    /// ZEC could not be reached, which has nothing to do with the vNIC.
+    /// ZEC could not be reached, which does not depend on the vNIC.
     pub fn unreached(self) {
         let now = Instant::now();
         self.breaker.tell(self.who.nic, |circuits| {
@@ -177,14 +178,14 @@ impl BreakerPass {
 }
 
 impl Drop for BreakerPass {
-    /// After a success or failure there is nothing left to free.
+    /// After a success or failure there is nothing left to release.
     fn drop(&mut self) {
         lock(&self.breaker.circuits).abandon(self.kind, self.who, self.ways);
     }
 }
 
 impl Probe {
-    /// Nobody could look: it says nothing about whose turn it was.
+    /// The breaker stopped the read itself, so the read says nothing about this asker's turn.
     pub fn spared(mut self) {
         self.failed = false;
     }
@@ -204,13 +205,13 @@ impl Drop for Probe {
 }
 
 impl Circuits {
-    /// Whether reads and writes are stopped altogether, and on a vNIC.
+    /// Whether reads and writes are stopped for ZEC as a whole, and for a vNIC.
     fn is_open(&mut self, nic: u64) -> ([bool; 2], [bool; 2]) {
         let own = self.nics.get(nic).map_or([false; 2], |entry| entry.pair.is_open());
         (self.all.is_open(), own)
     }
 
-    /// The vNIC's own circuit comes first: whoever is stopped there is nobody's probe.
+    /// The vNIC's own circuit comes first: a request that is stopped there must not be a probe elsewhere.
     fn admit(&mut self, kind: Kind, who: Asker, now: Instant) -> Result<Ways, Duration> {
         let mut entry = self.nics.get(who.nic);
         let own = entry.as_mut().map(|entry| entry.pair.admit(kind, who, now)).transpose()?;
@@ -228,7 +229,7 @@ impl Circuits {
             None => None,
             Some(own) => match own.look(who, now) {
                 Some(way) => Some(way),
-                // Stopped there, and not to be looked at now.
+                // Writes to this vNIC are stopped, and it is not time for a read yet.
                 None => return (None, None),
             },
         };

@@ -10,29 +10,30 @@ use tokio::time::Instant;
 use super::pair::Pair;
 use crate::metrics::Kind;
 
-/// So many vNICs at which ZEC fails are kept apart; that which failed longest ago makes room.
+/// At most this many failing vNICs are tracked separately. The one whose last failure is oldest is evicted
+/// first.
 pub(super) const MOST: usize = 1024;
 
-/// How many failures of one vNIC count against ZEC altogether, within [`WITHIN`]: a quarter of what
+/// How many failures of one vNIC count against ZEC as a whole, within [`WITHIN`]. It is a quarter of what
 /// opens a circuit, so that ZEC must fail at four vNICs.
 pub(super) const EACH: usize = 5;
 pub(super) const WITHIN: Duration = Duration::from_secs(10);
 
-/// A vNIC that is spared by itself counts as much, for so long after its last failure: it is asked for
-/// so rarely by then that its failures alone would not.
+/// A vNIC whose own circuit is open counts as much, for this long after its last failure. By then so few of
+/// its requests are sent that its failures alone would not.
 const STANDING: Duration = Duration::from_secs(60);
 
-/// How often it is looked for those that can be forgotten.
+/// How often vNICs that no longer matter are evicted.
 const SWEEP: Duration = Duration::from_secs(10);
 
-/// How long a vNIC at which ZEC failed is spared and counted without another failure.
+/// How long an open circuit of a vNIC is kept and counted without another failure.
 pub(super) const FORGOTTEN: Duration = Duration::from_hours(1);
 
-/// The vNICs at which ZEC failed lately, by the hash of their id.
+/// The vNICs at which ZEC failed lately, by the hash of their ids.
 #[derive(Debug, Default)]
 pub(super) struct Nics {
     entries: HashMap<u64, NicEntry, foldhash::quality::RandomState>,
-    /// How many were made so far.
+    /// How many entries were made so far.
     made: u64,
     swept: Option<Instant>,
 }
@@ -48,21 +49,21 @@ pub(super) struct NicEntry {
     writes: Failures,
 }
 
-/// A vNIC's failures of one kind that count against ZEC altogether.
+/// A vNIC's failures of one kind that count against ZEC as a whole.
 #[derive(Debug, Default)]
 struct Failures {
-    /// The last few, oldest first.
+    /// The times of the latest, oldest first.
     counted: VecDeque<Instant>,
     last: Option<Instant>,
 }
 
 impl Nics {
-    /// Where ZEC has not failed at a vNIC lately there is none.
+    /// The entry of a vNIC; `None` if ZEC has not failed at it lately.
     pub(super) fn get(&mut self, nic: u64) -> Option<&mut NicEntry> {
         if self.entries.is_empty() { None } else { self.entries.get_mut(&nic) }
     }
 
-    /// ZEC failed at a vNIC: its entry, made if there is none.
+    /// The entry of a vNIC at which ZEC has just failed. Makes one if there is none.
     pub(super) fn fail(&mut self, nic: u64, now: Instant) -> &mut NicEntry {
         if !self.entries.contains_key(&nic) && self.entries.len() >= MOST {
             let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.failed);
@@ -78,8 +79,8 @@ impl Nics {
         entry
     }
 
-    /// Forgets, now and then, those whose failures are too old to count, and after an hour those whose
-    /// circuits are open still, for nobody has asked since. Whether it has looked.
+    /// Evicts, now and then, the vNICs whose failures are too old to count. Those whose circuits are still
+    /// open, because no request has come since, are evicted after an hour. Returns whether it swept.
     pub(super) fn sweep(&mut self, now: Instant) -> bool {
         let rests = |since: Instant| now.saturating_duration_since(since) < SWEEP;
         if self.entries.is_empty() || self.swept.is_some_and(rests) {
@@ -93,13 +94,14 @@ impl Nics {
         true
     }
 
-    /// How many failures of a kind, of all vNICs, count against ZEC altogether; none from before `since`.
+    /// How many failures of a kind, over all vNICs, count against ZEC as a whole. Those before `since` do
+    /// not.
     pub(super) fn failures(&self, kind: Kind, since: Option<Instant>, now: Instant) -> u32 {
         let each = self.entries.values().map(|entry| entry.weight(kind, since, now));
         each.fold(0, u32::saturating_add)
     }
 
-    /// How many have a circuit open for reads, and for writes.
+    /// How many vNICs have an open circuit for reads, and how many for writes.
     pub(super) fn open(&self) -> [usize; 2] {
         self.entries.values().fold([0; 2], |[reads, writes], entry| {
             let [read, write] = entry.pair.is_open();
@@ -119,7 +121,7 @@ impl NicEntry {
         Self { pair: Pair::new(first_turn), first_turn, failed: now, reads, writes }
     }
 
-    /// Notes a failure that counts against ZEC altogether, if not too many of this vNIC do.
+    /// Notes a failure that counts against ZEC as a whole, unless too many of this vNIC do already.
     pub(super) fn count(&mut self, kind: Kind, now: Instant) {
         let failures = match kind {
             Kind::Read => &mut self.reads,

@@ -18,12 +18,12 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    /// Both closed; `turn` as [`Circuit::new`] takes it.
+    /// Makes both, closed; for `turn`, see [`Circuit::new`].
     pub(super) fn new(turn: u64) -> Self {
         Self { read: Circuit::new(turn), write: Circuit::new(turn) }
     }
 
-    /// Whether reads are stopped, and writes.
+    /// Whether reads are stopped, and whether writes are.
     pub(super) const fn is_open(&self) -> [bool; 2] {
         [self.read.is_open(), self.write.is_open()]
     }
@@ -35,7 +35,7 @@ impl Pair {
         }
     }
 
-    /// A write is let through after the pause only where a read has succeeded since.
+    /// After the pause, a write is let through only if a read has succeeded since the opening.
     pub(super) fn admit(&mut self, kind: Kind, who: Asker, now: Instant) -> Result<Way, Duration> {
         match kind {
             Kind::Read => self.read.admit(who, now, true),

@@ -1,4 +1,4 @@
-//! Tests of the breaker, and the helpers that they share.
+//! Tests of the breaker, and their shared helpers.
 
 use super::{
     circuit::{FAILURES, FIRST_PAUSE, LONGEST_PAUSE, PRECEDENCE, SOON},
@@ -13,11 +13,11 @@ const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// All circuits with a clock of their own.
+/// All circuits, with a clock of their own.
 struct Bench {
     circuits: Circuits,
     now: Instant,
-    /// How many have asked so far.
+    /// How many requests were made so far.
     asked: u64,
 }
 
@@ -34,7 +34,7 @@ impl Bench {
         Self { circuits, now: Instant::now(), asked: 0 }
     }
 
-    /// Another caller each time, and another vNIC.
+    /// A request of another caller on another vNIC each time.
     fn admit(&mut self, kind: Kind) -> Result<Out, Duration> {
         self.asked += 1;
         self.admit_for(kind, Asker { caller: self.asked, nic: 1000 + self.asked })
@@ -59,7 +59,7 @@ impl Bench {
         self.circuits.abandon(kind, who, ways);
     }
 
-    /// So many failures at this moment.
+    /// Makes this many requests fail at this moment.
     fn failures(&mut self, kind: Kind, count: u32) {
         for _ in 0..count {
             let way = self.admit(kind).unwrap();
@@ -75,7 +75,7 @@ impl Bench {
         bench
     }
 
-    /// A read that succeeds.
+    /// Makes a read that succeeds.
     fn read(&mut self) {
         let way = self.admit(Kind::Read).unwrap();
         self.succeed(Kind::Read, way);
@@ -94,7 +94,7 @@ fn the_twentieth_failure_within_ten_seconds_opens_its_own_kind_only() {
         bench.now += seconds(10);
         bench.failures(kind, 19);
         assert_eq!(bench.is_open(), (false, false), "the first was ten seconds ago");
-        // A success in between changes nothing: many failures and few successes is trouble too.
+        // One success in between changes nothing: many failures and few successes mean trouble too.
         let way = bench.admit(kind).unwrap();
         bench.succeed(kind, way);
         bench.now += Duration::from_millis(9999);

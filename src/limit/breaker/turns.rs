@@ -2,36 +2,36 @@
 
 use super::Asker;
 
-/// So many who found ZEC failing are remembered; the oldest make room.
+/// This many askers whose probes failed are remembered; the oldest are evicted first.
 const REMEMBERED: usize = 8;
 
-/// No asker's rank: nobody waits.
+/// A rank that no asker has: no one is waiting.
 const NOBODY: u8 = u8::MAX;
 
-/// Whose turn it is to find out whether ZEC is there again. Whoever did and failed lets others go
-/// first: neither one caller nor one vNIC at which ZEC fails may keep a circuit open for everybody.
+/// Whose turn it is to find out whether ZEC is available again. An asker whose probe failed lets others go
+/// first. So neither one caller nor one vNIC at which ZEC fails can keep a circuit open for everyone.
 #[derive(Debug)]
 pub(super) struct Turns {
-    /// Who failed since the circuit was closed, oldest first.
+    /// The askers whose probes failed since the circuit opened, oldest first.
     failed: Vec<Asker>,
-    /// The lowest rank of those who asked since the last of them.
+    /// The lowest rank among the askers since the last of these failures.
     waits: u8,
 }
 
 impl Turns {
-    /// Nobody has had a turn, and nobody waits.
+    /// No one has had a turn, and no one is waiting.
     pub(super) const fn new() -> Self {
         Self { failed: Vec::new(), waits: NOBODY }
     }
 
-    /// Notes that somebody asks; whether it may be their turn: nobody waits who comes first.
+    /// Remembers that an asker asks. Returns whether it may be its turn: no one of a lower rank is waiting.
     pub(super) fn ask(&mut self, who: Asker) -> bool {
         let rank = self.rank(who);
         self.waits = self.waits.min(rank);
         rank <= self.waits
     }
 
-    /// Whoever had the turn failed.
+    /// The probe of the asker whose turn it was has failed.
     pub(super) fn failed(&mut self, who: Asker) {
         if self.failed.len() >= REMEMBERED {
             self.failed.remove(0);
@@ -40,7 +40,7 @@ impl Turns {
         self.waits = NOBODY;
     }
 
-    /// 0 for a caller and a vNIC that have not failed yet, 1 where one of them has, 2 for both.
+    /// 0 if neither the caller nor the vNIC has failed yet, 1 if one of them has, 2 if both have.
     fn rank(&self, who: Asker) -> u8 {
         let caller = self.failed.iter().any(|one| one.caller == who.caller);
         let nic = self.failed.iter().any(|one| one.nic == who.nic);

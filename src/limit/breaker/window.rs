@@ -2,22 +2,22 @@
 
 use tokio::time::Instant;
 
-/// How many seconds are looked back upon, the current one included.
+/// How many seconds are counted, the current one included.
 pub(super) const SECONDS: usize = 10;
 
-/// How many requests ended well and badly in the last ten seconds, counted second by second: ten
+/// How many requests ended well and badly in the last ten seconds. They are counted second by second: ten
 /// numbers of each, however many requests there are.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    /// When the first request ended; seconds are counted from there.
+    /// When the first request ended; the seconds are counted from then.
     start: Option<Instant>,
     /// The current second.
     second: u64,
-    /// The current second's first, then those before it.
+    /// The counts of the current second first, then those of the seconds before it.
     counts: [Counts; SECONDS],
 }
 
-/// What ended in one second, or in all of them.
+/// The requests that ended in one second, or in the whole window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) well: u32,
@@ -37,7 +37,7 @@ impl Window {
         counts.badly = counts.badly.saturating_add(1);
     }
 
-    /// All that ended in the last ten seconds.
+    /// The sum over the last ten seconds.
     pub(super) fn sum(&mut self, now: Instant) -> Counts {
         let _ = self.current(now);
         self.counts.iter().fold(Counts::default(), |sum, one| Counts {
@@ -49,7 +49,8 @@ impl Window {
     fn current(&mut self, now: Instant) -> &mut Counts {
         let start = *self.start.get_or_insert(now);
         let second = now.saturating_duration_since(start).as_secs();
-        // A moment from before the current second, taken while others were counted, counts in it.
+        // A time before the current second, taken while other requests were counted, counts in the current
+        // one.
         let passed = second.saturating_sub(self.second);
         if passed > 0 {
             let passed = usize::try_from(passed).unwrap_or(SECONDS).min(SECONDS);

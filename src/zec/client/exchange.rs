@@ -1,4 +1,4 @@
-//! One request to ZEC: signed afresh, sent once over a connection, and its answer read.
+//! One request to ZEC: signed for this attempt, sent once over a connection, and its answer read.
 
 use std::{
     sync::{Arc, atomic::AtomicUsize},
@@ -29,13 +29,13 @@ const X_ZC_TIMESTAMP: HeaderName = HeaderName::from_static("x-zc-timestamp");
 const X_ZC_SIGNATURE_METHOD: HeaderName = HeaderName::from_static("x-zc-signature-method");
 const X_ZC_SERVICE: HeaderName = HeaderName::from_static("x-zc-service");
 
-/// How many headers a request has, who we are included; room for all at once.
+/// How many headers a request has, `User-Agent` included. Room for all is made at once.
 const HEADERS: usize = 9;
 
-/// Whoever had less time for an answer than this is not in trouble for giving none.
+/// A timeout counts against ZEC only if ZEC had at least this much time to answer.
 const FAIR: Duration = Duration::from_secs(1);
 
-/// Why there is no answer, or no connection, where the time was up.
+/// The cause of a missing answer after a timeout.
 const TOO_LONG: &str = "it took too long";
 
 /// The client that both halves share.
@@ -51,12 +51,12 @@ pub(super) struct Client {
     pub(super) request_timeout: Duration,
     pub(super) skew: Arc<Skew>,
     pub(super) breaker: Breaker,
-    /// How many requests of callers are on their way.
+    /// How many callers' requests are in flight.
     pub(super) busy: AtomicUsize,
     pub(super) metrics: Arc<Metrics>,
 }
 
-/// What is asked of ZEC, and with which key.
+/// The action, its body, and the key to sign with.
 pub(super) struct Call<'a> {
     pub(super) action: Action,
     pub(super) body: Bytes,
@@ -64,8 +64,9 @@ pub(super) struct Call<'a> {
 }
 
 impl Client {
-    /// One request, signed afresh over the very bytes that go out, and what `take` takes of its answer.
-    /// `sign_at` says which time to sign, or that nothing may be sent any more, once it could go out.
+    /// Sends one request, signed for this attempt over the exact bytes that are sent, and returns what `take`
+    /// makes of its answer. Once there is a connection, `sign_at` returns the time to sign, or that nothing
+    /// may be sent.
     pub(super) async fn attempt<T>(
         &self,
         call: Call<'_>,
@@ -84,7 +85,7 @@ impl Client {
             _ => false,
         };
         match &result {
-            // Who had no time to answer may well be there: it counts neither way.
+            // If ZEC had no fair time to answer, it may well be available: the attempt counts neither way.
             _ if out_of_time && had < self.request_timeout.min(FAIR) => drop(pass),
             Err(Failure::NotSent(_)) => pass.unreached(),
             result if trouble(result) => pass.failure(),
@@ -112,7 +113,7 @@ impl Client {
     ) -> Result<ZecAnswer<T>, Failure> {
         let link = timeout_at(until, self.http.link(&self.endpoint)).await;
         let link = link.map_err(|_| Failure::NotSent(WhyNotSent::Late))?.map_err(failure)?;
-        // Signed when it can go out: connecting takes its time.
+        // Signed only when the request can go out, because connecting takes time.
         let signed_at = sign_at()?;
         let request = self.request(call, signed_at);
         let request = request.map_err(|cause| Failure::NotSent(WhyNotSent::Because(cause)))?;
@@ -127,14 +128,15 @@ impl Client {
             (Ok(_) | Err(Failure::Rejected { .. } | Failure::Throttled { .. }), Some(date)) => {
                 self.skew.is_now(date);
             }
-            // A refused signature is no evidence without a date, and a proxy's page none at all.
+            // Without a date, a refused signature proves nothing about ZEC's clock; a proxy's page never
+            // does.
             (Err(Failure::CredentialsRefused { .. }), Some(date)) => self.skew.is_now(date),
             _ => {}
         }
         answer
     }
 
-    /// Built from nothing: no header of the caller's is ever near (docs/threats.md, rows 2 and 7).
+    /// Built from scratch: no header of the caller's can get into it (docs/threats.md, rows 2 and 7).
     pub(super) fn request(
         &self,
         call: Call<'_>,
@@ -175,8 +177,8 @@ fn failure(error: ExchangeError) -> Failure {
     }
 }
 
-/// Whether ZEC is in trouble: it could not be reached, or what came is no answer of its own, as a
-/// 5xx or a proxy's page. A refusal is an answer.
+/// Whether ZEC is in trouble: it could not be reached, or it gave no proper answer. A 5xx or a proxy's page
+/// is not a proper answer. A refusal is an answer.
 const fn trouble<T>(result: &Result<ZecAnswer<T>, Failure>) -> bool {
     match result {
         Err(

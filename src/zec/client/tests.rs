@@ -27,7 +27,7 @@ fn the_signature_shows_in_no_debug_output() {
     assert!(shown.contains("x-zc-action") && !shown.contains("Signature="), "{shown}");
 }
 
-/// Reads a request of ours to the end of its body and says yes.
+/// Reads a request of the gateway's to the end of its body and answers with success.
 fn say_yes(stream: &mut TcpStream) {
     let mut request = Vec::new();
     let mut buffer = [0; 4096];
@@ -40,8 +40,8 @@ fn say_yes(stream: &mut TcpStream) {
     write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
 }
 
-/// The server hangs up on an idle connection, and we have not looked at our sockets since: the next
-/// write still goes out over a new connection, once.
+/// The server closes an idle connection, and the client has not checked its sockets since. The next write
+/// still goes out over a new connection, once.
 #[test]
 fn a_write_after_a_pause_does_not_meet_a_connection_that_is_over() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -72,7 +72,7 @@ fn a_write_after_a_pause_does_not_meet_a_connection_that_is_over() {
         assert!(attempt().await.is_ok());
         tokio::time::pause();
         tokio::time::advance(Duration::from_secs(2)).await;
-        // Waited for without a pause in which the runtime would look.
+        // Waits without letting the runtime check its sockets.
         close.send(()).unwrap();
         done.recv().unwrap();
         tokio::time::resume();
@@ -83,7 +83,7 @@ fn a_write_after_a_pause_does_not_meet_a_connection_that_is_over() {
     runtime.enable_all().build().unwrap().block_on(scenario);
 }
 
-/// A server that takes the connection and never greets: while there is no TLS, nothing can be sent.
+/// A server that accepts the connection and never greets: without TLS, nothing can be sent.
 #[tokio::test(start_paused = true)]
 async fn where_the_time_is_up_before_there_is_a_connection_nothing_was_sent() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -138,7 +138,7 @@ impl net::simulated::Network for Always {
     }
 }
 
-/// What proves an outcome, or lets a key end, goes by ZEC's clock: nobody else's answer may set it.
+/// ZEC's clock decides what proves an outcome and when a key ends, so no one else's answer may set it.
 #[tokio::test]
 async fn the_time_is_taken_from_zecs_own_answers_and_without_a_date_from_what_it_signed_off() {
     const NONE: &str = r#"{"requestId":"T1","response":{"totalCount":0,"dataSet":[]}}"#;
@@ -158,11 +158,11 @@ async fn the_time_is_taken_from_zecs_own_answers_and_without_a_date_from_what_it
         let time = time.expect("a time");
         time >= wanted - Duration::from_secs(2) && time <= wanted + Duration::from_mins(1)
     };
-    // A proxy's page, and a refusal that may have come before the signature was looked at.
+    // A proxy's page, and a refusal that may have come before ZEC checked the signature.
     assert_eq!(time(502, Some(now + year), "<html>").await, None);
     assert_eq!(time(404, None, REFUSED).await, None);
     assert!(close(time(200, Some(now + year), NONE).await, now + year));
     assert!(close(time(404, Some(now - year), REFUSED).await, now - year));
-    // It took the signature: its clock is five minutes behind ours at most.
+    // ZEC accepted the signature, so its clock is at most five minutes behind the gateway's.
     assert!(close(time(200, None, NONE).await, now - super::super::SIGNATURE_LIFETIME));
 }

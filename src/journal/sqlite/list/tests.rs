@@ -8,11 +8,11 @@ use crate::{
     journal::sqlite::SCHEMA,
 };
 
-/// Far more than a list needs that shows a few rows, and far less than one that reads all of them.
+/// Far more steps than a list of a few rows needs, and far fewer than one that reads all rows.
 const MOST_STEPS: i32 = 4000;
 
-/// A journal of so many operations on one vNIC by one caller under one request id, each with this
-/// outcome, and one each of others.
+/// A journal of `count` operations with this outcome, on one vNIC, by one caller, under one request id. There
+/// is also one operation with each other outcome, of another vNIC, caller and request id.
 fn journal(count: i64, outcome: Outcome) -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(SCHEMA).unwrap();
@@ -36,7 +36,7 @@ fn journal(count: i64, outcome: Outcome) -> Connection {
     connection
 }
 
-/// Every filter there is, with values that the many operations have and ones that they do not.
+/// Every filter, with values that the many operations have and with values that they do not have.
 fn filters() -> Vec<Filter> {
     let texts = |one: &str, other: &str| [None, Some(one.to_owned()), Some(other.to_owned())];
     let outcomes = Outcome::ALL.into_iter().map(Some).chain([None]);
@@ -61,7 +61,7 @@ fn filters() -> Vec<Filter> {
     filters
 }
 
-/// The intents that a list shows, and how many steps it took SQLite to find them.
+/// The intents in a list, and how many steps SQLite took to find them.
 fn run(connection: &Connection, filter: &Filter) -> (Vec<i64>, i32) {
     let (sql, values) = query(filter);
     let mut statement = connection.prepare(&sql).unwrap();

@@ -1,17 +1,17 @@
-//! The circuits against a model that is written another way.
+//! The circuits, compared with a model that is written in another way.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// The words of the breaker's page over a plain list of all that happened, in milliseconds.
+/// The rules of the breaker's page, applied to a plain list of all events, in milliseconds.
 #[derive(Default)]
 struct Model {
     now: u64,
-    /// Of each kind: when requests ended since the last closing, and whether they failed; and what is
-    /// open.
+    /// For each kind: when requests ended since the last closing, and whether they failed. `open` holds what
+    /// is open.
     ended: [Vec<(u64, bool)>; 2],
-    /// When seconds began to be counted.
+    /// When the counting of seconds began.
     looked: [Option<u64>; 2],
     open: [Option<ModelOpen>; 2],
     /// Grows when a kind opens or closes.
@@ -82,7 +82,7 @@ impl Model {
             (self.open[kind].unwrap().pause * 2).min(60_000)
         } else if sent.turn == self.turns[kind] && self.open[kind].is_none() {
             self.ended[kind].push((self.now, true));
-            // Of other vNICs each; what succeeded is counted by seconds, from the first of all.
+            // Each failure is on another vNIC. Successes are counted by seconds, from the first request on.
             let ended = &self.ended[kind];
             let badly = ended.iter().filter(|(at, failed)| *failed && at + 10_000 > self.now);
             let start = ended.iter().find(|(_, failed)| !failed).map_or(self.now, |(at, _)| *at);
@@ -121,7 +121,8 @@ proptest! {
         for (number, (what, write, pause, which)) in steps.into_iter().enumerate() {
             let kind = if write { Kind::Write } else { Kind::Read };
             match what {
-                // Mostly failures at short intervals, or nothing would ever open; now and then a pause.
+                // Mostly failures at short intervals, because otherwise nothing would ever open; now and then
+                // a pause.
                 0 => {
                     let pause = if which % 8 == 0 { pause * 20 } else { pause / 4 };
                     model.now += pause;

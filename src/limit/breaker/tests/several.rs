@@ -1,4 +1,4 @@
-//! Several vNICs and several callers: what one of them meets is not everybody's.
+//! Several vNICs and several callers: the failures of one do not affect all.
 
 use super::*;
 
@@ -10,7 +10,7 @@ const fn who(caller: u64, nic: u64) -> Asker {
 }
 
 impl Bench {
-    /// Asks so often, and each request that is let through fails; how many were.
+    /// Asks this often; each request that is let through fails. Returns how many were let through.
     fn hammer(&mut self, kind: Kind, asker: Asker, times: u32) -> u32 {
         let mut sent = 0;
         for _ in 0..times {
@@ -22,7 +22,7 @@ impl Bench {
         sent
     }
 
-    /// So many requests that succeed, each on another vNIC.
+    /// Makes this many requests that succeed, each on another vNIC.
     fn successes(&mut self, kind: Kind, count: u32) {
         for _ in 0..count {
             let out = self.admit(kind).unwrap();
@@ -30,7 +30,7 @@ impl Bench {
         }
     }
 
-    /// Opens reads altogether, and lets the first pause pass; alice's probe on the vNIC 1 fails.
+    /// Opens reads for ZEC as a whole and lets the first pause pass; then alice's probe on the vNIC 1 fails.
     fn with_a_failed_probe() -> Self {
         let mut bench = Self::open(&[Kind::Read]);
         bench.now += FIRST_PAUSE;
@@ -47,7 +47,7 @@ fn a_circuit_opens_where_at_least_half_of_the_requests_failed() {
         bench.successes(Kind::Read, well);
         bench.failures(Kind::Read, 20);
         assert_eq!(bench.is_open(), (open, false), "{well} successes");
-        // What succeeded more than ten seconds ago says nothing any more.
+        // Successes of more than ten seconds ago no longer count.
         bench.now += seconds(10);
         if !open {
             bench.failures(Kind::Read, 20);
@@ -77,7 +77,7 @@ fn a_vnic_at_which_zec_fails_is_spared_alone() {
         assert_eq!(bench.admit_for(kind, who(BOB, 1)), Err(FIRST_PAUSE), "whoever asks");
         let other = if kind == Kind::Read { Kind::Write } else { Kind::Read };
         assert!(bench.admit_for(other, alice).is_ok());
-        // For minutes.
+        // This goes on for minutes.
         for _ in 0..300 {
             bench.hammer(kind, alice, 10);
             let out = bench.admit_for(kind, bob).unwrap();
@@ -100,7 +100,7 @@ fn five_failures_of_each_vnic_count_within_ten_seconds_and_four_vnics_open_a_cir
     bench.hammer(Kind::Read, who(ALICE, 4), 1);
     assert_eq!(bench.is_open(), (true, false));
 
-    // Ten seconds later they count anew.
+    // Ten seconds later the count starts again.
     let mut bench = Bench::new();
     for round in 0..4 {
         assert_eq!(bench.is_open(), (false, false), "round {round}");
@@ -114,7 +114,7 @@ fn five_failures_of_each_vnic_count_within_ten_seconds_and_four_vnics_open_a_cir
     assert_eq!(bench.is_open(), (true, false));
 }
 
-/// Each is spared by itself before the successes of the time before are ten seconds old.
+/// Each vNIC's own circuit opens before the earlier successes are ten seconds old.
 #[test]
 fn few_vnics_that_were_well_and_much_in_use_open_a_circuit_where_zec_fails_at_all_of_them() {
     for (vnics, opens) in [(3, false), (4, true)] {
@@ -177,17 +177,17 @@ fn whoever_failed_as_the_probe_lets_another_caller_on_another_vnic_go_first() {
 
 #[test]
 fn whoever_failed_as_the_probe_may_try_again_where_nobody_else_comes() {
-    // Nobody else has asked.
+    // No one else has asked.
     let mut bench = Bench::with_a_failed_probe();
     bench.now += seconds(10);
     assert!(bench.admit_for(Kind::Read, who(ALICE, 1)).is_ok());
-    // The same caller on another vNIC comes before the one that failed.
+    // The same caller on another vNIC goes before the asker that failed.
     let mut bench = Bench::with_a_failed_probe();
     bench.admit_for(Kind::Read, who(ALICE, 2)).unwrap_err();
     bench.now += seconds(10);
     assert_eq!(bench.admit_for(Kind::Read, who(ALICE, 1)), Err(SOON));
     assert!(bench.admit_for(Kind::Read, who(ALICE, 2)).is_ok());
-    // Somebody has asked, and does not come back.
+    // Someone else has asked, and does not come back.
     let mut bench = Bench::with_a_failed_probe();
     bench.admit_for(Kind::Read, who(BOB, 2)).unwrap_err();
     bench.now += seconds(10);
@@ -240,7 +240,7 @@ fn whoever_is_stopped_altogether_leaves_the_vnics_own_probe_to_others() {
     bench.failures(Kind::Read, FAILURES - 5);
     assert_eq!(bench.is_open(), (true, false));
     bench.now += seconds(4);
-    // The vNIC's own pause is over, and the other is not.
+    // The vNIC's own pause is over, but not the one for ZEC as a whole.
     assert_eq!(bench.admit_for(Kind::Read, who(ALICE, 1)), Err(seconds(1)));
     bench.now += seconds(1);
     assert!(bench.admit_for(Kind::Read, who(ALICE, 1)).is_ok());
@@ -252,7 +252,7 @@ fn so_many_vnics_are_kept_apart_and_what_is_over_is_forgotten() {
     bench.hammer(Kind::Read, who(ALICE, 1), FAILURES);
     for number in 0..3 * MOST as u64 {
         bench.now += Duration::from_millis(1);
-        // Too many successes for anything to open altogether.
+        // Too many successes for a circuit for ZEC as a whole to open.
         bench.successes(Kind::Read, 2);
         bench.failures(Kind::Read, 1);
         assert!(bench.circuits.nics.len() <= MOST, "{number}");
