@@ -35,8 +35,8 @@ const EMPTY: Duration = Duration::from_secs(1);
 /// How many anonymous requests may wait for that at once. Each takes one of `limits.max_concurrent_requests`.
 const MAX_STRANGERS: usize = 64;
 
-/// Reads a body within its limits; an empty body counts as none. Any other body must be declared, with its length or,
-/// over HTTP/1.1, as chunked. HTTP/2 marks the end of a body without a length, so there the length must be demanded.
+/// Reads a body within its limits; an empty body counts as absent. Any other body must be declared, with its length
+/// or, over HTTP/1.1, as chunked. HTTP/2 marks the end of a body without a length, so there the length must be demanded.
 pub(super) async fn read<B>(
     headers: &HeaderMap,
     body: B,
@@ -114,9 +114,9 @@ fn undeclared() -> Error {
     Error::new(Problem::LengthRequired, "send the body with `Content-Length`")
 }
 
-/// Refuses a body on a route that takes none. A body without bytes is none, however it is framed: HTTP/2 clients that
-/// do not know the length end a request with an empty frame, which HAProxy turns into an empty chunk. On routes without
-/// authentication, such requests count against `strangers` and are refused if there are too many.
+/// Refuses a body on a route without one. A body without bytes counts as absent, however it is framed: HTTP/2 clients
+/// that do not know the length end a request with an empty frame, which HAProxy turns into an empty chunk. On routes
+/// without authentication, such requests count against `strangers` and are refused if there are too many.
 pub(super) async fn refuse<B>(
     body: B,
     deadline: Instant,

@@ -235,7 +235,7 @@ pub(crate) fn fuzz_entry(
     let router = super::Router::new().map_err(|error| Error::invalid(error.to_string()))?;
     let matched = router.route(method, target.path()).map_err(|(_, error)| error)?;
     let headers = HeaderMap::new();
-    // An empty body counts as none, and some routes read none, as in `endpoint`.
+    // An empty body counts as absent, and some routes read no body, as in `endpoint`.
     let body = body.filter(|body| !body.is_empty() && matched.endpoint.takes_body());
     RequestParts {
         matched: &matched,

@@ -10,7 +10,7 @@ use crate::net::ProxySettings;
 /// Which issuers may identify callers (`[auth]`).
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The directory for the last good key sets; `None` keeps none on disk.
+    /// The directory for the last good key sets; if `None`, they are not kept on disk.
     pub keys_cache_directory: Option<PathBuf>,
     /// The proxy for discovery documents and key sets.
     pub proxy: Option<ProxySettings>,

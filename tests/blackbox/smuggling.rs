@@ -164,7 +164,7 @@ async fn a_plain_chunked_body_is_read_and_what_follows_is_a_request() {
         let back = format!(r#"{{"ipAddresses":["10.0.0.{first}","10.0.0.{second}"]}}"#);
         assert_eq!(world.alice().post(&format!("/nics/{NIC}/ipv4"), &back).await.status, 200);
     }
-    // An empty body counts as none, both where a body is allowed and where it is not.
+    // An empty body counts as absent, both where a body is allowed and where it is not.
     let text = delete(&world, CHUNKED[0], "0\r\n\r\n");
     let look = [("Transfer-Encoding", "chunked")];
     let look = world.alice().text("GET", "/whoami", &look, None) + "0\r\n\r\n";
