@@ -36,7 +36,8 @@ const EMPTY: Duration = Duration::from_secs(1);
 const MAX_STRANGERS: usize = 64;
 
 /// Reads a body within its limits; an empty body counts as absent. Any other body must be declared, with its length
-/// or, over HTTP/1.1, as chunked. HTTP/2 marks the end of a body without a length, so there the length must be demanded.
+/// or, over HTTP/1.1, as chunked. HTTP/2 marks the end of a body without a length, so there the gateway must
+/// demand the length.
 pub(super) async fn read<B>(
     headers: &HeaderMap,
     body: B,

@@ -228,7 +228,7 @@ impl Signals {
     }
 
     /// Resolves at the first SIGTERM or SIGINT. The second one cancels `fast_drain`, and the third ends the process at
-    /// once. Each SIGHUP before the first calls `hang_up`.
+    /// once. Each SIGHUP before the first of these calls `hang_up`.
     async fn asked_to_stop(mut self, fast_drain: CancellationToken, hang_up: impl Fn()) {
         loop {
             tokio::select! {
