@@ -1,20 +1,20 @@
-//! The body of an answer, with the places and counts that it holds until sent.
+//! The body of an answer, with the slots and counts that it holds until it has been sent.
 
 use bytes::Bytes;
 
 use crate::{limit::ConcurrencySlots, metrics::InFlight};
 
-/// The body of an answer, whole, with what those who send it hold until it is out.
+/// The complete body of an answer, with everything that the sender holds until it has been sent.
 #[derive(Debug, Default)]
 pub struct AnswerBody {
-    /// What is sent.
+    /// The bytes to send.
     pub bytes: Bytes,
-    /// Whether the request showed a good token.
+    /// Whether the request had an accepted token.
     pub authenticated: bool,
-    /// What the request takes up of the limits. None where no caller's limit bounds how many answers
-    /// wait: strangers must not take the places of others by not reading.
+    /// The concurrency slots that the request takes. `None` if no limit of a caller bounds the number of waiting
+    /// answers: anonymous clients must not occupy the slots of others by not reading.
     pub places: Option<ConcurrencySlots>,
-    /// Counts the request as running.
+    /// Counts the request as in flight.
     pub running: Option<InFlight>,
 }
 

@@ -1,4 +1,4 @@
-//! The body of a request: how it must be declared, how it is read, and what it may hold.
+//! The body of a request: how it must be declared, how it is read, and what it may contain.
 
 use std::{error::Error as StdError, time::Duration};
 
@@ -21,23 +21,23 @@ use crate::{
 pub struct BodyLimits {
     /// The largest body, in bytes.
     pub max: usize,
-    /// How long it may take to arrive.
+    /// How long the body may take to arrive.
     pub timeout: Duration,
 }
 
-/// What some editors and .NET's encoders put before UTF-8; JSON has no place for it (RFC 8259, 8.1).
+/// The mark that some editors and .NET's encoders put before UTF-8; JSON does not allow it (RFC 8259, 8.1).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// How long the end of an empty body is waited for where none belongs: it comes with the head, or right
-/// behind it.
+/// How long to wait for the end of an empty body on a route without a body. The end comes with the head, or right after
+/// it.
 const EMPTY: Duration = Duration::from_secs(1);
 
-/// How many strangers wait so at once. Each holds a place among `limits.max_concurrent_requests`.
+/// How many anonymous requests may wait for that at once. Each takes one of `limits.max_concurrent_requests`.
 const MAX_STRANGERS: usize = 64;
 
-/// Reads a body within its limits; an empty one is no body, and any other must have been declared, with its
-/// length or, over HTTP/1.1, as chunked. HTTP/2 knows the end of a body without it, so there a length must
-/// be asked for.
+/// Reads a body within its limits; an empty body counts as absent. Any other body must be declared, with its length
+/// or, over HTTP/1.1, as chunked. HTTP/2 marks the end of a body without a length, so there the gateway must
+/// demand the length.
 pub(super) async fn read<B>(
     headers: &HeaderMap,
     body: B,
@@ -54,11 +54,11 @@ where
             format!("the body is over {} bytes: name fewer addresses in one request", limits.max),
         )
     };
-    // What is declared too large is refused before a byte of it is read.
+    // A body that is declared too large is refused before any byte of it is read.
     if body.size_hint().lower() > limits.max as u64 {
         return Err(too_large());
     }
-    // Most requests have none, and need no timer.
+    // Most requests have no body and need no timer.
     if body.is_end_stream() {
         return Ok(None);
     }
@@ -90,7 +90,7 @@ where
     Ok(Some(bytes))
 }
 
-/// Why there is no whole body.
+/// Why the body could not be read completely.
 enum Unread {
     Late,
     TooLarge,
@@ -110,14 +110,14 @@ where
     }
 }
 
-/// What a body without `Content-Length` is refused with.
+/// The error for a body without `Content-Length`.
 fn undeclared() -> Error {
     Error::new(Problem::LengthRequired, "send the body with `Content-Length`")
 }
 
-/// Refuses a body where none belongs. No bytes are no body, however they are framed: HTTP/2 clients that
-/// do not know the length end a request by an empty frame, and HAProxy makes an empty chunk of that. Where
-/// nobody knows who asks, they wait among `strangers`, and are refused where too many do.
+/// Refuses a body on a route without one. A body without bytes counts as absent, however it is framed: HTTP/2 clients
+/// that do not know the length end a request with an empty frame, which HAProxy turns into an empty chunk. On routes
+/// without authentication, such requests count against `strangers` and are refused if there are too many.
 pub(super) async fn refuse<B>(
     body: B,
     deadline: Instant,
@@ -131,7 +131,7 @@ where
         return Ok(());
     }
     let refused = || Error::invalid("this request takes no body: leave it out");
-    // What is declared is refused before a byte of it is waited for.
+    // A declared body is refused without waiting for any byte of it.
     if body.size_hint().lower() > 0 {
         return Err(refused());
     }
@@ -164,8 +164,8 @@ fn declared_as_json(headers: &HeaderMap) -> Result<(), Error> {
     Ok(())
 }
 
-/// The addresses in a body: `ipAddresses`, and where it is `deprecated_too` also `ipAddress`,
-/// which the list outranks. None where it names neither: some clients send `{}` with every request.
+/// The addresses in a body: `ipAddresses`, and with `deprecated_too` also `ipAddress`, over which the list has
+/// precedence. `None` if the body has neither, because some clients send `{}` with every request.
 pub(super) fn addresses(bytes: &[u8], deprecated_too: bool) -> Result<Option<Vec<String>>, Error> {
     if bytes.starts_with(BYTE_ORDER_MARK) {
         return Err(Error::invalid(
@@ -209,7 +209,7 @@ pub(super) fn addresses(bytes: &[u8], deprecated_too: bool) -> Result<Option<Vec
     }
 }
 
-/// Checks an address that counts for nothing beside the list: another reader might go by it.
+/// Checks an address that is ignored because of the list: another reader might use it.
 pub(super) fn outranked(text: &str) -> Result<(), Error> {
     Addresses::parse([text], 1).map(drop).map_err(|error| Error::invalid(error.to_string()))
 }
@@ -228,7 +228,7 @@ mod tests {
 
     const LIMITS: BodyLimits = BodyLimits { max: 8, timeout: Duration::from_secs(10) };
 
-    /// A body that declares what it likes, and whose end comes after its parts, or never.
+    /// A body with any declared length, which ends after its parts or never.
     struct Odd {
         declared: u64,
         parts: u32,

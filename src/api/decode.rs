@@ -1,4 +1,4 @@
-//! A request's parts as an [`Operation`]: parsed to the end, or refused.
+//! Turns a request's parts into an [`Operation`]: parsed completely, or refused.
 
 use http::HeaderMap;
 
@@ -18,7 +18,7 @@ use crate::{
     journal::Filter,
 };
 
-/// The query keys of a request that takes addresses off.
+/// The query keys of a request that unassigns addresses.
 const UNASSIGN_KEYS: [&str; 4] = ["ipAddresses", "ipAddress", "dryRun", "all"];
 
 /// The query keys of every other change.
@@ -27,11 +27,11 @@ const CHANGE_KEYS: [&str; 1] = ["dryRun"];
 /// The query keys of a list of operations.
 const LIST_KEYS: [&str; 6] = ["nic", "resource", "outcome", "requestId", "limit", "before"];
 
-/// How many operations a list shows at most, and unless it is asked for another number.
+/// The most operations that a list may show, and the default number.
 const MAX_LISTED: usize = 100;
 const LISTED: usize = 20;
 
-/// A request with its body read.
+/// A request after its body has been read.
 pub(super) struct RequestParts<'a> {
     pub(super) matched: &'a Matched,
     pub(super) query: Option<&'a str>,
@@ -44,8 +44,9 @@ pub(super) struct RequestParts<'a> {
 impl RequestParts<'_> {
     /// The operation that the request asks for.
     ///
+    ///
     /// # Errors
-    /// 400 with what to mend.
+    /// 400, with what to correct.
     pub(super) fn operation(&self) -> Result<Operation, Error> {
         match self.matched.endpoint {
             Endpoint::ReadNic => {
@@ -76,10 +77,11 @@ impl RequestParts<'_> {
         }
     }
 
-    /// What of the record of writes the request asks for: one operation, or a list.
+    /// The lookup in the record of writes that the request asks for: one operation, or a list.
+    ///
     ///
     /// # Errors
-    /// 400 with what to mend.
+    /// 400, with what to correct.
     pub(super) fn lookup(&self) -> Result<Lookup, Error> {
         if let Some(id) = self.matched.parameters.first() {
             self.bare()?;
@@ -95,7 +97,7 @@ impl RequestParts<'_> {
         }))
     }
 
-    /// A request that has no query.
+    /// Checks that a request has no query.
     pub(super) fn bare(&self) -> Result<(), Error> {
         Query::parse(self.query, &[]).map(drop)
     }
@@ -156,7 +158,7 @@ impl RequestParts<'_> {
     }
 }
 
-/// On which resource: `nic=1612…` is short for `resource=nic/1612…`.
+/// The resource to filter by; `nic=1612…` is short for `resource=nic/1612…`.
 fn resource(query: &Query<'_>) -> Result<Option<Resource>, Error> {
     let invalid = |error: &dyn std::fmt::Display| Error::invalid(error.to_string());
     match (query.one("nic"), query.one("resource")) {
@@ -166,7 +168,7 @@ fn resource(query: &Query<'_>) -> Result<Option<Resource>, Error> {
             Ok(Some(Resource::nic(&nic)))
         }
         (None, Some(text)) => {
-            // Most clients escape the slash, and nothing else in it has an escape.
+            // Most clients escape the slash, and no other character of a resource needs an escape.
             let text = text.replacen("%2F", "/", 1).replacen("%2f", "/", 1);
             Resource::parse(&text).map(Some).map_err(|error| invalid(&error))
         }
@@ -197,14 +199,14 @@ fn request_id(text: &str) -> Result<String, Error> {
     )))
 }
 
-/// A number has one form only: no sign, no leading zero.
+/// A number has only one form: no sign, no leading zero.
 fn limit(text: &str) -> Result<usize, Error> {
     (1..=MAX_LISTED).find(|limit| limit.to_string() == text).ok_or_else(|| {
         Error::invalid(format!("`limit` is `{}`: it is 1 to {MAX_LISTED}", shown(text)))
     })
 }
 
-/// The list outranks the deprecated single address, as ZEC documents.
+/// The list has precedence over the deprecated single address, as ZEC documents.
 fn in_query(query: &Query<'_>) -> Result<Vec<String>, Error> {
     if let Some(list) = query.all("ipAddresses").find(|text| text.contains(',')) {
         return Err(Error::invalid(format!(
@@ -221,7 +223,7 @@ fn in_query(query: &Query<'_>) -> Result<Vec<String>, Error> {
     Ok(texts)
 }
 
-/// For `tests/fuzz`: a request's way from its target to its operation.
+/// For `tests/fuzz`: all steps from a request's target to its operation.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz_entry(
     method: &http::Method,
@@ -233,7 +235,7 @@ pub(crate) fn fuzz_entry(
     let router = super::Router::new().map_err(|error| Error::invalid(error.to_string()))?;
     let matched = router.route(method, target.path()).map_err(|(_, error)| error)?;
     let headers = HeaderMap::new();
-    // An empty body is none, and some routes read none: as `endpoint` has it.
+    // An empty body counts as absent, and some routes read no body, as in `endpoint`.
     let body = body.filter(|body| !body.is_empty() && matched.endpoint.takes_body());
     RequestParts {
         matched: &matched,

@@ -1,4 +1,4 @@
-//! The innermost service: decodes a request, has it executed, and writes the reply.
+//! The innermost service: decodes a request, executes it, and writes the reply.
 
 use std::{error::Error as StdError, sync::Arc};
 
@@ -22,29 +22,29 @@ use crate::{
     telemetry::{Asked, Record},
 };
 
-/// The innermost service: decodes, has it done, replies.
+/// The innermost service: decodes, executes, replies.
 #[derive(Clone, Debug)]
 pub struct Api {
     executor: Arc<Executor>,
     body_limits: BodyLimits,
     limits: Live,
-    /// Those whose empty body is awaited, on routes that ask nobody who they are.
+    /// Requests on routes without authentication that wait for the end of an empty body.
     strangers: AtOnce,
     description: Description,
 }
 
-/// What the layers found out about a request before it comes here.
+/// The findings of the layers about a request before it gets here.
 #[derive(Debug)]
 pub struct Context {
-    /// Where it goes.
+    /// The request's route.
     pub matched: Matched,
-    /// Who calls, where the route wants to know.
+    /// The caller, if the route requires one.
     pub caller: Option<Caller>,
-    /// What it takes up of the limits.
+    /// The concurrency slots that the request takes.
     pub places: ConcurrencySlots,
-    /// Until when an answer is worth having.
+    /// The time after which an answer is useless.
     pub deadline: Instant,
-    /// Where it is written down.
+    /// The request's record for the log.
     pub record: Arc<Record>,
 }
 
@@ -63,10 +63,11 @@ impl Api {
         Self { executor, body_limits, limits, strangers, description }
     }
 
-    /// Answers a request that found its route and showed who calls.
+    /// Answers a request after routing and authentication.
+    ///
     ///
     /// # Errors
-    /// Whatever is wrong with the request, and whatever became of it.
+    /// What is wrong with the request, or why it failed.
     pub async fn answer<B>(
         &self,
         head: &request::Parts,
@@ -167,7 +168,7 @@ fn seen(seen: LookupResult) -> Answer {
     })
 }
 
-/// The page of a problem, to which its `type` points.
+/// The page of a problem, which the problem's `type` links to.
 fn explain(slug: Option<&String>) -> Result<Answer, Error> {
     let Some(problem) = slug.and_then(|slug| Problem::from_slug(slug)) else {
         return Err(Error::new(Problem::NotFound, "there is no problem with this name"));

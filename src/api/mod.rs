@@ -1,4 +1,4 @@
-//! The REST interface: the route table, strict decoding, and what answers look like.
+//! The REST interface: the route table, strict decoding, and the form of answers.
 
 mod answer_body;
 mod body;

@@ -1,18 +1,19 @@
-//! The grammar of request targets, checked on the raw text before anything is routed, so that
-//! router, policy and ZEC can never read one path differently (docs/threats.md, rows 4 and 5). A
-//! fragment (`#...`), which no request may have, never gets here: hyper cuts it off.
+//! The grammar of request targets, checked on the raw text before routing. So router, policy and ZEC can never read one
+//! path differently (docs/threats.md, rows 4 and 5). A fragment (`#...`), which no request may have, never gets here,
+//! because hyper cuts it off.
 
 use http::Uri;
 
 use crate::error::{Error, Problem};
 
-/// The longest path and query, in bytes: 50 addresses of 15 characters in the query take 1.5 KiB.
+/// The longest path and query together, in bytes: 50 addresses of 15 characters in the query take 1.5 KiB.
 const MAX_TARGET: usize = 8 * 1024;
 
-/// Takes a request target that can be read in one way only.
+/// Accepts a request target that can be read in only one way.
+///
 ///
 /// # Errors
-/// 400 for any other, 414 for one that is too long.
+/// 400 for any other target, 414 for one that is too long.
 pub fn check_target(uri: &Uri) -> Result<(), Error> {
     let Some(target) = uri.path_and_query() else {
         return Err(Error::invalid("the request target is not a path: send `/...`"));

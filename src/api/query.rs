@@ -2,16 +2,15 @@
 
 use crate::error::Error;
 
-/// The keys of a query, read strictly: no decoding, since nothing the gateway takes there needs
-/// any, and two readers of an escape may disagree.
+/// The keys of a query, read strictly. Nothing is decoded, because no accepted value needs an escape, and two readers
+/// of an escape may disagree.
 #[derive(Debug, Default)]
 pub(super) struct Query<'a> {
     pairs: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Query<'a> {
-    /// Reads `key=value` pairs joined by `&`; only `known` keys are taken, and only
-    /// `ipAddresses` more than once.
+    /// Reads `key=value` pairs joined by `&`. Only `known` keys are accepted, and only `ipAddresses` more than once.
     pub(super) fn parse(query: Option<&'a str>, known: &[&str]) -> Result<Self, Error> {
         let mut pairs: Vec<(&str, &str)> = Vec::new();
         for pair in query.into_iter().filter(|query| !query.is_empty()).flat_map(|q| q.split('&')) {
@@ -51,12 +50,12 @@ impl<'a> Query<'a> {
         self.pairs.iter().filter(move |(name, _)| *name == key).map(|(_, value)| *value)
     }
 
-    /// The value of a key that stands once at most.
+    /// The value of a key that appears at most once.
     pub(super) fn one(&self, key: &str) -> Option<&'a str> {
         self.all(key).next()
     }
 
-    /// Whether a switch is on: left out, it is off.
+    /// Whether a switch is on; an omitted switch is off.
     pub(super) fn is_true(&self, key: &str) -> Result<bool, Error> {
         match self.one(key) {
             None | Some("false") => Ok(false),
@@ -74,7 +73,7 @@ impl<'a> Query<'a> {
     }
 }
 
-/// A piece of the caller's text, bounded and without control characters.
+/// A piece of the caller's text, bounded and with control characters escaped.
 pub(super) fn shown(text: &str) -> String {
     text.chars().take(64).flat_map(char::escape_debug).collect()
 }

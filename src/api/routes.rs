@@ -1,32 +1,32 @@
-//! Every route on one screen. Metrics' labels come from this table, and so does `Allow`.
+//! Every route on one screen. The labels of metrics and the header `Allow` come from this table.
 
 use http::Method;
 
 use crate::{error::Error, error::Problem, metrics::RouteSeries};
 
-/// Who may call a route.
+/// The callers that a route admits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Anybody.
+    /// Anybody, without a token.
     Public,
-    /// Whoever shows a good token.
+    /// Callers with an accepted token.
     Caller,
 }
 
-/// What a method of a route does.
+/// The function of a route's method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// Takes addresses off a vNIC.
+    /// Unassigns addresses from a vNIC.
     Unassign,
-    /// Takes the address in the path off a vNIC.
+    /// Unassigns the address in the path from a vNIC.
     UnassignOne,
-    /// Gives a vNIC addresses.
+    /// Assigns addresses to a vNIC.
     Assign,
     /// Shows a vNIC.
     ReadNic,
-    /// Shows what became of a write.
+    /// Shows the outcome of a write.
     ReadOperation,
-    /// Lists what became of writes.
+    /// Lists the outcomes of writes.
     ListOperations,
     /// Shows the caller.
     WhoAmI,
@@ -36,7 +36,7 @@ pub enum Endpoint {
     OpenApi,
     /// Describes every route, for people.
     Docs,
-    /// How that description looks.
+    /// The style sheet of that description.
     Stylesheet,
 }
 
@@ -70,14 +70,14 @@ struct Entry {
 }
 
 impl Entry {
-    /// The methods that it answers to.
+    /// The methods that the entry answers.
     fn methods(&self) -> impl Iterator<Item = &'static str> {
         let head = (self.method == Method::GET).then_some("HEAD");
         [method_label(&self.method)].into_iter().chain(head)
     }
 }
 
-/// The statuses of the gateway's own that every route may answer.
+/// The gateway's own statuses that each kind of route may answer with.
 const PAGE: &[u16] = &[200, 400, 500, 503];
 const PUBLIC: &[u16] = &[200, 400, 404, 500, 503];
 const CALLER: &[u16] = &[200, 400, 401, 429, 500, 503];
@@ -85,7 +85,7 @@ const RECORD: &[u16] = &[200, 400, 401, 404, 429, 500, 503];
 const READ: &[u16] = &[200, 400, 401, 403, 404, 429, 500, 502, 503, 504];
 const WRITE: &[u16] = &[200, 400, 401, 403, 404, 409, 411, 413, 415, 429, 500, 502, 503, 504];
 
-#[rustfmt::skip] // one line a route reads as the table it is
+#[rustfmt::skip] // One line for each route reads as the table that it is.
 static ROUTES: [Entry; 11] = [
     Entry { route: "/nics/{nicId}/ipv4", method: Method::DELETE, access: Access::Caller, endpoint: Endpoint::Unassign, codes: WRITE },
     Entry { route: "/nics/{nicId}/ipv4/{address}", method: Method::DELETE, access: Access::Caller, endpoint: Endpoint::UnassignOne, codes: WRITE },
@@ -100,25 +100,25 @@ static ROUTES: [Entry; 11] = [
     Entry { route: "/docs/style.css", method: Method::GET, access: Access::Public, endpoint: Endpoint::Stylesheet, codes: PAGE },
 ];
 
-/// Every route's pattern, method and endpoint, for those who describe them.
+/// Every route's pattern, method and endpoint, for the descriptions.
 pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static Method, Endpoint)> {
     ROUTES.iter().map(|entry| (entry.route, &entry.method, entry.endpoint))
 }
 
-/// Who may call an endpoint.
+/// The callers that an endpoint admits.
 pub(super) fn access(endpoint: Endpoint) -> Access {
     let entry = ROUTES.iter().find(|entry| entry.endpoint == endpoint);
     entry.map_or(Access::Caller, |entry| entry.access)
 }
 
-/// The route label of a request that no route takes.
+/// The route label of a request without a route.
 pub const UNMATCHED: &str = "unmatched";
 
-/// The method labels there can be; any other method is `other`.
+/// The possible method labels; any other method is `other`.
 const METHODS: [&str; 9] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"];
 
-/// A request's method as a label out of a closed set.
+/// A request's method as a label from a closed set.
 #[must_use]
 pub fn method_label(method: &Method) -> &'static str {
     METHODS.into_iter().find(|label| *label == method.as_str()).unwrap_or("other")
@@ -136,14 +136,14 @@ pub fn series() -> Vec<RouteSeries> {
     own.chain([unmatched]).collect()
 }
 
-/// Where a request goes.
+/// The route of a request.
 #[derive(Clone, Debug)]
 pub struct Matched {
     /// The route's pattern.
     pub route: &'static str,
-    /// Who may call it.
+    /// The callers that the route admits.
     pub access: Access,
-    /// What it does.
+    /// The route's function for this method.
     pub endpoint: Endpoint,
     /// The path's parameters, in order, as they came.
     pub parameters: Vec<String>,
@@ -156,10 +156,11 @@ pub struct Router {
 }
 
 impl Router {
-    /// A router over the table.
+    /// Creates a router over the table.
+    ///
     ///
     /// # Errors
-    /// When two patterns of the table clash, which a test would show.
+    /// When two patterns of the table conflict, which a test would find.
     pub fn new() -> Result<Self, matchit::InsertError> {
         let mut inner = matchit::Router::new();
         let mut known = Vec::new();
@@ -172,11 +173,12 @@ impl Router {
         Ok(Self { inner })
     }
 
-    /// The route of a path that is within the grammar; the pattern comes out even where the
-    /// method is wrong, for the metrics.
+    /// The route of a path that is within the grammar. If only the method is wrong, the pattern is still returned, for
+    /// the metrics.
+    ///
     ///
     /// # Errors
-    /// 404 and 405, with the pattern where there is one.
+    /// 404 or 405, with the pattern if there is one.
     pub fn route(
         &self,
         method: &Method,
@@ -189,7 +191,7 @@ impl Router {
             return Err((None, Error::new(Problem::NotFound, detail)));
         };
         let route = *found.value;
-        // What answers GET answers HEAD (RFC 9110, 9.1), without the body.
+        // Each GET route also answers HEAD (RFC 9110, 9.1), without the body.
         let wanted = if method == Method::HEAD { &Method::GET } else { method };
         let Some(entry) = ROUTES.iter().find(|e| e.route == route && e.method == wanted) else {
             let allow = allow(route);

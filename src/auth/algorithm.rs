@@ -1,8 +1,8 @@
-//! The signature algorithms that a token may have, all asymmetric.
+//! The signature algorithms that a token may use, all asymmetric.
 
 labels! {
-    /// A signature algorithm that a token may have: asymmetric ones only, so that no public key can
-    /// ever be taken for a shared secret (docs/threats.md, row 17).
+    /// A signature algorithm that a token may use. All are asymmetric, so a public key can never serve as a shared
+    /// secret (docs/threats.md, row 17).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum Algorithm by name {
         /// ECDSA on P-256 with SHA-256.
@@ -21,14 +21,14 @@ labels! {
         Ps384 = "PS384",
         /// RSA-PSS with SHA-512.
         Ps512 = "PS512",
-        /// Ed25519, by the name of its family (RFC 8037) or by its own (RFC 9864).
+        /// Ed25519, under the name of its family (RFC 8037) or under its own name (RFC 9864).
         EdDsa = "EdDSA",
     }
 }
 
 impl Algorithm {
-    /// The algorithm of that name; none for symmetric ones and `none`. `Ed25519` is `EdDSA`: RFC 9864
-    /// gives the one algorithm that is meant a name of its own.
+    /// The algorithm with this name; `None` for symmetric algorithms and for `none`. `Ed25519` is `EdDSA`: RFC 9864
+    /// gave this one algorithm of the family its own name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         if name == "Ed25519" {

@@ -1,4 +1,4 @@
-//! The last good key sets on disk, so that a gateway that starts during an outage serves.
+//! The last good key sets on disk, so that a gateway that starts during a provider's outage can serve.
 
 use std::{
     fs::DirBuilder,
@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use super::{IssuerSettings, KeySet, KeySource};
 use crate::{domain::json, files};
 
-/// The largest file that is read, in bytes: a key set with its label.
+/// The largest file that the gateway reads, in bytes: a key set with its label.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// How far ahead of our clock the time in a file may be: clocks are set back a little at times.
+/// How far ahead of our clock the time in a file may be, because a clock is sometimes set back a little.
 const CLOCK_SLACK: Duration = Duration::from_secs(60);
 
-/// A directory with a file an issuer.
+/// A directory with one file for each issuer.
 #[derive(Clone, Debug)]
 pub(super) struct Cache {
     directory: PathBuf,
@@ -31,11 +31,12 @@ impl Cache {
     }
 
     fn file(&self, issuer: &IssuerSettings) -> PathBuf {
-        // A configured name is of `[a-z0-9-]` alone, so it cannot lead elsewhere.
+        // A configured name has only characters of `[a-z0-9-]`, so it cannot lead out of the directory.
         self.directory.join(format!("{}.json", issuer.name))
     }
 
-    /// The key set that was kept for an issuer, with its age; none if none was, or it is too old.
+    /// The key set on disk for an issuer, with its age. `None` if there is no file or the set is too old.
+    ///
     ///
     /// # Errors
     /// Why the file cannot be used.
@@ -47,7 +48,7 @@ impl Cache {
         let said = |error: String| format!("{}: {error}", path.display());
         let Some(bytes) = read_own(&path).map_err(said)? else { return Ok(None) };
         let kept = json::parse(&bytes).map_err(|error| said(format!("not JSON: {error}")))?;
-        // Keys of another issuer, or from another place, are not this one's, whatever the name.
+        // The keys must belong to this issuer and come from its configured source, whatever the file's name says.
         if kept.get("issuer").and_then(Value::as_str) != Some(&issuer.issuer)
             || kept.get("source").and_then(Value::as_str) != Some(&source(issuer))
         {
@@ -69,10 +70,11 @@ impl Cache {
         Ok(Some((KeySet::read(keys).map_err(said)?, age)))
     }
 
-    /// Keeps a key set document that was just fetched, in place of the one before.
+    /// Writes a freshly fetched key set document in place of the previous one.
+    ///
     ///
     /// # Errors
-    /// Why it cannot be written; the one before is whole then.
+    /// Why the file cannot be written; the previous file is then intact.
     pub(super) fn write(&self, issuer: &IssuerSettings, document: &[u8]) -> Result<(), String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let keys = json::parse(document).map_err(|error| error.to_string())?;
@@ -89,7 +91,7 @@ impl Cache {
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
-        // Only we can read it, and it has its name only once it is whole and on the disk.
+        // Only our user can read the file, and it gets its name only once all of it is on disk.
         let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
@@ -98,7 +100,7 @@ impl Cache {
     }
 }
 
-/// Where an issuer's keys come from, in words that change when the configuration does.
+/// The source of an issuer's keys, as a text that changes when the configuration changes.
 fn source(issuer: &IssuerSettings) -> String {
     match &issuer.keys {
         KeySource::Url(uri) => uri.to_string(),
@@ -107,10 +109,10 @@ fn source(issuer: &IssuerSettings) -> String {
     }
 }
 
-/// The bytes of a file that nobody else can have written: whoever writes it says who may sign
-/// tokens. None if there is no such file.
+/// Reads a file that only our user can have written, because its content decides who may sign tokens. `None` if there
+/// is no such file.
 fn read_own(path: &Path) -> Result<Option<Vec<u8>>, String> {
-    // Opened without waiting: whatever else lies there under this name must not hold up the start.
+    // The open does not wait: a FIFO or a device under this name must not hold up the start.
     let file = match files::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -202,7 +204,7 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             assert_eq!(cache.read(&issuer()).is_ok(), fine, "{mode:o}");
         }
-        // Only root can give a file away.
+        // Only root can change a file's owner.
         if chown(&path, Some(4242), None).is_ok() {
             assert!(cache.read(&issuer()).unwrap_err().contains("others"));
         }

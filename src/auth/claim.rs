@@ -7,9 +7,9 @@ use crate::domain::json::{Members, Node};
 /// Where a claim is in a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimPath {
-    /// A claim's whole name, or a dotted path into objects. A claim of the whole name comes first.
+    /// A claim's whole name, or a dotted path into objects. A claim with the whole name has precedence.
     Text(String),
-    /// One name for each step into objects; a name may have dots.
+    /// One name for each step into objects; a name may contain dots.
     Names(Vec<String>),
 }
 
@@ -21,17 +21,17 @@ pub enum GroupsForm {
     List,
     /// An object whose keys are the groups, as Zitadel writes roles.
     Keys,
-    /// A text with one group, or with several in brackets as Cognito writes them; a list too, as AD FS
-    /// writes several.
+    /// A text with one group, or with several in brackets as Cognito writes them. A list is accepted too, because AD FS
+    /// writes several groups as a list.
     Text,
 }
 
-/// A step of a path leads into something that has no members.
+/// A step of a path leads into a value that has no members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotAnObject;
 
 impl ClaimPath {
-    /// The claim at the path; none where a step of it is absent.
+    /// The claim at the path; `None` if a step of the path is absent.
     pub(super) fn find<'a>(
         &self,
         claims: &'a Members<'a>,
@@ -45,7 +45,7 @@ impl ClaimPath {
         }
     }
 
-    /// Whether the claim that the path begins with is among these names.
+    /// Whether the claim at the start of the path is among these names.
     pub(super) fn begins_in(&self, names: &Members<'_>) -> bool {
         match self {
             Self::Text(text) => {
@@ -62,7 +62,7 @@ impl From<&str> for ClaimPath {
     }
 }
 
-/// As the configuration writes it.
+/// The path as the configuration writes it.
 impl fmt::Display for ClaimPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -88,7 +88,7 @@ fn walk<'a, 'b>(
 }
 
 impl GroupsForm {
-    /// The groups in a claim; none where it is not of this form.
+    /// The groups in a claim; `None` if the claim does not have this form.
     pub(super) fn read<'a>(self, claim: &'a Node<'a>) -> Option<Vec<&'a str>> {
         match (self, claim) {
             (Self::List | Self::Text, Node::List(list)) => list.iter().map(Node::as_str).collect(),
@@ -98,7 +98,7 @@ impl GroupsForm {
         }
     }
 
-    /// What the claim must be, for people.
+    /// The expected form of the claim, for error messages.
     pub(super) const fn wanted(self) -> &'static str {
         match self {
             Self::List => "a list of texts",
@@ -108,8 +108,8 @@ impl GroupsForm {
     }
 }
 
-/// Cognito makes one text of a SAML attribute with several values: `[one, other]`. Commas outside of
-/// brackets are in no provider's form: nobody can say whether they part groups.
+/// Cognito joins a SAML attribute with several values into one text: `[one, other]`. No provider documents commas
+/// outside of brackets, so they may or may not separate groups.
 fn one_text(text: &str) -> Option<Vec<&str>> {
     let text = text.trim();
     let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));

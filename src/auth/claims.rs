@@ -1,4 +1,4 @@
-//! What a verified token says, and whether it counts here and now (RFC 7519, RFC 9068).
+//! The claims of a verified token, and whether the token is valid here and now (RFC 7519, RFC 9068).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use crate::{
     metrics::AuthResult,
 };
 
-/// When a token counts, in seconds since 1970, the leeway included.
+/// The time in which a token is valid, in seconds since 1970, leeway included.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Validity {
     from: f64,
@@ -19,18 +19,19 @@ pub(super) struct Validity {
 }
 
 impl Validity {
-    /// Whether the token counts at that time.
+    /// Whether the token is valid at that time.
     pub(super) fn holds(&self, now: SystemTime) -> bool {
         let now = unix_seconds(now);
         self.from <= now && now < self.until
     }
 }
 
-/// Checks every claim of a token whose signature is good and whose `iss` is this issuer's. Says
-/// who calls, when the token counts, and what it had: all else about it never changes.
+/// Checks every claim of a token after its signature and `iss` have passed. Returns the caller, the token's validity,
+/// and which claims it had. Apart from the time, these checks always give the same result for the same token.
+///
 ///
 /// # Errors
-/// The first reason for which the token does not count.
+/// The first reason why the token is not valid.
 pub(super) fn check(
     claims: &Members<'_>,
     settings: &IssuerSettings,
@@ -56,14 +57,14 @@ pub(super) fn check(
     Ok((caller, validity, found))
 }
 
-/// What a token had.
+/// Which optional claims a token had.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct GoodClaims {
-    /// The issuer's groups claim, be it with no group.
+    /// Whether the issuer's groups claim was there, even without a group.
     pub(super) groups_claim: bool,
 }
 
-/// What is said of a claim that holds `null`, which is neither there nor absent.
+/// The refusal for a claim that is `null`, which is neither present nor absent.
 fn null(name: &str) -> Refusal {
     Refusal::claims(format!("the token's `{name}` is null: have its issuer leave it out"))
 }
@@ -72,10 +73,11 @@ fn unix_seconds(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64()
 }
 
-/// When the token counts.
+/// The time in which the token is valid.
+///
 ///
 /// # Errors
-/// When that is not now, or cannot be told.
+/// When the token is not valid at `now`, or its times cannot be read.
 pub(super) fn times(
     claims: &Members<'_>,
     settings: &IssuerSettings,
@@ -121,7 +123,7 @@ fn lifetime(expires: f64, issued: Option<f64>, longest: Duration) -> Result<(), 
     }
 }
 
-/// A `NumericDate`; text such as `"999"` is refused, not skipped (docs/threats.md, row 17).
+/// A `NumericDate`. Text such as `"999"` makes the token invalid; it is not skipped (docs/threats.md, row 17).
 fn seconds(claims: &Members<'_>, name: &str) -> Result<Option<f64>, Refusal> {
     match claims.get(name) {
         None => Ok(None),
@@ -171,7 +173,7 @@ fn authorized_party(claims: &Members<'_>, settings: &IssuerSettings) -> Result<(
     }
 }
 
-/// Who calls.
+/// The caller's subject.
 fn subject<'a>(claims: &'a Members<'a>, path: &ClaimPath) -> Result<&'a str, Refusal> {
     let refuse = |why: &str| Err(Refusal::claims(format!("the token's `{path}` {why}")));
     match path.find(claims) {
@@ -185,8 +187,8 @@ fn subject<'a>(claims: &'a Members<'a>, path: &ClaimPath) -> Result<&'a str, Ref
     }
 }
 
-/// The groups; none where the claim is absent. One that is malformed or cut short by the provider is
-/// refused, for a missing group could lift a forbid (docs/threats.md, row 28).
+/// The groups; `None` if the claim is absent. A claim that is malformed or cut short by the provider is refused,
+/// because a missing group could lift a forbid (docs/threats.md, row 28).
 fn groups<'a>(
     claims: &'a Members<'a>,
     settings: &IssuerSettings,

@@ -1,4 +1,4 @@
-//! How requests ask for fresh keys of an issuer, within a cooldown.
+//! Requests' demand for fresh keys of an issuer, limited by a cooldown.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,18 +7,18 @@ use tokio::{
     time::Instant,
 };
 
-/// A key that nobody knows makes us ask its issuer at most this often, whether the issuer answers
-/// or not: whoever invents keys must not make us flood a provider (docs/threats.md, row 16).
+/// The shortest time between two refreshes for unknown keys of one issuer, whether the issuer answers or not. Made-up
+/// key ids must not make the gateway flood a provider (docs/threats.md, row 16).
 pub(super) const COOLDOWN: Duration = Duration::from_secs(10);
 
-/// How long callers wait for the answer, counted from when it was asked for.
+/// How long callers wait for a refresh, counted from the demand for it.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// How many callers wait at once. Each one holds a place among `limits.max_concurrent_requests`,
-/// and nobody has verified who they are.
+/// How many callers may wait at once. Each of them takes one of `limits.max_concurrent_requests`, and the gateway has
+/// not verified any of them yet.
 const MAX_WAITING: usize = 64;
 
-/// How callers tell whoever refreshes an issuer's keys that they need them now.
+/// Carries the callers' demand for keys to the task that refreshes an issuer's keys.
 #[derive(Clone, Debug)]
 pub(super) struct Demand {
     state: watch::Sender<State>,
@@ -27,15 +27,15 @@ pub(super) struct Demand {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
-    /// How many refreshes were asked for.
+    /// The number of refreshes demanded so far.
     asked: u64,
-    /// How many of them have been answered.
+    /// The number of demanded refreshes that have ended.
     answered: u64,
-    /// When the last one was asked for.
+    /// The time of the last demand.
     at: Option<Instant>,
-    /// Whether the last refresh, asked for or not, brought keys.
+    /// Whether the last refresh, demanded or regular, fetched keys.
     reached: bool,
-    /// Whether there has been one.
+    /// Whether any refresh has ended yet.
     ended: bool,
 }
 
@@ -49,7 +49,7 @@ impl Default for Demand {
 }
 
 impl Demand {
-    /// Asks for a refresh, unless one was asked for less than a cooldown ago.
+    /// Demands a refresh, unless the last demand is more recent than the cooldown.
     pub(super) fn raise(&self) {
         let now = Instant::now();
         self.state.send_if_modified(|state| {
@@ -62,8 +62,8 @@ impl Demand {
         });
     }
 
-    /// Asks for a refresh as [`Self::raise`] does and waits for it. Returns whether the keys at
-    /// hand are what the issuer publishes, as far as we may ask it.
+    /// Demands a refresh as [`Self::raise`] does and waits for it. Returns whether the keys in memory are the ones that
+    /// the issuer publishes, as far as the cooldown lets the gateway check.
     pub(super) async fn fresh_keys(&self) -> bool {
         self.raise();
         let State { asked, at, .. } = *self.state.borrow();
@@ -79,31 +79,31 @@ impl Demand {
         self.state.borrow().reached
     }
 
-    /// Resolves when a refresh is asked for that nobody has begun.
+    /// Resolves when there is a demand that no refresh has answered.
     pub(super) async fn raised(&self) {
         let mut state = self.state.subscribe();
         // The sender lives as long as this borrow of it.
         let _ = state.wait_for(|state| state.asked > state.answered).await;
     }
 
-    /// Resolves once a refresh has ended, well or not.
+    /// Resolves once a refresh has ended, successful or not.
     pub(super) async fn asked_once(&self) {
         // The sender lives as long as this borrow of it.
         let _ = self.state.subscribe().wait_for(|state| state.ended).await;
     }
 
-    /// Whether the last refresh brought keys; not before the first one.
+    /// Whether the last refresh fetched keys; `false` before the first one.
     pub(super) fn was_reached(&self) -> bool {
         self.state.borrow().reached
     }
 
-    /// A refresh begins: it answers everybody who has asked until now.
+    /// Begins a refresh, which answers all demands so far.
     pub(super) fn begin(&self) -> Refresh<'_> {
         Refresh { demand: self, asked: self.state.borrow().asked }
     }
 }
 
-/// A refresh that runs.
+/// A refresh in progress.
 #[derive(Debug)]
 pub(super) struct Refresh<'a> {
     demand: &'a Demand,
@@ -111,7 +111,7 @@ pub(super) struct Refresh<'a> {
 }
 
 impl Refresh<'_> {
-    /// It has ended; whether it brought keys.
+    /// Ends the refresh; `reached` says whether it fetched keys.
     pub(super) fn end(self, reached: bool) {
         self.demand.state.send_modify(|state| {
             state.answered = state.answered.max(self.asked);

@@ -1,14 +1,15 @@
-//! `OpenID` Connect Discovery 1.0: where an issuer says its keys are.
+//! `OpenID` Connect Discovery 1.0: the document in which an issuer publishes the address of its keys.
 
 use http::{Uri, uri::Scheme};
 use serde_json::Value;
 
 use crate::{domain::json, net};
 
-/// What an issuer's address is followed by (section 4 of the specification).
+/// The path after an issuer's address (section 4 of the specification).
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
-/// Where an issuer's discovery document is.
+/// The address of an issuer's discovery document.
+///
 ///
 /// # Errors
 /// When the issuer is not an address.
@@ -18,14 +19,15 @@ pub(super) fn address(issuer: &str) -> Result<Uri, String> {
     safe(uri, "the issuer", true)
 }
 
-/// The address of the key set that an issuer's discovery document names.
+/// The address of the key set in an issuer's discovery document.
+///
 ///
 /// # Errors
-/// When the document is not this issuer's, or its keys could be changed on their way.
+/// When the document belongs to another issuer, or somebody could change its keys in transit.
 pub(super) fn parse(document: &[u8], issuer: &str) -> Result<Uri, String> {
     let value = json::parse(document).map_err(|error| format!("not JSON: {error}"))?;
     let text = |name: &str| value.get(name).and_then(Value::as_str);
-    // Section 4.3: identical, or somebody else's document stands there.
+    // Section 4.3: the two must be identical; otherwise the document belongs to another issuer.
     match text("issuer") {
         Some(found) if found == issuer => {}
         Some(found) => {
@@ -39,13 +41,13 @@ pub(super) fn parse(document: &[u8], issuer: &str) -> Result<Uri, String> {
         return Err("its `jwks_uri` has a user name or a fragment".to_owned());
     }
     let uri = text.parse().map_err(|_| "its `jwks_uri` is no address")?;
-    // Plain http only where the issuer itself is this machine: a provider elsewhere has no say
-    // in what we read from here.
+    // Plain http is allowed only if the issuer itself is on loopback. A remote provider must not make the gateway fetch
+    // from its own machine.
     let local = address(issuer)?.scheme() == Some(&Scheme::HTTP);
     safe(uri, "its `jwks_uri`", local)
 }
 
-/// https, or plain http where nobody can listen in.
+/// Accepts https, or plain http where nobody can listen in.
 fn safe(uri: Uri, name: &str, local: bool) -> Result<Uri, String> {
     let https = uri.scheme() == Some(&Scheme::HTTPS);
     let http = uri.scheme() == Some(&Scheme::HTTP);
@@ -79,7 +81,7 @@ mod tests {
                 "https://sso.example.com/.well-known/openid-configuration",
             ),
             ("http://127.0.0.1:9000", "http://127.0.0.1:9000/.well-known/openid-configuration"),
-            // What `check` takes for loopback must be loopback here, too.
+            // The addresses that `check` accepts as loopback must be loopback here too.
             (
                 "http://[::ffff:127.0.0.1]:9000",
                 "http://[::ffff:127.0.0.1]:9000/.well-known/openid-configuration",
@@ -125,7 +127,7 @@ mod tests {
             (document(ISSUER, "http://localhost:9000/jwks"), "plain http"),
             (document(ISSUER, "file:///etc/jwks"), "no address"),
             (document(ISSUER, "/jwks"), "not an https"),
-            // Found by fuzzing.
+            // A fuzzer found this one.
             (document(ISSUER, "https://sso.example.com:4221b=c"), "not an https"),
             (document(ISSUER, "ftp://sso.example.com/jwks"), "not an https"),
             (document(ISSUER, "https://"), "no address"),

@@ -1,4 +1,4 @@
-//! Documents of identity providers over HTTP: bounded in size and time, redirects not followed.
+//! Fetches documents of identity providers over HTTP, bounded in size and time, without following redirects.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -17,29 +17,29 @@ use crate::{
     net::{self, HttpClient, ProxySettings, Trust},
 };
 
-/// How long connecting, and everything that leads to a key set, may take.
+/// The timeouts for connecting, and for all requests that lead to a key set.
 const CONNECT: Duration = Duration::from_secs(3);
 const WHOLE: Duration = Duration::from_secs(10);
 
-/// The largest document that is read, in bytes.
+/// The largest document that the gateway reads, in bytes.
 const MAX_DOCUMENT: usize = 512 * 1024;
 
-/// The largest token that is sent along, in bytes.
+/// The largest token that the gateway sends along, in bytes.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// Fetches key sets.
+/// Fetches key sets from their issuers.
 #[derive(Clone, Debug)]
 pub(super) struct Fetcher {
-    /// For issuers that the system's certificates vouch for.
+    /// For issuers whose certificates the system's authorities signed.
     http: HttpClient,
-    /// The same without the proxy, where some issuer is to be asked so.
+    /// The same without the proxy; `None` if no issuer bypasses it.
     straight: Option<HttpClient>,
     proxy: Option<ProxySettings>,
 }
 
 impl Fetcher {
-    /// A fetcher; the system's trusted certificates are read only if some address needs them. The files
-    /// of issuers are read to find their faults, and again with each fetch.
+    /// Creates a fetcher. It reads the system's trusted certificates only if some address needs them. It reads the
+    /// issuers' files to find faults, and reads them again for each fetch.
     pub(super) fn new(settings: &Settings) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let remote = || settings.issuers.iter().enumerate().filter(|(_, issuer)| is_remote(issuer));
@@ -70,10 +70,11 @@ impl Fetcher {
         }
     }
 
-    /// The key set that an issuer publishes now, as it came.
+    /// The bytes of the key set that the issuer publishes now.
+    ///
     ///
     /// # Errors
-    /// Which document could not be had, and why.
+    /// Which document could not be fetched, and why.
     pub(super) async fn key_set(&self, issuer: &Issuer) -> Result<Bytes, String> {
         tokio::time::timeout(WHOLE, self.at_source(issuer))
             .await
@@ -85,7 +86,7 @@ impl Fetcher {
         let issuer = issuer.settings();
         let uri = match &issuer.keys {
             KeySource::Url(uri) => uri.clone(),
-            // Asked anew each time: the address of the keys may change as the keys do.
+            // Each fetch reads this document again, because the address of the keys may change together with the keys.
             KeySource::Discovery => {
                 let said = |error| format!("the discovery document: {error}");
                 let document = discovery::address(&issuer.issuer).map_err(said)?;
@@ -97,7 +98,7 @@ impl Fetcher {
         visit.document(&uri).await.map_err(|error| format!("the key set: {error}"))
     }
 
-    /// Reads what the issuer's files hold now: Kubernetes renews both while it runs.
+    /// Reads the current contents of the issuer's files, because Kubernetes renews both while the gateway runs.
     async fn visit(&self, issuer: &Issuer) -> Result<Visit, String> {
         let (reading, issuer) = (&issuer.reading, issuer.settings());
         let proxy = self.proxy.clone().filter(|_| issuer.use_proxy);
@@ -122,8 +123,8 @@ impl Fetcher {
                 Some(path) => Some(read_token(path).map_err(|error| in_file(path, error))?),
                 None => None,
             };
-            // With the system's certificates anybody on the web may stand behind an address that a
-            // document names; with the issuer's own, those that it has vouched for.
+            // With the system's authorities, the address in a document may belong to anybody on the web. With the
+            // issuer's own authority, it belongs to a host that this authority has signed for.
             let only_to = if ca_file.is_some() { None } else { host };
             Ok(Visit { http, token, only_to })
         };
@@ -135,7 +136,7 @@ impl Fetcher {
 struct Visit {
     http: HttpClient,
     token: Option<HeaderValue>,
-    /// The one host that is given the token; any if none.
+    /// The only host that gets the token; any host if `None`.
     only_to: Option<Authority>,
 }
 
@@ -145,7 +146,7 @@ impl Visit {
         let mut request = Request::get(net::target(uri))
             .header(header::HOST, authority.map(Authority::as_str).unwrap_or_default())
             .header(header::ACCEPT, "application/jwk-set+json, application/json")
-            // A kept connection would only go stale between two refreshes.
+            // A connection kept open would only go stale between two refreshes.
             .header(header::CONNECTION, "close");
         if let Some(token) = &self.token
             && self.only_to.as_ref().is_none_or(|host| Some(host) == authority)
@@ -156,7 +157,7 @@ impl Visit {
         let link = self.http.link(uri).await.map_err(|error| error.to_string())?;
         let response = link.exchange(request, MAX_DOCUMENT).await;
         let response = response.map_err(|error| error.to_string())?;
-        // Redirects are not followed: keys come from where the operator said, or not at all.
+        // A redirect is an error: keys come only from where the operator or the discovery document says.
         if response.status() != StatusCode::OK {
             return Err(format!("status {}", response.status()));
         }
@@ -177,7 +178,7 @@ fn is_remote(issuer: &IssuerSettings) -> bool {
     !matches!(issuer.keys, KeySource::File(_))
 }
 
-/// Where an issuer's documents are asked for first.
+/// The first address to ask for an issuer's documents.
 fn first_address(issuer: &IssuerSettings) -> Option<Uri> {
     match &issuer.keys {
         KeySource::Url(uri) => Some(uri.clone()),
@@ -194,7 +195,7 @@ fn issuer_host(issuer: &IssuerSettings) -> Option<Authority> {
     first_address(issuer).and_then(|uri| uri.authority().cloned())
 }
 
-/// A bearer token out of a file, as a header.
+/// Reads a bearer token from a file, as a header value.
 fn read_token(path: &Path) -> Result<HeaderValue, String> {
     let text = files::read(path).map_err(|error| format!("cannot be read: {error}"))?;
     let text = SecretString::from(String::from_utf8(text).map_err(|_| "is not UTF-8")?);

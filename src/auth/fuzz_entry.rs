@@ -1,4 +1,4 @@
-//! For `tests/fuzz`: the parsers of this room, called as the room itself does.
+//! For `tests/fuzz`: the parsers of this module, called as the module itself calls them.
 
 use std::time::SystemTime;
 
@@ -15,14 +15,14 @@ use crate::domain::{
     json::{self, Node},
 };
 
-/// A token taken apart, not verified.
+/// The parts of a token, not verified.
 #[derive(Debug)]
 pub struct TokenParts {
-    /// What is signed.
+    /// The signed bytes.
     pub message: Vec<u8>,
-    /// The algorithm that it claims.
+    /// The algorithm in the token's header.
     pub algorithm: Algorithm,
-    /// The key that it claims.
+    /// The key id in the token's header.
     pub key_id: Option<String>,
     /// Its claims.
     pub claims: Map<String, Value>,
@@ -57,13 +57,13 @@ impl Keys {
         KeySet::parse(document).map(Self)
     }
 
-    /// The algorithms of each key, in order.
+    /// The algorithms of each key, in the set's order.
     #[must_use]
     pub fn algorithms(&self) -> Vec<Vec<Algorithm>> {
         self.0.algorithms()
     }
 
-    /// How many keys can have signed a token with this `kid` and algorithm.
+    /// How many keys may have signed a token with this `kid` and algorithm.
     #[must_use]
     pub fn fitting(&self, id: Option<&str>, algorithm: Algorithm) -> usize {
         let names = KeyNames { id: id.map(str::to_owned), ..KeyNames::default() };
@@ -71,7 +71,7 @@ impl Keys {
     }
 }
 
-/// Where the discovery document of this issuer says that its keys are.
+/// The address of the keys in the discovery document of this issuer.
 pub(crate) fn discovered(document: &[u8], issuer: &str) -> Option<http::Uri> {
     discovery::parse(document, issuer).ok()
 }

@@ -1,4 +1,4 @@
-//! A trusted issuer: its keys, how long they may be used, and signature checks.
+//! A trusted issuer: its keys, how long they may be used, and the signature checks.
 
 use std::{
     borrow::Cow,
@@ -27,17 +27,17 @@ use crate::{
     metrics::{AuthResult, Metrics},
 };
 
-/// A trusted issuer, with its keys as they are now.
+/// A trusted issuer with its current keys.
 #[derive(Debug)]
 pub(super) struct Issuer {
     settings: IssuerSettings,
     keys: ArcSwapOption<KeysInUse>,
     groups: Groups,
-    /// What callers want of whoever refreshes the keys.
+    /// Carries the callers' demand to the task that refreshes the keys.
     pub(super) demand: Demand,
-    /// The one place for whoever writes the keys to disk.
+    /// The one permit for writing the keys to disk.
     pub(super) writing: Arc<Semaphore>,
-    /// The one place for whoever reads the issuer's files: a disk that hangs takes one thread.
+    /// The one permit for reading the issuer's files, so that a disk that hangs blocks one thread only.
     pub(super) reading: Arc<Semaphore>,
 }
 
@@ -48,16 +48,16 @@ struct Groups {
     missed: AtomicBool,
 }
 
-/// A key set, and until when it may be used.
+/// A key set with the time until which it may be used.
 #[derive(Debug)]
 struct KeysInUse {
     live: Arc<VerifiedSet>,
-    /// None for a file: it is as fresh as the operator keeps it.
+    /// `None` for a file: the operator decides how fresh it is.
     usable_until: Option<Instant>,
 }
 
-/// A key set with what it has verified. The two live and die together: a token is never remembered
-/// longer than its key is at hand.
+/// A key set with the tokens that it has verified. Both are dropped together, so a token is never remembered longer
+/// than its key.
 #[derive(Debug)]
 pub(super) struct VerifiedSet {
     set: KeySet,
@@ -85,16 +85,16 @@ impl Issuer {
         &self.settings.name
     }
 
-    /// Whether tokens with this `iss` are this issuer's: letter for letter.
+    /// Whether tokens with this `iss` belong to this issuer; the two texts must be identical.
     pub(super) fn is(&self, iss: &str) -> bool {
         self.settings.issuer == iss
     }
 
-    /// Notes what a good token had.
+    /// Records whether a good token had the groups claim.
     pub(super) fn note(&self, found: GoodClaims) {
         let claim = &self.settings.groups_claim;
         if found.groups_claim {
-            // Most requests find it so, and write nothing that others read.
+            // Most requests find the flag set and so write no shared memory.
             if !self.groups.found.load(Ordering::Relaxed)
                 && !self.groups.found.swap(true, Ordering::Relaxed)
                 && self.groups.missed.load(Ordering::Relaxed)
@@ -113,17 +113,17 @@ impl Issuer {
         }
     }
 
-    /// Whether good tokens came, and none of them had the groups claim.
+    /// Whether there were good tokens and none of them had the groups claim.
     pub(super) fn has_no_groups(&self) -> bool {
         self.groups.missed.load(Ordering::Relaxed) && !self.groups.found.load(Ordering::Relaxed)
     }
 
-    /// Whether there are keys that may be used.
+    /// Whether the issuer has keys that may be used.
     pub(super) fn has_keys(&self) -> bool {
         self.usable_keys().is_some_and(|live| live.set.len() > 0)
     }
 
-    /// Takes the keys of a file, and says how many can be used.
+    /// Takes the keys from a file's content and returns how many of them can be used.
     pub(super) fn take_file(&self, document: &[u8], metrics: &Metrics) -> Result<usize, String> {
         let set = KeySet::parse_file(document)?;
         let keys = set.len();
@@ -132,7 +132,7 @@ impl Issuer {
         Ok(keys)
     }
 
-    /// Takes a key set that is this old; one older than may be used is as good as none.
+    /// Takes a key set of this age. A set older than `max_stale` is never used.
     pub(super) fn take(&self, set: KeySet, age: Duration) {
         let usable_until = Instant::now() + self.settings.max_stale.saturating_sub(age);
         self.put(set, Some(usable_until));
@@ -141,7 +141,7 @@ impl Issuer {
     fn put(&self, set: KeySet, usable_until: Option<Instant>) {
         let before = self.keys.load_full().map(|keys| Arc::clone(&keys.live));
         let live = match before {
-            // Nothing has changed but the time: what was verified stays verified.
+            // Only the time has changed, so verified tokens stay verified.
             Some(live) if live.set.is_same(&set) => live,
             before => {
                 self.warn_of_unusable_keys(before.as_deref(), &set);
@@ -151,7 +151,7 @@ impl Issuer {
         self.keys.store(Some(Arc::new(KeysInUse { live, usable_until })));
     }
 
-    /// Said when it is new: providers publish keys for encryption beside the others for years.
+    /// Logs only when the unusable keys change: some providers publish encryption keys beside the others for years.
     fn warn_of_unusable_keys(&self, before: Option<&VerifiedSet>, set: &KeySet) {
         if before.is_none_or(|live| live.set.left_out != set.left_out) {
             for why in &set.left_out {
@@ -165,25 +165,25 @@ impl Issuer {
         self.usable_keys().unwrap()
     }
 
-    /// The keys, unless there are none or they are too old to be trusted.
+    /// The keys, unless the issuer has none or they are too old to be trusted.
     fn usable_keys(&self) -> Option<Arc<VerifiedSet>> {
         let keys = self.keys.load();
         let keys = keys.as_ref().filter(|keys| keys.are_usable())?;
         Some(Arc::clone(&keys.live))
     }
 
-    /// Who calls with this token, if the keys at hand have verified it before and it still counts.
+    /// The caller of this token, if the current keys have verified it before and it is still valid.
     pub(super) fn remembered(&self, token: &TokenId, now: SystemTime) -> Option<Caller> {
         let keys = self.keys.load();
         let keys = keys.as_ref().filter(|keys| keys.are_usable())?;
         keys.live.memory.find(token, now)
     }
 
-    /// Checks that the token was signed by one of the issuer's keys, and gives the keys that say
-    /// so.
+    /// Checks that one of the issuer's keys signed the token, and returns the key set that verified it.
+    ///
     ///
     /// # Errors
-    /// When it was not, or nobody can say.
+    /// When none of them did, or the gateway cannot find out.
     pub(super) async fn verify_signature(
         &self,
         token: &Token<'_>,
@@ -192,7 +192,7 @@ impl Issuer {
         self.takes(token)?;
         let keys = self.keys_at_hand()?;
         let Err(unverified) = check(token, &keys.set) else { return Ok(keys) };
-        // No key makes a token good whose time is over: nobody need be asked.
+        // An expired token is invalid under any key, so there is no need to ask the issuer.
         if let Err(over) = claims::times(&token.claims, &self.settings, now) {
             return Err(if unverified == Unverified::NoKey(NoKey::Unknown) {
                 over
@@ -200,8 +200,7 @@ impl Issuer {
                 unverified.into_refusal()
             });
         }
-        // The issuer may have begun to sign with a new key since its set was last fetched, under a new
-        // name or under the old one.
+        // The issuer may sign with a new key since the last fetch, under a new key id or under the old one.
         let fetched = match self.settings.keys {
             KeySource::File(_) => true,
             KeySource::Url(_) | KeySource::Discovery => self.demand.fresh_keys().await,
@@ -215,8 +214,8 @@ impl Issuer {
                 Err(still) => still,
             }
         };
-        // A bad signature stays one, though a provider might have given an old name to a new key while it could
-        // not be asked: whoever makes tokens up would else seem to be the provider's outage.
+        // A bad signature stays a 401, even though the provider may have given an old key id to a new key while it was
+        // unreachable. Otherwise forged tokens would look like an outage of the provider.
         Err(if still == Unverified::NoKey(NoKey::Unknown) && !fetched {
             Refusal::new(
                 AuthResult::KeysUnavailable,
@@ -228,7 +227,7 @@ impl Issuer {
         })
     }
 
-    /// Whether tokens of this form are taken at all.
+    /// Whether the issuer's settings allow this `typ` and algorithm.
     fn takes(&self, token: &Token<'_>) -> Result<(), Refusal> {
         if let Some(kinds) = &self.settings.token_types {
             let kind = token.header.kind.as_deref().unwrap_or_default();
@@ -249,7 +248,7 @@ impl Issuer {
 
     fn keys_at_hand(&self) -> Result<Arc<VerifiedSet>, Refusal> {
         self.usable_keys().ok_or_else(|| {
-            // Nobody waits for a provider that is down, but the next try comes the sooner.
+            // No request waits for a provider that is down, but this makes the next retry come sooner.
             self.demand.raise();
             Refusal::new(
                 AuthResult::KeysUnavailable,
@@ -262,15 +261,15 @@ impl Issuer {
 /// Why a key set does not verify a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unverified {
-    /// No key can have signed it.
+    /// No key in the set can have signed it.
     NoKey(NoKey),
     /// None of the keys that fit has signed it.
     BadSignature,
-    /// None of those that were tried has signed it, and more fit.
+    /// None of the keys tried has signed it, and more keys fit.
     TooManyFit,
 }
 
-/// Tries each key that fits, [`MAX_TRIED`] at most: no token may cost more than that.
+/// Tries each key that fits, up to [`MAX_TRIED`], which bounds the cost of a token.
 fn check(token: &Token<'_>, set: &KeySet) -> Result<(), Unverified> {
     let (names, algorithm) = (&token.header.key, token.header.algorithm);
     let signature = URL_SAFE_NO_PAD.decode(token.signature).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! An issuer's public keys: what of a JWKS (RFC 7517) can verify a token, and with what.
+//! An issuer's public keys: which keys of a JWKS (RFC 7517) can verify tokens, and for which algorithms.
 
 use std::fmt;
 
@@ -14,16 +14,16 @@ use serde_json::{Map, Value};
 use super::Algorithm;
 use crate::domain::json;
 
-/// The most keys that are read of one set.
+/// The most keys that the gateway reads from one set.
 const MAX_KEYS: usize = 100;
 
-/// How much of a key's name is shown in the log: the issuer chooses it.
+/// How many characters of a key's name the log shows, because the issuer chooses the name.
 const MAX_SHOWN: usize = 64;
 
-/// How many keys are tried with one token: a set may hold several that fit, and a token may name none.
+/// How many keys the gateway tries for one token: several keys of a set may fit, and a token may omit the key id.
 pub(super) const MAX_TRIED: usize = 4;
 
-/// RSA keys are taken from 2048 bits (NIST SP 800-131A) to 8192, past which verifying one token
+/// The accepted sizes of RSA keys: at least 2048 bits (NIST SP 800-131A), at most 8192. Above that, verifying one token
 /// costs so much that a set could stall the gateway.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
@@ -31,9 +31,9 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 #[derive(Debug)]
 pub(super) struct KeySet {
     keys: Vec<Key>,
-    /// The SHA-256 of the document, where it was read from bytes.
+    /// The SHA-256 of the document, if the set was read from bytes.
     document: Option<[u8; SHA256_OUTPUT_LEN]>,
-    /// The other keys of the document.
+    /// The keys of the document that cannot be used.
     pub(super) left_out: Vec<LeftOut>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct KeySet {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LeftOut {
     id: Option<String>,
-    /// Why, for callers and for the log.
+    /// The reason, for callers and for the log.
     pub(super) why: &'static str,
 }
 
@@ -53,8 +53,8 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// What a key is called in a key set (RFC 7517, 4.5, 4.8 and 4.9), and in the header of a token (RFC
-/// 7515, 4.1.4, 4.1.7 and 4.1.8). AD FS names its keys by the certificate's thumbprint.
+/// The names of a key in a key set (RFC 7517, 4.5, 4.8 and 4.9) and in the header of a token (RFC 7515, 4.1.4, 4.1.7
+/// and 4.1.8). AD FS names its keys by the certificate's thumbprint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct KeyNames {
     /// `kid`.
@@ -65,11 +65,11 @@ pub(super) struct KeyNames {
     pub(super) sha256: Option<String>,
 }
 
-/// One key, ready to verify with each algorithm that it alone decides on.
+/// One key with a verifier for each algorithm that the key allows.
 #[derive(Debug)]
 struct Key {
     names: KeyNames,
-    /// The key itself: what is in a set twice is one key.
+    /// The key's bytes; two entries of a set with the same bytes are one key.
     public: Vec<u8>,
     verifiers: Vec<(Algorithm, ParsedPublicKey)>,
 }
@@ -87,7 +87,7 @@ impl Key {
     }
 }
 
-/// How a token says which key signed it.
+/// How a token identifies the key that signed it.
 #[derive(Clone, Copy, Debug)]
 enum Named<'a> {
     Id(&'a str),
@@ -96,7 +96,7 @@ enum Named<'a> {
 }
 
 impl Named<'_> {
-    /// Whether that key may be meant.
+    /// Whether the token may mean the key with these names.
     fn means(self, names: &KeyNames) -> bool {
         let equal = |one: &Option<String>, other: &Option<String>| one.is_some() && one == other;
         match self {
@@ -114,10 +114,11 @@ impl Named<'_> {
 }
 
 impl KeySet {
-    /// Reads a JWKS document; a key that cannot be used does not spoil the others.
+    /// Reads a JWKS document, skipping the keys that cannot be used.
+    ///
     ///
     /// # Errors
-    /// When the document is not one, or no key in it can be used.
+    /// When the document is not a JWKS, or no key in it can be used.
     pub(super) fn parse(document: &[u8]) -> Result<Self, String> {
         let value = json::parse(document).map_err(|error| format!("not JSON: {error}"))?;
         let mut set = Self::read(&value)?;
@@ -125,11 +126,12 @@ impl KeySet {
         Ok(set)
     }
 
-    /// Reads the JWKS document of a file. An empty list is meant there, by whoever cuts the issuer
-    /// off: it verifies no token. From an address it is a provider in trouble.
+    /// Reads the JWKS document of a file. An empty list in a file is deliberate: the operator shuts the issuer out, and
+    /// the set verifies no token. An empty list from an address is a provider's fault.
+    ///
     ///
     /// # Errors
-    /// When the document is not one, or no key of those in it can be used.
+    /// When the document is not a JWKS, or it lists keys and none of them can be used.
     pub(super) fn parse_file(document: &[u8]) -> Result<Self, String> {
         let none = || Self { keys: Vec::new(), document: None, left_out: Vec::new() };
         match json::parse(document) {
@@ -138,7 +140,8 @@ impl KeySet {
         }
     }
 
-    /// Reads a JWKS that is JSON already.
+    /// Reads a JWKS from parsed JSON.
+    ///
     ///
     /// # Errors
     /// As [`Self::parse`].
@@ -166,12 +169,12 @@ impl KeySet {
         Ok(set)
     }
 
-    /// Whether both were read from the same document, byte for byte.
+    /// Whether both sets come from the same document, byte for byte.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.document.is_some() && self.document == other.document
     }
 
-    /// How many keys can be used.
+    /// The number of usable keys.
     pub(super) fn len(&self) -> usize {
         self.keys.len()
     }
@@ -188,8 +191,8 @@ impl KeySet {
         self.keys.iter().map(of).collect()
     }
 
-    /// The keys that a token with these names and this algorithm may have been signed with. A `kid`
-    /// is binding. A thumbprint is binding where the set has thumbprints.
+    /// The keys that may have signed a token with these names and this algorithm. A `kid` is binding. A thumbprint is
+    /// binding if the set has thumbprints.
     pub(super) fn fitting<'a>(
         &'a self,
         names: &'a KeyNames,
@@ -229,7 +232,7 @@ impl KeySet {
     }
 }
 
-/// Whether it is a key set that says outright that there is no key.
+/// Whether this is a key set with an empty list of keys.
 fn is_empty(value: &Value) -> bool {
     value.get("keys").and_then(Value::as_array).is_some_and(Vec::is_empty)
 }
@@ -237,11 +240,11 @@ fn is_empty(value: &Value) -> bool {
 /// Why a key set has no key for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoKey {
-    /// The key is in the set, and the gateway cannot use it.
+    /// The set has the key, but the gateway cannot use it.
     LeftOut(&'static str),
-    /// The key is in the set, and signs with another algorithm.
+    /// The set has the key, but it is for another algorithm.
     OfAnotherAlgorithm,
-    /// Nothing: the set may be older than the key.
+    /// The reason is unknown: the set may be older than the key.
     Unknown,
 }
 
@@ -296,7 +299,7 @@ fn key(jwk: &Map<String, Value>) -> Result<Key, LeftOut> {
     }
 }
 
-/// The public key itself, and every algorithm that a key of its type could have.
+/// The public key's bytes, and every algorithm that a key of its type can have.
 fn material(jwk: &Map<String, Value>) -> Result<(Vec<Algorithm>, Vec<u8>), &'static str> {
     let text = |name| jwk.get(name).and_then(Value::as_str);
     match (text("kty"), text("crv")) {
@@ -315,7 +318,7 @@ fn rsa(n: &[u8], e: &[u8]) -> Result<(Vec<Algorithm>, Vec<u8>), &'static str> {
     if !RSA_BITS.contains(&bits) {
         return Err("an RSA key under 2048 or over 8192 bits");
     }
-    // An even or tiny exponent is no RSA key; 65537 is what everyone uses.
+    // An even or tiny exponent cannot belong to an RSA key; 65537 is the usual one.
     let e = strip_zeros(e);
     if e.len() > 4 || e.last().is_none_or(|last| last % 2 == 0) || e == [1] {
         return Err("an RSA key with an unusual exponent");
@@ -339,7 +342,7 @@ fn strip_zeros(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// A point in SEC 1's uncompressed form.
+/// The key's point in the uncompressed form of SEC 1.
 fn point(jwk: &Map<String, Value>, size: usize) -> Result<Vec<u8>, &'static str> {
     let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
     if x.len() != size || y.len() != size {
@@ -355,7 +358,7 @@ fn bytes(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, &'static str> 
         .ok_or("a part of the key that is missing or not base64url")
 }
 
-/// How aws-lc verifies with an algorithm.
+/// The aws-lc verification for an algorithm.
 fn verification(algorithm: Algorithm) -> &'static dyn VerificationAlgorithm {
     match algorithm {
         Algorithm::Es256 => &signature::ECDSA_P256_SHA256_FIXED,

@@ -1,5 +1,5 @@
-//! Tokens that were verified already: verifying one costs more than all the rest of a request,
-//! and a caller sends the same one for minutes.
+//! Remembers verified tokens: verifying one costs more than the rest of a request, and a caller sends the same token
+//! for minutes.
 
 use std::{
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -15,48 +15,47 @@ use quick_cache::{
 use super::claims::Validity;
 use crate::domain::Caller;
 
-/// How many bytes the tokens of one key set may take, roughly: some thousands of callers.
+/// The approximate limit of the tokens of one key set, in bytes: enough for some thousands of callers.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Parts of the memory with a lock each. It is not the number of cores, as it is by default: a part
-/// takes no entry that is larger than itself, so on many cores callers in many groups would never
-/// be remembered.
+/// The number of shards, each with its own lock. The default is the number of cores, but a shard rejects entries larger
+/// than itself. On many cores, callers in many groups would then never be remembered.
 const SHARDS: usize = 8;
 
-/// What an entry takes besides its caller's names.
+/// The size of an entry without its caller's names, in bytes.
 const ENTRY: u64 = 192;
 
-/// What a name takes besides its bytes.
+/// The size of a name besides its text, in bytes.
 const NAME: u64 = 16;
 
-/// A token's SHA-256: whoever finds another text with the same one can forge signatures too.
+/// A token's SHA-256. To find another token with the same hash is as hard as to forge a signature.
 pub(super) type TokenId = [u8; digest::SHA256_OUTPUT_LEN];
 
-/// The whole token's id, its signature included.
+/// The id of the whole token, signature included.
 pub(super) fn id(token: &str) -> TokenId {
     let mut id = [0; digest::SHA256_OUTPUT_LEN];
     id.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
     id
 }
 
-/// The tokens that one key set has verified, bounded. A token is kept when it comes for the second
-/// time: one that comes once costs no more than it did without a memory, and drives out nobody.
+/// The tokens that one key set has verified, bounded. The memory keeps a token when it comes for the second time. A
+/// token that comes once therefore costs no more than without a memory, and evicts nothing.
 #[derive(Debug)]
 pub(super) struct Memory {
     kept: Cache<TokenId, Verified, ByBytes>,
     seen: SeenTokens,
 }
 
-/// Which tokens came before, by a few bits of their ids. Two tokens may share them: then one is kept
-/// at its first sight, which does no harm.
+/// Which tokens came before, by a few bits of their ids. If two tokens share these bits, the second is kept at first
+/// sight, which is harmless.
 #[derive(Debug)]
 struct SeenTokens {
     bits: Box<[AtomicU64]>,
     set: AtomicUsize,
 }
 
-/// So many bits; once a quarter of them is set, all are forgotten, or soon every token would seem to
-/// have come before.
+/// The number of bits. Once a quarter of them are set, all are cleared; otherwise every token would soon seem to have
+/// come before.
 const SEEN_BITS: usize = 1 << 16;
 
 impl SeenTokens {
@@ -65,7 +64,7 @@ impl SeenTokens {
         Self { bits, set: AtomicUsize::new(0) }
     }
 
-    /// Whether a token came before, as far as is known; from now on it did.
+    /// Whether the token has probably come before; marks it as seen.
     fn before(&self, [high, low, ..]: &TokenId) -> bool {
         let place = usize::from(u16::from_be_bytes([*high, *low]));
         let Some(word) = self.bits.get(place / 64) else { return true };
@@ -95,7 +94,7 @@ impl Memory {
             .weight_capacity(MAX_BYTES)
             .shards(SHARDS)
             .build();
-        // None is missing: capacities are all that there is to give.
+        // No option is missing: the capacities are all that the builder needs.
         let cache = options.map_or_else(
             |_| Cache::with_weighter(most, MAX_BYTES, ByBytes),
             |options| {
@@ -110,13 +109,13 @@ impl Memory {
         Self { kept: cache, seen: SeenTokens::new() }
     }
 
-    /// Whose token it is, if it was verified before and counts at that time.
+    /// The token's caller, if the token was verified before and is valid at that time.
     pub(super) fn find(&self, token: &TokenId, now: SystemTime) -> Option<Caller> {
         let found = self.kept.get(token)?;
         found.validity.holds(now).then_some(found.caller)
     }
 
-    /// Remembers a token that has passed every check, if it has not come for the first time.
+    /// Remembers a token that has passed every check, unless this is its first time.
     pub(super) fn keep(&self, token: TokenId, caller: &Caller, validity: Validity) {
         if self.seen.before(&token) {
             self.kept.insert(token, Verified { caller: caller.clone(), validity });

@@ -1,10 +1,12 @@
-//! Bearer token in, [`Caller`] out.
+//! Turns a bearer token into a [`Caller`].
 //!
-//! The issuer is found by the token's `iss`, the key by the token's `kid` within that issuer's
-//! own set, and the algorithm is the key's: nothing that decides comes from the token alone.
 //!
-//! Keys are fetched and refreshed off the request path. Only a token whose `kid` nobody has seen
-//! yet waits, for a moment, for the refresh that it asks for.
+//! The token's `iss` selects the issuer, its `kid` selects the key within that issuer's own set, and the key determines
+//! the algorithm. Nothing that decides comes from the token alone.
+//!
+//!
+//! Keys are fetched and refreshed off the request path. Only a token with an unknown `kid` or a bad signature waits,
+//! for a second at most, for the refresh that it triggers.
 
 mod algorithm;
 mod cache;
@@ -65,8 +67,9 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Takes the issuers; key files are read, and so are the key sets that were kept on disk.
-    /// Everything else is fetched by [`Self::refresh`].
+    /// Creates the authenticator from the settings. It reads the key files, and the key sets that were kept on disk.
+    /// [`Self::refresh`] fetches all other keys.
+    ///
     ///
     /// # Errors
     /// Every fault of every key file.
@@ -107,7 +110,7 @@ impl Authenticator {
         }
     }
 
-    /// The issuers whose keys are in a file: name and file of each.
+    /// The issuers whose keys are in a file: each one's name and file.
     pub fn key_files(&self) -> impl Iterator<Item = (&str, &Path)> {
         self.issuers.iter().filter_map(|issuer| match &issuer.settings().keys {
             KeySource::File(path) => Some((issuer.name(), path.as_path())),
@@ -115,11 +118,12 @@ impl Authenticator {
         })
     }
 
-    /// Takes the keys that are in an issuer's file now, in place of all that were in it before.
-    /// Says how many can be used: none where the file says outright that there is none.
+    /// Replaces an issuer's keys with the keys that are now in its file. Returns how many of them can be used; 0 only
+    /// if the file has an explicitly empty list.
+    ///
     ///
     /// # Errors
-    /// Why none can be read; those of before stay.
+    /// Why no key can be read; the previous keys stay in use.
     pub fn replace_keys(
         &self,
         issuer: &str,
@@ -140,7 +144,7 @@ impl Authenticator {
         Err(vec![Fault::new(format!("no issuer `{issuer}` has its keys in a file"))])
     }
 
-    /// What was found at the start that is no fault and should be known.
+    /// Findings at the start that are no faults but that the operator should know.
     #[must_use]
     pub fn warnings(&self) -> &[Fault] {
         &self.warnings
@@ -152,39 +156,41 @@ impl Authenticator {
         self.issuers.iter().any(|issuer| issuer.has_keys())
     }
 
-    /// The issuers' names with whether each has keys, for `/readyz`.
+    /// The issuers' names, and whether each has keys, for `/readyz`.
     pub fn issuers(&self) -> impl Iterator<Item = (&str, bool)> {
         self.issuers.iter().map(|issuer| (issuer.name(), issuer.has_keys()))
     }
 
-    /// The issuers whose tokens have all come without the groups claim, with where it should be: a group
-    /// that cannot be found lifts a `forbid`.
+    /// The issuers whose tokens have all come without the groups claim, with the path where the claim should be. A
+    /// group that the gateway cannot find lifts a `forbid`.
     pub fn without_groups(&self) -> impl Iterator<Item = (&str, &ClaimPath)> {
         let without = self.issuers.iter().filter(|issuer| issuer.has_no_groups());
         without.map(|issuer| (issuer.name(), &issuer.settings().groups_claim))
     }
 
-    /// Fetches every key set once, together; a failure is logged and counted.
+    /// Fetches every key set once, concurrently; a failure is logged and counted.
     pub async fn refresh(&self) {
         self.refresher.once(&self.issuers).await;
     }
 
-    /// Waits for the first keys while [`Self::refresh_forever`] fetches them, a second at most.
+    /// Waits up to one second for the first keys, which [`Self::refresh_forever`] fetches.
     pub async fn first_keys(&self) {
         Refresher::first(&self.issuers).await;
     }
 
-    /// Fetches every key set now and then anew, for ever.
+    /// Refreshes every key set periodically, for ever.
     pub async fn refresh_forever(&self) {
         self.refresher.forever(&self.issuers).await;
     }
 
-    /// Who calls, by the request's one bearer token.
+    /// Identifies the caller by the request's one bearer token.
     ///
-    /// It waits only where the token's key is not known, and then for a second at most.
+    ///
+    /// Waits only if the current keys do not verify the token, and then for a second at most.
+    ///
     ///
     /// # Errors
-    /// 401 where the token does not count, 503 where its issuer's keys are not at hand.
+    /// 401 if the token is not accepted, 503 if its issuer's keys are not available.
     pub async fn authenticate(
         &self,
         headers: &HeaderMap,

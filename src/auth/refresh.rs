@@ -1,4 +1,4 @@
-//! Who keeps the key sets fresh: one task an issuer, so that it is never asked twice at once.
+//! Keeps the key sets fresh, with one task for each issuer, so that an issuer never gets two requests at once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,15 +8,14 @@ use tokio::{task::JoinSet, time::Instant};
 use super::{KeySet, KeySource, Settings, cache::Cache, fetch::Fetcher, issuer::Issuer};
 use crate::{error::Fault, metrics::Metrics};
 
-/// How long the first retry after a failure waits; each further one twice as long, up to the
-/// longest.
+/// How long the first retry after a failure waits. Each further retry waits twice as long, up to the longest.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
-/// How long callers wait at the start for the first key sets: without keys they would all get 503.
+/// How long callers wait at the start for the first key sets; without keys they would all get 503.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// Fetches the key sets of those issuers whose keys are not in a file.
+/// Fetches the key sets of the issuers whose keys are not in a file.
 #[derive(Clone, Debug)]
 pub(super) struct Refresher {
     fetcher: Fetcher,
@@ -31,8 +30,8 @@ impl Refresher {
         Ok(Self { fetcher, cache, metrics })
     }
 
-    /// Takes the key set that was kept on disk, if there is one: with it a gateway that starts
-    /// while the provider is down serves at once. Says why one cannot be used.
+    /// Takes the key set from disk, if there is one. With it, a gateway that starts while the provider is down can
+    /// serve at once. Returns a fault if the file cannot be used.
     pub(super) fn recall(&self, issuer: &Issuer) -> Option<Fault> {
         let cache = self.cache.as_ref()?;
         match cache.read(issuer.settings()) {
@@ -54,7 +53,7 @@ impl Refresher {
         }
     }
 
-    /// Waits until each key set that is not at hand was asked for once, and for a second at most.
+    /// Waits until there was one attempt for each missing key set, and for a second at most.
     pub(super) async fn first(issuers: &[Arc<Issuer>]) {
         let missing = remote(issuers).filter(|issuer| !issuer.has_keys());
         let mut all: JoinSet<()> =
@@ -63,7 +62,7 @@ impl Refresher {
             tokio::time::timeout(FIRST, async { while all.join_next().await.is_some() {} }).await;
     }
 
-    /// Fetches every key set once, all together.
+    /// Fetches every key set once, concurrently.
     pub(super) async fn once(&self, issuers: &[Arc<Issuer>]) {
         let mut all = JoinSet::new();
         for issuer in remote(issuers) {
@@ -81,7 +80,7 @@ impl Refresher {
             all.spawn(async move { refresher.keep_fresh(&issuer).await });
         }
         while let Some(ended) = all.join_next().await {
-            // The others' go on.
+            // The tasks of the other issuers go on.
             tracing::error!(?ended, "an issuer's keys are refreshed no more: restart the gateway");
         }
     }
@@ -110,7 +109,7 @@ impl Refresher {
         }
     }
 
-    /// One fetch; says whether it went well. What was there before stays when it did not.
+    /// Fetches once and returns whether that succeeded. After a failure, the previous keys stay.
     async fn attempt(&self, issuer: &Issuer) -> bool {
         let refresh = issuer.demand.begin();
         let started = Instant::now();
@@ -136,8 +135,8 @@ impl Refresher {
         }
     }
 
-    /// Keeps the key set on disk, where the operator wants that. A thread of its own writes, which
-    /// neither a refresh nor the end of the gateway waits for: a disk may hang.
+    /// Writes the key set to disk, if the operator wants that. The write has its own thread, and neither a refresh nor
+    /// the shutdown waits for it, because a disk may hang.
     fn keep(&self, issuer: &Issuer, document: Bytes) {
         let Some(cache) = self.cache.clone() else { return };
         let name = issuer.name().to_owned();

@@ -7,7 +7,7 @@ use crate::{
     metrics::AuthResult,
 };
 
-/// Why a token does not count: what the caller is told, and how it is counted.
+/// Why a token is not accepted: the text for the caller and the label for metrics.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) result: AuthResult,
@@ -27,14 +27,14 @@ impl Refusal {
         Self::new(AuthResult::BadClaims, detail)
     }
 
-    /// The answer to the caller.
+    /// The error answer for the caller.
     pub(super) fn into_error(self) -> Error {
         let problem = match self.result {
             AuthResult::Missing => Problem::MissingToken,
             AuthResult::KeysUnavailable => Problem::IdentityProviderUnavailable,
             _ => Problem::InvalidToken,
         };
-        // Operators see it in the log: whose callers all get 401 wants to know why.
+        // The log has it too, for operators whose callers all get 401.
         let cause = self.detail.to_string();
         Error::new(problem, self.detail).with_cause(cause)
     }

@@ -1,4 +1,4 @@
-//! The settings of `[auth]`: issuers, their keys, and what their tokens must hold.
+//! The settings of `[auth]`: issuers, their keys, and the requirements for their tokens.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -7,14 +7,14 @@ use http::Uri;
 use super::{Algorithm, ClaimPath, GroupsForm};
 use crate::net::ProxySettings;
 
-/// Who may say who a caller is (`[auth]`).
+/// Which issuers may identify callers (`[auth]`).
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the last good key sets are kept.
+    /// The directory for the last good key sets; if `None`, they are not kept on disk.
     pub keys_cache_directory: Option<PathBuf>,
-    /// The proxy on the way to discovery documents and key sets.
+    /// The proxy for discovery documents and key sets.
     pub proxy: Option<ProxySettings>,
-    /// The trusted issuers, at least one, each with its own name and its own `issuer`.
+    /// The trusted issuers, at least one; each has a unique name and a unique `issuer`.
     pub issuers: Vec<IssuerSettings>,
 }
 
@@ -23,41 +23,41 @@ pub struct Settings {
 pub struct IssuerSettings {
     /// The name in policies, logs and metrics: `[a-z0-9-]{1,32}`.
     pub name: String,
-    /// What a token's `iss` must equal.
+    /// The value that a token's `iss` must equal.
     pub issuer: String,
-    /// Any one of these must be in a token's `aud`; never empty.
+    /// A token's `aud` must contain at least one of these; never empty.
     pub audiences: Vec<String>,
-    /// The signature algorithms that are taken; never empty.
+    /// The accepted signature algorithms; never empty.
     pub algorithms: Vec<Algorithm>,
     /// Where the issuer's public keys come from.
     pub keys: KeySource,
-    /// PEM certificates that alone are trusted for the issuer's addresses, instead of the system's.
+    /// A file with PEM certificates to trust for the issuer's addresses, in place of the system's.
     pub ca_file: Option<PathBuf>,
-    /// A file with a bearer token that the issuer's addresses want.
+    /// A file with a bearer token that the issuer's addresses require.
     pub token_file: Option<PathBuf>,
-    /// Whether the issuer is asked through the proxy of all, where there is one.
+    /// Whether requests to the issuer use the common proxy, if there is one.
     pub use_proxy: bool,
     /// The claim that holds the subject.
     pub subject_claim: ClaimPath,
     /// The claim that holds the groups.
     pub groups_claim: ClaimPath,
-    /// How it holds them.
+    /// The form of the groups in that claim.
     pub groups_form: GroupsForm,
-    /// How far clocks may differ.
+    /// How far the issuer's clock and ours may differ.
     pub leeway: Duration,
-    /// How often a fetched key set is fetched anew.
+    /// The time between two fetches of a key set.
     pub refresh_interval: Duration,
-    /// How long a key set may be used after it was last fetched.
+    /// How long a key set may be used after its last fetch.
     pub max_stale: Duration,
-    /// The longest life, `exp - iat`, that a token may have.
+    /// The longest lifetime, `exp - iat`, that a token may have.
     pub max_lifetime: Option<Duration>,
-    /// The `typ` values that are taken; any if none.
+    /// The accepted `typ` values; any if `None`.
     pub token_types: Option<Vec<String>>,
-    /// The `azp` (or `client_id`) values that are taken; any if none.
+    /// The accepted `azp` (or `client_id`) values; any if `None`.
     pub authorized_parties: Option<Vec<String>>,
 }
 
-/// Where an issuer's public keys come from.
+/// The source of an issuer's public keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
     /// A JWKS file.

@@ -1,4 +1,4 @@
-//! A bearer token taken apart (RFC 6750, RFC 7515): form only, nothing is believed yet.
+//! Takes a bearer token apart (RFC 6750, RFC 7515): checks its form only and believes nothing yet.
 
 use std::sync::Arc;
 
@@ -12,15 +12,15 @@ use crate::{
     metrics::AuthResult,
 };
 
-/// The longest token, in bytes. One of Entra ID with 199 groups, the most that it puts into one, has
-/// 11.6 KB; all headers together may have 32 KiB.
+/// The longest token, in bytes. A token from Entra ID with 199 groups, the most that it puts into one, has 11.6 KB. All
+/// headers together may have 32 KiB.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// How many headers are remembered: a few keys of a few issuers.
+/// How many headers to remember: a few keys of a few issuers.
 const MAX_HEADERS: usize = 64;
 
-/// Header members that name a key, or change what the rest means: no key is ever taken from a
-/// token (docs/threats.md, row 17), and an extension we do not know must be refused (RFC 7515, 4.1.11).
+/// Header members that name a key, or change what the rest means. The gateway never takes a key from a token
+/// (docs/threats.md, row 17), and must refuse an unknown extension (RFC 7515, 4.1.11).
 const REFUSED_MEMBERS: [&str; 7] = ["crit", "jku", "jwk", "x5u", "x5c", "enc", "zip"];
 
 /// A token in its compact form (RFC 7515, section 7.1), its payload decoded.
@@ -32,14 +32,14 @@ pub(super) struct Compact<'a> {
     signature: &'a str,
 }
 
-/// A token taken apart.
+/// A token's parts, not verified.
 #[derive(Debug)]
 pub(super) struct Token<'a> {
-    /// What is signed: header and payload as they came.
+    /// The signed bytes: header and payload as they came.
     pub(super) message: &'a [u8],
     /// The signature, in base64url.
     pub(super) signature: &'a str,
-    /// The header, and its text.
+    /// The header, parsed and as text.
     pub(super) header: Arc<Header>,
     header_text: &'a str,
     /// The claims, not verified.
@@ -49,16 +49,16 @@ pub(super) struct Token<'a> {
 /// A token's header.
 #[derive(Debug)]
 pub(super) struct Header {
-    /// The algorithm that the token claims.
+    /// The algorithm that the header names.
     pub(super) algorithm: Algorithm,
-    /// The key that the token claims.
+    /// The key that the header names.
     pub(super) key: KeyNames,
     /// The token's `typ`.
     pub(super) kind: Option<String>,
 }
 
-/// Headers that were taken apart before: an issuer's tokens all have the same one until its key
-/// changes. Only those of good tokens are kept, so that nobody can fill the room with others.
+/// Parsed headers, kept because all tokens of an issuer have the same header until its key changes. Only headers of
+/// good tokens are kept, so that forged ones cannot fill the cache.
 #[derive(Debug)]
 pub(super) struct Headers(Cache<Box<str>, Arc<Header>>);
 
@@ -67,7 +67,7 @@ impl Headers {
         Self(Cache::new(MAX_HEADERS))
     }
 
-    /// Remembers the header of a token that was found good.
+    /// Remembers the header of a token that has been accepted.
     pub(super) fn keep(&self, token: &Token<'_>) {
         if self.0.peek(token.header_text).is_none() {
             self.0.insert(token.header_text.into(), Arc::clone(&token.header));
@@ -84,8 +84,9 @@ impl Headers {
 
 /// The one bearer token of a request.
 ///
+///
 /// # Errors
-/// When there is none, or several, or something else.
+/// When there is no token, more than one, or another scheme.
 pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     const HINT: &str = "send one header `Authorization: Bearer <JWT>`";
     let missing = |why: &str| Refusal::new(AuthResult::Missing, format!("{why}: {HINT}"));
@@ -142,10 +143,11 @@ impl<'a> Compact<'a> {
 }
 
 impl<'a> Token<'a> {
-    /// Takes a token apart.
+    /// Parses a token's header and claims.
+    ///
     ///
     /// # Errors
-    /// When it is not a JWT of the plain kind.
+    /// When it is not a plain signed JWT.
     pub(super) fn read(compact: &'a Compact<'a>, headers: &Headers) -> Result<Self, Refusal> {
         Ok(Self {
             message: compact.message,
@@ -178,7 +180,7 @@ impl Header {
     }
 }
 
-/// Whether a `typ` or `cty` is this type; `application/` may be left out (RFC 7515, 4.1.9).
+/// Whether a `typ` or `cty` is this type; its `application/` may be omitted (RFC 7515, 4.1.9).
 pub(super) fn is_type(value: &str, kind: &str) -> bool {
     let short = |text: &str| {
         let text = text.to_ascii_lowercase();
@@ -202,7 +204,7 @@ fn object<'a>(bytes: &'a [u8], name: &str) -> Result<Members<'a>, Refusal> {
     }
 }
 
-/// A member of the header.
+/// A member of the header, as text.
 fn member<'a>(header: &'a Members<'a>, name: &str) -> Result<Option<&'a str>, Refusal> {
     match header.get(name) {
         None => Ok(None),

@@ -13,7 +13,7 @@ pub(super) struct Args {
     shell: Shell,
 }
 
-/// Prints what the shell wants to read; a reader who went away is no fault.
+/// Prints the script for the shell. A closed pipe is not an error.
 pub(super) fn run(args: &Args) {
     let mut script = Vec::new();
     generate(args.shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);

@@ -23,7 +23,7 @@ use crate::{
     zec::AccessKey,
 };
 
-/// The configuration, with the places of the addresses.
+/// The configuration, with placeholders for the addresses.
 const CONFIG: &str = include_str!("../../config/dev/gateway.toml");
 
 /// The policy of the repository's example.
@@ -32,11 +32,10 @@ const POLICY: [(&str, &str); 2] = [
     ("netops.cedar", include_str!("../../config/policy/netops.cedar")),
 ];
 
-/// How long the printed token lives: a working day.
+/// The lifetime of the printed token: a working day.
 const TOKEN_LIFETIME: Duration = Duration::from_hours(12);
 
-/// The vNICs of the emulator's demo: the first has addresses that the token may take off, the
-/// second is none of its holder's business.
+/// The vNICs of the emulator's demo. The token may unassign addresses of the first; the second belongs to others.
 const LAB_NIC: &str = "1612345678901234567";
 const PROD_NIC: &str = "1612345678901234568";
 const NICS: [&str; 4] = [LAB_NIC, PROD_NIC, "1612345678901234569", "1612345678901234570"];
@@ -95,7 +94,7 @@ async fn dev(args: &Args, log_format: Option<Format>, lanes: Lanes) -> Result<()
     let recorded = files.for_a_journal()?;
     let mut config = urls.config(args)?;
     config.journal.path = recorded.path().join("journal.db");
-    // Nothing is loaded again here: there are no files.
+    // `dev` has no files, so there is nothing to reload.
     let _level = start_logging(&config.log, log_format)?;
     raise_file_limit();
     let key = AccessKey::new(access_key_id.clone(), &password)?;
@@ -121,7 +120,7 @@ async fn dev(args: &Args, log_format: Option<Format>, lanes: Lanes) -> Result<()
     Ok(())
 }
 
-/// Starts a ZEC with the demo's vNICs, and gives its access key.
+/// Starts an emulated ZEC with the demo's vNICs and returns its access key.
 fn emulate(listener: TcpListener) -> (String, SecretString) {
     let id = format!("dev-{}", Uuid::new_v4().simple());
     let password = SecretString::from(Uuid::new_v4().simple().to_string());
@@ -145,7 +144,7 @@ impl Urls {
             .replace("{admin}", &args.admin_listen.to_string())
             .replace("{emulator}", &self.emulator)
             .replace("{issuer}", &self.issuer);
-        // The environment has no say here: `dev` is the same everywhere.
+        // The environment is ignored, so that `dev` is the same everywhere.
         let mut config = Config::parse(Path::new("dev"), &text, std::iter::empty())?;
         if args.no_caller_limits {
             config.limits.requests_per_second = 0;

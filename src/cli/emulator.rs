@@ -12,7 +12,7 @@ use crate::{
     files,
 };
 
-/// The variable that holds the password where no flag does.
+/// The variable with the password, if no flag gives one.
 const PASSWORD_VARIABLE: &str = "ZEC_ACCESS_KEY_PASSWORD";
 
 #[derive(Debug, clap::Args)]

@@ -1,12 +1,12 @@
-//! The page behind each command's `--help`: what the command does above the options, and below them exit
-//! status, examples, environment and files. `-h` has none of it.
+//! The page behind each command's `--help`: above the options, what the command does; below them, exit status,
+//! examples, environment and files. `-h` shows none of these.
 
 use clap::Command;
 
-/// Where a page's second half begins.
+/// The start of a page's second half.
 const BELOW_THE_OPTIONS: &str = "Exit status:\n";
 
-/// Each command, by its path, and its page.
+/// Each command's path and page.
 const PAGES: [(&[&str], &str); 18] = [
     (&[], include_str!("help/zec-gateway.txt")),
     (&["serve"], include_str!("help/serve.txt")),
@@ -28,7 +28,7 @@ const PAGES: [(&[&str], &str); 18] = [
     (&["completions"], include_str!("help/completions.txt")),
 ];
 
-/// The command line with every page in its place.
+/// The command line with all pages added.
 pub(super) fn with_pages(cli: Command) -> Command {
     PAGES.iter().fold(cli, |cli, (path, page)| put(cli, path, page))
 }
@@ -38,7 +38,7 @@ fn put(command: Command, path: &[&str], page: &'static str) -> Command {
         return command.mut_subcommand(name, |inner| put(inner, rest, page));
     }
     let (above, below) = page.split_at(page.find(BELOW_THE_OPTIONS).unwrap_or(page.len()));
-    // The summary of `-h` is the page's first sentence too, and stands in one place.
+    // The first sentence of the page is also the summary of `-h`, so it is written only once.
     let summary = command.get_about().map(|about| format!("{about}\n\n")).unwrap_or_default();
     command.long_about(summary + above.trim_end()).after_long_help(below.trim_end())
 }
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
     use crate::cli::Cli;
 
-    /// Every command, with its words.
+    /// Every command, with the words that call it.
     fn commands() -> Vec<(String, Command)> {
         fn walk(words: &str, command: &Command, into: &mut Vec<(String, Command)>) {
             into.push((words.to_owned(), command.clone()));
@@ -67,7 +67,7 @@ mod tests {
         command.clone().render_long_help().to_string()
     }
 
-    /// The lines below a heading, up to the next one.
+    /// The lines below a heading, up to the next heading.
     fn section<'a>(help: &'a str, heading: &str) -> Vec<&'a str> {
         let below = help.lines().skip_while(|line| *line != format!("{heading}:")).skip(1);
         below.take_while(|line| line.is_empty() || line.starts_with(' ')).collect()
@@ -99,7 +99,7 @@ mod tests {
                     typed.split_whitespace().skip_while(|word| word.contains('=')).collect();
                 let taken = with_pages(Cli::command()).try_get_matches_from(&typed);
                 assert!(taken.is_ok(), "{words}: {example}: {}", taken.unwrap_err());
-                // Those of a group of commands show what is in it.
+                // The examples of a group show its commands.
                 assert!(typed.join(" ").starts_with(&words), "{words}: {example}");
                 seen += 1;
             }
@@ -129,7 +129,7 @@ mod tests {
                 let unset = argument.get_default_values().is_empty();
                 let flag = !argument.get_action().takes_values();
                 let optional = !argument.is_required_set() && unset && !flag;
-                // clap shows a default that there is; one that is elsewhere must be told.
+                // clap shows a default that it knows; the help text must mention any other default.
                 let told = argument.get_long_help().map(ToString::to_string).unwrap_or_default();
                 assert!(!optional || told.contains("ithout"), "{words} {name}: {told}");
             }

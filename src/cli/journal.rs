@@ -15,7 +15,7 @@ use crate::{
     journal::{Entry, Expected, Filter, Offline, View},
 };
 
-/// Fewer digits of a hash could be met by chance, or by somebody who tries.
+/// The fewest digits of a hash to compare; fewer could match by chance or by an attacker's effort.
 const LEAST_DIGITS: usize = 16;
 
 #[derive(Debug, clap::Subcommand)]
@@ -87,7 +87,7 @@ pub(super) fn run(command: &Command) -> Result<(), Stop> {
     }
 }
 
-/// Opens a journal, and says on stderr what should be known of it.
+/// Opens a journal, and prints its warnings on stderr.
 fn open(file: &Path) -> Result<Offline, Stop> {
     let journal = Offline::open(file)?;
     if let Some(note) = journal.note() {
@@ -159,7 +159,7 @@ fn show(file: &Path, id: &str) -> Result<(), Stop> {
         return Err(Fault::new(format!("no operation {id} is recorded here")).in_file(file).into());
     };
     let line = |name: &str, text: &str| {
-        // Some of it came from outside, and this goes to a terminal.
+        // Some of the text comes from outside, and this prints to a terminal.
         let text: String = text.chars().filter(|c| !c.is_control()).collect();
         say(format_args!("{name:14}{text}"));
     };
@@ -194,7 +194,7 @@ fn show(file: &Path, id: &str) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Did it happen?
+/// Whether the write happened.
 const fn verdict(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Pending => {
@@ -217,12 +217,12 @@ fn export(file: &Path) -> Result<(), Stop> {
         written = writeln!(out, "{}", exported(&entry));
         written.is_ok()
     })?;
-    // A reader who went away is no fault.
+    // A closed pipe is not an error.
     let _ = written.and_then(|()| out.flush());
     Ok(())
 }
 
-/// The content is a text, for the hash is over its very bytes.
+/// The content is a text, because the hash is over its exact bytes.
 fn exported(entry: &Entry) -> String {
     json!({
         "seq": entry.seq,
@@ -242,7 +242,7 @@ fn addresses(view: &View) -> String {
     listed(change.into_iter().flat_map(|one| one.addresses.as_slice()).map(ToString::to_string))
 }
 
-/// Joined by commas; a dash where there are none, for a line has columns.
+/// Joins the texts by commas; a dash if there are none, because the line has columns.
 fn listed(texts: impl Iterator<Item = String>) -> String {
     let text = texts.collect::<Vec<_>>().join(",");
     if text.is_empty() { "-".to_owned() } else { text }

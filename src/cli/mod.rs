@@ -1,4 +1,4 @@
-//! The command line: one file a command, each short.
+//! The command line: one short file for each command.
 
 mod check;
 mod completions;
@@ -75,14 +75,14 @@ enum Command {
     Completions(completions::Args),
 }
 
-/// What a command ends with when it does not end well.
+/// How a command ends when it fails.
 #[derive(Debug)]
 enum Stop {
-    /// The thing checked is faulty: exit code 1.
+    /// The checked files are faulty: exit code 1.
     Faulty(Vec<Fault>),
-    /// Said already: exit code 1.
+    /// Already reported: exit code 1.
     Told,
-    /// Called in a way that makes no sense: exit code 2.
+    /// Wrong usage: exit code 2.
     Usage(String),
 }
 
@@ -98,7 +98,7 @@ impl From<Vec<Fault>> for Stop {
     }
 }
 
-/// Runs the command that the process was started with.
+/// Runs the command from the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::from_arg_matches(&help::with_pages(Cli::command()).get_matches());
@@ -135,24 +135,24 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Reads a configuration. Where it is faulty, the files that it names are looked at all the same, so
-/// that every fault is said at once.
+/// Reads a configuration. Even if it is faulty, the files that it names are checked too, so that one run reports all
+/// faults.
 fn configuration(path: &Path) -> Result<Config, Stop> {
     let read = Config::load_or_rest(path, config::environment());
     read.map_err(|partial| App::faults(&partial).into())
 }
 
-/// Writes a line for people or programs on stdout. A reader who went away is no fault.
+/// Prints a line for people or programs on stdout. A closed pipe is not an error.
 fn say(line: impl Display) {
     let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
-/// Writes a line on stderr, behind the log.
+/// Prints a line on stderr, after pending log lines.
 fn complain(line: impl Display) {
     telemetry::print_line(&line.to_string());
 }
 
-/// Turns logging on; the command line's form wins.
+/// Starts logging; the form from the command line has precedence.
 fn start_logging(
     settings: &telemetry::Settings,
     format: Option<Format>,
@@ -161,20 +161,20 @@ fn start_logging(
     telemetry::init(&telemetry::Settings { format, ..settings.clone() })
 }
 
-/// Lets the process have as many files open as the host allows; with fewer it serves fewer.
+/// Raises the limit of open files as far as the host allows; with fewer, the process serves fewer connections.
 fn raise_file_limit() {
     if let Err(error) = server::raise_file_limit() {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
 }
 
-/// Has everything loaded again; the number of this request.
+/// Starts a reload of everything and returns its number.
 fn reload_everything(reloader: &Reloader) -> u64 {
     tracing::info!("SIGHUP: everything is loaded again");
     reloader.request()
 }
 
-/// Runs to the end, whatever hangs on a disk by then: that is left behind.
+/// Runs the future to its end. Tasks that hang on a disk by then are abandoned.
 fn block_on(run: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -185,19 +185,19 @@ fn block_on(run: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
     result
 }
 
-/// The threads that serve.
+/// Starts the threads that serve.
 fn lanes() -> Result<Lanes, Fault> {
     Lanes::start().map_err(|error| Fault::new(format!("no threads can be started: {error}")))
 }
 
-/// Binds a listener, or says which address could not be had.
+/// Binds a listener, or reports the address that could not be bound.
 async fn bind(address: &Address, key: &str) -> Result<server::Listeners, Stop> {
     server::Listeners::bind(address).await.map_err(|error| {
         Fault::new(format!("cannot listen on {address}: {error}")).at_key(key).into()
     })
 }
 
-/// The same for one on loopback.
+/// Binds a TCP listener on loopback in the same way.
 async fn bind_tcp(
     address: std::net::SocketAddr,
     key: &str,
@@ -207,7 +207,7 @@ async fn bind_tcp(
     })
 }
 
-/// The signals that end a serving process, heard from the moment this is made on.
+/// The signals that end a serving process, caught from the creation of this value on.
 struct Signals {
     term: Signal,
     int: Signal,
@@ -215,7 +215,7 @@ struct Signals {
 }
 
 impl Signals {
-    /// Made before anything says that it serves: a signal that came earlier would kill.
+    /// Must run before the process reports that it serves: an earlier signal would kill it.
     fn hear() -> Result<Self, Fault> {
         let hear = |kind| {
             signal(kind).map_err(|error| Fault::new(format!("signals cannot be heard: {error}")))
@@ -227,8 +227,8 @@ impl Signals {
         })
     }
 
-    /// Resolves at the first SIGTERM or SIGINT; the second one cancels `fast_drain`, the third ends the
-    /// process at once. A SIGHUP is passed on to `hang_up` before the first.
+    /// Resolves at the first SIGTERM or SIGINT. The second one cancels `fast_drain`, and the third ends the process at
+    /// once. Each SIGHUP before the first of these calls `hang_up`.
     async fn asked_to_stop(mut self, fast_drain: CancellationToken, hang_up: impl Fn()) {
         loop {
             tokio::select! {

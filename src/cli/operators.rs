@@ -1,4 +1,4 @@
-//! Questions to the operators' port of a gateway that runs on this machine.
+//! Requests to the operators' port of a gateway that runs on this machine.
 
 use std::{
     io::{self, Read, Write},
@@ -9,23 +9,24 @@ use std::{
 
 use crate::{config::Config, error::Fault, server::Address};
 
-/// How long connecting, and each wait for more of the answer, may take.
+/// The timeout for connecting, and for each wait for more of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The longest answer that is read, in bytes.
+/// The longest answer to read, in bytes.
 const MAX_ANSWER: u64 = 1024 * 1024;
 
-/// What the operators' port answered.
+/// The answer from the operators' port.
 #[derive(Debug)]
 pub(super) struct OperatorsAnswer {
     pub(super) status: u16,
     pub(super) text: String,
 }
 
-/// Asks the operators' port of the gateway that runs with this configuration.
+/// Sends a request to the operators' port of the gateway that runs with this configuration.
+///
 ///
 /// # Errors
-/// When nobody answers there.
+/// When the port does not answer.
 pub(super) fn ask(config: &Config, target: &str) -> Result<OperatorsAnswer, Fault> {
     let address = reachable(&config.server.admin_listen);
     exchange(&address, target).map_err(|error| {
@@ -34,7 +35,7 @@ pub(super) fn ask(config: &Config, target: &str) -> Result<OperatorsAnswer, Faul
     })
 }
 
-/// An address that listens everywhere is reached on loopback.
+/// The address to connect to; loopback for an address that listens everywhere.
 fn reachable(address: &Address) -> Address {
     match address {
         Address::Tcp(tcp) if tcp.ip().is_unspecified() => {

@@ -11,10 +11,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{Stop, complain, configuration, operators, say};
 use crate::{config::Config, error::Fault};
 
-/// How long the gateway has until everything is loaded; a disk that hangs takes longer than that.
+/// The longest wait until the gateway has loaded everything; only a disk that hangs takes longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often it is asked meanwhile.
+/// The pause between two polls of the gateway.
 const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Debug, clap::Args)]
@@ -27,11 +27,11 @@ pub(super) struct Args {
     pid: i32,
 }
 
-/// How far the gateway has come.
+/// The progress of the gateway's reload.
 struct Progress {
     asked: u64,
     done: u64,
-    /// What `/readyz?verbose` says of files that are faulty.
+    /// The faulty files, as `/readyz?verbose` reports them.
     failing: Vec<String>,
 }
 

@@ -1,5 +1,5 @@
-//! The files by which a running `dev` tells `token` and curl how to show up: only their owner
-//! can read them.
+//! The files of a running `dev` for `token` and curl: the signing key and a header with a token. Only their owner can
+//! read them.
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
@@ -13,15 +13,15 @@ use crate::error::Fault;
 const KEY: &str = "key.pem";
 const ISSUER: &str = "issuer";
 
-/// Where a running `dev` puts its files.
+/// The directory for the files of a running `dev`.
 #[derive(Debug)]
 pub(super) struct RuntimeFiles {
     directory: PathBuf,
 }
 
 impl RuntimeFiles {
-    /// The directory of this user: under `XDG_RUNTIME_DIR`, else in the system's directory for
-    /// temporary files. It must be nobody else's.
+    /// Opens this user's directory: under `XDG_RUNTIME_DIR`, else in the system's directory for temporary files. It
+    /// must not belong to another user.
     pub(super) fn open() -> Result<Self, Fault> {
         let own = fs::metadata("/proc/self").map(|own| own.uid());
         let own = own.map_err(|error| Fault::new(format!("/proc cannot be read: {error}")))?;
@@ -42,13 +42,13 @@ impl RuntimeFiles {
         Ok(Self { directory })
     }
 
-    /// Leaves the signing key and the issuer's name for `token`.
+    /// Writes the signing key and the issuer's name, for `token`.
     pub(super) fn put_key(&self, pem: &str, issuer: &str) -> Result<(), Fault> {
         self.put(KEY, pem)?;
         self.put(ISSUER, issuer).map(drop)
     }
 
-    /// The signing key and the issuer's name of the `dev` that was started last.
+    /// Reads the signing key and the issuer's name of the most recently started `dev`.
     pub(super) fn key(&self) -> Result<(String, String), Fault> {
         let read = |name: &str| {
             let path = self.directory.join(name);
@@ -60,13 +60,12 @@ impl RuntimeFiles {
         Ok((read(KEY)?, read(ISSUER)?))
     }
 
-    /// Leaves a header line with a token, for `curl -H @FILE`: so that no token stands in a
-    /// shell's history.
+    /// Writes a header line with a token, for `curl -H @FILE`, so that the token does not get into a shell's history.
     pub(super) fn put_header(&self, port: u16, token: &str) -> Result<PathBuf, Fault> {
         self.put(&format!("header-{port}"), &format!("Authorization: Bearer {token}\n"))
     }
 
-    /// A directory for the journal of one `dev`, gone with it: the emulator's vNICs are as new too.
+    /// A directory for the journal of one `dev`, deleted with it, because the emulator's vNICs also start fresh.
     pub(super) fn for_a_journal(&self) -> Result<tempfile::TempDir, Fault> {
         tempfile::Builder::new()
             .prefix("journal-")

@@ -1,4 +1,4 @@
-//! `serve`: runs the gateway until it is told to stop.
+//! `serve`: runs the gateway until a signal stops it.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -30,7 +30,7 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     let systemd = Arc::new(Notifier::from_environment());
     block_on(async {
         let signals = Signals::hear()?;
-        // Everything is read whole before a port is bound.
+        // All files are read before any port is bound.
         let mut app = App::load(&config)?;
         app.level = level;
         app.lanes = lanes;
@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
     })
 }
 
-/// Says where it serves, and what is dangerous about it.
+/// Logs where the gateway serves, and warns of dangers there.
 fn announce(listeners: &Listeners, handed_over: (bool, bool), tls: bool) {
     tracing::info!(
         listen = shown(&listeners.public),
@@ -84,7 +84,7 @@ fn announce(listeners: &Listeners, handed_over: (bool, bool), tls: bool) {
     }
 }
 
-/// Has everything loaded again, and tells systemd when that begins and how it went.
+/// Reloads everything, and notifies systemd of the start and the result.
 fn reload(reloader: &Reloader, systemd: &Arc<Notifier>) {
     systemd.reloading();
     let request = reload_everything(reloader);
@@ -95,15 +95,14 @@ fn reload(reloader: &Reloader, systemd: &Arc<Notifier>) {
     });
 }
 
-/// Warns where strangers may reach a socket that was handed over: the configuration, and whoever
-/// checks it, knows nothing of that one.
+/// Warns if other hosts can reach an inherited socket, because neither the configuration nor `check` knows that socket.
 fn warn_of(listeners: &server::Listeners, danger: &str) {
     for address in listeners.addresses().filter(|address| !address.is_local()) {
         tracing::warn!("{address}, a socket that was handed over: {danger}");
     }
 }
 
-/// The sockets that the process was started with, or else one of its own.
+/// The inherited sockets of the process, or else a new one.
 async fn listeners(
     inherited: Vec<Inherited>,
     address: &Address,
@@ -120,7 +119,7 @@ async fn listeners(
     })
 }
 
-/// Where they listen, for the log: each of several.
+/// The addresses of all listeners, for the log.
 fn shown(listeners: &server::Listeners) -> String {
     listeners.addresses().map(|address| address.to_string()).collect::<Vec<_>>().join(" ")
 }

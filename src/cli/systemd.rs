@@ -1,5 +1,5 @@
-//! What systemd hands to a service, and what it wants to hear: sockets that it has bound, and that
-//! the service is ready, alive, and stopping. Without systemd all of this is nothing.
+//! The interface to systemd: inherited sockets, and notifications that the service is ready, alive, or stopping.
+//! Without systemd, all of this does nothing.
 
 use std::{
     env,
@@ -24,12 +24,12 @@ use tokio::time::MissedTickBehavior;
 
 use crate::{error::Fault, lanes::Lanes, server::Listener};
 
-/// What the sockets of a port are called (`FileDescriptorName=` of a socket unit).
+/// The names of a port's sockets (`FileDescriptorName=` of a socket unit).
 const CALLERS: &str = "callers";
 const OPERATORS: &str = "operators";
 
-/// Sockets that were bound before the process began (`LISTEN_FDS`), each for what its name says: their
-/// order is by chance where several units hand them over.
+/// The inherited sockets (`LISTEN_FDS`), assigned by their names, because their order is arbitrary if several units
+/// pass them.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     /// For callers.
@@ -38,7 +38,7 @@ pub(super) struct Sockets {
     pub(super) admin: Vec<Inherited>,
 }
 
-/// One of them, in no runtime yet.
+/// An inherited socket that is not yet registered with a runtime.
 #[derive(Debug)]
 pub(super) enum Inherited {
     Tcp(TcpListener),
@@ -46,10 +46,11 @@ pub(super) enum Inherited {
 }
 
 impl Sockets {
-    /// Takes what this process was handed. Before any thread begins: it changes the environment.
+    /// Takes the inherited sockets. Must run before any thread starts, because it changes the environment.
+    ///
     ///
     /// # Errors
-    /// When one has no known name, or is no stream socket that listens.
+    /// When a socket has no known name, or is not a listening stream socket.
     pub(super) fn take() -> Result<Self, Fault> {
         let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut handed = ListenFd::from_env();
@@ -80,7 +81,7 @@ fn socket(handed: &mut ListenFd, index: usize) -> Result<Inherited, Fault> {
     let unusable = |error: &io::Error| {
         Fault::new(format!("socket {index} of LISTEN_FDS cannot be used: {error}"))
     };
-    // Whatever is no TCP socket stays where it is.
+    // A socket that is not TCP stays in `handed`.
     if let Ok(Some(listener)) = handed.take_tcp_listener(index) {
         return Ok(Inherited::Tcp(listener));
     }
@@ -102,22 +103,23 @@ impl TryFrom<Inherited> for Listener {
     }
 }
 
-/// Tells systemd how the service is (`NOTIFY_SOCKET`).
+/// Notifies systemd of the service's state (`NOTIFY_SOCKET`).
 #[derive(Debug, Default)]
 pub(super) struct Notifier {
     socket: Option<UnixDatagram>,
-    /// After so long without a word systemd takes the service for dead.
+    /// The time without a notification after which systemd considers the service dead.
     watchdog: Option<Duration>,
 }
 
 impl Notifier {
-    /// As the environment says; what cannot be used is warned of, for the service can do without.
+    /// Creates a notifier from the environment. It only warns of unusable values, because the service works without
+    /// them.
     pub(super) fn from_environment() -> Self {
         let Some(name) = env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else {
             return Self::default();
         };
         let number = |name: &str| env::var(name).ok()?.parse::<u64>().ok();
-        // A watchdog for another process is set too where that started this one.
+        // If a parent process has a watchdog, its variables are in the environment of this process too.
         let mine = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(process::id()));
         let watchdog = number("WATCHDOG_USEC").filter(|micros| mine && *micros > 0);
         match connect(&name) {
@@ -131,19 +133,19 @@ impl Notifier {
         }
     }
 
-    /// Requests are served from now on.
+    /// Reports that the service is ready to serve requests.
     pub(super) fn ready(&self) {
         self.tell("READY=1");
     }
 
-    /// Files are being loaded again (`sd_notify(3)`: with the time at which that began).
+    /// Reports the start of a reload, with its time as `sd_notify(3)` demands.
     pub(super) fn reloading(&self) {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         let micros = now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1000);
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
     }
 
-    /// They were loaded, but for these, whose last good ones stay in force.
+    /// Reports the end of a reload. The files in `failing` could not be loaded; their last good content stays in force.
     pub(super) fn reloaded(&self, failing: &[String]) {
         let status = if failing.is_empty() {
             "serving".to_owned()
@@ -153,18 +155,18 @@ impl Notifier {
         self.tell(&format!("READY=1\nSTATUS={status}"));
     }
 
-    /// No new connection is taken any more, or soon.
+    /// Reports that the service accepts no new connections any more, or will soon stop accepting them.
     pub(super) fn stopping(&self) {
         self.tell("STOPPING=1");
     }
 
-    /// Says that the process lives, twice as often as systemd wants, for as long as it does: a runtime
-    /// that is stuck, or a lane that takes no turn, says nothing.
+    /// Notifies the watchdog twice as often as systemd demands, as long as the process is alive. If the runtime is
+    /// stuck or a lane takes no turn, no notification is sent.
     pub(super) fn keep_alive(self: &Arc<Self>, lanes: Lanes) {
         let Some(every) = self.watchdog.map(|watchdog| watchdog / 2) else { return };
         let this = Arc::clone(self);
         tokio::spawn(async move {
-            // No less than a millisecond: an interval of nothing is a panic.
+            // At least a millisecond, because an interval of zero panics.
             let mut ticks = tokio::time::interval(every.max(Duration::from_millis(1)));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
@@ -183,7 +185,7 @@ impl Notifier {
     }
 }
 
-/// A socket to that name, a path or `@` and an abstract name; never waits for its reader.
+/// A socket connected to that name, which is a path, or `@` and an abstract name. It never waits for its reader.
 fn connect(name: &OsStr) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     match name.as_bytes().strip_prefix(b"@") {

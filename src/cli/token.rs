@@ -9,7 +9,7 @@ use crate::{
     issuer::{Grant, Signer, key_set},
 };
 
-/// The audience of the tokens that `dev` takes.
+/// The audience of the tokens that `dev` accepts.
 pub(super) const DEV_AUDIENCE: &str = "zec-gateway";
 
 #[derive(Debug, clap::Args)]

@@ -1,4 +1,4 @@
-//! What a configuration was read from, and what another reading of it would change.
+//! The source of a configuration, and what a reload of it would change.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,20 @@ use super::{
     tree::{Table, Value},
 };
 
-/// What a configuration was read from. No secret is in it: those are in files of their own.
+/// The source of a configuration. It contains no secrets, because secrets are in separate files.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
     /// The file's text.
     pub text: String,
-    /// The variables that were laid over it.
+    /// The variables that override values of the file.
     pub(super) variables: Vec<(String, String)>,
-    /// What both together set, by key.
+    /// The merged values of both, by key.
     pub(super) values: BTreeMap<String, String>,
 }
 
 impl Config {
-    /// The keys that another reading of the same file sets otherwise and a gateway that runs does
-    /// not take: all but those of `[limits]` and `log.level`. In the order of the alphabet.
+    /// The changed keys that a running gateway does not apply: all but `[limits]` and `log.level`. In alphabetical
+    /// order.
     #[must_use]
     pub fn needs_restart(&self, new: &Self) -> Vec<String> {
         let (before, after) = (&self.source.values, &new.source.values);
@@ -33,7 +33,7 @@ impl Config {
     }
 }
 
-/// Every value by its key, as `auth.issuers[0].name`.
+/// Every value by its key, for example `auth.issuers[0].name`.
 pub(super) fn values(root: &Table) -> BTreeMap<String, String> {
     let mut values = BTreeMap::new();
     for (key, node) in root {

@@ -1,12 +1,12 @@
-//! `[telemetry]`: where spans go, in a build with the feature `otlp`.
+//! `[telemetry]`: the collector for spans, in a build with the feature `otlp`.
 
 use super::fields::Fields;
 use crate::telemetry::Collector;
 
-/// The key without which the others mean nothing.
+/// The key that the other keys require.
 const ENDPOINT: &str = "otlp_endpoint";
 
-/// `[telemetry]`; none if no collector is named.
+/// `[telemetry]`; `None` if no collector is configured.
 #[cfg(feature = "otlp")]
 pub(super) fn collector(root: &mut Fields<'_>) -> Option<Collector> {
     use std::{ops::RangeInclusive, time::Duration};
@@ -24,7 +24,7 @@ pub(super) fn collector(root: &mut Fields<'_>) -> Option<Collector> {
     Some(Collector { endpoint: endpoint?, sample_percent, period, timeout })
 }
 
-/// This build has nothing to send spans with: whoever wants them must not be left to wonder.
+/// This build cannot send spans, so a configured collector is a fault instead of being ignored.
 #[cfg(not(feature = "otlp"))]
 pub(super) fn collector(root: &mut Fields<'_>) -> Option<Collector> {
     let mut fields = root.table("telemetry");

@@ -1,5 +1,5 @@
-//! Reads one table key by key. Whatever is wrong goes to the findings, never to the caller, and
-//! keys that nobody asked for are reported when the reader is dropped.
+//! Reads one table key by key. Faults go to the findings, never to the caller. Dropping the reader reports the keys
+//! that were never read.
 
 use std::{
     collections::BTreeMap, fmt::Display, ops::RangeInclusive, path::PathBuf, time::Duration,
@@ -14,19 +14,19 @@ use super::{
 };
 use crate::server::Address;
 
-/// One table while it is read.
+/// One table while it is being read.
 pub(super) struct Fields<'a> {
     findings: &'a Findings,
     key: String,
     origin: Origin,
     entries: Table,
-    /// The keys asked for, and where each is set.
+    /// The keys read so far, and where each is set.
     asked: BTreeMap<&'static str, Origin>,
-    /// The table itself is faulty: that keys are missing from it is no news.
+    /// The table itself is faulty, so missing keys are not reported.
     broken: bool,
 }
 
-/// What a key holds that takes one text or a list of them.
+/// The value of a key that takes one text or a list of texts.
 pub(super) enum TextOrTexts<T, L = T> {
     Text(T),
     Texts(Vec<L>),
@@ -51,20 +51,20 @@ impl<'a> Fields<'a> {
         Self { findings, key, origin, entries, asked: BTreeMap::new(), broken }
     }
 
-    /// A table in this one; an empty one if it is left out.
+    /// A table in this one; an empty table if it is omitted.
     pub(super) fn table(&mut self, key: &'static str) -> Self {
         let empty = || Node { value: Value::Table(Table::new()), origin: Origin::Nowhere };
         let node = self.take(key).unwrap_or_else(empty);
         Self::new(self.findings, self.path_of(key), node)
     }
 
-    /// A table in this one, if it is there.
+    /// A table in this one, if it is set.
     pub(super) fn optional_table(&mut self, key: &'static str) -> Option<Self> {
         let node = self.take(key)?;
         Some(Self::new(self.findings, self.path_of(key), node))
     }
 
-    /// The tables of a list; none if the list is missing or faulty.
+    /// The tables of a list; `None` if the list is missing or faulty.
     pub(super) fn tables(&mut self, key: &'static str) -> Option<Vec<Self>> {
         let path = self.path_of(key);
         let items = self.read(key, Node::list)?;
@@ -72,7 +72,7 @@ impl<'a> Fields<'a> {
         Some(items.into_iter().enumerate().map(item).collect())
     }
 
-    /// A text, as `parse` takes it.
+    /// A text, parsed by `parse`.
     pub(super) fn text<T>(
         &mut self,
         key: &'static str,
@@ -81,7 +81,7 @@ impl<'a> Fields<'a> {
         self.read(key, |node| parse(node.text()?))
     }
 
-    /// A text that must be there; `hint` says what to write.
+    /// A required text; `hint` says what to write.
     pub(super) fn required<T>(
         &mut self,
         key: &'static str,
@@ -93,7 +93,7 @@ impl<'a> Fields<'a> {
         value
     }
 
-    /// A list of texts, each as `parse` takes it; none if it is missing or has a faulty one.
+    /// A list of texts, each parsed by `parse`; `None` if the list is missing or has a faulty item.
     pub(super) fn texts<T>(
         &mut self,
         key: &'static str,
@@ -103,7 +103,7 @@ impl<'a> Fields<'a> {
         self.items(key, items, parse)
     }
 
-    /// One text as `one` takes it, or a list of them, each as `item` takes it.
+    /// One text parsed by `one`, or a list of texts, each parsed by `item`.
     pub(super) fn text_or_texts<T>(
         &mut self,
         key: &'static str,
@@ -136,7 +136,7 @@ impl<'a> Fields<'a> {
                 |said| self.findings.fault(&format!("{path}[{index}]"), &node.origin, said);
             parsed.map_err(report).ok()
         };
-        // Read to the end before giving up, so that every faulty item is reported.
+        // Reads all items before giving up, so that every faulty item is reported.
         let values: Vec<_> = items.into_iter().enumerate().map(read).collect();
         values.into_iter().collect()
     }
@@ -147,19 +147,19 @@ impl<'a> Fields<'a> {
         self.text(key, |text| Ok(directory.join(forms::plain(text)?)))
     }
 
-    /// Where a file of that name lies by default.
+    /// The default path of a file with that name.
     pub(super) fn beside(&self, name: &str) -> PathBuf {
         self.findings.directory().join(name)
     }
 
-    /// A path that must be there.
+    /// A required path.
     pub(super) fn required_path(&mut self, key: &'static str, hint: &str) -> Option<PathBuf> {
         let value = self.path(key);
         self.demand(key, hint);
         value
     }
 
-    /// Where to listen.
+    /// An address to listen on.
     pub(super) fn address(&mut self, key: &'static str, default: ([u8; 4], u16)) -> Address {
         self.text(key, forms::address).unwrap_or_else(|| Address::Tcp(default.into()))
     }
@@ -218,25 +218,25 @@ impl<'a> Fields<'a> {
         self.text(key, |text| forms::size(text, largest)).unwrap_or(default)
     }
 
-    /// A key that is known and cannot be followed; `text` says why and what to do.
+    /// Reports a known key that this build or setting cannot use; `text` says why and what to do.
     pub(super) fn unavailable(&mut self, key: &'static str, text: &str) {
         if let Some(node) = self.take(key) {
             self.findings.fault(&self.path_of(key), &node.origin, text);
         }
     }
 
-    /// A key that must not be there; `text` says what to do instead.
+    /// Reports a key that must not be set; `text` says what to do instead.
     pub(super) fn refuse(&mut self, key: &'static str, text: &str) {
         self.unavailable(key, text);
-        self.asked.remove(key); // never suggested to anybody
+        self.asked.remove(key); // so that no fault suggests it
     }
 
-    /// Whether somebody set that key, rightly or not.
+    /// Whether the key is set, validly or not.
     pub(super) fn is_set(&self, key: &str) -> bool {
         self.entries.contains_key(key) || self.asked.get(key).is_some_and(Origin::is_somewhere)
     }
 
-    /// Where that key is set, for people.
+    /// Where the key is set, for people.
     pub(super) fn place(&self, key: &str) -> String {
         match self.asked.get(key) {
             Some(Origin::Line(line)) => format!("on line {line}"),
@@ -256,15 +256,15 @@ impl<'a> Fields<'a> {
         self.fault_without_line(&self.key, text);
     }
 
-    /// Reports a key that must be there and is not.
+    /// Reports a required key that is missing.
     pub(super) fn demand(&self, key: &'static str, hint: &str) {
         if !self.is_set(key) {
             self.fault_without_line(&self.path_of(key), &format!("is missing: {hint}"));
         }
     }
 
-    /// Points to the table, for want of a key that could be pointed to. In a table that a variable
-    /// began, the variable's name alone would not say what is meant.
+    /// Points to the table, because there is no key to point to. For a table that a variable began, the variable's name
+    /// alone would not explain the fault.
     fn fault_without_line(&self, path: &str, text: &str) {
         match &self.origin {
             _ if self.broken => {}

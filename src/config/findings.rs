@@ -1,4 +1,4 @@
-//! Where everything that is said about a configuration is gathered, so that one run shows it all.
+//! Collects all faults and warnings of a configuration, so that one run reports them all.
 
 use std::{
     cell::RefCell,
@@ -8,7 +8,7 @@ use std::{
 use super::origin::Origin;
 use crate::error::Fault;
 
-/// The faults and warnings so far, and which keys were set.
+/// The faults and warnings so far, and the keys that are set.
 pub(super) struct Findings {
     file: PathBuf,
     faults: RefCell<Vec<Finding>>,
@@ -16,32 +16,32 @@ pub(super) struct Findings {
     seen: RefCell<Vec<SeenKey>>,
 }
 
-/// A fault, with its place in the order of the file: lines, then what has none, then variables.
+/// A fault with its rank: first lines of the file, then findings without a line, then variables.
 struct Finding {
     rank: (u8, usize),
     key: String,
     fault: Fault,
 }
 
-/// Everything that was found, each in the order of the file.
+/// All findings; faults and warnings are each in the order of the file.
 pub(super) struct FoundFaults {
     pub(super) faults: Vec<Fault>,
     pub(super) warnings: Vec<Fault>,
-    /// The keys that the faults are about; an empty one where a fault is about no key.
+    /// The keys of the faults; an empty one for a fault that concerns no key.
     pub(super) faulty: Vec<String>,
 }
 
-/// A key that somebody set.
+/// A key that is set.
 #[derive(Clone, Debug)]
 pub(super) struct SeenKey {
-    /// As `auth.issuers[0].name`.
+    /// The key's path, for example `auth.issuers[0].name`.
     pub(super) key: String,
-    /// Where.
+    /// Where it is set.
     pub(super) origin: Origin,
 }
 
 impl Findings {
-    /// Nothing found yet in that file.
+    /// No findings yet, for that file.
     pub(super) fn new(file: &Path) -> Self {
         Self {
             file: file.to_owned(),
@@ -51,32 +51,32 @@ impl Findings {
         }
     }
 
-    /// The file's directory, which relative paths start from.
+    /// The file's directory, the base of relative paths.
     pub(super) fn directory(&self) -> &Path {
         self.file.parent().unwrap_or(Path::new(""))
     }
 
-    /// Something that must be mended.
+    /// Adds a fault, which must be corrected.
     pub(super) fn fault(&self, key: &str, origin: &Origin, text: impl Into<String>) {
         self.faults.borrow_mut().push(self.finding(key, origin, text.into()));
     }
 
-    /// Something that is allowed and should be known.
+    /// Adds a warning: a setting that is allowed, but that the operator should know of.
     pub(super) fn warning(&self, key: &str, origin: &Origin, text: impl Into<String>) {
         self.warnings.borrow_mut().push(self.finding(key, origin, text.into()));
     }
 
-    /// Notes that a key is set.
+    /// Records that a key is set.
     pub(super) fn note(&self, seen: SeenKey) {
         self.seen.borrow_mut().push(seen);
     }
 
-    /// Where that key is set, as `server.listen`.
+    /// Where the key is set; the key is a path such as `server.listen`.
     pub(super) fn origin(&self, key: &str) -> Option<Origin> {
         self.seen.borrow().iter().find(|seen| seen.key == key).map(|seen| seen.origin.clone())
     }
 
-    /// Everything that was found.
+    /// All findings.
     pub(super) fn finish(self) -> FoundFaults {
         let faults = self.faults.into_inner();
         FoundFaults {

@@ -1,4 +1,4 @@
-//! How texts in the file are written: durations, sizes, addresses, names.
+//! The forms of texts in the file: durations, sizes, addresses, names.
 
 use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// Any text but an empty one; space around it is nearly always a slip that nobody sees.
+/// Any text that is not empty. Space around a text is nearly always an invisible mistake, so it is rejected.
 pub(super) fn plain(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         Err("is empty".to_owned())
@@ -36,7 +36,7 @@ pub(super) fn log_level(text: &str) -> Result<String, String> {
     Ok(text)
 }
 
-/// A duration, as `5s`, `10m` or `1h 30m`.
+/// A duration, for example `5s`, `10m` or `1h 30m`.
 pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
         .map_err(|_| format!("{} is not a duration, as `5s`, `10m` or `24h`", shown(text)))?;
@@ -47,7 +47,7 @@ pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<D
     Err(format!("{} is out of range: use {least} to {most}", shown(text)))
 }
 
-/// A size in bytes, as `512B`, `64KiB` or `1MiB`.
+/// A size in bytes, for example `512B`, `64KiB` or `1MiB`.
 pub(super) fn size(text: &str, largest: usize) -> Result<usize, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
@@ -74,11 +74,11 @@ fn in_words(size: usize) -> String {
     }
 }
 
-/// The longest path that a Unix socket can have, in bytes (`unix(7)`: 108 with the zero behind it).
+/// The longest path that a Unix socket can have, in bytes (`unix(7)`: 108 with the final zero byte).
 const MAX_SOCKET_PATH: usize = 107;
 
-/// An IP address with a port, for a name could stand for addresses that nobody looked at; or a path after
-/// `unix:`.
+/// An IP address with a port, or a path after `unix:`. A host name is rejected, because it could resolve to addresses
+/// that the operator has not seen.
 pub(super) fn address(text: &str) -> Result<Address, String> {
     if let Some(path) = text.strip_prefix("unix:") {
         let fits = path.starts_with('/') && path.len() <= MAX_SOCKET_PATH && !path.contains('\0');
@@ -101,7 +101,7 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
     })
 }
 
-/// A network that proxies connect from; none for those on a Unix socket.
+/// A network from which proxies connect; `None` for proxies on a Unix socket.
 pub(super) fn proxy_network(text: &str) -> Result<Option<IpNet>, String> {
     if text == "unix" {
         return Ok(None);
@@ -122,7 +122,7 @@ pub(super) fn proxy_network(text: &str) -> Result<Option<IpNet>, String> {
     }
 }
 
-/// An issuer's name. It stands before a `/` in Cedar ids and in metrics labels, so it is narrow.
+/// An issuer's name. It is the part before `/` in Cedar ids and a label of metrics, so few characters are allowed.
 pub(super) fn issuer_name(text: &str) -> Result<String, String> {
     let narrow = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
     if (1..=32).contains(&text.len()) && text.bytes().all(narrow) {
@@ -142,7 +142,7 @@ pub(super) fn claim(text: &str) -> Result<String, String> {
     }
 }
 
-/// How a groups claim holds its groups.
+/// The form of the groups claim.
 pub(super) fn groups_form(text: &str) -> Result<GroupsForm, String> {
     match text {
         "list" => Ok(GroupsForm::List),
@@ -171,7 +171,7 @@ pub(super) fn algorithm(text: &str) -> Result<Algorithm, String> {
     })
 }
 
-/// Which elastic IPs stand in the way.
+/// The elastic IPs that block a write.
 pub(super) fn eip_check(text: &str) -> Result<EipCheck, String> {
     match text {
         "nic" => Ok(EipCheck::Nic),
@@ -181,7 +181,7 @@ pub(super) fn eip_check(text: &str) -> Result<EipCheck, String> {
     }
 }
 
-/// The form of the log.
+/// The log format.
 pub(super) fn log_format(text: &str) -> Result<Format, String> {
     match text {
         "auto" => Ok(Format::Auto),

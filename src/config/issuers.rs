@@ -1,4 +1,4 @@
-//! `[auth]`: whose tokens count.
+//! `[auth]`: the trusted issuers.
 
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
@@ -12,13 +12,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Clocks that differ by more than an hour are broken; so much leeway would undo expiry.
+/// Clocks that differ by more than an hour are broken, and so much leeway would defeat expiry.
 const LEEWAY: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
-/// Long enough for anything, short enough that no sum of times overflows.
+/// Long enough for any purpose, and short enough that no sum of times overflows.
 const SPAN: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(366 * 24 * 60 * 60);
 
-/// Names and issuers so far, with the place of each.
+/// The names and issuers so far, each with its place.
 #[derive(Default)]
 struct NamesSoFar {
     names: BTreeMap<String, String>,
@@ -45,8 +45,8 @@ pub(super) fn auth(root: &mut Fields<'_>) -> auth::Settings {
     }
 }
 
-/// One issuer. After a fault it keeps its place in the list, since messages count the issuers, and an
-/// empty name stands for one that cannot be read.
+/// One issuer. A faulty issuer keeps its place in the list, because messages number the issuers. An unreadable name
+/// becomes an empty one.
 fn issuer(mut fields: Fields<'_>, taken: &mut NamesSoFar) -> IssuerSettings {
     let name = fields.required(
         "name",
@@ -81,7 +81,7 @@ fn issuer(mut fields: Fields<'_>, taken: &mut NamesSoFar) -> IssuerSettings {
         ca_file: fields.path("ca_file"),
         token_file: fields.path("token_file"),
         use_proxy: fields.boolean("use_proxy", true),
-        // From here on a missing value has been reported.
+        // Missing values have been reported above.
         name: name.unwrap_or_default(),
         issuer: issuer.unwrap_or_default(),
         audiences: audiences.unwrap_or_default(),
@@ -89,7 +89,7 @@ fn issuer(mut fields: Fields<'_>, taken: &mut NamesSoFar) -> IssuerSettings {
     }
 }
 
-/// Where a claim is: a text, or a list of names.
+/// The path of a claim: a text, or a list of names.
 fn claim(fields: &mut Fields<'_>, key: &'static str) -> Option<ClaimPath> {
     match fields.text_or_texts(key, forms::claim, forms::plain)? {
         TextOrTexts::Text(text) => Some(ClaimPath::Text(text)),
@@ -117,14 +117,14 @@ fn unique(
     }
 }
 
-/// An empty list would take nothing, or, misread, everything.
+/// Reports an empty list, which would accept nothing or, misread, everything.
 fn no_empty<T>(fields: &Fields<'_>, key: &str, items: Option<&[T]>) {
     if items.is_some_and(<[T]>::is_empty) {
         fields.fault(key, "is an empty list: name at least one, or leave the key out");
     }
 }
 
-/// Where the keys come from: exactly one way, so that nobody wonders which one counts.
+/// The source of the keys. Exactly one must be set, so that it is clear which one applies.
 fn keys(fields: &mut Fields<'_>, issuer: Option<&str>) -> Option<KeySource> {
     const WAYS: &str = "`jwks_file`, `jwks_url` and `discovery = true`";
     let file = fields.path("jwks_file").map(KeySource::File);
@@ -135,7 +135,7 @@ fn keys(fields: &mut Fields<'_>, issuer: Option<&str>) -> Option<KeySource> {
     ways.retain(|key| fields.is_set(key));
     ways.extend(discovery.then_some("discovery"));
     match ways.as_slice() {
-        [] if fields.is_set("discovery") && switch.is_none() => {} // faulty, and said so
+        [] if fields.is_set("discovery") && switch.is_none() => {} // faulty, and already reported
         [] => fields.table_fault(&format!("has no keys: set one of {WAYS}")),
         [_] => {}
         [first, .., last] => {

@@ -1,8 +1,10 @@
-//! The configuration: one TOML file and the variables that override it, read whole, with every
-//! fault reported at once, as the head of `config/gateway.toml` says.
+//! The configuration: one TOML file and the variables that override it. It is read as a whole, and all faults are
+//! reported at once, as the head of `config/gateway.toml` says.
 //!
-//! `tree` knows where each value was written, `fields` reads one table, `sections` and `issuers`
-//! say which keys there are and what they default to, `warnings` what is allowed and dangerous.
+//!
+//! `tree` records where each value is written, and `fields` reads one table. `sections` and `issuers` define the keys
+//! and their defaults, and `warnings` finds settings that are allowed but dangerous. `partial` is the usable rest of a
+//! faulty configuration.
 //! `partial` is what remains of a configuration that has faults.
 
 mod collector;
@@ -46,9 +48,9 @@ pub const REFERENCE: &str = include_str!("../../config/gateway.toml");
 /// Everything an operator can set.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The file it was read from.
+    /// The path of its file.
     pub file: PathBuf,
-    /// What stood there, and in the variables.
+    /// The text of the file, and the variables.
     pub source: Source,
     /// `[server]` and `[admin]`.
     pub server: server::Settings,
@@ -58,9 +60,9 @@ pub struct Config {
     pub auth: auth::Settings,
     /// `[policy]`.
     pub policy: policy::Settings,
-    /// `[zec]`: how ZEC is reached.
+    /// `[zec]`: the connection to ZEC.
     pub zec: zec::Settings,
-    /// `[zec]`: what is checked before a write.
+    /// `[zec]`: the checks before a write.
     pub preflight: Preflight,
     /// `[limits]`.
     pub limits: limit::Settings,
@@ -68,19 +70,21 @@ pub struct Config {
     pub journal: journal::Settings,
     /// `[log]`.
     pub log: telemetry::Settings,
-    /// `[telemetry]`; none where no collector is named, or in a build that knows none.
+    /// `[telemetry]`; `None` if no collector is configured, or in a build without the feature `otlp`.
     pub collector: Option<telemetry::Collector>,
-    /// What is allowed and should be known, in the order of the file.
+    /// Settings that are allowed but that the operator should know of, in the order of the file.
     pub warnings: Vec<Fault>,
 }
 
 impl Config {
-    /// Reads a file and lays the variables that begin with `ZEC_GATEWAY__` over it; others are
+    /// Reads a file, and lets variables that begin with `ZEC_GATEWAY__` override its values; other variables are
     /// ignored. Relative paths start from the file's directory.
+    ///
     ///
     /// # Errors
     ///
-    /// Every fault there is, in the order of the file.
+    ///
+    /// All faults, in the order of the file.
     pub fn load(
         path: &Path,
         variables: impl Iterator<Item = (String, String)>,
@@ -90,9 +94,11 @@ impl Config {
 
     /// Reads a file as [`Config::load`] does.
     ///
+    ///
     /// # Errors
     ///
-    /// Every fault there is, with what could be read in spite of them.
+    ///
+    /// All faults, with the settings that could be read in spite of them.
     pub fn load_or_rest(
         path: &Path,
         variables: impl Iterator<Item = (String, String)>,
@@ -100,12 +106,14 @@ impl Config {
         Self::take(path, files::read(path), variables)
     }
 
-    /// Reads what stands in the same file now, with the variables of the first time: a process's
-    /// own do not change.
+    /// Reads the new content of the same file, with the variables of the first time, because a process's own variables
+    /// do not change.
+    ///
     ///
     /// # Errors
     ///
-    /// Every fault there is, in the order of the file.
+    ///
+    /// All faults, in the order of the file.
     pub fn again(&self, bytes: io::Result<&[u8]>) -> Result<Self, Vec<Fault>> {
         let variables = self.source.variables.iter().cloned();
         let read = Self::take(&self.file, bytes.map(<[u8]>::to_vec), variables);
@@ -130,11 +138,13 @@ impl Config {
         }
     }
 
-    /// Reads a text; `path` stands in messages, and relative paths start from its directory.
+    /// Reads a text. Messages show `path` as its file, and relative paths start from the directory of `path`.
+    ///
     ///
     /// # Errors
     ///
-    /// Every fault there is, in the order of the file.
+    ///
+    /// All faults, in the order of the file.
     pub fn parse(
         path: &Path,
         text: &str,
@@ -165,7 +175,7 @@ impl Config {
         }
     }
 
-    /// Reads every table; after a fault, values that mean nothing stand for the faulty ones.
+    /// Reads every table; a faulty value is replaced by a placeholder without meaning.
     fn read(path: &Path, root: &mut Fields<'_>) -> Self {
         let (zec, preflight) = sections::zec(root);
         Self {
@@ -186,8 +196,8 @@ impl Config {
     }
 }
 
-/// The process's variables, for [`Config::load`]; one that is not UTF-8 is kept, with `�` in it,
-/// so that it is found faulty rather than overlooked.
+/// The process's variables, for [`Config::load`]. A variable that is not UTF-8 is kept with `�` in it, so that it is
+/// reported as faulty instead of being ignored.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     let readable = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
     std::env::vars_os().map(move |(name, text)| (readable(name), readable(text)))

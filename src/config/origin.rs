@@ -1,9 +1,9 @@
-//! Where a value of the configuration was written.
+//! The place where a value of the configuration is written.
 
-/// Where a value was written.
+/// The place where a value is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// Not at all: a default, or a table that is left out.
+    /// Nowhere: the value is a default, or belongs to an omitted table.
     Nowhere,
     /// On this line of the file, counted from 1.
     Line(usize),
@@ -12,7 +12,7 @@ pub(super) enum Origin {
 }
 
 impl Origin {
-    /// Whether it was written at all.
+    /// Whether the value is written anywhere.
     pub(super) fn is_somewhere(&self) -> bool {
         !matches!(self, Self::Nowhere)
     }

@@ -1,4 +1,4 @@
-//! Each table of the file but `[auth]`: its keys, its defaults, its limits.
+//! Each table of the file except `[auth]`: its keys, its defaults, its limits.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -14,14 +14,15 @@ use crate::{
     telemetry, zec,
 };
 
-/// A timer that could be 0 would fire before anything happened; more than an hour is no timer.
+/// A timer of 0 would fire before anything could happen, and more than an hour is too long for a timeout.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
-/// A whole answer. A write is begun only while a second is left for it (`execute`), which with less
-/// than this in all would be hardly ever: the vNIC is read before, judged, and the write recorded.
+/// The time for a whole answer. A write starts only while at least a second is left for it (`execute`). Before that,
+/// the gateway reads the vNIC, decides, and records the write, so with less than this in all a write would hardly ever
+/// start.
 const ANSWER: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(3600);
-/// Where 0 means "do not wait".
+/// A delay for which 0 means "do not wait".
 const DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
-/// More than anybody needs, and far below what counters and semaphores hold.
+/// More than anybody needs, and far below the limits of counters and semaphores.
 const MANY: usize = 1_000_000;
 
 /// `[server]` and `[admin]`.
@@ -79,7 +80,7 @@ pub(super) fn policy(root: &mut Fields<'_>) -> policy::Settings {
     }
 }
 
-/// `[zec]`: how ZEC is reached, and what is checked before a write.
+/// `[zec]`: the connection to ZEC, and the checks before a write.
 pub(super) fn zec(root: &mut Fields<'_>) -> (zec::Settings, Preflight) {
     let mut fields = root.table("zec");
     let (scheme, authority) = fields
@@ -103,7 +104,7 @@ pub(super) fn zec(root: &mut Fields<'_>) -> (zec::Settings, Preflight) {
     (settings, preflight)
 }
 
-/// The HTTP proxy of a section.
+/// The HTTP proxy of a table.
 pub(super) fn proxy(fields: &mut Fields<'_>) -> Option<ProxySettings> {
     let address = fields.text("proxy", url::proxy);
     let credentials_file = fields.path("proxy_credentials_file");

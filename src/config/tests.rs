@@ -1,4 +1,4 @@
-//! Tests of the configuration, and the helpers that they share.
+//! Tests of the configuration, and their common helpers.
 
 mod auth;
 mod collector;
@@ -13,7 +13,7 @@ use std::path::Path;
 
 use super::Config;
 
-/// The least that loads.
+/// The smallest file that loads.
 const MINIMAL: &str = r#"
 [policy]
 directory = "policy"
@@ -24,7 +24,7 @@ audiences = ["zec-gateway"]
 jwks_file = "jwks.json"
 "#;
 
-/// What is said, one text a fault.
+/// The messages, one for each fault.
 type Said = Vec<String>;
 
 fn parse_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, Said> {
@@ -37,23 +37,23 @@ fn parse(text: &str) -> Result<Config, Said> {
     parse_with(text, &[])
 }
 
-/// The minimal file with these lines in front, so that the first of them is line 1.
+/// The minimal file with these lines in front; the first of them is line 1.
 fn parse_after(lines: &str) -> Result<Config, Said> {
     parse(&format!("{lines}{MINIMAL}"))
 }
 
-/// The minimal file, ending in these lines of its issuer; the first of them is line 9.
+/// The minimal file with these lines of its issuer at the end; the first of them is line 9.
 fn parse_issuer(lines: &str) -> Result<Config, Said> {
     parse(&format!("{MINIMAL}{lines}"))
 }
 
-/// That these lines in front of the minimal file give this one fault.
+/// Checks that these lines in front of the minimal file give exactly this fault.
 #[track_caller]
 fn assert_fault(lines: &str, fault: &str) {
     assert_eq!(parse_after(lines).unwrap_err(), [format!("etc/g.toml:{fault}")]);
 }
 
-/// Everything but the file's name and the warnings.
+/// Everything except the file's name and the warnings.
 fn settings(config: &Config) -> String {
     let mut config = config.clone();
     config.warnings.clear();

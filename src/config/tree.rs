@@ -1,4 +1,4 @@
-//! The file as a tree in which every value knows where it was written.
+//! The file as a tree in which every value has its place in the file.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use crate::error::line_at;
 /// A table's values by key.
 pub(super) type Table = BTreeMap<String, Node>;
 
-/// One value and where it was written.
+/// One value with its place.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) value: Value,
     pub(super) origin: Origin,
 }
 
-/// What a key may hold.
+/// The kinds of value that a key may have.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     Text(String),
@@ -25,15 +25,16 @@ pub(super) enum Value {
     Boolean(bool),
     List(Vec<Node>),
     Table(Table),
-    /// A variable's text: what type it is, the key that is read decides.
+    /// A variable's text; the reader of the key decides its type.
     Raw(String),
-    /// A type that no key wants, by its name for people.
+    /// A type that no key accepts, by its name for people.
     Other(&'static str),
 }
 
-/// Reads the file's text; none when its syntax is so broken that what follows would mislead.
+/// Parses the file's text; `None` if its syntax is so broken that further faults would mislead.
 ///
-/// A key that is written twice is a fault, and the rest can still be read.
+///
+/// A repeated key is a fault, but the rest can still be read.
 pub(super) fn parse(text: &str, findings: &Findings) -> Option<Table> {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut readable = true;
@@ -50,7 +51,7 @@ pub(super) fn parse(text: &str, findings: &Findings) -> Option<Table> {
     readable.then(|| table(document.into_inner(), text))
 }
 
-/// The key or table that is written twice, if that is all that is wrong.
+/// The repeated key or table, if that is the only error.
 fn repeated_key<'a>(error: &Error, text: &'a str) -> Option<&'a str> {
     error.span().filter(|_| error.message() == "duplicate key").and_then(|span| text.get(span))
 }
@@ -116,7 +117,7 @@ impl Node {
         }
     }
 
-    /// Whether it is a list, or a variable that begins as one.
+    /// Whether it is a list, or a variable whose text begins like one.
     pub(super) fn is_list(&self) -> bool {
         match &self.value {
             Value::List(_) => true,
@@ -125,7 +126,7 @@ impl Node {
         }
     }
 
-    /// The items of a list; a variable holds a list as TOML writes it.
+    /// The items of a list; a variable holds a list in TOML's syntax.
     pub(super) fn list(self) -> Result<Vec<Self>, String> {
         match self.value {
             Value::List(items) => Ok(items),
@@ -162,7 +163,7 @@ impl Value {
         }
     }
 
-    /// The same value with everything in it from one place: a variable's text has no lines.
+    /// The same value with one origin for all of it, because a variable's text has no lines.
     fn from(self, origin: &Origin) -> Self {
         let moved = |node: Node| Node { value: node.value.from(origin), origin: origin.clone() };
         match self {
@@ -175,7 +176,7 @@ impl Value {
     }
 }
 
-/// Input as a message shows it: in backticks, short, without control characters.
+/// Input in the form for messages: in backticks, short, without control characters.
 pub(super) fn shown(text: &str) -> String {
     const LONGEST: usize = 120;
     let mut short: String =

@@ -1,4 +1,4 @@
-//! Keys that nobody asked for, and what was probably meant.
+//! Unknown keys, and the keys that were probably meant.
 
 use super::{
     findings::Findings,
@@ -7,7 +7,7 @@ use super::{
     variables,
 };
 
-/// Reports an unknown key of a table, and each variable that goes into it.
+/// Reports an unknown key of a table, and each variable that sets something in it.
 pub(super) fn report(findings: &Findings, table: &str, key: &str, node: &Node, known: &[&str]) {
     let path = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
     let nearest = nearest(key, known);
@@ -48,14 +48,14 @@ fn variables_in(node: &Node, report: &mut dyn FnMut(&str)) {
     }
 }
 
-/// The known key that differs least, if it differs by little.
+/// The known key with the smallest difference, if that difference is small enough.
 fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
     let scored = known.iter().map(|candidate| (distance(key, candidate), *candidate));
     let (distance, candidate) = scored.min()?;
     (distance <= 1 + candidate.len() / 5).then_some(candidate)
 }
 
-/// How many letters must be changed, added or taken away (Levenshtein).
+/// The number of letters to change, add or remove (Levenshtein).
 fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.chars().count()).collect();
     for (line, a) in from.chars().enumerate() {

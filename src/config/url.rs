@@ -1,4 +1,4 @@
-//! Addresses on the web, each of the narrowest kind that its key needs.
+//! URLs; each key accepts the narrowest kind that it needs.
 
 use std::net::Ipv6Addr;
 
@@ -10,7 +10,7 @@ use http::{
 use super::tree::shown;
 use crate::net::{is_loopback, is_port_or_nothing};
 
-/// An http or https address; no user name or password, which would be a secret in the file.
+/// An http or https address without a user name or password, which would be a secret in the file.
 struct Web {
     uri: Uri,
     scheme: Scheme,
@@ -21,7 +21,7 @@ impl Web {
     fn parse(text: &str) -> Result<Self, String> {
         let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
         if rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@')) {
-            // Not shown: what stands before the `@` may be a password.
+            // The message does not show the text: the part before `@` may be a password.
             return Err("has a user name or password in it: take it out".to_owned());
         }
         let wrong = || format!("{} is not an address, as `https://host.example`", shown(text));
@@ -39,7 +39,7 @@ impl Web {
         Ok(Self { uri, scheme, authority })
     }
 
-    /// The same without anything after the host, in lower case.
+    /// The same without the path, in lower case.
     fn bare(&self) -> String {
         format!("{}://{}", self.scheme, self.authority).to_ascii_lowercase()
     }
@@ -48,7 +48,7 @@ impl Web {
         self.uri.path() != "/" || self.uri.query().is_some()
     }
 
-    /// https, or plain http where nobody can listen in.
+    /// Accepts https, or plain http where nobody can listen in.
     fn safe(self, text: &str) -> Result<Self, String> {
         if self.scheme == Scheme::HTTPS || is_loopback(self.authority.host()) {
             Ok(self)
@@ -58,7 +58,7 @@ impl Web {
     }
 }
 
-/// Where ZEC is. The host is lower-cased: it is signed, and ZEC's pages sign it in lower case.
+/// ZEC's address. The host becomes lower case, because it is signed and ZEC's documentation signs it in lower case.
 pub(super) fn endpoint(text: &str) -> Result<(Scheme, Authority), String> {
     let web = Web::parse(text)?;
     let bare = web.bare();
@@ -70,12 +70,12 @@ pub(super) fn endpoint(text: &str) -> Result<(Scheme, Authority), String> {
     Ok((web.scheme, authority))
 }
 
-/// Where an issuer's keys are.
+/// The address of an issuer's keys.
 pub(super) fn key_set(text: &str) -> Result<Uri, String> {
     Ok(Web::parse(text)?.safe(text)?.uri)
 }
 
-/// An issuer whose discovery document is to be fetched.
+/// Checks that an issuer's discovery document can be fetched.
 pub(super) fn discoverable(text: &str) -> Result<(), String> {
     let web = Web::parse(text)?.safe(text)?;
     match web.uri.query() {
@@ -84,7 +84,7 @@ pub(super) fn discoverable(text: &str) -> Result<(), String> {
     }
 }
 
-/// Where a collector takes spans: the protocol's path goes behind that of the address.
+/// A collector's address; the protocol's path is appended to its path.
 #[cfg(feature = "otlp")]
 pub(super) fn collector(text: &str) -> Result<Uri, String> {
     let web = Web::parse(text)?;
@@ -102,7 +102,7 @@ pub(super) fn collector(text: &str) -> Result<Uri, String> {
     uri.path_and_query(format!("{path}/v1/traces")).build().map_err(|error| error.to_string())
 }
 
-/// A proxy that is spoken to in plain HTTP; what goes through it may be TLS all the same.
+/// A proxy's address. The connection to the proxy is plain HTTP, but may carry TLS.
 pub(super) fn proxy(text: &str) -> Result<Uri, String> {
     let web = Web::parse(text)?;
     if web.scheme != Scheme::HTTP || web.has_path_or_query() {
@@ -111,7 +111,7 @@ pub(super) fn proxy(text: &str) -> Result<Uri, String> {
     Ok(web.uri)
 }
 
-/// A web page's origin, letter for letter as browsers send it: anything else would never match.
+/// A web page's origin, exactly as browsers send it; any other form would never match.
 pub(super) fn origin(text: &str) -> Result<String, String> {
     if text.contains('*') {
         return Err(

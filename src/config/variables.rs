@@ -1,4 +1,4 @@
-//! `ZEC_GATEWAY__SECTION__KEY`: each key of the file may come from the environment instead.
+//! `ZEC_GATEWAY__SECTION__KEY`: an environment variable may set any key of the file.
 
 use super::{
     findings::Findings,
@@ -6,24 +6,24 @@ use super::{
     tree::{Node, Table, Value},
 };
 
-/// What the gateway's own variables begin with.
+/// The prefix of the gateway's own variables.
 pub(super) const PREFIX: &str = "ZEC_GATEWAY__";
 
-/// One step into the tree. The order matters: entries are added to a list from the first on.
+/// One step into the tree. The order matters, because items are added to a list from the first on.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     Index(usize),
     Key(String),
 }
 
-/// The variables that are the gateway's.
+/// The variables with the gateway's prefix.
 pub(super) fn ours(
     variables: impl Iterator<Item = (String, String)>,
 ) -> impl Iterator<Item = (String, String)> {
     variables.filter(|(name, _)| name.starts_with(PREFIX))
 }
 
-/// Lays the variables over the file; all others are none of the gateway's business.
+/// Overrides values of the file with the gateway's variables, and ignores all other variables.
 pub(super) fn merge(
     root: &mut Table,
     variables: impl Iterator<Item = (String, String)>,
@@ -40,7 +40,7 @@ pub(super) fn merge(
     }
 }
 
-/// The variable of a key in a table, as `auth.issuers[0]` and `name`.
+/// The variable of a key in a table, for example of `name` in `auth.issuers[0]`.
 pub(super) fn name(table: &str, key: &str) -> String {
     let path = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
     let path = path.replace(['.', '['], "__").replace(']', "");
@@ -60,12 +60,12 @@ fn place(table: &mut Table, path: &[Step], name: &str, text: String) -> Result<(
     let Some((first, rest)) = path.split_first() else { return Ok(()) };
     let key = match first {
         Step::Key(key) => key.clone(),
-        Step::Index(index) => index.to_string(), // no table has such a key: found as unknown later
+        Step::Index(index) => index.to_string(), // no table has such a key: reported as unknown later
     };
     set(table.entry(key).or_insert_with(|| fresh(rest, name)), rest, name, text)
 }
 
-/// An empty place for what the rest of the path leads to.
+/// An empty value for the rest of the path.
 fn fresh(rest: &[Step], name: &str) -> Node {
     let value = match rest.first() {
         None => Value::Raw(String::new()),

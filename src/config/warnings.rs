@@ -1,4 +1,4 @@
-//! What is allowed and still should be known: keys without effect, and dangerous settings.
+//! Settings that are allowed but that the operator should know of: keys without effect, and dangerous values.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use humantime::format_duration;
 use super::{Config, findings::Findings, origin::Origin};
 use crate::{auth::KeySource, net::is_loopback};
 
-/// Keys that are fetched more often than this are fetched too often: they change once in weeks.
+/// Fetching keys more often than this is too often, because they change once in weeks.
 const SOON: Duration = Duration::from_secs(10);
 
 /// Adds every warning to the findings.

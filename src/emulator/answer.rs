@@ -18,15 +18,15 @@ use uuid::Uuid;
 
 use super::{actions::Output, failure::Failure};
 
-/// How long the first half of a truncated answer gets to leave before the connection ends.
+/// How long the first half of a truncated answer has to leave before the connection closes.
 const TRUNCATED_AFTER: Duration = Duration::from_millis(20);
 /// The padding of a huge answer, in bytes.
 const HUGE: usize = (1 << 20) + (1 << 18);
 
-/// An answer of the emulator.
+/// An answer from the emulator.
 pub(super) type Answer = Response<Body>;
 
-/// A whole body, or one that ends before its announced length.
+/// A complete body, or one that ends before its announced length.
 pub(super) enum Body {
     Whole(Full<Bytes>),
     Truncated { first: Option<Bytes>, end: Pin<Box<Sleep>> },
@@ -56,17 +56,17 @@ fn request_id() -> String {
     format!("T{}", Uuid::new_v4().hyphenated().encode_upper(&mut buffer))
 }
 
-/// What an action that succeeded answers.
+/// The answer to a successful action.
 pub(super) fn success(output: &Output) -> Answer {
     json(StatusCode::OK, envelope(output, ""))
 }
 
-/// The same, and more than 1 MiB of it.
+/// The same answer with more than 1 MiB of padding.
 pub(super) fn huge(output: &Output) -> Answer {
     json(StatusCode::OK, envelope(output, &"x".repeat(HUGE)))
 }
 
-/// The same, announced at its full length and cut off in the middle.
+/// The same answer, announced with its full length and cut off in the middle.
 pub(super) fn truncated(output: &Output) -> Answer {
     let mut bytes = Bytes::from(envelope(output, ""));
     let length = HeaderValue::from(bytes.len());
@@ -81,7 +81,7 @@ pub(super) fn truncated(output: &Output) -> Answer {
 /// The answer as HTTP/1.1 writes it, with its length.
 pub(super) async fn written(answer: Answer) -> Bytes {
     let (head, body) = answer.into_parts();
-    // Only a truncated body fails, and that one is not for here.
+    // Only a truncated body fails, and it never gets here.
     let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
     let mut bytes = BytesMut::from(format!("HTTP/1.1 {}\r\n", head.status).as_bytes());
     for (name, value) in &head.headers {
@@ -111,7 +111,7 @@ pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     typed(status, "application/json", body)
 }
 
-/// The error page of something on the way.
+/// An HTML error page, as from a proxy on the way.
 pub(super) fn html(status: StatusCode) -> Answer {
     let body = format!("<html><head><title>{status}</title></head><body>{status}</body></html>\n");
     typed(status, "text/html", body)

@@ -1,4 +1,5 @@
-//! How tests in other languages steer the emulator. Asks for no credentials and is off by default.
+//! The control paths, by which tests in other languages steer the emulator. They need no credentials and are off by
+//! default.
 
 use std::str;
 
@@ -13,11 +14,11 @@ use super::{
     nic::NicInfo,
 };
 
-/// What every path of the control begins with.
+/// The prefix of every control path.
 pub(super) const PREFIX: &str = "/control/";
 
-/// `GET /control/requests` and `GET /control/nics` show, `POST /control/faults` with a fault's
-/// text form injects, `DELETE /control/faults` clears.
+/// `GET /control/requests` and `GET /control/nics` show, `POST /control/faults` with a fault's text form injects,
+/// `DELETE /control/faults` clears.
 pub(super) fn answer(emulator: &Emulator, method: &Method, path: &str, body: &[u8]) -> Answer {
     match (method, path.strip_prefix(PREFIX)) {
         (&Method::GET, Some("requests")) => show(&emulator.requests()),

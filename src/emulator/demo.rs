@@ -4,12 +4,12 @@ use std::net::Ipv4Addr;
 
 use super::{NicSeed, Subnet};
 
-/// The four vNICs that the demo's policy and the documentation speak of.
+/// The four vNICs in the demo's policy and in the documentation.
 pub(super) fn nics() -> [NicSeed; 4] {
     [lab_web(), prod_db(), edge_lb(), lab_spare()]
 }
 
-/// The one to try things on: bound, with addresses that the demo's token may take off.
+/// The vNIC for trying things out: bound, with addresses that the demo's token may unassign.
 fn lab_web() -> NicSeed {
     NicSeed {
         id: "1612345678901234567".to_owned(),
@@ -24,7 +24,7 @@ fn lab_web() -> NicSeed {
     }
 }
 
-/// Someone else's.
+/// A vNIC that belongs to others.
 fn prod_db() -> NicSeed {
     let subnet = Subnet {
         id: "1612345678901210002".to_owned(),
@@ -46,7 +46,7 @@ fn prod_db() -> NicSeed {
     }
 }
 
-/// With an elastic IP in the way, and marked as protected.
+/// A vNIC with an elastic IP that blocks changes, and marked as protected.
 fn edge_lb() -> NicSeed {
     NicSeed {
         id: "1612345678901234569".to_owned(),
@@ -62,7 +62,7 @@ fn edge_lb() -> NicSeed {
     }
 }
 
-/// Unbound, with nothing to take off.
+/// An unbound vNIC without addresses to unassign.
 fn lab_spare() -> NicSeed {
     NicSeed {
         id: "1612345678901234570".to_owned(),

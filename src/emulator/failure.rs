@@ -1,4 +1,4 @@
-//! ZEC's error codes with their statuses, and a refusal made of one.
+//! ZEC's error codes with their statuses, and a refusal with such a code.
 
 use http::StatusCode;
 use serde::Serialize;
@@ -8,19 +8,19 @@ use serde::Serialize;
 pub enum Code {
     /// A required parameter is absent.
     MissingParameter,
-    /// A parameter has another JSON type, or the body is no JSON object.
+    /// A parameter has another JSON type, or the body is not a JSON object.
     ParameterType,
     /// A value is not among the allowed ones.
     ParameterValue,
-    /// A number above its maximum.
+    /// A number is above its maximum.
     ExceedMaximum,
-    /// A number below its minimum.
+    /// A number is below its minimum.
     LessMinimum,
     /// Too many elements or characters.
     ExceedLength,
     /// Too few elements or characters.
     LessLength,
-    /// A text of another form, as a malformed address.
+    /// A text has another form, for example a malformed address.
     PatternError,
     /// `Authorization` is not in the expected form.
     InvalidAuthorization,
@@ -30,17 +30,17 @@ pub enum Code {
     SignatureFailure,
     /// No permission, or no such action.
     UnauthorizedOperation,
-    /// The general "not there"; here: an address that is not on the vNIC.
+    /// The general "not found"; here: an address that is not on the vNIC.
     ResourceNotFound,
     /// No such vNIC.
     NicNotFound,
     /// The vNIC's state does not allow it.
     NicStatus,
-    /// The first address of a vNIC stays.
+    /// The first address of a vNIC cannot be unassigned.
     PrimaryIp,
-    /// A load balancer sends to the address.
+    /// A load balancer sends traffic to the address.
     LbAssociated,
-    /// An elastic IP is in the way.
+    /// An elastic IP blocks the change.
     HasPublicIp,
     /// The subnet has no IPv4.
     SubnetNotIpv4,
@@ -54,16 +54,16 @@ pub enum Code {
     IpFirst,
     /// The address is taken.
     IpInUse,
-    /// The vNIC may hold no more.
+    /// The vNIC has as many addresses as allowed.
     IpExceedLimit,
     /// Throttled.
     RequestLimit,
-    /// A bug of ZEC's.
+    /// A bug in ZEC.
     Internal,
-    /// ZEC is not there for the moment.
+    /// ZEC is temporarily unavailable.
     Unavailable,
-    // No source documents what ZEC answers to the last three; the codes are stand-ins, unlike
-    // any of ZEC's own (Terraform reads a resource's "not found" as "already deleted").
+    // No source documents ZEC's answers for the last three. The codes are placeholders that differ from all of ZEC's
+    // own, because Terraform reads a resource's "not found" as "already deleted".
     /// No such path.
     Route,
     /// Another method than `POST`.
@@ -73,7 +73,7 @@ pub enum Code {
 }
 
 impl Code {
-    /// The HTTP status and ZEC's text of the code.
+    /// The HTTP status and ZEC's text for the code.
     #[must_use]
     pub const fn entry(self) -> (u16, &'static str) {
         match self {
@@ -112,7 +112,7 @@ impl Code {
     }
 }
 
-/// A refusal: what becomes ZEC's flat error object.
+/// A refusal, which becomes ZEC's flat error object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The HTTP status.
@@ -131,14 +131,14 @@ impl Failure {
         Self::other(status, text, message)
     }
 
-    /// A refusal with any status and code; a number that is no HTTP status becomes 500.
+    /// A refusal with any status and code; a number that is not an HTTP status becomes 500.
     #[must_use]
     pub fn other(status: u16, code: &str, message: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self { status, code: code.to_owned(), message: message.into() }
     }
 
-    /// The body: all three members, always, for ZEC's Python SDK fails on a missing one.
+    /// The body, always with all three members, because ZEC's Python SDK fails if one is missing.
     #[must_use]
     pub(super) fn body(&self, request_id: &str) -> Vec<u8> {
         #[derive(Serialize)]

@@ -1,4 +1,4 @@
-//! The log of requests that the emulator received, bounded and without signatures.
+//! The log of requests to the emulator, bounded and without signatures.
 
 use std::collections::VecDeque;
 
@@ -6,17 +6,17 @@ use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
 use serde::{Serialize, Serializer};
 
-/// The most requests that are kept.
+/// The most requests that the log keeps.
 const MAX_REQUESTS: usize = 10_000;
-/// The most bytes of bodies that are kept, all requests together: a long run of large requests
-/// must not fill the memory.
+/// The most bytes of bodies that the log keeps, over all requests: a long run of large requests must not fill the
+/// memory.
 const MAX_BODY_BYTES: usize = 64 << 20;
 
-/// A request that was received.
+/// A received request.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoggedRequest {
-    /// The method, as `POST`.
+    /// The method, for example `POST`.
     pub method: String,
     /// The path and the query.
     pub path: String,
@@ -26,14 +26,14 @@ pub struct LoggedRequest {
     pub version: String,
     /// Every header except `Authorization`, names in lower case, as often as they came.
     pub headers: Vec<(String, String)>,
-    /// The body, as text in JSON.
+    /// The body; JSON shows it as text.
     #[serde(serialize_with = "as_text")]
     pub body: Bytes,
-    /// Whether signature and timestamp, or the access token, were right.
+    /// Whether the signature and timestamp, or the access token, were accepted.
     pub authenticated: bool,
-    /// The fault that struck last, in its text form.
+    /// The most recent fault that struck the request, in its text form.
     pub fault: Option<String>,
-    /// The status of the answer; none while there is none, and where none was sent.
+    /// The status of the answer; `None` if there is none yet, or none was sent.
     pub status: Option<u16>,
 }
 
@@ -76,17 +76,17 @@ fn as_text<S: Serializer>(body: &Bytes, serializer: S) -> Result<S::Ok, S::Error
     serializer.serialize_str(&String::from_utf8_lossy(body))
 }
 
-/// The last requests, newest last.
+/// The most recent requests, newest last.
 #[derive(Debug, Default)]
 pub(super) struct RequestLog {
     requests: VecDeque<LoggedRequest>,
-    /// How many were dropped: the number of the oldest that is kept.
+    /// The number of dropped requests, which is also the number of the oldest one kept.
     dropped: usize,
     body_bytes: usize,
 }
 
 impl RequestLog {
-    /// Keeps a request and gives its number.
+    /// Adds a request and returns its number.
     pub(super) fn push(&mut self, request: LoggedRequest) -> usize {
         self.body_bytes += request.body.len();
         self.requests.push_back(request);
@@ -98,7 +98,7 @@ impl RequestLog {
         self.dropped + self.requests.len() - 1
     }
 
-    /// The request of that number, unless it was dropped.
+    /// The request with that number, unless it has been dropped.
     pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut LoggedRequest> {
         self.requests.get_mut(number.checked_sub(self.dropped)?)
     }

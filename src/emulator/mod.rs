@@ -1,10 +1,12 @@
-//! An emulator of ZEC's API as seen from outside, for tests and for trying the gateway out.
+//! An emulator of ZEC's API as seen from outside, for tests and for trying out the gateway.
 //!
-//! It stands in for `POST /api/v2/zec`: it checks signatures and access tokens, keeps vNICs and
-//! changes their private IPv4 addresses, and answers in ZEC's envelope with ZEC's error codes. On
-//! request it misbehaves ([`Fault`]). It shares no code with the gateway's own client of ZEC.
 //!
-//! A request travels: `server` → `service` → `access` → `actions` → `answer`.
+//! It emulates `POST /api/v2/zec`. It checks signatures and access tokens, keeps vNICs and changes their private IPv4
+//! addresses, and answers in ZEC's envelope with ZEC's error codes. On request it misbehaves ([`Fault`]). It shares no
+//! code with the gateway's own client of ZEC.
+//!
+//!
+//! The path of a request: `server` → `service` → `access` → `actions` → `answer`.
 
 mod access;
 mod actions;
@@ -42,10 +44,10 @@ pub use nic::NicSeed;
 pub use settings::{EmptyUnassign, Limits, Settings};
 pub use subnet::Subnet;
 
-/// The last second of the year 9999: HTTP's form of a date ends there.
+/// The last second of the year 9999, where HTTP's form of a date ends.
 const LAST_SECOND: i64 = 253_402_300_799;
 
-/// A handle to one emulated ZEC: clones share its vNICs, faults and log.
+/// A handle to one emulated ZEC; clones share its vNICs, faults and log.
 #[derive(Clone)]
 pub struct Emulator(Arc<Shared>);
 
@@ -59,7 +61,7 @@ struct Shared {
 }
 
 impl Emulator {
-    /// An emulator without vNICs; nothing is listening yet.
+    /// Creates an emulator without vNICs; it does not listen yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let Settings {
@@ -86,7 +88,7 @@ impl Emulator {
         emulator
     }
 
-    /// Puts the demo's four vNICs in.
+    /// Adds the demo's four vNICs.
     #[must_use]
     pub fn with_demo_nics(self) -> Self {
         for seed in demo::nics() {
@@ -95,52 +97,51 @@ impl Emulator {
         self
     }
 
-    /// Puts a vNIC in, in place of one with the same id.
+    /// Adds a vNIC, replacing one with the same id.
     pub fn insert_nic(&self, seed: NicSeed) {
         self.state().insert(seed, self.now());
     }
 
-    /// Takes a vNIC away, as its deletion does.
+    /// Removes a vNIC, as its deletion does.
     pub fn remove_nic(&self, id: &str) {
         self.state().remove(id);
     }
 
-    /// The vNIC of that id as it is, in the form in which `DescribeNetworkInterfaces` shows it.
+    /// The current vNIC with that id, as `DescribeNetworkInterfaces` shows it.
     #[must_use]
     pub fn nic(&self, id: &str) -> Option<serde_json::Value> {
         let info = self.state().get(id)?.info(Version::V20250901);
         serde_json::to_value(info).ok()
     }
 
-    /// The last 10,000 requests (fewer where their bodies are large), newest last, those included
-    /// that are still being answered.
+    /// The last 10,000 requests (fewer if their bodies are large), newest last, including requests in flight.
     #[must_use]
     pub fn requests(&self) -> Vec<LoggedRequest> {
         self.log().all()
     }
 
-    /// Takes one more access key from now on, beside those that are taken already.
+    /// Accepts one more access key from now on, besides the already accepted ones.
     pub fn accept_key(&self, id: impl Into<String>, password: &SecretString) {
         self.0.access.accept(id.into(), password);
     }
 
-    /// Takes that access key no longer.
+    /// Stops accepting that access key.
     pub fn refuse_key(&self, id: &str) {
         self.0.access.refuse(id);
     }
 
-    /// Lets something go wrong from now on.
+    /// Injects a fault from now on.
     pub fn inject(&self, fault: Fault) {
         self.faults().inject(fault);
     }
 
-    /// Lets nothing go wrong any more; what hangs already keeps hanging.
+    /// Clears all faults; requests that hang already keep hanging.
     pub fn clear_faults(&self) {
         self.faults().clear();
         self.state().show_fresh();
     }
 
-    /// The time by the emulated ZEC's clock.
+    /// The time on the emulated ZEC's clock.
     fn now(&self) -> SystemTime {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let seconds = i64::try_from(since.as_secs()).unwrap_or(LAST_SECOND);
@@ -161,7 +162,8 @@ impl Emulator {
     }
 }
 
-/// Held for moments only, and every change under it is whole: a panic elsewhere spoils nothing.
+/// Each lock is held only for moments, and every change under it is complete, so a panic elsewhere leaves the data
+/// intact.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! A vNIC in the emulator, and the object that ZEC shows of it.
+//! A vNIC in the emulator, and ZEC's object for it.
 
 use std::{net::Ipv4Addr, time::SystemTime};
 
@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::{Subnet, Version};
 
-/// A vNIC to put into the emulator. Its [`Default`] is an unbound vNIC of the demo's lab subnet
-/// with one address, so that a test writes only what it is about.
+/// A vNIC to add to the emulator. Its [`Default`] is an unbound vNIC of the demo's lab subnet with one address, so that
+/// a test writes only the fields that it needs.
 #[derive(Clone, Debug)]
 pub struct NicSeed {
-    /// `nicId`; an id that is there already is replaced.
+    /// `nicId`; a vNIC with the same id is replaced.
     pub id: String,
     /// `name`.
     pub name: String,
@@ -24,17 +24,17 @@ pub struct NicSeed {
     pub vpc: String,
     /// `subnetId`, its range and its stack.
     pub subnet: Subnet,
-    /// `primaryIpv4`; none on an IPv6-only vNIC.
+    /// `primaryIpv4`; `None` on an IPv6-only vNIC.
     pub primary: Option<Ipv4Addr>,
     /// `secondaryIpv4s`, in order.
     pub secondaries: Vec<Ipv4Addr>,
-    /// The elastic IPs on the vNIC: the public address, and the private one it is bound to.
+    /// The elastic IPs on the vNIC: each one's public address, and the private address that it is bound to.
     pub elastic_ips: Vec<(Ipv4Addr, Ipv4Addr)>,
-    /// Those of its addresses that a load balancer sends to.
+    /// The addresses to which a load balancer sends traffic.
     pub load_balanced: Vec<Ipv4Addr>,
-    /// `instanceId`; none: unbound.
+    /// `instanceId`; `None` if unbound.
     pub instance: Option<String>,
-    /// `resourceGroup`: id and name; none: an empty object.
+    /// `resourceGroup`: id and name; `None` is an empty object.
     pub resource_group: Option<(String, String)>,
     /// `securityGroupId`.
     pub security_group: String,
@@ -64,7 +64,7 @@ impl Default for NicSeed {
     }
 }
 
-/// A vNIC as it stands now.
+/// A vNIC in its current state.
 #[derive(Clone, Debug)]
 pub(super) struct Nic {
     pub(super) seed: NicSeed,
@@ -73,18 +73,18 @@ pub(super) struct Nic {
 }
 
 impl Nic {
-    /// Whether the address is one of its private ones.
+    /// Whether the vNIC has this private address.
     pub(super) fn has(&self, address: Ipv4Addr) -> bool {
         self.seed.primary == Some(address) || self.seed.secondaries.contains(&address)
     }
 
-    /// Whether addresses may be given and taken in its state. For taking, ZEC lists no states;
-    /// those of giving are assumed.
+    /// Whether its state allows assigning and unassigning addresses. ZEC lists no states for unassigning; the states
+    /// for assigning are assumed.
     pub(super) fn is_changeable(&self) -> bool {
         matches!(self.seed.status.as_str(), "AVAILABLE" | "USED")
     }
 
-    /// ZEC's object, as that version of the API shows it.
+    /// ZEC's object, in that version of the API.
     pub(super) fn info(&self, version: Version) -> NicInfo {
         let seed = self.seed.clone();
         let newest = version == Version::V20250901;
@@ -141,9 +141,9 @@ pub(super) struct NicInfo {
     subnet_id: String,
     create_time: String,
     update_time: String,
-    // An object even when empty: ZEC's Terraform provider dereferences it unchecked.
+    // An object even if empty, because ZEC's Terraform provider dereferences it unchecked.
     resource_group: ResourceGroup,
-    // The version of 2024 has neither.
+    // The version of 2024 has neither of these two.
     #[serde(skip_serializing_if = "Option::is_none")]
     security_group_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,7 +175,7 @@ fn utc(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-/// A stable address of the locally administered range, made from the id (FNV-1a).
+/// A stable address of the locally administered range, derived from the id (FNV-1a).
 fn mac_address(id: &str) -> String {
     let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

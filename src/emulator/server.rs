@@ -15,20 +15,19 @@ use super::{
     service::{self, Cut},
 };
 
-/// How long accepting rests after a failure: it mostly means that file descriptors ran out, and
-/// trying again at once would only burn time.
+/// How long to wait after accepting has failed. Usually file descriptors have run out, and an immediate retry would
+/// only waste time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// In how many pieces a slow answer is written, and how long each waits for the next.
+/// The number of pieces of a slow answer, and the pause between two of them.
 const PIECES: usize = 8;
 const PIECE_PAUSE: Duration = Duration::from_millis(5);
 
 impl Emulator {
-    /// Answers over HTTP/1.1 until `shutdown` resolves; connections still open then are dropped,
-    /// answered or not.
+    /// Answers over HTTP/1.1 until `shutdown` resolves. Connections that are open then are dropped, answered or not.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = pin!(shutdown);
-        // Dropped at the end, and with it every connection.
+        // Dropped at the end together with all connections.
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
@@ -50,14 +49,14 @@ impl Emulator {
 }
 
 async fn connection(emulator: Emulator, mut stream: TcpStream) {
-    // Without it answers in two parts wait for the other side's acknowledgement.
+    // Without this, answers in two parts would wait for the other side's acknowledgement.
     let _ = stream.set_nodelay(true);
     loop {
         let service = service_fn(|request| service::answer(emulator.clone(), request));
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .serve_connection(TokioIo::new(stream), service);
-        // Callers that hang up, and faults that cut: both are what the emulator is for.
+        // Callers that hang up, and faults that cut the connection: the emulator exists for both.
         let Err(error) = (&mut connection).await else { return };
         let Some(Cut::Twice(answer)) = error.source().and_then(|cause| cause.downcast_ref()) else {
             tracing::debug!(%error, "a connection to the emulator broke");
@@ -71,8 +70,8 @@ async fn connection(emulator: Emulator, mut stream: TcpStream) {
     }
 }
 
-/// Writes an answer in slow pieces, and the second one together with the last piece of the first:
-/// whoever waits for the first only finds the second behind it in any case.
+/// Writes an answer in slow pieces, and the second one together with the last piece of the first. So a client that
+/// waits only for the first always finds the second behind it.
 async fn write_twice(stream: &TcpStream, answer: &[u8]) -> io::Result<()> {
     let (first, last) = answer.split_at(answer.len() - answer.len() / PIECES);
     for piece in first.chunks(answer.len().div_ceil(PIECES).max(1)) {

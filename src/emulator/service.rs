@@ -1,4 +1,4 @@
-//! Answers one request to the emulator: admission, action, and the faults that meet it.
+//! Answers one request to the emulator: admission, action, and the faults that strike it.
 
 use std::{future::pending, time::UNIX_EPOCH};
 
@@ -17,16 +17,16 @@ use super::{
     log::LoggedRequest,
 };
 
-/// The one path.
+/// The only path.
 const PATH: &str = "/api/v2/zec";
 
-/// What a connection does in place of an answer as HTTP has it.
+/// What a connection does in place of a regular HTTP answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Cut {
-    /// It is closed.
+    /// It closes.
     #[error("cut without an answer")]
     Silent,
-    /// The answer is written slowly, then once more, and the connection goes on.
+    /// It writes the answer slowly, then once more, and stays open.
     #[error("answered twice")]
     Twice(Bytes),
 }
@@ -49,8 +49,8 @@ pub(super) async fn answer(emulator: Emulator, request: Request<Incoming>) -> Re
     Ok(answer)
 }
 
-/// The whole body; none if it is longer than `max` bytes. Read to its end all the same: a caller
-/// that is still sending would take an early end for a broken connection.
+/// The complete body; `None` if it is longer than `max` bytes. Even then it is read to its end, because a caller that
+/// is still sending would take an early end for a broken connection.
 async fn read(mut body: Incoming, max: usize) -> Result<Option<Bytes>, Cut> {
     let (mut bytes, mut length) = (BytesMut::new(), 0_usize);
     while let Some(frame) = body.frame().await {
@@ -63,14 +63,14 @@ async fn read(mut body: Incoming, max: usize) -> Result<Option<Bytes>, Cut> {
     Ok((length <= max).then(|| bytes.freeze()))
 }
 
-/// Marks an answer that goes out twice.
+/// Marks an answer to be sent twice.
 #[derive(Clone, Copy)]
 struct Twice;
 
-/// One request on its way.
+/// One request while it is answered.
 struct Visit {
     emulator: Emulator,
-    /// Its place in the log.
+    /// The request's number in the log.
     number: usize,
     parts: Parts,
     body: Option<Bytes>,
@@ -102,9 +102,9 @@ impl Visit {
         }
     }
 
-    /// Everything that is checked before ZEC looks at parameters. The order is inferred.
+    /// All checks before ZEC reads the parameters. The order is inferred.
     fn admit(&self) -> Result<(Action, Version, Parameters), Failure> {
-        // The signature covers an empty query always, so there is no room for one.
+        // The signature always covers an empty query, so a query is not possible.
         if self.parts.uri.path_and_query().is_none_or(|path| path.as_str() != PATH) {
             return Err(Failure::new(Code::Route, "there is no such path"));
         }
@@ -165,7 +165,7 @@ impl Visit {
         })
     }
 
-    /// Carries the action out; whoever reads next sees its effect, or none of it for a while.
+    /// Carries out the action. The next reads show its effect, or still the previous state for a while.
     fn change(
         &self,
         action: Action,
@@ -184,7 +184,7 @@ impl Visit {
         Ok(output)
     }
 
-    /// The fault that meets the request at that stage, if one waits; the log shows it.
+    /// The waiting fault for the request at that stage, if there is one; the log shows it.
     fn strike(&self, stage: Stage) -> Option<FaultKind> {
         let kind = self.emulator.faults().take(stage, &self.action)?;
         if let Some(logged) = self.emulator.log().get_mut(self.number) {
@@ -193,7 +193,7 @@ impl Visit {
         Some(kind)
     }
 
-    /// Dates the answer and writes down that it was given.
+    /// Dates the answer and logs its status.
     fn end(self, mut answer: Answer) -> Answer {
         let date = httpdate::fmt_http_date(self.emulator.now());
         if let Ok(date) = HeaderValue::from_str(&date) {
@@ -211,7 +211,7 @@ impl Visit {
     }
 }
 
-/// The faults that strike in front of ZEC.
+/// Answers for the faults that strike in front of ZEC.
 async fn in_front(kind: &FaultKind) -> Result<Answer, Cut> {
     let failure = match kind {
         FaultKind::Hang => return pending().await,
@@ -231,7 +231,7 @@ async fn in_front(kind: &FaultKind) -> Result<Answer, Cut> {
     Ok(answer::failure(&failure))
 }
 
-/// hyper writes header names in lower case; ZEC's Python SDK looks for no other form.
+/// hyper writes header names in lower case; ZEC's Python SDK recognises no other form.
 fn challenge() -> Answer {
     let mut answer = answer::html(StatusCode::FORBIDDEN);
     answer.headers_mut().insert("cf-mitigated", HeaderValue::from_static("challenge"));
@@ -244,7 +244,7 @@ fn redirect() -> Answer {
     answer
 }
 
-/// The version that is asked for. ZEC's example of a call with an access token names none.
+/// The requested version. ZEC's example of a call with an access token names none.
 fn version(headers: &HeaderMap) -> Option<Version> {
     match headers.get("x-zc-version") {
         Some(name) => Version::from_name(name.to_str().ok()?),
@@ -253,7 +253,7 @@ fn version(headers: &HeaderMap) -> Option<Version> {
     }
 }
 
-/// `application/json`, alone or in UTF-8. Not documented what ZEC answers to another type.
+/// Accepts `application/json`, alone or with UTF-8. ZEC does not document its answer to other types.
 fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let value = value.unwrap_or_default().to_ascii_lowercase();

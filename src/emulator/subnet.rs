@@ -1,4 +1,4 @@
-//! A subnet in the emulator, and which addresses a vNIC may have there.
+//! A subnet in the emulator, and the addresses that a vNIC may have in it.
 
 use std::net::Ipv4Addr;
 
@@ -42,10 +42,11 @@ impl Subnet {
         self.network.to_bits() | !self.mask()
     }
 
-    /// Whether a vNIC could have the address as far as the subnet is concerned.
+    /// Whether the subnet allows a vNIC to have the address.
+    ///
     ///
     /// # Errors
-    /// With ZEC's own code for each kind of address that no vNIC can have.
+    /// ZEC's own code for each kind of address that no vNIC can have.
     pub(super) fn check(&self, address: Ipv4Addr) -> Result<(), Failure> {
         let bits = address.to_bits();
         let (code, what) = if !(self.first()..=self.last()).contains(&bits) {
@@ -62,7 +63,7 @@ impl Subnet {
         Err(Failure::new(code, format!("the address `{address}` {what}")))
     }
 
-    /// The addresses that a vNIC could have, lowest first.
+    /// The addresses that a vNIC can have, lowest first.
     pub(super) fn hosts(&self) -> impl Iterator<Item = Ipv4Addr> {
         (self.first().saturating_add(2)..self.last()).map(Ipv4Addr::from_bits)
     }

@@ -1,11 +1,12 @@
-//! A fault in what an operator wrote, with file, line and key.
+//! A fault in an operator's file or variable, with file, line and key.
 
 use std::{
     fmt,
     path::{Path, PathBuf},
 };
 
-/// Something wrong in what an operator wrote: which file, which line, which key, and what to do.
+/// A fault in an operator's file or variable: its file, line and key, and what to do.
+///
 ///
 /// Loading collects every fault before it gives up, so that one run of `check` shows them all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,27 +18,27 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault; the text is lower case, without a full stop, and says what to do.
+    /// Creates a fault. The text is lower case, without a full stop, and says what to do.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self { file: None, line: None, key: None, text: text.into() }
     }
 
-    /// Says in which file.
+    /// Adds the file.
     #[must_use]
     pub fn in_file(mut self, file: &Path) -> Self {
         self.file = Some(file.to_owned());
         self
     }
 
-    /// Says on which line, counted from 1.
+    /// Adds the line, counted from 1.
     #[must_use]
     pub fn on_line(mut self, line: usize) -> Self {
         self.line = Some(line);
         self
     }
 
-    /// Says at which key, as `zec.endpoint`.
+    /// Adds the key, for example `zec.endpoint`.
     #[must_use]
     pub fn at_key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
@@ -60,7 +61,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The line, counted from 1, on which the byte at `offset` of `text` stands.
+/// The line, counted from 1, of the byte at `offset` of `text`.
 #[must_use]
 pub fn line_at(text: &str, offset: usize) -> usize {
     let end = offset.min(text.len());

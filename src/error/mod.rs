@@ -1,5 +1,5 @@
-//! One error for the whole gateway: an outside text that says what to do next, an inside text
-//! for the log, and a [`Problem`] out of a closed list that decides status and code.
+//! The one error type of the gateway: an outside text that says what to do next, an inside text for the log, and a
+//! [`Problem`] from a closed list, which determines status and code.
 
 mod caught;
 mod fault;
@@ -13,10 +13,11 @@ pub use caught::caught;
 pub use fault::{Fault, line_at};
 pub use problem::Problem;
 
-/// Why a request was not done.
+/// Why a request failed.
 ///
-/// `detail` goes to the caller, so it never holds a secret, a token, a file path or a header of
-/// ZEC's; `cause` goes to the log only.
+///
+/// `detail` goes to the caller, so it never contains a secret, a token, a file path or a header of ZEC's. `cause` goes
+/// to the log only.
 #[derive(Debug)]
 pub struct Error {
     inner: Box<Inner>,
@@ -64,62 +65,62 @@ impl Error {
         Self::new(Problem::InvalidRequest, detail)
     }
 
-    /// A request that leaves out something it must have.
+    /// A request that lacks something it must have.
     #[must_use]
     pub fn missing(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::invalid(detail).with_code("MISSING_PARAMETER")
     }
 
-    /// Adds what the log should know and the caller must not.
+    /// Adds the text for the log, which the caller must not see.
     #[must_use]
     pub fn with_cause(mut self, cause: impl std::fmt::Display) -> Self {
         self.inner.cause = Some(cause.to_string());
         self
     }
 
-    /// Replaces the kind's own code, where ZEC or the case has a better one.
+    /// Replaces the kind's own code, if ZEC or the case has a better one.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
         self.inner.code = Some(code.into());
         self
     }
 
-    /// Replaces the kind's own status: for `zec-rejected`, which keeps ZEC's.
+    /// Replaces the kind's own status, for `zec-rejected`, which keeps ZEC's status.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
         self.inner.status = Some(status);
         self
     }
 
-    /// Says how many seconds to wait before trying again.
+    /// Sets the seconds to wait before a retry.
     #[must_use]
     pub fn with_retry_after(mut self, seconds: u32) -> Self {
         self.inner.retry_after = Some(seconds);
         self
     }
 
-    /// Says which methods the route has, for a 405.
+    /// Sets the methods of the route, for a 405.
     #[must_use]
     pub fn with_allow(mut self, methods: impl Into<String>) -> Self {
         self.inner.allow = Some(methods.into());
         self
     }
 
-    /// Ends the connection with the answer: what follows on it could be read in two ways.
+    /// Closes the connection after the answer, because the following bytes could be read in two ways.
     #[must_use]
     pub fn ending_connection(mut self) -> Self {
         self.inner.ends_connection = true;
         self
     }
 
-    /// Says that an earlier request under the same `Idempotency-Key` was answered so.
+    /// Marks the error as the repeated answer to an earlier request with the same `Idempotency-Key`.
     #[must_use]
     pub fn replayed(mut self) -> Self {
         self.inner.replayed = true;
         self
     }
 
-    /// Adds ZEC's own request id, where ZEC answered.
+    /// Adds ZEC's own request id, if ZEC answered.
     #[must_use]
     pub fn with_zec_request_id(mut self, id: Option<String>) -> Self {
         self.inner.zec_request_id = id;
@@ -163,7 +164,7 @@ impl Error {
         self.inner.cause.as_deref()
     }
 
-    /// Seconds to wait before trying again.
+    /// The seconds to wait before a retry.
     #[must_use]
     pub fn retry_after(&self) -> Option<u32> {
         self.inner.retry_after
@@ -175,25 +176,25 @@ impl Error {
         self.inner.allow.as_deref()
     }
 
-    /// Whether the connection ends with the answer.
+    /// Whether the connection closes after the answer.
     #[must_use]
     pub fn ends_connection(&self) -> bool {
         self.inner.ends_connection
     }
 
-    /// Whether an earlier request was answered so.
+    /// Whether the error repeats the answer to an earlier request.
     #[must_use]
     pub fn is_replayed(&self) -> bool {
         self.inner.replayed
     }
 
-    /// ZEC's request id, where ZEC answered.
+    /// ZEC's request id, if ZEC answered.
     #[must_use]
     pub fn zec_request_id(&self) -> Option<&str> {
         self.inner.zec_request_id.as_deref()
     }
 
-    /// Further members of the problem document.
+    /// The additional members of the problem document.
     #[must_use]
     pub fn members(&self) -> &Map<String, Value> {
         &self.inner.members

@@ -1,19 +1,19 @@
-//! The closed list of problems, with status, code and texts of each.
+//! The closed list of problems, with the status, code and texts of each.
 
 labels! {
-    /// Every way a request can fail: a closed list, so that it may label metrics and each has a page
-    /// at `/problems/{slug}`. Callers find the table in docs/api.md, "Problems".
+    /// Every way in which a request can fail. The list is closed, so it may label metrics, and each problem has a page
+    /// at `/problems/{slug}`. The table for callers is in docs/api.md, "Problems".
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum Problem by slug, from from_slug {
         /// Malformed path, query, body, address or header.
         InvalidRequest = "invalid-request",
         /// No token.
         MissingToken = "missing-token",
-        /// A token that does not count.
+        /// A token that is not accepted.
         InvalidToken = "invalid-token",
-        /// The policy says no.
+        /// The policy denies the request.
         PolicyDenied = "policy-denied",
-        /// The vNIC carries the tag that protects it.
+        /// The vNIC has the tag that protects it.
         Protected = "protected",
         /// No such route.
         NotFound = "not-found",
@@ -21,7 +21,7 @@ labels! {
         MethodNotAllowed = "method-not-allowed",
         /// The vNIC is in a state in which ZEC would refuse the request.
         StateConflict = "state-conflict",
-        /// The first request with this `Idempotency-Key` still runs.
+        /// The first request with this `Idempotency-Key` is still in flight.
         IdempotencyInProgress = "idempotency-in-progress",
         /// An earlier write on the same addresses has no outcome yet.
         OperationInProgress = "operation-in-progress",
@@ -35,19 +35,19 @@ labels! {
         UriTooLong = "uri-too-long",
         /// A body that is not declared as JSON.
         UnsupportedMediaType = "unsupported-media-type",
-        /// The caller asks too often, or ZEC throttles us.
+        /// The caller sends requests too often, or ZEC throttles the gateway.
         RateLimited = "rate-limited",
-        /// The caller has taken off as many addresses as one may in an hour.
+        /// The caller has unassigned as many addresses as allowed in an hour.
         BudgetExceeded = "budget-exceeded",
         /// ZEC refused the request.
         ZecRejected = "zec-rejected",
         /// ZEC refused the gateway's own key.
         ZecCredentialsRefused = "zec-credentials-refused",
-        /// ZEC answered something unusable.
+        /// ZEC sent an unusable answer.
         ZecBadAnswer = "zec-bad-answer",
-        /// A write was sent and no answer came.
+        /// A write was sent and got no answer.
         OutcomeUnknown = "outcome-unknown",
-        /// A read was sent and no answer came.
+        /// A read was sent and got no answer.
         ZecTimeout = "zec-timeout",
         /// Too many requests at once.
         Overloaded = "overloaded",
@@ -55,7 +55,7 @@ labels! {
         Draining = "draining",
         /// The operators have stopped all writes.
         Frozen = "frozen",
-        /// What is to be done cannot be recorded.
+        /// The journal cannot record the intended write.
         JournalUnavailable = "journal-unavailable",
         /// The caller's issuer has no usable keys.
         IdentityProviderUnavailable = "identity-provider-unavailable",
@@ -66,7 +66,7 @@ labels! {
     }
 }
 
-/// What a problem looks like from outside.
+/// A problem as callers see it.
 struct Entry {
     status: u16,
     code: &'static str,
@@ -93,13 +93,13 @@ impl Problem {
         self.entry().title
     }
 
-    /// What it means and what to do, for `/problems/{slug}`.
+    /// The meaning of the problem and what to do, for `/problems/{slug}`.
     #[must_use]
     pub fn explanation(self) -> &'static str {
         self.entry().explanation
     }
 
-    /// Seconds for `Retry-After`: every 429 and 503 has one.
+    /// The seconds for `Retry-After`; every 429 and 503 has one.
     #[must_use]
     pub fn default_retry_after(self) -> Option<u32> {
         match self.status() {
@@ -110,7 +110,7 @@ impl Problem {
     }
 
     #[expect(clippy::too_many_lines, reason = "a table")]
-    #[rustfmt::skip] // one line a member reads as the table it is
+    #[rustfmt::skip] // One line for each member reads as the table that it is.
     const fn entry(self) -> &'static Entry {
         match self {
             Self::InvalidRequest => &Entry {

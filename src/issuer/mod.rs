@@ -1,5 +1,5 @@
-//! A token issuer for development and tests: signs with a private key of its own, or with one
-//! out of a file, and shows the public half as a key set. No production token comes from here.
+//! A token issuer for development and tests. It signs with its own private key, or with one from a file, and publishes
+//! the public half as a key set. It never signs production tokens.
 
 mod serve;
 
@@ -32,7 +32,7 @@ pub struct Signer {
 #[error("{0}")]
 pub struct SignerError(String);
 
-/// Whom a token is about and how long it lives.
+/// The subject and lifetime of a token.
 #[derive(Clone, Debug)]
 pub struct Grant {
     /// The token's `iss`.
@@ -43,15 +43,16 @@ pub struct Grant {
     pub subject: String,
     /// The token's `groups`.
     pub groups: Vec<String>,
-    /// How long it lives from now.
+    /// The lifetime, counted from now.
     pub lifetime: Duration,
 }
 
 impl Signer {
-    /// A new ES256 key.
+    /// Creates an ES256 key.
+    ///
     ///
     /// # Errors
-    /// When the system gives no randomness.
+    /// When the system provides no randomness.
     pub fn es256() -> Result<Self, SignerError> {
         let key =
             EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
@@ -59,30 +60,33 @@ impl Signer {
         Self::from_pem(&pem(key.as_ref()))
     }
 
-    /// A new RS256 key of 2048 bits.
+    /// Creates an RS256 key of 2048 bits.
+    ///
     ///
     /// # Errors
-    /// When the system gives no randomness.
+    /// When the system provides no randomness.
     pub fn rs256() -> Result<Self, SignerError> {
         let key = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).map_err(|_| no_randomness())?;
         let der = key.as_der().map_err(|_| no_randomness())?;
         Self::from_pem(&pem(der.as_ref()))
     }
 
-    /// A new Ed25519 key.
+    /// Creates an Ed25519 key.
+    ///
     ///
     /// # Errors
-    /// When the system gives no randomness.
+    /// When the system provides no randomness.
     pub fn eddsa() -> Result<Self, SignerError> {
         let key = Ed25519KeyPair::generate().map_err(|_| no_randomness())?;
         let der = key.to_pkcs8v1().map_err(|_| no_randomness())?;
         Self::from_pem(&pem(der.as_ref()))
     }
 
-    /// The key in a PKCS#8 PEM text: P-256, Ed25519 or RSA.
+    /// Reads the key from a PKCS#8 PEM text: P-256, Ed25519 or RSA.
+    ///
     ///
     /// # Errors
-    /// When the text holds no such key.
+    /// When the text contains no such key.
     pub fn from_pem(pem: &str) -> Result<Self, SignerError> {
         let bytes = pem.as_bytes();
         let tried = [
@@ -108,13 +112,13 @@ impl Signer {
         ))
     }
 
-    /// The private key in PEM, to be written where only its owner can read it.
+    /// The private key in PEM, for a file that only its owner can read.
     #[must_use]
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// The key's RFC 7638 thumbprint, every token's `kid`.
+    /// The key's RFC 7638 thumbprint, which is the `kid` of every token.
     #[must_use]
     pub fn key_id(&self) -> &str {
         &self.key_id
@@ -126,7 +130,8 @@ impl Signer {
         &self.jwk
     }
 
-    /// A token for a grant, from now on.
+    /// A token for a grant, valid from now on.
+    ///
     ///
     /// # Errors
     /// When signing fails.
@@ -156,7 +161,8 @@ impl Signer {
         jsonwebtoken::encode(&header, claims, &self.key).map_err(|e| SignerError(e.to_string()))
     }
 
-    /// The signature, in base64url, over any message: for tests that forge tokens.
+    /// The signature over any message, in base64url, for tests that forge tokens.
+    ///
     ///
     /// # Errors
     /// When signing fails.

@@ -1,18 +1,18 @@
-//! What can be asked of the policy: an action on a vNIC, for addresses.
+//! A request for authorization: an action on a vNIC, for addresses.
 
 use std::net::Ipv4Addr;
 
 use crate::domain::{Action, ChangeIpv4, NicId, ReadNic, Rehearsal};
 
-/// What can be asked of the policy.
+/// A request that the policy can decide.
 pub trait AuthorizationRequest {
-    /// Which action.
+    /// The action.
     fn action(&self) -> Action;
-    /// On which vNIC.
+    /// The vNIC that the action is for.
     fn nic(&self) -> &NicId;
-    /// For which addresses; none for a read.
+    /// The addresses to decide one by one; empty for a read.
     fn addresses(&self) -> &[Ipv4Addr];
-    /// Whether nothing is to be done: `context.dryRun`.
+    /// Whether the action is only a dry run: `context.dryRun`.
     fn is_dry_run(&self) -> bool {
         false
     }

@@ -14,14 +14,14 @@ use crate::{
     files,
 };
 
-/// What running the cases gave.
+/// The result of a run of the cases.
 #[derive(Debug, Default)]
 pub struct Report {
     /// The names of the cases that passed, with their files.
     pub passed: Vec<String>,
-    /// What was wrong with the others.
+    /// What was wrong with the cases that failed.
     pub failed: Vec<Fault>,
-    /// Policies that no case expects to have a say.
+    /// Policies that no case names in `policies`.
     pub untested: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ struct Case {
     addresses: Vec<String>,
     attributes: Option<Attributes>,
     expect: Expect,
-    /// The policies that must have decided, no more and no fewer; not looked at where left out.
+    /// The exact set of policies that must decide; not checked if omitted.
     policies: Option<BTreeSet<String>>,
 }
 
@@ -58,8 +58,9 @@ enum Expect {
 
 /// Runs every case in `directory/cases`.
 ///
+///
 /// # Errors
-/// When there are no cases, or a file of them cannot be read.
+/// When there are no cases, or a file of cases cannot be read.
 pub fn run(engine: &Engine, directory: &Path) -> Result<Report, Vec<Fault>> {
     let directory = directory.join("cases");
     let unreadable =

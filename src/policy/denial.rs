@@ -1,8 +1,8 @@
-//! Why the policy denies a request, address by address.
+//! The reasons for a denial, address by address.
 
 use std::net::Ipv4Addr;
 
-/// Why the policy says no.
+/// The reasons for a denial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
     /// Each address that is not allowed; one entry without an address for a read.
@@ -10,26 +10,26 @@ pub struct Denial {
 }
 
 impl Denial {
-    /// Whether a policy could not be evaluated, which denies by itself.
+    /// Whether a policy could not be evaluated, which is a denial.
     #[must_use]
     pub fn is_error(&self) -> bool {
         self.denied.iter().any(|denied| !denied.failed.is_empty())
     }
 }
 
-/// One address, or the vNIC itself, that is not allowed.
+/// An address that is not allowed, or the vNIC itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
-    /// The address; none for a read.
+    /// The address; `None` for a read.
     pub address: Option<Ipv4Addr>,
-    /// The policies that forbid it; empty where none allows it.
+    /// The policies that forbid it; empty if it is denied because no policy permits it.
     pub policies: Vec<Reason>,
-    /// The policies that could not be evaluated. Cedar skips such a one, a `forbid` too, so
-    /// each is a denial here (docs/threats.md, row 20).
+    /// The policies that could not be evaluated. Cedar skips such a policy, even a `forbid`, so here each of them is a
+    /// denial (docs/threats.md, row 20).
     pub failed: Vec<Reason>,
 }
 
-/// A policy that had a say.
+/// A policy that took part in the decision.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reason {
     /// Its `@id`.

@@ -1,27 +1,27 @@
-//! How deeply a policy is nested, found without recursion: Cedar's parser and validator recurse, and
-//! a file without end to its brackets or `||` would end the process instead of being faulty.
+//! Measures how deeply a policy is nested, without recursion. Cedar's parser and validator recurse, so without this
+//! check a file with endless brackets or `||` would crash the process instead of being a fault.
 
-/// How much stack a thread needs for policies that pass [`too_deep`], several times over: 250 brackets
-/// took less than 16 MiB in a build without optimisation.
+/// The stack of a thread that parses policies accepted by [`too_deep`]; it has room to spare. In a build without
+/// optimisation, 250 brackets took less than 16 MiB.
 pub(super) const STACK: usize = 32 << 20;
 
-/// The deepest that is taken. An operator in a row counts 1, a bracket [`BRACKET`]. Rows of 400 were
-/// evaluated on threads with 2 MiB, as those that serve have; for 490 Cedar found too little stack
-/// left, and a policy that cannot be evaluated lets nobody do anything.
+/// The greatest depth that is accepted. An operator in a row counts 1, a bracket [`BRACKET`]. Rows of 400 could be
+/// evaluated on threads with 2 MiB, which is what the serving threads have. At 490 Cedar reported too little stack, and
+/// a policy that cannot be evaluated denies every request.
 const DEEPEST: usize = 300;
-/// The parser passes every level of its grammar for a bracket.
+/// For each bracket, the parser descends through every level of its grammar.
 const BRACKET: usize = 4;
 
-/// How deep a place is.
+/// The depth of a place in the text.
 #[derive(Default)]
 struct Depth {
-    /// In all.
+    /// The total depth.
     whole: usize,
-    /// Within its own brackets: the operators in a row, and the dots since the last of them.
+    /// Within the place's own brackets: the operators in a row, and the dots since the last operator.
     here: (usize, usize),
-    /// The same around each of its brackets.
+    /// The same for each bracket around it.
     around: Vec<(usize, usize)>,
-    /// How many conditions the policy has: Cedar makes one row of them.
+    /// How many conditions the policy has, because Cedar joins them into one row.
     conditions: usize,
 }
 
@@ -37,7 +37,7 @@ impl Depth {
                 self.whole = self.whole.saturating_sub(BRACKET);
                 self.here = self.around.pop().unwrap_or_default();
                 if first == ']' {
-                    // What stands behind an access has it inside, as behind a dot.
+                    // The expression after an access contains the part before it, as after a dot.
                     self.dot();
                 }
             }
@@ -51,7 +51,7 @@ impl Depth {
                 self.conditions += 1;
                 self.whole += 1;
             }
-            // Cedar takes comparisons in no row, and at most four signs before a value.
+            // Cedar allows no rows of comparisons, and at most four signs before a value.
             '&' | '|' | '+' | '-' | '*' => self.operator(),
             'i' if word == "if" => self.operator(),
             _ => {}
@@ -68,17 +68,18 @@ impl Depth {
         self.here = (self.here.0 + 1, 0);
     }
 
-    /// Nothing before this deepens what comes after.
+    /// Text before this point no longer adds depth to what follows.
     fn leave(&mut self) {
         let (operators, dots) = std::mem::take(&mut self.here);
         self.whole = self.whole.saturating_sub(operators + dots);
     }
 }
 
-/// Where a text goes too deep, as an offset in bytes; none: nowhere.
+/// The byte offset at which a text becomes too deep; `None` if it never does.
 ///
-/// Counted too high rather than too low: every operator since the last comma or bracket deepens
-/// what stands there, whatever binds how.
+///
+/// The count is rather too high than too low. Every operator since the last comma or bracket adds depth to what
+/// follows, whatever its precedence.
 pub(super) fn too_deep(text: &str) -> Option<usize> {
     let (mut depth, mut rest) = (Depth::default(), text);
     while let Some(first) = rest.chars().next() {
@@ -92,12 +93,12 @@ pub(super) fn too_deep(text: &str) -> Option<usize> {
     None
 }
 
-/// How many bytes the token has that the text begins with; whatever is not one is one character.
+/// The length in bytes of the token at the start of the text. Anything that is no token counts as one character.
 fn token(text: &str) -> usize {
     let first = text.chars().next().map_or(1, char::len_utf8);
     let up_to = |end: Option<usize>| end.unwrap_or(text.len());
     if text.starts_with("//") {
-        // As Cedar has it: either ends the line.
+        // As in Cedar, either character ends the line.
         return up_to(text.find(['\n', '\r']));
     }
     if text.starts_with("&&") || text.starts_with("||") {

@@ -1,5 +1,5 @@
-//! The directory of a policy, in which every file is accounted for: one that somebody takes for a
-//! policy and that is not loaded is an open door, where it would have forbidden something.
+//! The directory of a policy, in which every file is accounted for. If somebody takes a file for a policy and it is not
+//! loaded, a forbid may be missing.
 
 use std::{
     io,
@@ -8,24 +8,25 @@ use std::{
 
 use crate::{error::Fault, files};
 
-/// How the names of policy files end.
+/// The extension of policy files.
 pub const ENDING: &str = "cedar";
 
-/// What is told by a name alone to be no policy: words for people, and the schema for an editor.
+/// Extensions that cannot belong to a policy: documents for people, and the schema for an editor.
 const DOCUMENTS: [&str; 2] = ["md", SCHEMA];
-/// The same, before the ending. A `ConfigMap` may hold the freeze file beside the policies.
+/// Names before the extension that cannot belong to a policy. A `ConfigMap` may hold the freeze file beside the
+/// policies.
 const NAMES: [&str; 4] = ["README", "LICENSE", "CODEOWNERS", "FREEZE"];
-/// How the names of schemas end.
+/// The extension of schemas.
 const SCHEMA: &str = "cedarschema";
 
-/// A directory of policies that was read.
+/// A directory of policies after it has been read.
 #[derive(Debug)]
 pub struct Directory<'a> {
-    /// Where it is.
+    /// The directory's path.
     pub path: &'a Path,
-    /// Its `*.cedar`, with their bytes or why they cannot be read.
+    /// Its `*.cedar` files, with their bytes or the error of reading them.
     pub files: Vec<(PathBuf, io::Result<Vec<u8>>)>,
-    /// What else lies there, as [`files::Listing::others`].
+    /// The other files in it, as [`files::Listing::others`].
     pub others: Vec<PathBuf>,
 }
 
@@ -44,7 +45,7 @@ impl<'a> Directory<'a> {
         })
     }
 
-    /// What is to be said of the files that are not loaded: faults, and warnings.
+    /// The faults and the warnings about files that are not loaded.
     pub(super) fn unloaded(&self) -> (Vec<Fault>, Vec<Fault>) {
         let (mut faults, mut warnings, mut strange) = (Vec::new(), Vec::new(), Vec::new());
         for path in &self.others {
@@ -67,7 +68,7 @@ impl<'a> Directory<'a> {
         (faults, warnings)
     }
 
-    /// One warning for all that has quite another name: policies may lie beside a configuration.
+    /// One warning for all files with unrelated names, because policies may lie beside other configuration.
     fn strangers(&self, paths: &[&PathBuf]) -> Option<Fault> {
         const SHOWN: usize = 5;
         let name = |path: &&PathBuf| {

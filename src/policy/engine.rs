@@ -18,7 +18,7 @@ use super::{
 };
 use crate::domain::{Action, Caller, Nic, ReadNic};
 
-/// The policy in force: decides who may do what, with Cedar, default deny.
+/// The policy in force. It decides with Cedar what a caller may do, and denies by default.
 #[derive(Debug)]
 pub struct Engine {
     version: Arc<str>,
@@ -28,25 +28,25 @@ pub struct Engine {
     groups: HashSet<String, FastHash>,
 }
 
-/// The policy's answer to a question.
+/// The policy's answer to a request.
 #[derive(Debug)]
 pub enum Verdict<O> {
-    /// Yes.
+    /// The operation is allowed.
     Allowed(Permit<O>),
-    /// No, whatever the vNIC is like.
+    /// The operation is denied, whatever the vNIC's data.
     Denied(Denial),
     /// It depends on the vNIC: read it, then ask [`Engine::decide`].
     DependsOnNic(Pending<O>),
 }
 
-/// A question that waits for the vNIC.
+/// A request that waits for the vNIC's data.
 #[derive(Debug)]
 pub struct Pending<O> {
     operation: O,
 }
 
 impl<O> Pending<O> {
-    /// Gives the question up, where there is no such vNIC.
+    /// Returns the operation of a request that cannot be decided, because the vNIC does not exist.
     #[must_use]
     pub fn into_operation(self) -> O {
         self.operation
@@ -64,7 +64,7 @@ impl Engine {
         Self { version, vocabulary, index, rules, groups }
     }
 
-    /// Which policy this is: twelve hex digits of its files' content.
+    /// The version of the policy: twelve hex digits of a hash over its files' content.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
@@ -87,7 +87,7 @@ impl Engine {
         self.rules.iter().map(|rule| rule.id.as_str())
     }
 
-    /// The policies that can matter to a caller's action, a line for people each.
+    /// The policies that can matter to a caller's action, each as a line for people.
     pub(super) fn considered(&self, caller: &Caller, action: Action) -> Vec<String> {
         let numbers = self.index.candidates(caller, action);
         let rules = numbers.into_iter().filter_map(|number| self.rules.get(number));
@@ -99,8 +99,8 @@ impl Engine {
         rules.map(line).collect()
     }
 
-    /// Asks without the vNIC's data. Sends the caller away, or lets the caller through, where
-    /// that data cannot make a difference; only where it can is the vNIC worth a read.
+    /// Decides without the vNIC's data, where that data cannot change the answer. Only otherwise is it worth reading
+    /// the vNIC.
     pub fn ask<O: AuthorizationRequest>(&self, caller: &Caller, operation: O) -> Verdict<O> {
         let candidates = self.candidates(caller, &operation);
         let blind: Vec<&Rule> = candidates.iter().copied().filter(|rule| !rule.looks).collect();
@@ -110,8 +110,8 @@ impl Engine {
                 Err(denial) => Verdict::Denied(denial),
             };
         }
-        // Some policy looks. The others' answers stand whatever the vNIC is like: where they
-        // forbid, or nothing that looks could still permit, the caller is sent away unread.
+        // Some policy reads the vNIC. The results of the others do not depend on it. If they forbid, or no policy that
+        // reads the vNIC could still permit, the request is denied without a read.
         let looking_permit =
             candidates.iter().any(|rule| rule.looks && rule.could_permit(&operation));
         let denied: Vec<Denied> = self
@@ -127,7 +127,8 @@ impl Engine {
         }
     }
 
-    /// Asks again, with the vNIC's data.
+    /// Decides with the vNIC's data.
+    ///
     ///
     /// # Errors
     /// The denial.
@@ -142,7 +143,8 @@ impl Engine {
         self.settle(caller, operation, &candidates, Some(nic))
     }
 
-    /// Decides at once, where the vNIC was read already.
+    /// Decides in one step, for a vNIC that has already been read.
+    ///
     ///
     /// # Errors
     /// The denial.
@@ -155,8 +157,8 @@ impl Engine {
         self.decide(caller, Pending { operation }, nic)
     }
 
-    /// Whether a caller may learn that there is no such vNIC: they may see it by policies that
-    /// need no data, and nothing that looks could have forbidden it.
+    /// Whether a caller may learn that a vNIC does not exist. Policies that need no data must allow the caller to see
+    /// it, and no policy that reads the vNIC could have forbidden that.
     #[must_use]
     pub fn may_learn_of_absence(&self, caller: &Caller, read: ReadNic) -> bool {
         let candidates = self.candidates(caller, &read);
@@ -167,7 +169,7 @@ impl Engine {
         self.settle(caller, read, &blind, None).is_ok()
     }
 
-    /// Whether a caller may see everyone's operations. What cannot be evaluated is a no.
+    /// Whether a caller may see everyone's operations. If a policy cannot be evaluated, the answer is no.
     #[must_use]
     pub fn may_read_operations(&self, caller: &Caller) -> bool {
         self.denied(None, self.about_the_journal(caller)).is_none()
@@ -181,7 +183,7 @@ impl Engine {
         numbers.into_iter().filter_map(|number| self.rules.get(number)).collect()
     }
 
-    /// All or nothing: a permit only if every address is allowed.
+    /// Returns a permit only if every address is allowed.
     fn settle<O: AuthorizationRequest>(
         &self,
         caller: &Caller,
@@ -209,7 +211,7 @@ impl Engine {
         }
     }
 
-    /// The policies' answer for each address, or for the vNIC itself where the action has none.
+    /// The policies' results for each address, or for the vNIC itself if the action has no addresses.
     fn each<'a, O: AuthorizationRequest>(
         &self,
         caller: &Caller,
@@ -218,7 +220,7 @@ impl Engine {
         nic: Option<&Nic>,
     ) -> Vec<(Option<Ipv4Addr>, Result<PolicyAnswer<'a>, VocabularyError>)> {
         let needs = rules.iter().fold(Needs::default(), |needs, rule| needs.or(rule.needs));
-        // A group that no policy names can make no difference.
+        // A group that no policy names cannot change the answer.
         let relevant = |group: &str| self.groups.contains(group);
         let nic = (operation.nic(), nic);
         let about = (caller, relevant);
@@ -237,7 +239,7 @@ impl Engine {
         }
     }
 
-    /// The entry of a 403, where the answer is a no.
+    /// The entry of a 403, if the result is a denial.
     fn denied(
         &self,
         address: Option<Ipv4Addr>,
@@ -287,7 +289,7 @@ impl Rule {
 }
 
 impl Denied {
-    /// Denied because nothing allows it, not because something forbids it or failed.
+    /// Whether the reason is only that no policy permits it, not that some policy forbids it or failed.
     fn is_default(&self) -> bool {
         self.policies.is_empty() && self.failed.is_empty()
     }

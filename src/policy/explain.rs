@@ -1,4 +1,4 @@
-//! Who may do what, and why, in words.
+//! Explains for people what a caller may do, and why.
 
 use std::fmt::Write as _;
 
@@ -8,10 +8,10 @@ use super::{
 };
 use crate::domain::{Caller, Nic};
 
-/// An explanation, and whether the answer is yes.
+/// An explanation and its answer.
 #[derive(Debug)]
 pub struct Explanation {
-    /// For people, several lines.
+    /// The text for people, several lines.
     pub text: String,
     /// Whether the operation is allowed.
     pub allowed: bool,

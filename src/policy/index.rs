@@ -1,5 +1,5 @@
-//! Which policies can matter to a request: found by the scope of its principal and its action,
-//! never by a condition, so that a thousand policies about others cost nothing.
+//! Finds the policies that can matter to a request by the scope of their principal and action, never by a condition. So
+//! a thousand policies about other callers cost nothing.
 
 use std::{collections::HashMap, str::FromStr};
 
@@ -8,11 +8,11 @@ use cedar_policy::{ActionConstraint, EntityTypeName, EntityUid, Policy, Principa
 use super::vocabulary::Vocabulary;
 use crate::domain::{Action, Caller};
 
-/// How names are looked up: a caller may be in hundreds of groups. What callers name is never put in, so
-/// that they cannot fill it with names that clash.
+/// The hash for lookups of names: a caller may be in hundreds of groups. Names from callers are never inserted, so
+/// callers cannot fill the table with colliding names.
 pub(super) type FastHash = foldhash::fast::RandomState;
 
-/// For each action, who each policy is about.
+/// For each action, the policies by the principals in their scope.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     actions: HashMap<Action, Scopes>,
@@ -27,7 +27,7 @@ struct Scopes {
     groups: HashMap<String, Vec<usize>, FastHash>,
 }
 
-/// Whom a policy's scope can match.
+/// The principals that a policy's scope can match.
 #[derive(Debug, PartialEq, Eq)]
 enum Who {
     Any,
@@ -37,7 +37,7 @@ enum Who {
 }
 
 impl Index {
-    /// Files the policy under every action and principal that its scope can match.
+    /// Adds the policy under every action and principal that its scope can match.
     pub(super) fn insert(&mut self, number: usize, policy: &Policy, vocabulary: &Vocabulary) {
         let who = who(&policy.principal_constraint());
         let constraint = policy.action_constraint();
@@ -46,7 +46,7 @@ impl Index {
                 self.actions.entry(action).or_default().insert(number, &who);
             }
         }
-        // It is in no group: only by its own name, or where no action is named.
+        // This action is in no group, so a scope matches it only by name or without any action.
         if covers(&constraint, (vocabulary.read_operations(), &[])) {
             self.journal.insert(number, &who);
         }
@@ -57,7 +57,7 @@ impl Index {
         self.actions.get(&action).map(|scopes| scopes.candidates(caller)).unwrap_or_default()
     }
 
-    /// Those that have a say in whether the caller may see everyone's operations.
+    /// The numbers of the policies that decide whether the caller may see everyone's operations.
     pub(super) fn about_the_journal(&self, caller: &Caller) -> Vec<usize> {
         self.journal.candidates(caller)
     }
@@ -92,7 +92,7 @@ fn who(constraint: &PrincipalConstraint) -> Who {
         PrincipalConstraint::Any => Who::Any,
         PrincipalConstraint::Is(kind) if is(kind, "Zec::Caller") => Who::Any,
         PrincipalConstraint::Is(_) => Who::Nobody,
-        // A caller is `in` itself, and nobody else is in a caller.
+        // A caller is `in` itself, and no other principal is in a caller.
         PrincipalConstraint::Eq(uid) => match named(uid) {
             Who::Group(_) => Who::Nobody,
             who => who,
@@ -121,7 +121,7 @@ fn is(kind: &EntityTypeName, name: &str) -> bool {
 fn covers(constraint: &ActionConstraint, (action, groups): (&EntityUid, &[EntityUid])) -> bool {
     match constraint {
         ActionConstraint::Any => true,
-        // Cedar's `action == group` never holds: only the action itself is equal.
+        // In Cedar, `action == group` is never true: an action equals only itself.
         ActionConstraint::Eq(uid) => uid == action,
         ActionConstraint::In(uids) => uids.iter().any(|uid| uid == action || groups.contains(uid)),
     }

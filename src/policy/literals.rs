@@ -1,6 +1,5 @@
-//! What a policy names and can never meet: a group without its issuer, a vNIC with an id that none has,
-//! a network where one address is compared. A `forbid` of that kind is a brake that is not connected, so
-//! each is a fault.
+//! Finds literals in a policy that can never match: a group without its issuer, an id that no vNIC can have, a network
+//! compared with one address. A `forbid` with such a literal never applies, so each of them is a fault.
 
 use std::net::Ipv4Addr;
 
@@ -12,22 +11,22 @@ use cedar_policy_core::{
 
 use crate::domain::{Caller, NicId};
 
-/// The longest that an issuer's name may be in a configuration.
+/// The longest name that a configured issuer may have, in characters.
 const MAX_ISSUER: usize = 32;
 
-/// Something that can never be met: where it stands, in bytes, if Cedar knows, and why.
+/// A literal that can never match: its offset in bytes, if Cedar knows it, and why.
 pub(super) struct Never {
     pub(super) offset: Option<usize>,
     pub(super) why: String,
 }
 
-/// Finds everything that the policy names and can never meet. `issuers` are the configured names; without
-/// a configuration nobody knows them, and only the form is looked at.
+/// Finds every literal of the policy that can never match. `issuers` are the configured names. Without a configuration
+/// they are unknown, and only the form of a name is checked.
 pub(super) fn never(policy: &Policy, issuers: Option<&[String]>) -> Vec<Never> {
     let condition = AsRef::<ast::Policy>::as_ref(policy).condition();
     let find = |expression: &Expr| {
         let (place, why) = match expression.expr_kind() {
-            // What stands in the scope knows its place, and the expression around it does not.
+            // An entity in the scope has a location, but the expression around it has none.
             ExprKind::Lit(Literal::EntityUID(uid)) => (uid.loc(), of_entity(uid, issuers)?),
             ExprKind::BinaryApp { op: BinaryOp::Eq, arg1, arg2 } => (
                 None,
@@ -66,7 +65,7 @@ fn of_entity(uid: &EntityUID, issuers: Option<&[String]>) -> Option<String> {
     why.map(|why| format!("`{uid}` can never match: {why}"))
 }
 
-/// Why nobody can have that id, as `corp/alice`.
+/// Why no caller and no group can have that id, which looks like `corp/alice`.
 fn of_identity(
     id: &str,
     issuers: Option<&[String]>,
@@ -96,7 +95,7 @@ fn of_issuer(name: &str, issuers: Option<&[String]>) -> Option<String> {
     ))
 }
 
-/// What is wrong with one side of `==`, and why.
+/// Why one side of `==` can never be equal to the other, and what is wrong with it.
 fn of_equality(side: &Expr, other: &Expr, issuers: Option<&[String]>) -> Option<String> {
     if ip(other).is_none()
         && let Some(why) = no_address(side)
@@ -119,7 +118,7 @@ fn of_attribute(text: &Expr, other: &Expr, issuers: Option<&[String]>) -> Option
     Some(format!("`{variable}.{attr}` can never be this: {why}"))
 }
 
-/// A literal that is a network, or an address of another kind, where one IPv4 address is compared.
+/// Why a literal cannot equal the one IPv4 address beside it: it is a network, or another kind of address.
 fn no_address(expression: &Expr) -> Option<String> {
     let text = ip(expression)?;
     let is_one = text.strip_suffix("/32").unwrap_or(text).parse::<Ipv4Addr>().is_ok();
@@ -132,7 +131,7 @@ fn no_address(expression: &Expr) -> Option<String> {
     })
 }
 
-/// What is wrong with `a.isInRange(b)`: a network lies within no address, and an IPv4 address in no other
+/// What is wrong with `a.isInRange(b)`: a network never lies within an address, and an IPv4 address only within an IPv4
 /// range.
 fn of_range(args: &[Expr]) -> Option<String> {
     let [inner, range] = args else { return None };
@@ -143,7 +142,7 @@ fn of_range(args: &[Expr]) -> Option<String> {
         .then(|| format!("`ip(\"{text}\")` holds no IPv4 address: write an IPv4 network"))
 }
 
-/// The text of a literal, as `ip("10.0.0.1")`.
+/// The text of a literal such as `ip("10.0.0.1")`.
 fn ip(expression: &Expr) -> Option<&str> {
     let ExprKind::ExtensionFunctionApp { fn_name, args } = expression.expr_kind() else {
         return None;

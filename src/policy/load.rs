@@ -1,4 +1,4 @@
-//! Loads policies from files, and reports every fault.
+//! Loads policies from files and reports every fault.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -32,9 +32,9 @@ use crate::error::{Fault, line_at};
 /// A policy file.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Its path, for messages.
+    /// The file's path, for messages.
     pub path: PathBuf,
-    /// Its text.
+    /// The file's text.
     pub text: String,
 }
 
@@ -48,7 +48,7 @@ impl Source {
     }
 }
 
-/// A policy where it was found.
+/// A policy with its place in a file.
 struct FoundPolicy<'a> {
     source: &'a Source,
     offset: usize,
@@ -56,7 +56,7 @@ struct FoundPolicy<'a> {
 }
 
 impl FoundPolicy<'_> {
-    /// What it names and can never meet.
+    /// A fault for each literal that can never match.
     fn never(&self, issuers: Option<&[String]>) -> Vec<Fault> {
         let never = literals::never(&self.policy, issuers).into_iter();
         let fault =
@@ -66,8 +66,9 @@ impl FoundPolicy<'_> {
 }
 
 impl Engine {
-    /// Loads every `*.cedar` of a directory; the second value holds warnings. The configuration is not
-    /// known: of issuers' names only the form is looked at.
+    /// Loads every `*.cedar` of a directory; the second value holds warnings. The configuration is unknown here, so
+    /// only the form of issuers' names is checked.
+    ///
     ///
     /// # Errors
     /// Every fault at once, with file and line.
@@ -76,8 +77,9 @@ impl Engine {
         Self::from_directory(directory, None)
     }
 
-    /// Loads a directory that somebody else has read; the second value holds warnings. `issuers` are the
-    /// names that the configuration gives, where they are known: no policy can name another.
+    /// Loads a directory that the caller has read; the second value holds warnings. `issuers` are the configured names,
+    /// if known; a policy may name no others.
+    ///
     ///
     /// # Errors
     /// Every fault at once, with file and line.
@@ -109,8 +111,9 @@ impl Engine {
         }
     }
 
-    /// Loads policies from texts; the second value holds warnings. The configuration is not known, as in
+    /// Loads policies from texts; the second value holds warnings. The configuration is unknown here, as in
     /// [`Self::load`].
+    ///
     ///
     /// # Errors
     /// Every fault at once, with file and line.
@@ -118,7 +121,7 @@ impl Engine {
         Self::on_a_thread(sources, None)
     }
 
-    /// On one with room for what is nested deeply.
+    /// Loads on a thread whose stack has room for deep nesting.
     fn on_a_thread(
         sources: &[Source],
         issuers: Option<&[String]>,
@@ -160,7 +163,7 @@ impl Engine {
 
 #[cfg(test)]
 impl Engine {
-    /// An engine of whatever parses: for properties that must hold of odd policies too.
+    /// An engine from any text that parses, for properties that must also be true of odd policies.
     pub(super) fn unvalidated(text: &str) -> Self {
         let source = Source { path: PathBuf::from("odd.cedar"), text: text.to_owned() };
         let mut faults = Vec::new();
@@ -198,7 +201,7 @@ fn parse(source: &Source) -> Result<Vec<FoundPolicy<'_>>, Vec<Fault>> {
     let mut policies: Vec<_> = set
         .policies()
         .map(|policy| {
-            // Cedar keeps the text but not the place; equal texts follow each other.
+            // Cedar keeps a policy's text but not its place. Equal texts keep the order of the file.
             let text = policy.to_string();
             let from = after.get(&text).copied().unwrap_or(0);
             let rest = source.text.get(from..).unwrap_or_default();
@@ -211,7 +214,7 @@ fn parse(source: &Source) -> Result<Vec<FoundPolicy<'_>>, Vec<Fault>> {
     Ok(policies)
 }
 
-/// Gives each policy the id that its author gave it.
+/// Gives each policy the id from its `@id` annotation.
 fn name<'a>(found: Vec<FoundPolicy<'a>>, faults: &mut Vec<Fault>) -> Vec<FoundPolicy<'a>> {
     let mut seen = HashSet::new();
     let mut named = Vec::new();
@@ -244,7 +247,7 @@ fn validate(
     };
     let place = |id: &PolicyId, error: &dyn Diagnostic, text: String| {
         match named.iter().find(|found| found.policy.id() == id) {
-            // The labels count from the start of the policy's file, where Cedar has any.
+            // Cedar's labels, if there are any, count from the start of the policy's file.
             Some(found) => found.source.fault(text, Some(offset(error).unwrap_or(found.offset))),
             None => Fault::new(text),
         }
@@ -322,8 +325,8 @@ fn permits_everything(policy: &Policy) -> bool {
         && !policy.has_non_scope_constraint()
 }
 
-/// What Cedar's validator says. Its advice for a tag that may be missing, to put `hasTag` and `&&` before,
-/// turns the meaning round where somebody wrote `!resource.hasTag("x") || ...`.
+/// The message of Cedar's validator. For a tag that may be missing, Cedar advises to put `hasTag` and `&&` in front;
+/// this would reverse the meaning of `!resource.hasTag("x") || ...`.
 fn invalid(error: &ValidationError) -> String {
     match error {
         ValidationError::UnsafeTagAccess(unsafe_access) => format!(
@@ -335,7 +338,7 @@ fn invalid(error: &ValidationError) -> String {
     }
 }
 
-/// What Cedar says, with its advice where it has any.
+/// The message of an error, with Cedar's advice if there is any.
 fn said(error: &dyn Diagnostic) -> String {
     match error.help() {
         Some(help) => format!("{error}: {help}"),

@@ -1,16 +1,17 @@
-//! Finds out, when a policy is loaded, what it looks at: above all, whether at the vNIC's data.
+//! Finds out, while a policy is loaded, which data it reads, above all whether it reads the vNIC's data.
 //!
-//! On an entity without data, Cedar's `in`, `has` and `hasTag` are silently false, and a `forbid`
-//! that uses them would vanish (docs/threats.md, row 27). So a policy counts as looking unless every
-//! mention of the resource is one that needs no data: a bare scope, `==`, `is`, or `.id`.
+//!
+//! On an entity without data, Cedar's `in`, `has` and `hasTag` are silently false, and a `forbid` that uses them would
+//! vanish (docs/threats.md, row 27). A policy therefore counts as reading the vNIC unless every mention of the resource
+//! is one that needs no data: a bare scope, `==`, `is`, or `.id`.
 
 use cedar_policy::{ActionConstraint, Policy, ResourceConstraint};
 use serde_json::Value;
 
-/// Types whose literals say nothing about any vNIC's data.
+/// Types whose literals cannot refer to a vNIC's data.
 const HARMLESS: [&str; 3] = ["Zec::Caller", "Zec::Group", "Zec::Action"];
 
-/// Whether the policy's answer may depend on data of the vNIC. Errs on the side of yes.
+/// Whether the policy's answer may depend on the vNIC's data. In doubt, the answer is yes.
 pub(super) fn looks_at_nic(policy: &Policy) -> bool {
     let scope = match policy.resource_constraint() {
         ResourceConstraint::Any | ResourceConstraint::Eq(_) | ResourceConstraint::Is(_) => false,
@@ -28,27 +29,27 @@ pub(super) fn looks_at_nic(policy: &Policy) -> bool {
         }
 }
 
-/// Which entities a policy needs besides the caller's groups. What none of the policies that
-/// matter to a request needs is not built for it.
+/// The entities that a policy needs besides the caller's groups. An entity is built only if some policy that matters to
+/// the request needs it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Needs {
-    /// The action in its groups.
+    /// The action with its groups.
     pub(super) action: bool,
     /// The caller's attributes.
     pub(super) caller: bool,
-    /// The vNIC, be it only its id.
+    /// The vNIC, even if only its id.
     pub(super) nic: bool,
 }
 
 impl Needs {
-    /// Everything.
+    /// All of them.
     pub(super) const ALL: Self = Self { action: true, caller: true, nic: true };
 
-    /// What the policy needs. Errs on the side of needing.
+    /// The needs of the policy. In doubt, an entity is needed.
     pub(super) fn of(policy: &Policy) -> Self {
         let Ok(json) = policy.to_json() else { return Self::ALL };
         let Some(conditions) = json.get("conditions") else { return Self::ALL };
-        // A literal may stand for the caller, the action or the vNIC of the request.
+        // A literal may refer to the caller, the action or the vNIC of the request.
         if has_literal_but_of_groups(conditions) {
             return Self::ALL;
         }
@@ -60,7 +61,7 @@ impl Needs {
         }
     }
 
-    /// What either needs.
+    /// The needs of both together.
     pub(super) fn or(self, other: Self) -> Self {
         Self {
             action: self.action || other.action,
@@ -91,7 +92,7 @@ fn has_literal_but_of_groups(value: &Value) -> bool {
     }
 }
 
-/// The groups that the policy names anywhere: no other can make a difference to it.
+/// The groups that the policy names anywhere. No other group can change its answer.
 pub(super) fn groups_named(policy: &Policy) -> Vec<String> {
     policy
         .entity_literals()
@@ -101,14 +102,14 @@ pub(super) fn groups_named(policy: &Policy) -> Vec<String> {
         .collect()
 }
 
-/// Walks an expression in Cedar's JSON form. A mention of the resource in a place that is not
-/// known to be harmless is a look.
+/// Walks an expression in Cedar's JSON form. A mention of the resource counts as a read of its data, unless the place
+/// of the mention is known to be harmless.
 fn looks(expression: &Value) -> bool {
     let Some((operator, operand)) = single(expression) else { return any_child(expression) };
     match operator {
         "Var" if operand.is_string() => operand == "resource",
         "Value" => is_telling_literal(operand),
-        // A record's keys are the author's words, not operators.
+        // A record's keys come from the policy's author; they are not operators.
         "Record" => operand.as_object().is_none_or(|fields| fields.values().any(looks)),
         "==" => match (operand.get("left"), operand.get("right")) {
             (Some(left), Some(right)) => compared_looks(left) || compared_looks(right),
@@ -124,7 +125,7 @@ fn looks(expression: &Value) -> bool {
     }
 }
 
-/// One side of `==`: comparing the vNIC's id itself needs no data.
+/// One side of `==`; comparing the vNIC's id itself needs no data.
 fn compared_looks(side: &Value) -> bool {
     let literal = single(side).is_some_and(|(operator, _)| operator == "Value");
     !is_resource(side) && !literal && looks(side)
@@ -134,7 +135,7 @@ fn is_resource(expression: &Value) -> bool {
     single(expression).is_some_and(|(operator, name)| operator == "Var" && name == "resource")
 }
 
-/// A literal such as `Zec::Nic::"x"` or `Zec::Subnet::"y"` outside `==` may stand for a vNIC.
+/// Outside `==`, a literal such as `Zec::Nic::"x"` or `Zec::Subnet::"y"` may refer to a vNIC.
 fn is_telling_literal(value: &Value) -> bool {
     match value {
         Value::Object(members) => match members.get("__entity").and_then(|e| e.get("type")) {

@@ -1,8 +1,9 @@
 //! The allow-list: may this caller do this, to this vNIC, with these addresses?
 //!
-//! Policies are Cedar. Each address is a question of its own and the answer is all or nothing;
-//! what no policy allows is denied, what one forbids is denied, and what cannot be evaluated is
-//! denied. A [`Permit`] comes from here and from nowhere else.
+//!
+//! Policies are Cedar. Each address is decided by itself, and the request is allowed only if all of them are. The
+//! answer is a denial if no policy permits, if any policy forbids, or if any policy cannot be evaluated. Only this
+//! module makes a [`Permit`].
 
 mod answer;
 mod authorization_request;
@@ -34,7 +35,7 @@ pub use permit::{Mismatch, Permit, Shown};
 pub use settings::Settings;
 pub use shadow_query::ShadowQuery;
 
-/// The Cedar schema that policies are written against.
+/// The Cedar schema for policies.
 #[must_use]
 pub fn schema() -> &'static str {
     vocabulary::SCHEMA

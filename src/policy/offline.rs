@@ -1,4 +1,4 @@
-//! A question put to the policy without a gateway: for its own test cases and for `explain`.
+//! Questions to the policy without a gateway, for test cases and for `explain`.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 use super::{AuthorizationRequest, Denial, Engine, Verdict};
 use crate::domain::{Action, Addresses, Caller, Change, ChangeIpv4, Nic, NicId, ReadNic};
 
-/// More addresses than any request may name.
+/// The most addresses in a question, which is more than any request may name.
 const MAX_ADDRESSES: usize = 1000;
 
 /// A question as a person writes it.
 #[derive(Clone, Debug, Default)]
 pub struct Question {
-    /// `issuer/subject`, as `corp/alice`.
+    /// `issuer/subject`, for example `corp/alice`.
     pub caller: String,
-    /// The groups as the token names them, as `netops`.
+    /// The groups as the token names them, for example `netops`.
     pub groups: Vec<String>,
     /// ZEC's name of the action.
     pub action: String,
@@ -24,17 +24,17 @@ pub struct Question {
     pub addresses: Vec<String>,
 }
 
-/// What a [`Question`] is about.
+/// The operation in a [`Question`].
 #[derive(Clone, Debug)]
 pub enum PolicyQuestion {
-    /// A look at a vNIC.
+    /// A read of a vNIC.
     Read(ReadNic),
-    /// A change of its addresses.
+    /// A change of a vNIC's addresses.
     Change(ChangeIpv4),
 }
 
 impl PolicyQuestion {
-    /// The vNIC it is about.
+    /// The vNIC of the operation.
     #[must_use]
     pub fn nic(&self) -> &NicId {
         match self {
@@ -54,26 +54,27 @@ impl PolicyQuestion {
 /// The policy's answer to a [`Question`].
 #[derive(Debug)]
 pub enum Told {
-    /// Yes, by these policies.
+    /// Allowed, by the policies with these ids.
     Allowed(Vec<String>),
-    /// No.
+    /// Denied.
     Denied(Denial),
-    /// It depends on the vNIC, and the question did not tell how that one is.
+    /// The answer depends on the vNIC's data, which the question did not give.
     DependsOnNic,
 }
 
 impl Question {
-    /// The caller, and what the question is about.
+    /// The caller and the operation.
+    ///
     ///
     /// # Errors
-    /// When a part of it is malformed.
+    /// When a part of the question is malformed.
     pub fn parse(&self) -> Result<(Caller, PolicyQuestion), String> {
         let (issuer, subject) = self
             .caller
             .split_once('/')
             .ok_or_else(|| format!("`{}` is no caller: write `issuer/subject`", self.caller))?;
         let own = format!("{issuer}/");
-        // `corp/netops`, as policies write it, is taken for the group `netops` of `corp`.
+        // `corp/netops`, the form that policies use, means the group `netops` of `corp`.
         let bare = |group: &String| group.strip_prefix(&own).unwrap_or(group).to_owned();
         let caller = Caller::vouch(issuer, subject, self.groups.iter().map(bare))
             .map_err(|error| error.to_string())?;
@@ -100,8 +101,8 @@ impl Question {
 }
 
 impl Engine {
-    /// Answers a question with the same steps as a request's: without the vNIC where that is
-    /// enough, with it where it is told.
+    /// Answers a question with the same steps as a request: without the vNIC's data if that is enough, otherwise with
+    /// the data that the question gives.
     #[must_use]
     pub fn tell(&self, caller: &Caller, asked: PolicyQuestion, nic: Option<&Nic>) -> Told {
         match asked {
@@ -130,7 +131,7 @@ impl Engine {
     }
 }
 
-/// How a vNIC is, as a person writes it: what is left out has a harmless value.
+/// The data of a vNIC as a person writes it; omitted fields have harmless values.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Attributes {

@@ -1,11 +1,11 @@
-//! The permit that only a decision of the policy makes.
+//! The permit, which only a decision of the policy makes.
 
 use std::sync::Arc;
 
 use crate::domain::{Nic, ReadNic};
 
-/// This caller may do exactly this. Only this room's decision makes one, it cannot be copied,
-/// and what may be done is got out of it by spending it.
+/// Proof that this caller may do exactly this operation. Only a decision in this module makes one, it cannot be copied,
+/// and the operation comes out of it only when it is spent.
 #[derive(Debug)]
 #[must_use = "a permit is worth nothing until it is spent"]
 pub struct Permit<O> {
@@ -19,7 +19,7 @@ impl<O> Permit<O> {
         Self { operation, policies, version }
     }
 
-    /// What is permitted.
+    /// The permitted operation.
     #[must_use]
     pub fn operation(&self) -> &O {
         &self.operation
@@ -37,27 +37,28 @@ impl<O> Permit<O> {
         &self.version
     }
 
-    /// Uses the permit up.
+    /// Consumes the permit and returns the operation.
     #[must_use]
     pub fn spend(self) -> O {
         self.operation
     }
 }
 
-/// A vNIC that a caller may see: only a permit to read it makes one.
+/// A vNIC that a caller may see; only a permit to read it makes one.
 #[derive(Debug)]
 pub struct Shown(Box<Nic>);
 
-/// The permit is for another vNIC.
+/// The error for a permit that is for another vNIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the permit is for another vNIC than the one that was read")]
 pub struct Mismatch;
 
 impl Permit<ReadNic> {
-    /// Uses the permit up to show a vNIC.
+    /// Consumes the permit to show a vNIC.
+    ///
     ///
     /// # Errors
-    /// When the permit is for another one.
+    /// When the permit is for another vNIC.
     pub fn show(self, nic: Box<Nic>) -> Result<Shown, Mismatch> {
         if self.operation.nic == nic.id { Ok(Shown(nic)) } else { Err(Mismatch) }
     }

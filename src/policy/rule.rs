@@ -1,10 +1,10 @@
-//! A policy as it was loaded, with what was found out about it.
+//! A loaded policy with the facts found while it was loaded.
 
 use cedar_policy_core::ast::Expr;
 
 use super::looks::Needs;
 
-/// A policy with what was found out about it when it was loaded.
+/// A loaded policy with the facts found while it was loaded.
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) id: String,
@@ -13,8 +13,8 @@ pub(super) struct Rule {
     /// Whether its answer may depend on the vNIC's data.
     pub(super) looks: bool,
     pub(super) needs: Needs,
-    /// The one vNIC that its scope can match, where it names one.
+    /// The only vNIC that its scope can match, if the scope names one.
     pub(super) only_nic: Option<String>,
-    /// Its scope and its conditions in one.
+    /// Its scope and its conditions as one expression.
     pub(super) condition: Expr,
 }

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-/// Where the policy is (`[policy]`).
+/// The location of the policy (`[policy]`).
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The directory with `*.cedar`.
+    /// The directory with the `*.cedar` files.
     pub directory: PathBuf,
-    /// A second one that is decided too and never enforced.
+    /// The directory of a shadow policy, which is decided too and never enforced.
     pub shadow_directory: Option<PathBuf>,
 }

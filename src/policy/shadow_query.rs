@@ -1,11 +1,11 @@
-//! A question copied for the shadow policy; its permit allows nothing.
+//! A copy of a request for the shadow policy; its permit allows nothing.
 
 use std::net::Ipv4Addr;
 
 use super::AuthorizationRequest;
 use crate::domain::{Action, NicId};
 
-/// A question as it was put to one policy, to be put to another: a permit for it is one for nothing.
+/// A copy of a request to one policy, for asking another policy. A permit for the copy allows nothing.
 #[derive(Clone, Debug)]
 pub struct ShadowQuery {
     action: Action,
@@ -15,7 +15,7 @@ pub struct ShadowQuery {
 }
 
 impl ShadowQuery {
-    /// The question that an operation is.
+    /// The copy of an operation's request.
     #[must_use]
     pub fn by<O: AuthorizationRequest>(operation: &O) -> Self {
         Self {

@@ -1,7 +1,6 @@
-//! The words in which Cedar is asked: who, what, on which vNIC, for which address. They are made of
-//! the values that Cedar's own evaluator works with, `cedar-policy-core`'s: through the outer crate
-//! each address would be parsed with the name of its function, and each question checked for cycles
-//! among entities that have none. A property test (`tests/slicing.rs`) holds both against each other.
+//! Builds Cedar's requests: caller, action, vNIC, address. It uses the values of Cedar's own evaluator, from
+//! `cedar-policy-core`. The outer crate would parse each address together with its function's name, and check each
+//! request for cycles among entities that have none. A property test (`tests/slicing.rs`) compares both.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -27,10 +26,10 @@ use crate::{
     error::Fault,
 };
 
-/// The schema that policies are written against.
+/// The schema for policies.
 pub(super) const SCHEMA: &str = include_str!("schema.cedarschema");
 
-/// The schema's names, ready to be used: nothing is parsed while a request waits.
+/// The schema's names in parsed form, so that no request has to parse them.
 #[derive(Debug)]
 pub(super) struct Vocabulary {
     pub(super) schema: Schema,
@@ -52,11 +51,11 @@ pub(super) struct Vocabulary {
 struct ActionNames {
     uid: EntityUid,
     with_groups: Vec<EntityUid>,
-    /// The action and its groups: all that `action in ...` needs.
+    /// The action and its groups, which is all that `action in ...` needs.
     entities: Vec<Entity>,
 }
 
-/// What a value of the vocabulary could not be made of; a bug or a hostile name, never silent.
+/// Why a value of the vocabulary could not be built: a bug or a hostile name. It is never ignored.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct VocabularyError(String);
@@ -93,7 +92,7 @@ impl Vocabulary {
         })
     }
 
-    /// An action, and it with its groups.
+    /// An action, and the entities of the action and its groups.
     #[expect(clippy::indexing_slicing, reason = "`new` puts every action in")]
     pub(super) fn action_and_groups(&self, action: Action) -> (&EntityUid, &[EntityUid]) {
         let names = &self.actions[&action];
@@ -105,7 +104,7 @@ impl Vocabulary {
         &self.read_operations.uid
     }
 
-    /// The question whether the caller may see everyone's operations, with all its data.
+    /// The request whether the caller may see everyone's operations, with all its data.
     pub(super) fn about_the_journal(
         &self,
         caller: &Caller,
@@ -123,8 +122,8 @@ impl Vocabulary {
         Ok((request, together(entities)?))
     }
 
-    /// The data of a request, as far as it is needed: the action in its groups, the caller in
-    /// those of its groups that `relevant` picks, and the vNIC, with its data where it was read.
+    /// The entities of a request, as far as they are needed: the action with its groups, the caller with the groups
+    /// that `relevant` selects, and the vNIC, with its data if it was read.
     #[expect(clippy::indexing_slicing, reason = "`new` puts every action in")]
     pub(super) fn entities(
         &self,
@@ -143,7 +142,7 @@ impl Vocabulary {
         together(known.iter().cloned().chain([caller]).chain(nic))
     }
 
-    /// What is asked, but for the address.
+    /// The request without the address.
     pub(super) fn question(
         &self,
         operation: &impl AuthorizationRequest,
@@ -219,7 +218,7 @@ impl Vocabulary {
     }
 }
 
-/// Who asks for what on which vNIC: the same for every address.
+/// The caller, action and vNIC of a request, which are the same for every address.
 #[derive(Debug)]
 pub(super) struct CedarQuery<'a> {
     vocabulary: &'a Vocabulary,
@@ -230,7 +229,7 @@ pub(super) struct CedarQuery<'a> {
 }
 
 impl CedarQuery<'_> {
-    /// About one address of so many, or about the vNIC itself.
+    /// The request for one of this many addresses, or for the vNIC itself.
     pub(super) fn about(
         &self,
         address: Option<(Ipv4Addr, usize)>,
@@ -243,13 +242,13 @@ impl CedarQuery<'_> {
         }
         let Self { caller, action, nic, .. } = self;
         let context = Some(Context::Value(Arc::new(context)));
-        // Not held against the schema: the policies were, when they were loaded.
+        // Not checked against the schema: the policies were checked when they were loaded.
         Ok(Request::new_unchecked(caller.clone(), action.clone(), nic.clone(), context))
     }
 }
 
-/// Entities of which each names all its ancestors itself: callers and vNICs stand one step below
-/// what they are in, and the schema's actions come with all of theirs.
+/// Combines entities of which each lists all its ancestors itself. Callers and vNICs are one step below their parents,
+/// and the schema's actions list all their groups.
 fn together(entities: impl Iterator<Item = Entity>) -> Result<Entities, VocabularyError> {
     let extensions = Extensions::all_available();
     let closed = TCComputation::AssumeAlreadyComputed;

@@ -1,5 +1,5 @@
-//! What a request waits for while a thousand connections say nothing: `cargo bench --locked --bench crowd`.
-//! Figures stand in `docs/performance.md`.
+//! How long a request waits while a thousand connections are silent: `cargo bench --locked --bench crowd`. The figures
+//! are in `docs/performance.md`.
 
 #![expect(
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ use zec_gateway::{
 const ISSUER: &str = "https://sso.example.com";
 const CROWD: u64 = 1000;
 
-/// A gateway that runs, and a request that it answers by itself.
+/// A running gateway, and a request that it answers without ZEC.
 async fn gateway() -> (SocketAddr, String) {
     let directory = tempfile::tempdir().unwrap();
     let signer = Signer::es256().unwrap();
@@ -64,7 +64,7 @@ async fn gateway() -> (SocketAddr, String) {
     (address, request)
 }
 
-/// One request on a connection of its own, to its answer's end.
+/// One request on a new connection, up to the end of its answer.
 async fn ask(address: SocketAddr, request: &str) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();

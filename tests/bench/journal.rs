@@ -1,9 +1,11 @@
-//! What the record of writes costs: `cargo bench --locked --bench journal -- [DIRECTORY]`. Figures stand in
+//! The cost of the record of writes: `cargo bench --locked --bench journal -- [DIRECTORY]`. The figures are in
 //! `docs/performance.md`.
 //!
-//! First how many writes a second so many writers bring to disk, intent and outcome each before they
-//! go on, against the rate of a lone writer who would wait for the disk twice a write. Then the
-//! processor time of whole requests with the journal on `/dev/shm`, against the same without one.
+//!
+//! The first part measures how many writes a second a number of writers bring to disk. Each writer waits for its intent
+//! and for its outcome before it goes on. The comparison is the rate of a lone writer that waits for the disk twice for
+//! each write. The second part measures the processor time of whole requests with the journal on `/dev/shm`, compared
+//! with the same requests without a journal.
 
 #![expect(
     clippy::print_stdout,
@@ -40,7 +42,7 @@ const WRITERS: [usize; 3] = [1, 32, 128];
 const EACH_RUN: Duration = Duration::from_secs(3);
 const MOST_WRITES: usize = 100_000;
 
-/// How many 512-byte appends a second the disk brings home, one after the other.
+/// How many 512-byte appends a second the disk completes, one after the other.
 fn syncs_a_second(directory: &Path) -> f64 {
     let path = directory.join("syncs");
     let mut file = OpenOptions::new().create(true).append(true).open(&path).unwrap();
@@ -71,7 +73,7 @@ fn permit(engine: &Engine, caller: &Caller) -> Permit<ChangeIpv4> {
     }
 }
 
-/// Microseconds that the thread which appends has been busy, as the kernel counts them.
+/// The processor time of the appending thread in microseconds, as the kernel counts it.
 fn appending() -> f64 {
     let mut threads = fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path());
     let named = |path: &PathBuf| fs::read_to_string(path.join("comm")).unwrap() == "journal\n";
@@ -92,15 +94,15 @@ fn intent(caller: &Caller, count: u32) -> Intent {
     }
 }
 
-/// Writes a second that so many writers record from intent to outcome, and how many microseconds of
-/// its thread each entry took.
+/// The writes a second that this many writers record from intent to outcome, and the thread's microseconds for each
+/// entry.
 async fn recorded_a_second(directory: &Path, writers: usize) -> (f64, f64) {
     let path = directory.join(format!("journal-{writers}.db"));
     let settings = Settings { path, enabled: true, keep_months: 0 };
     let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
     let (journal, _) = Journal::open(&settings, metrics).unwrap();
     let engine = engine();
-    // What a decision costs is another bench's matter: the permits are there before the clock runs.
+    // Another bench measures decisions, so the permits are made before the clock starts.
     let supplies: Vec<_> = (0..writers)
         .map(|writer| {
             let name = format!("writer-{writer}");
@@ -180,8 +182,8 @@ async fn stub(listener: TcpListener) {
     }
 }
 
-/// The other process: ZEC, and everybody who calls. Says where ZEC is, and loads the gateway that
-/// each line of its input names, with the tokens of a file.
+/// The other process: ZEC and all callers. It prints ZEC's address, and loads the gateway that each line of its input
+/// names, with the tokens from a file.
 async fn outside() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap());
@@ -201,7 +203,7 @@ async fn outside() {
     }
 }
 
-/// One connection, one request after the other.
+/// One connection, with one request after the other.
 async fn call(gateway: String, lane: usize, tokens: Arc<Vec<String>>) {
     let mut stream = TcpStream::connect(gateway).await.unwrap();
     let mut buffer = [0; 4096];
@@ -216,7 +218,7 @@ async fn call(gateway: String, lane: usize, tokens: Arc<Vec<String>>) {
     }
 }
 
-/// Seconds of processor time that this process has used, its threads and the kernel for it.
+/// The processor time of this process in seconds, with all its threads and the kernel's work for it.
 fn processor_time() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap();
     let fields = stat.rsplit_once(") ").unwrap().1;
@@ -225,7 +227,7 @@ fn processor_time() -> f64 {
     f64::from(ticks) / 100.0
 }
 
-/// A gateway that serves, with what calls it in another process.
+/// A running gateway, with its callers in another process.
 struct Gateway {
     child: std::process::Child,
     said: std::io::Lines<std::io::BufReader<std::process::ChildStdout>>,
@@ -233,7 +235,7 @@ struct Gateway {
     files: tempfile::TempDir,
 }
 
-/// A gateway of this bench's policy, and a fresh token for each request.
+/// A gateway with this bench's policy, and a fresh token for each request.
 async fn gateway(journal: bool) -> Gateway {
     use std::io::BufRead;
     use std::process::{Command, Stdio};
@@ -282,13 +284,13 @@ async fn gateway(journal: bool) -> Gateway {
     Gateway { child, said, address, files }
 }
 
-/// Microseconds of processor time a request.
+/// The processor time of a request, in microseconds.
 fn processor_time_a_request(gateway: &mut Gateway) -> f64 {
     let tokens = gateway.files.path().join("tokens");
     let before = processor_time();
     let line = format!("{} {}\n", gateway.address, tokens.display());
     gateway.child.stdin.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
-    // The gateway runs on this runtime's threads meanwhile.
+    // Meanwhile the gateway runs on this runtime's threads.
     let done = tokio::task::block_in_place(|| gateway.said.next().unwrap().unwrap());
     assert_eq!(done, "done");
     (processor_time() - before) * 1e6 / f64::from(u32::try_from(REQUESTS).unwrap())
@@ -299,7 +301,7 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures.get(figures.len() / 2).copied().unwrap()
 }
 
-/// In turns, so that what the machine does meanwhile happens to both.
+/// In turns, so that other work on the machine affects both alike.
 async fn beside_none() {
     let (mut with, mut without) = (gateway(true).await, gateway(false).await);
     let (mut costs, mut base) = (Vec::new(), Vec::new());

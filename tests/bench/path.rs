@@ -1,4 +1,4 @@
-//! What a request costs, stage by stage: `cargo bench --locked`. Figures stand in `docs/performance.md`.
+//! The cost of a request, stage by stage: `cargo bench --locked`. The figures are in `docs/performance.md`.
 
 #![expect(
     clippy::print_stdout,
@@ -60,8 +60,8 @@ fn verify(c: &mut Criterion) {
         |name: &str| URL_SAFE_NO_PAD.decode(document["keys"][0][name].as_str().unwrap()).unwrap();
     let point = [vec![4], coordinate("x"), coordinate("y")].concat();
     let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point);
-    // Both get a token that was never seen, still in the processor's cache as if it had just come off
-    // the wire: a signature that comes again is verified faster, for its branches are known.
+    // Both get a new token that is in the processor's cache, as if it had just been received. A repeated signature
+    // would be verified faster, because the processor has learnt its branches.
     let primitive = || {
         let headers = identity.fresh();
         let token = headers[AUTHORIZATION].to_str().unwrap().strip_prefix("Bearer ").unwrap();
@@ -89,8 +89,7 @@ fn verify(c: &mut Criterion) {
     });
 }
 
-/// Medians of many calls in turns, so that a machine that is now faster, now slower is the same to
-/// both.
+/// Medians of many calls in turns, so that changes in the machine's speed affect both alike.
 fn in_turns(primitive: impl Fn() -> Duration, ours: impl Fn() -> Duration) {
     const CALLS: usize = 20_000;
     let (mut alone, mut whole): (Vec<_>, Vec<_>) =
@@ -139,7 +138,7 @@ async fn stub(listener: TcpListener) {
         let answer = answer.clone();
         tokio::spawn(async move {
             let mut buffer = [0; 4096];
-            // The gateway writes a request at once and waits for its answer.
+            // The gateway writes each request in one piece and waits for its answer.
             while matches!(stream.read(&mut buffer).await, Ok(count) if count > 0) {
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
@@ -147,7 +146,7 @@ async fn stub(listener: TcpListener) {
     }
 }
 
-/// A vNIC that is looked at, out of its bytes, beside a reader that holds it to nothing.
+/// Parsing a vNIC from its bytes, compared with a reader that checks nothing.
 fn look(c: &mut Criterion) {
     let described = parts::described(parts::NIC);
     let described: serde_json::Value = serde_json::from_str(&described).unwrap();
@@ -164,7 +163,7 @@ fn look(c: &mut Criterion) {
     });
 }
 
-/// What never leaves the gateway: the layers alone, then a token, then a decision on top of them.
+/// Requests that never leave the gateway: the layers alone, then with a token, then with a decision too.
 fn answered_here(c: &mut Criterion) {
     let runtime = parts::runtime();
     let _timers = runtime.enter();

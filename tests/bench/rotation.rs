@@ -1,8 +1,8 @@
-//! Whether callers notice that keys are refreshed and rotate: `cargo bench --locked --bench rotation`.
+//! Whether callers notice refreshes and rotations of keys: `cargo bench --locked --bench rotation`.
 //!
-//! Two gateways take turns under the same load: one whose keys stay as they are, one whose keys
-//! are fetched twenty times a second and rotate twice a second. Latencies of both are printed,
-//! and no request may fail.
+//!
+//! Two gateways take turns under the same load. The keys of one stay the same; the keys of the other are fetched twenty
+//! times a second and rotate twice a second. The bench prints the latencies of both, and no request may fail.
 
 #![expect(
     clippy::unwrap_used,
@@ -39,12 +39,12 @@ const CONNECTIONS: usize = 16;
 const ROUNDS: usize = 3;
 const ROUND: Duration = Duration::from_secs(5);
 const ROTATION: Duration = Duration::from_millis(500);
-/// How many callers send tokens of their own at a time.
+/// The number of callers that send their own tokens at a time.
 const CALLERS: usize = 64;
 
-/// What the provider publishes and the callers send.
+/// The keys that the provider publishes and the tokens that the callers send.
 struct Provider {
-    /// The key that will sign next, the one that signs, and the one before, as providers do it.
+    /// The next signing key, the current one, and the previous one, as real providers publish them.
     signers: Mutex<[Signer; 3]>,
     tokens: Mutex<Arc<Vec<String>>>,
 }
@@ -59,14 +59,14 @@ impl Provider {
         provider
     }
 
-    /// The next key signs from now on, and a new one is published.
+    /// Makes the next key the signing key, and publishes a new one.
     fn rotate(&self) {
         let mut signers = self.signers.lock().unwrap();
         signers.rotate_right(1);
         signers[0] = Signer::es256().unwrap();
     }
 
-    /// The callers get new tokens.
+    /// Gives the callers new tokens.
     fn sign(&self) {
         let signers = self.signers.lock().unwrap();
         let token = |number| {
@@ -88,7 +88,7 @@ impl Provider {
     }
 }
 
-/// A gateway that fetches the provider's keys so often.
+/// A gateway that fetches the provider's keys at this interval.
 async fn gateway(provider: &Arc<Provider>, refresh: &str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let keys = listener.local_addr().unwrap();
@@ -117,7 +117,7 @@ async fn gateway(provider: &Arc<Provider>, refresh: &str) -> SocketAddr {
     address
 }
 
-/// How long each request took, in µs.
+/// The duration of each request, in µs.
 async fn load(gateway: SocketAddr, provider: &Arc<Provider>, until: Instant) -> Vec<u128> {
     let mut all = JoinSet::new();
     for connection in 0..CONNECTIONS {

@@ -1,4 +1,4 @@
-//! Two access keys that overlap: the new one is used, and a read may fall back on the one before.
+//! Two overlapping access keys: the gateway uses the new one, and only reads may fall back on the previous one.
 
 use secrecy::SecretString;
 
@@ -7,8 +7,7 @@ use crate::world::{KEY_ID, NIC, PASSWORD, World};
 const NEW_ID: &str = "new-key-id";
 const NEW_PASSWORD: &str = "new-key-password-that-must-never-show";
 
-/// Whether the signature of each request that reached ZEC was right, oldest first; from the
-/// `from`th on.
+/// Whether each request that reached ZEC had a valid signature, oldest first, starting with number `from`.
 fn signatures(world: &World, from: usize) -> Vec<bool> {
     world.zec.requests().iter().skip(from).map(|request| request.authenticated).collect()
 }
@@ -17,7 +16,7 @@ fn target() -> String {
     format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21")
 }
 
-/// A world whose gateway has just been given a new key, of which ZEC does not know yet.
+/// A world whose gateway has just received a new key that ZEC does not know yet.
 async fn rotated() -> World {
     let world = World::start().await;
     world.put("ak", NEW_ID);
@@ -56,7 +55,7 @@ async fn the_new_key_is_used_from_the_reload_on_and_the_old_one_can_go() {
     assert_eq!(world.alice().get(&format!("/nics/{NIC}")).await.status, 200);
     assert_eq!(world.alice().delete(&target()).await.status, 200);
     assert_eq!(signatures(&world, 0), [true, true, true]);
-    // The same key again is no new one: the one before it stays what it was.
+    // The same key again does not count as a new one, so the previous key stays the same.
     assert_eq!(world.reload().await.1, 0);
     world.zec.refuse_key(NEW_ID);
     world.zec.accept_key(KEY_ID, &SecretString::from(PASSWORD));

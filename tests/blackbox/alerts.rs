@@ -1,5 +1,4 @@
-//! Every alert of `deploy/prometheus` is provoked and fires in a real Prometheus; then the dashboard
-//! has something to show in every panel.
+//! Provokes every alert of `deploy/prometheus` in a real Prometheus. Afterwards every panel of the dashboard has data.
 
 use std::{
     collections::BTreeSet,
@@ -16,17 +15,17 @@ use crate::{
     real_parts::left_out,
 };
 
-/// An alert that is active, and where; nowhere in particular is an empty text.
+/// An active alert and its instance; the instance is empty if the alert has none.
 type Active = (String, String);
 
-/// Far longer than anything takes: the longest `for` is half a minute here.
+/// Far longer than anything takes: the longest `for` here is half a minute.
 const DEADLINE: Duration = Duration::from_mins(3);
 
 fn text(alert: &Value, label: &str) -> String {
     alert["labels"][label].as_str().unwrap_or_default().to_owned()
 }
 
-/// What `Trouble::ALL` is to fire at these gateways.
+/// The alerts that `Trouble::ALL` must fire at these gateways.
 fn expected(provocations: &[Provocation]) -> BTreeSet<Active> {
     let at = |one: &Provocation| {
         let instance = one.admin.to_string();
@@ -45,15 +44,14 @@ fn every_alert_there_is_is_provoked() {
     assert_eq!(there, provoked, "rules.yml, and what tests/blackbox/provocations.rs provokes");
 }
 
-/// Those that share the tests' own process cannot tell whose files are open.
+/// Gateways inside the tests' own process share its open files, so alerts about files do not tell them apart.
 fn is_of_the_tests(alert: &Value, provocations: &[Provocation]) -> bool {
     let here =
         |one: &Provocation| one.is_here() && one.admin.to_string() == text(alert, "instance");
     text(alert, "alertname") == "ZecGatewayFileDescriptors" && provocations.iter().any(here)
 }
 
-/// Waits until everybody is scraped and at work, and no alert is as much as pending; none has fired
-/// before.
+/// Waits until all targets are scraped and busy and no alert is even pending. Until then none may have fired.
 async fn until_all_is_well(prometheus: &Prometheus, provocations: &[Provocation]) {
     let all = provocations.len();
     let workers = provocations.iter().filter(|one| one.is_here()).count();
@@ -76,14 +74,14 @@ async fn until_all_is_well(prometheus: &Prometheus, provocations: &[Provocation]
     }
     for alert in prometheus.ask("count_over_time(ALERTS{alertstate=\"firing\"}[1h])").await {
         let alert = json!({"labels": alert["metric"]});
-        // Five seconds pass, here more than two minutes, before it scrapes anything at all.
+        // Prometheus first waits five seconds, here more than two minutes, before it scrapes anything.
         let first =
             text(&alert, "alertname") == "ZecGatewayDown" && text(&alert, "instance").is_empty();
         assert!(first || is_of_the_tests(&alert, provocations), "has fired for no reason: {alert}");
     }
 }
 
-/// Waits until all of them have been seen to fire, and looks that no others do.
+/// Waits until each of them has fired, and checks that no others fire.
 async fn until_fired(prometheus: &Prometheus, provocations: &[Provocation]) {
     let expected = expected(provocations);
     let mut missing = expected.clone();
@@ -105,7 +103,7 @@ async fn until_fired(prometheus: &Prometheus, provocations: &[Provocation]) {
     }
 }
 
-/// Every rule is evaluated, and what is recorded has values.
+/// Every rule is evaluated, and the recorded series have values.
 async fn rules_work(prometheus: &Prometheus) {
     let rules = prometheus.api("rules").await.expect("the rules");
     for group in rules["groups"].as_array().unwrap() {
@@ -150,7 +148,7 @@ async fn every_alert_fires_in_a_real_prometheus_and_every_panel_of_the_dashboard
     dashboard_shows_something(&prometheus, &targets(&provocations)).await;
 }
 
-/// Every query of the dashboard has data, and one can choose each gateway.
+/// Every query of the dashboard has data, and each gateway can be selected.
 async fn dashboard_shows_something(prometheus: &Prometheus, gateways: &[SocketAddr]) {
     let instances = "label/instance/values?match%5B%5D=zec_gateway_build_info";
     let instances = prometheus.api(instances).await.expect("the instances");

@@ -1,4 +1,4 @@
-//! The rooms and who may know whom, read off the `use crate::` lines.
+//! The modules and their allowed dependencies, read from the `use crate::` lines.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Each room with the rooms that it may know; `ARCHITECTURE.md` says why.
+/// Each module with the modules that it may use; `ARCHITECTURE.md` gives the reasons.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("labels", &[]),
@@ -108,7 +108,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("fuzz", &["api", "auth", "domain", "error", "execute", "server", "zec"]),
 ];
 
-/// Constructors that only some rooms may call, where the type alone cannot say so.
+/// Constructors that only some modules may call, where the type alone cannot enforce that.
 const MADE_ONLY_BY: &[(&str, &[&str])] = &[
     ("Caller::vouch(", &["auth", "domain", "policy", "simulation"]),
     ("Permit::grant(", &["policy"]),
@@ -126,7 +126,7 @@ fn sources(directory: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-/// Each source file's room and its text, tests left out.
+/// Each source file's module and its text, without tests.
 fn rooms() -> Vec<(String, PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut paths = Vec::new();
@@ -147,12 +147,12 @@ fn rooms() -> Vec<(String, PathBuf, String)> {
         .collect()
 }
 
-/// The rooms named after `crate::`, also inside braces.
+/// The modules named after `crate::`, also inside braces.
 fn known(text: &str) -> BTreeSet<String> {
     named(text, "crate::")
 }
 
-/// What is named after a prefix, also inside braces.
+/// The names after a prefix, also inside braces.
 fn named(text: &str, prefix: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (at, _) in text.match_indices(prefix) {
@@ -242,19 +242,19 @@ fn the_reader_of_imports_sees_them_all() {
     assert_eq!(known(text).into_iter().collect::<Vec<_>>(), ["a", "e", "f", "h"]);
 }
 
-/// Parts that hold each other, so that neither can be read alone. There shall be no more of them.
+/// Parts that use each other, so that neither can be read alone. The list should not grow.
 const CIRCLES: &[(&str, &[&str])] = &[
-    // A connection's state says to its listener's list what it does, and the list asks it to end.
+    // A connection reports its state to its listener's list, and the list asks it to end.
     ("server", &["crowd", "phase", "seat"]),
-    // An answer counts until the stream has written it.
+    // An answer counts as in flight until the stream has written it.
     ("server", &["outgoing", "wire"]),
-    // A thread's lines go to the writer, which asks every thread for what it holds at the end.
+    // A thread's lines go to the writer, and at the end the writer asks every thread for its remaining lines.
     ("telemetry", &["lines", "writer"]),
-    // Tests alone.
+    // For tests only.
     ("simulation", &["callers", "gateway", "truth", "zec"]),
 ];
 
-/// A part of a room is a file or a folder right below it.
+/// A part of a module is a file or a folder directly below it.
 #[test]
 fn no_two_parts_of_a_room_know_each_other_in_a_circle() {
     let mut knows: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
@@ -266,7 +266,7 @@ fn no_two_parts_of_a_room_know_each_other_in_a_circle() {
         if part == "mod" {
             continue;
         }
-        // From below a part, `super` is the part itself.
+        // Below a part, `super` is the part itself.
         let ups = below.iter().filter(|name| *name != "mod").count();
         let up = "super::".repeat(ups + 1);
         let mut others = named(&text, &format!("crate::{room}::"));
@@ -306,7 +306,7 @@ fn every_file_says_first_what_it_holds() {
     }
 }
 
-/// The fuzz targets have a workspace of their own, which nothing here builds.
+/// The fuzz targets are a separate workspace, which no build here covers.
 #[test]
 fn the_fuzz_targets_lock_file_knows_what_the_gateway_is_made_of() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -329,7 +329,7 @@ fn the_fuzz_targets_lock_file_knows_what_the_gateway_is_made_of() {
     assert!(differ.is_empty(), "run `cargo update --workspace` in tests/fuzz: {differ:?}");
 }
 
-/// Without `build.rs` the image is built all the same, only not as it should be.
+/// Without `build.rs` the image would still build, but not as it should.
 #[test]
 fn the_containers_build_is_given_all_that_a_build_reads() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,4 @@
-//! Real HAProxy and nginx in front of the gateway, set up as docs/balancers.md says.
+//! Real HAProxy and nginx in front of the gateway, configured as docs/balancers.md describes.
 
 use std::{
     fs,
@@ -32,14 +32,14 @@ use crate::{
 
 const PAGE: &str = include_str!("../../docs/balancers.md");
 
-/// The one block of a language under a heading of the page.
+/// The one block in a language under a heading of the page.
 fn block(heading: &str, language: &str) -> String {
     let section = PAGE.split("\n## ").find(|section| section.starts_with(heading)).unwrap();
     let rest = section.split_once(&format!("```{language}\n")).unwrap().1;
     rest.split_once("```").unwrap().0.to_owned()
 }
 
-/// A program in front of a gateway, until it is dropped.
+/// A proxy in front of a gateway; it runs until dropped.
 struct Front {
     child: Child,
     address: SocketAddr,
@@ -53,7 +53,7 @@ impl Drop for Front {
     }
 }
 
-/// What takes the place of each name that the page's configurations have.
+/// The replacements for the placeholders in the page's configurations.
 struct Places<'a> {
     gateway: SocketAddr,
     admin: SocketAddr,
@@ -106,8 +106,8 @@ async fn start(program: &str, places: Places<'_>, text: &str) -> Front {
     Front { child, address, _files: files }
 }
 
-/// Requests without a length over HTTP/2, as browsers and okhttp send them, and what the gateway says
-/// behind this front.
+/// Requests without a length over HTTP/2, as browsers and okhttp send them, and the gateway's answers behind this
+/// proxy.
 async fn bodiless(front: &Front, world: &World, authority: &Authority) {
     let bearer = world.alice().bearer();
     let stream = Client::new(authority).speaks(&["h2"]).connect(front.address).await.unwrap();
@@ -141,7 +141,7 @@ async fn requests_of_http2_clients_arrive_through_haproxy() {
     let places = Places { gateway: world.gateway, admin: world.admin, authority: &authority };
     let front = start("usr/sbin/haproxy", places, &block("HAProxy", "haproxy")).await;
     bodiless(&front, &world, &authority).await;
-    // HAProxy makes an empty chunked body of a request without a length.
+    // HAProxy turns a request without a length into one with an empty chunked body.
     let sent = world.sent("UnassignNetworkInterfaceIpv4");
     assert_eq!(sent.len(), 2, "{sent:?}");
 }
@@ -158,7 +158,7 @@ async fn requests_of_http2_clients_arrive_through_nginx() {
     assert_eq!(world.sent("UnassignNetworkInterfaceIpv4").len(), 2);
 }
 
-/// A second request in the tail of a first one, which a front and the gateway could cut at different places.
+/// A second request in the tail of the first one: the proxy and the gateway might split them at different places.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_is_smuggled_past_a_front() {
     if left_out("proxies") {
@@ -185,7 +185,8 @@ async fn no_request_is_smuggled_past_a_front() {
             "Transfer-Encoding: identity",
             "Transfer-Encoding: xchunked",
         ] {
-            // Nobody's request in front, somebody's in its tail: if it arrives, somebody cut it elsewhere.
+            // The first request has no token and its tail has one. If the tail arrives, some party split them
+            // differently.
             let target = format!("/nics/{NIC}/ipv4");
             let head =
                 stranger.text("DELETE", &target, &[("Content-Type", "application/json")], None);
@@ -196,7 +197,7 @@ async fn no_request_is_smuggled_past_a_front() {
             let first = client::read(&mut stream).await;
             assert!(first.is_none_or(|answer| answer.status != 200), "{program} {lines:?}");
         }
-        // The front still serves, and a plain chunked body is a body on both sides.
+        // The proxy still works, and both sides accept a plain chunked body.
         let mut http2 = Client::new(&authority).http2_at(front.address).await;
         let headers = [("authorization", &*world.alice().bearer())];
         let answer =
@@ -223,7 +224,7 @@ async fn no_front_repeats_a_write() {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let count = Arc::clone(&count);
                 tokio::spawn(async move {
-                    // Answers reads, so that the connection is kept, and hangs up on a write.
+                    // Answers reads, so that the connection stays open, and hangs up on a write.
                     let mut room = [0; 8192];
                     while let Ok(length @ 1..) = stream.read(&mut room).await {
                         if room[..length].starts_with(b"DELETE") {
@@ -243,7 +244,7 @@ async fn no_front_repeats_a_write() {
         let target = format!("https://localhost/nics/{NIC}/ipv4/10.0.0.21");
         let answer = http2.ask("GET", &target, &[], Empty::<Bytes>::new()).await.unwrap();
         assert_eq!(answer.status, 200, "{program}");
-        // nginx says 502; HAProxy has its client send it again, as the page says.
+        // nginx answers 502; HAProxy has its client send the request again, as the page says.
         let answer = http2.ask("DELETE", &target, &[], Empty::<Bytes>::new()).await;
         let refused = |error: &hyper::Error| format!("{error:?}").contains("REFUSED_STREAM");
         match &answer {
@@ -254,14 +255,14 @@ async fn no_front_repeats_a_write() {
     }
 }
 
-/// The last event of the log with a text, of a gateway that runs as a process.
+/// The last log event with a text, from a gateway that runs as a process.
 fn answered(served: &mut Served) -> Value {
     served.said.clear();
     served.until("\"answered\"");
     served.event("\"answered\"")
 }
 
-/// A gateway as a process whose ZEC is an emulator, with these lines in its `[server]`.
+/// A gateway as a process with an emulator as its ZEC, and with these lines in its `[server]`.
 async fn process(server: &str) -> (Files, Served, Emulator) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -276,7 +277,7 @@ async fn process(server: &str) -> (Files, Served, Emulator) {
     (files, served, zec)
 }
 
-/// Where the last write in the journal came from.
+/// The journal's last intent, which has the client's address.
 fn recorded(files: &Files) -> Value {
     let journal = files.directory.path().join("journal.db");
     let (code, said, complaints) =
@@ -324,7 +325,7 @@ async fn a_proxys_caller_is_seen_in_the_log_and_in_the_journal() {
 async fn only_a_trusted_proxy_is_believed_and_it_must_say_for_whom_it_asks() {
     let line = "PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\n";
     let ask = "GET /whoami HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n";
-    // Nobody is trusted: the line is no request.
+    // Without trusted proxies, the line is not a valid request.
     let (_files, served, _zec) = process("").await;
     let answer = client::raw(served.gateway, format!("{line}{ask}").as_bytes()).await;
     assert!(answer.is_none_or(|answer| answer.status == 400));
@@ -336,11 +337,11 @@ async fn only_a_trusted_proxy_is_believed_and_it_must_say_for_whom_it_asks() {
         assert!(answer.is_none(), "{bytes:?}: {answer:?}");
     }
     let answer = client::raw(served.gateway, format!("{line}{ask}").as_bytes()).await.unwrap();
-    // It says who asks, and proves nothing.
+    // The address identifies the client but does not authenticate it.
     assert_eq!(answer.problem().1, "missing-token");
     let event = tokio::task::block_in_place(|| answered(&mut served));
     assert_eq!(event["client.address"], "192.0.2.7:4711", "{event}");
-    // The operators' port speaks it with nobody.
+    // The operators' port never accepts the PROXY protocol.
     let answer = client::raw(admin, b"GET /livez HTTP/1.1\r\nHost: g\r\n\r\n").await;
     assert_eq!(answer.unwrap().status, 200);
 }
@@ -349,7 +350,7 @@ async fn only_a_trusted_proxy_is_believed_and_it_must_say_for_whom_it_asks() {
 async fn callers_and_operators_may_come_over_unix_sockets() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
-    // Left behind by a gateway that was killed.
+    // This socket remains from a gateway that was killed.
     drop(std::os::unix::net::UnixListener::bind(at("callers")).unwrap());
     let files = Files::new("http://127.0.0.1:9");
     let text = fs::read_to_string(files.config()).unwrap();
@@ -374,7 +375,7 @@ async fn callers_and_operators_may_come_over_unix_sockets() {
     }
     let event = tokio::task::block_in_place(|| answered(&mut served));
     assert_eq!(event["client.address"], "unix", "{event}");
-    // A second gateway does not take the socket of one that lives, and the first takes its own away.
+    // A second gateway does not take the socket of a running one, and the first removes its own at its end.
     let (code, _, said) =
         run(&["serve", "--config", files.config().to_str().unwrap()], files.directory.path());
     assert_eq!(code, 1, "{said}");

@@ -1,4 +1,4 @@
-//! A ZEC in trouble is left alone, and found again.
+//! The breaker stops requests to a failing ZEC, and closes again after it recovers.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
 const WRITE: &str = "UnassignNetworkInterfaceIpv4";
 const READ: &str = "DescribeNetworkInterfaces";
 
-/// So many failures are too many.
+/// This many failures open the breaker.
 const FAILURES: u32 = 20;
 
 fn broken(action: &str) -> Fault {
@@ -31,7 +31,7 @@ fn sent(world: &World, action: &str) -> u32 {
     u32::try_from(world.sent(action).len()).unwrap()
 }
 
-/// What a metric says of reads and of writes.
+/// The values of a metric for reads and for writes.
 async fn open(world: &World, name: &str) -> [f64; 2] {
     let of = |kind: &str| format!("{name}{{kind=\"{kind}\"}}");
     [world.metric(&of("read")).await, world.metric(&of("write")).await]
@@ -49,7 +49,7 @@ fn spared(answer: &Answer) {
 #[tokio::test]
 async fn after_many_failures_writes_are_refused_unsent_until_a_read_has_succeeded() {
     let blunt = Setup::without_preflight("the read before each write would find out");
-    // Nor are the vNICs read to find out what came of the writes.
+    // The vNICs are not read for the outcomes of the writes either.
     let patience = Patience { first: Duration::from_hours(1), ..Patience::default() };
     let world = Setup { patience, ..blunt }.start().await;
     world.zec.inject(broken(WRITE));
@@ -64,7 +64,7 @@ async fn after_many_failures_writes_are_refused_unsent_until_a_read_has_succeede
     assert_eq!(open(&world, "zec_breaker_open_nics").await, [0.0, 1.0], "reads go on");
     assert_eq!(open(&world, "zec_breaker_open").await, [0.0, 0.0], "and all on other vNICs");
 
-    // ZEC is well again: it is found out by a read, though nothing else reads here.
+    // ZEC is well again: the gateway finds out by a read of its own, although nothing else reads here.
     assert_eq!(sent(&world, READ), 0);
     let until_well = async {
         loop {
@@ -105,7 +105,7 @@ async fn refusals_are_answers_and_stop_nothing() {
     }
 }
 
-/// With the defaults: the vNIC is read before each write, and ZEC fails at the writes alone.
+/// With the defaults, the vNIC is read before each write; here ZEC fails only at the writes.
 #[tokio::test]
 async fn a_vnic_whose_writes_fail_is_spared_by_itself_and_found_well_again() {
     let world = World::start().await;
@@ -136,7 +136,7 @@ async fn a_vnic_whose_writes_fail_is_spared_by_itself_and_found_well_again() {
     assert_eq!(sent(&world, WRITE), FAILURES + 1);
 }
 
-/// ZEC fails at each request of mallory's, on one vNIC, and at nobody else's.
+/// ZEC fails at each of mallory's requests, which are for one vNIC, and at no others.
 #[tokio::test]
 async fn one_vnic_and_one_caller_who_retries_keep_zec_from_nobody() {
     let world = Setup::without_rate().start().await;
@@ -153,7 +153,7 @@ async fn one_vnic_and_one_caller_who_retries_keep_zec_from_nobody() {
         assert_eq!(bob.delete("/nics/bobs/ipv4/10.0.0.9").await.status, 200);
     }
     spared(&mallory.get(&format!("/nics/{NIC}")).await);
-    // Where the vNIC cannot be read nothing is written.
+    // If the vNIC cannot be read, nothing is written.
     assert_eq!(open(&world, "zec_breaker_open_nics").await, [1.0, 0.0]);
     assert_eq!(open(&world, "zec_breaker_open").await, [0.0, 0.0]);
 }
@@ -173,11 +173,11 @@ async fn where_zec_fails_at_several_vnics_all_are_refused_unsent() {
 
 #[tokio::test]
 async fn where_zec_cannot_be_reached_one_vnic_is_enough() {
-    // Nobody listens there.
+    // Nothing listens there.
     let endpoint = Some("http://127.0.0.1:1".to_owned());
     let world = Setup { endpoint, ..Setup::default() }.start().await;
     let mut unreached = 0;
-    // Each of them tries several times.
+    // Each request makes several attempts.
     while !world.alice().get(&format!("/nics/{NIC}")).await.text().contains("left alone") {
         unreached += 1;
         assert!(unreached <= FAILURES);

@@ -1,4 +1,4 @@
-//! Debian's Chromium, on pages of other origins and on the gateway's own (`tests/browser/page.mjs`).
+//! Debian's Chromium, on pages of other origins and on the gateway's own pages (`tests/browser/page.mjs`).
 
 use std::{
     path::{Path, PathBuf},
@@ -17,7 +17,7 @@ use crate::{
     world::Setup,
 };
 
-/// What a browser saw of a gateway that allows one of its two pages and whose writes are frozen.
+/// The observations of a browser at a gateway that allows one of its two pages and whose writes are frozen.
 async fn look() -> Value {
     let part = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../test-parts/browser");
     need(&part.join("installed.json"));
@@ -78,7 +78,7 @@ fn a_page_that_is_allowed(seen: &Value) {
     assert!(seen["unauthorized"]["challenge"].is_string());
     assert_eq!(seen["frozen"]["body"]["type"], "/problems/frozen");
     assert!(seen["frozen"]["retryAfter"].is_string());
-    // What the preflight does not allow never leaves the browser.
+    // A request that the preflight does not allow never leaves the browser.
     for name in ["header", "method"] {
         assert_eq!(seen[name], json!({ "error": "TypeError" }), "{name}");
     }
@@ -96,7 +96,7 @@ fn the_gateways_own_page(seen: &Value, background: &str) {
     assert_eq!(seen["dangling"], json!([]));
     assert_eq!(seen["overflow"], 0, "it must not scroll sideways");
     assert!(seen["headings"].as_u64().unwrap() > 30);
-    // The one thing that is refused is the script that the test puts into it.
+    // The only refused resource is the script that the test inserts.
     assert_eq!((&seen["inline"], &seen["refused"]), (&json!(false), &json!(1)));
     assert_eq!(seen["complaints"], 0);
 }

@@ -1,4 +1,4 @@
-//! What one caller may ask for, and the brake on writes.
+//! The limits of one caller, and the freeze on writes.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ use crate::{
 const READ: &str = "DescribeNetworkInterfaces";
 const WRITE: &str = "UnassignNetworkInterfaceIpv4";
 
-/// The first refusal of many requests at once, and how many were not refused.
+/// The first refusal of many concurrent requests, and how many were not refused.
 async fn burst(caller: &Caller, count: usize) -> (Option<Answer>, usize) {
     let mut asked = JoinSet::new();
     for _ in 0..count {
@@ -43,7 +43,7 @@ async fn who_asks_too_often_is_told_when_to_come_back_and_others_are_served() {
     assert_limited(&refused.expect("a refusal"), "`limits.requests_per_second`, 1,");
     assert_eq!(world.caller("bob", &[]).get("/whoami").await.status, 200);
     for _ in 0..5 {
-        // Nobody is limited where nobody says who calls.
+        // Routes without authentication have no limit per caller.
         assert_eq!(world.alice().get("/problems/internal").await.status, 200);
     }
     assert!(world.metric("rejected_total{reason=\"rate-limited\"}").await >= 1.0);
@@ -93,7 +93,7 @@ async fn who_has_too_much_running_waits_for_an_answer_and_others_are_served() {
     let bob = world.caller("bob", &["netops"]);
     assert_eq!(bob.get(&format!("/nics/{NIC}")).await.status, 200);
     assert_eq!(world.alice().get("/problems/internal").await.status, 200);
-    // Who hangs up has less running.
+    // A caller that hangs up has fewer requests in flight.
     held.pop();
     let served = async { while world.alice().get("/whoami").await.status != 200 {} };
     tokio::time::timeout(PATIENCE, served).await.expect("a place that is free again");

@@ -1,4 +1,4 @@
-//! A client that sends exactly the bytes it is told to.
+//! A client that sends exactly the given bytes.
 
 use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 
@@ -8,10 +8,10 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Far longer than anything takes; only a broken test meets it.
+/// Far longer than anything takes; only a failing test reaches it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An answer, read to its end.
+/// A complete answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
@@ -20,7 +20,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The value of a header, if it stands exactly once.
+    /// The value of a header, if it appears exactly once.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(one, _)| one == name);
         match (found.next(), found.next()) {
@@ -37,7 +37,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
     }
 
-    /// Status, slug and code of a problem: what a client branches on.
+    /// Status, slug and code of a problem, on which clients branch.
     pub fn problem(&self) -> (u16, String, String) {
         let json = self.json();
         let text = |name: &str| json[name].as_str().unwrap_or_default().to_owned();
@@ -66,14 +66,14 @@ impl Answer {
     }
 }
 
-/// Sends raw bytes on a new connection and reads one answer; none if the peer closes instead.
+/// Sends raw bytes on a new connection and reads one answer; `None` if the peer closes instead.
 pub async fn raw(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let _ = stream.write_all(bytes).await;
     read(&mut stream).await
 }
 
-/// Reads one answer; none if the peer closes instead.
+/// Reads one answer; `None` if the peer closes instead.
 pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Answer> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 16 * 1024];
@@ -89,22 +89,22 @@ pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Answer> {
     }
 }
 
-/// How the peer ended a connection.
+/// The way in which the peer ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// In order: whatever it had said before has arrived.
+    /// An orderly close: all earlier data of the peer has arrived.
     Closed,
-    /// By a reset, which may eat an answer that was on its way.
+    /// A reset, which may destroy an answer in transit.
     Reset,
 }
 
-/// Sends raw bytes on a new connection and reads until the peer ends it: every answer there was,
-/// and how it ended. The sending side stays open, so the end is the peer's own wish.
+/// Sends raw bytes on a new connection and reads until the peer ends it. Returns every answer and the way in which the
+/// connection ended. The sending side stays open, so only the peer can have ended it.
 pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> (Vec<Answer>, End) {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut from, mut to) = stream.into_split();
     let bytes = bytes.to_vec();
-    // In a task of its own: the peer may answer, or end, before it has taken everything.
+    // Runs as its own task: the peer may answer, or end the connection, before it has read everything.
     let sending = tokio::spawn(async move {
         let _ = to.write_all(&bytes).await;
         to
@@ -126,7 +126,7 @@ pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> (Vec<Answer>, End) {
     (answers, end)
 }
 
-/// A request with these headers and an optional body, written the plain way.
+/// A request with these headers and an optional body, in the plain form.
 pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: Option<&str>) -> String {
     let mut text = format!("{method} {target} HTTP/1.1\r\nHost: gateway\r\n");
     for (name, value) in headers {

@@ -1,4 +1,4 @@
-//! A collector on a real socket that reads what it is sent with the protocol's own crate.
+//! A collector on a real socket that parses requests with the protocol's own crate.
 
 use std::{
     net::SocketAddr,
@@ -24,7 +24,7 @@ use tokio::{
 
 use crate::{client::PATIENCE, secure::Pair};
 
-/// How it answers.
+/// The way in which the collector answers.
 #[derive(Clone, Copy, Debug)]
 pub enum Manner {
     Takes,
@@ -32,7 +32,7 @@ pub enum Manner {
     Hangs,
 }
 
-/// What it was sent, whether it took it or not.
+/// A received request, accepted or not.
 #[derive(Clone, Debug)]
 pub struct Sent {
     /// The head, as text.
@@ -68,7 +68,7 @@ impl Collector {
         this
     }
 
-    /// One that takes spans over TLS alone.
+    /// A collector that accepts spans only over TLS.
     pub async fn over_tls(pair: &Pair) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -134,14 +134,14 @@ impl Collector {
         self.sent.lock().unwrap().clone()
     }
 
-    /// Every span that it took.
+    /// All spans that the collector accepted.
     pub fn spans(&self) -> Vec<Span> {
         let taken = self.sent().into_iter().filter(|sent| sent.taken);
         let resources = taken.flat_map(|sent| sent.message.resource_spans);
         resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans).collect()
     }
 
-    /// Waits until it has taken so many spans, and gives them.
+    /// Waits until it has accepted this many spans, and returns them.
     pub async fn until_spans(&self, count: usize) -> Vec<Span> {
         self.until("spans", || self.spans().len() >= count).await;
         self.spans()
@@ -157,7 +157,7 @@ impl Collector {
     }
 }
 
-/// An attribute, as text; none if it is not there.
+/// An attribute as text; `None` if it is absent.
 pub fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
     let mut found = attributes.iter().filter(|pair| pair.key == key);
     let value = found.next()?.value.clone().unwrap().value.unwrap();

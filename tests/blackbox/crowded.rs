@@ -1,4 +1,4 @@
-//! A listener that is full: whose connection ends, whose does not, and who is told.
+//! A full listener: which connections it closes, which it keeps, and which clients it informs.
 
 use std::{fs, io, time::Duration};
 
@@ -25,7 +25,7 @@ async fn connect(world: &World) -> TcpStream {
     TcpStream::connect(world.gateway).await.unwrap()
 }
 
-/// Connects, asks, and stays.
+/// Connects, sends a request, and keeps the connection.
 async fn kept(world: &World, caller: &Caller, status: u16) -> TcpStream {
     let mut stream = connect(world).await;
     let text = caller.text("GET", "/whoami", &[], None);
@@ -67,7 +67,7 @@ async fn strangers_end_before_callers_and_whoever_has_rested_longest_before_othe
         connect(&world).await,
         kept(&world, &world.stranger(), 401).await,
     ];
-    // One that asked once more has not rested as long as the other.
+    // A connection that has sent another request has not been idle as long as the other.
     let text = alice.text("GET", "/whoami", &[], None);
     tokio::time::sleep(Duration::from_millis(5)).await;
     held[0].write_all(text.as_bytes()).await.unwrap();

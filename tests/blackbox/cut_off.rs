@@ -1,4 +1,4 @@
-//! An issuer whose tokens are to be refused, at once and without a restart.
+//! An issuer whose tokens must be refused at once, without a restart.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ async fn an_empty_key_set_cuts_an_issuer_off_and_nobody_else() {
     assert_eq!(served().await, [200, 200]);
 }
 
-/// A restart must not undo it, and somebody must be told.
+/// A restart must not undo it, and the operators must see a warning.
 #[tokio::test]
 async fn a_gateway_starts_with_an_issuer_that_is_cut_off_and_warns() {
     let (mut setup, _) = two_issuers();

@@ -1,11 +1,11 @@
-//! What is not exactly right is refused, says what to do, and reaches nobody.
+//! Requests that are not exactly right are refused with a text that says what to do, and never reach ZEC.
 
 use crate::{
     client,
     world::{NIC, Setup, World},
 };
 
-/// Target, body, and a word that the answer's `detail` must hold.
+/// Target, body, and a text that the answer's `detail` must contain.
 const BAD_DELETES: &[(&str, Option<&str>, &str)] = &[
     // No address, in every form.
     ("/nics/n/ipv4", None, "no address"),
@@ -28,7 +28,7 @@ const BAD_DELETES: &[(&str, Option<&str>, &str)] = &[
     ("/nics/n/ipv4", Some(r#"{"ipAddresses":"10.0.0.2"}"#), "not a list"),
     ("/nics/n/ipv4", Some(r#"{"ipAddresses":null}"#), "not a list"),
     ("/nics/n/ipv4", Some(r#"{"ipAddress":["10.0.0.2"]}"#), "not a text"),
-    // Not an address, where it would count for nothing.
+    // Not an address, in a place where it would be ignored.
     ("/nics/n/ipv4?ipAddresses=10.0.0.2&ipAddress=%26ipAddresses=10.0.0.3", None, "%26"),
     ("/nics/n/ipv4?ipAddress=&ipAddresses=10.0.0.2", None, "not an IPv4 address"),
     (
@@ -54,18 +54,18 @@ const BAD_DELETES: &[(&str, Option<&str>, &str)] = &[
         "twice",
     ),
     ("/nics/n/ipv4", Some(r#"{"ipAddress":"10.0.0.2","ipAddress":"10.0.0.2"}"#), "twice"),
-    // Not JSON as it must be.
+    // Not valid JSON.
     ("/nics/n/ipv4", Some(r#"{"ipAddresses":["10.0.0.2"]} x"#), "not JSON"),
     ("/nics/n/ipv4", Some(r#"{"ipAddresses":["10.0.0.2"]}{}"#), "not JSON"),
     ("/nics/n/ipv4", Some(r#"[["10.0.0.2"]]"#), "not a JSON object"),
     ("/nics/n/ipv4", Some("ipAddresses=10.0.0.2"), "not JSON"),
     ("/nics/n/ipv4", Some(" "), "not JSON"),
-    // Both places, or a body where none belongs.
+    // Both places, or a body on a route without one.
     ("/nics/n/ipv4?ipAddresses=10.0.0.2", Some(r#"{"ipAddresses":["10.0.0.2"]}"#), "both"),
     ("/nics/n/ipv4?ipAddress=10.0.0.2", Some(r#"{"ipAddress":"10.0.0.2"}"#), "both"),
     ("/nics/n/ipv4/10.0.0.2", Some(r#"{"ipAddresses":["10.0.0.2"]}"#), "no body"),
     ("/nics/n/ipv4/10.0.0.2?ipAddresses=10.0.0.3", None, "unknown query key"),
-    // Switches that are neither on nor off, or mean nothing beside addresses.
+    // Switches that are neither on nor off, or have no meaning beside addresses.
     ("/nics/n/ipv4?ipAddresses=10.0.0.2&dryRun=yes", None, "`dryRun` is `yes`"),
     ("/nics/n/ipv4?ipAddresses=10.0.0.2&dryRun=", None, "`dryRun` is ``"),
     ("/nics/n/ipv4?ipAddresses=10.0.0.2&dryRun=TRUE", None, "`dryRun` is `TRUE`"),
@@ -80,7 +80,7 @@ const BAD_DELETES: &[(&str, Option<&str>, &str)] = &[
     ("/nics/n/ipv4?ipAddress=10.0.0.2&all=true", None, "name none beside it"),
     ("/nics/n/ipv4?all=true", Some(r#"{"ipAddresses":["10.0.0.2"]}"#), "name none beside it"),
     ("/nics/n/ipv4?all=true", Some(r#"{"ipAddresses":[]}"#), "name none beside it"),
-    // The path's grammar, and the vNIC's.
+    // The grammar of the path, and of the vNIC's id.
     ("/nics/a%2Fb/ipv4?ipAddresses=10.0.0.2", None, "`%`"),
     ("/nics/n;x/ipv4?ipAddresses=10.0.0.2", None, "`;`"),
     ("/nics//ipv4?ipAddresses=10.0.0.2", None, "segment"),
@@ -162,7 +162,7 @@ async fn what_clients_get_wrong_is_named_as_it_should_be() {
     let answer = alice.delete_with(&format!("/nics/{NIC}/ipv4"), mark).await;
     assert!(answer.text().contains("byte order mark"), "{}", answer.text());
     assert!(world.nothing_was_sent());
-    // Some clients send an empty object with every request: it names nothing.
+    // Some clients send an empty object with every request; it names no address.
     let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
     assert_eq!(alice.delete_with(&target, "{}").await.status, 200);
     let all = format!("/nics/{NIC}/ipv4?all=true&dryRun=true");
@@ -202,7 +202,7 @@ async fn bodies_are_declared_measured_and_bounded() {
         let headers = [json[0], ("Transfer-Encoding", coding)];
         let text = alice.text("DELETE", target, &headers, None);
         let answer = client::raw(world.gateway, format!("{text}0\r\n\r\n").as_bytes()).await;
-        // What hyper cannot frame it refuses by itself, and an empty chunked body names no address.
+        // hyper itself refuses bodies that it cannot frame, and an empty chunked body names no address.
         let answer = answer.expect("an answer");
         assert_eq!(answer.status, 400, "{coding}");
         if coding == "chunked" {

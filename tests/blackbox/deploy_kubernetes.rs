@@ -1,4 +1,4 @@
-//! `deploy/kubernetes`: judged by Kubernetes' own schemas, and its configuration by the gateway.
+//! `deploy/kubernetes`: validated with Kubernetes' own schemas, and its configuration by the gateway.
 
 use std::{
     fs,
@@ -37,7 +37,7 @@ fn the_gateway_takes_the_configuration_and_warns_only_of_the_operators_port() {
     let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("admin.listen"), "{warnings:?}");
-    // The pod is given longer than the gateway takes to drain.
+    // The pod's grace period is longer than the gateway's drain.
     let set = fs::read_to_string(here().join("statefulset.yaml")).unwrap();
     let grace = set.split("terminationGracePeriodSeconds: ").nth(1).unwrap();
     let grace: u64 = grace.lines().next().unwrap().parse().unwrap();

@@ -1,5 +1,5 @@
-//! `deploy/prometheus` and `deploy/grafana`: rules and dashboard ask for what there is, every alert
-//! has its cases and its page in the runbook. That a real Prometheus fires it: `alerts.rs`.
+//! `deploy/prometheus` and `deploy/grafana`: rules and dashboard use only existing metrics, and every alert has its
+//! cases and its page in the runbook. `alerts.rs` tests that the alerts fire in a real Prometheus.
 
 use std::{collections::BTreeSet, path::Path, process::Command};
 
@@ -29,7 +29,7 @@ pub fn alerts() -> Vec<(String, String)> {
     found
 }
 
-/// The queries of the dashboard's panels and of what it marks in them, with their titles.
+/// The queries of the dashboard's panels and annotations, with their titles.
 pub fn queries() -> Vec<(String, String)> {
     let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -46,7 +46,7 @@ pub fn queries() -> Vec<(String, String)> {
     found
 }
 
-/// Names of the gateway's metrics in a text; those of recording rules have colons and are not.
+/// The names of the gateway's metrics in a text, without the recording rules, whose names have colons.
 fn names(text: &str) -> BTreeSet<&str> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     let words = text.split(|c| !word(c));

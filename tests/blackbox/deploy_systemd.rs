@@ -1,5 +1,5 @@
-//! `deploy/systemd`: what systemd and the program tell each other, on the real sockets, and what
-//! systemd's own tools say of the units.
+//! `deploy/systemd`: the messages between systemd and the program, on real sockets, and the results of systemd's own
+//! tools for the units.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use crate::{
 
 const SERVICE: &str = include_str!("../../deploy/systemd/zec-gateway.service");
 
-/// What the program tells, until it tells a certain thing.
+/// The program's notifications, up to a given one.
 fn told(socket: &UnixDatagram, last: &str) -> Vec<String> {
     let mut told: Vec<String> = Vec::new();
     let mut buffer = [0; 512];
@@ -70,7 +70,7 @@ fn systemd_hears_how_a_reload_goes_and_the_command_of_the_unit_fails_where_it_di
     command.env("NOTIFY_SOCKET", &path);
     let mut served = Served::spawn(command);
     told(&socket, "READY=1");
-    // Where the operators' port is, only the log knows here.
+    // The port is random here, so only the log has the address of the operators' port.
     let admin = served.admin().to_string();
     let [first, line] = values("ExecReload").try_into().unwrap();
     assert_eq!(first, "/bin/true", "or credentials are not read anew");
@@ -101,11 +101,12 @@ fn systemd_hears_how_a_reload_goes_and_the_command_of_the_unit_fails_where_it_di
     assert!(code == Some(1) && said.contains("does not answer on"), "{said}");
 }
 
-/// Microseconds of the clock that systemd goes by.
+/// Microseconds of the clock that systemd uses.
 fn rustix_monotonic() -> u64 {
     let text = fs::read_to_string("/proc/uptime").unwrap();
     let seconds: f64 = text.split(' ').next().unwrap().parse().unwrap();
-    // It is read after the fact, to a hundredth; a suspended machine counts here and not there.
+    // The clock is read afterwards, to a hundredth of a second. It includes time in which the machine was suspended;
+    // the program's does not.
     std::time::Duration::from_secs_f64(seconds + 1.0).as_micros().try_into().unwrap()
 }
 
@@ -124,10 +125,10 @@ fn health_asks_the_operators_port() {
         (done.status.code(), String::from_utf8(text).unwrap())
     };
     assert_eq!(ask(&[], &admin.to_string()), (Some(0), "alive\n".to_owned()));
-    // Everywhere is here, too.
+    // `0.0.0.0` is reachable here too.
     let everywhere = format!("0.0.0.0:{}", admin.port());
     assert_eq!(ask(&["--ready"], &everywhere), (Some(0), "ready\n".to_owned()));
-    // Without keys nobody can call.
+    // Without keys, no caller can be authenticated.
     fs::write(directory.join("jwks.json"), "{\"keys\":[]}").unwrap();
     assert!(
         Command::new("kill")
@@ -204,7 +205,7 @@ fn a_caller_who_connects_before_the_gateway_runs_is_served_on_the_socket_of_syst
         write!(stream, "GET {path} HTTP/1.1\r\nHost: gateway\r\n{close}").unwrap();
         (stream, status)
     });
-    // systemd hands them over in any order.
+    // systemd passes them in any order.
     let sockets = [&admin, &public].map(|listener| listener.try_clone().unwrap().into());
     let names = ["operators", "callers"];
     let mut child = with_sockets(&files.serve("info"), sockets, &names).spawn().unwrap();
@@ -258,7 +259,7 @@ fn a_socket_without_a_known_name_is_refused() {
     }
 }
 
-/// What a listener answers to `GET /metrics`, and whether it is the operators'.
+/// Whether a listener answers `GET /metrics`, as only the operators' does.
 fn shows_metrics(address: std::net::SocketAddr) -> bool {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -302,8 +303,8 @@ fn a_unix_socket_of_systemd_is_served() {
     child.wait().unwrap();
 }
 
-/// Asks again and again, and keeps its connection until it is told not to; how often it was answered. Fails
-/// where a connection is cut.
+/// Sends requests on a kept connection until `stop` is set, and returns the number of answers. Fails if a connection is
+/// cut.
 fn keep_asking(address: std::net::SocketAddr, stop: &std::sync::atomic::AtomicBool) -> usize {
     let (mut kept, mut answered) = (None, 0);
     while !stop.load(std::sync::atomic::Ordering::Relaxed) {
@@ -320,7 +321,7 @@ fn keep_asking(address: std::net::SocketAddr, stop: &std::sync::atomic::AtomicBo
             assert!(reader.read_line(&mut line).unwrap() > 0, "cut off after {answered} answers");
             head += &line.to_ascii_lowercase();
         }
-        // At the very end of the old one "I am stopping" is an answer too, and not a cut.
+        // At the very end of the old process, the answer "I am stopping" is accepted too; it is not a cut.
         let stopping = head.starts_with("http/1.1 503 ") && head.contains("retry-after: ");
         assert!(head.starts_with("http/1.1 200 ") || stopping, "{head}");
         let length = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap();
@@ -330,7 +331,7 @@ fn keep_asking(address: std::net::SocketAddr, stop: &std::sync::atomic::AtomicBo
         if !head.contains("connection: close") {
             kept = Some(stream);
         }
-        // As a client that has other things to do, too.
+        // The pause of a client that does other work too.
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
     answered
@@ -378,7 +379,7 @@ fn no_kept_connection_is_cut_over_a_restart_with_the_socket_of_systemd() {
     running.wait().unwrap();
 }
 
-/// The values of a key of the unit.
+/// The values of a key in the unit.
 fn values(key: &str) -> Vec<&'static str> {
     let lines = SERVICE.lines();
     lines.filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect()
@@ -389,7 +390,7 @@ fn the_units_command_serves_with_its_environment() {
     let files = files();
     let (directory, socket) = (files.directory.path(), files.directory.path().join("notify"));
     let text = fs::read_to_string(files.config()).unwrap();
-    // As in the unit: the key is named by the environment alone.
+    // As in the unit, only the environment names the key.
     let text: Vec<_> = text.lines().filter(|line| !line.starts_with("access_key_")).collect();
     fs::write(files.config(), text.join("\n")).unwrap();
     for (credential, file) in values("LoadCredential").into_iter().zip(["ak", "sk"]) {
@@ -424,20 +425,20 @@ fn systemd_finds_no_fault_with_the_units_and_little_exposure() {
     }
     let analyze = need(Path::new("/usr/bin/systemd-analyze"));
     let units = tempfile::tempdir().unwrap();
-    // The program is not installed here; what starts is not what is judged.
+    // The program is not installed here, so its path is replaced; the tools judge the unit, not the program.
     let service = SERVICE.replace("/usr/bin/zec-gateway", env!("CARGO_BIN_EXE_zec-gateway"));
     fs::write(units.path().join("zec-gateway.service"), service).unwrap();
     let socket = Path::new(REPOSITORY).join("deploy/systemd/zec-gateway.socket");
     fs::copy(socket, units.path().join("zec-gateway.socket")).unwrap();
     for args in [
         ["verify", "--man=no", "zec-gateway.service", "zec-gateway.socket"].as_slice(),
-        // The threshold is the score of exposure times ten.
+        // The threshold is the exposure score times ten.
         &["security", "--offline=true", "--threshold=20", "zec-gateway.service"],
     ] {
         let done = Command::new(analyze).args(args).current_dir(units.path()).output().unwrap();
         let said = String::from_utf8_lossy(&done.stdout).into_owned();
         assert!(done.status.success(), "{args:?}: {said}");
-        // A misspelt key is only complained of.
+        // systemd only warns of a misspelt key.
         let complaints = String::from_utf8_lossy(&done.stderr).into_owned();
         let ours: Vec<_> = complaints.lines().filter(|line| line.contains("zec-gateway")).collect();
         assert!(ours.is_empty(), "{args:?}: {ours:?}");

@@ -1,4 +1,4 @@
-//! The documents for people say what is so.
+//! The documents for people are accurate.
 
 use std::{
     collections::BTreeSet,
@@ -31,7 +31,7 @@ fn documents() -> Vec<(String, String)> {
     paths.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
 }
 
-/// The fenced blocks of a language.
+/// The fenced blocks in a language.
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let open = format!("```{language}\n");
     text.split(open.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
@@ -63,7 +63,7 @@ fn every_rule_of_the_cookbook_is_loaded_and_decides_as_its_cases_say() {
         assert!(
             said.contains(&format!("{} passed, 0 failed", expected("allow") + expected("deny")))
         );
-        // Untested is only what no case can ask about: operations, and dry runs (below).
+        // Only policies that no case can cover are untested: operations, and dry runs (below).
         let no_case = ["`audit-operations`", "`partners-rehearse`"];
         let untested: Vec<_> = complaints
             .lines()
@@ -118,7 +118,7 @@ fn every_command_in_the_documents_is_one_that_there_is() {
     for (name, text) in documents() {
         for line in text.lines().filter(|line| line.contains("zec-gateway ")) {
             for rest in line.split("zec-gateway ").skip(1) {
-                // The text that is under each hash of a journal.
+                // The text that is the input of each hash of a journal.
                 if rest.starts_with("journal entry 2") {
                     continue;
                 }
@@ -128,7 +128,7 @@ fn every_command_in_the_documents_is_one_that_there_is() {
                 let Some(first) = words.next().filter(|first| !first.is_empty()) else { continue };
                 let groups = ["policy", "journal"];
                 let single = ["serve", "dev", "emulator", "check", "token"];
-                // Prose speaks of the gateway too.
+                // Prose mentions the gateway too.
                 if !groups.contains(&first) && !single.contains(&first) {
                     continue;
                 }
@@ -210,7 +210,7 @@ fn every_link_between_the_documents_leads_somewhere() {
     }
 }
 
-/// The name by which a heading can be linked to.
+/// The anchor of a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.collect::<String>().to_lowercase().replace(' ', "-")
@@ -226,21 +226,21 @@ async fn the_api_guide_has_every_route_in_its_table_and_no_other() {
             routes.insert(format!("{} {path}", method.to_ascii_uppercase()));
         }
     }
-    // A row begins with a method and a path; what follows a `?` narrows the route down.
+    // A row starts with a method and a path; the part after a `?` narrows the route down.
     let rows = API.lines().filter_map(|line| line.strip_prefix("| `")?.split(['`', '?']).next());
     let routes_alone = rows.filter(|row| row.contains(" /"));
     let rows: BTreeSet<String> = routes_alone.map(str::to_owned).collect();
     assert_eq!(rows, routes);
 }
 
-/// Every text in which a document may be cited, with its name.
+/// Every text that may cite a document, with its name.
 fn citing() -> Vec<(String, String)> {
     let root = Path::new(REPOSITORY);
     let mut paths = Vec::new();
     for directory in ["src", "tests", "config", "scripts", "docs"] {
         below(&root.join(directory), &mut paths);
     }
-    // What tools leave behind, and inputs for fuzzing.
+    // Files that tools leave behind, and inputs for fuzzing.
     let skipped = ["target", "corpus", "artifacts", "coverage", "node_modules", "seeds"];
     let mut texts = Vec::new();
     for path in paths {
@@ -255,13 +255,13 @@ fn citing() -> Vec<(String, String)> {
     texts
 }
 
-/// A text as one line, without the marks of comments: a citation may go over the end of a line.
+/// A text as one line, without comment markers, because a citation may continue on the next line.
 fn one_line(text: &str) -> String {
     let plain = |line: &str| line.trim().trim_start_matches(['/', '!', '#']).trim().to_owned();
     text.lines().map(plain).collect::<Vec<String>>().join(" ")
 }
 
-/// What a text cites: the document's name and, for `docs/threats.md, row 7`, the text after the comma.
+/// The citations in a text: the document's name and, for `docs/threats.md, row 7`, the text after the comma.
 fn citations(text: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for rest in text.split("docs/").skip(1) {
@@ -273,8 +273,8 @@ fn citations(text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The beginnings of the headings that a citation's place needs: numbers of rows or sections, or a title.
-/// None for words that are no place.
+/// The starts of the headings that a citation needs: numbers of rows or sections, or a title. Empty if the words after
+/// the comma cite no heading.
 fn headings(place: &str) -> Vec<String> {
     if let Some(title) = place.strip_prefix('"') {
         return vec![title.split('"').next().unwrap().to_owned()];
@@ -292,7 +292,7 @@ fn headings(place: &str) -> Vec<String> {
         } else if word != "and" {
             break;
         }
-        // Only a list of numbers goes on.
+        // Only a list of numbers continues.
         if !digits.is_empty() && word.trim_end_matches(',') != digits {
             break;
         }
@@ -301,7 +301,7 @@ fn headings(place: &str) -> Vec<String> {
     found
 }
 
-/// Whether a heading begins with that number, as `7. `.
+/// Whether a heading starts with that number, for example `7. `.
 fn is_numbered(line: &str, number: &str) -> bool {
     number.ends_with(". ") && line.starts_with(number)
 }
@@ -334,7 +334,7 @@ fn every_citation_of_a_document_leads_to_a_row_or_section_that_there_is() {
 
 #[test]
 fn no_citation_names_a_document_that_is_elsewhere() {
-    // In two pieces, so that this file has none of them.
+    // Each in two pieces, so that this file contains none of them.
     let elsewhere = [
         concat!("threats", ", row"),
         concat!("contract", ", section"),
@@ -383,7 +383,7 @@ fn the_api_guide_shows_every_problem() {
     }
 }
 
-/// Runs a line of the guide and says where its answer is another than the guide's.
+/// Runs a line of the guide and reports a difference between its answer and the guide's.
 const CHECK: &str = r#"
 failed=0
 check() {

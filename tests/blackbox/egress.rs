@@ -1,5 +1,5 @@
-//! The way out: a real proxy before ZEC and before key sets, proxies that fail, and issuers that want a
-//! certificate authority and a token of their own.
+//! Outgoing connections: a real proxy for ZEC and for key sets, proxies that fail, and issuers that require their own
+//! certificate authority and token.
 
 use std::{
     convert::Infallible,
@@ -32,7 +32,7 @@ use crate::{
 
 const DELETE: &str = "?ipAddresses=10.0.0.21";
 
-/// Debian's tinyproxy, until it is dropped.
+/// Debian's tinyproxy; it runs until dropped.
 struct Proxy {
     child: Child,
     address: SocketAddr,
@@ -47,7 +47,7 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    /// Wants `gateway:secret`, and tunnels to these ports alone.
+    /// A proxy that requires `gateway:secret` and tunnels only to these ports.
     async fn start(ports: &[u16]) -> Self {
         let files = tempfile::tempdir().unwrap();
         let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -79,7 +79,7 @@ impl Proxy {
         Self { child, address, files }
     }
 
-    /// The lines of a configuration that lead through it.
+    /// The configuration lines for using the proxy.
     fn lines(&self, password: &str) -> String {
         let file = self.files.path().join(format!("credentials-{password}"));
         fs::write(&file, format!("gateway:{password}\n")).unwrap();
@@ -90,7 +90,7 @@ impl Proxy {
         )
     }
 
-    /// Whether it was asked for a tunnel to that address.
+    /// Whether the proxy received a request for a tunnel to that address.
     fn was_asked_for(&self, to: SocketAddr) -> bool {
         let log = fs::read_to_string(self.files.path().join("log")).unwrap();
         log.contains(&format!("CONNECT {to} HTTP/1.1"))
@@ -126,7 +126,7 @@ async fn zec_is_reached_through_a_real_proxy_and_tls_ends_at_zec() {
     let requests = seen.requests();
     assert!(requests.iter().all(|request| request.authenticated), "{requests:?}");
 
-    // A proxy that lets nobody through was never a send.
+    // If a proxy refuses the tunnel, the write was never sent.
     let world = setup("wrong").start().await;
     let before = seen.requests().len();
     let answer = world.alice().get(&format!("/nics/{NIC}")).await;
@@ -159,20 +159,20 @@ async fn keys_are_fetched_through_a_real_proxy() {
     assert!(proxy.was_asked_for(address));
 }
 
-/// How a proxy fails.
+/// The way in which a proxy fails.
 #[derive(Clone, Copy, Debug)]
 enum Fails {
-    /// Nobody listens there.
+    /// Nothing listens at its address.
     Gone,
-    /// It hangs up on the question.
+    /// It hangs up on the request.
     HangsUp,
-    /// It says no.
+    /// It refuses the tunnel.
     Refuses,
-    /// It says nothing.
+    /// It sends nothing.
     Silent,
-    /// It says yes and hangs up, before TLS.
+    /// It accepts the tunnel and hangs up, before TLS.
     Cuts,
-    /// It never ends its head.
+    /// Its head never ends.
     Endless,
 }
 
@@ -223,7 +223,7 @@ async fn a_proxy_that_fails_means_that_nothing_was_sent() {
     }
 }
 
-/// A cluster's API server, as far as tokens go: it tells its keys to those who show the right token.
+/// A cluster's API server, as far as tokens are concerned: it returns its keys to requests with the right token.
 #[derive(Clone)]
 struct Cluster(Arc<Mutex<State>>);
 
@@ -232,7 +232,7 @@ struct State {
     issuer: String,
     keys_at: String,
     signer: Signer,
-    /// The tokens that were shown for the keys, and none where there was none.
+    /// The tokens in requests for the keys; `None` for a request without one.
     shown: Vec<Option<String>>,
 }
 
@@ -286,7 +286,7 @@ impl Cluster {
         response
     }
 
-    /// What a pod is given.
+    /// A pod's service account token.
     fn token(&self) -> String {
         let state = self.0.lock().unwrap();
         let grant = Grant {
@@ -315,7 +315,7 @@ fn issuer(issuer: &str, more: &str) -> String {
 async fn a_cluster_is_an_issuer_with_its_own_authority_and_token_read_each_time() {
     let (cluster, authority) = (Cluster::new("first"), Authority::new());
     let behind = cluster.listen().await;
-    // The keys are at another address than the issuer's, as they are in a cluster.
+    // The keys are at a different address than the issuer, as in a cluster.
     let (front, keys) = (authority.front(behind).await, authority.front(behind).await);
     {
         let mut state = cluster.0.lock().unwrap();
@@ -325,7 +325,7 @@ async fn a_cluster_is_an_issuer_with_its_own_authority_and_token_read_each_time(
     let address = format!("https://{front}");
     let own = "ca_file = \"ca.crt\"\ntoken_file = \"token\"";
     let files = vec![("ca.crt", authority.pem()), ("token", "first\n".to_owned())];
-    // The proxy of all is not asked, which nobody answers for.
+    // The common proxy, at whose address nothing listens, is not used.
     let (auth, own) =
         ("proxy = \"http://127.0.0.1:1\"".to_owned(), format!("{own}\nuse_proxy = false"));
     let issuers = Some(issuer(&address, &own));
@@ -333,14 +333,14 @@ async fn a_cluster_is_an_issuer_with_its_own_authority_and_token_read_each_time(
     let answer = world.bearer(&cluster.token()).get("/whoami").await;
     assert_eq!(answer.json()["subject"], "system:serviceaccount:ops:cleaner", "{}", answer.text());
 
-    // The kubelet renews the token: the next fetch shows the new one.
+    // The kubelet renews the token, and the next fetch sends the new one.
     world.put("token", "second\n");
     cluster.0.lock().unwrap().wanted = "Bearer second".to_owned();
     let series = r#"jwks_refreshes_total{issuer="kubernetes",result="ok"}"#;
     let before = world.metric(series).await;
     world.until_metric(series, before + 1.0).await;
 
-    // Nobody else vouches for it, and without the token it says nothing.
+    // No other authority has signed its certificate, and without the token it returns no keys.
     for more in ["token_file = \"token\"", "ca_file = \"ca.crt\""] {
         let files = vec![("ca.crt", authority.pem()), ("token", "second\n".to_owned())];
         let world = Setup {
@@ -371,7 +371,7 @@ async fn an_issuers_token_goes_to_no_other_host_that_a_document_names() {
     world.until_metric(r#"jwks_refreshes_total{issuer="kubernetes",result="failed"}"#, 1.0).await;
     let shown = cluster.0.lock().unwrap().shown.clone();
     assert!(!shown.is_empty() && shown.iter().all(Option::is_none), "{shown:?}");
-    // To the issuer's own host it goes.
+    // The token goes to the issuer's own host.
     cluster.0.lock().unwrap().keys_at = format!("{address}/openid/v1/jwks");
     world.until_metric(r#"jwks_refreshes_total{issuer="kubernetes",result="ok"}"#, 1.0).await;
 }

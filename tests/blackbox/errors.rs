@@ -93,7 +93,7 @@ async fn every_problem_has_a_page_that_explains_it() {
     assert_eq!(answer.problem().1, "not-found");
 }
 
-/// Users of an SDK see `code` and `message`, and nothing else.
+/// Users of an SDK see only `code` and `message`.
 #[tokio::test]
 async fn a_denials_message_names_the_first_address_the_policy_and_its_reason() {
     let policy = r#"

@@ -1,10 +1,10 @@
-//! One run of `check` or `serve` says every fault there is, in the configuration and in the files.
+//! One run of `check` or `serve` reports every fault, in the configuration and in the files.
 
 use std::{fs, path::Path};
 
 use crate::program::{Files, Served, run};
 
-/// What both commands complain of, line by line; they must agree.
+/// The complaints of both commands, line by line; the two must agree.
 fn complaints(files: &Files) -> Vec<String> {
     let config = files.config();
     let of = |command: &str| {
@@ -18,7 +18,7 @@ fn complaints(files: &Files) -> Vec<String> {
     said
 }
 
-/// Writes the configuration anew, with texts put in place of others.
+/// Rewrites the configuration with some texts replaced.
 fn change(path: &Path, changes: &[(&str, &str)]) {
     let mut text = fs::read_to_string(path).unwrap();
     for (from, to) in changes {
@@ -102,7 +102,7 @@ fn a_shadow_policy_is_looked_at_although_nobody_knows_where_the_policy_is() {
     assert!(said[1].contains("next: cannot be read"), "{said:#?}");
 }
 
-/// A `forbid` of all writes of a group, with this before the group's name; the group is on line 3.
+/// A `forbid` of all writes of a group, with `issuer` before the group's name; the group is on line 3.
 fn fence(issuer: &str) -> String {
     format!(
         "@id(\"fence\")\nforbid (\n  principal in Zec::Group::\"{issuer}netops\",\n  action in \

@@ -1,4 +1,4 @@
-//! HTTP/2 frame by frame, for what no honest client would send.
+//! HTTP/2 frame by frame, for input that no honest client would send.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -29,7 +29,7 @@ pub const PROTOCOL_ERROR: u32 = 1;
 pub const REFUSED_STREAM: u32 = 7;
 pub const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// A frame, written as it goes over the wire.
+/// A frame as it goes over the wire.
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut bytes = vec![length[1], length[2], length[3], kind, flags];
@@ -38,7 +38,7 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Headers as HPACK writes them that has never heard of compression.
+/// Headers in HPACK without any compression.
 pub fn block(headers: &[(&str, &str)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, value) in headers {
@@ -65,7 +65,7 @@ fn length(number: usize, into: &mut Vec<u8>) {
     into.push(u8::try_from(rest).unwrap());
 }
 
-/// The block of an ordinary request.
+/// The header block of an ordinary request.
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     let mut all =
         vec![(":method", method), (":scheme", "https"), (":authority", "gateway"), (":path", path)];
@@ -73,7 +73,7 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     block(&all)
 }
 
-/// A frame that came.
+/// A received frame.
 #[derive(Debug)]
 pub struct Frame {
     pub kind: u8,
@@ -83,29 +83,29 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The last four of the first eight bytes, or the first four: where codes stand.
+    /// The last four of the first eight bytes, or the first four, which contain the code.
     pub fn code(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
     }
 }
 
-/// A connection that sends what it is told to and hears what comes.
+/// A connection that sends the given bytes and reads frames.
 pub struct Raw(pub TlsStream<TcpStream>);
 
 impl Raw {
-    /// Connects without a word.
+    /// Connects without sending anything.
     pub async fn silent(world: &World, trusts: &Authority) -> Self {
         Self(Client::new(trusts).speaks(&["h2"]).connect(world.gateway).await.unwrap())
     }
 
-    /// Connects, and says what every client says first.
+    /// Connects and sends the preface of every client.
     pub async fn connect(world: &World, trusts: &Authority) -> Self {
         let Self(stream) = Self::silent(world, trusts).await;
         Self::over(stream).await
     }
 
-    /// Says over a connection what every client says first.
+    /// Sends the preface of every client on a connection.
     pub async fn over(stream: TlsStream<TcpStream>) -> Self {
         let mut raw = Self(stream);
         raw.0.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
@@ -113,13 +113,13 @@ impl Raw {
         raw
     }
 
-    /// Sends, or fails because the peer has closed, which is for the reader to find.
+    /// Sends; an error because the peer has closed is left to the reader to find.
     pub async fn send(&mut self, bytes: &[u8]) {
         let _ = self.0.write_all(bytes).await;
         let _ = self.0.flush().await;
     }
 
-    /// The next frame; none when the peer has closed.
+    /// The next frame; `None` after the peer has closed.
     pub async fn next(&mut self) -> Option<Frame> {
         let read = async {
             let mut head = [0; 9];
@@ -134,7 +134,7 @@ impl Raw {
         tokio::time::timeout(PATIENCE, read).await.expect("the peer neither speaks nor closes")
     }
 
-    /// Reads on until a frame of a kind comes, or the end.
+    /// Reads until a frame of a kind comes, or the end.
     pub async fn until(&mut self, kind: u8) -> Option<Frame> {
         loop {
             let frame = self.next().await?;
@@ -144,7 +144,7 @@ impl Raw {
         }
     }
 
-    /// Every frame until the peer closes.
+    /// All frames until the peer closes.
     pub async fn rest(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
         while let Some(frame) = self.next().await {
@@ -153,7 +153,7 @@ impl Raw {
         frames
     }
 
-    /// Whether the connection still lives: a ping comes back.
+    /// Whether the connection is still alive: the peer answers a ping.
     pub async fn pings(&mut self) -> bool {
         self.send(&frame(PING, 0, 0, b"are you?")).await;
         loop {

@@ -1,4 +1,4 @@
-//! Clients that are made of the description of the API, compiled, and used.
+//! Clients that are generated from the description of the API, compiled, and used.
 
 use std::{
     fs,

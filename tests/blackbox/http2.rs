@@ -1,4 +1,4 @@
-//! HTTP/2: its limits, its timers, and that it says nothing that HTTP/1.1 would not say.
+//! HTTP/2: its limits, its timers, and that its answers are the same as over HTTP/1.1.
 
 use std::{
     pin::Pin,
@@ -24,13 +24,13 @@ use crate::{
 
 const OPENS_AND_ENDS: u8 = END_HEADERS | END_STREAM;
 
-/// Whether somebody else is served.
+/// Whether another client is served.
 async fn others_are_served(world: &World, authority: &Authority) -> bool {
     let mut other = Client::new(authority).http2(world).await;
     other.whoami(&world.alice()).await.is_ok_and(|answer| answer.status == 200)
 }
 
-/// A body whose length is not said.
+/// A body of undeclared length.
 struct Undeclared(Option<Bytes>);
 
 impl Body for Undeclared {
@@ -59,7 +59,7 @@ async fn the_limits_are_told_to_every_caller() {
             )
         })
         .collect();
-    // Streams at once, a stream's window, a frame, a list of headers. No extended CONNECT (8).
+    // Concurrent streams, a stream's window, a frame, a list of headers. No extended CONNECT (8).
     for (name, value) in [(3, 100), (4, 64 * 1024), (5, 16 * 1024), (6, 32 * 1024)] {
         assert!(told.contains(&(name, value)), "{name} is not {value}: {told:?}");
     }
@@ -116,7 +116,7 @@ async fn a_head_without_end_ends_the_connection() {
     assert!(others_are_served(&world, &authority).await);
 }
 
-/// Threats, row 26: what has begun goes on, and is told.
+/// A write in flight goes on and its outcome is recorded (docs/threats.md, row 26).
 #[tokio::test]
 async fn a_write_that_is_taken_back_once_it_was_sent_goes_on() {
     const UNASSIGN: &str = "UnassignNetworkInterfaceIpv4";
@@ -162,7 +162,7 @@ async fn a_flood_of_requests_that_are_taken_back_ends_the_connection() {
 async fn a_flood_of_streams_that_we_must_reset_ends_the_connection() {
     let (world, authority) = secure("").await;
     let mut raw = Raw::connect(&world, &authority).await;
-    // A header that HTTP/2 forbids: each stream is reset by us, and none was ever a request.
+    // A header that HTTP/2 forbids: the gateway resets each stream, and none ever became a request.
     let head = request("GET", "/whoami", &[("connection", "close")]);
     let flood: Vec<u8> =
         (0..600).flat_map(|n| frame(HEADERS, OPENS_AND_ENDS, 2 * n + 1, &head)).collect();
@@ -190,7 +190,7 @@ async fn an_idle_connection_is_closed_with_goaway_and_pings_do_not_keep_it() {
     let mut http2 = Client::new(&authority).http2(&world).await;
     assert_eq!(http2.whoami(&alice).await.unwrap().status, 200);
     let end = tokio::time::timeout(PATIENCE, http2.connection).await;
-    // In form: an honest client sees no error.
+    // An orderly end: an honest client sees no error.
     end.expect("an idle connection stays open").unwrap().unwrap();
 
     let mut raw = Raw::connect(&world, &authority).await;
@@ -203,7 +203,7 @@ async fn an_idle_connection_is_closed_with_goaway_and_pings_do_not_keep_it() {
             None => break,
             Some(frame) => told |= frame.kind == GOAWAY,
         }
-        // The gateway's own ping, after GOAWAY, is answered, too.
+        // This also answers the gateway's own ping after GOAWAY.
         raw.send(&frame(PING, ACK, 0, &[0x0b, 0x7b, 0xa2, 0xf0, 0x8b, 0x9b, 0xfe, 0x54])).await;
     }
     assert!(told, "closed without a word");
@@ -215,7 +215,7 @@ async fn a_connection_between_requests_outlives_the_head_timer() {
     let mut http2 = Client::new(&authority).http2(&world).await;
     for _ in 0..2 {
         assert_eq!(http2.whoami(&world.alice()).await.unwrap().status, 200);
-        // Longer than a head may take; how much longer makes no difference.
+        // Longer than the header timeout; the exact time does not matter.
         tokio::time::sleep(Duration::from_secs(4)).await;
     }
 }
@@ -272,7 +272,7 @@ async fn while_the_gateway_leaves_open_connections_get_goaway_and_new_ones_are_s
     let alice = world.alice();
     assert_eq!(open.whoami(&alice).await.unwrap().status, 200);
     world.ask_to_stop();
-    // It ends long before the delay does.
+    // It ends long before the delay is over.
     tokio::time::timeout(PATIENCE, open.connection).await.expect("GOAWAY").unwrap().unwrap();
     let mut new = Client::new(&authority).http2(&world).await;
     for _ in 0..3 {
@@ -300,7 +300,7 @@ async fn the_drain_does_not_wait_for_whoever_goes_on_asking() {
     let (mut world, authority) =
         secure("drain_timeout = \"20s\"\nheader_timeout = \"2s\"\nidle_timeout = \"1h\"").await;
     let mut deaf = Raw::connect(&world, &authority).await;
-    // No token is needed, and the ping that follows GOAWAY is never answered.
+    // No token is needed, and the client never answers the ping after GOAWAY.
     let head = request("GET", "/whoami", &[]);
     deaf.send(&frame(HEADERS, OPENS_AND_ENDS, 1, &head)).await;
     deaf.until(HEADERS).await.expect("an answer");
@@ -335,13 +335,13 @@ async fn a_body_without_a_length_is_411_unless_it_is_empty() {
     let target = format!("{ipv4}?ipAddresses=10.0.0.22");
     let answer = http2.ask("DELETE", &target, &json, Undeclared(None)).await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
-    // A read has no body at all.
+    // A read may not have a body at all.
     let target = "https://localhost/whoami";
     let body = Undeclared(Some(Bytes::from_static(b"x")));
     assert_eq!(http2.ask("GET", target, &json, body).await.unwrap().problem().0, 400);
 }
 
-/// okhttp, Firefox, and proxies that do not know the length send an empty frame behind the head.
+/// okhttp, Firefox, and proxies that do not know the length send an empty frame after the head.
 #[tokio::test]
 async fn an_empty_frame_behind_the_head_is_no_body() {
     let (world, authority) = secure("").await;

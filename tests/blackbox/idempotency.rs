@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: what is asked for under one key is done once, and answered alike.
+//! `Idempotency-Key`: the gateway carries out the request under one key once, and repeats its answer.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -34,7 +34,7 @@ fn same(first: &Answer, again: &Answer) {
     assert_eq!(first.status, again.status, "{}", again.text());
     let without_id = |answer: &Answer| {
         let mut document = answer.json();
-        // Where ZEC did not answer, the id is that of the request itself.
+        // If ZEC did not answer, the id is that of the request itself.
         if document["zecRequestId"].is_null() && answer.status != 200 {
             document["requestId"].take();
         }
@@ -43,7 +43,7 @@ fn same(first: &Answer, again: &Answer) {
     assert_eq!(without_id(first), without_id(again));
 }
 
-/// Whoever may only read can ask for as many answers as they like, and each takes room on the disk.
+/// Even a caller who may only read can demand any number of answers, and each takes room on the disk.
 #[tokio::test]
 async fn a_thousand_keys_with_nothing_to_do_are_remembered_and_the_next_is_refused() {
     let world = World::start().await;
@@ -66,7 +66,7 @@ async fn a_thousand_keys_with_nothing_to_do_are_remembered_and_the_next_is_refus
     for word in ["nothing was sent", "Idempotency-Key", "1,000", &wait.to_string()] {
         assert!(refused.text().contains(word), "{word}: {}", refused.text());
     }
-    // What is remembered is answered again; others are served, and so is whoever needs no key.
+    // Remembered requests get their answer again; other requests, and those without a key, are served too.
     let again = keyed(&alice, all, "first").await;
     assert_eq!((again.status, again.header("idempotency-replayed")), (200, Some("true")));
     assert_eq!(keyed(&world.caller("bob", &["netops"]), all, "last").await.status, 200);
@@ -81,10 +81,10 @@ async fn the_same_request_under_the_same_key_is_done_once_and_answered_alike() {
     assert_eq!(first.status, 200, "{}", first.text());
     let again = keyed(&world.alice(), &off("10.0.0.21"), "k1").await;
     same(&first, &again);
-    // Another form of the same request is the same request.
+    // The same request in another form is still the same request.
     same(&first, &keyed(&world.alice(), &format!("/nics/{NIC}/ipv4/10.0.0.21"), "k1").await);
     assert_eq!(world.sent(WRITE).len(), 1);
-    // A change of the other kind is another request.
+    // The opposite change is a different request.
     let body = r#"{"ipAddresses":["10.0.0.21"]}"#;
     let json = ("Content-Type", "application/json");
     let (alice, target) = (world.alice(), format!("/nics/{NIC}/ipv4"));
@@ -95,7 +95,7 @@ async fn the_same_request_under_the_same_key_is_done_once_and_answered_alike() {
     let first = given("k2").await;
     assert_eq!(first.status, 200, "{}", first.text());
     same(&first, &given("k2").await);
-    // The key is its caller's own.
+    // Each caller has a separate set of keys.
     let other = keyed(&world.caller("eve", &["netops"]), &off("10.0.0.22"), "k1").await;
     assert_eq!((other.status, other.header("idempotency-replayed")), (200, None));
 }
@@ -169,7 +169,7 @@ async fn once_an_unknown_outcome_is_found_out_that_is_what_the_key_answers() {
     assert_eq!((again.status, again.header("idempotency-replayed")), (200, Some("true")));
     assert_eq!(again.json()["operationId"], first.json()["operationId"]);
 
-    // What was not done gives its key up.
+    // A write that was not done frees its key.
     world.zec.inject(fault(FaultKind::Cut));
     assert_eq!(keyed(&world.alice(), &off("10.0.0.22"), "undone").await.status, 504);
     world.until_metric("operations_total{outcome=\"not-done\"}", 1.0).await;
@@ -208,7 +208,7 @@ async fn whoever_asks_again_is_not_in_the_way_of_others_who_do() {
     let again = (0..64).map(|number| {
         let alice = world.alice();
         tokio::spawn(async move {
-            // Another request under the key is refused, and does not mislead the right ones.
+            // A different request under the key is refused, without an effect on the right ones.
             let address = if number % 2 == 0 { "10.0.0.21" } else { "10.0.0.22" };
             (number, keyed(&alice, &off(address), "k").await.status)
         })
@@ -296,7 +296,7 @@ async fn a_key_is_never_ignored() {
     assert!(world.nothing_was_sent());
 }
 
-/// A world whose vNICs have a thousand addresses to lose, and nothing that limits a caller.
+/// A world whose vNICs have a thousand addresses to unassign, without limits per caller.
 async fn wide() -> World {
     let policy = "@id(\"all\") permit (principal, action, resource);\n".to_owned();
     let limits = "addresses_per_hour = 0\nmax_concurrent_per_caller = 1024".to_owned();

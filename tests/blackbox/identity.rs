@@ -1,4 +1,4 @@
-//! Key sets over HTTP: fetched at the start, refreshed behind everybody's back.
+//! Key sets over HTTP: fetched at the start, and refreshed in the background.
 
 use std::sync::{Arc, Mutex};
 
@@ -41,7 +41,7 @@ async fn keys_are_fetched_at_the_start_and_refreshed_behind_the_requests() {
     assert_eq!(world.alice().get("/whoami").await.status, 200);
     assert!(world.metric(r#"jwks_keys{issuer="corp"}"#).await == 1.0);
 
-    // The provider rotates: the new key counts after the next refresh, the old one no more.
+    // The provider rotates: after the next refresh the new key is accepted and the old one is not.
     let second = Signer::rs256().unwrap();
     *provider.document.lock().unwrap() = key_set(&[&second]);
     let fetched = world.metric(r#"jwks_refreshes_total{issuer="corp",result="ok"}"#).await;
@@ -59,7 +59,7 @@ async fn a_provider_that_talks_nonsense_leaves_the_keys_at_hand_in_use() {
     let provider = provider(key_set(&[&signer])).await;
     let mut world = world(&provider.url).await;
     let failed = r#"jwks_refreshes_total{issuer="corp",result="failed"}"#;
-    // Good keys, in a document that is too large to be read.
+    // Valid keys, in a document that is too large.
     let huge =
         key_set(&[&signer]).replacen('{', &format!(r#"{{"x":"{}","#, "y".repeat(1 << 20)), 1);
     world.signer = signer;
@@ -83,7 +83,7 @@ async fn without_keys_the_gateway_is_not_ready_and_says_503_not_401() {
     assert_eq!(answer.status, 503);
     assert!(answer.text().contains("keys of corp: not ok"), "{}", answer.text());
     assert!(world.metric(r#"jwks_age_seconds{issuer="corp"}"#).await == f64::INFINITY);
-    // A stranger is still a stranger.
+    // A caller without a token still gets 401.
     assert_eq!(world.stranger().get("/whoami").await.status, 401);
 }
 

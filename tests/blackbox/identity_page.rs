@@ -1,5 +1,5 @@
-//! docs/identity.md, held to its word: every block of it loads, and tokens with the claims that
-//! each provider documents are whom the page says they are. Only where the keys come from differs.
+//! docs/identity.md is accurate: every block of it loads, and tokens with each provider's documented claims identify
+//! the callers that the page names. Only the source of the keys is replaced.
 
 use std::{path::Path, time::SystemTime};
 
@@ -13,14 +13,14 @@ use crate::{
 
 const PAGE: &str = include_str!("../../docs/identity.md");
 
-/// The fenced blocks of a language, in the order of a text.
+/// The fenced blocks in a language, in the order of a text.
 fn blocks(text: &str, language: &str) -> Vec<String> {
     let begin = format!("```{language}\n");
     let rest = text.split(begin.as_str()).skip(1);
     rest.map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
 }
 
-/// The one block of a language under a heading.
+/// The one block in a language under a heading.
 fn block(heading: &str, language: &str) -> String {
     let section = PAGE.split("\n## ").find(|section| section.starts_with(heading)).unwrap();
     let mut found = blocks(section, language);
@@ -28,19 +28,19 @@ fn block(heading: &str, language: &str) -> String {
     found.remove(0)
 }
 
-/// A world with a provider's set-up and policy as they stand on the page.
+/// A world with a provider's configuration and policy from the page.
 async fn world(heading: &str) -> World {
     let block = block(heading, "toml");
     let issuers = block.replace("discovery = true", "jwks_file = \"jwks.json\"");
     assert_ne!(block, issuers, "{heading}");
     let signer = Signer::rs256().unwrap();
-    // The tests' signer has no P-384; what verifies it has tests of its own.
+    // The tests' signer has no P-384; its verification has separate tests.
     let issuers = issuers.replace("\"ES384\"", "\"ES384\", \"RS256\"");
     let policy = self::block(heading, "cedar");
     Setup { issuers: Some(issuers), policy, signer, ..Setup::default() }.start().await
 }
 
-/// A token with these claims, as they are now; times are left out of them.
+/// A token with these claims and current times; the claims contain no times.
 fn token(world: &World, claims: &Value) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let mut claims = claims.as_object().unwrap().clone();
@@ -62,7 +62,7 @@ async fn get(world: &World, claims: &Value, target: &str) -> Answer {
     world.bearer(&token(world, claims)).get(target).await
 }
 
-/// Who the claims' bearer is, and that the page's policy lets them read.
+/// The caller that the claims identify; the page's policy must let that caller read.
 async fn permitted(world: &World, claims: &Value) -> Value {
     let answer = get(world, claims, &format!("/nics/{NIC}")).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -89,7 +89,7 @@ fn every_block_of_the_page_loads_alone_and_beside_the_others() {
     for block in blocks {
         let parsed = Config::parse(Path::new("page"), &(block.clone() + rest), std::iter::empty());
         let config = parsed.unwrap_or_else(|faults| panic!("{faults:?} in {block}"));
-        // Nothing that the page recommends is warned of, or without effect.
+        // None of the page's recommendations causes a warning or has no effect.
         let said = format!("{:?}", config.warnings);
         assert!(!said.contains("auth"), "{said}");
     }
@@ -123,9 +123,9 @@ async fn keycloak_gives_realm_roles_and_its_id_tokens_are_refused() {
     denied(&world, &roles(json!({ "roles": ["offline_access"] }))).await;
     denied(&world, &roles(json!({}))).await;
     refused(&world, &roles(json!({ "roles": "netops" })), "not a list").await;
-    // Roles of a client, or of the token itself, are not the realm's.
+    // Roles of a client, or of the token itself, are not the realm's roles.
     denied(&world, &with(&roles(json!({})), &json!({ "roles": ["netops"] }))).await;
-    // An ID token is for the client, and so is an access token without the mapper.
+    // An ID token is meant for the client, and so is an access token without the mapper.
     let id = json!({ "typ": "ID", "aud": "billing" });
     refused(&world, &with(&access, &id), "another service").await;
     refused(&world, &with(&access, &json!({ "aud": "account" })), "another service").await;
@@ -160,7 +160,7 @@ async fn entra_gives_app_roles_and_a_cut_groups_claim_is_refused() {
     });
     assert_eq!(permitted(&world, &access).await, caller);
     denied(&world, &with(&access, &json!({ "roles": ["Reviewer"] }))).await;
-    // A pairwise `sub` alone names nobody that the policy could know.
+    // A pairwise `sub` alone names no user that the policy could know.
     refused(&world, &with(&access, &json!({ "oid": null })), "`oid`").await;
     let pointer = json!({
         "_claim_names": { "groups": "src1" },
@@ -193,7 +193,7 @@ async fn google_names_accounts_by_number_and_tells_audiences_apart() {
     });
     let caller = json!({ "issuer": "google", "subject": "113289723416554971153", "groups": [] });
     assert_eq!(permitted(&world, &id).await, caller);
-    // A service account of somebody else can have the same audience, but not the same number.
+    // A foreign service account can have the same audience, but not the same number.
     denied(&world, &with(&id, &json!({ "sub": "100000000000000000001" }))).await;
     let people = json!({ "aud": "32555940559.apps.googleusercontent.com" });
     refused(&world, &with(&id, &people), "another service").await;
@@ -223,7 +223,7 @@ async fn github_names_the_repository_and_the_branch() {
     });
     let caller = json!({ "issuer": "github", "subject": main, "groups": [] });
     assert_eq!(permitted(&world, &id).await, caller);
-    // Their tokens are as good as ours; it is the policy that knows the repositories.
+    // These tokens are as valid as ours; only the policy knows which repositories are allowed.
     for other in [
         "repo:octo-org@123456/octo-repo@456789:ref:refs/heads/feature",
         "repo:octo-org@123456/octo-repo@456789:pull_request",
@@ -232,7 +232,7 @@ async fn github_names_the_repository_and_the_branch() {
     ] {
         denied(&world, &with(&id, &json!({ "sub": other }))).await;
     }
-    // The audience that a workflow gets when it asks for none.
+    // The default audience of a workflow that requests none.
     let default = json!({ "aud": "https://github.com/octo-org" });
     refused(&world, &with(&id, &default), "another service").await;
 }

@@ -1,5 +1,4 @@
-//! A real OIDC provider as a child process, told over its stdin what to do next
-//! (`tests/oidc/provider.mjs`).
+//! A real OIDC provider as a child process that takes commands on its stdin (`tests/oidc/provider.mjs`).
 
 use std::{net::SocketAddr, path::PathBuf, process::Stdio};
 
@@ -17,24 +16,24 @@ use crate::{
     world::{Setup, World},
 };
 
-/// What the provider signs with; each has a key of its own.
+/// The provider's signature algorithms, each with its own key.
 pub const ALGORITHMS: [&str; 3] = ["RS256", "ES256", "EdDSA"];
 
-/// The same of the newest provider, which names Ed25519 as RFC 9864 does.
+/// The algorithms of the newest provider, which names Ed25519 as RFC 9864 does.
 pub const NEWEST_ALGORITHMS: [&str; 3] = ["RS256", "ES256", "Ed25519"];
 
-/// Series of the issuer, as `World::metric` names them.
+/// The issuer's series, in the form for `World::metric`.
 pub const FETCHED: &str = r#"jwks_refreshes_total{issuer="corp",result="ok"}"#;
 pub const FAILED: &str = r#"jwks_refreshes_total{issuer="corp",result="failed"}"#;
 
-/// A provider with its address; it can be stopped and come back there.
+/// A provider with its address; it can stop and start again there.
 pub struct Provider {
     pub issuer: String,
     address: SocketAddr,
     package: &'static str,
     process: Mutex<Option<Process>>,
-    /// Bound and never listening: while nobody listens, no other test is given the port, and no
-    /// client that tries to connect is given it for its own end and so speaks to itself.
+    /// Bound and never listening. While the provider is stopped, no other test can get the port, and no connecting
+    /// client can get it as its local port and so connect to itself.
     _held: TcpSocket,
 }
 
@@ -78,7 +77,7 @@ impl Provider {
         Self::start_package("oidc-provider").await
     }
 
-    /// The newest major, whose tokens and keys say `Ed25519`.
+    /// The newest major version, whose tokens and keys say `Ed25519`.
     pub async fn start_newest() -> Self {
         Self::start_package("oidc-provider-9").await
     }
@@ -92,18 +91,18 @@ impl Provider {
         Self { issuer: format!("http://{address}"), address, package, process, _held: held }
     }
 
-    /// Ends the process: nobody listens, and its keys are lost.
+    /// Stops the process: nothing listens, and its keys are lost.
     pub async fn stop(&self) {
         let mut process = self.process.lock().await.take().expect("a provider that runs");
         process.child.kill().await.unwrap();
     }
 
-    /// Starts it again at its address, with other keys.
+    /// Starts it again at its address, with new keys.
     pub async fn start_again(&self) {
         *self.process.lock().await = Some(Process::start(self.address, self.package).await);
     }
 
-    /// Gives it a command and waits until it is done.
+    /// Sends it a command and waits until the command is done.
     pub async fn tell(&self, command: Value) -> Value {
         let mut process = self.process.lock().await;
         let process = process.as_mut().expect("a provider that runs");
@@ -115,14 +114,14 @@ impl Provider {
         self.tell(json!({ "do": what })).await;
     }
 
-    /// How often it was asked for anything about its keys so far.
+    /// How often its documents have been requested so far.
     pub async fn asked(&self) -> Asked {
         let asked = self.tell(json!({ "do": "asked" })).await;
         let count = |name: &str| asked[name].as_u64().unwrap();
         Asked { discovery: count("discovery"), keys: count("keys") }
     }
 
-    /// A token out of its token endpoint, as a program gets one.
+    /// A token from its token endpoint, as a program gets one.
     pub async fn token(&self, algorithm: &str) -> String {
         let form = format!(
             "grant_type=client_credentials&client_id=billing&client_secret=not-a-secret\
@@ -135,7 +134,7 @@ impl Provider {
         answer.json()["access_token"].as_str().unwrap().to_owned()
     }
 
-    /// A world whose only issuer is this provider, found by discovery.
+    /// A world whose only issuer is this provider, found through discovery.
     pub fn setup(&self, refresh: &str) -> Setup {
         let issuers = format!(
             "[[auth.issuers]]\nname = \"corp\"\nissuer = \"{}\"\naudiences = [\"zec-gateway\"]\n\
@@ -146,7 +145,7 @@ impl Provider {
     }
 }
 
-/// How often the provider was asked for each document.
+/// How often each of the provider's documents was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
     pub discovery: u64,
@@ -162,14 +161,14 @@ pub fn key_id(token: &str) -> String {
     header["kid"].as_str().unwrap().to_owned()
 }
 
-/// Waits until a fetch that began after this call has gone well.
+/// Waits until a fetch that began after this call has succeeded.
 pub async fn until_fresh(world: &World) {
-    // The next one may have begun before.
+    // The next fetch may have begun before.
     let fetched = world.metric(FETCHED).await;
     world.until_metric(FETCHED, fetched + 2.0).await;
 }
 
-/// Whether the gateway says that it is ready.
+/// Whether the gateway reports that it is ready.
 pub async fn is_ready(world: &World) -> bool {
     let request = client::request("GET", "/readyz", &[], None);
     client::raw(world.admin, request.as_bytes()).await.unwrap().status == 200

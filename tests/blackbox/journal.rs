@@ -26,7 +26,7 @@ fn target() -> String {
     format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21")
 }
 
-/// `zec-gateway journal ...` on the world's journal.
+/// Runs `zec-gateway journal ...` on the world's journal.
 fn journal(world: &World, command: &str, rest: &[&str]) -> (i32, String, String) {
     let path = world.files.path().join("journal.db");
     let args = [&["journal", command, path.to_str().unwrap()], rest].concat();
@@ -176,8 +176,8 @@ async fn without_a_journal_an_answer_names_no_operation() {
     assert!(!world.files.path().join("journal.db").exists());
 }
 
-/// What a journal lets go of is gone, so its own clock must not be alone; the journal's tests show
-/// what the second one does.
+/// The journal deletes old entries, so it must not depend on its own clock alone. The journal's tests cover the effect
+/// of the second clock.
 #[test]
 fn a_gateway_has_its_journal_ask_zecs_clock() {
     let files = Files::new("https://console.zenlayer.com");
@@ -186,12 +186,12 @@ fn a_gateway_has_its_journal_ask_zecs_clock() {
     assert!(shown.contains("SecondClock(true)"), "{shown}");
 }
 
-/// Runs a command of the program where nothing can be written but `/tmp`.
+/// Runs a command of the program with only `/tmp` writable.
 fn read_only(folder: &Path, args: &[&str]) -> (i32, String) {
     let script =
         "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && shift && exec \"$@\"";
     let mut command = Command::new("unshare");
-    // As root in a name space of our own, whoever we are.
+    // As root in a separate namespace, whatever the user.
     command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
     command.arg(folder).arg(env!("CARGO_BIN_EXE_zec-gateway")).args(args);
     let done = command.output().unwrap();
@@ -233,7 +233,7 @@ async fn a_copy_is_read_where_nothing_can_be_written_and_a_missing_log_is_named(
     assert!(said.contains("no `-wal` file lies beside it"), "{said}");
     assert!(!said.contains("is no journal"), "{said}");
 
-    // What a gateway has closed is whole by itself.
+    // After the gateway has closed the journal, the file alone is complete.
     world.ask_to_stop();
     assert!(world.stopped().await);
     std::fs::copy(world.files.path().join("journal.db"), stopped.join("journal.db")).unwrap();
@@ -253,7 +253,7 @@ async fn an_export_that_nobody_takes_keeps_the_log_from_nothing() {
             assert_eq!(world.alice().post(&target, body).await.status, 200);
         }
     };
-    // More than a pipe holds, so that the export stops in the midst.
+    // More than a pipe can buffer, so that the export stops in the middle.
     write(60).await;
     let file = world.files.path().join("journal.db");
     let mut export = Command::new(env!("CARGO_BIN_EXE_zec-gateway"))
@@ -275,7 +275,7 @@ async fn an_export_that_nobody_takes_keeps_the_log_from_nothing() {
     assert!(world.metric("journal_wal_bytes").await > 0.0);
 }
 
-/// Another program, made from the description alone.
+/// Another program, written from the description alone.
 #[tokio::test]
 async fn another_program_verifies_the_chain_from_the_description_alone() {
     let (world, vectors) = (World::start().await, include_str!("../../docs/journal-format.md"));
@@ -302,7 +302,7 @@ async fn another_program_verifies_the_chain_from_the_description_alone() {
     let without: Vec<&str> = exported.lines().skip(1).collect();
     let (good, said) = verify(&without.join("\n"));
     assert!(!good && said.contains("entry 1 is missing"), "{said}");
-    // The first vector of the page is one of a chain.
+    // The page's first vector is an entry of a chain.
     let vector = vectors.lines().find(|line| line.starts_with("| 1 |")).unwrap();
     let hash = vector.split('`').nth(3).unwrap();
     let line = json!({"seq": 1, "content": "{\"a\":1}", "previous": "0".repeat(64), "hash": hash});

@@ -1,4 +1,4 @@
-//! Timers, caps and the drain, met with raw sockets.
+//! Timers, limits and the drain, tested with raw sockets.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn with(server: &str) -> World {
     Setup { server: server.to_owned(), ..Setup::default() }.start().await
 }
 
-/// Waits until the peer closes; what it sent before.
+/// Waits until the peer closes, and returns the bytes that it sent before.
 async fn closed(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     let end = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
@@ -39,7 +39,7 @@ async fn a_head_that_trickles_is_cut_off() {
     let mut stream = TcpStream::connect(world.gateway).await.unwrap();
     let (mut read, mut write) = stream.split();
     let trickle = async {
-        // Each byte is in time; the whole is not.
+        // Each byte is in time, but the whole is not.
         write.write_all(b"GET /whoami HTTP/1.1\r\nX: ").await.unwrap();
         while write.write_all(b"y").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -95,7 +95,7 @@ async fn the_operators_port_cannot_be_kept_busy_by_those_who_do_not_read() {
         stream.write_all(b"GET /metrics HTTP/1.1\r\nX: ").await.unwrap();
         held.push(stream);
     }
-    // All places are taken; the head timer (10 s) frees them, and the probe gets its turn.
+    // All connection slots are taken; the header timeout (10 s) frees them, and then the probe is served.
     let probe = client::request("GET", "/livez", &[], None);
     assert_eq!(client::raw(world.admin, probe.as_bytes()).await.expect("an answer").status, 200);
 }
@@ -107,13 +107,13 @@ async fn what_begins_after_accepting_has_stopped_is_sent_away() {
     let (early, late) = text.split_at(30);
     let mut stream = TcpStream::connect(world.gateway).await.unwrap();
     stream.write_all(early.as_bytes()).await.unwrap();
-    // Once this is answered the gateway has the other connection too, and soon has read of it.
+    // Once this has its answer, the gateway has accepted the other connection too, and will soon have read from it.
     assert_eq!(world.alice().get("/whoami").await.status, 200);
     tokio::time::sleep(Duration::from_millis(500)).await;
     world.ask_to_stop();
     let closed = async { while TcpStream::connect(world.gateway).await.is_ok() {} };
     tokio::time::timeout(PATIENCE, closed).await.expect("accepting goes on");
-    // Nor is it cut off for being slow, as long as its head may take.
+    // A slow connection is not closed either, within its header timeout.
     tokio::time::sleep(Duration::from_millis(200)).await;
     stream.write_all(late.as_bytes()).await.unwrap();
     let answer = client::read(&mut stream).await.expect("an answer");
@@ -130,7 +130,7 @@ async fn an_idle_connection_outlives_the_head_timer() {
     for _ in 0..3 {
         stream.write_all(text.as_bytes()).await.unwrap();
         assert_eq!(client::read(&mut stream).await.expect("an answer").status, 200);
-        // Longer than a head may take; how much longer makes no difference.
+        // Longer than the header timeout; the exact time does not matter.
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
 }
@@ -196,7 +196,7 @@ async fn more_requests_at_once_than_the_gateway_takes_are_shed() {
     assert_eq!(answer.problem().1, "overloaded");
     assert!(answer.header("retry-after").is_some());
     assert_eq!(slow.await.unwrap().status, 200);
-    // Its place is free once the gateway knows that the answer is out.
+    // Its slot is free once the gateway knows that the answer has been sent.
     world.until_in_flight(0.0).await;
     assert_eq!(alice.get("/whoami").await.status, 200);
 }
@@ -218,7 +218,7 @@ async fn pipelined_requests_are_answered_in_order() {
 async fn the_drain_finishes_what_runs_and_takes_nothing_new() {
     let mut world = with("drain_timeout = \"20s\"").await;
     world.zec.inject(Fault::once(FaultKind::Delay(Duration::from_millis(700))));
-    // A kept connection in the middle of a write, and one between requests.
+    // One kept connection in the middle of a write, and one between requests.
     let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
     let text = world.alice().text("DELETE", &target, &[], None);
     let mut busy = TcpStream::connect(world.gateway).await.unwrap();
@@ -267,7 +267,7 @@ async fn while_the_gateway_leaves_answers_say_that_the_connection_ends() {
     assert_eq!(client::read(&mut kept).await.unwrap().header("connection"), None);
     world.ask_to_stop();
     world.until_not_ready().await;
-    // The one that was kept is served once more, and so is a new one.
+    // The kept connection serves one more request, and so does a new one.
     for mut stream in [kept, TcpStream::connect(world.gateway).await.unwrap()] {
         stream.write_all(text.as_bytes()).await.unwrap();
         let answer = client::read(&mut stream).await.unwrap();
@@ -309,12 +309,12 @@ async fn the_drain_gives_up_after_its_time() {
 #[tokio::test]
 async fn the_drain_does_not_wait_for_whoever_reads_no_answers() {
     let mut world = with("drain_timeout = \"20s\"").await;
-    // No token is needed; more answers than any buffer on the way takes.
+    // No token is needed; these are more answers than all buffers on the way can take.
     let text = world.stranger().text("GET", "/whoami", &[], None).repeat(50_000);
     let stream = TcpStream::connect(world.gateway).await.unwrap();
     let (_never_read, mut write) = stream.into_split();
     let asking = tokio::spawn(async move { write.write_all(text.as_bytes()).await });
-    // Until nothing moves any more.
+    // Until the number of answers does not change any more.
     let counted = r#"http_requests_total{code="401",method="GET",route="/whoami"}"#;
     let mut answered = (-1.0, world.metric(counted).await);
     while answered.0 < answered.1 || answered.1 == 0.0 {
@@ -357,7 +357,7 @@ async fn the_admin_listener_caps_its_connections_too() {
     let text = client::request("GET", "/livez", &[], None);
     next.write_all(text.as_bytes()).await.unwrap();
     assert_eq!(client::read(&mut next).await.expect("an answer").status, 200);
-    // For each connection more than 64 one of those that rest ends.
+    // For each connection above 64, one idle connection is closed.
     assert!(closed(&mut held.remove(0)).await.is_empty());
     for stream in &held {
         let read = stream.try_read(&mut [0]);

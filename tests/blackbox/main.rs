@@ -1,5 +1,5 @@
-//! The gateway as its callers and operators meet it: real sockets, the real composition root, and
-//! a ZEC that can be told to misbehave.
+//! The gateway as callers and operators see it: real sockets, the real composition root, and a ZEC that misbehaves on
+//! request.
 
 #![expect(unreachable_pub, reason = "one binary: `pub` means for the other modules")]
 #![expect(

@@ -61,7 +61,7 @@ async fn the_upstream_request_is_made_from_nothing() {
     let unexpected: Vec<_> =
         names.iter().filter(|name| !expected.contains(name) && **name != "authorization").collect();
     assert!(unexpected.is_empty(), "{unexpected:?} went upstream");
-    // Not the caller's.
+    // Not the caller's own header.
     assert_eq!(request.header("user-agent"), Some(zec_gateway::net::AGENT));
     assert_eq!(request.header("x-zc-action"), Some("UnassignNetworkInterfaceIpv4"));
     assert_eq!(request.header("content-type"), Some("application/json"));
@@ -108,10 +108,10 @@ async fn the_list_outranks_the_deprecated_address_for_policy_and_zec_alike() {
     assert_eq!(alice.delete(&query).await.status, 200);
     let body = r#"{"ipAddress": "10.9.9.9", "ipAddresses": ["10.0.0.22"]}"#;
     assert_eq!(alice.delete_with(&ipv4, body).await.status, 200);
-    // The other way round: what the policy forbids is in the list, so it is what counts.
+    // The other way round: the forbidden address is in the list, so it decides.
     let body = r#"{"ipAddress": "10.0.0.23", "ipAddresses": ["10.9.9.9"]}"#;
     assert_eq!(alice.delete_with(&ipv4, body).await.status, 403);
-    // An empty list is still a list: it is not made up for by the single address.
+    // An empty list is still a list; the single address does not replace it.
     let body = r#"{"ipAddress": "10.0.0.23", "ipAddresses": []}"#;
     assert_eq!(alice.delete_with(&ipv4, body).await.status, 400);
     assert_eq!(world.addresses(NIC), ["10.0.0.23", "10.0.0.24"]);
@@ -149,7 +149,7 @@ async fn head_is_answered_as_get_without_the_body() {
         let (head, body) = head.split_once("\r\n\r\n").unwrap();
         assert!(body.is_empty(), "{target}: {body}");
         assert!(head.starts_with(&format!("HTTP/1.1 {} ", get.status)), "{head}");
-        // The id of a request may be in its body, and is of the same length.
+        // The body may contain the request's id, which always has the same length.
         let length = format!("content-length: {}", get.body.len());
         assert!(head.contains(&length), "{target}: {head}");
     }
@@ -225,7 +225,7 @@ async fn a_caller_who_hangs_up_changes_nothing_about_the_write() {
     stream.write_all(text.as_bytes()).await.unwrap();
     world.until_sent_to("UnassignNetworkInterfaceIpv4", 1).await;
     drop(stream);
-    // The outcome is counted although nobody waits for it any more.
+    // The outcome is counted although no client waits for it any more.
     world.until_metric("unassigned_addresses_total", 1.0).await;
     assert!(!world.addresses(NIC).contains(&"10.0.0.21".to_owned()));
     assert_eq!(world.sent("UnassignNetworkInterfaceIpv4").len(), 1);

@@ -1,4 +1,4 @@
-//! What Prometheus sees, and what no caller can do to it.
+//! The metrics that Prometheus sees, and that no caller can create unlimited series.
 
 use std::collections::BTreeSet;
 
@@ -77,7 +77,7 @@ async fn no_answer_of_a_route_makes_a_new_series() {
         stranger.send(method, target, &[], None).await;
     }
     let mut after = series(&world.metrics().await);
-    // One series in place of another: how the journal ends now.
+    // One series replaced by another: the current head of the journal.
     after.retain(|series| !series.starts_with("zec_gateway_journal_head_info"));
     assert_eq!(after.difference(&before).collect::<Vec<_>>(), Vec::<&String>::new());
     let refused = r#"http_requests_total{code="400",method="GET",route="/whoami"}"#;
@@ -112,7 +112,7 @@ async fn no_caller_can_make_the_series_grow() {
     let world = World::start().await;
     let methods =
         ["GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS", "BREW", "X-1", "get"];
-    // What can come to be, comes to be here once: every method on a route and beside one.
+    // Every series that can appear appears here once: every method on a route and beside one.
     for method in methods {
         for target in ["/whoami", "/nics/n/ipv4", "/beside"] {
             let text = world.stranger().text(method, target, &[("Connection", "close")], None);

@@ -1,4 +1,4 @@
-//! What lies where a file should, and is none: nobody waits for it, and nobody reads it without end.
+//! Paths that lead to something other than a regular file: the gateway neither waits for it nor reads it without end.
 
 use std::{fs, os::unix::fs::symlink, process::Command};
 
@@ -7,7 +7,7 @@ use crate::{
     world::{NIC, World},
 };
 
-/// Whatever lies at a path that is followed: nobody waits for it.
+/// Whatever is at a followed path, the gateway does not wait for it.
 #[tokio::test]
 async fn a_pipe_a_device_or_a_file_without_end_is_a_faulty_file_and_no_more() {
     let world = World::start().await;
@@ -38,7 +38,7 @@ async fn a_pipe_a_device_or_a_file_without_end_is_a_faulty_file_and_no_more() {
     }
 }
 
-/// An empty device, for one without end, or a pipe, would be waited for here too.
+/// This uses an empty device. An endless one, or a pipe, would hang the test itself if the gateway waited for it.
 #[test]
 fn what_is_no_file_is_a_fault_at_the_start_too() {
     let files = Files::new("https://console.zenlayer.com");

@@ -1,4 +1,4 @@
-//! The interface as the gateway describes it, held against what it does.
+//! The gateway's description of its interface, compared with its behaviour.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,7 +14,7 @@ use crate::{
     world::World,
 };
 
-/// So many cases schemathesis must have made, or the run proves little.
+/// The least number of cases from schemathesis; with fewer, the run proves little.
 const CASES: u32 = 1000;
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn the_document_says_how_many_addresses_a_request_may_name() {
     assert_eq!(list["maxItems"], 7);
 }
 
-/// Schemathesis in a folder of its own, for it writes folders into the current one.
+/// Runs schemathesis in a separate folder, because it writes folders into the current one.
 fn schemathesis(files: &Path, gateway: &str, token: &str, operation: &str) -> (bool, String) {
     let parts = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../test-parts");
     let program = parts.join("schemathesis/bin/schemathesis");
@@ -90,7 +90,7 @@ async fn schemathesis_finds_nothing_that_the_document_does_not_say() {
         "--admin-listen",
         "127.0.0.1:0",
     ];
-    // What it logs of thousands of requests would fill a pipe that nobody reads.
+    // The log of thousands of requests would fill a pipe that nothing reads.
     let mut command = program(&args, files.path());
     command.env("RUST_LOG", "off");
     let mut dev = Running::start(command);

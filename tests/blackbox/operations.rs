@@ -1,4 +1,4 @@
-//! What became of a write: callers see their own, and some see everyone's.
+//! The outcomes of writes: callers see their own, and some callers see everyone's.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ const SPARE: &str = "1612345678901234570";
 const UNASSIGN: &str = "UnassignNetworkInterfaceIpv4";
 const NOBODYS: &str = "0190163d-8694-739b-aea5-966c26f8ad91";
 
-/// netops and lab may write, netops alone may look, audit sees everyone's operations.
+/// netops and lab may write, only netops may read vNICs, and audit sees everyone's operations.
 const POLICY: &str = r#"
 @id("write") permit (principal, action in Zec::Action::"write", resource)
 when { principal in [Zec::Group::"corp/netops", Zec::Group::"corp/lab"] };
@@ -22,7 +22,7 @@ when { principal in [Zec::Group::"corp/netops", Zec::Group::"corp/lab"] };
 @id("audit") permit (principal in Zec::Group::"corp/audit", action == Zec::Action::"ReadOperations", resource);
 "#;
 
-/// A world in which the vNIC is read before a write, so that the record holds it.
+/// A world that reads the vNIC before a write, so that the record contains it.
 async fn world() -> World {
     with(POLICY).await
 }
@@ -36,7 +36,7 @@ fn bob(world: &World) -> Caller {
     world.caller("bob", &["lab"])
 }
 
-/// Takes an address off; the operation's id.
+/// Unassigns an address and returns the operation's id.
 async fn take(caller: &Caller, address: &str) -> String {
     let answer = caller.delete(&format!("/nics/{NIC}/ipv4/{address}")).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -47,7 +47,7 @@ async fn show(caller: &Caller, id: &str) -> Answer {
     caller.get(&format!("/operations/{id}")).await
 }
 
-/// The ids that a list shows, and where it goes on.
+/// The ids in a list, and where the next page starts.
 async fn list(caller: &Caller, query: &str) -> (Vec<String>, Option<String>) {
     let answer = caller.get(&format!("/operations{query}")).await;
     assert_eq!(answer.status, 200, "{query}: {}", answer.text());
@@ -99,7 +99,7 @@ async fn anothers_operation_looks_like_none_at_all() {
     let expected = (404, "not-found".to_owned(), "ROUTE_NOT_FOUND".to_owned());
     assert_eq!(foreign.problem(), expected);
     assert_eq!(foreign.text(), unknown.text());
-    // Nor can it be told by where a list starts.
+    // The start of a list does not reveal it either.
     let start = async |id: &str| {
         let target = format!("/operations?before={id}");
         bob(&world).send("GET", &target, &[("X-Request-Id", "same")], None).await
@@ -107,7 +107,7 @@ async fn anothers_operation_looks_like_none_at_all() {
     let (foreign, unknown) = (start(&id).await, start(NOBODYS).await);
     assert_eq!((foreign.status, foreign.text()), (400, unknown.text()));
     assert_eq!(list(&bob(&world), "").await, (vec![own.clone()], None));
-    // Without a token there is nothing at all.
+    // Without a token, the answer is only 401.
     assert_eq!(world.stranger().get(&format!("/operations/{own}")).await.status, 401);
     assert_eq!(world.stranger().get("/operations").await.status, 401);
 }
@@ -125,10 +125,10 @@ async fn read_operations_opens_everyones() {
     assert_eq!(list(&carol, "").await.0, [second.clone(), first.clone()]);
     assert_eq!(list(&carol, &format!("?before={second}")).await.0, [first]);
     assert_eq!(show(&carol, NOBODYS).await.status, 404);
-    // The right to see operations is none to see vNICs, as they were or are.
+    // The right to see operations gives no right to see vNICs, neither their past nor their present state.
     assert_eq!(show(&carol, &second).await.json()["before"], Value::Null);
     assert_eq!(carol.get(&format!("/nics/{NIC}")).await.status, 403);
-    // What is forbidden is not allowed by anything else.
+    // No other policy overrides a forbid.
     let forbidden = format!(
         r#"{POLICY} @id("no") forbid (principal == Zec::Caller::"corp/carol", action == Zec::Action::"ReadOperations", resource);"#
     );
@@ -156,7 +156,7 @@ async fn the_vnic_as_it_was_is_shown_to_those_who_may_see_it() {
     assert_eq!(both.get("/operations").await.json()["operations"][0]["before"], before);
     assert_eq!(show(&alice, &id).await.status, 404);
 
-    // What counts is what the vNIC was like, not what it is like now.
+    // The vNIC's state at the time of the write decides, not its present state.
     let tagged = r#"
         @id("write") permit (principal, action in Zec::Action::"write", resource);
         @id("look") permit (principal, action in Zec::Action::"read", resource is Zec::Nic)
@@ -174,7 +174,7 @@ async fn the_vnic_as_it_was_is_shown_to_those_who_may_see_it() {
     let id = answer.json()["operationId"].as_str().unwrap_or_default().to_owned();
     assert_eq!(show(&world.alice(), &id).await.json()["before"], Value::Null, "{}", answer.text());
 
-    // Nothing was read, nothing is shown.
+    // The vNIC was not read, so none is shown.
     let blunt = Setup::without_preflight("it would be read for its state");
     let world = Setup { policy: POLICY.to_owned(), ..blunt }.start().await;
     let id = take(&world.alice(), "10.0.0.21").await;
@@ -233,7 +233,7 @@ async fn a_list_goes_on_where_the_last_one_ended() {
             all.insert(0, answer.json()["operationId"].as_str().unwrap().to_owned());
         }
     }
-    // Another's in between are neither shown nor counted.
+    // Other callers' operations in between are neither shown nor counted.
     take(&bob(&world), "10.0.0.21").await;
     let (page, next) = list(&alice, "").await;
     assert_eq!((page.as_slice(), next.as_ref()), (&all[..20], Some(&all[19])), "20 are shown");
@@ -247,7 +247,7 @@ async fn a_list_goes_on_where_the_last_one_ended() {
         query = format!("?limit=7&outcome=done&before={next}");
     }
     assert_eq!(seen, all);
-    // A page that ends where everything ends says so.
+    // A page that ends with the last operation says so.
     assert_eq!(list(&alice, "?limit=22").await, (all.clone(), None));
     assert_eq!(list(&alice, "?limit=21").await, (all[..21].to_vec(), Some(all[20].clone())));
 }

@@ -1,4 +1,4 @@
-//! Spans of requests at a collector, and what a collector can do to requests: nothing.
+//! Spans of requests at a collector, and that a collector cannot affect requests.
 
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ use crate::{
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 
-/// As a header says it.
+/// The text of the header.
 fn traceparent(flags: &str) -> String {
     format!("00-{TRACE}-{PARENT}-{flags}")
 }
@@ -34,7 +34,7 @@ async fn world(collector: &Collector, setup: Setup) -> World {
     Setup { rest: section(collector.address, "20ms"), ..setup }.start().await
 }
 
-/// What a trace's or a span's digits stand for.
+/// The bytes for the digits of a trace or a span.
 fn bytes(digits: &str) -> Vec<u8> {
     let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
     (0..digits.len()).step_by(2).map(byte).collect()
@@ -52,7 +52,8 @@ async fn a_request_with_a_traceparent_is_a_span_of_that_trace_below_its_callers(
     let get = async |header: &str| {
         world.alice().send("GET", &target, &[("traceparent", header)], None).await
     };
-    // What the caller does not keep nobody keeps: it would have gone before the other.
+    // If the caller does not sample a trace, the gateway does not either; this span would have been sent before the
+    // other.
     assert_eq!(get(&not).await.status, 200);
     let answer = get(&sampled).await;
     let spans = collector.until_spans(2).await;
@@ -131,7 +132,7 @@ async fn a_denied_request_is_a_span_with_the_decision_and_the_policies_that_made
     ] {
         assert_eq!(said(own, key).as_deref(), Some(value), "{key}");
     }
-    // A refusal is what a gateway is for.
+    // A refusal is part of a gateway's work, so it is not an error.
     assert_eq!(own.status.as_ref().unwrap().code(), StatusCode::Unset);
     assert!(world.nothing_was_sent());
 }
@@ -194,7 +195,7 @@ async fn requests_do_not_wait_for_a_collector_that_hangs_and_their_spans_wait_fo
     for _ in 0..50 {
         assert_eq!(alice.get("/whoami").await.status, 200);
     }
-    // The first try ended without an answer: the next one has the same spans.
+    // The first attempt ended without an answer; the next one has the same spans.
     collector.until("another try", || collector.sent().len() > 1).await;
     collector.behave(Manner::Takes);
     assert_eq!(collector.until_spans(51).await.len(), 51);
@@ -210,7 +211,7 @@ async fn spans_that_a_collector_refuses_for_good_are_counted_and_not_sent_again(
     world.until_metric("otlp_spans_total{result=\"dropped\"}", 1.0).await;
     collector.behave(Manner::Answers(503));
     world.alice().get("/whoami").await;
-    // Refused for now: the very same batch comes again.
+    // Refused for now: exactly the same batch comes again.
     collector.until("two tries", || collector.sent().len() > 2).await;
     collector.behave(Manner::Takes);
     assert_eq!(collector.until_spans(1).await.len(), 1);
@@ -221,7 +222,7 @@ async fn spans_that_a_collector_refuses_for_good_are_counted_and_not_sent_again(
     assert_eq!(world.metric("otlp_spans_total{result=\"dropped\"}").await, 1.0);
 }
 
-/// What `serve` reads, with a collector configured, and a ZEC that it may ask.
+/// The files for `serve`, with a configured collector and a ZEC that it can call.
 async fn files(collector: SocketAddr, period: &str) -> Files {
     let zec = Emulator::new(Settings::new(KEY_ID, SecretString::from(PASSWORD))).with_demo_nics();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -234,7 +235,7 @@ async fn files(collector: SocketAddr, period: &str) -> Files {
     files
 }
 
-/// One line a request would fill the pipe that nobody reads meanwhile.
+/// One line for each request would fill the pipe, which nothing reads meanwhile.
 const QUIET: &str = "info,zec_gateway::stack=warn";
 
 async fn served(collector: SocketAddr, period: &str) -> (Served, Files) {
@@ -256,7 +257,7 @@ async fn spans_still_queued_are_sent_when_the_gateway_is_asked_to_stop() {
         assert_eq!(whoami(&served, &files).await, 200);
     }
     assert_eq!(served.stop(), Some(0), "{}", served.said);
-    // One batch was full before, the others had not waited their ten minutes.
+    // One batch was full before; the others did not wait for their ten minutes.
     assert_eq!(collector.spans().len(), 300);
     assert!(!served.said.contains("last spans"), "{}", served.said);
 }

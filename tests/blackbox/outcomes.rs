@@ -1,4 +1,4 @@
-//! What came of a write is found out, others wait for it, and it counts in its caller's budget.
+//! The gateway resolves unknown outcomes, other writes wait for them, and they count in the caller's budget.
 
 use std::{
     fs,
@@ -20,16 +20,16 @@ use crate::{
 const WRITE: &str = "UnassignNetworkInterfaceIpv4";
 const READ: &str = "DescribeNetworkInterfaces";
 
-/// For ever, as far as a test can see.
+/// Longer than any test.
 const NEVER: Duration = Duration::from_hours(1);
 
-/// Looks often; `proof` is how long after the write "still there" proves nothing.
+/// Polls often; before `proof` has passed since the write, a present address proves nothing.
 fn looking(proof: Duration) -> Patience {
     let often = Duration::from_millis(20);
     Patience { first: often, longest: often, give_up: NEVER, proof }
 }
 
-/// Never looks.
+/// Never polls.
 fn blind() -> Patience {
     Patience { first: NEVER, ..Patience::default() }
 }
@@ -42,7 +42,7 @@ fn fault(kind: FaultKind) -> Fault {
     Fault { action: Some(WRITE.to_owned()), ..Fault::once(kind) }
 }
 
-/// What the journal of a world says of an operation.
+/// The journal's outcome of an operation.
 fn recorded(world: &World, id: &str) -> String {
     let path = world.files.path().join("journal.db");
     let (code, shown, said) = run(&["journal", "show", path.to_str().unwrap(), id], Path::new("."));
@@ -50,12 +50,12 @@ fn recorded(world: &World, id: &str) -> String {
     shown
 }
 
-/// Waits until the journal holds so many of an outcome.
+/// Waits until the journal has this many operations with an outcome.
 async fn until(world: &World, outcome: &str, count: f64) {
     world.until_metric(&format!("operations_total{{outcome=\"{outcome}\"}}"), count).await;
 }
 
-/// Waits until a vNIC has been looked at so often.
+/// Waits until a vNIC has been read this many times.
 async fn until_looked(world: &World, times: usize) {
     let wait = async {
         while world.sent("DescribeNetworkInterfaces").len() < times {
@@ -95,7 +95,7 @@ async fn a_write_that_was_not_done_is_found_out_once_its_signature_is_worth_noth
     let id = id_of_unknown(&world.alice().delete(&off("10.0.0.21")).await);
     until(&world, "not-done", 1.0).await;
     assert!(recorded(&world, &id).contains("not-done"), "{}", recorded(&world, &id));
-    // It may be asked for again, and did not use the caller's budget up.
+    // It may be requested again, and it did not consume the caller's budget.
     assert_eq!(world.alice().delete(&off("10.0.0.21")).await.status, 200);
 }
 
@@ -122,39 +122,39 @@ async fn while_an_outcome_is_unknown_nobody_writes_on_its_addresses() {
     assert_eq!(code, "OPERATION_IN_PROGRESS");
     assert_eq!(answer.json()["operationId"], id.as_str());
     assert!(answer.header("retry-after").is_some());
-    // Whoever asks; but whose it is stays untold.
+    // This applies to every caller, but the answer does not say whose operation it is.
     let eve = world.caller("eve", &["netops"]);
     let answer = eve.post(&format!("/nics/{NIC}/ipv4"), r#"{"ipAddresses":["10.0.0.21"]}"#).await;
     assert_eq!(answer.problem().1, "operation-in-progress");
     assert!(!answer.text().contains(&id), "{}", answer.text());
     assert_eq!(world.sent(WRITE).len(), 1);
-    // Another address is free, and so are reads and dry runs.
+    // Other addresses are not blocked, and neither are reads and dry runs.
     assert_eq!(world.alice().delete(&off("10.0.0.22")).await.status, 200);
     assert_eq!(world.alice().get(&format!("/nics/{NIC}")).await.status, 200);
 }
 
-/// A world that goes on with another one's journal, at the same ZEC.
+/// A world that continues with another world's journal, at the same ZEC.
 async fn after(world: &World, limits: &str, patience: Patience) -> World {
     let configuration: toml::Table = world.text("gateway.toml").parse().unwrap();
     let endpoint = configuration["zec"]["endpoint"].as_str().unwrap().to_owned();
     after_at(Some(endpoint), world, limits, patience).await
 }
 
-/// Where a world's journal is.
+/// The path of a world's journal.
 fn journal_of(world: &World) -> PathBuf {
     let configuration: toml::Table = world.text("gateway.toml").parse().unwrap();
     let path = configuration.get("journal").map(|journal| journal["path"].as_str().unwrap());
     world.files.path().join(path.unwrap_or("journal.db"))
 }
 
-/// The same at that ZEC, or at one of its own.
+/// The same at that ZEC, or at a ZEC of its own.
 async fn after_at(
     endpoint: Option<String>,
     world: &World,
     limits: &str,
     patience: Patience,
 ) -> World {
-    // Beside the first one's files, which outlive it.
+    // Next to the first world's files, which outlive this one.
     let path = tempfile::Builder::new().suffix(".db").tempfile_in(world.files.path()).unwrap();
     let (_, path) = path.keep().unwrap();
     fs::copy(journal_of(world), &path).unwrap();
@@ -162,7 +162,7 @@ async fn after_at(
     Setup { rest, limits: limits.to_owned(), patience, endpoint, ..Setup::default() }.start().await
 }
 
-/// A world whose gateway has stopped with a write of unknown outcome behind it.
+/// A world whose gateway has stopped after a write of unknown outcome.
 async fn with_one_open(kind: FaultKind) -> World {
     let mut world = Setup { patience: blind(), ..Setup::default() }.start().await;
     world.zec.inject(fault(kind));
@@ -178,7 +178,7 @@ async fn what_an_earlier_run_left_open_is_held_and_found_out_by_the_next() {
     let sent = world.sent(WRITE).len();
     let next = after(&world, "", blind()).await;
     assert_eq!(next.alice().delete(&off("10.0.0.21")).await.problem().1, "operation-in-progress");
-    // The address is there; that proves nothing before the time has come.
+    // The address is there; before its time, that proves nothing.
     let looks = world.sent(READ).len();
     let next = after(&world, "", looking(NEVER)).await;
     until_looked(&world, looks + 3).await;
@@ -187,7 +187,7 @@ async fn what_an_earlier_run_left_open_is_held_and_found_out_by_the_next() {
     let limits = "addresses_per_hour = 1";
     let next = after(&world, limits, looking(Duration::ZERO)).await;
     until(&next, "not-done", 1.0).await;
-    // Its share of the budget is free again, too.
+    // Its share of the budget is free again too.
     let answer = next.alice().delete(&off("10.0.0.21")).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
@@ -195,7 +195,7 @@ async fn what_an_earlier_run_left_open_is_held_and_found_out_by_the_next() {
 #[tokio::test]
 async fn another_zec_or_another_key_shows_nothing_of_an_earlier_runs_write() {
     let world = with_one_open(FaultKind::Cut).await;
-    // At a ZEC of its own the same vNIC is there, with the same addresses.
+    // At a ZEC of its own, the same vNIC exists with the same addresses.
     let other = after_at(None, &world, "", looking(Duration::ZERO)).await;
     until_looked(&other, 5).await;
     let answer = other.alice().delete(&off("10.0.0.21")).await;
@@ -217,7 +217,7 @@ async fn a_write_that_was_given_up_stays_unknown_holds_nothing_and_is_not_taken_
     tokio::time::timeout(PATIENCE, free).await.expect("an address that is free");
     next.ask_to_stop();
     assert!(next.stopped().await);
-    // Now the address is gone, by the second write: that proves nothing about the first one.
+    // Now the second write has removed the address, which proves nothing about the first one.
     let last = after(&next, "", looking(Duration::ZERO)).await;
     let body = r#"{"ipAddresses":["10.0.0.21"]}"#;
     let answer = last.alice().post(&format!("/nics/{NIC}/ipv4"), body).await;
@@ -244,13 +244,13 @@ async fn a_state_that_an_open_write_may_be_changing_is_no_reason_to_refuse() {
     let world = Setup { patience: blind(), ..Setup::default() }.start().await;
     world.zec.inject(fault(FaultKind::CutAfter));
     id_of_unknown(&world.alice().delete(&off("10.0.0.21")).await);
-    // The address is gone, and nobody knows by whom: Terraform would read a 409 `state-conflict` with
-    // ZEC's code as "already deleted".
+    // The address is gone, and it is unknown which write did it. Terraform would read a 409 `state-conflict` with ZEC's
+    // code as "already deleted".
     let answer = world.alice().delete(&off("10.0.0.21")).await;
     let (status, slug, code) = answer.problem();
     assert_eq!((status, slug.as_str()), (409, "operation-in-progress"), "{}", answer.text());
     assert_eq!(code, "OPERATION_IN_PROGRESS");
-    // A state that forbids a change lets go of its addresses.
+    // A state that forbids a change releases its addresses.
     assert_eq!(world.alice().delete(&off("10.0.0.99")).await.problem().1, "state-conflict");
     let given = format!("/nics/{NIC}/ipv4");
     let answer = world.alice().post(&given, r#"{"ipAddresses":["10.0.0.99"]}"#).await;
@@ -280,18 +280,18 @@ async fn a_caller_takes_off_no_more_in_an_hour_than_the_budget_whatever_restarts
     let setup = Setup { limits: limits.to_owned(), patience: blind(), ..Setup::default() };
     let mut world = setup.start().await;
     let alice = world.alice();
-    // What ZEC refuses is given back.
+    // If ZEC refuses a write, its share of the budget is returned.
     let refusal = FaultKind::UnknownStatus(409, "INVALID_NIC_LB_ASSOCIATED".to_owned());
     world.zec.inject(fault(refusal));
     assert_eq!(alice.delete(&off("10.0.0.21")).await.status, 409);
     assert_eq!(alice.delete(&off("10.0.0.21")).await.status, 200);
-    // Nobody knows what came of this one: it counts.
+    // The outcome of this one is unknown, so it counts.
     world.zec.inject(fault(FaultKind::Cut));
     id_of_unknown(&alice.delete(&off("10.0.0.22")).await);
     let answer = alice.delete(&off("10.0.0.23")).await;
     assert_eq!((answer.problem().0, answer.problem().1.as_str()), (429, "budget-exceeded"));
     assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() > 60);
-    // Giving addresses costs nothing, and others have budgets of their own.
+    // Assigning addresses costs nothing, and other callers have separate budgets.
     let given = format!("/nics/{NIC}/ipv4");
     assert_eq!(alice.post(&given, r#"{"ipAddresses":["10.0.0.21"]}"#).await.status, 200);
     let eve = world.caller("eve", &["netops"]);

@@ -1,8 +1,8 @@
-//! Who may do what, seen from outside: when the vNIC is read, and what strangers learn.
+//! Authorisation seen from outside: when the vNIC is read, and what unauthorised callers learn.
 
 use crate::world::{NIC, Setup, World, nic};
 
-/// Looks at the vNIC's tags; only `see` shows vNICs.
+/// Reads the vNIC's tags; only `see` lets a caller see vNICs.
 const TAGGED: &str = r#"
 @id("tagged") permit (principal in Zec::Group::"corp/netops", action in Zec::Action::"write", resource is Zec::Nic)
 when { resource.hasTag("env") && resource.getTag("env") == "lab" };
@@ -64,7 +64,7 @@ async fn what_the_tags_say_decides() {
 async fn only_those_who_may_see_vnics_learn_that_there_is_none() {
     let world = tagged().await;
     let target = "/nics/nobody-1/ipv4?ipAddresses=10.0.0.21";
-    // The policy must look at it, there is nothing to look at, and she may not see unknown ones.
+    // The policy must read the vNIC, the vNIC does not exist, and she may not see unknown ones.
     assert_eq!(world.alice().delete(target).await.problem().0, 403);
     assert_eq!(world.alice().get("/nics/nobody-1").await.problem().0, 403);
     let seer = world.caller("sue", &["netops", "see"]);

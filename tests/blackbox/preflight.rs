@@ -1,4 +1,4 @@
-//! Look first: the vNIC is read before a write, and everything but the write can be rehearsed.
+//! The pre-flight: the gateway reads the vNIC before a write, and a dry run does everything except the write.
 
 use serde_json::{Value, json};
 use zec_gateway::emulator::{Fault, FaultKind, NicSeed};
@@ -9,7 +9,7 @@ const PROTECTED: &str = "1612345678901234569";
 const SPARE: &str = "1612345678901234570";
 const UNASSIGN: &str = "UnassignNetworkInterfaceIpv4";
 
-/// A world as it is configured by default: the vNIC is read before a write.
+/// A world with the default configuration, which reads the vNIC before a write.
 async fn world() -> World {
     with(|_| {}).await
 }
@@ -20,7 +20,7 @@ async fn with(change: impl FnOnce(&mut Setup)) -> World {
     setup.start().await
 }
 
-/// Who may take off and not look.
+/// A policy that allows unassigning but not reading.
 fn blind() -> String {
     r#"@id("off") permit (principal, action == Zec::Action::"UnassignNetworkInterfaceIpv4", resource);"#
         .to_owned()
@@ -77,7 +77,7 @@ async fn a_protected_vnic_is_403_and_says_which_tag() {
 async fn the_policy_comes_before_the_state() {
     let world = with(|setup| setup.policy = blind()).await;
     let bob = world.caller("bob", &[]);
-    // bob may take anything off and see nothing: that the vNIC is unknown is not told.
+    // bob may unassign any address but see no vNIC, so the answer does not say that the vNIC is unknown.
     let answer = bob.delete("/nics/unknown/ipv4?ipAddresses=10.0.0.21").await;
     assert_eq!(answer.problem().1, "policy-denied", "{}", answer.text());
     let answer = bob.delete(&format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.99")).await;
@@ -94,7 +94,7 @@ async fn the_policy_comes_before_the_state() {
     );
     assert!((allowed.await - 1.0).abs() < 0.1);
 
-    // Where ZEC is left to say it, it is told to those only who may see the vNIC.
+    // If the gateway leaves this check to ZEC, only callers who may see the vNIC learn that it is unknown.
     let world = with(|setup| {
         setup.policy = blind();
         setup.zec = "preflight = false".to_owned();
@@ -105,7 +105,7 @@ async fn the_policy_comes_before_the_state() {
     assert_eq!(world.sent(UNASSIGN).len(), 1);
     assert_eq!(answer.problem().1, "policy-denied", "{}", answer.text());
 
-    // alice, who may see it, is told.
+    // alice may see the vNIC, so she learns it.
     let world = self::world().await;
     let answer = world.alice().delete("/nics/unknown/ipv4?ipAddresses=10.0.0.21").await;
     assert_eq!(answer.problem(), (404, "zec-rejected".into(), "INVALID_NIC_NOT_FOUND".into()));
@@ -113,7 +113,7 @@ async fn the_policy_comes_before_the_state() {
         r#"policy_decisions_total{action="UnassignNetworkInterfaceIpv4",decision="allow"}"#,
     );
     assert!((allowed.await - 1.0).abs() < 0.1, "the policy allowed it");
-    // Someone without any permit learns nothing, and no vNIC is read for them.
+    // A caller without any permit learns nothing, and the gateway reads no vNIC for that caller.
     let before = world.zec.requests().len();
     let carol = world.caller("carol", &[]);
     let answer = carol.delete(&format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.99")).await;
@@ -211,7 +211,7 @@ async fn a_dry_run_does_everything_but_the_write() {
     ] {
         assert_eq!(world.alice().delete(&target).await.problem().1, slug, "{target}");
     }
-    // Said aloud, `dryRun=false` is a write.
+    // An explicit `dryRun=false` is a write.
     let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.22&dryRun=false");
     assert_eq!(world.alice().delete(&target).await.json()["dryRun"], Value::Null);
     assert!(

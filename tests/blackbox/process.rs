@@ -1,4 +1,4 @@
-//! The program itself: its commands, its exit codes, its signals, and what it never says.
+//! The program itself: its commands, its exit codes, its signals, and the secrets that it never prints.
 
 use std::{fs, path::Path, process::Command};
 
@@ -16,7 +16,7 @@ use crate::{
     world::{KEY_ID, NIC, PASSWORD},
 };
 
-/// What these tests have ZEC be late with.
+/// The actions that these tests delay at ZEC.
 const WRITE: &str = "UnassignNetworkInterfaceIpv4";
 const READ: &str = "DescribeNetworkInterfaces";
 
@@ -47,7 +47,7 @@ async fn dev_runs_the_main_job_with_what_it_prints() {
     let metrics = client::request("GET", "/metrics", &[], None);
     assert_eq!(client::raw(address("admin"), metrics.as_bytes()).await.unwrap().status, 200);
 
-    // `token` signs with the key of the dev that runs.
+    // `token` signs with the key of the running `dev`.
     let (code, token, _) = run(&["token", "--subject", "bob", "--group", "oncall"], runtime.path());
     assert_eq!(code, 0);
     let bearer = format!("Bearer {}", token.trim());
@@ -144,7 +144,7 @@ async fn a_second_sigterm_hurries_but_waits_for_the_write_that_runs() {
     let files = Files::new(&format!("http://{}", listener.local_addr().unwrap()));
     tokio::spawn(zec.clone().serve(listener, std::future::pending()));
     let text = fs::read_to_string(files.config()).unwrap();
-    // Without a hurry nobody would live to see the end of this.
+    // Without a fast drain, this test would take hours.
     let patient = "[server]\ndrain_delay = \"1h\"\ndrain_timeout = \"1h\"\nheader_timeout = \"1h\"";
     fs::write(files.config(), text.replacen("[server]", patient, 1)).unwrap();
 
@@ -165,7 +165,7 @@ async fn a_second_sigterm_hurries_but_waits_for_the_write_that_runs() {
     assert!(listed.contains("  done  "), "{listed}");
 }
 
-/// Waits until a request for that has reached ZEC.
+/// Waits until a request for that action has reached ZEC.
 async fn until_asked(zec: &Emulator, action: &str) {
     let asked = async {
         while !zec.requests().iter().any(|request| request.action == action) {

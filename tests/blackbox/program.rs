@@ -1,4 +1,4 @@
-//! The program as a process: started, spoken to, stopped.
+//! The program as a process: starting it, its output, stopping it.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use crate::world::{ISSUER, KEY_ID, PASSWORD};
 
 pub const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The program, in an environment of its own.
+/// The program, in a clean environment.
 pub fn program(args: &[&str], runtime: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zec-gateway"));
     command.args(args).env_clear().env("XDG_RUNTIME_DIR", runtime).current_dir(REPOSITORY);
@@ -60,7 +60,7 @@ impl Drop for Running {
     }
 }
 
-/// A directory with everything that `serve` wants.
+/// A directory with all files for `serve`.
 pub struct Files {
     pub directory: TempDir,
     pub signer: Signer,
@@ -96,7 +96,7 @@ impl Files {
         self.directory.path().join("gateway.toml")
     }
 
-    /// A good token of alice's, as the header wants it.
+    /// A valid token for alice, as the header's value.
     pub fn bearer(&self, groups: &[&str]) -> String {
         let grant = Grant {
             issuer: ISSUER.to_owned(),
@@ -117,7 +117,7 @@ impl Files {
     }
 }
 
-/// A `serve` with its log.
+/// A `serve` process with its log.
 pub struct Served {
     pub child: Child,
     pub log: BufReader<std::process::ChildStderr>,
@@ -136,7 +136,7 @@ impl Served {
         served
     }
 
-    /// The same, whatever it listens on.
+    /// Starts the command and waits until it serves, on any kind of listener.
     pub fn spawn_anywhere(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
@@ -146,19 +146,19 @@ impl Served {
         served
     }
 
-    /// Where operators connect.
+    /// The address of the operators' port.
     pub fn admin(&self) -> std::net::SocketAddr {
         self.event("\"serving\"")["admin"].as_str().unwrap().parse().unwrap()
     }
 
-    /// Reads on until a line holds a text.
+    /// Reads the log until a line contains a text.
     pub fn until(&mut self, text: &str) {
         while !self.said.contains(text) {
             assert!(self.log.read_line(&mut self.said).unwrap() > 0, "{}", self.said);
         }
     }
 
-    /// The first event that holds a text.
+    /// The first event that contains a text.
     pub fn event(&self, text: &str) -> Value {
         let line = self.said.lines().find(|line| line.contains(text)).expect(text);
         serde_json::from_str(line).unwrap()
@@ -170,7 +170,7 @@ impl Served {
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     }
 
-    /// Asks it to stop, reads to the end, and gives its exit code.
+    /// Sends SIGTERM, reads the log to its end, and returns the exit code.
     pub fn stop(&mut self) -> Option<i32> {
         self.terminate();
         while self.log.read_line(&mut self.said).unwrap() > 0 {}

@@ -22,10 +22,10 @@ use crate::{client::PATIENCE, real_parts::need};
 pub const CONFIG: &str = include_str!("../../deploy/prometheus/prometheus.yml");
 pub const RULES: &str = include_str!("../../deploy/prometheus/rules.yml");
 
-/// By so much the times in the rules are shorter than in life: an hour is half a minute.
+/// The factor by which the times in the rules are shortened: an hour becomes half a minute.
 const FASTER: u32 = 120;
 
-/// A Prometheus that scrapes twice a second and judges as often. It runs until it is dropped.
+/// A Prometheus that scrapes and evaluates twice a second. It runs until it is dropped.
 pub struct Prometheus {
     address: SocketAddr,
     child: Child,
@@ -33,12 +33,12 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Scrapes these admin listeners.
+    /// Starts scraping these admin listeners.
     pub async fn start(targets: &[SocketAddr]) -> Self {
         let files = tempfile::tempdir().unwrap();
         fs::write(files.path().join("rules.yml"), faster(RULES)).unwrap();
         fs::write(files.path().join("prometheus.yml"), config(targets)).unwrap();
-        // Let the kernel choose a port, then hand it over.
+        // The kernel chooses a port, which Prometheus then uses.
         let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let child = tokio::process::Command::new(need(Path::new("/usr/bin/prometheus")))
             .arg(format!("--config.file={}", files.path().join("prometheus.yml").display()))
@@ -51,17 +51,17 @@ impl Prometheus {
         Self { address, child, files }
     }
 
-    /// Scrapes these from now on.
+    /// Scrapes these targets from now on.
     pub fn scrape(&self, targets: &[SocketAddr]) {
         fs::write(self.files.path().join("prometheus.yml"), config(targets)).unwrap();
         let pid = self.child.id().expect("a Prometheus that runs").to_string();
         assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
     }
 
-    /// The `data` of an answer of its API; none while it starts.
+    /// The `data` of an answer from its API; `None` while it starts.
     pub async fn api(&self, target: &str) -> Option<Value> {
         let mut stream = TcpStream::connect(self.address).await.ok()?;
-        // In HTTP/1.0, whose answers end with the connection: in 1.1 long ones come in chunks.
+        // HTTP/1.0, whose answers end with the connection; in 1.1, long answers are chunked.
         let request = format!("GET /api/v1/{target} HTTP/1.0\r\nHost: prometheus\r\n\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
         let mut said = String::new();
@@ -76,19 +76,19 @@ impl Prometheus {
         Some(answer["data"].take())
     }
 
-    /// The series that a query gives now; none where it gives none, or Prometheus is not there yet.
+    /// The current series of a query; empty if there are none, or Prometheus does not answer yet.
     pub async fn ask(&self, query: &str) -> Vec<Value> {
         let data = self.api(&format!("query?query={}", encoded(query))).await;
         data.map(|data| data["result"].as_array().unwrap().clone()).unwrap_or_default()
     }
 
-    /// How many series a query gives now.
+    /// The current number of series of a query.
     pub async fn count(&self, query: &str) -> usize {
         self.ask(query).await.len()
     }
 
-    /// The values of a query, once one of them is a number: where nothing is divided by nothing is
-    /// none, and `+Inf` is the age of what never came.
+    /// The values of a query, once one of them is a number. A division of zero by zero is not a number, and the age of
+    /// something that never happened is `+Inf`.
     pub async fn numbers(&self, query: &str) -> Vec<f64> {
         let asked = async {
             loop {
@@ -112,8 +112,8 @@ impl Prometheus {
     }
 }
 
-/// The deployed configuration, but for its targets and how often it looks: twice a second rather
-/// than `FASTER` times as often, which would leave a gateway an eighth of a second to answer.
+/// The deployed configuration, except for its targets and its intervals. It scrapes twice a second instead of `FASTER`
+/// times as often, which would leave a gateway an eighth of a second to answer.
 fn config(targets: &[SocketAddr]) -> String {
     let targets: Vec<_> = targets.iter().map(|target| format!("\"{target}\"")).collect();
     let text = CONFIG.replace("\"127.0.0.1:9464\"", &targets.join(", "));
@@ -122,9 +122,8 @@ fn config(targets: &[SocketAddr]) -> String {
     text
 }
 
-/// The deployed rules, but for the length of their windows (`[5m]`) and for how long it has to last
-/// (`for: 2m`): each is `FASTER` times as short, since nobody waits three days for a test. Expressions
-/// and thresholds are as they stand.
+/// The deployed rules with shorter windows (`[5m]`) and durations (`for: 2m`): each is `FASTER` times as short, because
+/// a test cannot wait for three days. Expressions and thresholds are unchanged.
 fn faster(rules: &str) -> String {
     let mut text = String::new();
     for line in rules.lines() {

@@ -1,4 +1,4 @@
-//! A real OIDC provider: discovery, rotation while traffic runs, outages, invented keys.
+//! A real OIDC provider: discovery, rotation under traffic, outages, invented keys.
 
 use std::{
     collections::BTreeSet,
@@ -20,14 +20,14 @@ use crate::{
     world::World,
 };
 
-/// How long a caller waits for a key that nobody knows yet.
+/// How long a caller waits for an unknown key.
 const WAIT: Duration = Duration::from_secs(1);
 
 async fn whoami(world: &World, token: &str) -> Answer {
     world.bearer(token).get("/whoami").await
 }
 
-/// Asks until the answer is another than 503, which a slow machine may cause.
+/// Retries until the status is not 503, which a slow machine may cause.
 async fn answered(world: &World, token: &str) -> Answer {
     let asked = async {
         loop {
@@ -82,14 +82,14 @@ async fn the_first_callers_after_a_start_find_keys() {
     let head = [("Authorization", &*format!("Bearer {token}"))];
     let request = client::request("GET", "/whoami", &head, None);
     for _ in 0..6 {
-        // Its first caller is there before it has said that it serves.
+        // Its first caller connects before the gateway has logged that it serves.
         let served = Served::start(&files, "info");
         let answer = client::raw(served.gateway, request.as_bytes()).await.unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 }
 
-/// What the clients of a rotation share.
+/// The state that the clients of a rotation share.
 #[derive(Default)]
 struct Traffic {
     over: AtomicBool,
@@ -101,7 +101,7 @@ impl Traffic {
         self.tokens.lock().unwrap().iter().map(|token| key_id(token)).collect()
     }
 
-    /// Calls with a fresh token, then with one of the old ones, for as long as the traffic runs.
+    /// Sends requests with a fresh token, then with an old one, as long as the traffic runs.
     async fn client(&self, number: usize, provider: &Provider, world: &World) {
         for round in number.. {
             if self.over.load(Ordering::Relaxed) {
@@ -120,7 +120,7 @@ impl Traffic {
         }
     }
 
-    /// Waits until tokens of so many keys have been used.
+    /// Waits until tokens of this many keys have been used.
     async fn until_keys(&self, count: usize) {
         let wait = async {
             while self.key_ids().len() < count {
@@ -230,19 +230,17 @@ async fn keys_too_old_to_be_trusted_serve_nobody_until_the_provider_is_back() {
     assert_eq!(answered(&world, &token).await.status, 200);
 }
 
-/// How often a provider may have been asked after this long because of keys that nobody knows:
-/// once every ten seconds.
+/// How often unknown keys may have caused requests to a provider after this long: once every ten seconds.
 fn forced(after: Duration) -> u64 {
     1 + after.as_secs() / 10
 }
 
-/// The same of a provider that fails: it is tried again after 2 s, 4 s, 8 s too, whoever calls.
+/// The same for a provider that fails: it is also retried after 2 s, 4 s and 8 s, whatever the callers do.
 fn forced_and_tried_again(after: Duration) -> u64 {
     forced(after) + u64::from((after.as_secs() / 2 + 1).ilog2())
 }
 
-/// Callers with tokens of ever new keys, until they have had the provider asked so many times.
-/// Gives the answers' statuses.
+/// Sends tokens with ever new keys until the provider has received this many requests. Returns the answers' statuses.
 async fn flood(
     provider: &Provider,
     world: &World,
@@ -261,7 +259,7 @@ async fn flood(
         assert_eq!(whoami(world, &good).await.status, 200);
         let now = provider.asked().await;
         asked = now.discovery - before.discovery;
-        // The clock is read last: a slow machine can only make this milder.
+        // The clock is read last, so a slow machine can only make this check milder.
         let elapsed = started.elapsed();
         assert!(asked <= most(elapsed), "asked {asked} times in {elapsed:?}");
         assert!(now.keys - before.keys <= asked);
@@ -270,7 +268,7 @@ async fn flood(
     statuses
 }
 
-/// Somebody who signs with a key of their own.
+/// A caller who signs with a self-made key.
 async fn stranger(provider: &Provider, world: &World, number: usize) -> Answer {
     let grant = Grant {
         issuer: provider.issuer.clone(),
@@ -299,16 +297,16 @@ async fn invented_keys_have_the_provider_asked_once_per_cooldown_also_where_it_f
         flood(&well, &well_world, 2, forced),
         flood(&ill, &ill_world, 4, forced_and_tried_again)
     );
-    // 503 only where a slow machine did not fetch within the second that a caller waits.
+    // 503 only if a slow machine did not fetch within the second that a caller waits.
     assert!(served.contains(&401), "{served:?}");
-    // Nobody knows whether the key is good: that is no reason to call a token bad.
+    // It is unknown whether the key is valid, so the token may not be called invalid.
     assert_eq!(failed, BTreeSet::from([503]));
 }
 
 async fn join<T>(calls: Vec<impl Future<Output = T>>) -> Vec<T> {
     let mut calls: Vec<_> = calls.into_iter().map(Box::pin).collect();
     let mut answers = Vec::new();
-    // Each is polled from the start, so they run side by side; answers come as they are ready.
+    // All calls are polled from the start, so they run concurrently; answers are collected as they are ready.
     std::future::poll_fn(|context| {
         calls.retain_mut(|call| match call.as_mut().poll(context) {
             std::task::Poll::Ready(answer) => {

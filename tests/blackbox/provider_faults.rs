@@ -1,4 +1,4 @@
-//! A real OIDC provider with one fault at a time, and gateways that start in the middle of it.
+//! A real OIDC provider with one fault at a time, and gateways that start during the fault.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     world::{Setup, World},
 };
 
-/// What can be wrong with either document, or with the provider as a whole.
+/// The possible faults of either document, or of the provider as a whole.
 const FAULTS: [(&str, &str); 12] = [
     ("provider", "refused"),
     ("keys", "error"),
@@ -46,7 +46,7 @@ async fn served(world: &World, token: &str, when: (&str, &str)) {
     assert_eq!(answer.status, 200, "{when:?}: {}", answer.text());
 }
 
-/// With keys at hand a fault harms nobody.
+/// While keys are at hand, a fault harms no caller.
 async fn bridges(provider: &Provider, world: &World, fault: (&str, &str)) {
     let token = provider.token("ES256").await;
     let failed = world.metric(FAILED).await;
@@ -59,8 +59,8 @@ async fn bridges(provider: &Provider, world: &World, fault: (&str, &str)) {
     served(world, &token, fault).await;
 }
 
-/// A gateway that starts with the fault is not ready, blames nobody's token, and gets ready by
-/// itself once the fault is mended.
+/// A gateway that starts during the fault is not ready and calls no token invalid. It becomes ready without a restart
+/// once the fault is corrected.
 async fn starts(provider: &Provider, fault: (&str, &str)) {
     let token = provider.token("ES256").await;
     spoil(provider, fault).await;
@@ -116,7 +116,7 @@ async fn a_provider_that_hangs_is_like_one_that_is_down() {
     if left_out("oidc") {
         return;
     }
-    // A fetch is given up after ten seconds: all of them side by side.
+    // A fetch has a timeout of ten seconds, so all cases run concurrently.
     let at_hand = |of| async move {
         let provider = Provider::start().await;
         let world = provider.setup("50ms").start().await;
@@ -133,13 +133,13 @@ async fn a_provider_that_hangs_is_like_one_that_is_down() {
     );
 }
 
-/// A setup whose key sets are kept in a directory.
+/// A setup that keeps its key sets in a directory.
 fn with_cache(mut setup: Setup, directory: &Path) -> Setup {
     setup.auth = format!("keys_cache_directory = \"{}\"", directory.display());
     setup
 }
 
-/// A gateway that has kept its keys, stopped; a provider that is down; a token of its.
+/// A stopped gateway that has kept its keys, a provider that is down, and one of its tokens.
 async fn outage(directory: &Path) -> (Provider, String) {
     let provider = Provider::start().await;
     let mut world = with_cache(provider.setup("50ms"), directory).start().await;
@@ -199,7 +199,7 @@ async fn kept_keys_that_somebody_else_may_have_written_are_not_used() {
         fs::write(&file, garbage).unwrap();
         unavailable(&start().await, &token).await;
     }
-    // It was each of these alone that stood in the way.
+    // Each of these alone was the reason.
     fs::write(&file, &good).unwrap();
     served(&start().await, &token, ("cache", "mended")).await;
 }
@@ -217,7 +217,7 @@ async fn kept_keys_are_no_younger_for_a_restart() {
         setup.issuers.as_mut().unwrap().push_str(max_stale);
         setup.start()
     };
-    // As if it had been kept two hours ago, or two hours from now.
+    // As if the keys had been kept two hours ago, or two hours from now.
     let file = directory.join("corp.json");
     let mut kept: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     let now = kept["fetchedAt"].as_u64().unwrap();

@@ -1,5 +1,5 @@
-//! What makes each alert of `deploy/prometheus` fire: a gateway of its own for each trouble, at work
-//! from the start, and then the trouble.
+//! Provokes each alert of `deploy/prometheus`: each kind of trouble has a separate gateway, which is busy from the
+//! start and then gets the trouble.
 
 use std::{
     fs,
@@ -27,17 +27,17 @@ use crate::{
 };
 
 const WRITE: &str = "UnassignNetworkInterfaceIpv4";
-/// A vNIC without addresses to lose.
+/// A vNIC without addresses to unassign.
 const EMPTY: &str = "empty-nic";
-/// So many files may the gateway open that is to run out of them.
+/// The number of files that a gateway may open if it is to run out of them.
 const FEW_FILES: usize = 200;
-/// Where the journal is that has little room.
+/// The directory of a journal with little space.
 const DISK: &str = "disk";
-/// Cannot be evaluated, by nobody and for no write.
+/// A policy that cannot be evaluated, for any caller and any write.
 const BROKEN_POLICY: &str = "@id(\"odd\") forbid (principal, action in Zec::Action::\"write\", resource)\n\
                              when { context.addressCount + 9223372036854775807 < 0 };";
 
-/// What can go wrong with a gateway or around it.
+/// What can go wrong in a gateway or around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     Killed,
@@ -80,18 +80,18 @@ impl Trouble {
         Self::LogUnread,
     ];
 
-    /// The alerts that it fires, and no others.
+    /// The alerts that the trouble fires; no others fire.
     pub fn fires(self) -> &'static [&'static str] {
         match self {
             Self::Killed => &["ZecGatewayDown"],
-            // What a write did that was answered with 500, nobody knows.
-            // No write of unknown outcome: the vNIC cannot even be read before one.
+            // The outcome of a write that ended in a 500 is unknown. Here there is no write of unknown outcome, because
+            // even the read of the vNIC before it fails.
             Self::ZecFails => &["ZecGatewayZecLeftAlone"],
             Self::KeyRefused => &["ZecGatewayZecRefusesCredentials"],
             Self::AnswerLost => &["ZecGatewayOutcomeUnknown"],
             Self::ClockAhead => &["ZecGatewayClockSkew"],
             Self::ProviderGoneForHours => &["ZecGatewayKeysStale"],
-            // What was never fetched is stale too.
+            // A key set that was never fetched is stale too.
             Self::ProviderNeverThere => &["ZecGatewayKeysMissing", "ZecGatewayKeysStale"],
             Self::FaultyFile => &["ZecGatewayReloadFailed"],
             Self::JournalGone => &["ZecGatewayJournalFailing"],
@@ -108,14 +108,14 @@ impl Trouble {
         }
     }
 
-    /// Whether a gateway has it from its start on only: keys that were once fetched do not vanish,
-    /// and nobody waits an hour for them to grow old.
+    /// Whether the gateway must have the trouble from its start: fetched keys do not vanish, and a test cannot wait an
+    /// hour until they are too old.
     pub fn is_from_the_start(self) -> bool {
         matches!(self, Self::ProviderGoneForHours | Self::ProviderNeverThere)
     }
 }
 
-/// The alerts of all of them together, which no single gateway fires.
+/// The alerts of all gateways together, which no single gateway fires.
 pub const TOGETHER: [&str; 2] =
     ["ZecGatewayErrorBudgetBurnsFast", "ZecGatewayErrorBudgetBurnsSlowly"];
 
@@ -133,7 +133,7 @@ enum Gateway {
 }
 
 impl Provocation {
-    /// A gateway at work; it is well, unless its trouble is one from the start.
+    /// A busy gateway. It is healthy, unless it has its trouble from the start.
     pub async fn new(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Killed
@@ -146,7 +146,7 @@ impl Provocation {
 
     fn process(trouble: Trouble) -> Self {
         let files = Files::new("https://console.zenlayer.com");
-        // Connections that say nothing stay open, and leave no line in the log, which nobody reads.
+        // Silent connections stay open and write no log lines, because nothing reads the log.
         let text = fs::read_to_string(files.config()).unwrap();
         let text = text.replacen("[server]", "[server]\nheader_timeout = \"1h\"", 1);
         fs::write(files.config(), text).unwrap();
@@ -181,7 +181,7 @@ impl Provocation {
         Self { trouble, admin, gateway: Gateway::Here(Box::new(world), authority), _work: work }
     }
 
-    /// Brings the trouble.
+    /// Causes the trouble.
     pub async fn provoke(&mut self) {
         match &mut self.gateway {
             Gateway::Here(world, authority) => trouble(self.trouble, world, authority).await,
@@ -190,7 +190,7 @@ impl Provocation {
                 served.child.wait().unwrap();
             }
             Gateway::Process { served, files, .. } if self.trouble == Trouble::LittleRoomLeft => {
-                // As the gateway sees it.
+                // The path from the gateway's point of view.
                 let disk = files.directory.path().join(DISK);
                 let disk = disk.strip_prefix("/").unwrap();
                 let root = format!("/proc/{}/root", served.child.id());
@@ -202,7 +202,7 @@ impl Provocation {
             }
             Gateway::Process { served, connections, .. } => {
                 let open = fs::read_dir(format!("/proc/{}/fd", served.child.id())).unwrap().count();
-                // Nine tenths, so that there are some left for those who look.
+                // Nine tenths, so that some files remain for health checks and scrapes.
                 for _ in open..FEW_FILES * 9 / 10 {
                     connections.push(TcpStream::connect(served.gateway).await.unwrap());
                 }
@@ -210,14 +210,14 @@ impl Provocation {
         }
     }
 
-    /// Whether its metrics of the process are those of the tests' own, whose files others open too.
+    /// Whether its process metrics are those of the tests' own process, in which other tests open files too.
     pub fn is_here(&self) -> bool {
         matches!(self.gateway, Gateway::Here(..))
     }
 }
 
-/// Runs what follows where the journal has a disk of its own, of 300 MiB: in a mount namespace, for
-/// which whoever is not root needs a user namespace too.
+/// Runs the following command with a separate disk of 300 MiB for the journal: in a mount namespace, for which users
+/// other than root also need a user namespace.
 fn on_a_small_disk(files: &Files) -> Command {
     let disk = files.directory.path().join(DISK);
     fs::create_dir(&disk).unwrap();
@@ -233,7 +233,7 @@ fn on_a_small_disk(files: &Files) -> Command {
 }
 
 fn setup(trouble: Trouble, authority: &Authority) -> Setup {
-    // Nobody listens there.
+    // Nothing listens there.
     let url = "http://127.0.0.1:1/jwks.json";
     match trouble {
         Trouble::CertificateForAWeek | Trouble::CertificateForADay => {
@@ -249,7 +249,7 @@ fn setup(trouble: Trouble, authority: &Authority) -> Setup {
             let signer = Signer::es256().unwrap();
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
             let keys: Value = serde_json::from_str(&key_set(&[&signer])).unwrap();
-            // What a gateway before this one fetched two hours ago.
+            // The key set that an earlier gateway fetched two hours ago.
             let kept =
                 json!({"issuer": ISSUER, "source": url, "fetchedAt": now - 7200, "keySet": keys});
             Setup {
@@ -285,8 +285,8 @@ async fn trouble(trouble: Trouble, world: &World, authority: &Authority) {
         }
         Trouble::CertificateForAWeek => replace_certificate(world, authority, day * 7).await,
         Trouble::CertificateForADay => replace_certificate(world, authority, day).await,
-        // No request meets a bug that is known; a journal that somebody else has written into is
-        // the one thing outside the program that it has no other word for.
+        // No request triggers a known bug. A journal that another program has written into is the only condition
+        // outside the program for which it has no other problem.
         Trouble::UnreadableAnswer => {
             let journal = Connection::open(world.files.path().join("journal.db")).unwrap();
             journal.busy_timeout(client::PATIENCE).unwrap();
@@ -308,7 +308,7 @@ async fn replace_certificate(world: &World, authority: &Authority, left: Duratio
     assert_eq!(world.reload().await.1, 0);
 }
 
-/// Reads several vNICs, writes, and asks again under a key whose answer the journal keeps.
+/// Reads several vNICs, writes, and repeats a request under a key whose answer the journal keeps.
 async fn work_in_the_open(alice: Caller) {
     let empty = format!("/nics/{EMPTY}/ipv4?all=true");
     loop {

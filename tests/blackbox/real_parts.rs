@@ -1,5 +1,5 @@
-//! Judges from outside: ZEC's official Python SDK, and a real Prometheus. `scripts/test` installs
-//! them; where it could not, it says so and names them in `ZEC_GATEWAY_TEST_WITHOUT`.
+//! External judges: ZEC's official Python SDK, and a real Prometheus. `scripts/test` installs them; if it cannot, it
+//! says so and names them in `ZEC_GATEWAY_TEST_WITHOUT`.
 
 use std::{
     io::Write,
@@ -13,7 +13,7 @@ use zec_gateway::emulator::{Emulator, Settings};
 
 use crate::{prometheus::Prometheus, world::World};
 
-/// Whether a part is to be left out. Where it is neither there nor named, the test fails.
+/// Whether to leave out a part. If the part is neither installed nor named, the test fails.
 pub fn left_out(part: &str) -> bool {
     let without = std::env::var("ZEC_GATEWAY_TEST_WITHOUT").unwrap_or_default();
     let out = without.split_whitespace().any(|name| name == part);
@@ -29,7 +29,7 @@ pub fn need(path: &Path) -> &Path {
     path
 }
 
-/// A program out of Debian's packages that `scripts/test` unpacks, with the libraries that lie beside it.
+/// A program from the Debian packages that `scripts/test` unpacks, with the libraries beside it.
 pub fn unpacked(program: &str) -> Command {
     let root = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../test-parts/unpacked");
     let root = need(&root).canonicalize().unwrap();

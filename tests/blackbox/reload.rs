@@ -1,4 +1,4 @@
-//! What is loaded again while the gateway serves: each by itself, whole or not at all.
+//! Reloads while the gateway serves: each part separately, and completely or not at all.
 
 use std::{fs, process::Command, time::Duration};
 
@@ -12,12 +12,12 @@ use crate::{
 
 const NOBODY: &str = "@id(\"nobody\")\nforbid (principal, action, resource);\n";
 
-/// What alice is told when she looks at a vNIC.
+/// The status of alice's read of a vNIC.
 async fn status(world: &World) -> u16 {
     world.alice().get(&format!("/nics/{NIC}")).await.status
 }
 
-/// Whether that is said to fail, and the whole is said to fail with it.
+/// Whether the unit is reported as failing, and the whole reload with it.
 async fn failing(world: &World, unit: &str) -> bool {
     let ready = world.ready().await;
     assert_eq!(ready.status, 200, "the last good serves: {}", ready.text());
@@ -103,7 +103,7 @@ async fn the_policy_that_is_tried_out_is_loaded_again_by_itself() {
     assert_eq!(before, version(world.metrics().await), "it is the version of the one in force");
 }
 
-/// Cedar's parser recurses: what goes on without end must be a fault, and not the gateway's end.
+/// Cedar's parser recurses: endless nesting must be a fault, and must not crash the gateway.
 #[tokio::test]
 async fn a_policy_that_is_nested_without_end_is_faulty_and_no_more() {
     let world = World::start().await;
@@ -123,8 +123,8 @@ async fn a_policy_that_is_nested_without_end_is_faulty_and_no_more() {
         assert_eq!(world.reload().await, (3, 1));
         assert_eq!(status(&world).await, 200);
     }
-    // As deep as is taken, whatever Cedar makes of it; for a group that nobody here is in, so that
-    // nobody depends on it.
+    // The greatest accepted depth, whatever Cedar makes of it. The policy is for a group without members here, so no
+    // caller depends on it.
     let for_nobody = "@id(\"deep\")\npermit (principal in Zec::Group::\"corp/x\", action in Zec::Action::\"read\", resource)";
     for condition in rows(70) {
         world.put("policy/deep.cedar", &format!("{for_nobody} when {{ {condition} }};"));
@@ -288,12 +288,12 @@ async fn changes_are_found_without_a_word_from_anybody() {
     world.until_metric("reloads_total{result=\"ok\"}", 2.0).await;
     let two = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21&ipAddresses=10.0.0.22");
     assert_eq!(world.alice().delete(&two).await.status, 400);
-    // The policy is faulty still.
+    // The policy is still faulty.
     assert!(!all_is_well(&world).await && failing(&world, "policy").await);
 }
 
-/// Has everything loaded by the signal, and waits until so many loads went well and so many did
-/// not since the start.
+/// Reloads everything by the signal, and waits until this many loads have succeeded and this many have failed since the
+/// start.
 async fn hang_up(served: &Served, ok: usize, failed: usize) {
     let pid = served.child.id().to_string();
     assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
@@ -316,7 +316,7 @@ async fn hang_up(served: &Served, ok: usize, failed: usize) {
 async fn sighup_loads_everything_and_the_log_says_what_is_wrong_and_what_needs_a_restart() {
     let files = Files::new("https://console.zenlayer.com");
     let mut command = files.serve("info");
-    // The level is the configuration's.
+    // The level comes from the configuration.
     command.env_remove("RUST_LOG");
     let mut served = Served::spawn(command);
     let bad = files.directory.path().join("policy/bad.cedar");

@@ -1,4 +1,4 @@
-//! A hundred reloads under load, half of them faulty, and not one request fails.
+//! A hundred reloads under load, half of them faulty, without a single failed request.
 
 use std::sync::{
     Arc,
@@ -18,7 +18,7 @@ const ROUNDS: usize = 100;
 const OTHER_KEY: (&str, &str) = ("other-key-id", "other-key-password");
 const UNITS: usize = 5;
 
-/// What a caller does over and over; every answer must be a good one.
+/// The repeated work of a caller; every answer must be a success.
 struct Load {
     over: AtomicBool,
     served: AtomicUsize,
@@ -38,7 +38,7 @@ async fn read(load: Arc<Load>, client: Client, world: Arc<World>, caller: Caller
     }
 }
 
-/// Takes an address off and puts it back.
+/// Unassigns an address and assigns it again.
 async fn write(load: Arc<Load>, client: Client, world: Arc<World>, caller: Caller, last: u8) {
     let mut kept: Http2 = client.http2(&world).await;
     let bearer = caller.bearer();
@@ -62,7 +62,7 @@ async fn write(load: Arc<Load>, client: Client, world: Arc<World>, caller: Calle
     }
 }
 
-/// What all good versions of the files are made of.
+/// The source of all good versions of the files.
 struct Original {
     policy: String,
     configuration: String,
@@ -71,7 +71,7 @@ struct Original {
 }
 
 impl Original {
-    /// Puts a good version of everything in place, each another than the one before.
+    /// Writes a good version of every file, each different from the previous one.
     fn change(&self, world: &World, round: usize) {
         let even = round.is_multiple_of(4);
         world.put("policy/test.cedar", &format!("{}// {round}\n", self.policy));
@@ -89,7 +89,7 @@ impl Original {
     }
 }
 
-/// Puts a faulty version of everything in place.
+/// Writes a faulty version of every file.
 fn spoil(world: &World) {
     for file in ["policy/test.cedar", "jwks.json", "server.pem", "gateway.toml"] {
         world.put(file, "nonsense");
@@ -97,7 +97,7 @@ fn spoil(world: &World) {
     world.put("sk", "");
 }
 
-/// Three who read, and two who write.
+/// Three callers that read, and two that write.
 fn callers(world: &Arc<World>, load: &Arc<Load>, authority: &Authority) -> JoinSet<()> {
     let mut callers = JoinSet::new();
     for _ in 0..3 {
@@ -116,7 +116,7 @@ async fn a_hundred_reloads_half_of_them_faulty_fail_not_one_request() {
     let authority = Authority::new();
     let files = setup("", &authority.server(2100));
     let limits = "addresses_per_hour = 0".to_owned();
-    // Many requests of one caller.
+    // One caller sends many requests.
     let requests_per_second = Some(0);
     let world = Setup { pace: NEVER, limits, requests_per_second, ..files }.start().await;
     world.zec.accept_key(OTHER_KEY.0, &SecretString::from(OTHER_KEY.1));
@@ -140,7 +140,7 @@ async fn a_hundred_reloads_half_of_them_faulty_fail_not_one_request() {
         };
         assert_eq!(world.reload().await, (UNITS - failed, failed), "round {round}");
         assert_eq!(world.metric("last_reload_successful").await == 0.0, failed > 0);
-        // Somebody is served between any two reloads.
+        // Some request is served between any two reloads.
         while load.served.load(Ordering::Relaxed) == served && callers.try_join_next().is_none() {
             tokio::task::yield_now().await;
         }

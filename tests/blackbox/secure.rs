@@ -1,4 +1,4 @@
-//! Certificates for a test, and callers who use TLS.
+//! Certificates for a test, and callers that use TLS.
 
 use std::{
     io,
@@ -35,11 +35,11 @@ use crate::{
     world::{Caller, QUICK, Setup, World},
 };
 
-/// The lines of a listener with TLS, and of one that wants certificates.
+/// The configuration lines of a listener with TLS, and of one that requires client certificates.
 pub const TLS: &str = "tls = {cert_file = \"server.pem\", key_file = \"server.key\"}\n";
 pub const MUTUAL: &str = "tls = {cert_file = \"server.pem\", key_file = \"server.key\", client_ca_file = \"clients.pem\"}\n";
 
-/// Who signs certificates.
+/// A certificate authority.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, in PEM.
@@ -60,12 +60,12 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A server's certificate that holds until the year begins.
+    /// A server's certificate that is valid until the start of the year.
     pub fn server(&self, until: i32) -> Pair {
         self.server_from(2020, until)
     }
 
-    /// The same, from a year on.
+    /// The same, valid from the start of a year.
     pub fn server_from(&self, from: i32, until: i32) -> Pair {
         let purpose = ExtendedKeyUsagePurpose::ServerAuth;
         self.sign(purpose, |params| {
@@ -74,7 +74,7 @@ impl Authority {
         })
     }
 
-    /// The same, for so long from now.
+    /// The same, valid for this long from now.
     pub fn server_for(&self, left: Duration) -> Pair {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         self.sign(ExtendedKeyUsagePurpose::ServerAuth, |params| {
@@ -83,7 +83,7 @@ impl Authority {
         })
     }
 
-    /// The same, from a moment on.
+    /// The same, valid from a given time.
     pub fn server_at(&self, from: SystemTime, until: i32) -> Pair {
         self.sign(ExtendedKeyUsagePurpose::ServerAuth, |params| {
             params.not_before = from.into();
@@ -95,7 +95,7 @@ impl Authority {
         self.sign(ExtendedKeyUsagePurpose::ClientAuth, |_| {})
     }
 
-    /// A TLS front for what listens elsewhere; its address.
+    /// Starts a TLS front for a listener elsewhere, and returns its address.
     pub async fn front(&self, behind: SocketAddr) -> SocketAddr {
         let Pair { cert, key } = self.server(2100);
         let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
@@ -130,7 +130,7 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let mut params = CertificateParams::new(names).unwrap();
-        // Not the authority's own name, or it would pass for a signature by itself.
+        // Not the authority's own name, because the certificate would then look self-signed.
         params.distinguished_name.push(DnType::CommonName, "a gateway or its caller");
         params.extended_key_usages = vec![purpose];
         validity(&mut params);
@@ -139,7 +139,7 @@ impl Authority {
     }
 }
 
-/// A world whose gateway speaks TLS, and who signed its certificate.
+/// A world whose gateway uses TLS, and the authority of its certificate.
 pub async fn secure(server: &str) -> (World, Authority) {
     let authority = Authority::new();
     let world = setup(server, &authority.server(2100)).start().await;
@@ -151,7 +151,7 @@ pub fn setup(server: &str, pair: &Pair) -> Setup {
     Setup { server: format!("{TLS}{server}"), files, pace: QUICK, ..Setup::default() }
 }
 
-/// Somebody who connects with TLS.
+/// A client that connects with TLS.
 pub struct Client {
     versions: Vec<&'static SupportedProtocolVersion>,
     protocols: Vec<&'static str>,
@@ -160,7 +160,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Trusts an authority, speaks every version, and nothing in particular inside.
+    /// Trusts an authority, supports every version, and names no protocol inside TLS.
     pub fn new(trusts: &Authority) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(trusts.pem().as_bytes()).unwrap()).unwrap();
@@ -215,12 +215,12 @@ impl Client {
         connect(&self.connector(), address).await
     }
 
-    /// A new connection with HTTP/2 on it.
+    /// A new connection with HTTP/2.
     pub async fn http2(&self, world: &World) -> Http2 {
         self.http2_at(world.gateway).await
     }
 
-    /// The same, somewhere else.
+    /// The same, to another address.
     pub async fn http2_at(&self, address: SocketAddr) -> Http2 {
         let connector = Self {
             protocols: vec!["h2"],
@@ -236,7 +236,7 @@ impl Client {
     }
 }
 
-/// One connection.
+/// One TLS connection.
 pub async fn connect(
     connector: &TlsConnector,
     address: SocketAddr,
@@ -247,16 +247,16 @@ pub async fn connect(
     tokio::time::timeout(PATIENCE, connecting).await.expect("the handshake never ends")
 }
 
-/// Asks `/whoami` over HTTP/1.1; none if the peer closes instead.
+/// Requests `/whoami` over HTTP/1.1; `None` if the peer closes instead.
 pub async fn whoami(stream: &mut TlsStream<TcpStream>, caller: &Caller) -> Option<Answer> {
     let text = caller.text("GET", "/whoami", &[], None);
     let _ = stream.write_all(text.as_bytes()).await;
     client::read(stream).await
 }
 
-/// A connection that speaks HTTP/2.
+/// A connection with HTTP/2.
 pub struct Http2 {
-    /// Where the connection comes from.
+    /// The connection's local address.
     pub local: SocketAddr,
     pub sender: http2::SendRequest<Sent>,
     pub connection: JoinHandle<hyper::Result<()>>,

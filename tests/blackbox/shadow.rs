@@ -1,4 +1,4 @@
-//! A second policy is decided beside the live one, compared with it, and never enforced.
+//! The shadow policy is decided beside the live one and compared with it, and never enforced.
 
 use std::{fs, sync::Arc};
 
@@ -53,7 +53,7 @@ async fn where_both_agree_nothing_is_counted() {
         "@id(\"other-words\") permit (principal in Zec::Group::\"corp/staff\", action, resource);";
     let world = tried_out(same).await;
     assert_eq!(world.alice().delete(&off("10.0.0.21")).await.status, 200);
-    // One that differs comes after it, and whatever came before is counted by then.
+    // A request with a difference comes last, and by its count all earlier ones are counted.
     assert_eq!(world.caller("eve", &["staff"]).delete(&off("10.0.0.22")).await.status, 403);
     until_counted(&world, WRITE, "allows").await;
     assert!(counted(&world, WRITE, "denies").await < 0.5);
@@ -68,7 +68,7 @@ async fn a_shadow_policy_that_looks_never_has_a_vnic_read() {
     until_counted(&world, WRITE, "skipped").await;
     assert!(world.sent(READ).is_empty());
 
-    // Where it was read anyhow, the answer is there.
+    // If the vNIC was read anyway, the shadow policy can decide too.
     let shadow = Some(TAGGED.to_owned());
     let world = Setup { shadow, ..Setup::default() }.start().await;
     assert_eq!(world.alice().delete(&off("10.0.0.21")).await.status, 200);

@@ -1,13 +1,12 @@
-//! Requests that two parties could cut at different places. Each carries a second request in its
-//! tail, a DELETE that the policy allows: whoever takes the tail for a request of its own is found
-//! out at ZEC.
+//! Requests that two parties could split at different places. Each has a second request in its tail, a DELETE that the
+//! policy allows. If any party takes the tail for a request, ZEC receives it.
 
 use crate::{
     client::{self, End},
     world::{NIC, Setup, World},
 };
 
-/// The one form of `Transfer-Encoding` that is taken, in every spelling of it.
+/// The one accepted form of `Transfer-Encoding`, in every spelling.
 const CHUNKED: &[&str] = &[
     "Transfer-Encoding: chunked",
     "Transfer-Encoding: Chunked",
@@ -17,7 +16,7 @@ const CHUNKED: &[&str] = &[
     "Transfer-Encoding:chunked",
 ];
 
-/// Chunked bodies that are not in the plainest form; none of them is whole.
+/// Chunked bodies that are not in the plainest form; none of them is complete.
 const BAD_CHUNKS: &[&str] = &[
     "\r\n\r\n",
     "0\n\n",
@@ -45,9 +44,9 @@ const BAD_CHUNKS: &[&str] = &[
     "2\r\n{}\r\n0;a\r\n\r\n",
 ];
 
-/// Header lines of a request whose body is an empty chunk, and what the gateway says to them.
+/// Header lines of a request whose body is an empty chunk, and the gateway's statuses for them.
 const FRAMINGS: &[(&str, u16)] = &[
-    // `Transfer-Encoding` in every form but the plain one; hyper refuses some by itself.
+    // `Transfer-Encoding` in every form except the plain one; hyper itself refuses some of them.
     ("Transfer-Encoding: identity, chunked", 400),
     ("Transfer-Encoding: gzip, chunked", 400),
     ("Transfer-Encoding: , chunked", 400),
@@ -103,32 +102,32 @@ const FRAMINGS: &[(&str, u16)] = &[
     ("Content-Length\t: 5", 400),
     ("Content\0-Length: 5", 400),
     ("Content-Length: 5\0", 400),
-    // A line that ends in a bare LF or CR, or hides one.
+    // A line that ends in a bare LF or CR, or contains one.
     ("X: y\nTransfer-Encoding: chunked", 400),
     ("X: y\nContent-Length: 5", 400),
     ("X: y\rTransfer-Encoding: chunked", 400),
     ("Content-Length: 5\nX: y", 400),
     ("X: y\n", 400),
-    // Two hops may each see another request behind these.
+    // Two hops may each read a different request because of these.
     ("Connection: authorization", 400),
     ("Host: other", 400),
     ("Content-Type: application/json", 400),
 ];
 
-/// What a second party might take for a request of its own: it names what it would take off.
+/// A second request that another party might see in the tail; it names the address that it would unassign.
 fn tail(world: &World, address: &str) -> String {
     let target = format!("/nics/{NIC}/ipv4/{address}");
     world.alice().text("DELETE", &target, &[("Connection", "close")], None)
 }
 
-/// A DELETE with these header lines besides the usual ones, and whatever comes after its head.
+/// A DELETE with these header lines besides the usual ones, followed by `rest`.
 fn delete(world: &World, lines: &str, rest: &str) -> String {
     let json = [("Content-Type", "application/json")];
     let head = world.alice().text("DELETE", &format!("/nics/{NIC}/ipv4"), &json, None);
     format!("{}{lines}\r\n\r\n{rest}", head.strip_suffix("\r\n").unwrap())
 }
 
-/// The statuses that come back on a connection before the gateway ends it, in order.
+/// The statuses on a connection until the gateway ends it, in order.
 async fn statuses(world: &World, text: &str) -> Vec<u16> {
     let (answers, end) = client::exchange(world.gateway, text.as_bytes()).await;
     assert_eq!(end, End::Closed, "{text:?}");
@@ -165,7 +164,7 @@ async fn a_plain_chunked_body_is_read_and_what_follows_is_a_request() {
         let back = format!(r#"{{"ipAddresses":["10.0.0.{first}","10.0.0.{second}"]}}"#);
         assert_eq!(world.alice().post(&format!("/nics/{NIC}/ipv4"), &back).await.status, 200);
     }
-    // An empty one is no body, where one may be and where none belongs.
+    // An empty body counts as absent, both where a body is allowed and where it is not.
     let text = delete(&world, CHUNKED[0], "0\r\n\r\n");
     let look = [("Transfer-Encoding", "chunked")];
     let look = world.alice().text("GET", "/whoami", &look, None) + "0\r\n\r\n";
@@ -193,7 +192,7 @@ async fn a_chunked_body_is_bounded_as_every_other() {
     let world = Setup { server: "max_body = \"64B\"".to_owned(), ..Setup::default() }.start().await;
     let tail = tail(&world, "10.0.0.21");
     for body in [
-        // It never ends, so nothing that follows is a request.
+        // The chunk never ends, so nothing after it is a request.
         format!("fffffff\r\n{}", "x".repeat(65)),
         format!("41\r\n{}\r\n0\r\n\r\n", "x".repeat(65)),
         "1\r\nx\r\n".repeat(65) + "0\r\n\r\n",
@@ -204,7 +203,7 @@ async fn a_chunked_body_is_bounded_as_every_other() {
         assert_eq!((answers[0].status, end), (413, End::Closed), "{body:?}");
         assert!(whole || world.nothing_was_sent(), "{body:?}");
     }
-    // Where none belongs a byte is one too many.
+    // On a route without a body, even a single byte is refused.
     for (method, target) in [("GET", "/whoami"), ("GET", "/problems/internal")] {
         let headers = [("Transfer-Encoding", "chunked"), ("Connection", "close")];
         let head = world.alice().text(method, target, &headers, None);
@@ -222,7 +221,7 @@ async fn a_fragment_is_refused() {
         assert_eq!(answer.problem().1, "invalid-request", "{target}");
         assert!(answer.text().contains("`#`"), "{}", answer.text());
     }
-    // Elsewhere in a head it is a character as any other.
+    // Elsewhere in a head, it is an ordinary character.
     let answer = world.alice().send("GET", "/whoami", &[("X", "a#b")], None).await;
     assert_eq!(answer.status, 200);
 }
@@ -232,7 +231,7 @@ async fn what_is_not_ambiguous_is_framed_as_it_says() {
     let world = World::start().await;
     let body = r#"{"ipAddresses":["10.0.0.21"]}"#;
     let tail = tail(&world, "10.0.0.22");
-    // Equal lengths say the same twice: hyper makes one of them, and nothing is passed on.
+    // Equal lengths are merely redundant: hyper merges them, and the gateway passes nothing on.
     let length = format!("Content-Length: {0}\r\nContent-Length: {0}", body.len());
     let text = delete(&world, &length, &format!("{body}{tail}"));
     assert_eq!(statuses(&world, &text).await, [200, 200]);
@@ -240,9 +239,9 @@ async fn what_is_not_ambiguous_is_framed_as_it_says() {
     let both = [sent("10.0.0.21"), sent("10.0.0.22")];
     assert_eq!(world.sent("UnassignNetworkInterfaceIpv4"), both);
 
-    // A body may look like a request, or end in the line ends of a head: it is a body.
+    // A body may look like a request, or end in the line ends of a head, and is still a body.
     let text = delete(&world, &format!("Content-Length: {}", tail.len()), &tail);
-    // The tail alone is a request: for an address that is gone by now.
+    // The tail alone is a request, for an address that has been unassigned by now.
     assert_eq!(statuses(&world, &format!("{text}{tail}")).await, [400, 409]);
     assert_eq!(world.sent("UnassignNetworkInterfaceIpv4").len(), 2);
 }
@@ -268,7 +267,7 @@ async fn the_body_of_a_refused_request_is_never_the_next_request() {
         (alice.text("PUT", &target, &body, None), 405),
         (alice.text("CONNECT", "gateway:443", &body, None), 400),
     ] {
-        // Without its body, and with a part of it: where the next request begins nobody can tell.
+        // Without its body, and with a part of it: then the start of the next request is unknown.
         for rest in ["", &inside[..20]] {
             let (answers, end) =
                 client::exchange(world.gateway, (text.clone() + rest).as_bytes()).await;
@@ -276,7 +275,7 @@ async fn the_body_of_a_refused_request_is_never_the_next_request() {
             assert_eq!((answer.status, end), (status, End::Closed), "{text}");
             assert_eq!(answer.header("connection"), Some("close"), "{text}");
         }
-        // With its body and another request behind it, which may have its turn if all came at once.
+        // With its body and another request behind it, which may be served if all of it came at once.
         let whole = format!("{text}{inside}{behind}");
         let (answers, end) = client::exchange(world.gateway, whole.as_bytes()).await;
         assert_eq!((answers[0].status, end), (status, End::Closed), "{text}");
@@ -314,7 +313,7 @@ async fn what_follows_a_whole_request_is_a_request_or_the_end() {
         (format!("{change}x{tail}"), &[400, 405]),
         (format!("{change}\0{tail}"), &[400, 400]),
         (format!("{last}{tail}"), &[200]),
-        // An empty line before a request counts for nothing (RFC 9112, 2.2).
+        // An empty line before a request is ignored (RFC 9112, 2.2).
         (format!("\r\n\r\n{look}\r\n{last}{tail}"), &[200, 200]),
     ] {
         assert_eq!(statuses(&world, &text).await, want, "{text:?}");

@@ -1,4 +1,4 @@
-//! Heads that no good client sends, and connections that say little or nothing.
+//! Heads that no good client sends, and connections that send little or nothing.
 
 use std::fmt::Write as _;
 
@@ -12,9 +12,9 @@ use crate::{
     world::{NIC, Setup, World},
 };
 
-/// A request before its last empty line, and the statuses that come back before the gateway ends the
-/// connection. Behind each stands a plain request: where it must not be read, its 200 is missing.
-/// `{a}` is a good `Authorization`, `{h}` that and a good `Host`.
+/// A request without its last empty line, and the statuses until the gateway ends the connection. A plain request
+/// follows each of them; if the gateway must not read it, its 200 is missing. `{a}` is a valid `Authorization`, `{h}`
+/// adds a valid `Host` to it.
 const HEADS: &[(&str, &[u16])] = &[
     ("GET /whoami HTTP/1.1\r\n{h}", &[200, 200]),
     // The request line.
@@ -101,9 +101,9 @@ const HEADS: &[(&str, &[u16])] = &[
     ("GET /whoami HTTP/1.1\r\n{h}\r\nX: y\x01", &[400]),
     ("GET /whoami HTTP/1.1\r\n{h}\r\nX: \x08y", &[400]),
     ("GET /whoami HTTP/1.1\r\n{h}\r\nX: \x7f", &[400]),
-    // A tab and a byte beyond ASCII may stand in a value (RFC 9110, 5.5), and so may nothing.
+    // A tab and a byte beyond ASCII are allowed in a value (RFC 9110, 5.5), and so is an empty value.
     ("GET /whoami HTTP/1.1\r\n{h}\r\nX:\ty\u{e9}\r\nY:", &[200, 200]),
-    // Nothing is upgraded, and nobody waits for a body that is not declared.
+    // The gateway upgrades no connection, and waits for no body that is not declared.
     (
         "GET /whoami HTTP/1.1\r\n{h}\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
         &[200, 200],
@@ -161,10 +161,10 @@ async fn a_head_that_is_too_large_is_refused_with_an_answer_that_arrives() {
         (get(&format!("/{huge}"), "X", "y"), 431),
         (get(&format!("/{}", "y".repeat(9 * 1024)), "X", "y"), 414),
         (format!("{huge} /whoami HTTP/1.1\r\n\r\n"), 431),
-        // Lines that end nothing.
+        // Line ends without a line.
         ("\r\n".repeat(50 * 1024), 431),
     ] {
-        // More behind it than the gateway has read by then: the answer must not be lost to a reset.
+        // More data follows than the gateway has read by then: a reset must not destroy the answer.
         let (answers, end) =
             client::exchange(world.gateway, (text.clone() + &huge).as_bytes()).await;
         let [answer] = answers.as_slice() else { panic!("{}: {answers:?}", &text[..40]) };
@@ -172,7 +172,7 @@ async fn a_head_that_is_too_large_is_refused_with_an_answer_that_arrives() {
         assert_eq!(answer.header("connection"), Some("close"));
     }
     assert_eq!(alice.get("/whoami").await.status, 200);
-    // What a large company's token needs is well below.
+    // The token of a large company needs far less.
     let value = "y".repeat(16 * 1024);
     assert_eq!(alice.send("GET", "/whoami", &[("X", &value)], None).await.status, 200);
 }
@@ -192,7 +192,7 @@ async fn whoever_asks_before_sending_a_body_is_told_to_go_on_only_where_it_is_wa
     let text = world.alice().text("DELETE", &target, &headers, None);
     let look = world.alice().text("GET", "/whoami", &[("Connection", "close")], None);
     for (rest, want) in [
-        // It never comes; it comes in part; it comes, and another request behind it.
+        // The body never comes; it comes in part; it comes, followed by another request.
         ("", &[100, 400][..]),
         (&body[..9], &[100, 400]),
         (&format!("{body}{look}"), &[100, 200, 200]),
@@ -206,12 +206,12 @@ async fn whoever_asks_before_sending_a_body_is_told_to_go_on_only_where_it_is_wa
     assert_eq!(world.sent("UnassignNetworkInterfaceIpv4").len(), 1);
 }
 
-/// How many connections say little or nothing.
+/// The number of connections that send little or nothing.
 const CROWD: usize = 1000;
 
-/// Opens that many connections, each of which sends this and reads as many answers.
+/// Opens that many connections; each sends this text and reads this many answers.
 async fn crowd(world: &World, text: &str, answers: usize) -> Vec<TcpStream> {
-    // Both ends of each are this process's, and other tests run beside this one.
+    // Both ends of each connection belong to this process, and other tests run at the same time.
     let wanted = 2 * CROWD as u64 + 1000;
     let got = rlimit::increase_nofile_limit(wanted).unwrap();
     assert!(got >= wanted, "{wanted} file descriptors are needed, {got} may be had: `ulimit -Hn`");
@@ -227,7 +227,7 @@ async fn crowd(world: &World, text: &str, answers: usize) -> Vec<TcpStream> {
     crowd
 }
 
-/// What a connection can send that leaves the gateway waiting, and the answers that it gets.
+/// Texts after which the gateway waits for more, and the number of answers that each gets.
 fn little(world: &World) -> [(String, usize); 4] {
     let whole = world.alice().text("GET", "/problems/internal", &[], None);
     let half = whole[..whole.len() / 2].to_owned();
@@ -241,7 +241,7 @@ async fn a_thousand_connections_that_say_little_keep_nobody_else_waiting() {
     let world = Setup { server, ..Setup::default() }.start().await;
     for (text, answers) in little(&world) {
         let held = crowd(&world, &text, answers).await;
-        // It is accepted after all of them, and none of their timers helps it.
+        // This connection is accepted after all of them, and none of their timers makes room for it.
         assert_eq!(world.alice().get("/whoami").await.status, 200, "{text:?}");
         drop(held);
     }

@@ -1,4 +1,4 @@
-//! A standard error that nobody reads: the log is lost and counted, and nothing else suffers.
+//! A standard error that nothing reads: log lines are dropped and counted, and nothing else suffers.
 
 use std::net::SocketAddr;
 
@@ -14,12 +14,12 @@ use crate::{
     program::{Files, Served},
 };
 
-/// Connections that ask at once.
+/// The number of concurrent connections.
 const CONNECTIONS: usize = 4;
-/// So many requests on each: their lines are more than a pipe and the gateway's own store take together.
+/// The number of requests on each; their lines exceed a pipe and the gateway's own buffer together.
 const EACH: usize = 1500;
 
-/// Asks without a token, far more often than there is room for lines, and expects every answer.
+/// Sends requests without a token, far more than there is room for log lines, and expects every answer.
 pub async fn fill_the_log(gateway: SocketAddr) {
     let mut asking = JoinSet::new();
     for _ in 0..CONNECTIONS {
@@ -27,7 +27,7 @@ pub async fn fill_the_log(gateway: SocketAddr) {
             let mut text = client::request("GET", "/whoami", &[], None).repeat(EACH - 1);
             text += &client::request("GET", "/whoami", &[("Connection", "close")], None);
             let (mut read, mut write) = TcpStream::connect(gateway).await.unwrap().into_split();
-            // Kept open: whoever closes it has hung up.
+            // Kept open, because closing it would count as hanging up.
             let write = tokio::spawn(async move {
                 write.write_all(text.as_bytes()).await.unwrap();
                 write
@@ -87,7 +87,7 @@ async fn once_somebody_reads_the_log_again_it_says_how_many_lines_are_missing() 
     let admin = served.admin();
     fill_the_log(served.gateway).await;
     assert!(dropped(admin).await > 0, "there was room for every line");
-    // No line more is logged: what is missing at the end is told all the same.
+    // Even without a further log line, the gateway reports the dropped lines at the end.
     served.until("lines of the log were dropped here");
     let counted = dropped(admin).await;
     assert_eq!(served.stop(), Some(0));
@@ -109,7 +109,7 @@ async fn lines_that_standard_error_refuses_are_counted() {
     let files = Files::new("https://console.zenlayer.com");
     let mut served = Served::start(&files, "info");
     let admin = served.admin();
-    // A pipe without a reader refuses every line.
+    // A pipe without a reader rejects every line.
     let nobody = std::process::Command::new("true").stderr(std::process::Stdio::piped()).spawn();
     served.log = std::io::BufReader::new(nobody.unwrap().stderr.take().unwrap());
     let text = client::request("GET", "/whoami", &[], None);

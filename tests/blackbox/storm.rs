@@ -1,6 +1,5 @@
-//! The gateway is killed again and again in the midst of writes, and callers ask again, with keys and
-//! without: whatever a caller was told holds, nothing is sent twice, and the journal tells what became of
-//! every address.
+//! Kills the gateway again and again in the middle of writes, while callers retry, with keys and without. Every answer
+//! to a caller stays true, nothing is sent twice, and the journal has the outcome for every address.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -28,10 +27,10 @@ use crate::{
 const WRITE: &str = "UnassignNetworkInterfaceIpv4";
 const WRITERS: u8 = 16;
 
-/// How often a writer asks for one address.
+/// How many attempts a writer makes for one address.
 const TRIES: usize = 4;
 
-/// How often it is killed; `scripts/test --full` kills it 200 times.
+/// The number of kills; `scripts/test --full` kills the gateway 200 times.
 fn kills() -> usize {
     let wanted = std::env::var("ZEC_GATEWAY_TEST_KILLS").ok();
     wanted.map_or(20, |kills| kills.parse().expect("a number of kills"))
@@ -56,19 +55,19 @@ fn nic(writer: u8) -> NicSeed {
     }
 }
 
-/// What all writers share.
+/// The state that all writers share.
 struct Shared {
     gateway: Mutex<Option<SocketAddr>>,
     told: Mutex<HashMap<Ipv4Addr, Vec<Answer>>>,
-    /// How many writes were said to be done.
+    /// The number of writes that were answered as done.
     heard: AtomicUsize,
     over: AtomicBool,
     bearer: String,
 }
 
 impl Shared {
-    /// Takes off one address after the other. Who has no answer asks again, and so does who is told to;
-    /// every second writer under a key.
+    /// Unassigns one address after the other. A writer retries if it gets no answer, or an answer that asks for a
+    /// retry. Every second writer uses keys.
     async fn write(self: Arc<Self>, writer: u8) {
         for address in addresses(writer) {
             for _ in 0..TRIES {
@@ -86,7 +85,7 @@ impl Shared {
         }
     }
 
-    /// Where a gateway serves; none once the storm is over.
+    /// The address of a gateway that serves; `None` after the end of the storm.
     async fn gateway(&self) -> Option<SocketAddr> {
         loop {
             if self.over.load(Ordering::SeqCst) {
@@ -131,8 +130,8 @@ fn files(zec: SocketAddr) -> Files {
     files
 }
 
-/// What the journal says of each address: the last outcome of each of its operations, `pending` where there
-/// is none.
+/// The journal's record for each address: the last outcome of each of its operations, or `pending` if there is no
+/// outcome.
 fn journal(directory: &Path) -> BTreeMap<Ipv4Addr, Vec<String>> {
     let file = directory.join("journal.db");
     let file = file.to_str().unwrap();
@@ -183,7 +182,7 @@ async fn whoever_was_told_something_was_told_the_truth_however_often_the_gateway
             tokio::task::block_in_place(|| Served::start(&files, "error,zec_gateway::cli=info"));
         *shared.gateway.lock().unwrap() = Some(served.gateway);
         shared.until_heard(shared.heard.load(Ordering::SeqCst) + 1).await;
-        // At a random moment: between any two steps of some write.
+        // At a random moment, so between any two steps of some write.
         tokio::time::sleep(Duration::from_micros(fastrand::u64(0..60_000))).await;
         served.child.kill().unwrap();
         *shared.gateway.lock().unwrap() = None;
@@ -193,13 +192,13 @@ async fn whoever_was_told_something_was_told_the_truth_however_often_the_gateway
     for writer in writers {
         writer.await.unwrap();
     }
-    // The last start takes up what the others left, and ends in order.
+    // The last start resolves the unfinished operations of the others, and ends in order.
     let mut served = tokio::task::block_in_place(|| Served::start(&files, "info"));
     assert_eq!(tokio::task::block_in_place(|| served.stop()), Some(0), "{}", served.said);
     check(&zec, &shared.told.lock().unwrap(), &journal(files.directory.path()));
 }
 
-/// Holds what callers were told, what ZEC was sent and has, and the journal against each other.
+/// Compares the callers' answers, the requests that ZEC received, ZEC's vNICs, and the journal.
 fn check(
     zec: &Emulator,
     told: &HashMap<Ipv4Addr, Vec<Answer>>,
@@ -247,7 +246,7 @@ fn check(
     assert!(done >= kills(), "only {done} writes were done: the storm was none");
 }
 
-/// Holds what one caller was told of an address against what the journal says of it, and ZEC.
+/// Compares one caller's answer for an address with the journal and with ZEC.
 fn is_true(address: Ipv4Addr, answer: &Answer, fates: &[String], gone: bool) {
     let says = |outcomes: &[&str]| fates.iter().any(|fate| outcomes.contains(&fate.as_str()));
     match answer.status {
@@ -255,7 +254,7 @@ fn is_true(address: Ipv4Addr, answer: &Answer, fates: &[String], gone: bool) {
         409 if answer.problem().1 == "state-conflict" => assert!(gone, "{address}"),
         409 => assert!(!fates.is_empty(), "{address} is held by nobody: {}", answer.text()),
         502 | 504 => assert!(says(&["unknown", "done", "not-done"]), "{address}: {fates:?}"),
-        // Nothing was sent by the time of this answer; an earlier try may have been.
+        // This answer says that nothing was sent; an earlier attempt may have been.
         503 => {}
         status => panic!("{status}: {}", answer.text()),
     }

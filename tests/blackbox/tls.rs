@@ -1,4 +1,4 @@
-//! The TLS listener: what it speaks, whom it lets in, and how long it waits.
+//! The TLS listener: its versions and protocols, the clients that it admits, and its timeouts.
 
 use std::{fs, process::Command, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     world::{Setup, World},
 };
 
-/// Waits until the peer closes; what it sent before.
+/// Waits until the peer closes, and returns the bytes that it sent before.
 async fn closed(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     let end = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
@@ -26,7 +26,7 @@ async fn closed(stream: &mut TcpStream) -> Vec<u8> {
     bytes
 }
 
-/// A hello of TLS 1.`version` less one, with all that is needed for one cipher.
+/// A ClientHello of TLS 1.(`version` - 1), with all that is needed for one cipher.
 fn hello(version: u8) -> Vec<u8> {
     let groups = [0, 10, 0, 4, 0, 2, 0, 0x17];
     let signatures = [0, 13, 0, 4, 0, 2, 4, 3];
@@ -74,7 +74,7 @@ async fn what_is_spoken_is_agreed_upon_in_the_handshake() {
         assert_eq!(stream.get_ref().1.alpn_protocol(), chosen, "{offered:?}");
     }
     assert!(client().speaks(&["gopher"]).connect(world.gateway).await.is_err());
-    // Whoever agreed on nothing gets HTTP/1.1, whatever they then send.
+    // A client that agreed on no protocol gets HTTP/1.1, whatever it sends then.
     let mut stream = client().connect(world.gateway).await.unwrap();
     assert_eq!(whoami(&mut stream, &world.alice()).await.expect("an answer").status, 200);
     let mut stream = client().connect(world.gateway).await.unwrap();
@@ -95,7 +95,7 @@ async fn older_versions_and_plain_http_are_hung_up_on() {
         let mut stream = TcpStream::connect(world.gateway).await.unwrap();
         stream.write_all(&hello(version)).await.unwrap();
         let said = closed(&mut stream).await;
-        // An alert: fatal, and of the version.
+        // An alert: fatal, and about the version.
         assert_eq!((said.first(), &said[5..]), (Some(&21), &[2, 70][..]), "{version}: {said:?}");
     }
     let text = world.alice().text("GET", "/whoami", &[], None);
@@ -113,7 +113,7 @@ async fn a_handshake_that_stalls_or_trickles_is_cut_off_while_others_are_served(
     assert_eq!(whoami(&mut stream, &world.alice()).await.expect("an answer").status, 200);
     let (mut read, mut write) = trickling.into_split();
     let trickle = tokio::spawn(async move {
-        // A long record that is always about to go on.
+        // A long record that never ends.
         write.write_all(&[22, 3, 1, 0x3f, 0, 1, 0, 0x3e, 0xfc]).await.unwrap();
         while write.write_all(&[0]).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -144,7 +144,7 @@ async fn the_drain_does_not_wait_for_a_handshake_that_stalls() {
     let server = "handshake_timeout = \"1s\"\ndrain_timeout = \"20s\"";
     let (mut world, authority) = secure(server).await;
     let _silent = TcpStream::connect(world.gateway).await.unwrap();
-    // Once this is through, the gateway has the other connection too.
+    // Once this connection is through, the gateway has the other one too.
     drop(Client::new(&authority).connect(world.gateway).await.unwrap());
     world.ask_to_stop();
     assert!(world.stopped().await, "it waited for whoever never spoke");
@@ -160,7 +160,7 @@ async fn the_timers_of_connections_hold_inside_tls_too() {
     let _ = end.expect("a connection that says nothing stays open");
     let mut second = client.connect(world.gateway).await.unwrap();
     assert_eq!(whoami(&mut second, &world.alice()).await.expect("an answer").status, 200);
-    // Longer than a head may take; how much longer makes no difference.
+    // Longer than the header timeout; the exact time does not matter.
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(whoami(&mut second, &world.alice()).await.expect("an answer").status, 200);
     second.write_all(b"GET /whoami HTTP/1.1\r\nX: ").await.unwrap();
@@ -175,15 +175,15 @@ async fn an_idle_connection_is_closed_in_form() {
     assert_eq!(whoami(&mut stream, &world.alice()).await.expect("an answer").status, 200);
     let mut byte = [0];
     let end = tokio::time::timeout(PATIENCE, stream.read(&mut byte)).await;
-    // Without `close_notify` this would be an error: whoever reads could not tell it from a cut.
+    // Without `close_notify` this would be an error, because a reader could not distinguish it from a cut connection.
     assert_eq!(end.expect("an idle connection stays open").expect("a proper end"), 0);
 }
 
-/// A world that wants certificates of an authority.
+/// A world that requires client certificates of an authority.
 async fn mutual(authority: &Authority, clients: &Authority) -> World {
     let setup = setup("", &authority.server(2100));
     let mut files = setup.files;
-    // One of several.
+    // One authority of several.
     files.push(("clients.pem", [Authority::new().pem(), clients.pem()].concat()));
     Setup { server: MUTUAL.to_owned(), files, ..Setup::default() }.start().await
 }
@@ -197,7 +197,7 @@ async fn callers_must_show_a_certificate_where_that_is_demanded() {
         for (shown, good) in [
             (None, false),
             (Some(Authority::new().client()), false),
-            // Made for a server.
+            // Issued for a server.
             (Some(clients.server(2100)), false),
             (Some(clients.client()), true),
         ] {
@@ -205,14 +205,14 @@ async fn callers_must_show_a_certificate_where_that_is_demanded() {
                 None => client(),
                 Some(pair) => client().shows(pair),
             };
-            // With TLS 1.3 the caller hears of it only after the handshake.
+            // With TLS 1.3, the caller learns of it only after the handshake.
             let answer = match client.connect(world.gateway).await {
                 Ok(mut stream) => whoami(&mut stream, &world.alice()).await,
                 Err(_) => None,
             };
             assert_eq!(answer.map(|answer| answer.status), good.then_some(200));
         }
-        // A certificate is no token.
+        // A certificate does not replace a token.
         let mut stream = client().shows(clients.client()).connect(world.gateway).await.unwrap();
         assert_eq!(whoami(&mut stream, &world.stranger()).await.unwrap().status, 401);
     }

@@ -1,4 +1,4 @@
-//! Certificates that are replaced while the gateway serves.
+//! Replacing certificates while the gateway serves.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ const Y2100: f64 = 4_102_444_800.0;
 const Y2101: f64 = 4_133_980_800.0;
 
 fn put(world: &World, pair: &Pair) {
-    // The key first: what lies there for a moment fits nothing and must do no harm.
+    // The key first: for a moment key and certificate do not match, which must do no harm.
     fs::write(world.files.path().join("server.key"), &pair.key).unwrap();
     fs::write(world.files.path().join("server.pem"), &pair.cert).unwrap();
 }
@@ -33,7 +33,7 @@ async fn served(stream: &mut TlsStream<TcpStream>, world: &World) -> bool {
     whoami(stream, &world.alice()).await.is_some_and(|answer| answer.status == 200)
 }
 
-/// Whether somebody who trusts this authority is served on a new connection.
+/// Whether a client that trusts this authority is served on a new connection.
 async fn trusted(authority: &Authority, world: &World) -> bool {
     match Client::new(authority).connect(world.gateway).await {
         Ok(mut stream) => served(&mut stream, world).await,
@@ -68,7 +68,7 @@ async fn a_bad_pair_leaves_the_old_one_serving_until_it_is_mended() {
     let mut failures = 0.0;
     for bad in [garbage, mismatched, new.server(2021), new.server_from(2090, 2101)] {
         put(&world, &bad);
-        // More than one where the two files were caught apart.
+        // More than one if the gateway read the two files at different moments.
         world.until_metric(FAILED, failures + 1.0).await;
         failures = world.metric(FAILED).await;
         assert_eq!(world.metric("last_reload_successful").await, 0.0);
@@ -115,14 +115,14 @@ async fn a_session_does_not_outlive_the_authority_that_vouched_for_it() {
     assert!(!answered, "a session was resumed whose certificate nobody trusts any more");
 }
 
-/// What kind of handshake a connection of this caller's had, which is used once.
+/// The kind of handshake on a new connection with this connector, which is used once.
 async fn kind(connector: &TlsConnector, world: &World) -> HandshakeKind {
     let mut stream = connect(connector, world.gateway).await.unwrap();
     assert!(served(&mut stream, world).await);
     stream.get_ref().1.handshake_kind().unwrap()
 }
 
-/// The Python SDK makes a new connection for each call and never resumes one.
+/// The Python SDK opens a new connection for each call and never resumes a session.
 #[tokio::test]
 async fn callers_who_never_resume_a_session_push_out_nobody() {
     let authority = Authority::new();
@@ -130,7 +130,7 @@ async fn callers_who_never_resume_a_session_push_out_nobody() {
     for versions in [&[&TLS13][..], &[&TLS12]] {
         let keeps = Client::new(&authority).versions(versions).connector();
         assert_eq!(kind(&keeps, &world).await, HandshakeKind::Full);
-        // More than the memory of sessions that there once was.
+        // More than the session cache that once existed.
         for _ in 0..1100 {
             let once = Client::new(&authority).versions(versions).connector();
             let stream = connect(&once, world.gateway).await.unwrap();
@@ -164,11 +164,12 @@ async fn a_reload_forgets_no_session_unless_the_authorities_change() {
     // Everything is loaded, and nothing has changed.
     world.reload().await;
     assert_eq!(kind(&connector, &world).await, HandshakeKind::Resumed);
-    // A renewed certificate is no reason either.
+    // A renewed certificate does not end sessions either.
     put(&world, &authority.server(2101));
     world.reload().await;
     assert_eq!(kind(&connector, &world).await, HandshakeKind::Resumed);
-    // Another text of the same authorities is another file: nobody knows what was taken away.
+    // A different text with the same authorities is a different file: the gateway cannot know whether an authority was
+    // removed.
     let more = clients.pem() + &Authority::new().pem();
     fs::write(world.files.path().join("clients.pem"), more).unwrap();
     world.reload().await;
@@ -194,7 +195,7 @@ async fn an_authority_that_is_no_longer_trusted_goes_whatever_the_certificate() 
     let good = authority.server(2101);
     let garbage = Pair { cert: "garbage".to_owned(), key: "garbage".to_owned() };
     let bad = [authority.server(2021), authority.server_from(2090, 2101), garbage];
-    // Now the one, now the other.
+    // The trusted authority alternates while the certificate is bad.
     for (bad, only_first) in bad.iter().zip([false, true, false]) {
         put(&world, bad);
         world.put("clients.pem", &if only_first { first.pem() } else { second.pem() });
@@ -206,7 +207,7 @@ async fn an_authority_that_is_no_longer_trusted_goes_whatever_the_certificate() 
         assert_eq!(admits, [only_first, !only_first]);
         assert_eq!(world.metric(EXPIRY).await, Y2100, "the last good certificate is shown");
     }
-    // And the other way round: no caller is let in without the authorities that were good last.
+    // The other way round: without the last good authorities, no caller is admitted.
     put(&world, &good);
     world.put("clients.pem", "garbage");
     assert_eq!(world.reload().await, (5, 1));
@@ -220,7 +221,7 @@ async fn an_authority_that_is_no_longer_trusted_goes_whatever_the_certificate() 
 async fn a_certificate_that_was_too_early_is_in_force_once_its_time_has_come() {
     let (world, _) = secure("").await;
     let new = Authority::new();
-    // A minute is forgiven, so it counts in two seconds. Nothing changes from here on.
+    // A minute is tolerated, so the certificate becomes valid in two seconds. Nothing changes from here on.
     let early = SystemTime::now() + Duration::from_secs(62);
     put(&world, &new.server_at(early, 2101));
     world.until_metric(EXPIRY, Y2101).await;

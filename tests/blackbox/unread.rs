@@ -1,4 +1,4 @@
-//! Answers that nobody takes: they count until they are out, and end with their connection.
+//! Answers that the client does not read: they count as in flight until they are sent, and end with their connection.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::{
     world::{Caller, NIC, Setup, World},
 };
 
-/// The stream's window, in a frame of settings.
+/// The identifier of a stream's window, in a SETTINGS frame.
 const INITIAL_WINDOW_SIZE: u8 = 4;
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 
@@ -30,7 +30,7 @@ async fn world(server: &str, limits: &str) -> (World, Authority) {
     (Setup { limits: limits.to_owned(), ..setup }.start().await, authority)
 }
 
-/// Connects, and takes so many bytes of each answer.
+/// Connects, and accepts this many bytes of each answer.
 async fn takes(window: u8, world: &World, trusts: &Authority) -> Raw {
     let mut raw = Raw::silent(world, trusts).await;
     raw.0.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
@@ -38,7 +38,7 @@ async fn takes(window: u8, world: &World, trusts: &Authority) -> Raw {
     raw
 }
 
-/// Asks on these streams, and waits for the heads of the answers.
+/// Sends requests on these streams, and waits for the heads of the answers.
 async fn ask(raw: &mut Raw, streams: &[u32], path: &str, headers: &[(&str, &str)]) {
     let head = request("GET", path, headers);
     for stream in streams {
@@ -53,7 +53,7 @@ async fn another(world: &World, trusts: &Authority) -> Http2 {
     Client::new(trusts).http2(world).await
 }
 
-/// Asks until the caller has a place again.
+/// Sends requests until the caller has a free slot again.
 async fn until_served(world: &World, trusts: &Authority, caller: &Caller) {
     let served =
         async { while another(world, trusts).await.whoami(caller).await.unwrap().status != 200 {} };
@@ -73,7 +73,7 @@ async fn answers_that_nobody_takes_hold_the_places_of_their_caller_and_of_nobody
         assert_eq!(refused.problem().1, "rate-limited");
         assert!(refused.text().contains("max_concurrent_per_caller"), "{}", refused.text());
         assert_eq!(another(&world, &authority).await.whoami(&bob).await.unwrap().status, 200);
-        // Three are taken after all, and two are not wanted any more.
+        // Three of them are read after all, and two are cancelled.
         for stream in [1, 3, 5] {
             raw.send(&frame(WINDOW_UPDATE, 0, stream, &[0, 1, 0, 0])).await;
         }
@@ -120,7 +120,7 @@ async fn strangers_who_take_no_answer_keep_no_caller_out_and_are_bounded_themsel
     }
     let mut caller = another(&world, &authority).await;
     assert_eq!(caller.whoami(&world.alice()).await.unwrap().status, 200);
-    // One more is not kept.
+    // One more answer is not kept.
     let mut raw = takes(1, &world, &authority).await;
     let head = request("GET", "/whoami", &[]);
     raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &head)).await;
@@ -174,7 +174,7 @@ async fn what_runs_beside_an_answer_that_is_not_taken_is_answered_before_the_end
     assert!(frames.iter().any(whole), "it was cut off");
 }
 
-/// Asks on and on over HTTP/1.1, and reads no answer. The task ends when the gateway ends the connection.
+/// Sends requests over HTTP/1.1 without end, and reads no answer. The task ends when the gateway closes the connection.
 async fn ask_and_read_nothing(world: &World, caller: &Caller) -> (OwnedReadHalf, JoinHandle<()>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -185,7 +185,7 @@ async fn ask_and_read_nothing(world: &World, caller: &Caller) -> (OwnedReadHalf,
     (read, asking)
 }
 
-/// Waits until the answers fill every buffer on the way, and nothing moves any more.
+/// Waits until the answers fill every buffer on the way and their number does not change any more.
 async fn until_nothing_moves(world: &World) {
     let answered = "http_request_duration_seconds_count{method=\"GET\",route=\"/whoami\"}";
     let mut seen = (-1.0, world.metric(answered).await);
@@ -213,7 +213,7 @@ async fn over_http1_a_connection_has_one_answer_unread_and_it_counts() {
     asking.abort();
     drop((asking.await, second));
     world.until_in_flight(1.0).await;
-    // Whoever reads after all is served on.
+    // A client that reads after all is served again.
     let mut bytes = vec![0; 64 * 1024];
     let reading = async {
         for _ in 0..1000 {

@@ -1,4 +1,4 @@
-//! What ZEC can do to us, and what the caller is told: every fault, for a read and for a write.
+//! ZEC's faults and the resulting answers to the caller: every fault, for a read and for a write.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
 const WRITE: &str = "UnassignNetworkInterfaceIpv4";
 const READ: &str = "DescribeNetworkInterfaces";
 
-/// A ZEC that is given up after a moment.
+/// A world that gives up on ZEC after a moment.
 async fn impatient() -> World {
     let zec =
         "request_timeout = \"300ms\"\nconnect_timeout = \"200ms\"\npreflight = false".to_owned();
@@ -31,8 +31,8 @@ fn write_target() -> String {
     format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21")
 }
 
-/// Fault; status, slug and code for a read; how often a read is sent; status, slug, code for a
-/// write, which is never sent more than once.
+/// Fault; status, slug and code for a read; how often a read is sent; status, slug and code for a write, which is never
+/// sent more than once.
 type Row = (FaultKind, (u16, &'static str, &'static str), usize, (u16, &'static str, &'static str));
 
 fn table() -> Vec<Row> {
@@ -72,7 +72,7 @@ fn table() -> Vec<Row> {
 #[tokio::test]
 async fn every_fault_of_zecs_gives_the_contracts_answer_and_a_write_is_sent_once() {
     for (kind, read, reads, write) in table() {
-        // Only who waits in vain may be impatient: a slow machine takes its time for the others.
+        // Only cases that wait in vain have a short timeout, because a slow machine needs its time for the others.
         let waits = matches!(kind, FaultKind::Hang | FaultKind::HangAfter);
         let world = if waits { impatient().await } else { World::start().await };
         world.zec.inject(Fault::always(kind.clone()).on(READ));
@@ -83,7 +83,7 @@ async fn every_fault_of_zecs_gives_the_contracts_answer_and_a_write_is_sent_once
         assert_eq!((status, slug.as_str(), code.as_str()), read, "read, {kind:?}");
         assert_eq!(world.sent(READ).len(), reads, "{kind:?}");
 
-        // The vNIC can be read again, as it is before a write.
+        // The vNIC can be read again, as it must be before a write.
         world.zec.clear_faults();
         world.zec.inject(Fault::always(kind.clone()).on(WRITE));
         let answer = world.alice().delete(&write_target()).await;
@@ -112,7 +112,7 @@ async fn every_fault_of_zecs_gives_the_contracts_answer_and_a_write_is_sent_once
     }
 }
 
-/// The one write that was recorded.
+/// The one recorded write.
 async fn recorded(world: &World) -> serde_json::Value {
     let list = world.alice().get("/operations").await.json();
     let [row] = list["operations"].as_array().unwrap().as_slice() else { panic!("{list}") };
@@ -156,7 +156,7 @@ async fn outcomes_are_counted_as_what_they_are() {
     {
         let before = world.metric(&series(outcome)).await;
         world.zec.inject(Fault::once(kind.clone()));
-        // Another address each time: on one of an unknown outcome nothing is sent.
+        // A different address each time, because nothing is sent for an address with an unknown outcome.
         world.alice().delete(&format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.{}", 30 + number)).await;
         assert!(world.metric(&series(outcome)).await > before, "{kind:?}");
     }
@@ -269,7 +269,7 @@ async fn the_wrong_key_is_our_fault_never_the_callers() {
     assert!(answer.header("www-authenticate").is_none());
 }
 
-/// An address at which nobody listens.
+/// An address where nothing listens.
 async fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
@@ -295,7 +295,7 @@ async fn where_nobody_listens_nothing_was_sent_and_a_client_may_retry() {
 
 #[tokio::test]
 async fn a_handshake_that_never_ends_is_nothing_sent() {
-    // Accepts, and never says a word of TLS.
+    // Accepts the connection and sends no byte of TLS.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = Some(format!("https://{}", silent.local_addr().unwrap()));
     let held = tokio::spawn(async move {
@@ -400,7 +400,7 @@ async fn a_write_has_enough_time_with_the_least_that_a_configuration_may_give() 
 
 #[tokio::test]
 async fn an_answer_is_awaited_no_longer_than_the_request_has() {
-    // Whoever waited for ZEC's own time would wait past the test's patience.
+    // A gateway that waited for ZEC's own timeout would exceed the test's timeout.
     let zec = "request_timeout = \"5m\"\npreflight = false".to_owned();
     let hurry = Some(Duration::from_millis(300));
     let world = Setup { zec, hurry, ..Setup::default() }.start().await;
@@ -411,7 +411,7 @@ async fn an_answer_is_awaited_no_longer_than_the_request_has() {
 
 #[tokio::test]
 async fn a_read_is_not_tried_again_where_no_time_is_left_for_it() {
-    // The first retry may come after 200 ms, which is all there is.
+    // The first retry may come after 200 ms, which is all the time there is.
     let endpoint = Some(format!("http://{}", nobody().await));
     let hurry = Some(Duration::from_millis(200));
     let world = Setup { endpoint, hurry, ..Setup::default() }.start().await;

@@ -1,4 +1,4 @@
-//! A whole world for one test: a ZEC, an issuer, a gateway, and people who call it.
+//! A complete world for one test: a ZEC, an issuer, a gateway, and callers.
 
 use std::{
     fs,
@@ -26,10 +26,10 @@ pub const ISSUER: &str = "https://sso.example.com";
 pub const KEY_ID: &str = "test-key-id";
 pub const PASSWORD: &str = "test-key-password-that-must-never-show";
 
-/// A vNIC that alice's policy allows and that has addresses to lose.
+/// A vNIC that alice's policy allows, with addresses to unassign.
 pub const NIC: &str = "1612345678901234567";
 
-/// What alice of netops may do, and nobody else.
+/// The rights of alice, in netops; no other caller has any.
 const POLICY: &str = r#"
 @id("netops-lab") @reason("netops owns the lab subnet")
 permit (principal in Zec::Group::"corp/netops", action in Zec::Action::"write", resource)
@@ -38,31 +38,30 @@ when { context.address.isInRange(ip("10.0.0.0/24")) };
 permit (principal in Zec::Group::"corp/netops", action in Zec::Action::"read", resource);
 "#;
 
-/// How often files are looked at where a test waits for it.
+/// The pace at which files are polled if a test waits for it.
 pub const QUICK: WatchPace = WatchPace {
     every: Duration::from_millis(20),
     settle: Duration::from_millis(20),
     patience: client::PATIENCE,
 };
 
-/// Nobody looks at files: a test says when they are loaded.
+/// Files are not polled; a test decides when they are loaded.
 pub const NEVER: WatchPace = WatchPace {
     every: Duration::from_hours(1),
     settle: Duration::from_hours(1),
     patience: client::PATIENCE,
 };
 
-/// How a world differs from one that runs the defaults of `config/gateway.toml`. A test that needs
-/// another setting says why.
+/// The differences of a world from the defaults of `config/gateway.toml`. A test that needs another setting says why.
 pub struct Setup {
     pub policy: String,
-    /// A second policy, tried out beside it.
+    /// A shadow policy, tried out beside the policy in force.
     pub shadow: Option<String>,
-    /// Lines put into the configuration, by section.
+    /// Lines for the configuration, by section.
     pub server: String,
     pub auth: String,
     pub limits: String,
-    /// So much each caller may ask in a second; none: the gateway's own default.
+    /// The limit of each caller's requests per second; `None` for the gateway's own default.
     pub requests_per_second: Option<u32>,
     pub zec: String,
     pub rest: String,
@@ -70,18 +69,18 @@ pub struct Setup {
     pub endpoint: Option<String>,
     /// Replaces the key file.
     pub keys: Option<String>,
-    /// Replaces the issuer, keys and all; what it names is beside the world's other files.
+    /// Replaces the issuer and its keys; the files that it names are beside the world's other files.
     pub issuers: Option<String>,
     pub emulator: emulator::Settings,
-    /// Whose public key is in `jwks.json`.
+    /// The signer whose public key is in `jwks.json`.
     pub signer: Signer,
     /// Further files beside the configuration.
     pub files: Vec<(&'static str, String)>,
-    /// How often and how long unknown outcomes are looked for.
+    /// How often and how long the gateway polls for unknown outcomes.
     pub patience: Patience,
-    /// How often files are looked at; tests have no time for the real pace.
+    /// The pace at which files are polled; tests have no time for the real pace.
     pub pace: WatchPace,
-    /// How long an answer may take, where that is less than a configuration may say.
+    /// The time for an answer, if it is shorter than a configuration allows.
     pub hurry: Option<Duration>,
 }
 
@@ -94,7 +93,7 @@ impl Default for Setup {
             auth: String::new(),
             limits: String::new(),
             requests_per_second: None,
-            // What ZEC says is what most tests are about; those of the pre-flight switch it on.
+            // Most tests are about ZEC's own answers; the tests of the pre-flight switch it on.
             zec: String::new(),
             rest: String::new(),
             endpoint: None,
@@ -127,7 +126,7 @@ impl World {
         Setup::default().start().await
     }
 
-    /// Somebody with these groups and a good token.
+    /// A caller with these groups and a valid token.
     pub fn caller(&self, subject: &str, groups: &[&str]) -> Caller {
         let grant = Grant {
             issuer: ISSUER.to_owned(),
@@ -139,28 +138,28 @@ impl World {
         self.bearer(&self.signer.token(&grant).unwrap())
     }
 
-    /// Somebody with this token.
+    /// A caller with this token.
     pub fn bearer(&self, token: &str) -> Caller {
         Caller { gateway: self.gateway, token: Some(token.to_owned()) }
     }
 
-    /// alice of netops, who may.
+    /// alice of netops, who may write.
     pub fn alice(&self) -> Caller {
         self.caller("alice", &["netops", "staff"])
     }
 
-    /// Somebody without a token.
+    /// A caller without a token.
     pub fn stranger(&self) -> Caller {
         Caller { gateway: self.gateway, token: None }
     }
 
-    /// The bodies of the requests of an action that reached ZEC, oldest first.
+    /// The bodies of an action's requests that reached ZEC, oldest first.
     pub fn sent(&self, action: &str) -> Vec<String> {
         let requests = self.zec.requests().into_iter().filter(|request| request.action == action);
         requests.map(|request| String::from_utf8(request.body.to_vec()).unwrap()).collect()
     }
 
-    /// Whether any request at all reached ZEC.
+    /// Whether no request reached ZEC.
     pub fn nothing_was_sent(&self) -> bool {
         self.zec.requests().is_empty()
     }
@@ -177,7 +176,7 @@ impl World {
         client::raw(self.admin, request.as_bytes()).await.unwrap().text().to_owned()
     }
 
-    /// The value of a series, written as Prometheus writes it, without the prefix.
+    /// The value of a series in Prometheus' notation, without the prefix.
     pub async fn metric(&self, series: &str) -> f64 {
         let metrics = self.metrics().await;
         let value = metrics.lines().find_map(|line| {
@@ -196,7 +195,7 @@ impl World {
         tokio::time::timeout(client::PATIENCE, wait).await.expect(series);
     }
 
-    /// Waits until so many requests hold a place. A place is free only when its answer is out, which its
+    /// Waits until this many requests are in flight. A slot is free only when its answer has been sent, which its
     /// caller may see a moment earlier.
     pub async fn until_in_flight(&self, count: f64) {
         const SERIES: &str = "http_requests_in_flight";
@@ -209,7 +208,7 @@ impl World {
         assert!(there.is_ok(), "{} run, not {count}", self.metric(SERIES).await);
     }
 
-    /// Waits until ZEC has seen so many requests.
+    /// Waits until ZEC has received this many requests.
     pub async fn until_sent(&self, count: usize) {
         let wait = async {
             while self.zec.requests().len() < count {
@@ -219,7 +218,7 @@ impl World {
         tokio::time::timeout(client::PATIENCE, wait).await.expect("requests at ZEC");
     }
 
-    /// Waits until ZEC has seen so many requests of an action.
+    /// Waits until ZEC has received this many requests for an action.
     pub async fn until_sent_to(&self, action: &str, count: usize) {
         let wait = async {
             while self.sent(action).len() < count {
@@ -229,23 +228,23 @@ impl World {
         tokio::time::timeout(client::PATIENCE, wait).await.expect("requests at ZEC");
     }
 
-    /// Puts another text into a file.
+    /// Replaces a file's content.
     pub fn put(&self, name: &str, text: &str) {
         fs::write(self.files.path().join(name), text).unwrap();
     }
 
-    /// What a file holds.
+    /// A file's content.
     pub fn text(&self, name: &str) -> String {
         fs::read_to_string(self.files.path().join(name)).unwrap()
     }
 
-    /// What `/readyz` says at length.
+    /// The answer of `/readyz?verbose`.
     pub async fn ready(&self) -> Answer {
         let request = client::request("GET", "/readyz?verbose", &[("Connection", "close")], None);
         client::raw(self.admin, request.as_bytes()).await.unwrap()
     }
 
-    /// Waits until operators are told that the gateway leaves.
+    /// Waits until `/readyz` reports that the gateway is stopping.
     pub async fn until_not_ready(&self) {
         let off = async {
             while self.ready().await.status == 200 {
@@ -255,7 +254,7 @@ impl World {
         tokio::time::timeout(client::PATIENCE, off).await.expect("readiness goes off");
     }
 
-    /// So many loads went well so far, and so many did not.
+    /// The number of loads that have succeeded so far, and the number that have failed.
     pub async fn reloads(&self) -> (usize, usize) {
         let metrics = self.metrics().await;
         let count = |result: &str| {
@@ -266,7 +265,7 @@ impl World {
         (count("ok"), count("failed"))
     }
 
-    /// Has everything loaded now, and says how many went well and how many did not.
+    /// Reloads everything now, and returns how many loads succeeded and how many failed.
     pub async fn reload(&self) -> (usize, usize) {
         let units = self.ready().await.text().matches("reload of ").count();
         let before = self.reloads().await;
@@ -289,7 +288,7 @@ impl World {
         drop(self.stop.take());
     }
 
-    /// Waits until the gateway has stopped; whether everything finished in time.
+    /// Waits until the gateway has stopped, and returns whether everything finished in time.
     pub async fn stopped(&mut self) -> bool {
         let running = self.running.take().expect("a gateway that runs");
         tokio::time::timeout(client::PATIENCE, running).await.expect("the drain").unwrap()
@@ -297,13 +296,13 @@ impl World {
 }
 
 impl Setup {
-    /// Without the look at the vNIC before a write, and why a test cannot have it.
+    /// Without the read of the vNIC before a write; `why` says why a test cannot have it.
     pub fn without_preflight(why: &str) -> Self {
         assert!(!why.is_empty());
         Self { zec: "preflight = false".to_owned(), ..Self::default() }
     }
 
-    /// Without a limit of requests per second: the test asks more often than one caller's burst.
+    /// Without a limit of requests per second, because the test exceeds one caller's burst.
     pub fn without_rate() -> Self {
         Self { requests_per_second: Some(0), ..Self::default() }
     }
@@ -348,7 +347,7 @@ impl Setup {
         }
     }
 
-    /// Everything that a gateway reads, and the configuration's path.
+    /// Writes all files that a gateway reads, and returns the configuration's path.
     fn write(&self, directory: &Path, zec_address: &SocketAddr) -> PathBuf {
         fs::write(directory.join("jwks.json"), key_set(&[&self.signer])).unwrap();
         fs::write(directory.join("ak"), KEY_ID).unwrap();
@@ -388,7 +387,7 @@ impl Setup {
     }
 }
 
-/// Somebody who calls the gateway.
+/// A caller of the gateway.
 #[derive(Clone)]
 pub struct Caller {
     gateway: SocketAddr,
@@ -423,12 +422,12 @@ impl Caller {
         client::raw(self.gateway, text.as_bytes()).await.expect("an answer")
     }
 
-    /// The value of the header that says who calls.
+    /// The value of the `Authorization` header.
     pub fn bearer(&self) -> String {
         format!("Bearer {}", self.token.as_deref().unwrap_or_default())
     }
 
-    /// The request's text, for tests that send it their own way.
+    /// The request's text, for tests that send it in their own way.
     pub fn text(
         &self,
         method: &str,

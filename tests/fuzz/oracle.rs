@@ -1,10 +1,11 @@
-//! What the targets compare with: written another way than the gateway's own checks.
+//! The references for the targets, written in a different way than the gateway's own checks.
 
 use serde_json::Value;
 
-/// Whether an object anywhere in this valid JSON text names a key twice, once unescaped.
+/// Whether an object anywhere in this valid JSON text names a key twice, after unescaping.
 ///
-/// Walks the text by itself, byte by byte, with a stack of the objects that are open.
+///
+/// Walks the text byte by byte, with a stack of the open objects.
 pub fn names_a_key_twice(text: &[u8]) -> bool {
     let mut open: Vec<Option<Vec<String>>> = Vec::new();
     let mut at = 0;
@@ -35,13 +36,13 @@ pub fn names_a_key_twice(text: &[u8]) -> bool {
     false
 }
 
-/// The value of a text that is JSON by serde's own measure and names no key twice.
+/// The value of a text that is valid JSON for serde and names no key twice.
 pub fn strict(text: &[u8]) -> Option<Value> {
     let value = serde_json::from_slice(text).ok()?;
     (!names_a_key_twice(text)).then_some(value)
 }
 
-/// Who may get in at a gateway that knows one issuer, whose key nobody has.
+/// The authenticator of a gateway with one issuer, whose private key is unknown.
 pub fn authenticator() -> zec_gateway::auth::Authenticator {
     use zec_gateway::{auth, issuer, metrics::Metrics};
     let file = std::env::temp_dir().join(format!("zec-gateway-fuzz-{}.json", std::process::id()));
@@ -55,7 +56,7 @@ pub fn authenticator() -> zec_gateway::auth::Authenticator {
     authenticator
 }
 
-/// What a future gives that waits for nobody: a key out of a file is at hand, or will never be.
+/// The output of a future that does not wait: a key from a file is at hand, or never will be.
 pub fn at_once<T>(future: impl Future<Output = T>) -> T {
     use std::task::{Context, Poll, Waker};
     match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -64,7 +65,7 @@ pub fn at_once<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// An issuer as most are configured.
+/// An issuer in the usual configuration.
 pub fn settings(keys: zec_gateway::auth::KeySource) -> zec_gateway::auth::IssuerSettings {
     use std::time::Duration;
     zec_gateway::auth::IssuerSettings {

@@ -1,6 +1,6 @@
-//! Text as HTML.
+//! Renders text as HTML.
 
-/// Text that cannot become markup.
+/// Escapes text so that it cannot become markup.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -16,7 +16,7 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
-/// Text in which what stands between backticks is code.
+/// Escapes text and renders the parts between backticks as code.
 pub(super) fn prose(text: &str) -> String {
     let mut out = String::new();
     for (at, part) in text.split('`').enumerate() {

@@ -1,5 +1,4 @@
-//! What describes the interface: the `OpenAPI` document for programs, and a page for people that is
-//! made of the same tables.
+//! The descriptions of the interface: the `OpenAPI` document for programs, and a page for people from the same tables.
 
 mod html;
 mod page;
@@ -15,14 +14,14 @@ use super::{
     reply::{self, Answer},
 };
 
-/// The page runs no script, and loads nothing but its own style sheet; the icon is
-/// an empty one, lest browsers ask for `/favicon.ico`.
+/// The page runs no script and loads only its own style sheet. Its icon is an empty one, so that browsers do not
+/// request `/favicon.ico`.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const STYLE: &str = include_str!("style.css");
 
-/// The two descriptions, each made when it is asked for first: most gateways are never asked, and
-/// making them takes a megabyte. Clones share them.
+/// Both descriptions, each built on its first request: most gateways never get one, and building them takes a megabyte.
+/// Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Description(Arc<Made>);
 
@@ -32,7 +31,7 @@ struct Made {
     page: OnceLock<Bytes>,
 }
 
-/// The document, and the limit that it tells of.
+/// The document, and the limit that it mentions.
 #[derive(Debug)]
 struct Document {
     max_addresses: usize,
@@ -48,7 +47,7 @@ impl Document {
 }
 
 impl Description {
-    /// The limit may have changed since: it is loaded again while the gateway serves.
+    /// The limit may have changed since, because a running gateway can reload it.
     pub(super) fn json(&self, max_addresses: usize) -> Answer {
         let made = self.0.json.load_full().filter(|made| made.max_addresses == max_addresses);
         let document = made.unwrap_or_else(|| {
@@ -71,7 +70,7 @@ impl Description {
     }
 }
 
-/// How the page looks.
+/// The style sheet of the page.
 pub(super) fn stylesheet() -> Answer {
     reply::page("text/css; charset=utf-8", Bytes::from_static(STYLE.as_bytes()))
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::error::Problem;
 
-/// What every reader needs to know before the routes.
+/// The facts that a reader needs before the routes.
 const BASICS: [(&str, &str); 5] = [
     (
         "Show a token",

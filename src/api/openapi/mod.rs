@@ -1,5 +1,5 @@
-//! The `OpenAPI` 3.1 document, made from the route table and the closed list of problems: the matches
-//! over both are exhaustive, so that nothing new can be left out of it.
+//! The `OpenAPI` 3.1 document, built from the route table and the closed list of problems. The matches over both are
+//! exhaustive, so a new route or problem cannot be forgotten here.
 
 mod operations;
 mod problems;
@@ -101,7 +101,7 @@ fn success(described: &Described, endpoint: Endpoint) -> Value {
     success
 }
 
-/// What can be asked next of an answer.
+/// The requests that can follow an answer.
 fn links(endpoint: Endpoint) -> Option<Value> {
     let link = |operation: &str, parameter: &str, pointer: &str| {
         json!({

@@ -7,7 +7,7 @@ use super::{
     schemas::{self, ADDRESS, NIC_ID, OPERATION_ID, REQUEST_ID, reference},
 };
 
-/// What the document and the page say of an endpoint beyond what the route table knows.
+/// The description of an endpoint beyond the facts of the route table.
 pub(in crate::api) struct Described {
     pub(in crate::api) id: &'static str,
     pub(in crate::api) tag: &'static str,
@@ -15,12 +15,12 @@ pub(in crate::api) struct Described {
     pub(in crate::api) text: &'static str,
     pub(in crate::api) parameters: Vec<Value>,
     pub(in crate::api) body: Option<Value>,
-    /// What an answer of 200 means.
+    /// The meaning of an answer with status 200.
     pub(in crate::api) success: &'static str,
-    /// Its content type and schema.
+    /// The content type and schema of that answer.
     pub(in crate::api) answer: (&'static str, Value),
     pub(in crate::api) example: Option<Value>,
-    /// What curl is given after the method's own options.
+    /// The arguments of curl after the method's own options.
     pub(in crate::api) curl: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! Which problems each endpoint can end with, and their responses in the document.
+//! The problems that each endpoint can answer with, and their responses in the document.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use super::{
 };
 use crate::error::Problem;
 
-/// Whether it changes a vNIC.
+/// Whether the endpoint changes a vNIC.
 pub(super) const fn is_write(endpoint: Endpoint) -> bool {
     matches!(endpoint, Endpoint::Unassign | Endpoint::UnassignOne | Endpoint::Assign)
 }
 
-/// Whether a request to this endpoint can end so.
+/// Whether a request to this endpoint can end with this problem.
 fn can_end(endpoint: Endpoint, problem: Problem) -> bool {
     let write = is_write(endpoint);
     let zec = write || endpoint == Endpoint::ReadNic;
@@ -32,7 +32,7 @@ fn can_end(endpoint: Endpoint, problem: Problem) -> bool {
         | Problem::RateLimited
         | Problem::IdentityProviderUnavailable => access(endpoint) == Access::Caller,
         Problem::NotFound => record || endpoint == Endpoint::Problem,
-        // Of another method than the one that is described.
+        // This one is for other methods than the described one.
         Problem::MethodNotAllowed => false,
         Problem::BodyTooLarge | Problem::UnsupportedMediaType => endpoint.takes_body(),
         Problem::PolicyDenied
@@ -58,7 +58,7 @@ pub(in crate::api) fn of(endpoint: Endpoint) -> impl Iterator<Item = Problem> {
     Problem::ALL.into_iter().filter(move |problem| can_end(endpoint, *problem))
 }
 
-/// The same as responses, by status. ZEC may refuse with any 4xx of its own.
+/// The same as responses, by status. ZEC may refuse with any 4xx of its own, and the answer keeps that status.
 pub(super) fn responses(endpoint: Endpoint) -> Map<String, Value> {
     let mut by_status: BTreeMap<String, Vec<Problem>> = BTreeMap::new();
     for problem in of(endpoint) {

@@ -1,4 +1,4 @@
-//! What is in requests and answers, by name.
+//! The named schemas of requests and answers.
 
 use serde_json::{Value, json};
 
@@ -7,30 +7,30 @@ use crate::{
     error::Problem,
 };
 
-/// Values for examples: those of `zec-gateway dev`, where there are such.
+/// Values for examples, from `zec-gateway dev` if it has any.
 pub(super) const NIC_ID: &str = "1612345678901234567";
 pub(super) const ADDRESS: &str = "10.0.0.21";
 pub(super) const OPERATION_ID: &str = "01a4b3f2-6f0d-7c41-9d0e-0f2f5d3a9b11";
 pub(super) const REQUEST_ID: &str = "01a4b3f2-6f0c-7a10-8a51-3c1c8f0e7d22";
 
-/// What a `nicId` is, a strict dotted quad, and the other forms; `domain` parses by the same grammar.
+/// The form of a `nicId`, of a strict dotted quad, and so on; `domain` parses by the same grammar.
 const NIC_ID_FORM: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$";
 const IPV4_FORM: &str = r"^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])$";
 const OPERATION_ID_FORM: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$";
 const REQUEST_ID_FORM: &str = "^[A-Za-z0-9._-]{1,64}$";
 pub(super) const VISIBLE: &str = "^[!-~]{1,255}$";
 
-/// A schema of this document.
+/// A reference to a schema of this document.
 pub(super) fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
-/// A header of this document.
+/// A reference to a header of this document.
 pub(super) fn header(name: &str) -> Value {
     json!({ "$ref": format!("#/components/headers/{name}") })
 }
 
-/// Every header of answers that is described.
+/// The headers of answers that the document describes.
 pub(super) fn headers() -> Value {
     let header = |text: &str, schema: Value| json!({ "description": text, "schema": schema });
     let required = |mut header: Value| {
@@ -121,7 +121,7 @@ fn bodies(max_addresses: usize) -> [(&'static str, Value); 2] {
                 "description": "One address, as ZEC once had it; `ipAddresses` wins over it",
             },
         },
-        // Not `anyOf` of what is required: generators make of that a type that takes anything.
+        // Not `anyOf` over the required members: generators turn that into a type that accepts anything.
         "minProperties": 1,
         "additionalProperties": false,
     });

@@ -31,11 +31,11 @@ pub(in crate::api) fn changed(
         ip_addresses: change.addresses.as_slice(),
         operation_id: operation.map(|id| id.to_string()),
     };
-    // Texts and addresses: there is nothing in it that could fail.
+    // The value has only texts and addresses, so serialising cannot fail.
     serde_json::to_string(&changed).unwrap_or_default()
 }
 
-/// The answer to a dry run; the lists are left out for those who may not see the vNIC.
+/// The answer to a dry run, without the lists for callers who may not see the vNIC.
 pub(in crate::api) fn rehearsed(rehearsed: &Rehearsed) -> Value {
     let body = rehearsed.body.as_deref().and_then(|body| serde_json::from_str::<Value>(body).ok());
     let mut answer = Map::new();

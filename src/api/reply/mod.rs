@@ -1,4 +1,4 @@
-//! What answers look like: JSON, and problem documents (RFC 9457) that ZEC's SDKs can read too.
+//! The form of answers: JSON, and problem documents (RFC 9457) that ZEC's SDKs can read too.
 
 mod change;
 mod operation;
@@ -13,16 +13,16 @@ pub(super) use operation::{operation, operations};
 use super::answer_body::AnswerBody;
 use crate::error::{Error, Problem};
 
-/// An answer of the gateway's.
+/// An answer from the gateway.
 pub type Answer = Response<AnswerBody>;
 
-/// On an answer that an earlier request under the same `Idempotency-Key` was given.
+/// The header on an answer that repeats the answer to an earlier request with the same `Idempotency-Key`.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// The longest id of a caller's that is kept.
+/// The longest request id from a caller that the gateway keeps, in characters.
 const MAX_CHARS: usize = 64;
 
-/// The gateway's id of a request.
+/// The request's id in the gateway.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub HeaderValue);
 
@@ -33,7 +33,7 @@ impl RequestId {
         self.0.to_str().unwrap_or_default()
     }
 
-    /// Whether an id of a caller's may be one: 1 to 64 of a few characters.
+    /// Whether a caller's request id can be kept: 1 to 64 characters of a small set.
     #[must_use]
     pub fn is_harmless(id: &[u8]) -> bool {
         let harmless = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
@@ -41,27 +41,27 @@ impl RequestId {
     }
 }
 
-/// A success with a JSON body; the line feed is for those who read it on a terminal.
+/// A success with a JSON body. The line feed at its end is for readers on a terminal.
 pub(super) fn ok(body: impl Into<String>) -> Answer {
     let mut answer = Response::new(line(body.into()));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }
 
-/// The answer, given to an earlier request already.
+/// Marks an answer as the repeated answer to an earlier request.
 pub(super) fn replayed(mut answer: Answer) -> Answer {
     answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     answer
 }
 
-/// A success that is the same each time, made once.
+/// A success with a constant body.
 pub(super) fn page(kind: &'static str, bytes: Bytes) -> Answer {
     let mut answer = Response::new(bytes.into());
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     answer
 }
 
-/// The document of an error, with the headers that belong to it.
+/// The problem document of an error, with its headers.
 #[must_use]
 pub fn problem(error: &Error, request_id: &RequestId) -> Answer {
     let mut answer = Response::new(line(document(error, request_id).to_string()));
@@ -97,7 +97,7 @@ fn document(error: &Error, request_id: &RequestId) -> Value {
     put("title", json!(error.problem().title()));
     put("status", json!(error.status()));
     put("detail", json!(error.detail()));
-    // The three that ZEC's SDKs demand of every error.
+    // The three members that ZEC's SDKs require of every error.
     put("code", json!(error.code()));
     put("message", json!(error.detail()));
     put("requestId", json!(error.zec_request_id().unwrap_or(own)));
@@ -110,7 +110,7 @@ fn document(error: &Error, request_id: &RequestId) -> Value {
     Value::Object(members)
 }
 
-/// `WWW-Authenticate` (RFC 6750, section 3): no error code where there was no token at all.
+/// `WWW-Authenticate` (RFC 6750, section 3): without an error code if the request had no token.
 fn challenge(error: &Error) -> Option<HeaderValue> {
     const REALM: &str = r#"Bearer realm="zec-gateway""#;
     let text = match error.problem() {

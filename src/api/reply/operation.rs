@@ -10,7 +10,7 @@ use crate::{
     journal::View,
 };
 
-/// What is not known is null. `nicId` and `ipAddresses` belong to changes of a vNIC's addresses.
+/// Unknown values are null. `nicId` and `ipAddresses` belong to changes of a vNIC's addresses.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Document<'a> {
@@ -37,7 +37,7 @@ struct Document<'a> {
     finished_at: Option<String>,
 }
 
-/// One operation.
+/// The document of one operation.
 pub(in crate::api) fn operation(view: &View) -> String {
     let time = |at: SystemTime| humantime::format_rfc3339_millis(at).to_string();
     let change = view.change.as_ref();
@@ -64,10 +64,10 @@ pub(in crate::api) fn operation(view: &View) -> String {
     serde_json::to_string(&document).unwrap_or_default()
 }
 
-/// Several of them, newest first; `next` is the last one, where there are older ones.
+/// The document of several operations, newest first; `next` is the last one's id if there are older ones.
 pub(in crate::api) fn operations(views: &[View], next: Option<OperationId>) -> String {
     let documents = views.iter().map(operation).collect::<Vec<_>>().join(",");
     let next = next.map(|id| format!(",\"next\":\"{id}\"")).unwrap_or_default();
-    // Each is a document already: what was recorded of a vNIC keeps its very bytes.
+    // Each item is a document already, so the recorded bytes about a vNIC stay exactly as they are.
     format!("{{\"operations\":[{documents}]{next}}}")
 }

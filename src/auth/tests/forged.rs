@@ -1,4 +1,4 @@
-//! Tokens that nobody issued: each is refused, and for its own reason (docs/threats.md, row 17).
+//! Tokens that no issuer issued: each is refused for its own reason (docs/threats.md, row 17).
 
 use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},
@@ -30,7 +30,7 @@ pub(super) fn rsa_pair(signer: &Signer) -> rsa::KeyPair {
     rsa::KeyPair::from_pkcs8(&STANDARD.decode(body).unwrap()).unwrap()
 }
 
-/// The public half of an RSA key as the world knows it: PEM and DER.
+/// The public half of an RSA key in its published forms: PEM and DER.
 fn public_key(signer: &Signer) -> (String, Vec<u8>) {
     let pair = rsa_pair(signer);
     let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
@@ -43,13 +43,13 @@ fn public_key(signer: &Signer) -> (String, Vec<u8>) {
 fn the_algorithm_is_the_keys_never_the_tokens() {
     let world = world();
     let payload = B64.encode(Value::Object(world.claims()).to_string());
-    // `none`, in every case and with every kind of emptiness.
+    // `none`, in each spelling, and with each kind of empty signature.
     for alg in ["none", "None", "NONE", ""] {
         let header = B64.encode(json!({"alg": alg, "kid": world.es.key_id()}).to_string());
         world.refuses(&format!("{header}.{payload}."), "not signed");
         world.refuses(&format!("{header}.{payload}.AAAA"), "`alg`");
     }
-    // HMAC keyed with what is public: the PEM, the DER, the JWK, the modulus, the key id.
+    // HMAC keyed with public values: the PEM, the DER, the JWK, the modulus, the key id.
     let (public_pem, public_der) = public_key(&world.rs);
     let secrets = [
         public_pem.as_bytes(),
@@ -69,7 +69,7 @@ fn the_algorithm_is_the_keys_never_the_tokens() {
             world.refuses(&format!("{message}.{}", B64.encode(tag)), "`alg`");
         }
     }
-    // An algorithm of another family than the key's, and one that is not configured.
+    // An algorithm of another family than the key's, and an algorithm that is not configured.
     for (alg, kid, why) in [
         ("RS256", world.es.key_id(), "another algorithm"),
         ("ES256", world.rs.key_id(), "another algorithm"),
@@ -91,7 +91,7 @@ fn no_key_is_ever_taken_from_a_token() {
     let world = world();
     let mallory = Signer::es256().unwrap();
     world.refuses(&mallory.sign(&world.claims()).unwrap(), "does not publish");
-    // Signed by the right key, and refused all the same.
+    // The right key signed these, but the header member makes them invalid.
     for member in [
         format!(r#""jwk":{}"#, mallory.jwk()),
         r#""jku":"https://evil.example/jwks.json""#.to_owned(),
@@ -149,7 +149,7 @@ fn a_header_that_is_known_already_changes_nothing() {
     let world = world();
     let good = world.es.sign(&world.claims()).unwrap();
     world.check(&good).unwrap();
-    // The same header again: with other claims, without a signature, with somebody else's.
+    // The same header again: with other claims, without a signature, with another token's signature.
     let other = world.es.sign(&world.with("sub", json!("bob"))).unwrap();
     assert_eq!(world.check(&other).unwrap().subject(), "bob");
     let (message, _) = good.rsplit_once('.').unwrap();

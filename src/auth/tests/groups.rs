@@ -1,4 +1,4 @@
-//! Where groups are found, and when they are not believed.
+//! Where groups are found, and when the gateway does not believe them.
 
 use super::*;
 
@@ -67,7 +67,7 @@ fn an_issuer_whose_tokens_never_have_the_groups_claim_is_told_of() {
     assert!(without().is_empty(), "no good token has come");
     world.check(&world.es.sign(&world.claims()).unwrap()).unwrap();
     assert_eq!(without(), ["corp"]);
-    // The claim is there, though there is no group in it.
+    // The claim is there, although it has no group.
     world.check(&world.es.sign(&world.with("roles", json!([]))).unwrap()).unwrap();
     assert!(without().is_empty());
     world.check(&world.es.sign(&world.claims()).unwrap()).unwrap();

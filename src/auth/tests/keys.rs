@@ -1,4 +1,4 @@
-//! Which key verifies a token, and which keys of a set can.
+//! Which key verifies a token, and which keys of a set can verify tokens.
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -11,7 +11,7 @@ use aws_lc_rs::{
 
 use super::{forged::rsa_pair, *};
 
-/// A world of every algorithm and this key set.
+/// A world that accepts every algorithm and has this key set.
 fn world_of(document: &str) -> World {
     world_with(|issuer| {
         issuer.algorithms = Algorithm::ALL.to_vec();
@@ -24,7 +24,7 @@ fn world_of(document: &str) -> World {
 fn each_rsa_algorithm_is_verified_as_itself_and_no_other() {
     let mut world = world();
     let mut jwk = world.rs.jwk().clone();
-    // A key that names no `alg` is one of each.
+    // A key without `alg` fits every algorithm of its type.
     jwk.as_object_mut().unwrap().remove("alg");
     world.auth = world_of(&json!({"keys": [jwk]}).to_string()).auth;
     let pair = rsa_pair(&world.rs);
@@ -72,7 +72,7 @@ fn es384_is_verified_with_keys_of_its_curve() {
     world.refuses(&world.forged(r#"{"alg":"ES256","kid":"es384"}"#, &claims), "another algorithm");
 }
 
-/// A token of the signer's with this header besides its `alg`.
+/// A token from the signer with these header members beside its `alg`.
 fn signed_as(world: &World, signer: &Signer, alg: &str, members: &Value) -> String {
     let mut header = json!({ "alg": alg });
     for (name, value) in members.as_object().unwrap() {
@@ -83,7 +83,7 @@ fn signed_as(world: &World, signer: &Signer, alg: &str, members: &Value) -> Stri
     format!("{message}.{}", signer.sign_message(message.as_bytes()).unwrap())
 }
 
-/// The public key of a signer with these members in place of its own; null takes one away.
+/// The signer's public key with these members replaced; `null` removes a member.
 fn jwk(signer: &Signer, members: &Value) -> Value {
     let mut jwk = signer.jwk().clone();
     for (name, value) in members.as_object().unwrap() {
@@ -114,7 +114,7 @@ fn a_token_without_kid_is_tried_with_four_keys_that_fit_and_no_more() {
     five.refuses(&fifth(&five), "more than four keys");
     let named = signed_as(&five, &all[4], "ES256", &json!({"kid": all[4].key_id()}));
     assert!(five.check(&named).is_ok());
-    // None of another type is tried.
+    // Keys of another type are not tried.
     four.refuses(&signed_as(&four, &four.rs, "RS256", &json!({})), "does not publish");
 }
 
@@ -130,7 +130,7 @@ fn each_key_of_one_kid_is_tried() {
     world.refuses(&signed_as(&world, &other, "ES256", &same), "signature is not");
     let unknown = json!({"kid": "key-2"});
     world.refuses(&signed_as(&world, &old, "ES256", &unknown), "does not publish");
-    // A key without a name answers to none.
+    // A key without a name does not match a named key.
     let nameless = world_of(&json!({"keys": [jwk(&old, &json!({"kid": null}))]}).to_string());
     assert!(nameless.check(&signed_as(&nameless, &old, "ES256", &json!({}))).is_ok());
     nameless.refuses(&signed_as(&nameless, &old, "ES256", &same), "does not publish");
@@ -159,7 +159,7 @@ fn a_token_may_name_its_key_by_the_certificates_thumbprint() {
         [("x5t", "x5t"), ("x5t#S256", "x5t#S256"), ("kid", "x5t"), ("kid", "x5t#S256")]
     {
         let world = world_of(&keys(published).to_string());
-        // The sixth would not be tried if no key were named.
+        // Without a key id, the gateway would not try the sixth key.
         let good = json!({named: "print-5"});
         assert!(world.check(&signed_as(&world, &all[5], "ES256", &good)).is_ok(), "{published}");
         world.refuses(&signed_as(&world, &all[4], "ES256", &good), "signature is not");
@@ -168,10 +168,10 @@ fn a_token_may_name_its_key_by_the_certificates_thumbprint() {
     let unknown = json!({"x5t": "print-6"});
     world.refuses(&signed_as(&world, &all[0], "ES256", &unknown), "does not publish");
     world.refuses(&signed_as(&world, &all[0], "ES256", &json!({"x5t": 7})), "`x5t`");
-    // Where the set has no thumbprints the name says nothing, and each key that fits is tried.
+    // If the set has no thumbprints, the gateway ignores the token's thumbprint and tries each key that fits.
     let world = world_of(&key_set(&[&all[0], &all[1]]));
     assert!(world.check(&signed_as(&world, &all[1], "ES256", &unknown)).is_ok());
-    // A `kid` is binding beside it.
+    // A `kid` beside it is still binding.
     let both = json!({"kid": all[0].key_id(), "x5t": "print-6"});
     world.refuses(&signed_as(&world, &all[1], "ES256", &both), "signature is not");
 }
@@ -187,7 +187,7 @@ fn ed25519_is_eddsa_by_another_name() {
             assert!(world.check(&token).is_ok(), "{alg} by a key for {published}");
         }
     }
-    // A name alone makes no key of another type one.
+    // A name alone does not turn a key into a key of another type.
     let es = Signer::es256().unwrap();
     let set = json!({"keys": [jwk(&es, &json!({"alg": "Ed25519"}))]});
     assert!(KeySet::parse(set.to_string().as_bytes()).is_err());

@@ -1,4 +1,4 @@
-//! A battery of tokens: what counts, what does not, and for which reason (docs/threats.md, row 17).
+//! A set of tokens: which are accepted, which are refused, and why (docs/threats.md, row 17).
 
 mod forged;
 mod groups;
@@ -59,7 +59,7 @@ pub(super) fn settings(name: &str, iss: &str, file: PathBuf) -> IssuerSettings {
     }
 }
 
-/// What a future gives that waits for nobody: whoever has the keys at hand never waits.
+/// The output of a future that does not wait, because its keys are at hand.
 fn at_once<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -114,7 +114,7 @@ impl World {
         format!("{message}.{signature}")
     }
 
-    /// A good token but for a member more in its header.
+    /// A good token except for one additional header member.
     fn header_with(&self, member: &str) -> String {
         let header = format!(r#"{{"alg":"ES256","kid":"{}",{member}}}"#, self.es.key_id());
         self.forged(&header, &Value::Object(self.claims()).to_string())
@@ -130,7 +130,7 @@ impl World {
         at_once(self.auth.authenticate(&headers, UNIX_EPOCH + Duration::from_secs(now)))
     }
 
-    /// The token is taken, often enough to be remembered.
+    /// The token is accepted, often enough to be remembered.
     #[track_caller]
     fn knows(&self, token: &str) {
         for _ in 0..2 {
@@ -138,7 +138,7 @@ impl World {
         }
     }
 
-    /// The token is refused, for a reason whose text holds `why`.
+    /// The token is refused, and the reason's text contains `why`.
     #[track_caller]
     fn refuses(&self, token: &str, why: &str) {
         let error = self.check(token).expect_err("the token was taken");

@@ -1,4 +1,4 @@
-//! Keys that are fetched: who waits for them, who asks how often, and when they are too old.
+//! Fetched keys: which callers wait for them, how often the gateway asks, and when they are too old.
 
 use tokio::time::{Instant, advance, timeout};
 
@@ -17,7 +17,7 @@ pub(super) fn metrics() -> Arc<Metrics> {
     Arc::new(Metrics::new(&[], &["corp".to_owned()]).unwrap())
 }
 
-/// Tokens of an issuer whose provider is the test itself.
+/// Tokens of an issuer for which the test plays the provider.
 pub(super) struct Remote {
     auth: Authenticator,
     pub(super) known: Signer,
@@ -25,7 +25,7 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    /// A gateway that has fetched the known key just now.
+    /// A gateway that has just fetched the known key.
     pub(super) fn start() -> Self {
         let auth = Authenticator::load(&fetched("http://127.0.0.1:1/"), metrics()).unwrap();
         let remote = Self { auth, known: Signer::es256().unwrap(), new: Signer::es256().unwrap() };
@@ -41,7 +41,7 @@ impl Remote {
         self.issuer().take(KeySet::parse(key_set(signers).as_bytes()).unwrap(), Duration::ZERO);
     }
 
-    /// How a token of the signer's fares: 200, or the problem's status.
+    /// The status for a token of the signer: 200, or the problem's status.
     pub(super) async fn check(&self, signer: &Signer) -> u16 {
         self.check_token(&Self::token(signer)).await
     }
@@ -59,7 +59,7 @@ impl Remote {
         result.map_or_else(|error| error.status(), |_| 200)
     }
 
-    /// Waits for somebody to ask for keys, and answers like a provider with these.
+    /// Waits for a demand for keys, and answers it as a provider with these keys would.
     pub(super) async fn provide(&self, signers: Option<&[&Signer]>) {
         self.issuer().demand.raised().await;
         let refresh = self.issuer().demand.begin();
@@ -67,7 +67,7 @@ impl Remote {
         refresh.end(signers.is_some());
     }
 
-    /// Whether a refresh has been asked for that nobody has begun.
+    /// Whether there is a demand that no refresh has answered.
     async fn is_asked(&self) -> bool {
         timeout(Duration::ZERO, self.issuer().demand.raised()).await.is_ok()
     }
@@ -88,7 +88,7 @@ async fn the_first_keys_are_awaited_for_a_second_and_no_longer() {
     let started = Instant::now();
     auth.first_keys().await;
     assert_eq!(started.elapsed(), Duration::from_secs(1));
-    // Whether it goes well or not, the first try ends the wait.
+    // The first attempt ends the wait, successful or not.
     let fail = async {
         let refresh = auth.issuers[0].demand.begin();
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -118,7 +118,7 @@ async fn nobody_waits_for_a_provider_longer_than_a_second() {
     let started = Instant::now();
     assert_eq!(remote.check(&remote.new).await, 503);
     assert!(started.elapsed() <= Duration::from_millis(1100), "{:?}", started.elapsed());
-    // Those who come while it is still asked do not begin to wait anew.
+    // Callers that come during the refresh share its deadline; their wait does not start from zero.
     let started = Instant::now();
     assert_eq!(remote.check(&remote.new).await, 503);
     assert_eq!(started.elapsed(), Duration::ZERO);
@@ -131,7 +131,7 @@ async fn a_provider_that_fails_makes_no_401() {
     let remote = Remote::start();
     let (status, ()) = tokio::join!(remote.check(&remote.new), remote.provide(None));
     assert_eq!(status, 503);
-    // Nor within the cooldown, while nobody may ask again.
+    // Within the cooldown, when no new demand is allowed, there is no wait either.
     assert_eq!(at_once(remote.check(&remote.new)), 503);
     assert_eq!(at_once(remote.check(&remote.known)), 200);
 }
@@ -185,13 +185,13 @@ async fn only_so_many_strangers_wait_at_once() {
         waiting.push(future);
     }
     assert!(!at_once(demand.fresh_keys()), "one more waits");
-    // Whoever hangs up makes room.
+    // A caller that hangs up makes room.
     drop(waiting.pop());
     let mut next = Box::pin(demand.fresh_keys());
     assert!(next.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
 }
 
-/// A signer whose tokens name the key of another.
+/// A token of the signer under the key id of another signer.
 fn under_the_kid_of(named: &Signer, signer: &Signer) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let claims = json!({"iss": ISS, "aud": "zec-gateway", "sub": "alice", "exp": now + 600});
@@ -215,14 +215,14 @@ async fn a_new_key_under_the_old_kid_is_fetched_once_in_a_cooldown() {
     };
     let (status, ()) = tokio::join!(remote.check_token(&token), provide);
     assert_eq!(status, 200);
-    // Whoever forges signatures makes nobody ask sooner than that.
+    // Forged signatures cannot shorten the cooldown.
     let stranger = Signer::es256().unwrap();
     let forged = under_the_kid_of(&remote.known, &stranger);
     assert_eq!(at_once(remote.check_token(&forged)), 401);
     assert!(!remote.is_asked().await, "asked again within the cooldown");
     advance(COOLDOWN).await;
     let (status, ()) = tokio::join!(remote.check_token(&forged), remote.provide(None));
-    // It is bad by the keys at hand, whether the provider answers or not.
+    // The current keys prove it bad, whether the provider answers or not.
     assert_eq!(status, 401);
 }
 
@@ -234,8 +234,8 @@ async fn tokens_that_no_new_key_could_verify_ask_for_nothing() {
         let claims = json!({"iss": ISS});
         format!("{}.{}", B64.encode(header.to_string()), B64.encode(claims.to_string()))
     };
-    // A known key with another algorithm and a bad signature, both without a time in which a token could
-    // count, and an algorithm that is not taken.
+    // A known key with another algorithm, a bad signature (both with times at which no token is valid), and an
+    // algorithm that is not accepted.
     for header in [
         json!({"alg": "RS256", "kid": remote.known.key_id()}),
         json!({"alg": "ES256", "kid": remote.known.key_id()}),
@@ -264,7 +264,7 @@ async fn keys_that_are_missing_or_too_old_are_503_never_401() {
     remote.publish(&[&remote.known]);
     assert_eq!(at_once(remote.check(&remote.known)), 200);
 
-    // A set that was kept on disk has lived already.
+    // Part of the lifetime of a set from disk is already over.
     let set = KeySet::parse(key_set(&[&remote.known]).as_bytes()).unwrap();
     remote.issuer().take(set, Duration::from_secs(299));
     assert_eq!(at_once(remote.check(&remote.known)), 200);

@@ -1,4 +1,4 @@
-//! What is remembered of verified tokens, and that it never outlives what made it true.
+//! What the gateway remembers of verified tokens, and that this never outlives the reason for it.
 
 use tokio::time::advance;
 
@@ -52,7 +52,7 @@ fn a_remembered_token_expires_to_the_second() {
     claims.remove("iat");
     let token = world.es.sign(&claims).unwrap();
     world.knows(&token);
-    // Known by heart for as long as the leeway lasts, on either side.
+    // Remembered up to the leeway, on either side.
     let knows = |at: u64| {
         let at = UNIX_EPOCH + Duration::from_secs(at);
         world.auth.issuers[0].live().memory.find(&memory::id(&token), at).is_some()
@@ -62,7 +62,7 @@ fn a_remembered_token_expires_to_the_second() {
     assert!(world.check_at(&token, world.now + 89).is_ok());
     let late = world.check_at(&token, world.now + 90).unwrap_err();
     assert!(late.detail().contains("expired"), "{}", late.detail());
-    // A clock that is set back ends it too.
+    // A clock that is set back makes it invalid too.
     let early = world.check_at(&token, world.now - 31).unwrap_err();
     assert!(early.detail().contains("not valid yet"), "{}", early.detail());
     claims.remove("nbf");
@@ -76,7 +76,7 @@ fn a_remembered_token_expires_to_the_second() {
 #[tokio::test(start_paused = true)]
 async fn a_remembered_token_dies_with_its_key() {
     let remote = Remote::start();
-    // The same text twice: a token signed anew would not be remembered in any case.
+    // The same token twice: a newly signed one would not be remembered in any case.
     let token = Remote::token(&remote.known);
     assert_eq!([(); 2].map(|()| at_once(remote.check_token(&token))), [200, 200]);
     let new: &[&Signer] = &[&remote.new];
@@ -99,7 +99,7 @@ async fn a_refresh_that_changes_nothing_forgets_nothing() {
     assert_eq!([(); 2].map(|()| at_once(remote.check_token(&token))), [200, 200]);
     remote.publish(&[&remote.known]);
     assert_eq!(remote.issuer().live().memory.len(), 1);
-    // One key more is another set; whatever it has not verified itself is verified again.
+    // One key more makes another set, which verifies again each token that it has not verified itself.
     remote.publish(&[&remote.known, &remote.new]);
     assert_eq!(remote.issuer().live().memory.len(), 0);
 }
@@ -176,11 +176,11 @@ fn tokens_that_come_once_are_hardly_ever_kept_however_many_there_are() {
         memory.keep(id, &caller, validity);
         kept += usize::from(memory.find(&id, SystemTime::now()).is_some());
     }
-    // Some share their bits with others; without ever forgetting it would be every other one.
+    // Some tokens share their bits with others; if the bits were never cleared, every other token would.
     assert!(kept < 25_000, "{kept}");
 }
 
-/// Who calls with these claims, and when they count.
+/// The caller with these claims, and the time in which they are valid.
 fn vouched(claims: &Map<String, Value>, settings: &IssuerSettings) -> (Caller, claims::Validity) {
     let text = Value::Object(claims.clone()).to_string();
     let Node::Object(claims) = json::read(text.as_bytes()).unwrap() else { panic!("no object") };

@@ -1,4 +1,4 @@
-//! How often providers are asked, and what is kept on disk of their answers.
+//! How often the gateway asks providers, and what it keeps on disk of their answers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::auth::{cache::Cache, fetch::Fetcher, issuer::Issuer, refresh::Refresher};
 
-/// How often somebody asked a provider, and word of it when that is far too often.
+/// Counts the requests to a provider, and notifies the test when there are far too many.
 #[derive(Default)]
 struct Asked {
     times: AtomicUsize,
@@ -22,7 +22,7 @@ struct Asked {
 }
 
 impl Asked {
-    /// One more; how many there were before.
+    /// Counts one more request and returns how many there were before.
     fn ask(&self) -> usize {
         let before = self.times.fetch_add(1, Ordering::Relaxed);
         if before == 20 {
@@ -32,7 +32,7 @@ impl Asked {
     }
 }
 
-/// A provider that hangs up on whoever asks, or leaves them waiting for ever.
+/// A provider that hangs up on each request, or leaves it without an answer for ever.
 async fn broken_provider(hangs_up: bool) -> (String, Arc<Asked>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}/", listener.local_addr().unwrap());
@@ -50,7 +50,7 @@ async fn broken_provider(hangs_up: bool) -> (String, Arc<Asked>) {
     (uri, asked)
 }
 
-/// How often a provider that hangs up is asked within so long.
+/// The number of requests within this time to a provider that hangs up.
 async fn asked_within(time: Duration, refresh: Duration) -> usize {
     let (uri, asked) = broken_provider(true).await;
     let mut settings = fetched(&uri);
@@ -74,8 +74,8 @@ async fn a_provider_that_never_answers_is_given_up() {
     assert!(!auth.is_ready() && !auth.issuers[0].demand.was_reached());
 }
 
-/// How often a provider is asked at the start and within so long, which answers by the number of
-/// the question.
+/// The number of requests at the start and within this time to a provider whose answer depends on the number of the
+/// request.
 async fn asked_of(
     time: Duration,
     answer: impl Fn(usize) -> String + Send + Sync + 'static,
@@ -107,7 +107,7 @@ async fn a_provider_that_answers_is_asked_once_an_interval() {
 async fn a_success_between_failures_makes_the_next_retry_come_soon() {
     let keys = key_set(&[&Signer::es256().unwrap()]);
     let answer = move |number| if number == 5 { keys.clone() } else { String::new() };
-    // The good answer comes after half a minute, the next question ten minutes later.
+    // The good answer comes after half a minute, the next request ten minutes later.
     let asked = asked_of(Duration::from_secs(650), answer).await;
     assert!(asked > 8, "asked {asked} times");
 }
@@ -116,7 +116,7 @@ async fn a_success_between_failures_makes_the_next_retry_come_soon() {
 async fn a_provider_that_fails_is_asked_again_ever_more_seldom() {
     let asked = asked_within(Duration::from_mins(5), Duration::from_mins(10)).await;
     assert!((4..=12).contains(&asked), "asked {asked} times within five minutes");
-    // Not more seldom than once a minute, or it would be back for long before anybody saw it.
+    // At least once a minute, so that the gateway soon notices that the provider is back.
     let asked = asked_within(Duration::from_mins(30), Duration::from_hours(1)).await;
     assert!(asked > 20, "asked {asked} times within half an hour");
 }
@@ -124,7 +124,7 @@ async fn a_provider_that_fails_is_asked_again_ever_more_seldom() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_delays_no_fetch_past_its_refresh() {
     let asked = asked_within(Duration::from_secs(15), Duration::from_secs(1)).await;
-    // By the waits between failures alone it would be four times.
+    // The waits between failures alone would allow only four requests.
     assert!(asked > 6, "asked {asked} times in fifteen seconds");
 }
 
@@ -159,14 +159,14 @@ async fn what_is_kept_on_disk_serves_until_it_is_too_old() {
     timeout(Duration::from_secs(30), written).await.expect("keys on disk");
     provider.abort();
 
-    // The next start finds them, and says how old they are.
+    // The next start finds the key sets and logs how old they are.
     let seen = metrics();
     let again = Authenticator::load(&settings, Arc::clone(&seen)).unwrap();
     assert!(again.is_ready());
     let text = seen.render().unwrap();
     assert!(text.contains(r#"zec_gateway_jwks_keys{issuer="corp"} 1"#), "{text}");
     assert!(!text.contains(r#"zec_gateway_jwks_age_seconds{issuer="corp"} +Inf"#), "{text}");
-    // Fresh ones are still fetched at once.
+    // The gateway still fetches fresh ones at once.
     assert!(!again.issuers[0].demand.was_reached());
     assert!(again.warnings().is_empty());
     settings.issuers[0].max_stale = Duration::from_nanos(1);
@@ -185,7 +185,7 @@ fn a_disk_that_hangs_does_not_stop_the_refreshes() {
         .unwrap();
     let (release, hold) = std::sync::mpsc::channel::<()>();
     runtime.block_on(async {
-        // The one thread that may write waits, as it would for a network disk that is gone.
+        // The one thread that may write is blocked, as on a network disk that is gone.
         drop(tokio::task::spawn_blocking(move || hold.recv()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let keys = format!("http://{}/jwks.json", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! What a well-signed token must say, and when.
+//! The claims that a well-signed token must have, and its times.
 
 use super::*;
 
@@ -115,7 +115,7 @@ fn where_another_claim_says_who_calls_nobody_needs_the_subject() {
     named.remove("sub");
     let caller = world.check(&world.es.sign(&named).unwrap()).unwrap();
     assert_eq!(caller.id(), "corp/alice@example.com");
-    // The subject takes nobody's place.
+    // The subject does not replace that claim.
     world.refuses_claims(&world.claims(), "`email` is missing");
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{MINIMAL, parse, parse_issuer};
 use crate::auth::{Algorithm, ClaimPath, GroupsForm, KeySource};
 
-/// That the minimal file with one line of its issuer replaced gives this one fault.
+/// Checks that replacing one line of the minimal file's issuer gives exactly this fault.
 #[track_caller]
 fn assert_fault(from: &str, to: &str, fault: &str) {
     assert!(MINIMAL.contains(from));
@@ -13,7 +13,7 @@ fn assert_fault(from: &str, to: &str, fault: &str) {
     assert_eq!(said, [format!("etc/g.toml:{fault}")]);
 }
 
-/// That the minimal issuer with a line more gives this one fault.
+/// Checks that one more line in the minimal issuer gives exactly this fault.
 #[track_caller]
 fn assert_more(line: &str, fault: &str) {
     let said = parse_issuer(&format!("{line}\n")).unwrap_err();
@@ -206,7 +206,7 @@ fn discovery_needs_an_issuer_that_can_be_fetched_from() {
         let place = "etc/g.toml:6: auth.issuers[0].issuer";
         assert_eq!(said, [format!("{place}: {fault}, as `discovery` fetches from it")]);
     }
-    // Without discovery an issuer is any text at all.
+    // Without discovery, an issuer may be any text.
     assert!(parse(&MINIMAL.replace("https://sso.example.com", "corp")).is_ok());
 }
 

@@ -1,4 +1,4 @@
-//! How faults are gathered and what is said of broken files and unknown keys.
+//! How faults are collected, and the messages for broken files and unknown keys.
 
 use std::{fs, iter, path::Path};
 

@@ -1,4 +1,4 @@
-//! What remains of a configuration that has faults.
+//! The usable rest of a faulty configuration.
 
 use std::path::Path;
 

@@ -1,11 +1,11 @@
-//! `config/gateway.toml` says what is so.
+//! `config/gateway.toml` is accurate.
 
 use std::collections::BTreeSet;
 
 use super::{MINIMAL, parse, parse_with, settings};
 use crate::config::REFERENCE;
 
-/// Every key that there is, once more: a key that comes or goes must change this list too.
+/// The list of all keys, repeated here: adding or removing a key must change this list too.
 const KEYS: &str = "
     server.listen server.max_connections server.header_timeout server.body_timeout
     server.idle_timeout server.handshake_timeout server.request_timeout server.max_body
@@ -25,7 +25,7 @@ const KEYS: &str = "
     journal.enabled journal.keep_months log.format log.level telemetry.otlp_endpoint
     telemetry.otlp_sample_percent telemetry.otlp_period telemetry.otlp_timeout";
 
-/// The reference with everything active, but of the three ways to keys only the one named.
+/// The reference with every line active, but with only the named one of the three sources of keys.
 fn all_active(way: &str) -> String {
     let active = |line: &'static str| match line.strip_prefix("# ") {
         Some(rest) if is_setting(rest) => rest,
@@ -46,7 +46,7 @@ fn is_setting(line: &str) -> bool {
         || (line.contains(" = ") && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
 }
 
-/// Each value by its key, as a variable's text.
+/// Each value by its key, in the form of a variable's text.
 fn flatten(path: &str, value: &toml::Value, out: &mut Vec<(String, String)>) {
     match value {
         toml::Value::Table(table) => {

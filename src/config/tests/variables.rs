@@ -1,9 +1,9 @@
-//! Variables over the file.
+//! Variables that override the file.
 
 use super::{MINIMAL, parse_with, settings};
 use crate::auth::KeySource;
 
-/// That this variable over the minimal file gives this one fault.
+/// Checks that this variable over the minimal file gives exactly this fault.
 #[track_caller]
 fn assert_fault(name: &str, text: &str, fault: &str) {
     assert_eq!(parse_with(MINIMAL, &[(name, text)]).unwrap_err(), [format!("{name}: {fault}")]);

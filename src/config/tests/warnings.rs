@@ -1,4 +1,4 @@
-//! What is allowed and still said.
+//! Settings that are allowed but cause a warning.
 
 use super::{MINIMAL, parse, parse_after};
 use crate::config::Config;

@@ -2,13 +2,13 @@
 
 use super::{Failure, form};
 
-/// The algorithm's name in `Authorization` and in the text that is signed.
+/// The algorithm's name in `Authorization` and in the signed text.
 pub(super) const SCHEME: &str = "ZC2-HMAC-SHA256";
 
-/// The bytes of a SHA-256 HMAC.
+/// The length of a SHA-256 HMAC, in bytes.
 const SIGNATURE_BYTES: usize = 32;
 
-/// What an `Authorization` header says.
+/// The content of an `Authorization` header.
 pub(super) enum Authorization<'a> {
     /// An access token.
     Bearer(&'a str),

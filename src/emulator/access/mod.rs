@@ -1,7 +1,8 @@
-//! Who may call: ZEC's signature and its access tokens, checked as ZEC documents them.
+//! Authentication: ZEC's signature and its access tokens, checked as ZEC documents them.
 //!
-//! Written from ZEC's documentation alone and sharing nothing with the gateway's own signing, so
-//! that a fault in one is not hidden by the same fault in the other.
+//!
+//! This module is written from ZEC's documentation alone and shares nothing with the gateway's own signing. So the same
+//! fault in both cannot hide itself.
 
 mod authorization;
 #[cfg(test)]
@@ -22,7 +23,7 @@ use authorization::{Authorization, SCHEME, Signed};
 /// How far a timestamp may be from the server's clock, in seconds either way (documented).
 const MAX_SKEW_SECONDS: u64 = 300;
 
-/// The credentials that count.
+/// The accepted credentials.
 pub(super) struct Access {
     keys: Mutex<Vec<(String, hmac::Key)>>,
     tokens: Vec<SecretString>,
@@ -35,19 +36,19 @@ impl Access {
         access
     }
 
-    /// Takes one more access key.
+    /// Accepts one more access key.
     pub(super) fn accept(&self, key_id: String, password: &SecretString) {
         let key = hmac::Key::new(hmac::HMAC_SHA256, password.expose_secret().as_bytes());
         lock(&self.keys).push((key_id, key));
     }
 
-    /// Takes that access key no longer.
+    /// Stops accepting that access key.
     pub(super) fn refuse(&self, key_id: &str) {
         lock(&self.keys).retain(|(known, _)| known != key_id);
     }
 
-    /// Checks one request's headers and the exact bytes of its body. `now` is Unix time in
-    /// seconds.
+    /// Checks one request's headers and the exact bytes of its body. `now` is Unix time in seconds.
+    ///
     ///
     /// # Errors
     /// ZEC's 401, in this order (inferred): form, timestamp, key and signature.
@@ -67,7 +68,7 @@ impl Access {
         if self.tokens.iter().any(known) {
             return Ok(());
         }
-        // Not documented which code ZEC gives here.
+        // ZEC does not document its code for this case.
         Err(Failure::new(Code::InvalidAuthorization, "the access token is not valid"))
     }
 
@@ -89,7 +90,7 @@ impl Access {
         for name in &signed.headers {
             values.push((*name, single(headers, name)?.to_owned()));
         }
-        // ZEC's pages say that values are lower-cased, its SDKs sign them as they are: both count.
+        // ZEC's pages say that values are lower-cased, but its SDKs sign them as they are: both are accepted.
         let as_sent = to_sign(timestamp, &values, body);
         for (_, value) in &mut values {
             *value = value.to_lowercase();
@@ -125,8 +126,8 @@ fn check_time(timestamp: &str, now: u64) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The text that is signed: the scheme, the time, and the hash of the canonical request. The
-/// path is always `/` and the query always empty, whatever was requested.
+/// The signed text: the scheme, the time, and the hash of the canonical request. The path is always `/` and the query
+/// always empty, whatever the request's own.
 fn to_sign(timestamp: &str, headers: &[(&str, String)], body: &[u8]) -> String {
     let mut canonical = String::from("POST\n/\n\n");
     let names = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
@@ -141,7 +142,7 @@ fn sha256_hex(bytes: &[u8]) -> String {
     authorization::to_hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
-/// The one value of a header that must be there once.
+/// The value of a header that must appear exactly once.
 fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Failure> {
     let mut values = headers.get_all(name).iter();
     match (values.next().map(HeaderValue::to_str), values.next()) {

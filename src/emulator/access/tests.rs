@@ -85,7 +85,7 @@ fn code(result: Result<(), Failure>) -> String {
     result.map_or_else(|failure| failure.code, |()| "ok".to_owned())
 }
 
-/// The headers of V1 with one of them replaced, or taken away.
+/// The headers of V1 with one of them replaced or removed.
 fn v1_with(name: &'static str, value: Option<&str>) -> String {
     let [_, v1, ..] = &VECTORS;
     let mut headers = v1.headers();

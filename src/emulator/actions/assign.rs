@@ -11,10 +11,10 @@ use super::{
     parameters::missing,
 };
 
-/// What to give.
+/// The addresses to assign.
 enum Wanted {
     These(Vec<Ipv4Addr>),
-    /// So many, the lowest free ones (inferred from how ZEC picks a primary address).
+    /// This many addresses, the lowest free ones (inferred from how ZEC picks a primary address).
     Any(usize),
 }
 
@@ -31,7 +31,7 @@ impl State {
         Ok(Output::default())
     }
 
-    /// `BatchAssignNetworkInterfaceIpv4`: those of a list, or so many.
+    /// `BatchAssignNetworkInterfaceIpv4`: the addresses of a list, or a number of addresses.
     pub(super) fn batch_assign(
         &mut self,
         parameters: &Parameters,
@@ -41,7 +41,7 @@ impl State {
         let addresses = parameters.addresses()?;
         let count = parameters.count("ipAddressCount", u64::MAX)?;
         let wanted = match count {
-            // The list wins if both are there.
+            // The list has precedence if both are there.
             _ if !addresses.is_empty() => Wanted::These(addresses),
             Some(count) => Wanted::Any(usize::try_from(count).unwrap_or(usize::MAX)),
             None => return Err(missing("ipAddresses")),
@@ -90,7 +90,7 @@ impl State {
     }
 }
 
-/// All of them, before any is given: first where they lie, then whether they are taken.
+/// Checks all addresses before assigning any: first their place in the subnet, then whether they are free.
 fn check_free(
     subnet: &Subnet,
     used: &HashSet<Ipv4Addr>,

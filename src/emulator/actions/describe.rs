@@ -14,7 +14,7 @@ const STATUSES: [&str; 7] =
 const NIC_TYPES: [&str; 2] = ["Primary", "Secondary"];
 const STACKS: [&str; 3] = ["IPv4", "IPv4_IPv6", "IPv6"];
 
-/// The length of a page that the request does not name (documented).
+/// The page size if the request names none (documented).
 const DEFAULT_PAGE_SIZE: u64 = 20;
 /// The most characters of a tag's key or value in a filter (documented).
 const MAX_TAG_CHARS: usize = 64;
@@ -37,8 +37,8 @@ struct Filters<'a> {
 }
 
 impl State {
-    /// `DescribeNetworkInterfaces`: the page of those that pass, and how many pass in all. An
-    /// unknown id is no error.
+    /// `DescribeNetworkInterfaces`: a page of the vNICs that pass the filters, and the total number of them. An unknown
+    /// id is not an error.
     pub(super) fn describe(
         &self,
         parameters: &Parameters,
@@ -83,7 +83,7 @@ impl<'a> Filters<'a> {
             nic.tags.iter().any(|(k, v)| k.as_str() == *key && v.as_str() == *value)
         };
         (self.nic_ids.is_empty() || self.nic_ids.contains(&nic.id.as_str()))
-            // "Fuzzy" is read as: the text is part of the name, in any case.
+            // "Fuzzy" is taken to mean that the text is part of the name, ignoring case.
             && self.name.as_ref().is_none_or(|part| nic.name.to_lowercase().contains(part))
             && is(self.region, &nic.region)
             && is(self.vpc, &nic.vpc)

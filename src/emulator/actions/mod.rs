@@ -1,4 +1,4 @@
-//! What the emulator can do: ZEC's actions on the private IPv4 addresses of vNICs.
+//! The actions of the emulator: ZEC's actions on the private IPv4 addresses of vNICs.
 
 mod assign;
 mod describe;
@@ -34,7 +34,7 @@ pub enum Version {
 }
 
 impl Version {
-    /// The version of that name.
+    /// The version with that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
@@ -45,7 +45,7 @@ impl Version {
     }
 }
 
-/// The actions that are known; every other one is refused, as ZEC refuses what it does not know.
+/// The known actions; all others are refused, as ZEC refuses unknown actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Describe,
@@ -55,26 +55,26 @@ pub(super) enum Action {
 }
 
 impl Action {
-    /// The action of that name in that version; `None` is ZEC's "no permission".
+    /// The action with that name in that version; `None` is ZEC's "no permission".
     pub(super) fn from_name(name: &str, version: Version) -> Option<Self> {
         match name {
             "DescribeNetworkInterfaces" => Some(Self::Describe),
             "AssignNetworkInterfaceIpv4" => Some(Self::Assign),
             "BatchAssignNetworkInterfaceIpv4" => Some(Self::BatchAssign),
             "UnassignNetworkInterfaceIpv4" => Some(Self::Unassign),
-            // So the Python SDK's client of 2024 spells it.
+            // The Python SDK's client of 2024 spells it like this.
             "UnAssignNetworkInterfaceIpv4" if version == Version::V20240401 => Some(Self::Unassign),
             _ => None,
         }
     }
 
-    /// Whether it changes a vNIC.
+    /// Whether the action changes a vNIC.
     pub(super) fn is_change(self) -> bool {
         self != Self::Describe
     }
 }
 
-/// What an action answers besides the request id; what it does not answer is left out.
+/// The answer of an action except the request id; absent members are omitted.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Output {
@@ -86,11 +86,11 @@ pub(super) struct Output {
     pub(super) ip_addresses: Option<Vec<Ipv4Addr>>,
 }
 
-/// The vNICs, and how their actions read what ZEC leaves open.
+/// The vNICs, and the settings for cases that ZEC does not document.
 #[derive(Debug)]
 pub(super) struct State {
     nics: BTreeMap<String, Nic>,
-    /// What is shown in place of a vNIC that was changed, and until when.
+    /// The vNICs that reads still show as before a change, and until when.
     stale: BTreeMap<String, (Nic, Instant)>,
     limits: Limits,
     eip_check_per_address: bool,
@@ -125,7 +125,7 @@ impl State {
         self.nics.values()
     }
 
-    /// Every vNIC by id, as reads show it: for a while after a change perhaps as it was before.
+    /// Every vNIC by id, as reads show it; for a while after a change, this may be its previous state.
     fn shown(&self) -> impl Iterator<Item = &Nic> {
         let now = Instant::now();
         self.all().map(move |nic| match self.stale.get(&nic.seed.id) {
@@ -134,25 +134,25 @@ impl State {
         })
     }
 
-    /// The vNIC that the parameters name, as it is shown now: to be shown on after a change.
+    /// The vNIC that the parameters name, as reads show it now; used for stale reads after a change.
     pub(super) fn before(&self, parameters: &Parameters) -> Option<Nic> {
         let id = parameters.required_text("nicId").ok()?;
         self.shown().find(|nic| nic.seed.id == id).cloned()
     }
 
-    /// Shows a vNIC as it was before, for so long.
+    /// Shows a vNIC in its previous state for this long.
     pub(super) fn show_stale(&mut self, before: Nic, time: Duration) {
         if let Some(until) = Instant::now().checked_add(time) {
             self.stale.insert(before.seed.id.clone(), (before, until));
         }
     }
 
-    /// Shows every vNIC as it is.
+    /// Ends all stale reads.
     pub(super) fn show_fresh(&mut self) {
         self.stale.clear();
     }
 
-    /// Carries an action out, wholly or not at all.
+    /// Carries out an action, completely or not at all.
     pub(super) fn run(
         &mut self,
         action: Action,
@@ -168,7 +168,7 @@ impl State {
         }
     }
 
-    /// The page of a `DescribeNetworkInterfaces` with a vNIC in it that should not be there.
+    /// The page of a `DescribeNetworkInterfaces` with a vNIC that does not belong there.
     pub(super) fn mistake(&self, mut output: Output, version: Version) -> Output {
         let Some(shown) = output.data_set.take() else { return output };
         let is_new = |nic: &&Nic| shown.iter().all(|info| info.nic_id != nic.seed.id);
@@ -183,7 +183,7 @@ impl State {
         Output { total_count: Some(data_set.len()), data_set: Some(data_set), ..output }
     }
 
-    /// The vNIC to change, in a state that allows it.
+    /// The vNIC to change, if its state allows changes.
     fn changeable(&mut self, id: &str) -> Result<&mut Nic, Failure> {
         let Some(nic) = self.nics.get_mut(id) else {
             return Err(Failure::new(Code::NicNotFound, format!("there is no vNIC `{id}`")));

@@ -6,15 +6,16 @@ use serde_json::{Map, Value};
 
 use super::super::failure::{Code, Failure};
 
-/// The members of a request's JSON object. `null` counts as absent, unknown members are ignored,
-/// and so is an empty list: ZEC's Python SDK sends one where its Go SDK sends nothing.
+/// The members of a request's JSON object. `null` counts as absent, and unknown members are ignored. An empty list
+/// counts as absent too, because ZEC's Python SDK sends one where its Go SDK sends nothing.
 pub(in super::super) struct Parameters(Map<String, Value>);
 
 impl Parameters {
     /// Reads a request's body.
     ///
+    ///
     /// # Errors
-    /// When it is no JSON object; ZEC does not document what it answers then.
+    /// When it is not a JSON object; ZEC does not document its answer to that.
     pub(in super::super) fn parse(body: &[u8]) -> Result<Self, Failure> {
         if body.is_empty() {
             return Err(Failure::new(Code::MissingParameter, "the body is empty"));
@@ -32,17 +33,17 @@ impl Parameters {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
-    /// A text, if it is there.
+    /// A text, if it is present.
     pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Failure> {
         self.get(name).map(|value| value.as_str().ok_or_else(|| kind(name, "a text"))).transpose()
     }
 
-    /// A text that must be there.
+    /// A required text.
     pub(super) fn required_text(&self, name: &str) -> Result<&str, Failure> {
         self.text(name)?.ok_or_else(|| missing(name))
     }
 
-    /// One of a few texts, if it is there.
+    /// One of a few texts, if it is present.
     pub(super) fn choice(&self, name: &str, allowed: &[&str]) -> Result<Option<&str>, Failure> {
         let text = self.text(name)?;
         if text.is_none_or(|text| allowed.contains(&text)) {
@@ -52,7 +53,7 @@ impl Parameters {
         Err(Failure::new(Code::ParameterValue, message))
     }
 
-    /// A whole number of at least 1 and at most `max`, if it is there.
+    /// A whole number from 1 to `max`, if it is present.
     pub(super) fn count(&self, name: &str, max: u64) -> Result<Option<u64>, Failure> {
         let Some(value) = self.get(name) else { return Ok(None) };
         if value.as_i64().is_some_and(|number| number < 1) {
@@ -67,7 +68,7 @@ impl Parameters {
         }
     }
 
-    /// A list of at most `max` elements; none if it is absent.
+    /// A list of at most `max` elements; empty if absent.
     pub(super) fn list(&self, name: &str, max: usize) -> Result<&[Value], Failure> {
         let Some(value) = self.get(name) else { return Ok(&[]) };
         let list = value.as_array().ok_or_else(|| kind(name, "a list"))?;
@@ -78,7 +79,7 @@ impl Parameters {
         Ok(list)
     }
 
-    /// A list of texts of at most `max` elements; none if it is absent.
+    /// A list of at most `max` texts; empty if absent.
     pub(super) fn texts(&self, name: &str, max: usize) -> Result<Vec<&str>, Failure> {
         let text = |value: &'_ Value| value.as_str().is_some();
         let list = self.list(name, max)?;
@@ -88,7 +89,7 @@ impl Parameters {
         Ok(list.iter().filter_map(Value::as_str).collect())
     }
 
-    /// The list `ipAddresses`; none if it is absent. An address named twice counts once.
+    /// The list `ipAddresses`; empty if absent. An address that is named twice counts once.
     pub(super) fn addresses(&self) -> Result<Vec<Ipv4Addr>, Failure> {
         let mut addresses = Vec::new();
         for text in self.texts("ipAddresses", usize::MAX)? {
@@ -100,7 +101,7 @@ impl Parameters {
         Ok(addresses)
     }
 
-    /// The one address `ipAddress`, if it is there.
+    /// The single address `ipAddress`, if it is present.
     pub(super) fn address(&self) -> Result<Option<Ipv4Addr>, Failure> {
         self.text("ipAddress")?.map(|text| address("ipAddress", text)).transpose()
     }

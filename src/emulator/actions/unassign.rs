@@ -13,7 +13,7 @@ use super::{
 };
 
 impl State {
-    /// `UnassignNetworkInterfaceIpv4`: takes addresses off, all that are named or none.
+    /// `UnassignNetworkInterfaceIpv4`: unassigns either all named addresses or none.
     pub(super) fn unassign(
         &mut self,
         parameters: &Parameters,
@@ -22,7 +22,7 @@ impl State {
         let id = parameters.required_text("nicId")?;
         let mut named = parameters.addresses()?;
         if named.is_empty() {
-            // Deprecated: counts only where the list does not.
+            // Deprecated: used only if the list is absent.
             named.extend(parameters.address()?);
         }
         let (empty, per_address) = (self.empty_unassign, self.eip_check_per_address);
@@ -43,7 +43,7 @@ impl State {
     }
 }
 
-/// What stands in the way, in an order that is inferred: each reason over all addresses first.
+/// Checks for obstacles in an inferred order: each reason over all addresses before the next reason.
 fn check(nic: &Nic, named: &[Ipv4Addr], per_address: bool) -> Result<(), Failure> {
     if let Some(address) = named.iter().find(|address| !nic.has(**address)) {
         let message = format!("the address `{address}` is not on the vNIC");

@@ -1,4 +1,4 @@
-//! What goes wrong on request: the kinds of faults, and the queue they wait in.
+//! Faults on request: their kinds, and the queue in which they wait.
 
 #[cfg(test)]
 mod tests;
@@ -8,25 +8,25 @@ use std::{collections::VecDeque, time::Duration};
 
 pub use text::ParseFaultError;
 
-/// A fault: what goes wrong, for which action, how often.
+/// A fault: its kind, its action, and how often it strikes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// What goes wrong.
+    /// The kind of fault.
     pub kind: FaultKind,
-    /// The action, by ZEC's name; none: any.
+    /// The action by ZEC's name; `None` for any action.
     pub action: Option<String>,
-    /// How many requests it meets; none: every one, until it is cleared.
+    /// The number of requests that it strikes; `None` for every request until it is cleared.
     pub times: Option<u32>,
 }
 
-/// What goes wrong. Where the text says nothing else, the request is not carried out.
+/// The kind of fault. Unless the text says otherwise, the request is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FaultKind {
-    /// Everything as usual, so much later.
+    /// Everything is as usual, but this much later.
     Delay(Duration),
-    /// No answer, the connection stays open.
+    /// There is no answer, and the connection stays open.
     Hang,
-    /// The request is carried out; no answer, the connection stays open.
+    /// The request is carried out, there is no answer, and the connection stays open.
     HangAfter,
     /// The connection is closed without an answer.
     Cut,
@@ -38,53 +38,53 @@ pub enum FaultKind {
     Unavailable,
     /// 500 `INTERNAL_SERVER_ERROR`.
     Status500,
-    /// That status with that code.
+    /// This status with this code.
     UnknownStatus(u16, String),
     /// 401 `AUTHFAILURE_SIGNATURE_FAILURE`, whatever the credentials.
     RefuseCredentials,
-    /// 502 with an HTML page, as of a proxy on the way.
+    /// 502 with an HTML page, as from a proxy on the way.
     Html,
-    /// 403 with an HTML page and `cf-mitigated: challenge`, as of the network in front of ZEC.
+    /// 403 with an HTML page and `cf-mitigated: challenge`, as from the network in front of ZEC.
     Challenge,
     /// 302 to another path.
     Redirect,
-    /// The request is carried out; 200 with a text that is no JSON.
+    /// The request is carried out; 200 with a text that is not JSON.
     NotJson200,
     /// The request is carried out; 200 `{}`.
     NoEnvelope,
-    /// The request is carried out; half of the answer that was announced, then the end.
+    /// The request is carried out; half of the announced answer is sent, then the connection closes.
     Truncated,
-    /// The request is carried out; an answer of more than 1 MiB, right otherwise.
+    /// The request is carried out; the answer has more than 1 MiB, but is correct otherwise.
     Huge,
-    /// The request is carried out at once; the answer comes so much later.
+    /// The request is carried out at once; the answer comes this much later.
     LateAfter(Duration),
-    /// The request is carried out; the answer comes in slow pieces, and behind it on the same
-    /// connection the whole of it once more.
+    /// The request is carried out; the answer comes in slow pieces, followed by the whole answer again on the same
+    /// connection.
     Twice,
-    /// The request, a change, is carried out; for so long `DescribeNetworkInterfaces` shows the
-    /// vNIC as it was before.
+    /// The request, a change, is carried out; for this long, `DescribeNetworkInterfaces` shows the vNIC's previous
+    /// state.
     Stale(Duration),
-    /// `DescribeNetworkInterfaces` answers a vNIC that was not asked for.
+    /// `DescribeNetworkInterfaces` answers with a vNIC that the request did not name.
     WrongNic,
-    /// ZEC's clock is so many seconds ahead, or behind if negative, in its `Date` header and in
-    /// the check of timestamps. At once and until cleared, for every action.
+    /// ZEC's clock is this many seconds ahead, or behind if negative, in its `Date` header and in the check of
+    /// timestamps. Applies at once and until cleared, for every action.
     ClockSkew(i64),
 }
 
-/// Where on a request's way a fault strikes; at each place at most one.
+/// The stage of a request at which a fault strikes; at most one strikes at each stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// When the request is there.
+    /// The request has arrived.
     Arrival,
-    /// In front of everything ZEC does.
+    /// In front of all of ZEC's own checks.
     Front,
-    /// Once credentials and action are known to be right.
+    /// Credentials and action have been accepted.
     Admission,
-    /// When a change has been made.
+    /// A change has been made.
     Change,
-    /// When the answer goes out.
+    /// The answer is about to be sent.
     Answer,
-    /// Not on the way of a request.
+    /// No stage of a request.
     Clock,
 }
 
@@ -124,7 +124,7 @@ impl Fault {
         Self { kind, action: None, times: None }
     }
 
-    /// The fault for the next so many requests.
+    /// The fault for this many following requests.
     #[must_use]
     pub fn times(kind: FaultKind, times: u32) -> Self {
         Self { kind, action: None, times: Some(times) }
@@ -136,7 +136,7 @@ impl Fault {
         Self::times(kind, 1)
     }
 
-    /// The same for requests of that action alone.
+    /// Limits the fault to requests of that action.
     #[must_use]
     pub fn on(mut self, action: impl Into<String>) -> Self {
         self.action = Some(action.into());
@@ -179,7 +179,7 @@ impl Faults {
         self.skew
     }
 
-    /// The oldest fault that meets a request of the action at that stage; one turn of it is used.
+    /// The oldest fault for a request of this action at this stage; one use of it is consumed.
     pub(super) fn take(&mut self, stage: Stage, action: &str) -> Option<FaultKind> {
         let at = self.queue.iter().position(|fault| fault.meets(stage, action))?;
         let fault = self.queue.get_mut(at)?;

@@ -1,11 +1,11 @@
-//! The text form of a fault, for flags and the control path: `KIND[:ARGUMENT][@ACTION][xTIMES]`,
-//! as `delay:500ms`, `cut@UnassignNetworkInterfaceIpv4` or `throttlex2`. Without times: always.
+//! The text form of a fault, for flags and the control path: `KIND[:ARGUMENT][@ACTION][xTIMES]`. Examples are
+//! `delay:500ms`, `cut@UnassignNetworkInterfaceIpv4` and `throttlex2`. Without times, the fault strikes every request.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use super::{Fault, FaultKind};
 
-/// The kinds by name, those without an argument.
+/// The kinds without an argument, by name.
 const PLAIN: [(&str, FaultKind); 17] = [
     ("hang", FaultKind::Hang),
     ("hang-after", FaultKind::HangAfter),
@@ -26,10 +26,10 @@ const PLAIN: [(&str, FaultKind); 17] = [
     ("wrong-nic", FaultKind::WrongNic),
 ];
 
-/// Why a text is no [`Fault`].
+/// Why a text is not a [`Fault`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseFaultError {
-    /// No such kind.
+    /// There is no such kind.
     #[error(
         "`{}` is not a fault: KIND[:ARGUMENT][@ACTION][xTIMES], where KIND is one of {}, \
          delay:DURATION, late-after:DURATION, stale:DURATION, clock-skew:[-]DURATION, \
@@ -38,17 +38,17 @@ pub enum ParseFaultError {
         PLAIN.map(|(name, _)| name).join(", ")
     )]
     Kind(String),
-    /// The kind takes no argument, or another one.
+    /// The kind takes no argument, or a different one.
     #[error("the fault `{kind}` takes {wanted}, not `{}`", .found.escape_debug())]
     Argument {
         /// The kind.
         kind: String,
-        /// What it takes.
+        /// The argument that it takes.
         wanted: &'static str,
-        /// What was there.
+        /// The argument in the text.
         found: String,
     },
-    /// The part after `@` is no action's name.
+    /// The part after `@` is not an action's name.
     #[error("`{}` is not an action's name: letters and digits", .0.escape_debug())]
     Action(String),
     /// The number of times is 0 or too large.
@@ -78,7 +78,7 @@ impl FromStr for Fault {
     }
 }
 
-/// Takes `x` and a number off the end. No kind, action or argument ends like that.
+/// Splits `x` and a number off the end. No kind, action or argument ends like that.
 fn split_times(text: &str) -> Result<(&str, Option<u32>), ParseFaultError> {
     match text.rsplit_once('x') {
         Some((rest, times))
@@ -134,7 +134,7 @@ fn skew(text: &str) -> Option<i64> {
 
 fn status(text: &str) -> Option<FaultKind> {
     let (status, code) = text.split_once(',')?;
-    // An error's status: what ZEC calls success is 200 alone.
+    // The status of an error: 200 is ZEC's only success.
     let status = status.parse().ok().filter(|status| (201..600).contains(status))?;
     let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     (!code.is_empty() && code.bytes().all(plain))

@@ -17,11 +17,11 @@ mod faults;
 
 const NIC: &str = "1612345678901234567";
 const DESCRIBE: &str = "DescribeNetworkInterfaces";
-/// Long enough for an answer that comes at all to have changed something.
+/// Long enough for a request that is carried out to have had its effect.
 const SHORT: Duration = Duration::from_millis(500);
 const UNASSIGN: &str = "UnassignNetworkInterfaceIpv4";
 
-/// A running emulator; it ends with the runtime.
+/// A running emulator; it stops with the runtime.
 struct Running {
     emulator: Emulator,
     address: SocketAddr,
@@ -72,7 +72,7 @@ impl Running {
         Self { emulator, address, patience: Cell::new(Duration::from_secs(20)), _runtime: runtime }
     }
 
-    /// Sends these bytes; what comes back until the connection ends, or none if that takes too long.
+    /// Sends these bytes and returns the bytes up to the end of the connection; `None` if that takes too long.
     fn raw(&self, request: &[u8]) -> Option<Vec<u8>> {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(self.patience.get())).unwrap();
@@ -108,12 +108,12 @@ impl Running {
         self.bearer(UNASSIGN, &json!({"nicId": NIC, "ipAddresses": ["10.0.0.21"]}))
     }
 
-    /// Whether 10.0.0.21 is off the vNIC.
+    /// Whether 10.0.0.21 has been unassigned from the vNIC.
     fn is_done(&self) -> bool {
         !self.emulator.nic(NIC).unwrap().to_string().contains("10.0.0.21")
     }
 
-    /// A request signed here, by the words of ZEC's page, `ahead` seconds in the future.
+    /// A request signed here by the text of ZEC's page, `ahead` seconds in the future.
     fn signed(&self, action: &str, version: &str, body: &str, ahead: i64) -> Got {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let time = now.checked_add_signed(ahead).unwrap();
@@ -191,7 +191,7 @@ fn every_refusal_is_zecs_error_object() {
     assert_eq!(at("PUT", path, json, "{}"), refused(405, "METHOD_NOT_ALLOWED"));
     let large = "x".repeat((1 << 20) + 1);
     assert_eq!(at("POST", path, json, &large), refused(413, "REQUEST_TOO_LARGE"));
-    // The order: what can be read comes before who asks.
+    // The order: checks of form come before authentication.
     for (headers, body, code) in [
         ("", "{}", "INVALID_PARAMETER_TYPE"),
         ("content-type: text/plain\r\n", "{}", "INVALID_PARAMETER_TYPE"),

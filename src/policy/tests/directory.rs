@@ -114,6 +114,6 @@ fn a_folder_that_cannot_be_looked_into_is_warned_of() {
     if fs::read_dir(&closed).is_err() {
         let said = warnings(&directory);
         assert!(said[0].contains("`closed`"), "{said:?}");
-    } // else the test runs as root, who can look into everything
+    } // Otherwise the test runs as root, who can read everything.
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
 }

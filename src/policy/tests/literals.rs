@@ -1,10 +1,10 @@
-//! What a policy names and can never meet is a fault.
+//! A literal that can never match is a fault.
 
 use std::path::{Path, PathBuf};
 
 use crate::policy::{Directory, Engine};
 
-/// The faults of one policy file, with the names that the configuration gives, if any.
+/// The faults of one policy file, given the configured issuers' names, if any.
 fn faults(issuers: Option<&[&str]>, text: &str) -> Vec<String> {
     let directory = Directory {
         path: Path::new("p"),
@@ -16,7 +16,7 @@ fn faults(issuers: Option<&[&str]>, text: &str) -> Vec<String> {
     loaded.err().unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
-/// A policy with that condition, on line 3 of its file.
+/// A policy with that condition, which is on line 3 of its file.
 fn when(condition: &str) -> String {
     format!(
         "@id(\"f\")\nforbid (principal, action in Zec::Action::\"write\", resource is Zec::Nic)\n\
@@ -24,7 +24,7 @@ fn when(condition: &str) -> String {
     )
 }
 
-/// That the policy has this one fault, on that line.
+/// Checks that the policy has exactly this fault, on that line.
 #[track_caller]
 fn assert_fault(issuers: Option<&[&str]>, text: &str, line: usize, words: &str) {
     let found = faults(issuers, text);
@@ -35,7 +35,7 @@ fn assert_fault(issuers: Option<&[&str]>, text: &str, line: usize, words: &str) 
 
 const CORP: Option<&[&str]> = Some(&["corp", "lab"]);
 
-/// Every place where a literal may stand, with the line that it stands on.
+/// Every place where a literal may appear, with its line.
 fn places(literal: &str) -> Vec<(usize, String)> {
     let scope =
         |part: &str| format!("@id(\"f\")\nforbid (\n{part},\naction, resource is Zec::Nic);");

@@ -1,4 +1,4 @@
-//! What the policy decides.
+//! The decisions of the policy.
 
 mod directory;
 mod literals;
@@ -94,7 +94,7 @@ fn the_issuer_is_part_of_every_name() {
     let engine = engine(LAB);
     let other = Caller::vouch("partner", "alice", ["netops".to_owned()]).unwrap();
     assert!(matches!(engine.ask(&other, unassign(&["10.0.0.2"])), Verdict::Denied(_)));
-    // `corp` + `x/netops` is not `corp/x` + `netops`: an issuer's name holds no slash.
+    // `corp` + `x/netops` is not `corp/x` + `netops`: an issuer's name contains no slash.
     let slashed = Caller::vouch("corp", "a", ["/netops".to_owned()]).unwrap();
     assert!(matches!(engine.ask(&slashed, unassign(&["10.0.0.2"])), Verdict::Denied(_)));
 }
@@ -115,7 +115,7 @@ fn a_forbid_wins_and_says_why() {
 
 #[test]
 fn a_policy_that_cannot_be_evaluated_denies_and_is_named() {
-    // Valid by the schema, and overflows when it is evaluated: Cedar would skip the forbid.
+    // Valid by the schema, but overflows during evaluation: Cedar would skip the forbid.
     let engine = engine(&format!(
         "{LAB}{}",
         r#"@id("odd") forbid (principal, action == Zec::Action::"UnassignNetworkInterfaceIpv4", resource)
@@ -128,7 +128,7 @@ fn a_policy_that_cannot_be_evaluated_denies_and_is_named() {
     assert_eq!(ids(&denial.denied[0].failed), ["odd"]);
 }
 
-/// A test per form in which a forbid can look at a vNIC (docs/threats.md, row 27).
+/// One test for each form in which a forbid can read a vNIC (docs/threats.md, row 27).
 #[test]
 fn a_forbid_that_looks_at_the_vnic_never_vanishes_for_want_of_data() {
     for condition in [
@@ -171,12 +171,12 @@ fn the_vnic_is_not_read_for_a_caller_whom_no_policy_could_allow() {
         @id("never") forbid (principal, action, resource)
         when { context has address && context.address == ip("10.0.0.1") };"#,
     );
-    // Only forbids look, the only permit of hers is about another vNIC.
+    // Only forbids read the vNIC, and her only permit is about another vNIC.
     assert!(matches!(engine.ask(&caller(&[]), unassign(&["10.0.0.2"])), Verdict::Denied(_)));
-    // Forbidden whatever the vNIC is like.
+    // Forbidden, whatever the vNIC's data.
     let netops = caller(&["netops"]);
     assert!(matches!(engine.ask(&netops, unassign(&["10.0.0.1"])), Verdict::Denied(_)));
-    // Only here can the vNIC make a difference.
+    // Only here can the vNIC's data change the answer.
     let Verdict::DependsOnNic(pending) = engine.ask(&netops, unassign(&["10.0.0.2"])) else {
         panic!("decided without the vNIC")
     };
@@ -264,7 +264,7 @@ fn every_fault_is_said_at_once_with_its_line() {
     assert!(template[0].contains("templates"), "{template:?}");
 }
 
-/// Cedar's own advice, to put `hasTag` and `&&` before it, would turn the meaning round.
+/// Cedar's own advice, to put `hasTag` and `&&` in front, would reverse the meaning.
 #[test]
 fn the_opposite_of_a_tag_is_told_how_it_is_written() {
     let forbid = |condition: &str| {
@@ -278,7 +278,7 @@ fn the_opposite_of_a_tag_is_told_how_it_is_written() {
     let advice = r#"the opposite as `!(resource.hasTag("x") && resource.getTag("x") == "y")`"#;
     assert!(said[0].contains(advice), "{said:?}");
     assert!(!said[0].contains("try testing"), "{said:?}");
-    // What it advises loads, and forbids vNICs without the tag and with another value.
+    // The advised form loads, and forbids both vNICs without the tag and vNICs with another value.
     let permit = r#"@id("p") permit (principal, action, resource is Zec::Nic);"#;
     let good = forbid(r#"!(resource.hasTag("env") && resource.getTag("env") == "lab")"#);
     let engine = engine(&format!("{permit}{good}"));

@@ -1,8 +1,8 @@
-//! Who may see everyone's operations.
+//! Which callers may see everyone's operations.
 
 use super::*;
 
-/// Whether alice of the group `audit`, and bob of none, may.
+/// Whether alice, in the group `audit`, and bob, in no group, may see them.
 fn may(text: &str) -> (bool, bool) {
     let engine = engine(text);
     let bob = Caller::vouch("corp", "bob", [""; 0]).unwrap();

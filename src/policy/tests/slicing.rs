@@ -1,4 +1,4 @@
-//! Slicing changes nothing: the candidates give what the whole set gives.
+//! Slicing changes nothing: the candidates give the same result as the whole set.
 
 use std::collections::BTreeSet;
 
@@ -79,10 +79,10 @@ fn policies() -> impl Strategy<Value = String> {
     })
 }
 
-/// What Cedar's own authorizer says over every policy.
+/// The result of Cedar's own authorizer over every policy.
 fn authorized(text: &str, request: &Request, entities: &Entities) -> [BTreeSet<String>; 3] {
-    // Every ancestor is looked up again, and names and types are held against the schema: a word that
-    // it does not know would make a policy about it silently false.
+    // This looks up every ancestor again and checks names and types against the schema. A name that the schema does not
+    // have would make a policy about it silently false.
     let extensions = Extensions::all_available();
     let vocabulary = vocabulary::Vocabulary::new().unwrap();
     let schema = CoreSchema::new(vocabulary.schema.as_ref());
@@ -132,7 +132,7 @@ fn unsliced(text: &str, who: &Caller, asked: &ChangeIpv4, nic: &Nic) -> Vec<[BTr
     addresses.iter().map(one).collect()
 }
 
-/// Cedar's set of every policy, each under its id.
+/// Cedar's set of all policies, each under its id.
 fn every_policy(text: &str) -> cedar_policy::PolicySet {
     use cedar_policy::{PolicyId, PolicySet};
     let parsed: PolicySet = text.parse().unwrap();
@@ -143,7 +143,7 @@ fn every_policy(text: &str) -> cedar_policy::PolicySet {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The same for who may see everyone's operations.
+    /// The same for seeing everyone's operations.
     #[test]
     fn slicing_shows_nobody_more_operations(
         text in policies(),
@@ -157,8 +157,8 @@ proptest! {
         prop_assert_eq!(Engine::unvalidated(&text).may_read_operations(&who), may);
     }
 
-    /// The engine's slices, its skipped groups and its blind first look give the decision, the
-    /// determining ids and the errors that Cedar gives over the full set.
+    /// The engine slices, skips groups, and first decides without the vNIC. Even so, it gives the same decision, the
+    /// same determining ids and the same errors as Cedar over the full set.
     #[test]
     fn slicing_changes_nothing(
         text in policies(),
@@ -176,7 +176,7 @@ proptest! {
         let verdict = match engine.ask(&who, asked.clone()) {
             Verdict::Allowed(permit) => Ok(permit),
             Verdict::Denied(denial) => {
-                // Sent away unread: what is named must be denied by the full set as well.
+                // Denied without a read: the full set must deny the same addresses.
                 prop_assert!(!allowed);
                 for denied in &denial.denied {
                     let at = asked.addresses.as_slice().iter().position(|a| Some(*a) == denied.address).unwrap();

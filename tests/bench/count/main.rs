@@ -1,11 +1,11 @@
-//! How many instructions a request costs, stage by stage and whole, counted by callgrind: the same
-//! program counts the same, whatever else the machine does.
+//! Counts the instructions of a request with callgrind, stage by stage and as a whole. The same program gives the same
+//! count, whatever else the machine does.
 //!
 //!     cargo bench --locked --bench count              counts, and fails where it is 10 % off what is written down
 //!     cargo bench --locked --bench count -- --write   writes down what it counts
 //!     cargo bench --locked --bench count -- --order   writes down which functions run, for the linker
 //!
-//! `scripts/bench` has it play ZEC, too: `stub PORT`.
+//! `scripts/bench` also uses it to emulate ZEC: `stub PORT`.
 
 #![expect(
     clippy::print_stdout,
@@ -29,10 +29,10 @@ use std::{
     process::{Command, ExitCode},
 };
 
-/// Where the figures are written down.
+/// The file of the recorded figures.
 const FIGURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/count/figures.txt");
 
-/// How much more than what is written down may be counted, in percent.
+/// How far a count may exceed the recorded one, in percent.
 const MORE: u64 = 10;
 
 fn main() -> ExitCode {
@@ -72,8 +72,8 @@ fn counted() -> Vec<(&'static str, u64)> {
     stages::NAMES.iter().map(|name| (*name, stages::count(name))).chain(whole::count()).collect()
 }
 
-/// Whether this processor runs what the figures were counted of: cryptography and copies pick their code by
-/// what it can do.
+/// Whether this processor runs the same code as the recorded one: cryptography and memory copies choose their code by
+/// the processor's features.
 fn is_comparable() -> bool {
     #[cfg(target_arch = "x86_64")]
     return is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2");
@@ -81,7 +81,7 @@ fn is_comparable() -> bool {
     return false;
 }
 
-/// Whether what runs stands together in the program.
+/// Whether the linker has placed the functions that run together.
 fn laid_out() -> bool {
     let is_current = order::is_current();
     if !is_current {
@@ -93,7 +93,7 @@ fn laid_out() -> bool {
     is_current
 }
 
-/// Prints a table, and says whether it is as it is written down.
+/// Prints a table, and returns whether it matches the recorded one.
 fn compare() -> bool {
     let text = fs::read_to_string(FIGURES).unwrap();
     let line =
@@ -130,7 +130,7 @@ fn compare() -> bool {
     true
 }
 
-/// A program under callgrind, with nothing in its environment that could change the count.
+/// A program under callgrind, with an environment in which nothing can change the count.
 fn callgrind(options: &[&str], program: &Path) -> Command {
     let mut command = Command::new("valgrind");
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -138,7 +138,7 @@ fn callgrind(options: &[&str], program: &Path) -> Command {
     command
 }
 
-/// How many instructions it says that it counted.
+/// The number of instructions in callgrind's report.
 fn collected(said: &str) -> u64 {
     let line = said.lines().find_map(|line| line.split_once("Collected : "));
     let count = line.map_or(0, |(_, count)| count.trim().parse().unwrap());

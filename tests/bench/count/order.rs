@@ -1,5 +1,5 @@
-//! Which functions run when the gateway starts and while it serves: `link/order.txt`, by which the
-//! linker puts them together (`build.rs`).
+//! The functions that run while the gateway starts and while it serves. They are listed in `link/order.txt`, by which
+//! the linker places them together (`build.rs`).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use std::{
 
 use crate::whole;
 
-/// Where they are written down.
+/// The file with the list.
 const ORDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/link/order.txt");
 
 const HEAD: &str = "\
@@ -18,16 +18,16 @@ const HEAD: &str = "\
 # meet in other places.
 ";
 
-/// How many of the names must be where they are to be, in percent. Assembler's never are, for its files
-/// are not cut into functions.
+/// How many of the listed names must be in their place, in percent. Names from assembler never are, because its files
+/// are not split into functions.
 const PLACED: usize = 90;
 
 /// The section that the linker makes of them.
 const SECTION: &str = ".text.order";
 
-/// Writes down what runs now: first what the first scenario needs, then what each further one needs
-/// besides. Functions of one name and other types go by one pattern; where fewer than half of
-/// them ran it stands behind the others of its scenario, and where fewer than a hundredth did, nowhere.
+/// Writes the list of functions that run now: first those of the first scenario, then the additional ones of each
+/// further scenario. Functions with one name and different types share a pattern. If fewer than half of them ran, the
+/// pattern comes after the others of its scenario; if fewer than a hundredth did, it is left out.
 pub(crate) fn write() {
     let (symbols, mut written, mut lines) = (symbols(), BTreeSet::new(), HEAD.to_owned());
     for ran in whole::ran() {
@@ -47,7 +47,7 @@ pub(crate) fn write() {
     fs::write(ORDER, lines).unwrap();
 }
 
-/// Whether the program is put together by the names that are written down.
+/// Whether the program is laid out by the recorded list.
 pub(crate) fn is_current() -> bool {
     let placed: BTreeSet<String> = symbols()
         .into_iter()
@@ -76,8 +76,8 @@ fn symbols() -> BTreeSet<(String, String)> {
     text.lines().filter_map(function).collect()
 }
 
-/// A function's name without what differs from build to build: the hash of its types, those of the
-/// crates in it, aws-lc's version, and what compilers add to those that they made of others.
+/// A function's name without the parts that differ from build to build: the hash of its types, the hashes of the crates
+/// in it, aws-lc's version, and the suffixes that compilers add to derived functions.
 fn pattern(symbol: &str) -> String {
     if let Some((name, _)) = symbol.rsplit_once("17h").filter(|_| symbol.starts_with("_ZN")) {
         return format!("{name}17h*");

@@ -1,4 +1,4 @@
-//! Stages in this very process: only what runs inside of [`measured`] is counted.
+//! Stages in this process; only the code inside [`measured`] is counted.
 
 use std::{hint::black_box, sync::Arc, time::SystemTime};
 
@@ -18,7 +18,7 @@ use crate::{
     parts::{self, Identity, access_key, at_once, policies},
 };
 
-/// Each stage, as it is counted.
+/// The name of each stage, in the order of counting.
 pub(crate) const NAMES: [&str; 9] = [SIGN, FRESH, AGAIN, FEW, MANY, CROWDED, LAYERS, WHO, REFUSED];
 
 const SIGN: &str = "sign a request";
@@ -31,11 +31,11 @@ const LAYERS: &str = "the layers alone: explain a problem";
 const WHO: &str = "the layers and a token known again: who am I";
 const REFUSED: &str = "the layers, a token known again, decode, decide: a refusal";
 
-/// Runs before the count, so that nothing is counted that happens once.
+/// The runs before the count, so that one-time work is not counted.
 const BEFORE: usize = 20;
 const RUNS: u64 = 100;
 
-/// Counts one stage, in a process of its own.
+/// Counts one stage, in a separate process.
 pub(crate) fn count(name: &str) -> u64 {
     let this = std::env::current_exe().unwrap();
     let mut command = callgrind(&["--toggle-collect=count::stages::measured*"], &this);
@@ -49,7 +49,7 @@ fn measured(stage: &mut dyn FnMut()) {
     stage();
 }
 
-/// What callgrind watches.
+/// The code that callgrind observes.
 pub(crate) fn run(name: &str) {
     match name {
         SIGN => sign(),
@@ -61,7 +61,7 @@ pub(crate) fn run(name: &str) {
     }
 }
 
-/// Has each input looked at; what comes of it is dropped outside.
+/// Passes each input to the stage; the outputs are dropped outside of the count.
 fn each<I, O>(inputs: impl Fn() -> I, mut stage: impl FnMut(I) -> O) {
     for _ in 0..BEFORE {
         black_box(stage(black_box(inputs())));

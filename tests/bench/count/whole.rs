@@ -1,5 +1,5 @@
-//! Whole requests through the program itself: sockets, log and all. What starting it costs is taken
-//! off: the program runs twice, with few requests and with many.
+//! Whole requests through the program itself, with sockets and log. The cost of its start is subtracted: the program
+//! runs twice, with few requests and with many.
 
 use std::{
     collections::BTreeSet,
@@ -24,7 +24,7 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_zec-gateway");
 const FEW: u64 = 50;
 const MANY: u64 = 550;
 
-/// What is asked for, and with what turned on.
+/// The requests of a scenario, and the settings for them.
 struct Scenario {
     name: &'static str,
     fresh_tokens: bool,
@@ -74,8 +74,8 @@ pub(crate) fn count() -> impl Iterator<Item = (&'static str, u64)> {
     })
 }
 
-/// The functions that run in each, and before it, by their symbols; at last those that it takes
-/// to load other keys and policies.
+/// The symbols of the functions that run in each scenario and before it, and finally of those that load other keys and
+/// policies.
 pub(crate) fn ran() -> impl Iterator<Item = BTreeSet<String>> {
     let (zec, profile) = (stub(), tempfile::NamedTempFile::new().unwrap());
     let to = format!("--callgrind-out-file={}", profile.path().display());
@@ -90,7 +90,7 @@ pub(crate) fn ran() -> impl Iterator<Item = BTreeSet<String>> {
     })
 }
 
-/// What the cookbook's policies do not say.
+/// Cedar expressions that the cookbook's policies do not use.
 const OTHER_WORDS: &str = r#"@id("other-words") permit (principal, action in [Zec::Action::"write"], resource is Zec::Nic in Zec::Subnet::"s")
 when { resource.id like "16*" && (if context.dryRun then true else context.addressCount <= 2 * 3) }
 unless { [4, 5].contains(context.addressCount) || context.addressCount == 9 - 1 };
@@ -113,7 +113,7 @@ fn load(zec: SocketAddr, options: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// What callgrind says of a program that serves so many requests, one after the other.
+/// callgrind's report about a program that serves this many requests, one after the other.
 fn run(scenario: &Scenario, zec: SocketAddr, requests: u64, options: &[&str]) -> String {
     let directory = tempfile::tempdir().unwrap();
     let identity = Identity::new(directory.path());
@@ -162,7 +162,7 @@ fn write_files(directory: &Path, careful: bool, zec: SocketAddr) {
     );
 }
 
-/// Reads the log until it says where it listens.
+/// Reads the log until it contains the listening address.
 fn listening(log: &mut impl BufRead) -> SocketAddr {
     let mut said = String::new();
     while log.read_line(&mut said).unwrap() > 0 {
@@ -184,7 +184,7 @@ fn ask(caller: &mut BufReader<TcpStream>, scenario: &Scenario, bearer: &str) {
     assert!(status.starts_with(&format!("HTTP/1.1 {}", scenario.status)), "{status}");
 }
 
-/// Reads a message: its head, and its body by its length.
+/// Reads a message: its head, then its body by its length.
 fn message(stream: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
     let (mut head, mut length) = (String::new(), 0);
     loop {
@@ -212,7 +212,7 @@ fn stub() -> SocketAddr {
     address
 }
 
-/// Answers as ZEC does: a change is done, and the vNIC always has the address.
+/// Answers as ZEC does: a change succeeds, and the vNIC always has the address.
 pub(crate) fn serve(listener: &TcpListener) {
     for stream in listener.incoming() {
         thread::spawn(move || answer(BufReader::new(stream.unwrap())));

@@ -1,4 +1,4 @@
-//! What the benchmarks are made of.
+//! The common parts of the benchmarks.
 
 #![allow(dead_code, reason = "no benchmark needs all of it")]
 
@@ -28,12 +28,12 @@ use zec_gateway::{
 /// The issuer.
 pub(crate) const ISSUER: &str = "https://sso.example.com";
 
-/// A key of ZEC's.
+/// An access key for ZEC.
 pub(crate) fn access_key() -> AccessKey {
     AccessKey::new("id".to_owned(), &SecretString::from("password")).unwrap()
 }
 
-/// An issuer with its configuration, and tokens of its.
+/// An issuer with its configuration, and its tokens.
 pub(crate) struct Identity {
     pub(crate) config: Config,
     pub(crate) signer: Signer,
@@ -41,7 +41,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Its files go there.
+    /// Writes its files to the directory.
     pub(crate) fn new(directory: &Path) -> Self {
         let signer = Signer::es256().unwrap();
         std::fs::write(directory.join("jwks.json"), key_set(&[&signer])).unwrap();
@@ -62,7 +62,7 @@ impl Identity {
         Self { config, signer, grant }
     }
 
-    /// A token that nobody has seen: an ES256 signature is another one each time.
+    /// A new token each time, because an ES256 signature is different each time.
     pub(crate) fn fresh(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let bearer = format!("Bearer {}", self.signer.token(&self.grant).unwrap());
@@ -71,7 +71,7 @@ impl Identity {
     }
 }
 
-/// What a future gives that waits for nobody: the keys are at hand.
+/// The output of a future that does not wait, because the keys are at hand.
 pub(crate) fn at_once<T, E: std::fmt::Debug>(future: impl Future<Output = Result<T, E>>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result.unwrap(),
@@ -79,7 +79,7 @@ pub(crate) fn at_once<T, E: std::fmt::Debug>(future: impl Future<Output = Result
     }
 }
 
-/// So many teams' policies, of which one concerns the caller.
+/// The policies of this many teams, one of which concerns the caller.
 pub(crate) fn policy_text(count: usize) -> String {
     let policy = |team| {
         format!(
@@ -93,7 +93,7 @@ pub(crate) fn policy_text(count: usize) -> String {
     (0..count).map(policy).collect()
 }
 
-/// The same, loaded.
+/// The same policies, loaded.
 pub(crate) fn policies(count: usize) -> Engine {
     let (path, text) = (PathBuf::from("teams.cedar"), policy_text(count));
     Engine::from_sources(&[Source { path, text }]).unwrap().0
@@ -104,16 +104,16 @@ pub(crate) fn caller() -> Caller {
     Caller::vouch("corp", "alice", ["team-5".to_owned(), "staff".to_owned()]).unwrap()
 }
 
-/// The same in a hundred groups more, which no policy names.
+/// The same caller in a hundred more groups, which no policy names.
 pub(crate) fn crowded() -> Caller {
     let crowd = (0..100).map(|n| format!("crowd-{n}")).chain(["team-5".to_owned()]);
     Caller::vouch("corp", "alice", crowd).unwrap()
 }
 
-/// The vNIC that is asked about.
+/// The vNIC of the requests.
 pub(crate) const NIC: &str = "1612345678901234567";
 
-/// One, as ZEC describes it, with a hundred addresses.
+/// A vNIC as ZEC describes it, with a hundred addresses.
 pub(crate) fn described(nic: &str) -> String {
     let mut secondary: Vec<String> = (2..=101).map(|n| format!("\"10.17.0.{n}\"")).collect();
     secondary.push("\"10.0.5.21\"".to_owned());
@@ -127,7 +127,7 @@ pub(crate) fn described(nic: &str) -> String {
     )
 }
 
-/// What that team may do.
+/// A change that the team may make.
 pub(crate) fn change() -> ChangeIpv4 {
     ChangeIpv4 {
         change: Change::Unassign,
@@ -136,15 +136,15 @@ pub(crate) fn change() -> ChangeIpv4 {
     }
 }
 
-/// What a lane runs on.
+/// The runtime of a lane.
 pub(crate) fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Where that is asked for.
+/// The request target of that change.
 pub(crate) const TARGET: &str = "/nics/1612345678901234567/ipv4?ipAddresses=10.0.5.21";
 
-/// A request as it comes out of hyper.
+/// A request as hyper passes it on.
 pub(crate) fn request(method: Method, target: &str, headers: HeaderMap) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(Bytes::new()));
     *request.method_mut() = method;
@@ -154,10 +154,10 @@ pub(crate) fn request(method: Method, target: &str, headers: HeaderMap) -> Reque
     request
 }
 
-/// Makes the same request again and again.
+/// Creates the same request each time.
 pub(crate) type Again = Box<dyn Fn() -> Request<Full<Bytes>>>;
 
-/// Requests that ZEC hears nothing of, and how each is answered.
+/// Requests that the gateway answers without ZEC, and their statuses.
 pub(crate) fn answered_here(headers: &HeaderMap) -> [(&'static str, Again, u16); 3] {
     let again = |method: Method, target: &'static str, headers: HeaderMap| -> Again {
         Box::new(move || request(method.clone(), target, headers.clone()))

@@ -27,8 +27,8 @@ def key_set():
     return {"keys": [{"kty": "EC", "crv": "P-256", "kid": "k", "alg": "ES256", "x": text(point.x), "y": text(point.y)}]}
 
 
-# Many more than the gateway's memory of verified tokens holds. It keeps some of those that come in turn: up to one
-# in eight is not verified again.
+# Many more than the gateway's memory of verified tokens can hold. It still keeps some tokens of such a sequence: up to
+# one in eight is not verified again.
 def tokens(path, groups, count=60000):
     names = ["team-17"] + [f"some-other-group-{number}" for number in range(groups - 1)]
     claims = {"iss": ISSUER, "aud": "zec-gateway", "sub": "alice", "groups": names, "exp": int(time.time()) + 3600}
@@ -55,7 +55,7 @@ def status(pid, name):
 
 class Gateway:
     def __init__(self, policies=10, looks=False, records=False, cores="0"):
-        # What is recorded is recorded in memory: a disk's own time is another table's.
+        # The journal is in memory, because another table covers the time of a disk.
         self.files = tempfile.TemporaryDirectory(dir="/dev/shm")
         here = self.files.name
         os.mkdir(f"{here}/policy")
@@ -87,7 +87,7 @@ class Gateway:
 
     def load(self, token_file, connections=32, addresses=1, most=60000):
         target = "/nics/nic-t17-0001/ipv4?" + "&".join(["ipAddresses=10.17.1.1"] * addresses)
-        # The stub that shows a vNIC shows a hundred addresses; else each request has one of its own.
+        # The stub that shows a vNIC shows a hundred addresses; otherwise each request has its own address.
         more = ["100"] if self.looks else []
         return load(FOLDER, self.process.pid, PORT, 2, connections, token_file, most, target, *more)
 
@@ -105,13 +105,13 @@ def say(what, cost, p99, base=None):
 def idle(gateway, token_file, count=10000):
     before = status(gateway.process.pid, "VmRSS")
     silent = []
-    # One after the other, or the listener's queue overflows and the kernel has them wait for seconds.
+    # One after the other; otherwise the listener's queue overflows and the kernel makes them wait for seconds.
     for _ in range(count):
         silent.append(socket.create_connection(("127.0.0.1", PORT)))
         silent[-1].sendall(b"GET /problems/overloaded HTTP/1.1\r\nhost: gateway\r\n\r\n")
         answer = silent[-1].recv(4096)
         assert answer.startswith(b"HTTP/1.1 200"), answer
-    # Idle: none of them has just been used. What each held for that has been given back by then.
+    # Idle: none of them has just been used, and each connection's buffers have been freed by then.
     time.sleep(5)
     added = (status(gateway.process.pid, "VmRSS") - before) / 1024
     cost, p99 = gateway.cost(token_file, connections=1)

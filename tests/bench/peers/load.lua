@@ -1,8 +1,7 @@
--- What wrk sends: rotates over the tokens of a file, and gives each request in a row an address of its
--- own. Two writes on one address of a vNIC at once are refused by this gateway (409), and callers do
--- not ask for that either.
+-- The requests of wrk. It rotates over the tokens of a file, and gives each request in a row a different address. This
+-- gateway refuses two concurrent writes on one address of a vNIC (409), and callers do not send them either.
 --   wrk ... -s load.lua URL -- TOKENS_FILE COUNT METHOD TARGET [ADDRESSES]
--- With ADDRESSES there are only so many, which come again in turn.
+-- With ADDRESSES there are only that many addresses, which repeat in turn.
 local requests, at = {}, 0
 
 function init(arguments)

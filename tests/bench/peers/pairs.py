@@ -16,7 +16,7 @@ from load import load, wait
 FOLDER, ROUNDS, NAMES = os.path.abspath(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
 STUB, FIRST = 18191, 18200
 TARGET = "/nics/nic-t17-0001/ipv4?ipAddresses=10.17.3.4"
-# As many as no gateway gets through in a second, 32 at a time and one after the other: a round's own.
+# More tokens than any gateway serves in a second, with 32 connections and with one; each round has new ones.
 FRESH, FRESH_ALONE = 22000, 7000
 # Name, tokens, how many of them, connections.
 SCENARIOS = [("fresh ES256", "ES256", FRESH, 32), ("fresh ES256, alone", "ES256", FRESH_ALONE, 1),

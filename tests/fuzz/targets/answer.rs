@@ -1,5 +1,6 @@
-//! ZEC's answers: a write is done only where ZEC's envelope says so, undone only where ZEC's refusal
-//! says so, and a vNIC is shown only if it is the one that was asked for.
+//! ZEC's answers. A write is done only if ZEC's envelope says so, and not done only if ZEC's refusal says so. A vNIC is
+//! shown only if it is the requested one.
+//!
 //!
 //! An input is two bytes for the status, one for the headers, and the body.
 
@@ -60,7 +61,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// "Nothing was changed" needs ZEC's word for it.
+/// "Nothing was changed" requires ZEC's own statement.
 fn undone(error: &Error, status: u16, value: Option<&Value>) {
     harmless(error.detail(), 1000);
     assert!(error.cause().is_some());
@@ -69,7 +70,7 @@ fn undone(error: &Error, status: u16, value: Option<&Value>) {
         harmless(id, 64);
     }
     match error.problem() {
-        // Nobody knows.
+        // The outcome is unknown.
         Problem::ZecBadAnswer => assert_eq!(error.status(), 502),
         Problem::RateLimited => {
             assert!(status == 429 || code == "REQUEST_LIMIT_EXCEEDED");

@@ -1,5 +1,6 @@
-//! Claims in, caller out, without a signature: whoever is let in has an expiry in the future, our
-//! audience, a subject, and exactly the groups that the token names.
+//! Claims in, caller out, without a signature. An accepted caller has an expiry in the future, our audience, a subject,
+//! and exactly the groups in the token.
+//!
 //!
 //! An input is a byte that chooses the issuer's settings, and the claims.
 
@@ -18,7 +19,7 @@ use zec_gateway::{
     fuzz,
 };
 
-/// What the clock says, in Unix seconds; the seeds are written for it.
+/// The clock's time in Unix seconds; the seeds are written for it.
 const NOW: u64 = 1_800_000_000;
 const LEEWAY: f64 = 30.0;
 const LONGEST: f64 = 3600.0;
@@ -75,7 +76,7 @@ fn as_f64(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64()
 }
 
-/// What may stand in a policy and in a log.
+/// A name that is safe in a policy and in a log.
 fn name(text: &str) {
     assert!(text.len() <= 256 && !text.chars().any(char::is_control), "{text:?}");
 }
@@ -94,7 +95,7 @@ fn groups(claims: &Map<String, Value>, path: &str, has: Vec<&str>) {
     };
     named.iter().for_each(|group| name(group));
     assert_eq!(has, Vec::from_iter(named), "other groups than the token's");
-    // Cut short by the provider: a group that forbids could be among those left out.
+    // Cut short by the provider: the omitted groups could include one with a forbid.
     assert!(claims.get("hasgroups").is_none_or(|has| has == false));
     if let Some(moved) = claims.get("_claim_names") {
         assert!(moved.is_object() && moved.get("groups").is_none());

@@ -1,5 +1,6 @@
-//! Target and body in, operation out: what decodes is within its grammar, means the same however it
-//! is written, and is what goes to ZEC.
+//! Target and body in, operation out. A decoded operation is within its grammar, means the same in each of its
+//! spellings, and is what goes to ZEC.
+//!
 //!
 //! An input is a line `METHOD TARGET`, and the body after its line feed.
 
@@ -36,7 +37,7 @@ fuzz_target!(|input: &[u8]| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"=&.".contains(&byte);
         assert!(query.bytes().all(plain), "{query} was taken");
     }
-    // A write is what was not called a dry run, and the other way round.
+    // A request is a write exactly if it does not ask for a dry run.
     assert_eq!(matches!(operation, Operation::DryRun(_)), says(&target, "dryRun=true"));
     match operation {
         Operation::Read(_) => assert!(method == Method::GET),
@@ -57,7 +58,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// Whether the query holds exactly this pair.
+/// Whether the query has exactly this pair.
 fn says(target: &Uri, pair: &str) -> bool {
     target.query().is_some_and(|query| query.split('&').any(|one| one == pair))
 }
@@ -68,7 +69,7 @@ fn id(nic: &NicId) {
     assert!(id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte)));
 }
 
-/// Each address stands somewhere in the request, and each once.
+/// Each address appears somewhere in the request, and only once.
 fn addresses(change: &ChangeIpv4, target: &Uri, body: Option<&[u8]>) {
     let list = change.addresses.as_slice();
     assert!((1..=MAX).contains(&list.len()));
@@ -97,7 +98,7 @@ fn addresses(change: &ChangeIpv4, target: &Uri, body: Option<&[u8]>) {
     }
 }
 
-/// What goes to ZEC says the same to any reader, and back at the gateway it is the same change.
+/// The body for ZEC means the same to any reader, and the gateway decodes it to the same change.
 fn again(change: &ChangeIpv4) {
     let sent = fuzz::change_body(change).expect("a body for ZEC");
     let value = oracle::strict(&sent).expect("strict JSON");

@@ -1,12 +1,12 @@
-//! Discovery documents: only an issuer's own says where its keys are, and never where others could
-//! change them on their way.
+//! Discovery documents. Only the issuer's own document gives the address of its keys, and never an address where others
+//! could change them in transit.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use zec_gateway::fuzz;
 
-/// One elsewhere, with and without a path, and one on this machine.
+/// A remote issuer, with and without a path, and one on this machine.
 const ISSUERS: [&str; 3] =
     ["https://sso.example.com", "https://sso.example.com/realms/corp/", "http://127.0.0.1:9000"];
 
@@ -18,7 +18,7 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(value["issuer"], issuer);
     let text = value["jwks_uri"].as_str().expect("an address");
 
-    // Read by hand: a scheme, a host without anything before an `@`, a port.
+    // Parsed by hand: a scheme, a host without anything before an `@`, a port.
     let (scheme, rest) = text.split_once("://").expect("a scheme");
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     assert!(!text.contains(['#', '@']) && !authority.is_empty());
@@ -37,7 +37,7 @@ fuzz_target!(|input: &[u8]| {
         }
         other => panic!("the scheme {other}"),
     }
-    // What is fetched is what was read.
+    // The fetched address is the one in the document.
     assert_eq!(found.scheme_str().map(str::to_ascii_lowercase), Some(scheme.to_ascii_lowercase()));
     assert_eq!(found.host(), Some(host));
     assert_eq!(found.port().map(|port| port.as_str().to_owned()).unwrap_or_default(), port);

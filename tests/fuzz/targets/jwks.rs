@@ -1,4 +1,4 @@
-//! Key sets: no key verifies what a key of its type and size may not, and no key is found by chance.
+//! Key sets: no key verifies a signature that its type and size may not, and no key is found by chance.
 
 #![no_main]
 
@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 use zec_gateway::{auth::Algorithm, fuzz::Keys};
 
-/// The most keys that are read of one set.
+/// The most keys that the gateway reads from one set.
 const MAX_KEYS: usize = 100;
 
 const RSA: [&str; 6] = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
@@ -19,7 +19,7 @@ fuzz_target!(|document: &[u8]| {
     let list = value["keys"].as_array().expect("a list of keys");
     assert!((1..=MAX_KEYS).contains(&all.len()));
 
-    // Each by itself is the same key as in the set, and none is there that is not good alone.
+    // Each key alone is the same as in the set, and the set has no key that is unusable alone.
     let mut alone = Vec::new();
     for jwk in list.iter().take(MAX_KEYS) {
         if let Ok(found) = Keys::parse(json!({ "keys": [jwk] }).to_string().as_bytes()) {
@@ -29,13 +29,13 @@ fuzz_target!(|document: &[u8]| {
             alone.push((jwk["kid"].as_str(), algorithms.clone()));
         }
     }
-    // One that is there twice is one, so some may be missing, and none may be added or moved.
+    // A repeated key counts once, so some may be missing, but none may be added or moved.
     let mut rest = alone.iter();
     for one in &all {
         assert!(rest.any(|(_, algorithms)| algorithms == one), "a key that is nowhere in the set");
     }
 
-    // Those that fit are those of that id, or all where no id is named.
+    // The fitting keys are those with that id, or all if the token names no id.
     for algorithm in Algorithm::ALL {
         let ids = alone.iter().take(3).map(|(id, _)| *id);
         for id in ids.chain([None, Some("nobody's")]) {

@@ -1,7 +1,8 @@
-//! The `Authorization` header and the token in it: what is taken apart is a signed JWT of the plain
-//! kind, and nobody gets in with what the issuer has not signed.
+//! The `Authorization` header and its token. Only a plain signed JWT is taken apart, and no caller is accepted without
+//! the issuer's signature.
 //!
-//! An input is the header's value; a line feed begins another one.
+//!
+//! An input is the header's value; a line feed starts another one.
 
 #![no_main]
 
@@ -13,7 +14,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use zec_gateway::{auth::Algorithm, fuzz};
 
-/// Every name that a token's `alg` may have.
+/// The possible values of a token's `alg`.
 const ALGORITHMS: [&str; 10] = [
     "ES256", "ES384", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA", "Ed25519",
 ];
@@ -42,7 +43,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// A gateway that knows one issuer and its one key.
+/// A gateway with one issuer that has one key.
 fn world() -> &'static zec_gateway::auth::Authenticator {
     static WORLD: LazyLock<zec_gateway::auth::Authenticator> = LazyLock::new(oracle::authenticator);
     &WORLD

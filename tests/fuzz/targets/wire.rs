@@ -1,5 +1,5 @@
-//! A connection's bytes, cut into heads: no head that hyper is given ends a line with a bare LF,
-//! each is handed on to its end and no further, and pieces make no difference.
+//! A connection's bytes, split into heads. No head for hyper ends a line with a bare LF, each is passed on up to its
+//! end and no further, and the size of the pieces makes no difference.
 
 #![no_main]
 
@@ -18,7 +18,7 @@ fuzz_target!(|input: &[u8]| {
         let end = lines.windows(4).position(|four| four == b"\r\n\r\n");
         assert!(end.is_none_or(|end| end + 4 == lines.len()), "two heads at once");
     }
-    // Up to the first bare line feed, where all ends, nothing is lost or changed.
+    // Up to the first bare line feed, where everything ends, nothing is lost or changed.
     let same = heads.iter().zip(bytes).take_while(|(one, other)| one == other).count();
     assert!(same == bytes.len() || (heads[same] == 0 && bytes[same] == b'\n'));
     let pieces = fuzz::heads(bytes, usize::from(*piece)).concat();

@@ -15,7 +15,7 @@ const DB: &str = "1612345678901234568";
 const EDGE: &str = "1612345678901234569";
 const SPARE: &str = "1612345678901234570";
 
-/// The demo's vNICs, and a clock that moves a minute with every action.
+/// The demo's vNICs, and a clock that advances by a minute with every action.
 struct Zec {
     state: State,
     now: SystemTime,
@@ -38,7 +38,7 @@ impl Zec {
         self.state.insert(seed, self.now);
     }
 
-    /// What the action answers, or the code of its refusal; a refusal must change nothing.
+    /// The action's answer, or the code of its refusal; a refusal must change nothing.
     fn call(&mut self, action: &str, body: &Value) -> Result<Value, String> {
         self.call_in(Version::V20250901, action, body)
     }
@@ -147,7 +147,7 @@ async fn what_is_shown_as_before_a_change_is_so_for_its_time_only() {
     change(&mut zec, "10.0.0.21");
     assert_eq!((zec.nic(NIC), zec.nic(DB)), (before.clone(), other));
     tokio::time::advance(Duration::from_secs(4)).await;
-    // A second change does not bring the first one to light.
+    // A second change does not reveal the first one.
     change(&mut zec, "10.0.0.22");
     tokio::time::advance(Duration::from_millis(4999)).await;
     assert_eq!(zec.nic(NIC), before);

@@ -1,4 +1,4 @@
-//! Tests of the action that takes addresses off.
+//! Tests of the action that unassigns addresses.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn addresses_that_are_taken_off_are_gone_at_once() {
     assert_eq!(nic["privateIpList"], json!(["10.0.0.11", "10.0.0.22", "10.0.0.24"]));
     assert_eq!(nic["createTime"], "1970-01-01T00:00:00Z");
     assert_eq!(nic["updateTime"], "1970-01-01T00:01:00Z");
-    // And back in the pool.
+    // The address is free again.
     assert!(zec.assign(SPARE, &["10.0.0.23"]).is_ok());
 }
 
@@ -44,7 +44,7 @@ fn taking_off_is_refused_as_a_whole() {
         (NIC, vec!["10.0.0.21", "fd00::1"], "INVALID_PARAMETER_PATTERN_ERROR"),
         ("1", vec!["10.0.0.201", "10.0.0.202"], "INVALID_NIC_LB_ASSOCIATED"),
         (EDGE, vec!["10.0.0.42"], "INVALID_NIC_HAS_PUBLIC_IP_CANT_DETACH"),
-        // In the order of the reasons, not of the addresses.
+        // The order is that of the reasons, not of the addresses.
         (EDGE, vec!["10.0.0.42", "10.0.0.31"], "INVALID_NIC_PRIMARY_IP_CANT_DETACH"),
         (EDGE, vec!["10.0.0.31", "10.0.0.99"], "OPERATION_FAILED_RESOURCE_NOT_FOUND"),
     ] {
