@@ -102,7 +102,7 @@ fn type_party_and_lifetime_are_enforced_where_configured() {
     world.refuses(&typed("at+jwt", &other), "`azp`");
     let mut long = good.clone();
     long.insert("exp".to_owned(), json!(world.now + 601));
-    world.refuses(&typed("at+jwt", &long), "lives longer");
+    world.refuses(&typed("at+jwt", &long), "valid for longer");
     long.remove("iat");
     world.refuses(&typed("at+jwt", &long), "no `iat`");
 }
