@@ -112,7 +112,7 @@ fn verify(args: &Verify) -> Result<(), Stop> {
             match journal.start()? {
                 None => say(format_args!("{} entries, every link holds", head.length)),
                 Some((start, at)) => say(format_args!(
-                    "entries 1 to {} were deleted after their time, the last of them at {}; {} remain, every link holds",
+                    "entries 1 to {} expired and were deleted, the last of them at {}; {} remain, every link holds",
                     start.length,
                     time(at),
                     head.length - start.length
@@ -134,7 +134,7 @@ fn list(args: &List) -> Result<(), Stop> {
         None => None,
         Some(label) => Some(Outcome::from_label(label).ok_or_else(|| {
             let known = Outcome::ALL.map(Outcome::label).join(", ");
-            Stop::Usage(format!("`{label}` is no outcome: there are {known}"))
+            Stop::Usage(format!("`{label}` is not an outcome: use one of {known}"))
         })?),
     };
     let filter = Filter { resource, outcome, ..Filter::newest(args.limit) };
@@ -156,7 +156,7 @@ fn list(args: &List) -> Result<(), Stop> {
 fn show(file: &Path, id: &str) -> Result<(), Stop> {
     let id = OperationId::parse(id).map_err(|error| Stop::Usage(error.to_string()))?;
     let Some(view) = open(file)?.find(id)? else {
-        return Err(Fault::new(format!("no operation {id} is recorded here")).in_file(file).into());
+        return Err(Fault::new(format!("the journal has no operation {id}")).in_file(file).into());
     };
     let line = |name: &str, text: &str| {
         // Some of it came from outside, and this goes to a terminal.
@@ -198,15 +198,17 @@ fn show(file: &Path, id: &str) -> Result<(), Stop> {
 const fn verdict(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Pending => {
-            "It was about to be sent, and nothing more is known: it runs, or the gateway stopped meanwhile. Look at the vNIC."
+            "It was about to be sent, and nothing more is known: it still runs, or the gateway stopped meanwhile. Check the vNIC."
         }
         Outcome::Done => "It happened: ZEC made the change.",
         Outcome::Rejected => "It did not happen: ZEC refused it and changed nothing.",
         Outcome::NotSent => "It did not happen: nothing reached ZEC.",
         Outcome::Unknown => {
-            "Nobody knows whether it happened: it may have reached ZEC. Look at the vNIC."
+            "It is not known whether it happened: it may have reached ZEC. Check the vNIC."
         }
-        Outcome::NotDone => "It did not happen: the vNIC was looked at later and showed no change.",
+        Outcome::NotDone => {
+            "It did not happen: the gateway read the vNIC later, and it showed no change."
+        }
     }
 }
 

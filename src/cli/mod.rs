@@ -170,7 +170,7 @@ fn raise_file_limit() {
 
 /// Has everything loaded again; the number of this request.
 fn reload_everything(reloader: &Reloader) -> u64 {
-    tracing::info!("SIGHUP: everything is loaded again");
+    tracing::info!("SIGHUP: reloading everything");
     reloader.request()
 }
 
@@ -179,7 +179,7 @@ fn block_on(run: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Fault::new(format!("no threads can be started: {error}")))?;
+        .map_err(|error| Fault::new(format!("threads cannot be started: {error}")))?;
     let result = runtime.block_on(run);
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
@@ -187,7 +187,7 @@ fn block_on(run: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
 
 /// The threads that serve.
 fn lanes() -> Result<Lanes, Fault> {
-    Lanes::start().map_err(|error| Fault::new(format!("no threads can be started: {error}")))
+    Lanes::start().map_err(|error| Fault::new(format!("threads cannot be started: {error}")))
 }
 
 /// Binds a listener, or says which address could not be had.
@@ -218,7 +218,9 @@ impl Signals {
     /// Made before anything says that it serves: a signal that came earlier would kill.
     fn hear() -> Result<Self, Fault> {
         let hear = |kind| {
-            signal(kind).map_err(|error| Fault::new(format!("signals cannot be heard: {error}")))
+            signal(kind).map_err(|error| {
+                Fault::new(format!("signal handlers cannot be installed: {error}"))
+            })
         };
         Ok(Self {
             term: hear(SignalKind::terminate())?,
@@ -239,7 +241,7 @@ impl Signals {
         }
         tokio::spawn(async move {
             self.asked_again().await;
-            tracing::warn!("asked to stop a second time: only the writes that run are waited for");
+            tracing::warn!("asked to stop a second time: waiting only for writes in flight");
             fast_drain.cancel();
             self.asked_again().await;
             tracing::warn!("asked to stop a third time: stopping at once");

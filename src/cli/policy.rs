@@ -79,7 +79,7 @@ fn test(directory: &std::path::Path) -> Result<(), Stop> {
         say(format_args!("FAIL  {fault}"));
     }
     for id in &report.untested {
-        complain(format_args!("warning: no case expects the policy `{id}` to have a say"));
+        complain(format_args!("warning: no case expects the policy `{id}` to decide"));
     }
     say(format_args!("{} passed, {} failed", report.passed.len(), report.failed.len()));
     if report.failed.is_empty() { Ok(()) } else { Err(Stop::Told) }
@@ -97,7 +97,9 @@ fn explain(args: &Explain) -> Result<(), Stop> {
     let (caller, operation) = question.parse().map_err(Stop::Usage)?;
     let nic = args.nic_file.as_deref().map(nic).transpose()?;
     if nic.as_ref().is_some_and(|nic| nic.id != *operation.nic()) {
-        return Err(Stop::Usage("the file holds another vNIC than --nic names".to_owned()));
+        return Err(Stop::Usage(
+            "the file holds another vNIC than the one that --nic names".to_owned(),
+        ));
     }
     let explanation = engine.explain(&caller, operation, nic.as_ref());
     say(explanation.text.trim_end());
