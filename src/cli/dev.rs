@@ -52,7 +52,7 @@ pub(super) struct Args {
     /// Print one JSON line for programs instead of the lines for people
     #[arg(long)]
     json: bool,
-    /// Let callers ask as often, and take off as many addresses, as they like
+    /// Do not limit how often callers send requests and how many addresses they take off
     #[arg(long)]
     no_caller_limits: bool,
 }

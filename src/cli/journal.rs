@@ -20,18 +20,18 @@ const LEAST_DIGITS: usize = 16;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Check the whole chain of entries; exits 1 at the first link that does not hold
+    /// Check the whole chain of entries; exits 1 at the first broken link
     Verify(Verify),
-    /// Show writes, newest first, a line each
+    /// Show writes, newest first, one line each
     List(List),
-    /// Show one write: what came of it, who asked, why it was allowed, what was there before
+    /// Show one write: its outcome, who asked, why it was allowed, and the vNIC before it
     Show {
         /// The journal's file, `journal.path` of the configuration
         file: PathBuf,
         /// The operation's id, as `operationId` in an answer
         id: String,
     },
-    /// Print every entry with its hashes, a line of JSON each
+    /// Print every entry with its hashes, one line of JSON each
     Export {
         /// The journal's file, `journal.path` of the configuration
         file: PathBuf,
@@ -42,14 +42,14 @@ pub(super) enum Command {
 pub(super) struct Verify {
     /// The journal's file, `journal.path` of the configuration
     file: PathBuf,
-    /// A hash noted earlier, or its first 16 digits or more; that of entry --length, if given
+    /// A hash noted earlier, or its first 16 digits or more; of entry --length, if that is given
     ///
-    /// Without it the end is not compared with anything.
+    /// Without it, the end is not compared with anything.
     #[arg(long, value_name = "HASH", verbatim_doc_comment)]
     head: Option<String>,
     /// How many entries there were earlier, at least
     ///
-    /// Without it, any number will do.
+    /// Without it, any number of entries is accepted.
     #[arg(long, value_name = "N", verbatim_doc_comment, value_parser = clap::value_parser!(i64).range(0..))]
     length: Option<i64>,
 }
@@ -60,17 +60,17 @@ pub(super) struct List {
     file: PathBuf,
     /// Only writes on this vNIC, by its id
     ///
-    /// Without it, on any.
+    /// Without it, writes on every resource.
     #[arg(long, value_name = "ID", verbatim_doc_comment)]
     nic: Option<String>,
     /// Only writes on this resource, as nic/1612345678901234567
     ///
-    /// Without it, on any.
+    /// Without it, writes on every resource.
     #[arg(long, value_name = "TYPE/ID", verbatim_doc_comment, conflicts_with = "nic")]
     resource: Option<String>,
     /// Only writes with this outcome
     ///
-    /// pending, done, rejected, not-sent, unknown or not-done. Without it, any.
+    /// pending, done, rejected, not-sent, unknown or not-done. Without it, writes with any outcome.
     #[arg(long, value_name = "OUTCOME", verbatim_doc_comment)]
     outcome: Option<String>,
     /// How many at most

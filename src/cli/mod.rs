@@ -39,9 +39,9 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Cli {
-    /// The form of log lines: auto, text or json; wins over the configuration
+    /// The form of log lines: auto, text or json; overrides the configuration
     ///
-    /// auto is text on a terminal and JSON elsewhere. Without it log.format counts, which is auto by
+    /// auto is text on a terminal and JSON elsewhere. Without it, log.format applies, which is auto by
     /// default. Only `serve` and `dev` have a log.
     #[arg(long, global = true, value_name = "FORM", display_order = 900, verbatim_doc_comment)]
     log_format: Option<Format>,
@@ -57,11 +57,11 @@ enum Command {
     Dev(dev::Args),
     /// Run the ZEC emulator alone
     Emulator(emulator::Args),
-    /// Load everything `serve` would and say every fault
+    /// Load everything that `serve` would load, and report every fault
     Check(check::Args),
-    /// Ask a gateway that runs whether it lives
+    /// Ask a running gateway whether it is alive
     Health(health::Args),
-    /// Have a gateway that runs load its files again, and say how that went
+    /// Make a running gateway reload its files, and report the result
     Reload(reload::Args),
     /// Test, explain and describe policies
     #[command(subcommand)]
