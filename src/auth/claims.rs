@@ -134,7 +134,7 @@ fn seconds(claims: &Members<'_>, name: &str) -> Result<Option<f64>, Refusal> {
 }
 
 fn audience(claims: &Members<'_>, settings: &IssuerSettings) -> Result<(), Refusal> {
-    let malformed = || Refusal::claims("the token's `aud` is not a text or list of texts");
+    let malformed = || Refusal::claims("the token's `aud` is not a string or list of strings");
     let named: Vec<&str> = match claims.get("aud") {
         Some(Node::Text(one)) => vec![one],
         Some(Node::List(list)) => {
@@ -185,7 +185,7 @@ fn subject<'a>(claims: &'a Members<'a>, path: &ClaimPath) -> Result<&'a str, Ref
         }
         Ok(Some(Node::Text(subject))) => Ok(subject),
         Ok(Some(Node::Null)) => refuse("is null: it identifies the caller"),
-        Ok(Some(_)) | Err(NotAnObject) => refuse("is not a text"),
+        Ok(Some(_)) | Err(NotAnObject) => refuse("is not a string"),
     }
 }
 

@@ -63,7 +63,7 @@ pub enum BeginError {
     KeyTaken,
     /// Of the caller, or of all, as many answers are kept under keys as may be, and this one is not.
     /// Another has room in so long.
-    #[error("as many answers are kept under idempotency keys as may be")]
+    #[error("the most answers that may be kept under idempotency keys are kept")]
     TooManyAnswers(Duration),
 }
 
@@ -221,7 +221,9 @@ impl Journal {
         let left = lock(&inner.left).take();
         let Some(left) = left else { return };
         if tokio::time::timeout(CLOSING, left).await.is_err() {
-            tracing::error!("the journal's disk does not answer: it is left as it is");
+            tracing::error!(
+                "the journal's disk does not respond: stopping without closing the journal"
+            );
         }
     }
 

@@ -122,7 +122,7 @@ impl tower::Service<Uri> for Route {
 
 /// Why there is no tunnel, in words for operators.
 #[derive(Debug, thiserror::Error)]
-#[error("the proxy gave no way through")]
+#[error("the proxy did not open a tunnel")]
 struct Refused(#[source] BoxError);
 
 /// A tunnel leads to a port; of an address without one it would take https's.
