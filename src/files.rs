@@ -32,7 +32,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        let text = "a directory, a pipe or a device lies there: put a file in its place";
+        let text = "this path is a directory, a pipe or a device: put a file in its place";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     if metadata.len() > MAX_FILE {

@@ -123,7 +123,7 @@ impl Lanes {
             }
         });
         if tokio::time::timeout(LAST_TURN, ended).await.is_err() {
-            tracing::error!("a thread that serves is stuck: what is in it is left as it is");
+            tracing::error!("a serving thread is stuck: its connections are abandoned");
             telemetry::flush_all_lines();
         }
     }

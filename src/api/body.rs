@@ -78,7 +78,7 @@ where
         }
         Err(Unread::Broken(cause)) => {
             return Err(Error::invalid(
-                "the body broke off or is not framed as it must be: send it whole",
+                "the body ended early or its framing is wrong: send it whole",
             )
             .with_cause(cause));
         }
@@ -172,8 +172,9 @@ pub(super) fn addresses(bytes: &[u8], deprecated_too: bool) -> Result<Option<Vec
             "the body begins with a byte order mark (EF BB BF): send UTF-8 without one",
         ));
     }
-    let value = json::parse(bytes)
-        .map_err(|error| Error::invalid(format!("the body is not JSON as it must be: {error}")))?;
+    let value = json::parse(bytes).map_err(|error| {
+        Error::invalid(format!("the body is not JSON that the gateway accepts: {error}"))
+    })?;
     let Value::Object(mut members) = value else {
         return Err(Error::invalid(
             "the body is not a JSON object: send `{\"ipAddresses\": [...]}`",
@@ -190,7 +191,7 @@ pub(super) fn addresses(bytes: &[u8], deprecated_too: bool) -> Result<Option<Vec
     let single = match single {
         None => None,
         Some(Value::String(text)) => Some(text),
-        Some(_) => return Err(Error::invalid("`ipAddress` is not a text")),
+        Some(_) => return Err(Error::invalid("`ipAddress` is not a string")),
     };
     if let (Some(_), Some(text)) = (&list, &single) {
         outranked(text)?;
@@ -201,11 +202,11 @@ pub(super) fn addresses(bytes: &[u8], deprecated_too: bool) -> Result<Option<Vec
             .into_iter()
             .map(|item| match item {
                 Value::String(text) => Ok(text),
-                _ => Err(Error::invalid("`ipAddresses` holds something that is not a text")),
+                _ => Err(Error::invalid("`ipAddresses` holds something that is not a string")),
             })
             .collect::<Result<_, _>>()
             .map(Some),
-        Some(_) => Err(Error::invalid("`ipAddresses` is not a list of texts")),
+        Some(_) => Err(Error::invalid("`ipAddresses` is not a list of strings")),
     }
 }
 

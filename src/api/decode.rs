@@ -114,8 +114,8 @@ impl RequestParts<'_> {
         match (query.is_true("dryRun")?, key) {
             (true, None) => Ok(Operation::DryRun(selection)),
             (true, Some(_)) => Err(Error::invalid(
-                "a dry run has no `Idempotency-Key`, for there is nothing to be done once: leave \
-                 one of them out",
+                "a dry run takes no `Idempotency-Key`, because it changes nothing: leave one of \
+                 them out",
             )),
             (false, key) => Ok(Operation::Change(selection, key)),
         }
@@ -140,7 +140,7 @@ impl RequestParts<'_> {
         if query.is_true("all")? {
             if named.is_some() || in_body.is_some() {
                 return Err(Error::invalid(
-                    "`all=true` takes every secondary address off: name none beside it",
+                    "`all=true` takes every secondary address off: name no address with it",
                 ));
             }
             return Ok(Selection::All(UnassignAll { nic: self.nic()?, max: self.max_addresses }));
@@ -150,7 +150,7 @@ impl RequestParts<'_> {
             (Some(texts), None) => texts,
             (Some(_), Some(key)) => {
                 return Err(Error::invalid(format!(
-                    "addresses stand both in the query (`{key}`) and in the body: use one of them"
+                    "addresses are both in the query (`{key}`) and in the body: use one of them"
                 )));
             }
         };
@@ -185,7 +185,7 @@ fn operation_id(text: &str) -> Result<OperationId, Error> {
 fn outcome(text: &str) -> Result<Outcome, Error> {
     Outcome::from_label(text).ok_or_else(|| {
         let all = Outcome::ALL.map(Outcome::label).join("`, `");
-        Error::invalid(format!("`outcome` is `{}`: the ones there are: `{all}`", shown(text)))
+        Error::invalid(format!("`outcome` is `{}`: use one of `{all}`", shown(text)))
     })
 }
 
@@ -194,7 +194,7 @@ fn request_id(text: &str) -> Result<String, Error> {
         return Ok(text.to_owned());
     }
     Err(Error::invalid(format!(
-        "`requestId` is `{}`: no request has such an id; it is an answer's `X-Request-Id`",
+        "`requestId` is `{}`, which cannot be a request's id: send the `X-Request-Id` of an answer",
         shown(text)
     )))
 }
@@ -202,7 +202,7 @@ fn request_id(text: &str) -> Result<String, Error> {
 /// A number has only one form: no sign, no leading zero.
 fn limit(text: &str) -> Result<usize, Error> {
     (1..=MAX_LISTED).find(|limit| limit.to_string() == text).ok_or_else(|| {
-        Error::invalid(format!("`limit` is `{}`: it is 1 to {MAX_LISTED}", shown(text)))
+        Error::invalid(format!("`limit` is `{}`: use 1 to {MAX_LISTED}", shown(text)))
     })
 }
 

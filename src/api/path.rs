@@ -32,12 +32,12 @@ pub fn check_target(uri: &Uri) -> Result<(), Error> {
     if let Some(byte) = path.bytes().find(|byte| refused(byte)) {
         let shown = char::from(byte).escape_default();
         return Err(Error::invalid(format!(
-            "the path holds `{shown}`, which no path of the gateway has: write it plainly"
+            "the path holds `{shown}`, which no path of the gateway has: write it without this character and without escapes"
         )));
     }
     if path.contains("//") || path.split('/').any(|segment| segment == "." || segment == "..") {
         return Err(Error::invalid(
-            "the path holds an empty, `.` or `..` segment: write it plainly",
+            "the path holds an empty, `.` or `..` segment: leave that segment out",
         ));
     }
     Ok(())

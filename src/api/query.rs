@@ -30,8 +30,8 @@ impl<'a> Query<'a> {
             }
             if !known.contains(&key) {
                 let hint = match known {
-                    [] => "this route takes none".to_owned(),
-                    known => format!("the ones there are: `{}`", known.join("`, `")),
+                    [] => "this route takes no query keys".to_owned(),
+                    known => format!("the known keys are `{}`", known.join("`, `")),
                 };
                 return Err(Error::invalid(format!("unknown query key `{}`: {hint}", shown(key))));
             }

@@ -36,8 +36,8 @@ pub(super) fn warnings(
 fn few_files(connections: usize, files: u64) -> Option<Fault> {
     let wanted = (connections as u64).saturating_mul(2);
     let text = format!(
-        "the process may have {files} files open, and so many connections want {wanted}: raise the \
-         host's limit (`LimitNOFILE=` of a systemd unit, `ulimit -Hn`), or lower this"
+        "the process may have {files} files open, and this many connections need {wanted}: raise \
+         the host's limit (`LimitNOFILE=` of a systemd unit, `ulimit -Hn`), or lower this key"
     );
     (files < wanted).then(|| Fault::new(text).at_key("server.max_connections"))
 }
@@ -129,13 +129,14 @@ pub(super) fn issuer_names(config: &Config) -> Vec<String> {
 pub(super) fn metrics(issuers: &[String]) -> Result<Arc<Metrics>, Fault> {
     Metrics::new(&api::series(), issuers)
         .map(Arc::new)
-        .map_err(|error| Fault::new(format!("the metrics cannot be made: {error}")))
+        .map_err(|error| Fault::new(format!("the metrics cannot be set up: {error}")))
 }
 
 pub(super) fn origins(texts: &[String]) -> Result<Vec<HeaderValue>, Fault> {
     let parse = |text: &String| {
         HeaderValue::from_str(text).map_err(|_| {
-            Fault::new(format!("`{text}` fits no header")).at_key("cors.allowed_origins")
+            Fault::new(format!("`{text}` cannot be sent in a header"))
+                .at_key("cors.allowed_origins")
         })
     };
     texts.iter().map(parse).collect()

@@ -52,7 +52,7 @@ impl Cache {
         if kept.get("issuer").and_then(Value::as_str) != Some(&issuer.issuer)
             || kept.get("source").and_then(Value::as_str) != Some(&source(issuer))
         {
-            return Err(said("it was kept for another issuer".to_owned()));
+            return Err(said("it belongs to another issuer".to_owned()));
         }
         let fetched = kept.get("fetchedAt").and_then(Value::as_u64);
         let fetched = fetched.ok_or_else(|| said("no `fetchedAt`".to_owned()))?;
@@ -61,7 +61,11 @@ impl Cache {
         let age = match SystemTime::now().duration_since(fetched) {
             Ok(age) => age,
             Err(ahead) if ahead.duration() <= CLOCK_SLACK => Duration::ZERO,
-            Err(_) => return Err(said("it was kept in the future: set this clock".to_owned())),
+            Err(_) => {
+                return Err(said(
+                    "it was written in the future: set this machine's clock".to_owned(),
+                ));
+            }
         };
         if age >= issuer.max_stale {
             return Err(said("it is older than `max_stale`".to_owned()));
@@ -124,7 +128,7 @@ fn read_own(path: &Path) -> Result<Option<Vec<u8>>, String> {
         || (owner != 0 && owner != rustix::process::geteuid().as_raw())
         || metadata.mode() & 0o022 != 0
     {
-        return Err("others than the gateway can write it".to_owned());
+        return Err("other users than the gateway's can write it".to_owned());
     }
     if metadata.len() > MAX_FILE {
         return Err("it is too large".to_owned());

@@ -101,9 +101,9 @@ impl GroupsForm {
     /// The expected form of the claim, for error messages.
     pub(super) const fn wanted(self) -> &'static str {
         match self {
-            Self::List => "a list of texts",
+            Self::List => "a list of strings",
             Self::Keys => "an object whose keys are the groups",
-            Self::Text => "one group as a text, or several as `[one, other]`",
+            Self::Text => "one group as a string, or several as `[one, other]`",
         }
     }
 }

@@ -52,8 +52,10 @@ pub(super) fn check(
     let subject = subject(claims, &settings.subject_claim)?;
     let groups = groups(claims, settings)?;
     let found = GoodClaims { groups_claim: groups.is_some() };
-    let caller = Caller::vouch(&settings.name, subject, groups.unwrap_or_default())
-        .map_err(|error| Refusal::claims(format!("the token names nobody: {error}")))?;
+    let caller =
+        Caller::vouch(&settings.name, subject, groups.unwrap_or_default()).map_err(|error| {
+            Refusal::claims(format!("the token does not identify a caller: {error}"))
+        })?;
     Ok((caller, validity, found))
 }
 
@@ -116,7 +118,7 @@ fn lifetime(expires: f64, issued: Option<f64>, longest: Duration) -> Result<(), 
     match issued {
         None => Err(Refusal::claims("the token has no `iat`, so its lifetime is not known")),
         Some(at) if expires - at > longest.as_secs_f64() => Err(Refusal::claims(format!(
-            "the token lives longer than the {} that are taken: ask for a shorter one",
+            "the token is valid for longer than the {} that the gateway accepts: ask for a shorter-lived one",
             humantime::format_duration(longest)
         ))),
         Some(_) => Ok(()),
@@ -134,7 +136,7 @@ fn seconds(claims: &Members<'_>, name: &str) -> Result<Option<f64>, Refusal> {
 }
 
 fn audience(claims: &Members<'_>, settings: &IssuerSettings) -> Result<(), Refusal> {
-    let malformed = || Refusal::claims("the token's `aud` is not a text or list of texts");
+    let malformed = || Refusal::claims("the token's `aud` is not a string or list of strings");
     let named: Vec<&str> = match claims.get("aud") {
         Some(Node::Text(one)) => vec![one],
         Some(Node::List(list)) => {
@@ -169,7 +171,9 @@ fn authorized_party(claims: &Members<'_>, settings: &IssuerSettings) -> Result<(
     if party.is_some_and(|party| allowed.iter().any(|one| one == party)) {
         Ok(())
     } else {
-        Err(Refusal::claims("the application that got the token (`azp`, `client_id`) is not taken"))
+        Err(Refusal::claims(
+            "the application that got the token (`azp`, `client_id`) is not in `authorized_parties`",
+        ))
     }
 }
 
@@ -177,13 +181,13 @@ fn authorized_party(claims: &Members<'_>, settings: &IssuerSettings) -> Result<(
 fn subject<'a>(claims: &'a Members<'a>, path: &ClaimPath) -> Result<&'a str, Refusal> {
     let refuse = |why: &str| Err(Refusal::claims(format!("the token's `{path}` {why}")));
     match path.find(claims) {
-        Ok(None) => refuse("is missing: it says who calls"),
+        Ok(None) => refuse("is missing: it identifies the caller"),
         Ok(Some(Node::Text(subject))) if subject.is_empty() => {
-            refuse("is empty: it says who calls")
+            refuse("is empty: it identifies the caller")
         }
         Ok(Some(Node::Text(subject))) => Ok(subject),
-        Ok(Some(Node::Null)) => refuse("is null: it says who calls"),
-        Ok(Some(_)) | Err(NotAnObject) => refuse("is not a text"),
+        Ok(Some(Node::Null)) => refuse("is null: it identifies the caller"),
+        Ok(Some(_)) | Err(NotAnObject) => refuse("is not a string"),
     }
 }
 

@@ -15,7 +15,7 @@ const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 /// When the issuer is not an address.
 pub(super) fn address(issuer: &str) -> Result<Uri, String> {
     let base = issuer.strip_suffix('/').unwrap_or(issuer);
-    let uri = format!("{base}{WELL_KNOWN}").parse().map_err(|_| "the issuer is no address")?;
+    let uri = format!("{base}{WELL_KNOWN}").parse().map_err(|_| "the issuer is not a URL")?;
     safe(uri, "the issuer", true)
 }
 
@@ -40,7 +40,7 @@ pub(super) fn parse(document: &[u8], issuer: &str) -> Result<Uri, String> {
     if text.contains(['#', '@']) {
         return Err("its `jwks_uri` has a user name or a fragment".to_owned());
     }
-    let uri = text.parse().map_err(|_| "its `jwks_uri` is no address")?;
+    let uri = text.parse().map_err(|_| "its `jwks_uri` is not a URL")?;
     // Plain http is allowed only if the issuer itself is on loopback. A remote provider must not make the gateway fetch
     // from its own machine.
     let local = address(issuer)?.scheme() == Some(&Scheme::HTTP);
@@ -56,7 +56,9 @@ fn safe(uri: Uri, name: &str, local: bool) -> Result<Uri, String> {
         return Err(format!("{name} is not an https address"));
     }
     if http && !(local && uri.host().is_some_and(net::is_loopback)) {
-        return Err(format!("{name} is plain http: keys come over https, or from loopback"));
+        return Err(format!(
+            "{name} is plain http: the gateway fetches keys only over https or from loopback"
+        ));
     }
     Ok(uri)
 }
@@ -125,12 +127,12 @@ mod tests {
             (document(ISSUER, "http://sso.example.com/jwks"), "plain http"),
             (document(ISSUER, "http://127.0.0.1/jwks"), "plain http"),
             (document(ISSUER, "http://localhost:9000/jwks"), "plain http"),
-            (document(ISSUER, "file:///etc/jwks"), "no address"),
+            (document(ISSUER, "file:///etc/jwks"), "not a URL"),
             (document(ISSUER, "/jwks"), "not an https"),
             // A fuzzer found this one.
             (document(ISSUER, "https://sso.example.com:4221b=c"), "not an https"),
             (document(ISSUER, "ftp://sso.example.com/jwks"), "not an https"),
-            (document(ISSUER, "https://"), "no address"),
+            (document(ISSUER, "https://"), "not a URL"),
             (document(ISSUER, "https://sso.example.com@evil.example/"), "user name"),
             (document(ISSUER, "https://sso.example.com/jwks#a"), "fragment"),
         ] {

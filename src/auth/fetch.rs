@@ -204,7 +204,7 @@ fn read_token(path: &Path) -> Result<HeaderValue, String> {
         return Err("does not hold one token of at most 16 KiB".to_owned());
     }
     let mut header = HeaderValue::try_from(format!("Bearer {token}"))
-        .map_err(|error| format!("fits no header: {error}"))?;
+        .map_err(|error| format!("cannot be sent in a header: {error}"))?;
     header.set_sensitive(true);
     Ok(header)
 }

@@ -107,8 +107,9 @@ impl Issuer {
             tracing::warn!(
                 auth.issuer = self.name(),
                 %claim,
-                "no token of the issuer has had the groups claim yet: if that goes on, set \
-                 `groups_claim`, for a group that is not found lifts a forbid"
+                "no token of the issuer has had the groups claim yet: if this continues, set \
+                 `groups_claim`, because a `forbid` for a group does not apply if the group is not \
+                 found"
             );
         }
     }
@@ -240,7 +241,10 @@ impl Issuer {
         if !self.settings.algorithms.contains(&token.header.algorithm) {
             return Err(Refusal::new(
                 AuthResult::UnknownKey,
-                format!("`{}` is not taken from this issuer", token.header.algorithm.name()),
+                format!(
+                    "`{}` is not an accepted algorithm for this issuer (`algorithms`)",
+                    token.header.algorithm.name()
+                ),
             ));
         }
         Ok(())

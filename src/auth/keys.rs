@@ -160,7 +160,9 @@ impl KeySet {
             }
         }
         if list.len() > MAX_KEYS {
-            set.left_out.push(unnamed("one of those after the first 100, which are too many"));
+            set.left_out.push(unnamed(
+                "one of those after the first 100, which is the most that the gateway reads",
+            ));
         }
         if set.keys.is_empty() {
             let why: Vec<_> = set.left_out.iter().map(LeftOut::to_string).collect();
@@ -252,9 +254,9 @@ fn key(jwk: &Map<String, Value>) -> Result<Key, LeftOut> {
     let mut names = KeyNames::default();
     let refuse = |id: &Option<String>, why| Err(LeftOut { id: id.clone(), why });
     for (member, name, why) in [
-        ("kid", &mut names.id, "a `kid` that is no text"),
-        ("x5t", &mut names.sha1, "an `x5t` that is no text"),
-        ("x5t#S256", &mut names.sha256, "an `x5t#S256` that is no text"),
+        ("kid", &mut names.id, "a `kid` that is not a string"),
+        ("x5t", &mut names.sha1, "an `x5t` that is not a string"),
+        ("x5t#S256", &mut names.sha256, "an `x5t#S256` that is not a string"),
     ] {
         match jwk.get(member) {
             None => {}
@@ -284,10 +286,10 @@ fn key(jwk: &Map<String, Value>) -> Result<Key, LeftOut> {
             let alg = Algorithm::from_name(alg);
             algorithms.retain(|algorithm| Some(*algorithm) == alg);
         }
-        Some(_) => return refuse("an `alg` that is no text"),
+        Some(_) => return refuse("an `alg` that is not a string"),
     }
     if algorithms.is_empty() {
-        return refuse("its `alg` does not fit its type, or the gateway does not take it");
+        return refuse("its `alg` does not fit its type, or the gateway does not accept it");
     }
     let verifiers: Result<Vec<_>, _> = algorithms
         .into_iter()
@@ -295,7 +297,7 @@ fn key(jwk: &Map<String, Value>) -> Result<Key, LeftOut> {
         .collect();
     match verifiers {
         Ok(verifiers) => Ok(Key { names, public, verifiers }),
-        Err(KeyRejected { .. }) => refuse("its numbers are no key of its type"),
+        Err(KeyRejected { .. }) => refuse("its numbers do not make a key of its type"),
     }
 }
 
@@ -307,8 +309,8 @@ fn material(jwk: &Map<String, Value>) -> Result<(Vec<Algorithm>, Vec<u8>), &'sta
         (Some("EC"), Some("P-256")) => Ok((vec![Algorithm::Es256], point(jwk, 32)?)),
         (Some("EC"), Some("P-384")) => Ok((vec![Algorithm::Es384], point(jwk, 48)?)),
         (Some("OKP"), Some("Ed25519")) => Ok((vec![Algorithm::EdDsa], bytes(jwk, "x")?)),
-        (Some("oct"), _) => Err("a shared secret: only asymmetric keys are taken"),
-        _ => Err("a type or curve that is not taken"),
+        (Some("oct"), _) => Err("a shared secret: only asymmetric keys are accepted"),
+        _ => Err("a type or curve that is not accepted"),
     }
 }
 
@@ -331,7 +333,7 @@ fn rsa(n: &[u8], e: &[u8]) -> Result<(Vec<Algorithm>, Vec<u8>), &'static str> {
         Algorithm::Ps384,
         Algorithm::Ps512,
     ];
-    let der = RsaPublicKeyComponents { n, e }.as_der().map_err(|_| "no RSA key")?;
+    let der = RsaPublicKeyComponents { n, e }.as_der().map_err(|_| "not an RSA key")?;
     Ok((algorithms, der.as_ref().to_vec()))
 }
 

@@ -221,7 +221,7 @@ impl Authenticator {
         let token = Token::read(&compact, &self.headers)?;
         let issuer = match token.claims.get("iss").and_then(Node::as_str) {
             Some(iss) if !iss.is_empty() => self.issuers.iter().find(|issuer| issuer.is(iss)),
-            _ => return Err(Refusal::malformed("the token's `iss` is missing or not a text")),
+            _ => return Err(Refusal::malformed("the token's `iss` is missing or not a string")),
         };
         let Some(issuer) = issuer else {
             return Err(Refusal::new(

@@ -39,7 +39,7 @@ impl Refresher {
                 tracing::info!(
                     auth.issuer = issuer.name(),
                     age_s = age.as_secs(),
-                    "the keys kept on disk serve until fresh ones are fetched"
+                    "the keys kept on disk are used until fresh ones are fetched"
                 );
                 self.metrics.keys_recalled(issuer.name(), set.len(), age);
                 issuer.take(set, age);
@@ -81,7 +81,10 @@ impl Refresher {
         }
         while let Some(ended) = all.join_next().await {
             // The tasks of the other issuers go on.
-            tracing::error!(?ended, "an issuer's keys are refreshed no more: restart the gateway");
+            tracing::error!(
+                ?ended,
+                "an issuer's keys are no longer refreshed: restart the gateway"
+            );
         }
     }
 

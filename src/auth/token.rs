@@ -103,8 +103,9 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     };
     if scheme.eq_ignore_ascii_case("basic") {
         return Err(missing(
-            "the `Authorization` header is Basic, with a user and a password; some clients put it there \
-             from `~/.netrc` in place of yours, as Python's requests does, so look for this host in it",
+            "the `Authorization` header is Basic, with a user and a password; some clients, such \
+             as Python's requests, replace yours with one from `~/.netrc`: look for this host in \
+             that file",
         ));
     }
     if !scheme.eq_ignore_ascii_case("bearer") {
@@ -130,7 +131,7 @@ impl<'a> Compact<'a> {
         let (Some(header), Some(payload), Some(signature), 0) = (header, payload, signature, more)
         else {
             return Err(Refusal::malformed(match more {
-                2 => "encrypted tokens are not taken: send a signed one",
+                2 => "encrypted tokens are not accepted: send a signed one",
                 _ => "the token is not a JWT: header.payload.signature",
             }));
         };
@@ -165,15 +166,15 @@ impl Header {
         let header = object(&bytes, "header")?;
         if let Some(member) = REFUSED_MEMBERS.iter().find(|name| header.has(name)) {
             return Err(Refusal::malformed(format!(
-                "a token with `{member}` in its header is not taken"
+                "a token with `{member}` in its header is not accepted"
             )));
         }
         if member(&header, "cty")?.is_some_and(|kind| is_type(kind, "JWT")) {
-            return Err(Refusal::malformed("nested tokens are not taken"));
+            return Err(Refusal::malformed("nested tokens are not accepted"));
         }
         let algorithm = member(&header, "alg")?
             .and_then(Algorithm::from_name)
-            .ok_or_else(|| Refusal::malformed("the token's `alg` is missing or not taken"))?;
+            .ok_or_else(|| Refusal::malformed("the token's `alg` is missing or not accepted"))?;
         let owned = |name| Ok(member(&header, name)?.map(str::to_owned));
         let key = KeyNames { id: owned("kid")?, sha1: owned("x5t")?, sha256: owned("x5t#S256")? };
         Ok(Self { algorithm, key, kind: owned("typ")? })
@@ -209,6 +210,6 @@ fn member<'a>(header: &'a Members<'a>, name: &str) -> Result<Option<&'a str>, Re
     match header.get(name) {
         None => Ok(None),
         Some(Node::Text(text)) => Ok(Some(text)),
-        Some(_) => Err(Refusal::malformed(format!("the token's `{name}` is no text"))),
+        Some(_) => Err(Refusal::malformed(format!("the token's `{name}` is not a string"))),
     }
 }

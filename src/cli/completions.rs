@@ -9,7 +9,7 @@ use super::Cli;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Whose completions
+    /// The shell to print completions for
     shell: Shell,
 }
 

@@ -51,7 +51,7 @@ pub(super) struct Args {
     /// Print one JSON line for programs instead of the lines for people
     #[arg(long)]
     json: bool,
-    /// Let callers ask as often, and take off as many addresses, as they like
+    /// Do not limit how often callers send requests and how many addresses they take off
     #[arg(long)]
     no_caller_limits: bool,
 }
@@ -199,7 +199,7 @@ impl Greeting<'_> {
         let Urls { gateway, admin, emulator, .. } = self.urls;
         let (header, journal) = (header.display(), journal.display());
         say(format_args!(
-            "A gateway, a ZEC emulator and a token issuer run on this machine, for trying out:
+            "A gateway, a ZEC emulator and a token issuer run on this machine, for trials:
 
   gateway    {gateway}
   metrics    {admin}/metrics
@@ -211,15 +211,15 @@ Look at a vNIC, take an address off it, and put it back, as alice of netops:
   curl -X DELETE -H @{header} '{gateway}/nics/{LAB_NIC}/ipv4?ipAddresses=10.0.0.21'
   curl -X POST -H @{header} -H 'Content-Type: application/json' -d '{{\"ipAddresses\": [\"10.0.0.21\"]}}' {gateway}/nics/{LAB_NIC}/ipv4
 
-What the policy does not allow (the policy is config/policy):
+Try what the policy does not allow (the policy is config/policy):
 
   curl -X DELETE -H @{header} '{gateway}/nics/{PROD_NIC}/ipv4?ipAddresses=10.1.0.21'
 
-What was written, and what came of it:
+List the writes and their outcomes:
 
   zec-gateway journal list {journal}
 
-Tokens for others: zec-gateway token --subject bob --group oncall
+Sign tokens for others: zec-gateway token --subject bob --group oncall
 Ctrl-C stops everything.
 ",
             id = self.access_key_id,

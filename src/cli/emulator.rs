@@ -20,34 +20,34 @@ pub(super) struct Args {
     /// Where to listen: an IP address and a port; 0 for any port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:18080")]
     listen: SocketAddr,
-    /// The access key that counts
+    /// The id of the access key that is accepted
     #[arg(long, value_name = "ID", default_value = "emulated-key")]
     access_key_id: String,
-    /// Its password
+    /// The access key's password
     ///
-    /// Everybody on this machine can read a command line: better is a file. Without both the variable
-    /// `ZEC_ACCESS_KEY_PASSWORD` counts.
+    /// Everybody on this machine can read a command line, so prefer a file. Without both options, the
+    /// password is that of the variable `ZEC_ACCESS_KEY_PASSWORD`.
     #[arg(long, value_name = "TEXT", verbatim_doc_comment)]
     access_key_password: Option<String>,
-    /// A file with its password
+    /// A file with the access key's password
     ///
-    /// A newline at the end does not count. Without it, see --access-key-password.
+    /// A newline at the end is ignored. Without it, see --access-key-password.
     #[arg(long, value_name = "FILE", verbatim_doc_comment, conflicts_with = "access_key_password")]
     access_key_password_file: Option<PathBuf>,
-    /// An access token that counts too, as `Bearer`; may be repeated
+    /// An access token that is accepted too, as `Bearer`; may be repeated
     ///
-    /// Without one, only signatures count.
+    /// Without one, only signatures are accepted.
     #[arg(long = "bearer-token", value_name = "TOKEN", verbatim_doc_comment)]
     bearer_tokens: Vec<String>,
-    /// Something that goes wrong, as `delay:500ms`; may be repeated
+    /// A fault to simulate, as `delay:500ms`; may be repeated
     ///
-    /// Which there are stands below, under Faults. Without one, nothing goes wrong.
+    /// See Faults below for the list. Without one, nothing goes wrong.
     #[arg(long = "fault", value_name = "FAULT", verbatim_doc_comment)]
     faults: Vec<EmulatedFault>,
-    /// Answer `/control/...` too, by which faults are set and requests seen, to anybody
+    /// Serve `/control/...` too, to anybody: it sets faults and shows requests
     #[arg(long)]
     control: bool,
-    /// Let an elastic IP hold only the address it is bound to, not the whole vNIC
+    /// Let an elastic IP block taking off only its own address, not every address of the vNIC
     #[arg(long)]
     eip_check_per_address: bool,
 }

@@ -9,7 +9,7 @@ pub(super) struct Args {
     /// The configuration that the gateway runs with
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Whether it wants requests, too: not while it drains or has no keys
+    /// Ask whether it is ready for requests: it is not while it drains or has no keys
     #[arg(long)]
     ready: bool,
 }

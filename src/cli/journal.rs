@@ -20,18 +20,18 @@ const LEAST_DIGITS: usize = 16;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Check the whole chain of entries; exits 1 at the first link that does not hold
+    /// Check the whole chain of entries; exits 1 at the first broken link
     Verify(Verify),
-    /// Show writes, newest first, a line each
+    /// Show writes, newest first, one line each
     List(List),
-    /// Show one write: what came of it, who asked, why it was allowed, what was there before
+    /// Show one write: its outcome, who asked, why it was allowed, and the vNIC before it
     Show {
         /// The journal's file, `journal.path` of the configuration
         file: PathBuf,
         /// The operation's id, as `operationId` in an answer
         id: String,
     },
-    /// Print every entry with its hashes, a line of JSON each
+    /// Print every entry with its hashes, one line of JSON each
     Export {
         /// The journal's file, `journal.path` of the configuration
         file: PathBuf,
@@ -42,14 +42,14 @@ pub(super) enum Command {
 pub(super) struct Verify {
     /// The journal's file, `journal.path` of the configuration
     file: PathBuf,
-    /// A hash noted earlier, or its first 16 digits or more; that of entry --length, if given
+    /// A hash noted earlier, or its first 16 digits or more; of entry --length, if that is given
     ///
-    /// Without it the end is not compared with anything.
+    /// Without it, the end is not compared with anything.
     #[arg(long, value_name = "HASH", verbatim_doc_comment)]
     head: Option<String>,
     /// How many entries there were earlier, at least
     ///
-    /// Without it, any number will do.
+    /// Without it, any number of entries is accepted.
     #[arg(long, value_name = "N", verbatim_doc_comment, value_parser = clap::value_parser!(i64).range(0..))]
     length: Option<i64>,
 }
@@ -60,17 +60,17 @@ pub(super) struct List {
     file: PathBuf,
     /// Only writes on this vNIC, by its id
     ///
-    /// Without it, on any.
+    /// Without it, writes on every resource.
     #[arg(long, value_name = "ID", verbatim_doc_comment)]
     nic: Option<String>,
     /// Only writes on this resource, as nic/1612345678901234567
     ///
-    /// Without it, on any.
+    /// Without it, writes on every resource.
     #[arg(long, value_name = "TYPE/ID", verbatim_doc_comment, conflicts_with = "nic")]
     resource: Option<String>,
     /// Only writes with this outcome
     ///
-    /// pending, done, rejected, not-sent, unknown or not-done. Without it, any.
+    /// pending, done, rejected, not-sent, unknown or not-done. Without it, writes with any outcome.
     #[arg(long, value_name = "OUTCOME", verbatim_doc_comment)]
     outcome: Option<String>,
     /// How many at most
@@ -112,7 +112,7 @@ fn verify(args: &Verify) -> Result<(), Stop> {
             match journal.start()? {
                 None => say(format_args!("{} entries, every link holds", head.length)),
                 Some((start, at)) => say(format_args!(
-                    "entries 1 to {} were deleted after their time, the last of them at {}; {} remain, every link holds",
+                    "entries 1 to {} expired and were deleted, the last of them at {}; {} remain, every link holds",
                     start.length,
                     time(at),
                     head.length - start.length
@@ -134,7 +134,7 @@ fn list(args: &List) -> Result<(), Stop> {
         None => None,
         Some(label) => Some(Outcome::from_label(label).ok_or_else(|| {
             let known = Outcome::ALL.map(Outcome::label).join(", ");
-            Stop::Usage(format!("`{label}` is no outcome: there are {known}"))
+            Stop::Usage(format!("`{label}` is not an outcome: use one of {known}"))
         })?),
     };
     let filter = Filter { resource, outcome, ..Filter::newest(args.limit) };
@@ -156,7 +156,7 @@ fn list(args: &List) -> Result<(), Stop> {
 fn show(file: &Path, id: &str) -> Result<(), Stop> {
     let id = OperationId::parse(id).map_err(|error| Stop::Usage(error.to_string()))?;
     let Some(view) = open(file)?.find(id)? else {
-        return Err(Fault::new(format!("no operation {id} is recorded here")).in_file(file).into());
+        return Err(Fault::new(format!("the journal has no operation {id}")).in_file(file).into());
     };
     let line = |name: &str, text: &str| {
         // Some of the text comes from outside, and this prints to a terminal.
@@ -198,15 +198,17 @@ fn show(file: &Path, id: &str) -> Result<(), Stop> {
 const fn verdict(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Pending => {
-            "It was about to be sent, and nothing more is known: it runs, or the gateway stopped meanwhile. Look at the vNIC."
+            "It was about to be sent, and nothing more is known: it still runs, or the gateway stopped meanwhile. Check the vNIC."
         }
         Outcome::Done => "It happened: ZEC made the change.",
         Outcome::Rejected => "It did not happen: ZEC refused it and changed nothing.",
         Outcome::NotSent => "It did not happen: nothing reached ZEC.",
         Outcome::Unknown => {
-            "Nobody knows whether it happened: it may have reached ZEC. Look at the vNIC."
+            "It is not known whether it happened: it may have reached ZEC. Check the vNIC."
         }
-        Outcome::NotDone => "It did not happen: the vNIC was looked at later and showed no change.",
+        Outcome::NotDone => {
+            "It did not happen: the gateway read the vNIC later, and it showed no change."
+        }
     }
 }
 

@@ -39,9 +39,9 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Cli {
-    /// The form of log lines: auto, text or json; wins over the configuration
+    /// The form of log lines: auto, text or json; overrides the configuration
     ///
-    /// auto is text on a terminal and JSON elsewhere. Without it log.format counts, which is auto by
+    /// auto is text on a terminal and JSON elsewhere. Without it, log.format applies, which is auto by
     /// default. Only `serve` and `dev` have a log.
     #[arg(long, global = true, value_name = "FORM", display_order = 900, verbatim_doc_comment)]
     log_format: Option<Format>,
@@ -57,11 +57,11 @@ enum Command {
     Dev(dev::Args),
     /// Run the ZEC emulator alone
     Emulator(emulator::Args),
-    /// Load everything `serve` would and say every fault
+    /// Load everything that `serve` would load, and report every fault
     Check(check::Args),
-    /// Ask a gateway that runs whether it lives
+    /// Ask a running gateway whether it is alive
     Health(health::Args),
-    /// Have a gateway that runs load its files again, and say how that went
+    /// Make a running gateway reload its files, and report the result
     Reload(reload::Args),
     /// Test, explain and describe policies
     #[command(subcommand)]
@@ -170,7 +170,7 @@ fn raise_file_limit() {
 
 /// Starts a reload of everything and returns its number.
 fn reload_everything(reloader: &Reloader) -> u64 {
-    tracing::info!("SIGHUP: everything is loaded again");
+    tracing::info!("SIGHUP: reloading everything");
     reloader.request()
 }
 
@@ -179,7 +179,7 @@ fn block_on(run: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Fault::new(format!("no threads can be started: {error}")))?;
+        .map_err(|error| Fault::new(format!("threads cannot be started: {error}")))?;
     let result = runtime.block_on(run);
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
@@ -187,7 +187,7 @@ fn block_on(run: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
 
 /// Starts the threads that serve.
 fn lanes() -> Result<Lanes, Fault> {
-    Lanes::start().map_err(|error| Fault::new(format!("no threads can be started: {error}")))
+    Lanes::start().map_err(|error| Fault::new(format!("threads cannot be started: {error}")))
 }
 
 /// Binds a listener, or reports the address that could not be bound.
@@ -218,7 +218,9 @@ impl Signals {
     /// Must run before the process reports that it serves: an earlier signal would kill it.
     fn hear() -> Result<Self, Fault> {
         let hear = |kind| {
-            signal(kind).map_err(|error| Fault::new(format!("signals cannot be heard: {error}")))
+            signal(kind).map_err(|error| {
+                Fault::new(format!("signal handlers cannot be installed: {error}"))
+            })
         };
         Ok(Self {
             term: hear(SignalKind::terminate())?,
@@ -239,7 +241,7 @@ impl Signals {
         }
         tokio::spawn(async move {
             self.asked_again().await;
-            tracing::warn!("asked to stop a second time: only the writes that run are waited for");
+            tracing::warn!("asked to stop a second time: waiting only for writes in flight");
             fast_drain.cancel();
             self.asked_again().await;
             tracing::warn!("asked to stop a third time: stopping at once");

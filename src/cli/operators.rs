@@ -71,6 +71,6 @@ fn talk(mut stream: impl Read + Write, target: &str) -> io::Result<OperatorsAnsw
     let answer = String::from_utf8_lossy(&bytes);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.ok_or_else(|| io::Error::other("what answers is no HTTP"))?;
+    let status = status.ok_or_else(|| io::Error::other("the answer is not HTTP"))?;
     Ok(OperatorsAnswer { status, text: body.to_owned() })
 }

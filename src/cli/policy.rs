@@ -19,7 +19,7 @@ pub(super) enum Command {
         /// The directory with *.cedar and cases/
         directory: PathBuf,
     },
-    /// Say who may do what, and why; exits 1 where the answer is not a yes
+    /// Explain who may do what, and why; exits 1 unless the answer is allowed
     Explain(Explain),
     /// Print the Cedar schema that policies are written against
     Schema,
@@ -29,28 +29,28 @@ pub(super) enum Command {
 pub(super) struct Explain {
     /// The directory with *.cedar
     directory: PathBuf,
-    /// Who, as `corp/alice`: the issuer's name in the configuration, and the token's subject
+    /// The caller, as `corp/alice`: the issuer's name in the configuration, and the token's subject
     #[arg(long, value_name = "ISSUER/SUBJECT")]
     caller: String,
-    /// In which group, as `netops`; may be repeated
+    /// A group of the caller, as `netops`; may be repeated
     ///
-    /// As the token names it, without the issuer. Without one, in none.
+    /// As the token names it, without the issuer. Without one, the caller is in no group.
     #[arg(long = "group", value_name = "GROUP", verbatim_doc_comment)]
     groups: Vec<String>,
-    /// Which of ZEC's actions, as `UnassignNetworkInterfaceIpv4`
+    /// ZEC's action, as `UnassignNetworkInterfaceIpv4`
     #[arg(long, value_name = "ACTION")]
     action: String,
-    /// On which vNIC, by its id
+    /// The vNIC's id
     #[arg(long, value_name = "ID")]
     nic: String,
-    /// Which private IPv4 address; may be repeated
+    /// A private IPv4 address; may be repeated
     ///
-    /// A change is of one at least, a look of none. Without one it must be a look.
+    /// Changes need at least one address; reads take none. Without one, the action must be a read.
     #[arg(long = "address", value_name = "ADDRESS", verbatim_doc_comment)]
     addresses: Vec<String>,
-    /// A file with the vNIC as `GET /nics/{nicId}` shows it, for policies that look at it
+    /// A file with the vNIC as `GET /nics/{nicId}` shows it, for policies that read it
     ///
-    /// Without it, what depends on the vNIC is said to depend.
+    /// Without it, the answer can be that it depends on the vNIC.
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     nic_file: Option<PathBuf>,
 }
@@ -79,7 +79,7 @@ fn test(directory: &std::path::Path) -> Result<(), Stop> {
         say(format_args!("FAIL  {fault}"));
     }
     for id in &report.untested {
-        complain(format_args!("warning: no case expects the policy `{id}` to have a say"));
+        complain(format_args!("warning: no case expects the policy `{id}` to decide"));
     }
     say(format_args!("{} passed, {} failed", report.passed.len(), report.failed.len()));
     if report.failed.is_empty() { Ok(()) } else { Err(Stop::Told) }
@@ -97,7 +97,9 @@ fn explain(args: &Explain) -> Result<(), Stop> {
     let (caller, operation) = question.parse().map_err(Stop::Usage)?;
     let nic = args.nic_file.as_deref().map(nic).transpose()?;
     if nic.as_ref().is_some_and(|nic| nic.id != *operation.nic()) {
-        return Err(Stop::Usage("the file holds another vNIC than --nic names".to_owned()));
+        return Err(Stop::Usage(
+            "the file holds another vNIC than the one that --nic names".to_owned(),
+        ));
     }
     let explanation = engine.explain(&caller, operation, nic.as_ref());
     say(explanation.text.trim_end());

@@ -38,11 +38,11 @@ struct Progress {
 pub(super) fn run(args: &Args) -> Result<(), Stop> {
     let config = configuration(&args.config)?;
     let Some(pid) = Pid::from_raw(args.pid).filter(|_| args.pid > 1) else {
-        return Err(Stop::Usage(format!("{} is no process of a gateway", args.pid)));
+        return Err(Stop::Usage(format!("{} is not the process id of a gateway", args.pid)));
     };
     let before = progress(&config)?.asked;
     kill_process(pid, Signal::HUP).map_err(|error| {
-        Fault::new(format!("process {} cannot be told to load its files: {error}", args.pid))
+        Fault::new(format!("process {} cannot be signalled to reload its files: {error}", args.pid))
     })?;
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE {
@@ -54,14 +54,14 @@ pub(super) fn run(args: &Args) -> Result<(), Stop> {
             if !failing.is_empty() {
                 return Err(Stop::Told);
             }
-            say("everything was loaded again");
+            say("everything was reloaded");
             return Ok(());
         }
         thread::sleep(PAUSE);
     }
     let patience = PATIENCE.as_secs();
     Err(Fault::new(format!(
-        "not everything was loaded within {patience} s: the log says what waits"
+        "not everything was reloaded within {patience} s: see the gateway's log for what is still pending"
     ))
     .into())
 }
@@ -73,7 +73,9 @@ fn progress(config: &Config) -> Result<Progress, Fault> {
         Some((asked.parse().ok()?, done.parse().ok()?))
     });
     let (asked, done) = numbers.ok_or_else(|| {
-        Fault::new("what answers does not say how reloads went: is it a gateway of this version?")
+        Fault::new(
+            "the answer does not report reloads: does a gateway of this version listen there?",
+        )
     })?;
     let failing = text.lines().filter(|line| line.contains(": failing since ")).map(str::to_owned);
     Ok(Progress { asked, done, failing: failing.collect() })

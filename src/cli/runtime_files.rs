@@ -33,11 +33,11 @@ impl RuntimeFiles {
         match DirBuilder::new().mode(0o700).create(&directory) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(fault(format!("cannot be made: {error}"))),
+            Err(error) => return Err(fault(format!("cannot be created: {error}"))),
         }
         let found = fs::symlink_metadata(&directory).map_err(|e| fault(e.to_string()))?;
         if !found.is_dir() || found.uid() != own || found.mode() & 0o077 != 0 {
-            return Err(fault("is not a directory of yours alone: remove it".to_owned()));
+            return Err(fault("is not a directory that is private to you: remove it".to_owned()));
         }
         Ok(Self { directory })
     }

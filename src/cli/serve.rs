@@ -73,13 +73,13 @@ fn announce(listeners: &Listeners, handed_over: (bool, bool), tls: bool) {
     if handed_over.0 && !tls {
         warn_of(
             &listeners.public,
-            "plain HTTP shows every token on the way: set `[server.tls]`, or let the socket listen on loopback",
+            "plain HTTP exposes every token on the network: set `[server.tls]`, or let the socket listen on loopback",
         );
     }
     if handed_over.1 {
         warn_of(
             &listeners.admin,
-            "metrics and probes need no token: let only those reach them who should",
+            "metrics and probes need no token: restrict who can reach this socket",
         );
     }
 }
@@ -113,7 +113,7 @@ async fn listeners(
     }
     let adopted: Result<Vec<Listener>, _> = inherited.into_iter().map(TryInto::try_into).collect();
     adopted.map(server::Listeners::inherited).map_err(|error: std::io::Error| {
-        Fault::new(format!("a socket that was handed over in place of it cannot be used: {error}"))
+        Fault::new(format!("the socket that was handed over instead cannot be used: {error}"))
             .at_key(key)
             .into()
     })

@@ -72,7 +72,7 @@ impl Sockets {
 fn unnamed(index: usize, name: &str) -> Fault {
     let shown: String = name.escape_debug().take(64).collect();
     Fault::new(format!(
-        "socket {index} of LISTEN_FDS is called `{shown}`, so nobody knows whom it is for: set \
+        "socket {index} of LISTEN_FDS is called `{shown}`, so its purpose is not known: set \
          `FileDescriptorName={CALLERS}` or `FileDescriptorName={OPERATORS}` in its socket unit"
     ))
 }
@@ -127,7 +127,7 @@ impl Notifier {
                 Self { socket: Some(socket), watchdog: watchdog.map(Duration::from_micros) }
             }
             Err(error) => {
-                tracing::warn!(%error, "NOTIFY_SOCKET cannot be used: systemd will not hear that the gateway serves");
+                tracing::warn!(%error, "NOTIFY_SOCKET cannot be used: systemd will not learn that the gateway serves");
                 Self::default()
             }
         }
@@ -150,7 +150,7 @@ impl Notifier {
         let status = if failing.is_empty() {
             "serving".to_owned()
         } else {
-            format!("serving; not loaded again: {}", failing.join(", "))
+            format!("serving; not reloaded: {}", failing.join(", "))
         };
         self.tell(&format!("READY=1\nSTATUS={status}"));
     }
@@ -180,7 +180,7 @@ impl Notifier {
     fn tell(&self, state: &str) {
         let Some(socket) = &self.socket else { return };
         if let Err(error) = socket.send(state.as_bytes()) {
-            tracing::warn!(%error, state, "systemd could not be told");
+            tracing::warn!(%error, state, "systemd could not be notified");
         }
     }
 }

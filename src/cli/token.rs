@@ -16,15 +16,15 @@ pub(super) const DEV_AUDIENCE: &str = "zec-gateway";
 pub(super) struct Args {
     /// A private key in PEM (PKCS#8): EC P-256, Ed25519 or RSA
     ///
-    /// Without it, the key of the `dev` that was started last.
+    /// Without it, the key of the most recently started `dev`.
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     key: Option<PathBuf>,
-    /// The key set that holds the public key, for an issuer's `jwks_file`, instead of a token
+    /// Print the key set with the public key, for an issuer's `jwks_file`, instead of a token
     #[arg(long, conflicts_with_all = ["issuer", "audience", "subject", "groups", "ttl"])]
     key_set: bool,
     /// The token's `iss`; needed with --key
     ///
-    /// Without --key and without it, that of the `dev`.
+    /// Without it and without --key, the issuer of that `dev`.
     #[arg(long, value_name = "URL", verbatim_doc_comment)]
     issuer: Option<String>,
     /// The token's `aud`
@@ -35,7 +35,7 @@ pub(super) struct Args {
     subject: String,
     /// A group, for the claim `groups`; may be repeated
     ///
-    /// Without one, in none.
+    /// Without one, the token names no group.
     #[arg(long = "group", value_name = "GROUP", verbatim_doc_comment)]
     groups: Vec<String>,
     /// How long the token lives, as `90s`, `15m` or `1h`

@@ -31,7 +31,10 @@ pub(super) fn plain(text: &str) -> Result<String, String> {
 pub(super) fn log_level(text: &str) -> Result<String, String> {
     let text = plain(text)?;
     crate::telemetry::check_level(&text).map_err(|_| {
-        format!("{} is no level, as `info`, or filter, as `zec_gateway=debug`", shown(&text))
+        format!(
+            "{} is neither a level, as `info`, nor a filter, as `zec_gateway=debug`",
+            shown(&text)
+        )
     })?;
     Ok(text)
 }
@@ -94,8 +97,8 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
     }
     text.parse().map(Address::Tcp).map_err(|_| {
         format!(
-            "{} is not an IP address with a port, as `127.0.0.1:8080` or `[::1]:8080`, and no socket, as \
-             `unix:/run/zec-gateway.sock`",
+            "{} is neither an IP address with a port, as `127.0.0.1:8080` or `[::1]:8080`, nor a \
+             socket, as `unix:/run/zec-gateway.sock`",
             shown(text)
         )
     })
@@ -111,12 +114,12 @@ pub(super) fn proxy_network(text: &str) -> Result<Option<IpNet>, String> {
     match network {
         Some(network) if network.trunc() == network => Ok(Some(network)),
         Some(network) => Err(format!(
-            "{} has bits behind its mask: write `{}`, or the address alone",
+            "{} has bits set beyond its mask: write `{}`, or the address alone",
             shown(text),
             network.trunc()
         )),
         None => Err(format!(
-            "{} is no address, as `10.0.0.5`, no network, as `10.0.0.0/24`, and not `unix`",
+            "{} is neither an address, as `10.0.0.5`, nor a network, as `10.0.0.0/24`, nor `unix`",
             shown(text)
         )),
     }
@@ -161,13 +164,13 @@ pub(super) fn algorithm(text: &str) -> Result<Algorithm, String> {
     let lower = text.to_ascii_lowercase();
     Err(if lower.starts_with("hs") {
         format!(
-            "{} is symmetric and refused, as a public key could be taken for its secret: use one of {known}",
+            "{} is symmetric and refused, because a public key could be used as its secret: use one of {known}",
             shown(text)
         )
     } else if lower == "none" {
         format!("{} means no signature and is refused: use one of {known}", shown(text))
     } else {
-        format!("{} is no algorithm of the gateway's: use one of {known}", shown(text))
+        format!("{} is not an algorithm that the gateway supports: use one of {known}", shown(text))
     })
 }
 

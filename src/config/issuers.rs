@@ -57,7 +57,7 @@ fn issuer(mut fields: Fields<'_>, taken: &mut NamesSoFar) -> IssuerSettings {
     unique(&fields, "name", name.as_deref(), &mut taken.names);
     unique(&fields, "issuer", issuer.as_deref(), &mut taken.issuers);
     let audiences = fields.texts("audiences", forms::plain);
-    fields.demand("audiences", "name whom the tokens must be meant for, as `[\"zec-gateway\"]`");
+    fields.demand("audiences", "name the audiences of the tokens, as `[\"zec-gateway\"]`");
     let algorithms = fields.texts("algorithms", forms::algorithm);
     let token_types = fields.texts("token_types", forms::plain);
     let authorized_parties = fields.texts("authorized_parties", forms::plain);
@@ -109,7 +109,8 @@ fn unique(
     let Some(value) = value else { return };
     match taken.get(value) {
         Some(place) => {
-            fields.fault(key, format!("`{value}` is taken {place}: give each issuer its own"));
+            fields
+                .fault(key, format!("`{value}` is already used {place}: give each issuer its own"));
         }
         None => {
             taken.insert(value.to_owned(), fields.place(key));
@@ -139,7 +140,7 @@ fn keys(fields: &mut Fields<'_>, issuer: Option<&str>) -> Option<KeySource> {
         [] => fields.table_fault(&format!("has no keys: set one of {WAYS}")),
         [_] => {}
         [first, .., last] => {
-            fields.fault(last, format!("is set beside `{first}`: keep one of {WAYS}"));
+            fields.fault(last, format!("is set as well as `{first}`: keep one of {WAYS}"));
         }
     }
     if discovery && let Some(Err(said)) = issuer.map(url::discoverable) {

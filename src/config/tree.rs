@@ -91,7 +91,7 @@ impl Node {
     pub(super) fn text(&self) -> Result<&str, String> {
         match &self.value {
             Value::Text(text) | Value::Raw(text) => Ok(text),
-            other => Err(format!("wants a text in quotes, not {}", other.kind())),
+            other => Err(format!("must be a string in quotes, not {}", other.kind())),
         }
     }
 
@@ -102,7 +102,7 @@ impl Node {
             Value::Raw(text) => {
                 text.parse().map_err(|_| format!("{} is not a whole number", shown(text)))
             }
-            other => Err(format!("wants a whole number, not {}", other.kind())),
+            other => Err(format!("must be a whole number, not {}", other.kind())),
         }
     }
 
@@ -113,7 +113,7 @@ impl Node {
             Value::Raw(text) => {
                 text.parse().map_err(|_| format!("{} is not `true` or `false`", shown(text)))
             }
-            other => Err(format!("wants `true` or `false`, not {}", other.kind())),
+            other => Err(format!("must be `true` or `false`, not {}", other.kind())),
         }
     }
 
@@ -133,11 +133,11 @@ impl Node {
             Value::Raw(text) => match DeValue::parse(&text).map(toml::Spanned::into_inner) {
                 Ok(value @ DeValue::Array(_)) => match convert(value, &text).from(&self.origin) {
                     Value::List(items) => Ok(items),
-                    other => Err(format!("wants a list, not {}", other.kind())),
+                    other => Err(format!("must be a list, not {}", other.kind())),
                 },
                 _ => Err(format!("{} is not a list, as `[\"a\", \"b\"]`", shown(&text))),
             },
-            other => Err(format!("wants a list, as `[\"a\", \"b\"]`, not {}", other.kind())),
+            other => Err(format!("must be a list, as `[\"a\", \"b\"]`, not {}", other.kind())),
         }
     }
 
@@ -154,7 +154,7 @@ impl Node {
 impl Value {
     fn kind(&self) -> &'static str {
         match self {
-            Self::Text(_) | Self::Raw(_) => "a text",
+            Self::Text(_) | Self::Raw(_) => "a string",
             Self::Integer(_) => "a number",
             Self::Boolean(_) => "`true` or `false`",
             Self::List(_) => "a list",

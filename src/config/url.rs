@@ -24,7 +24,7 @@ impl Web {
             // The message does not show the text: the part before `@` may be a password.
             return Err("has a user name or password in it: take it out".to_owned());
         }
-        let wrong = || format!("{} is not an address, as `https://host.example`", shown(text));
+        let wrong = || format!("{} is not a URL, as `https://host.example`", shown(text));
         if text.contains('#') {
             return Err(format!("{} has a fragment: take out `#` and what follows", shown(text)));
         }
@@ -89,7 +89,7 @@ pub(super) fn discoverable(text: &str) -> Result<(), String> {
 pub(super) fn collector(text: &str) -> Result<Uri, String> {
     let web = Web::parse(text)?;
     if web.uri.query().is_some() {
-        return Err(format!("{} has a query, which collectors have none of", shown(text)));
+        return Err(format!("{} has a query, which a collector's URL may not have", shown(text)));
     }
     let path = web.uri.path().trim_end_matches('/');
     if path.ends_with("/v1/traces") {

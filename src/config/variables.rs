@@ -91,10 +91,14 @@ fn set(node: &mut Node, path: &[Step], name: &str, text: String) -> Result<(), S
                 None => Err(format!("leaves a gap: the next entry of the list is `{length}`")),
             }
         }
-        (Value::List(_), Step::Key(key)) => {
-            Err(format!("wants the number of a list's entry, not `{}`", key.to_ascii_uppercase()))
+        (Value::List(_), Step::Key(key)) => Err(format!(
+            "must have the number of a list's entry, not `{}`",
+            key.to_ascii_uppercase()
+        )),
+        _ => {
+            Err("unknown variable: it goes into a key that is neither a table nor a list"
+                .to_owned())
         }
-        _ => Err("unknown variable: what it goes into is no table and no list".to_owned()),
     }
 }
 

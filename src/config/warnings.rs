@@ -22,7 +22,7 @@ pub(super) fn find(config: &Config, findings: &Findings) {
         warn(
             findings,
             "zec.preflight",
-            "no vNIC is read before a write: whether it may be changed is left to ZEC, and its tag `zec-gateway:protected` counts only where a policy looks at the vNIC",
+            "the gateway does not check the vNIC before a write: ZEC alone decides whether the vNIC's state allows the change, and the tag `zec-gateway:protected` takes effect only where a policy reads the vNIC",
         );
     }
     if !config.journal.enabled {
@@ -36,14 +36,14 @@ fn listeners(config: &Config, findings: &Findings) {
         warn(
             findings,
             "server.listen",
-            "plain HTTP beyond loopback shows every token on the way: set `[server.tls]`, or listen on loopback behind a TLS proxy",
+            "plain HTTP beyond loopback exposes every token on the network: set `[server.tls]`, or listen on loopback behind a TLS proxy",
         );
     }
     if !server.admin_listen.is_local() {
         warn(
             findings,
             "admin.listen",
-            "metrics and probes need no token: let only those reach it who should",
+            "metrics and probes need no token: restrict who can reach this address",
         );
     }
 }
@@ -53,7 +53,7 @@ fn endpoint(config: &Config, findings: &Findings) {
         warn(
             findings,
             "zec.endpoint",
-            "plain HTTP beyond loopback shows signed requests on the way: use https",
+            "plain HTTP beyond loopback exposes signed requests on the network: use https",
         );
     }
 }
@@ -73,7 +73,7 @@ fn collector(config: &Config, findings: &Findings) {
         warn(
             findings,
             "telemetry.otlp_endpoint",
-            "plain HTTP beyond loopback shows who asks for what on the way: use https, or a collector on this machine",
+            "plain HTTP beyond loopback exposes who asks for what on the network: use https, or a collector on this machine",
         );
     }
 }
@@ -87,7 +87,7 @@ fn timeouts(config: &Config, findings: &Findings) {
     let keys = ["server.request_timeout", "zec.request_timeout", "zec.connect_timeout"];
     let key = keys.into_iter().find(|key| findings.origin(key).is_some()).unwrap_or(keys[0]);
     let text = format!(
-        "an answer may take {}, and ZEC alone {}: raise `server.request_timeout` above that, or lower `zec.request_timeout`",
+        "an answer may take {}, but ZEC alone may take {}: raise `server.request_timeout` above that, or lower `zec.request_timeout`",
         format_duration(whole),
         format_duration(upstream)
     );
@@ -118,7 +118,7 @@ fn stale_keys(config: &Config, findings: &Findings) {
             warn(
                 findings,
                 &key("refresh_interval"),
-                "is short: providers slow down who asks so often",
+                "is short: providers throttle clients that fetch so often",
             );
         }
     }

@@ -30,7 +30,7 @@ pub struct Resource {
 /// The error for a text that names no [`Resource`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{}` names no resource: write its type and its id, as `nic/1612345678901234567`",
+    "`{}` is not a resource: write its type and its id, as `nic/1612345678901234567`",
     .0.escape_debug()
 )]
 pub struct ResourceError(String);

@@ -11,7 +11,7 @@ pub struct OperationId(Uuid);
 /// Why a text cannot become an [`OperationId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no operation has such an id: it is a UUID in lower case with hyphens, as an answer's `operationId`"
+    "no operation has such an id: send a UUID in lower case with hyphens, as an answer's `operationId`"
 )]
 pub struct OperationIdError;
 

@@ -116,12 +116,12 @@ impl Problem {
             Self::InvalidRequest => &Entry {
                 status: 400, code: "INVALID_PARAMETER_VALUE",
                 title: "The request is malformed",
-                explanation: "Something in the path, the query, the headers or the body is missing, unknown, repeated or not of the form it must have; `detail` names it. Nothing was sent to ZEC. Mend the request before sending it again.",
+                explanation: "Something in the path, the query, the headers or the body is missing, unknown, repeated or malformed; `detail` names it. Nothing was sent to ZEC. Correct the request before you send it again.",
             },
             Self::MissingToken => &Entry {
                 status: 401, code: "AUTHFAILURE_INVALID_AUTHORIZATION",
                 title: "No token",
-                explanation: "The gateway wants exactly one header `Authorization: Bearer <JWT>` with a token of your company's identity provider. A token in the query or in a cookie does not count.",
+                explanation: "The gateway wants exactly one header `Authorization: Bearer <JWT>` with a token of your company's identity provider. The gateway does not accept a token in the query or in a cookie.",
             },
             Self::InvalidToken => &Entry {
                 status: 401, code: "AUTHFAILURE_INVALID_AUTHORIZATION",
@@ -136,12 +136,12 @@ impl Problem {
             Self::Protected => &Entry {
                 status: 403, code: "NIC_PROTECTED",
                 title: "The vNIC is protected",
-                explanation: "The vNIC carries the tag `zec-gateway:protected`, so the gateway never changes it, whatever the policy allows. Nothing was sent. Whoever owns the vNIC can take the tag off in ZEC's console.",
+                explanation: "The vNIC carries the tag `zec-gateway:protected`, so the gateway never changes it, whatever the policy allows. Nothing was sent. The vNIC's owner can remove the tag in ZEC's console.",
             },
             Self::NotFound => &Entry {
                 status: 404, code: "ROUTE_NOT_FOUND",
                 title: "No such route or operation",
-                explanation: "The gateway has no such path, no operation with this id that you may see, or no journal to look into; `detail` says which. This says nothing about any vNIC: an unknown vNIC is `zec-rejected` with the code INVALID_NIC_NOT_FOUND.",
+                explanation: "The gateway has no such path, no operation with this id that you may see, or no journal to read; `detail` says which. This says nothing about any vNIC: an unknown vNIC is `zec-rejected` with the code INVALID_NIC_NOT_FOUND.",
             },
             Self::MethodNotAllowed => &Entry {
                 status: 405, code: "METHOD_NOT_ALLOWED",
@@ -151,17 +151,17 @@ impl Problem {
             Self::StateConflict => &Entry {
                 status: 409, code: "INVALID_NIC_STATUS",
                 title: "The vNIC's state forbids this",
-                explanation: "The gateway read the vNIC before writing and found what ZEC would refuse: the primary address, an address that is not on the vNIC, an elastic IP, or a vNIC that is changing; `detail` and `addresses` say which, and `code` is ZEC's own for it. Nothing was sent. Look at the vNIC (`GET /nics/{nicId}`), then ask for what is possible.",
+                explanation: "The gateway read the vNIC before writing and found what ZEC would refuse: the primary address, an address that is not on the vNIC, an elastic IP, or a vNIC that is changing; `detail` and `addresses` say which, and `code` is ZEC's own for it. Nothing was sent. Read the vNIC (`GET /nics/{nicId}`), then send a request that its state allows.",
             },
             Self::IdempotencyInProgress => &Entry {
                 status: 409, code: "OPERATION_IN_PROGRESS",
                 title: "The first request with this key still runs",
-                explanation: "A request with the same `Idempotency-Key` has no outcome yet. Nothing was sent for this one; ask again as `Retry-After` says and you will get the first one's answer.",
+                explanation: "A request with the same `Idempotency-Key` has no outcome yet. Nothing was sent for this one; try again as `Retry-After` says and you will get the first one's answer.",
             },
             Self::OperationInProgress => &Entry {
                 status: 409, code: "OPERATION_IN_PROGRESS",
                 title: "An earlier operation on these addresses is not over",
-                explanation: "Another write that shares an address on this vNIC has no outcome yet, perhaps because nobody knows whether ZEC has done it; the gateway is finding out. Nothing was sent. Wait as `Retry-After` says, or look at `GET /operations/{operationId}` where you are told its id.",
+                explanation: "Another write that shares an address on this vNIC has no outcome yet, perhaps because it is not known whether ZEC has done it; the gateway is finding out. Nothing was sent. Wait as `Retry-After` says, or check `GET /operations/{operationId}` if this answer gives its id.",
             },
             Self::IdempotencyKeyReused => &Entry {
                 status: 422, code: "IDEMPOTENCY_KEY_REUSED",
@@ -191,12 +191,12 @@ impl Problem {
             Self::RateLimited => &Entry {
                 status: 429, code: "REQUEST_LIMIT_EXCEEDED",
                 title: "Too many requests",
-                explanation: "You ask more often than one caller may (`limits.requests_per_second`), or have more running at once (`limits.max_concurrent_per_caller`), or more `Idempotency-Key`s of requests with nothing to do would have to be remembered than may be, or ZEC throttles the key that all callers share; `detail` says which. Nothing was done. Wait as `Retry-After` says, then try again, more slowly.",
+                explanation: "There are four causes, and `detail` says which it is: you send requests more often than one caller may (`limits.requests_per_second`); you have more requests running at once than one caller may (`limits.max_concurrent_per_caller`); the gateway cannot remember more `Idempotency-Key`s of requests that found nothing to do; or ZEC throttles the key that all callers share. Nothing was done. Wait as `Retry-After` says, then try again, more slowly.",
             },
             Self::BudgetExceeded => &Entry {
                 status: 429, code: "BUDGET_EXCEEDED",
                 title: "Too many addresses in an hour",
-                explanation: "You have taken off as many addresses as one caller may within an hour (`limits.addresses_per_hour`); those whose outcome is not known count too. Nothing was sent. Wait as `Retry-After` says, or ask the gateway's operators for a higher budget.",
+                explanation: "You have taken off as many addresses as one caller may within an hour (`limits.addresses_per_hour`); addresses whose outcome is not known count too. Nothing was sent. Wait as `Retry-After` says, or ask the gateway's operators for a higher budget.",
             },
             Self::ZecRejected => &Entry {
                 status: 400, code: "INVALID_PARAMETER_VALUE",
@@ -206,17 +206,17 @@ impl Problem {
             Self::ZecCredentialsRefused => &Entry {
                 status: 502, code: "UPSTREAM_CREDENTIALS_REFUSED",
                 title: "ZEC refused the gateway's key",
-                explanation: "Your token is fine: it is the gateway's own access key that ZEC does not take, or the gateway's clock that is wrong. Nothing was changed. Tell the gateway's operators.",
+                explanation: "Your token is fine: ZEC does not accept the gateway's own access key, or the gateway's clock is wrong. Nothing was changed. Tell the gateway's operators.",
             },
             Self::ZecBadAnswer => &Entry {
                 status: 502, code: "UPSTREAM_BAD_ANSWER",
                 title: "ZEC's answer cannot be used",
-                explanation: "ZEC, or a proxy in front of it, answered something that is not an answer to this request. After a write nobody knows yet whether it happened: `GET /operations/{operationId}` says so once it is known, most often within seven minutes. Do not repeat it before.",
+                explanation: "ZEC, or a proxy in front of it, answered something that is not an answer to this request. After a write, it is not known yet whether it happened: `GET /operations/{operationId}` says so once it is known, most often within seven minutes. Do not repeat the write before then.",
             },
             Self::OutcomeUnknown => &Entry {
                 status: 504, code: "REQUEST_TIMED_OUT",
                 title: "The outcome is unknown",
-                explanation: "The write was sent to ZEC and no answer came in time. It may have happened, or still happen: `GET /operations/{operationId}` says `done` or `not-done` once it is known, most often within seven minutes. Do not repeat it before. The gateway never sends a write twice by itself.",
+                explanation: "The write was sent to ZEC and no answer came in time. It may have happened, or still happen: `GET /operations/{operationId}` says `done` or `not-done` once it is known, most often within seven minutes. Do not repeat the write before then. The gateway never sends a write twice on its own.",
             },
             Self::ZecTimeout => &Entry {
                 status: 504, code: "REQUEST_TIMED_OUT",
@@ -226,7 +226,7 @@ impl Problem {
             Self::Overloaded => &Entry {
                 status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
                 title: "The gateway is overloaded",
-                explanation: "More requests run at once than the gateway takes (`limits.max_concurrent_requests`), or too little time was left to send this one. Nothing was sent; try again as `Retry-After` says.",
+                explanation: "More requests run at once than the gateway accepts (`limits.max_concurrent_requests`), or too little time was left to send this one. Nothing was sent; try again as `Retry-After` says.",
             },
             Self::Draining => &Entry {
                 status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
@@ -241,7 +241,7 @@ impl Problem {
             Self::JournalUnavailable => &Entry {
                 status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
                 title: "The record of writes cannot be used",
-                explanation: "Every write is recorded on disk before it is sent, and that was not possible in time; or you asked for what was recorded, and it could not be read. Nothing was sent; try again as `Retry-After` says, and tell the gateway's operators if it goes on.",
+                explanation: "Every write is recorded on disk before it is sent, and that was not possible in time; or you asked for recorded writes, and they could not be read. Nothing was sent; try again as `Retry-After` says, and tell the gateway's operators if the problem persists.",
             },
             Self::IdentityProviderUnavailable => &Entry {
                 status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
@@ -256,7 +256,7 @@ impl Problem {
             Self::Internal => &Entry {
                 status: 500, code: "INTERNAL_SERVER_ERROR",
                 title: "A fault in the gateway",
-                explanation: "This is a bug of the gateway's. Tell its operators the `requestId`; if the request was a write, look at the vNIC before you repeat it.",
+                explanation: "This is a bug in the gateway. Tell its operators the `requestId`; if the request was a write, check the vNIC before you repeat it.",
             },
         }
     }

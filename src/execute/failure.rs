@@ -38,8 +38,8 @@ fn why(nic: &NicId, denial: &Denial) -> String {
     let what = what(first);
     let why = match (first.failed.first(), first.policies.first()) {
         (Some(policy), _) => format!(
-            "the policy `{}` could not be evaluated, which denies the request: tell whoever writes the \
-             policies",
+            "the policy `{}` could not be evaluated, which denies the request: tell the policy's \
+             authors",
             policy.id
         ),
         (None, Some(Reason { id, reason: Some(reason) })) => {
@@ -106,7 +106,7 @@ pub(super) fn of_a_read(failure: &Failure) -> Error {
     let error = match failure {
         Failure::NotSent(_) | Failure::Unavailable { .. } => Error::new(
             Problem::ZecUnavailable,
-            "ZEC cannot be reached just now; nothing was changed, try again",
+            "ZEC cannot be reached at the moment; nothing was changed, try again",
         ),
         Failure::Spared { wait } => spared(*wait),
         Failure::NoAnswer(_) => Error::new(
@@ -115,7 +115,7 @@ pub(super) fn of_a_read(failure: &Failure) -> Error {
         ),
         Failure::BadAnswer { request_id, .. } => Error::new(
             Problem::ZecBadAnswer,
-            "ZEC answered with something that cannot be used; nothing was changed, try again",
+            "the gateway cannot use ZEC's answer; nothing was changed, try again",
         )
         .with_zec_request_id(request_id.clone()),
         other => refused(other),
@@ -127,13 +127,13 @@ pub(super) fn of_a_read(failure: &Failure) -> Error {
 pub(crate) fn write_error(failure: &Failure) -> Error {
     // Reading the vNIC too early would mislead: ZEC may still make the change.
     const LOOK: &str = "do not repeat it before `GET /operations/{operationId}` says `done` or \
-                        `not-done`, most often within seven minutes; where this answer has no \
-                        `operationId`, look at the vNIC after that";
+                        `not-done`, most often within seven minutes; if this answer has no \
+                        `operationId`, check the vNIC after that time";
     let cause = failure.to_string();
     let error = match failure {
         Failure::NotSent(_) => Error::new(
             Problem::ZecUnavailable,
-            "ZEC cannot be reached just now; nothing was sent, try again",
+            "ZEC cannot be reached at the moment; nothing was sent, try again",
         ),
         Failure::Spared { wait } => spared(*wait),
         Failure::NoAnswer(_) => Error::new(
@@ -154,8 +154,8 @@ pub(crate) fn write_error(failure: &Failure) -> Error {
 fn spared(wait: Duration) -> Error {
     Error::new(
         Problem::ZecUnavailable,
-        "ZEC has failed too often just now and is left alone for a moment; nothing was sent, try \
-         again as `Retry-After` says",
+        "ZEC has failed too often, so the gateway sends it nothing for a moment; nothing was sent, \
+         try again as `Retry-After` says",
     )
     .with_retry_after(retry_after(wait))
 }
@@ -169,7 +169,7 @@ fn refused(failure: &Failure) -> Error {
         }
         Failure::CredentialsRefused { request_id, .. } => Error::new(
             Problem::ZecCredentialsRefused,
-            "ZEC does not take the gateway's own key; your token is fine: tell the gateway's operators",
+            "ZEC does not accept the gateway's own key; your token is fine: tell the gateway's operators",
         )
         .with_zec_request_id(request_id.clone()),
         Failure::Rejected { status, code, message, request_id } => {

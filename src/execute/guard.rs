@@ -239,8 +239,9 @@ fn clash(on_nic: &OnNic, wanted: &[Ipv4Addr], caller: &str) -> Error {
     let error = Error::new(
         Problem::OperationInProgress,
         format!(
-            "an earlier write on {addresses} has no outcome yet; nothing was sent. AuthorizationRequest again when it has one: \
-             `GET /operations` shows your own writes. It takes some minutes if ZEC did not answer it"
+            "an earlier write on {addresses} has no outcome yet; nothing was sent. Try again when \
+             it has one: `GET /operations` shows your own writes. It takes some minutes if ZEC did \
+             not answer it"
         ),
     )
     .with_retry_after(RETRY_AFTER);

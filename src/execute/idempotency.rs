@@ -208,7 +208,10 @@ fn told_again(view: View) -> Error {
             Outcome::Rejected => Problem::ZecRejected,
             _ => Problem::OutcomeUnknown,
         };
-        (problem, "an earlier request under this key ended so: `GET /operations` tells more".into())
+        (
+            problem,
+            "an earlier request with this key ended this way: `GET /operations` shows more".into(),
+        )
     });
     let mut error = Error::new(problem, detail).with_zec_request_id(view.zec_request_id);
     if let (Problem::ZecRejected, Some(status), Some(code)) = (problem, view.status, view.code) {
@@ -222,8 +225,11 @@ fn told_again(view: View) -> Error {
 
 fn nothing_again(answer: &str) -> Result<Done, Error> {
     let unreadable = |error: &dyn std::fmt::Display| {
-        Error::new(Problem::Internal, "what was answered under this key cannot be read any more")
-            .with_cause(error)
+        Error::new(
+            Problem::Internal,
+            "the earlier answer to a request with this key can no longer be read",
+        )
+        .with_cause(error)
     };
     let nothing: Nothing = serde_json::from_str(answer).map_err(|error| unreadable(&error))?;
     let nic = NicId::parse(&nothing.nic_id).map_err(|error| unreadable(&error))?;
@@ -242,7 +248,7 @@ fn running(operation: Option<OperationId>) -> Error {
     let error = Error::new(
         Problem::IdempotencyInProgress,
         "the first request with this `Idempotency-Key` has no outcome yet; nothing was sent for \
-         this one: ask again in a moment",
+         this one: try again in a moment",
     )
     .with_retry_after(RETRY_AFTER);
     match operation {

@@ -47,7 +47,7 @@ impl Executor {
     ) -> Result<LookupResult, Error> {
         if !self.write_path.journal.is_on() {
             let detail = "the gateway keeps no journal (`journal.enabled` is off), so there are no \
-                          operations to look at";
+                          operations to read";
             return Err(Error::new(Problem::NotFound, detail));
         }
         let look = OperationsReader { executor: self, judge: self.decider.judge(context), context };
@@ -134,8 +134,8 @@ pub(super) async fn in_time<T>(
     reading: impl Future<Output = Result<T, Unreadable>>,
 ) -> Result<T, Error> {
     let unreadable = || {
-        let detail = "the journal cannot be read just now; nothing was changed, try again, and \
-                      tell the gateway's operators if it goes on";
+        let detail = "the journal cannot be read at the moment; nothing was changed, try again, \
+                      and tell the gateway's operators if the problem persists";
         Error::new(Problem::JournalUnavailable, detail)
     };
     let read = timeout_at(deadline, reading).await;

@@ -79,8 +79,8 @@ impl Preflight {
                 each(addresses, |address| in_the_way(*address, nic.primary_ipv4, &there))?;
                 if self.eip_check == EipCheck::Nic && nic.has_public_ip {
                     return Err(conflict(
-                        "the vNIC has elastic IPs, and ZEC takes no address off while it has: \
-                         unbind them first",
+                        "the vNIC has elastic IPs, and ZEC takes no address off as long as it has \
+                         any: unbind them first",
                         ELASTIC,
                     ));
                 }
@@ -95,7 +95,7 @@ fn unprotected(nic: &Nic) -> Result<(), Error> {
         return Err(Error::new(
             Problem::Protected,
             format!(
-                "the vNIC carries the tag `{PROTECTED}`, so it is never changed from here; nothing \
+                "the vNIC carries the tag `{PROTECTED}`, so the gateway never changes it; nothing \
                  was sent: ask its owner"
             ),
         )
@@ -117,7 +117,7 @@ fn in_the_way(
     secondary: &[Ipv4Addr],
 ) -> Option<(&'static str, &'static str)> {
     if primary == Some(address) {
-        Some((PRIMARY, "it is the vNIC's primary address, which stays"))
+        Some((PRIMARY, "it is the vNIC's primary address, which cannot be taken off"))
     } else if secondary.binary_search(&address).is_ok() {
         None
     } else {

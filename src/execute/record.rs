@@ -78,7 +78,7 @@ pub(super) async fn in_time<T>(
 ) -> Result<T, Error> {
     match timeout_at(deadline, recording).await {
         Ok(recorded) => recorded.map_err(unrecorded),
-        Err(_) => Err(unrecorded(BeginError::Unavailable("the time was up".to_owned()))),
+        Err(_) => Err(unrecorded(BeginError::Unavailable("the request's time was up".to_owned()))),
     }
 }
 
@@ -87,11 +87,11 @@ fn unrecorded(error: BeginError) -> Error {
     let (problem, detail) = match error {
         BeginError::Unavailable(_) => (
             Problem::JournalUnavailable,
-            "the write could not be recorded, so nothing was sent; try again, and tell the gateway's operators if it goes on",
+            "the write could not be recorded, so nothing was sent; try again, and tell the gateway's operators if the problem persists",
         ),
         BeginError::KeyTaken => (
             Problem::IdempotencyInProgress,
-            "a request with the same `Idempotency-Key` came before this one; nothing was sent, ask again",
+            "a request with the same `Idempotency-Key` came before this one; nothing was sent, try again",
         ),
         BeginError::TooManyAnswers(wait) => return too_many_answers(wait),
     };
@@ -104,10 +104,10 @@ fn too_many_answers(wait: Duration) -> Error {
     Error::new(
         Problem::RateLimited,
         format!(
-            "there is nothing to take off, and no room to remember that under your \
-             `Idempotency-Key`: of requests that found nothing to do 1,000 keys are remembered for one \
-             caller within 24 hours, and 100,000 for all; nothing was sent: ask without a key, or try \
-             again in {seconds} s"
+            "there is nothing to take off, and no room to remember that with your \
+             `Idempotency-Key`: the gateway remembers 1,000 keys of requests that found nothing to \
+             do for one caller within 24 hours, and 100,000 for all callers; nothing was sent: \
+             send the request without a key, or try again in {seconds} s"
         ),
     )
     .with_retry_after(seconds)

@@ -52,7 +52,7 @@ pub(super) async fn rehearse(
         Change::Unassign => budget.look(caller, change.addresses.as_slice().len())?,
     };
     let body = zec::change_body(&change).map_err(|error| {
-        Error::new(Problem::Internal, "the request cannot be written").with_cause(error)
+        Error::new(Problem::Internal, "the request to ZEC cannot be serialised").with_cause(error)
     })?;
     let lists = nic.filter(|nic| judge.may_see(nic)).map(|nic| lists(&change, &nic));
     Ok(Rehearsed {

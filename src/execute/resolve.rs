@@ -203,7 +203,9 @@ impl Resolver {
                         return self.close(open, outcome).await;
                     }
                 }
-                Err(cause) => tracing::debug!(%cause, "an unknown outcome cannot be looked for"),
+                Err(cause) => {
+                    tracing::debug!(%cause, "the vNIC could not be read to find an unknown outcome")
+                }
             }
         }
     }
@@ -213,9 +215,9 @@ impl Resolver {
         tracing::warn!(
             operation = open.operation.map(|id| id.to_string()),
             nic = %open.change.nic,
-            "a write's outcome stays unknown: the vNIC did not show it in time; nothing more can come of it, look at the vNIC by hand"
+            "a write's outcome stays unknown: the vNIC did not show it in time, and the write can no longer take effect; check the vNIC by hand"
         );
-        let detail = "the vNIC did not show in time what came of it, so this stays unknown";
+        let detail = "the vNIC did not show the outcome in time, so it stays unknown";
         let ending = Ending::new(Outcome::Unknown);
         let ending = Ending { detail: Some(detail.to_owned()), given_up: true, ..ending };
         self.record(open.operation, ending).await;
@@ -237,9 +239,9 @@ impl Resolver {
             operation = open.operation.map(|id| id.to_string()),
             nic = %open.change.nic,
             outcome = outcome.label(),
-            "the vNIC shows what came of a write"
+            "the vNIC shows the outcome of a write"
         );
-        let detail = Some("the vNIC was read and shows it".to_owned());
+        let detail = Some("the gateway read the vNIC, which shows this outcome".to_owned());
         self.record(open.operation, Ending { detail, ..Ending::new(outcome) }).await;
         let done = outcome == Outcome::Done;
         if done && open.change.change == Change::Unassign {

@@ -35,8 +35,8 @@ pub(super) async fn everything(judge: &Judge<'_>, all: UnassignAll) -> Result<Al
             Ok(All::These(ChangeIpv4 { change: Change::Unassign, nic: id, addresses }, nic))
         }
         Err(AddressesError::TooMany { count, max }) => Err(Error::invalid(format!(
-            "the vNIC has {count} secondary addresses, and one request may name {max}: name them in \
-             several requests"
+            "the vNIC has {count} secondary addresses, and one request may name at most {max}: \
+             name them in several requests"
         ))),
         Err(_) => Ok(All::Nothing { nic, request_id }),
     }

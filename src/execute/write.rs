@@ -231,7 +231,7 @@ impl WritePath {
     pub(super) async fn resume(&self, unfinished: Vec<View>) {
         let mut reservations = self.restore_budgets().await;
         let newest = self.journal.list(Filter::newest(RECENT)).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "what earlier runs wrote last is not known");
+            tracing::error!(%error, "the last writes of earlier runs are not known");
             self.guards.anything_may_have_changed();
             Vec::new()
         });
@@ -253,7 +253,7 @@ impl WritePath {
                     outcome = view.outcome.label(),
                     action = view.call.action,
                     caller = view.caller,
-                    "a write of an earlier run has no final outcome, and this program does not know its action: look at its resources yourself"
+                    "a write of an earlier run has no final outcome, and this program does not know its action: check its resources yourself"
                 );
                 continue;
             };
@@ -262,7 +262,7 @@ impl WritePath {
                 outcome = view.outcome.label(),
                 nic = %change.nic,
                 caller = view.caller,
-                "a write of an earlier run may have been done or not: the vNIC is looked at"
+                "a write of an earlier run may or may not have been done: checking the vNIC"
             );
             let guard = self.guards.hold(&change, &view.caller, view.id);
             let reservation = reservations.remove(&view.id);
@@ -275,7 +275,7 @@ impl WritePath {
     async fn restore_budgets(&self) -> HashMap<OperationId, Reservation> {
         let since = clock::now().checked_sub(HOUR).unwrap_or(SystemTime::UNIX_EPOCH);
         let taken = self.journal.recent_unassigned(since).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "what callers took off in the last hour is not known");
+            tracing::error!(%error, "the addresses that callers took off in the last hour are not known");
             Vec::new()
         });
         let restore = |one: Unassigned| {
@@ -319,7 +319,7 @@ async fn send_once(
 async fn to_its_end(
     sending: Pin<&mut impl Future<Output = Result<Sent, Failure>>>,
 ) -> Result<Sent, Failure> {
-    let broke = || Err(Failure::NoAnswer("what was sending it broke".to_owned()));
+    let broke = || Err(Failure::NoAnswer("the sending task panicked".to_owned()));
     caught(sending).await.unwrap_or_else(broke)
 }
 

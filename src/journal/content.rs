@@ -256,7 +256,7 @@ pub(super) fn view(intent: &str, last: Option<&str>) -> Result<View, StoreError>
     let call = Call { action, api_version, resources, arguments };
     let mut view = View {
         id,
-        outcome: outcome.ok_or_else(|| unreadable(&format!("`{label}` is no outcome")))?,
+        outcome: outcome.ok_or_else(|| unreadable(&format!("`{label}` is not an outcome")))?,
         change: ChangeIpv4::of(&call),
         call,
         caller: intent.caller,

@@ -64,7 +64,7 @@ pub enum BeginError {
     KeyTaken,
     /// The limit of answers kept under keys is reached, for the caller or for all callers, so this answer was
     /// not kept. There is room for another after this wait.
-    #[error("as many answers are kept under idempotency keys as may be")]
+    #[error("the most answers that may be kept under idempotency keys are kept")]
     TooManyAnswers(Duration),
 }
 
@@ -222,7 +222,9 @@ impl Journal {
         let left = lock(&inner.left).take();
         let Some(left) = left else { return };
         if tokio::time::timeout(CLOSING, left).await.is_err() {
-            tracing::error!("the journal's disk does not answer: it is left as it is");
+            tracing::error!(
+                "the journal's disk does not respond: stopping without closing the journal"
+            );
         }
     }
 

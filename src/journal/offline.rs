@@ -48,7 +48,7 @@ pub fn check(settings: &Settings) -> Result<(), Fault> {
     if parent.is_none_or(Path::is_dir) {
         Ok(())
     } else {
-        Err(Fault::new("cannot be made: there is no such directory").in_file(path))
+        Err(Fault::new("cannot be created: there is no such directory").in_file(path))
     }
 }
 
@@ -85,7 +85,8 @@ impl Offline {
             && let Some(seq) = self.archive.misfiled().map_err(|error| self.fault(&error))?
         {
             let what =
-                "the table of operations, by which lists are made, has it otherwise".to_owned();
+                "the table of operations, from which lists are made, differs from the entries"
+                    .to_owned();
             return Ok(Err(Broken { seq, what }));
         }
         Ok(walked)
@@ -160,7 +161,7 @@ impl Walk<'_> {
             Some(length) if length == head.length && !self.seen => {
                 self.seen = fits;
                 if !fits {
-                    let what = format!("its hash is {}, another than the one noted", head.hash);
+                    let what = format!("its hash is {}, not the one that was noted", head.hash);
                     self.broken = Some(Broken { seq: head.length, what });
                 }
             }
@@ -175,8 +176,8 @@ impl Walk<'_> {
         if self.broken.is_none() && start != Head::EMPTY {
             let older = length.is_some_and(|length| (1..start.length).contains(&length));
             if older && self.expected.head.is_some() {
-                let what = "what was noted was let go of after its time, so nothing can be held \
-                            against it: note the head anew";
+                let what = "the noted entry has expired and was deleted, so nothing can be \
+                            compared with it: note the current head";
                 self.broken = broken(start.length, what);
             } else {
                 self.meet(start);
@@ -187,8 +188,8 @@ impl Walk<'_> {
             self.broken = broken(head.length + 1, what);
         }
         if self.broken.is_none() && !self.seen && length != Some(0) {
-            let what = "no entry has the hash that was noted: the end was cut off since, or what was \
-                        noted was let go of after its time";
+            let what = "no entry has the hash that was noted: either the end was cut off since, or \
+                        the noted entry has expired and was deleted";
             self.broken = broken(head.length + 1, what);
         }
         self.broken.map_or(Ok(head), Err)

@@ -256,7 +256,9 @@ impl State {
                 | Applied::Ended(_)
                 | Applied::NoSuchOperation,
                 _,
-            ) => Err(BeginError::Unavailable("the store mistook an intent".to_owned())),
+            ) => Err(BeginError::Unavailable(
+                "the store gave an unexpected result for an intent".to_owned(),
+            )),
         };
         let _ = reply.send(answer);
     }
@@ -317,7 +319,7 @@ impl State {
         if failed != self.unswept
             && let Some(cause) = &failed
         {
-            tracing::warn!(%cause, "entries past their time could not be deleted");
+            tracing::warn!(%cause, "expired entries could not be deleted");
         }
         self.unswept = failed;
     }

@@ -123,8 +123,8 @@ impl Budget {
 fn exceeded(most: u64, used: u64, count: u64, wait: Option<Duration>) -> Error {
     let left = most.saturating_sub(used);
     let start = format!(
-        "`limits.addresses_per_hour` lets one caller have {most} addresses taken off within an \
-             hour; {left} are left to you and this would be {count}: nothing was sent,"
+        "`limits.addresses_per_hour` lets one caller take off {most} addresses within an hour; \
+             {left} are left to you and this would be {count}: nothing was sent,"
     );
     let seconds = retry_after(wait.unwrap_or(Duration::from_secs(3600)));
     let detail = match wait {

@@ -32,7 +32,7 @@ impl Callers {
             Error::new(
                 Problem::RateLimited,
                 format!(
-                    "you ask more often than `limits.requests_per_second`, {most}, lets one \
+                    "you send more requests than `limits.requests_per_second`, {most}, allows one \
                      caller: nothing was sent, try again in {wait} s and then more slowly"
                 ),
             )
@@ -43,8 +43,8 @@ impl Callers {
             Error::new(
                 Problem::RateLimited,
                 format!(
-                    "as many of your requests run as `limits.max_concurrent_per_caller`, {most}, \
-                     lets one caller have: nothing was sent, try again when one is answered"
+                    "you have as many requests running as `limits.max_concurrent_per_caller`, \
+                     {most}, allows one caller: nothing was sent, try again when one is answered"
                 ),
             )
             .with_retry_after(1)

@@ -71,7 +71,7 @@ impl Freeze {
         match self.look().await {
             Ok(FreezeState::Nothing) => "no".to_owned(),
             Ok(FreezeState::Reason(reason)) => format!("yes, {reason}"),
-            Err(cause) => format!("yes, for it cannot be told: {cause}"),
+            Err(cause) => format!("yes, because the freeze file could not be checked: {cause}"),
         }
     }
 
@@ -92,7 +92,7 @@ impl Freeze {
         match tokio::time::timeout(PATIENCE, look).await {
             Ok(Ok(found)) => found.map_err(|error| error.to_string()),
             Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("the disk does not answer".to_owned()),
+            Err(_) => Err("the disk does not respond".to_owned()),
         }
     }
 }
@@ -107,8 +107,8 @@ fn frozen(reason: &str) -> Error {
 fn unclear() -> Error {
     Error::new(
         Problem::Frozen,
-        "it cannot be told whether the operators have stopped all writes, so they are stopped; \
-         nothing was sent: tell the gateway's operators",
+        "the gateway could not check whether the operators have stopped all writes, so writes stay \
+         stopped; nothing was sent: tell the gateway's operators",
     )
 }
 
@@ -222,10 +222,13 @@ mod tests {
             let freeze = at_path(Some(path));
             let error = freeze.check().await.unwrap_err();
             assert_eq!(error.problem(), Problem::Frozen);
-            assert!(error.detail().contains("cannot be told"), "{}", error.detail());
+            assert!(error.detail().contains("could not check"), "{}", error.detail());
             assert!(error.cause().is_some());
             let state = freeze.state().await;
-            assert!(state.starts_with("yes, for it cannot be told: "), "{state}");
+            assert!(
+                state.starts_with("yes, because the freeze file could not be checked: "),
+                "{state}"
+            );
         }
     }
 }

@@ -54,11 +54,11 @@ impl HttpMetrics {
         }
         let in_flight = make.gauge(
             "http_requests_in_flight",
-            "Requests that run now, until their answers are out.",
+            "Requests in flight, until their answers are sent.",
         )?;
         let connections = make.gauges(
             "connections",
-            "Connections of callers: active with a request or an answer under way, idle after a good token was shown, anonymous before.",
+            "Connections of callers: active with a request or an answer in flight, idle after a valid token was sent, anonymous before.",
             &["state"],
         )?;
         let made = Self { requests, durations, abandoned, in_flight, connections };

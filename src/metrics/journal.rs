@@ -48,12 +48,12 @@ impl JournalMetrics {
             bytes: make.gauges("journal_bytes", "Bytes of the journal's file and its log.", &[])?,
             log_bytes: make.gauges(
                 "journal_wal_bytes",
-                "Bytes of the journal's log, its `-wal` file: past 16 MiB somebody reads for long.",
+                "Bytes of the journal's log, its `-wal` file: over 16 MiB, a reader has held it for long.",
                 &[],
             )?,
             free_bytes: make.gauges(
                 "journal_free_bytes",
-                "Bytes that the disk of the journal has left for it.",
+                "Bytes that are free for the journal on its disk.",
                 &[],
             )?,
         };

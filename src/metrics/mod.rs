@@ -89,25 +89,25 @@ impl Metrics {
                 .iter()
                 .map(|name| IssuerKeys { name: name.clone(), fetched: AtomicU64::new(0) })
                 .collect(),
-            jwks_age: make.float_gauges("jwks_age_seconds", "Seconds since an issuer's key set was last fetched whole; +Inf before the first time, 0 for a file.", &["issuer"])?,
+            jwks_age: make.float_gauges("jwks_age_seconds", "Seconds since an issuer's key set was last fetched completely; +Inf before the first time, 0 for a file.", &["issuer"])?,
             jwks_keys: make.gauges("jwks_keys", "Usable keys in an issuer's key set.", &["issuer"])?,
             jwks_refreshes: make.counters("jwks_refreshes_total", "Attempts to fetch an issuer's key set.", &["issuer", "result"])?,
             policy_decisions: make.counters("policy_decisions_total", "Requests decided by the policy.", &["action", "decision"])?,
             policy_info: make.gauges("policy_info", "1 for the version of the policy in force.", &["version"])?,
-            policy_shadow_differences: make.counters("policy_shadow_differences_total", "Questions that the shadow policy answers otherwise than the live one, or was not asked.", &["action", "change"])?,
-            reloads: make.counters("reloads_total", "Attempts to load files again, one for each thing that is loaded by itself; the same fault again is not counted.", &["result"])?,
-            last_reload_successful: make.gauge("last_reload_successful", "1 if of everything that is loaded again what lies there is in force.")?,
+            policy_shadow_differences: make.counters("policy_shadow_differences_total", "Questions that the shadow policy answers differently from the live one, or was not asked.", &["action", "change"])?,
+            reloads: make.counters("reloads_total", "Attempts to reload files, one for each unit that is reloaded separately; a repeat of the same fault is not counted.", &["result"])?,
+            last_reload_successful: make.gauge("last_reload_successful", "1 if the files on disk are in force, for everything that is reloaded.")?,
             // Without TLS this series does not exist, because 0 would be a date long past.
             tls_certificate_expiry: make.gauges("tls_certificate_expiry_timestamp_seconds", "When the listener's own certificate expires, in Unix seconds.", &[])?,
             zec_requests: make.counters("zec_requests_total", "Requests to ZEC.", &["action", "outcome"])?,
             zec_durations: make.histograms("zec_request_duration_seconds", "Seconds that a request to ZEC took.", &["action"], &DURATION_BUCKETS)?,
             zec_clock_skew: make.float_gauge("zec_clock_skew_seconds", "Seconds that ZEC's clock is ahead of ours, by its last answer; ZEC refuses signatures past 300.")?,
-            zec_breaker_open: make.gauges("zec_breaker_open", "1 while requests to ZEC are refused without being sent, for ZEC failed too often at several vNICs, or could not be reached.", &["kind"])?,
-            zec_breaker_open_nics: make.gauges("zec_breaker_open_nics", "vNICs on which requests to ZEC are refused without being sent, for ZEC failed too often there.", &["kind"])?,
+            zec_breaker_open: make.gauges("zec_breaker_open", "1 while requests to ZEC are refused without being sent, because ZEC failed too often at several vNICs or could not be reached.", &["kind"])?,
+            zec_breaker_open_nics: make.gauges("zec_breaker_open_nics", "vNICs for which requests to ZEC are refused without being sent, because ZEC failed too often there.", &["kind"])?,
             unassigned_addresses: make.counter("unassigned_addresses_total", "Addresses taken off vNICs.")?,
             rejected: make.counters("rejected_total", "Requests answered with a problem, by the problem's slug.", &["reason"])?,
             // Without a collector there is nothing to count, and no series.
-            otlp_spans: make.counters("otlp_spans_total", "Spans that a collector took, or that were dropped: none had room, or the collector did not want them.", &["result"])?,
+            otlp_spans: make.counters("otlp_spans_total", "Spans that a collector accepted, or that were dropped because there was no room or the collector refused them.", &["result"])?,
             log_lines_dropped: make.counter("log_lines_dropped_total", "Lines of the log that were dropped: standard error was not read in time, or refused them.")?,
             registry: make.into_registry()?,
         };

@@ -122,7 +122,7 @@ impl tower::Service<Uri> for Route {
 
 /// Why there is no tunnel, in terms for operators.
 #[derive(Debug, thiserror::Error)]
-#[error("the proxy gave no way through")]
+#[error("the proxy did not open a tunnel")]
 struct Refused(#[source] BoxError);
 
 /// A tunnel needs a port: without one in the address, the tunnel would use the port of https.

@@ -186,9 +186,12 @@ impl Exporter {
     fn note(&mut self, cause: Option<&str>) {
         match (cause, self.failing) {
             (Some(cause), false) => {
-                tracing::warn!(cause, "the collector does not take spans; requests go on");
+                tracing::warn!(
+                    cause,
+                    "the collector does not accept spans; requests are not affected"
+                );
             }
-            (None, true) => tracing::info!("the collector takes spans again"),
+            (None, true) => tracing::info!("the collector accepts spans again"),
             _ => {}
         }
         self.failing = cause.is_some();
@@ -207,7 +210,7 @@ impl Exporter {
         let spans = unpacked + self.batch.take().map_or(0, |batch| batch.spans);
         if spans > 0 {
             self.metrics.spans(0, spans);
-            tracing::warn!(spans, "stopped before the collector had taken the last spans");
+            tracing::warn!(spans, "stopped before the collector had accepted the last spans");
         }
     }
 }

@@ -69,7 +69,7 @@ impl Post {
         let https = endpoint.scheme_str() == Some("https");
         let host = endpoint.authority().map_or("", |authority| authority.as_str());
         let host = HeaderValue::from_str(host).map_err(|error| {
-            Fault::new(format!("the host fits no header: {error}"))
+            Fault::new(format!("the host cannot be sent in a header: {error}"))
                 .at_key("telemetry.otlp_endpoint")
         })?;
         let timeout = collector.timeout;

@@ -87,7 +87,7 @@ pub fn run(engine: &Engine, directory: &Path) -> Result<Report, Vec<Fault>> {
         }
     }
     if report.passed.is_empty() && report.failed.is_empty() {
-        let text = "there is no case: write `[[case]]` into a *.toml file in here";
+        let text = "there is no case: write `[[case]]` into a *.toml file in this directory";
         return Err(vec![Fault::new(text).in_file(&directory)]);
     }
     report.untested = engine.ids().filter(|id| !named.contains(*id)).map(str::to_owned).collect();
@@ -113,7 +113,9 @@ impl Case {
                 (Expect::Deny, ids)
             }
             Told::DependsOnNic => {
-                return Err("the policy looks at the vNIC here: add `[case.attributes]`".to_owned());
+                return Err(
+                    "the policy reads the vNIC in this case: add `[case.attributes]`".to_owned()
+                );
             }
         };
         let word = |expect| if expect == Expect::Allow { "allowed" } else { "denied" };

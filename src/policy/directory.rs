@@ -55,10 +55,10 @@ impl<'a> Directory<'a> {
                     "a policy in a folder of its own is not loaded: move it into the directory itself, or out of it",
                 ));
             } else if has_ending(path, &[ENDING]) && !files::is_hidden(path) {
-                faults.push(say("is not loaded: write its ending in small letters, as `.cedar`"));
+                faults.push(say("is not loaded: write its ending in lower case, as `.cedar`"));
             } else if files::resembles(path, ENDING) && !has_ending(path, &[SCHEMA]) {
                 warnings.push(say(
-                    "is not loaded: only `*.cedar` is, and nothing hidden; give it such a name, or take it away",
+                    "is not loaded: only `*.cedar` files that are not hidden are loaded; rename it, or remove it",
                 ));
             } else if !files::is_hidden(path) && !is_document(path) {
                 strange.push(path);

@@ -93,7 +93,7 @@ impl Engine {
         let rules = numbers.into_iter().filter_map(|number| self.rules.get(number));
         let line = |rule: &Rule| {
             let effect = if rule.permits { "permit" } else { "forbid" };
-            let looks = if rule.looks { ", looks at the vNIC" } else { "" };
+            let looks = if rule.looks { ", reads the vNIC" } else { "" };
             format!("{effect} {}{looks}", rule.id)
         };
         rules.map(line).collect()
@@ -248,7 +248,7 @@ impl Engine {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                tracing::error!(policy.version = %self.version, %error, "a question could not be put to the policy");
+                tracing::error!(policy.version = %self.version, %error, "the policy could not be asked");
                 let failed = vec![Reason { id: "(the question itself)".to_owned(), reason: None }];
                 return Some(Denied { address, policies: Vec::new(), failed });
             }

@@ -51,7 +51,7 @@ impl Engine {
             Told::DependsOnNic => {
                 let _ = writeln!(
                     text,
-                    "answer      depends on the vNIC: give what `GET /nics/{{nicId}}` shows as --nic-file"
+                    "answer      depends on the vNIC: give the output of `GET /nics/{{nicId}}` as --nic-file"
                 );
                 false
             }

@@ -84,13 +84,13 @@ fn of_issuer(name: &str, issuers: Option<&[String]>) -> Option<String> {
     let narrow = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
     if !((1..=MAX_ISSUER).contains(&name.len()) && name.bytes().all(narrow)) {
         return Some(format!(
-            "`{}` is no issuer's name: that is 1 to {MAX_ISSUER} of a-z, 0-9 and `-`",
+            "`{}` is not an issuer's name: use 1 to {MAX_ISSUER} of a-z, 0-9 and `-`",
             name.escape_debug()
         ));
     }
     let known = issuers.filter(|known| !known.iter().any(|issuer| issuer == name))?;
     Some(format!(
-        "the configuration has no issuer `{name}`, only `{}`; mend the name, or add the issuer",
+        "the configuration has no issuer `{name}`, only `{}`; correct the name, or add the issuer",
         known.join("`, `")
     ))
 }
@@ -125,8 +125,8 @@ fn no_address(expression: &Expr) -> Option<String> {
     let text = text.escape_debug();
     (!is_one).then(|| {
         format!(
-            "`ip(\"{text}\")` is not one IPv4 address and equals none: for a network write \
-             `context.address.isInRange(ip(\"{text}\"))`"
+            "`ip(\"{text}\")` is not a single IPv4 address and never equals one: for a network \
+             write `context.address.isInRange(ip(\"{text}\"))`"
         )
     })
 }

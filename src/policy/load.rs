@@ -131,7 +131,9 @@ impl Engine {
         thread::scope(|scope| {
             let thread = thread::Builder::new().name("policy".to_owned()).stack_size(depth::STACK);
             match thread.spawn_scoped(scope, || Self::read(sources, issuers)) {
-                Ok(reading) => reading.join().unwrap_or_else(|_| broke("reading them broke")),
+                Ok(reading) => {
+                    reading.join().unwrap_or_else(|_| broke("the thread that reads them panicked"))
+                }
                 Err(error) => broke(&error.to_string()),
             }
         })
@@ -183,8 +185,7 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Fault> {
 
 fn parse(source: &Source) -> Result<Vec<FoundPolicy<'_>>, Vec<Fault>> {
     if let Some(offset) = depth::too_deep(&source.text) {
-        let text =
-            "a policy is nested too deeply: write several, or a set in place of a long row of `||`";
+        let text = "a policy is nested too deeply: write several policies, or replace a long chain of `||` by a set";
         return Err(vec![source.fault(text, Some(offset))]);
     }
     let set = PolicySet::from_str(&source.text).map_err(|errors| {
@@ -193,7 +194,7 @@ fn parse(source: &Source) -> Result<Vec<FoundPolicy<'_>>, Vec<Fault>> {
     if let Some(template) = set.templates().next() {
         let offset = source.text.find(&template.to_string());
         return Err(vec![source.fault(
-            "templates are not taken: write the policy out for each principal or resource",
+            "templates are not accepted: write the policy out for each principal or resource",
             offset,
         )]);
     }
@@ -262,7 +263,7 @@ fn validate(
         .collect();
     for found in named.iter().filter(|found| permits_everything(&found.policy)) {
         let text = format!(
-            "`{}` permits everybody everything: name a group, an action or a condition",
+            "`{}` permits everything to everybody: name a group, an action or a condition",
             found.policy.id()
         );
         warnings.push(found.source.fault(text, Some(found.offset)));

@@ -72,7 +72,7 @@ impl Question {
         let (issuer, subject) = self
             .caller
             .split_once('/')
-            .ok_or_else(|| format!("`{}` is no caller: write `issuer/subject`", self.caller))?;
+            .ok_or_else(|| format!("`{}` is not a caller: write `issuer/subject`", self.caller))?;
         let own = format!("{issuer}/");
         // `corp/netops`, the form that policies use, means the group `netops` of `corp`.
         let bare = |group: &String| group.strip_prefix(&own).unwrap_or(group).to_owned();
@@ -80,7 +80,7 @@ impl Question {
             .map_err(|error| error.to_string())?;
         let action = Action::from_name(&self.action).ok_or_else(|| {
             let known = Action::ALL.map(Action::name).join("`, `");
-            format!("`{}` is no action: there are `{known}`", self.action)
+            format!("`{}` is not an action: use one of `{known}`", self.action)
         })?;
         let nic = NicId::parse(&self.nic).map_err(|error| error.to_string())?;
         let change = match action {
@@ -88,7 +88,7 @@ impl Question {
                 return Ok((caller, PolicyQuestion::Read(ReadNic { nic })));
             }
             Action::DescribeNetworkInterfaces => {
-                return Err("a read names no addresses: leave them out".to_owned());
+                return Err("a read takes no addresses: leave them out".to_owned());
             }
             Action::BatchAssignNetworkInterfaceIpv4 => Change::Assign,
             Action::UnassignNetworkInterfaceIpv4 => Change::Unassign,

@@ -51,7 +51,7 @@ impl fmt::Display for State {
             Self::InForce => f.write_str("ok"),
             Self::Failing(since) => write!(
                 f,
-                "failing since {}, the last good stays in force: the log says why",
+                "failing since {}, the last good version stays in force: the log says why",
                 format_rfc3339_seconds(*since)
             ),
         }

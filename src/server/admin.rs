@@ -139,7 +139,7 @@ pub async fn serve_admin(
             let alive = request.uri().path() != "/livez"
                 || tokio::time::timeout(TURN, lanes.take_turns()).await.is_ok();
             let stuck = || {
-                let text = "a thread that serves takes no turn: start the gateway anew\n";
+                let text = "a serving thread is stuck: restart the gateway\n";
                 plain(StatusCode::SERVICE_UNAVAILABLE, text.to_owned())
             };
             Ok::<_, Infallible>(if alive {

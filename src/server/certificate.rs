@@ -131,7 +131,7 @@ fn certificate(
         .and_then(|pem| private_key(&pem, &settings.key_file));
     let key = key.and_then(|key| {
         provider.key_provider.load_private_key(key).map_err(|error| {
-            let text = format!("the private key is of no use: {error}");
+            let text = format!("the private key cannot be used: {error}");
             fault(text, &settings.key_file, KEY_FILE)
         })
     });
@@ -146,13 +146,13 @@ fn certificate(
         }
         Err(rustls::Error::InconsistentKeys(_)) => {
             let text = format!(
-                "the private key does not fit the certificate in `{}`: put both of one pair in place",
+                "the private key does not match the certificate in `{}`: put both files of one pair in place",
                 settings.cert_file.display()
             );
             Err(vec![fault(text, &settings.key_file, KEY_FILE)])
         }
         Err(error) => {
-            let text = format!("the first certificate is of no use: {error}");
+            let text = format!("the first certificate cannot be used: {error}");
             Err(vec![fault(text, &settings.cert_file, CERT_FILE)])
         }
     }
@@ -173,8 +173,8 @@ fn certificates(pem: &[u8], file: &Path, key: &str) -> Result<Vec<CertificateDer
 fn private_key(pem: &[u8], file: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
     // Checked before anything is parsed: both forms of an encrypted key contain this word.
     if pem.windows(b"ENCRYPTED".len()).any(|word| word == b"ENCRYPTED") {
-        let text = "the private key is encrypted, and nobody could be asked for its password: \
-                    store it decrypted (`openssl pkey`), readable for the gateway alone";
+        let text = "the private key is encrypted, and the gateway cannot ask for its password: \
+                    store it decrypted (`openssl pkey`), readable only by the gateway";
         return Err(fault(text, file, KEY_FILE));
     }
     PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
@@ -217,7 +217,7 @@ pub(super) fn clients(settings: &TlsSettings, read: Read<'_>) -> Result<Clients,
         return Ok(Clients { pem: None, verifier: None, tickets });
     };
     let unusable = |error: &dyn std::fmt::Display| {
-        let text = format!("an authority's certificate is of no use: {error}");
+        let text = format!("an authority's certificate cannot be used: {error}");
         fault(text, file, CLIENT_CA_FILE)
     };
     let mut roots = RootCertStore::empty();
@@ -353,7 +353,7 @@ mod tests {
         ] {
             assert_faults(&[("cert", text), ("key", &key), ("ca", &cert)], &[want]);
         }
-        assert_faults(&[("cert", &cert), ("key", &key), ("ca", &broken)], &["of no use"]);
+        assert_faults(&[("cert", &cert), ("key", &key), ("ca", &broken)], &["cannot be used"]);
     }
 
     #[test]
@@ -364,10 +364,10 @@ mod tests {
         let legacy = key.replacen("-----\n", "-----\nProc-Type: 4,ENCRYPTED\n", 1);
         let broken = key.replace("MI", "MA");
         for (text, want) in [
-            (other.as_str(), "does not fit the certificate in `cert`"),
+            (other.as_str(), "does not match the certificate in `cert`"),
             (&encrypted, "the private key is encrypted"),
             (&legacy, "the private key is encrypted"),
-            (&broken, "the private key is of no use"),
+            (&broken, "the private key cannot be used"),
             (&cert, "the file holds no private key in PEM"),
         ] {
             assert_faults(&[("cert", &cert), ("key", text), ("ca", &cert)], &[want]);

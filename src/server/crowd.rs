@@ -172,7 +172,7 @@ impl Crowd {
             active,
             idle,
             anonymous,
-            "the listener is full: for each new connection the one that has rested longest ends"
+            "the listener is full: each new connection ends the one that has been idle longest"
         );
     }
 

@@ -174,7 +174,7 @@ where
             // Requests in flight go on, and new ones are served.
             () = stops.leaving.cancelled(), if !told && !drains => {}
             () = phase.asked_to_end(), if !told => {
-                tracing::debug!("a connection that rested made room for another one");
+                tracing::debug!("an idle connection made room for another one");
                 left = AT_ONCE;
             }
             found = look(phase, left, rest, told) => {

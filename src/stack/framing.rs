@@ -45,7 +45,7 @@ fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Er
             return Err(Error::invalid("the header `Host` appears twice: send it once"));
         }
         (Some(host), None) => Some(authority(host).ok_or_else(|| {
-            Error::invalid("the header `Host` is no host: send the gateway's, as `name:port`")
+            Error::invalid("the header `Host` is not a host: send the gateway's, as `name:port`")
         })?),
         // HTTP/2 has `:authority` instead (RFC 9113, 8.3.1), and HTTP/1.0 requires neither.
         (None, _) if version < Version::HTTP_11 => None,
@@ -75,7 +75,7 @@ fn check_oddities(oddities: Option<&Oddities>) -> Result<(), Error> {
     match oddities {
         Some(Oddities { both_framings: true, .. }) => Err(unclear_framing()),
         Some(Oddities { fragment: true, .. }) => Err(Error::invalid(
-            "the request target holds `#`, which no request may send: leave it and what follows out",
+            "the request target holds `#`, which no request may send: leave out `#` and everything after it",
         )),
         _ => Ok(()),
     }
@@ -111,7 +111,9 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Error> {
         names.into_iter().any(|name| name.trim_ascii().eq_ignore_ascii_case(b"authorization"))
     });
     if drops_token {
-        return Err(Error::invalid("`Connection` names `authorization`: leave that out"));
+        return Err(Error::invalid(
+            "the header `Connection` names `authorization`: leave `authorization` out of it",
+        ));
     }
     Ok(())
 }

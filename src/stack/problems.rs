@@ -62,8 +62,8 @@ async fn catch_panic<T>(
 fn panicked() -> Error {
     Error::new(
         Problem::Internal,
-        "a fault in the gateway: tell its operators the `requestId`; after a write, look at the \
-         vNIC before you repeat it",
+        "a fault in the gateway: tell its operators the `requestId`; after a write, check the vNIC \
+         before you repeat it",
     )
     .with_cause("a handler panicked")
 }

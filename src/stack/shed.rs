@@ -27,7 +27,7 @@ pub(super) fn shed<B>(
     let Some(place) = running.begin(most) else {
         return Err(Error::new(
             Problem::Overloaded,
-            "more requests run than the gateway takes; nothing was sent, try again",
+            "more requests run at once than the gateway accepts; nothing was sent, try again",
         ));
     };
     RequestState::of(request)?.places.hold_among_all(place);

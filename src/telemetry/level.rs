@@ -31,10 +31,14 @@ pub(super) fn filter(text: &str) -> Result<EnvFilter, Fault> {
         let level = LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level));
         let number = word.bytes().all(|byte| byte.is_ascii_digit());
         if !level && !number && !word.contains(['=', '[']) && !word.starts_with("zec_gateway") {
-            return Err(fault(format!("`{word}` is no level: {}", LEVELS.join(", "))));
+            return Err(fault(format!(
+                "`{word}` is not a level: use one of {}",
+                LEVELS.join(", ")
+            )));
         }
     }
-    EnvFilter::try_new(text).map_err(|error| fault(format!("the log level is no filter: {error}")))
+    EnvFilter::try_new(text)
+        .map_err(|error| fault(format!("the log level is not a filter: {error}")))
 }
 
 #[cfg(test)]
@@ -52,6 +56,6 @@ mod tests {
             assert!(filter(bad).is_err(), "{bad}");
         }
         let told = filter("inf").unwrap_err().to_string();
-        assert!(told.contains("`inf` is no level: trace, debug, info"), "{told}");
+        assert!(told.contains("`inf` is not a level: use one of trace, debug, info"), "{told}");
     }
 }

@@ -34,7 +34,7 @@ impl std::str::FromStr for Format {
             "auto" => Ok(Self::Auto),
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
-            _ => Err("there are `auto`, `text` and `json`"),
+            _ => Err("use `auto`, `text` or `json`"),
         }
     }
 }

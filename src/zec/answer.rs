@@ -133,8 +133,8 @@ pub(super) fn read<T>(
         }
         Err(_) if let Some(challenge) = headers.get(CF_MITIGATED) => {
             return Err(Failure::bad(format!(
-                "status {status}, a page of the firewall in front of ZEC (`cf-mitigated: {}`): it takes \
-                 the gateway for a bot; ask Zenlayer to let this machine's address through",
+                "status {status}, a page of the firewall in front of ZEC (`cf-mitigated: {}`): it \
+                 treats the gateway as a bot; ask Zenlayer to allow this machine's address",
                 bounded(&String::from_utf8_lossy(challenge.as_bytes()), 40)
             )));
         }

@@ -228,7 +228,7 @@ impl Reader {
             if let Failure::CredentialsRefused { code, .. } = &failure
                 && let Some(previous) = other.take()
             {
-                tracing::warn!(code, "ZEC refused the access key: the one before it is tried");
+                tracing::warn!(code, "ZEC refused the access key: trying the previous one");
                 key = previous;
                 continue;
             }

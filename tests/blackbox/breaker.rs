@@ -178,7 +178,7 @@ async fn where_zec_cannot_be_reached_one_vnic_is_enough() {
     let world = Setup { endpoint, ..Setup::default() }.start().await;
     let mut unreached = 0;
     // Each request makes several attempts.
-    while !world.alice().get(&format!("/nics/{NIC}")).await.text().contains("left alone") {
+    while !world.alice().get(&format!("/nics/{NIC}")).await.text().contains("sends it nothing") {
         unreached += 1;
         assert!(unreached <= FAILURES);
     }

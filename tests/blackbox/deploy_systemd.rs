@@ -95,7 +95,7 @@ fn systemd_hears_how_a_reload_goes_and_the_command_of_the_unit_fails_where_it_di
     let (code, said) = reload();
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("reload of keys of corp: failing since "), "{said}");
-    told(&socket, "READY=1\nSTATUS=serving; not loaded again: keys of corp");
+    told(&socket, "READY=1\nSTATUS=serving; not reloaded: keys of corp");
     served.stop();
     let (code, said) = reload();
     assert!(code == Some(1) && said.contains("does not answer on"), "{said}");
@@ -230,7 +230,7 @@ fn sockets_of_systemd_that_strangers_reach_are_warned_of() {
     let names = ["callers", "operators"];
     let mut child = with_sockets(&files.serve("info"), sockets, &names).spawn().unwrap();
     let said = until(&mut child, "metrics and probes need no token");
-    assert!(said.contains("plain HTTP shows every token on the way"), "{said}");
+    assert!(said.contains("plain HTTP exposes every token on the network"), "{said}");
     child.kill().unwrap();
     child.wait().unwrap();
 }
@@ -254,7 +254,7 @@ fn a_socket_without_a_known_name_is_refused() {
         let done = with_sockets(&files.serve("info"), sockets, names).output().unwrap();
         let said = String::from_utf8_lossy(&done.stderr).into_owned();
         assert_eq!(done.status.code(), Some(1), "{said}");
-        assert!(said.contains("nobody knows whom it is for"), "{said}");
+        assert!(said.contains("its purpose is not known"), "{said}");
         assert!(said.contains("FileDescriptorName=operators"), "{said}");
     }
 }

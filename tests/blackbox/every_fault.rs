@@ -58,7 +58,7 @@ fn a_fault_of_the_configuration_hides_no_fault_of_a_file() {
         "bad.json: auth.issuers[1].jwks_file",
         "no-ca.pem",
         "no.pem",
-        "nowhere/journal.db: cannot be made",
+        "nowhere/journal.db: cannot be created",
     ] {
         let times = said.iter().filter(|line| line.contains(words)).count();
         assert_eq!(times, 1, "`{words}`: {said:#?}");

@@ -230,8 +230,8 @@ async fn a_copy_is_read_where_nothing_can_be_written_and_a_missing_log_is_named(
 
     let (code, said) = verify(&alone);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("no `-wal` file lies beside it"), "{said}");
-    assert!(!said.contains("is no journal"), "{said}");
+    assert!(said.contains("there is no `-wal` file beside it"), "{said}");
+    assert!(!said.contains("is not a journal"), "{said}");
 
     // After the gateway has closed the journal, the file alone is complete.
     world.ask_to_stop();

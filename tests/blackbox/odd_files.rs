@@ -49,7 +49,7 @@ fn what_is_no_file_is_a_fault_at_the_start_too() {
         run(&args.each_ref().map(String::as_str), files.directory.path())
     };
     symlink("/dev/null", at("null")).unwrap();
-    let said = "a directory, a pipe or a device lies there";
+    let said = "a directory, a pipe or a device";
     let (code, _, complaints) = check("null");
     assert!(code == 1 && complaints.contains(said), "{complaints}");
     fs::write(files.config(), text.replace("[zec]", "[zec]\nca_file = \"null\"")).unwrap();

@@ -287,7 +287,7 @@ async fn what_is_not_exactly_right_is_400() {
         ("/operations?requestId=a%20b", "X-Request-Id"),
         (&long, "X-Request-Id"),
         ("/operations?before=abc", "UUID"),
-        ("/operations?resource=nic", "names no resource"),
+        ("/operations?resource=nic", "is not a resource"),
         ("/operations?resource=nic/1&nic=1", "send one of them"),
         (&before, "UUID"),
     ] {

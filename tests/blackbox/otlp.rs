@@ -268,7 +268,7 @@ async fn a_collector_that_hangs_keeps_no_gateway_from_stopping() {
     let (mut served, files) = served(collector.address, "10m").await;
     assert_eq!(whoami(&served, &files).await, 200);
     assert_eq!(served.stop(), Some(0), "{}", served.said);
-    let lost = served.event("before the collector had taken the last spans");
+    let lost = served.event("before the collector had accepted the last spans");
     assert_eq!(lost["spans"], 1);
 }
 
@@ -279,16 +279,16 @@ async fn a_collector_that_is_away_is_told_of_once_and_once_more_when_it_is_back(
     drop(gone);
     let (mut served, files) = served(address, "20ms").await;
     assert_eq!(whoami(&served, &files).await, 200);
-    served.until("the collector does not take spans");
+    served.until("the collector does not accept spans");
     assert_eq!(whoami(&served, &files).await, 200);
     let back = TcpListener::bind(address).await.unwrap();
     let collector = Collector::on(back, Manner::Answers(503));
     collector.until("tries", || collector.sent().len() > 1).await;
     collector.behave(Manner::Takes);
     assert_eq!(collector.until_spans(2).await.len(), 2);
-    served.until("the collector takes spans again");
+    served.until("the collector accepts spans again");
     assert_eq!(served.stop(), Some(0));
-    for said in ["the collector does not take spans", "the collector takes spans again"] {
+    for said in ["the collector does not accept spans", "the collector accepts spans again"] {
         assert_eq!(served.said.matches(said).count(), 1, "{}", served.said);
     }
 }
@@ -313,7 +313,7 @@ async fn spans_go_over_tls_to_a_collector_that_the_systems_authorities_vouch_for
         if taken {
             collector.until_spans(1).await;
         } else {
-            served.until("the collector does not take spans");
+            served.until("the collector does not accept spans");
         }
         assert_eq!(served.stop(), Some(0));
         assert_eq!(collector.spans().len(), usize::from(taken), "{}", served.said);

@@ -158,7 +158,7 @@ async fn a_second_sigterm_hurries_but_waits_for_the_write_that_runs() {
     served.terminate();
     served.until("draining");
     assert_eq!(served.stop(), Some(0), "{}", served.said);
-    assert!(served.said.contains("only the writes that run are waited for"), "{}", served.said);
+    assert!(served.said.contains("waiting only for writes in flight"), "{}", served.said);
     assert_eq!(writing.await.unwrap().unwrap().status, 200);
     let journal = files.directory.path().join("journal.db");
     let listed = run(&["journal", "list", journal.to_str().unwrap()], files.directory.path()).1;

@@ -328,7 +328,7 @@ async fn sighup_loads_everything_and_the_log_says_what_is_wrong_and_what_needs_a
 
     put("level = \"debug\"\n[limits]\nmax_addresses = 3\n");
     hang_up(&served, 3, 1).await;
-    served.until("loaded again: log level debug");
+    served.until("reloaded: log level debug");
     served.until("bad.cedar:3");
     assert_eq!(served.event("need a restart")["keys"], "log.format, zec.preflight");
 

@@ -283,7 +283,7 @@ fn check_says_what_is_wrong_with_the_certificate_beside_all_else() {
     assert_eq!(code, 1);
     for key in [
         "access_key_password_file",
-        "tls.key_file: the private key does not fit",
+        "tls.key_file: the private key does not match",
         "tls.client_ca_file",
     ] {
         assert!(said.contains(key), "no word of {key}: {said}");

@@ -16,30 +16,30 @@ use crate::error::Problem;
 /// The facts that a reader needs before the routes.
 const BASICS: [(&str, &str); 5] = [
     (
-        "Show a token",
-        "Send exactly one header `Authorization: Bearer <JWT>` with a token of your company's identity provider. In the lines below, `$H` is a file with that header, so that the token stands in no shell history.",
+        "Send a token",
+        "Send exactly one header `Authorization: Bearer <JWT>` with a token of your company's identity provider. In the lines below, `$H` is a file with that header, so that the token does not get into the shell's history.",
     ),
     (
-        "Keep the request's id",
-        "Every answer has an `X-Request-Id`. Tell it to whoever you ask for help. One of your own, 1 to 64 of the characters `A-Za-z0-9._-`, is kept.",
+        "Note the request's id",
+        "Every answer has an `X-Request-Id`. Quote it when you ask for help. You can send one of your own, 1 to 64 of the characters `A-Za-z0-9._-`, and the gateway keeps it.",
     ),
     (
-        "Try it dry",
-        "`?dryRun=true` does everything but the write: it asks the policy, looks at the vNIC, and says what would be sent.",
+        "Try a dry run",
+        "With `?dryRun=true` the gateway does everything except the write: it asks the policy, checks the vNIC, and returns what it would send.",
     ),
     (
         "Read errors",
-        "Each is a problem document: `detail` says what to do next, `code` is for programs, and `type` leads to an explanation. After a 503 nothing was sent: wait as `Retry-After` says and try again. After a 502 or 504 to a write, look before you repeat it.",
+        "Each is a problem document: `detail` says what to do next, `code` is for programs, and `type` leads to an explanation. After a 503 nothing was sent: wait as `Retry-After` says and try again. After a 502 or 504 to a write, check whether it happened before you repeat it.",
     ),
     (
         "Write plainly",
-        "Queries and paths are read as they stand, without percent decoding. Unknown or repeated keys and fields are refused, never ignored.",
+        "The gateway reads queries and paths literally, without percent decoding. It refuses unknown or repeated keys and fields, and never ignores them.",
     ),
 ];
 
 const TAGS: [(&str, &str); 3] = [
     ("addresses", "Addresses of a vNIC"),
-    ("record", "What became of writes"),
+    ("record", "Outcomes of writes"),
     ("self", "Who you are, and what this is"),
 ];
 

@@ -12,11 +12,12 @@ use super::routes::{self, Access, Endpoint};
 pub(super) use operations::{Described, describe};
 pub(super) use problems::of as problems_of;
 
-const ABOUT: &str = "A policy gateway in front of Zenlayer Elastic Compute (ZEC). Every answer carries \
-`X-Request-Id`. Every error is a problem document (RFC 9457) that ZEC's SDKs can read too. A method that a path \
-does not have is 405 `method-not-allowed` with `Allow`, a path that there is not is 404 `not-found`. Unknown or \
-repeated query keys and unknown fields are 400: nothing is ever ignored. Queries are read as they stand, without \
-percent decoding. Headers over the limit are answered 431 before a request is made of them, without a document.";
+const ABOUT: &str = "A policy gateway in front of Zenlayer Elastic Compute (ZEC). Every answer \
+carries `X-Request-Id`. Every error is a problem document (RFC 9457) that ZEC's SDKs can read too. \
+The answer to a method that a path does not have is 405 `method-not-allowed` with `Allow`; the \
+answer to an unknown path is 404 `not-found`. Unknown or repeated query keys and unknown fields \
+are 400: the gateway never ignores any. It reads queries literally, without percent decoding. The \
+answer to headers over the limit is 431 without a problem document.";
 
 /// The whole document; `max_addresses` is the most that one request may name.
 pub(super) fn document(max_addresses: usize) -> Value {
@@ -39,7 +40,7 @@ pub(super) fn document(max_addresses: usize) -> Value {
         "servers": [{ "url": "/" }],
         "tags": [
             { "name": "addresses", "description": "The private IPv4 addresses of a vNIC" },
-            { "name": "record", "description": "What became of writes" },
+            { "name": "record", "description": "Outcomes of writes" },
             { "name": "self", "description": "Who you are, and what the gateway is" },
         ],
         "paths": paths,

@@ -48,9 +48,9 @@ fn unassign() -> Described {
         id: "unassignIpv4",
         tag: "addresses",
         summary: "Take private IPv4 addresses off a vNIC",
-        text: "Name the addresses either in the query or in a JSON body, never in both, or take every secondary \
-               one off with `all=true`. One address that is not allowed, and nothing is sent. ZEC offers no undo; \
-               `POST` gives addresses back.",
+        text: "Name the addresses either in the query or in a JSON body, never in both, or take \
+               every secondary one off with `all=true`. If one address is not allowed, nothing is \
+               sent. ZEC has no undo; `POST` gives addresses back.",
         parameters: vec![
             nic_in_path(),
             query(
@@ -63,13 +63,13 @@ fn unassign() -> Described {
             ),
             deprecated(query(
                 "ipAddress",
-                "One address, as ZEC once had it; `ipAddresses` wins over it",
+                "One address, ZEC's deprecated form; `ipAddresses` takes precedence",
                 &reference("Ipv4"),
                 &Value::Null,
             )),
             query(
                 "all",
-                "`true` or `false`. Take every secondary address off: no address may be named beside it",
+                "`true` or `false`. Takes every secondary address off; name no address with it",
                 &json!({ "type": "boolean" }),
                 &Value::Null,
             ),
@@ -84,7 +84,7 @@ fn unassign() -> Described {
                 "example": { "ipAddresses": ["10.0.0.21", "10.0.0.22"] },
             } },
         })),
-        success: "Done, or, with `dryRun`, what would be done. `ipAddresses` is empty where `all=true` found none",
+        success: "Done, or, with `dryRun`, what would be done. `ipAddresses` is empty if `all=true` found no address",
         answer: (JSON, changed()),
         example: Some(changed_example(&["10.0.0.21", "10.0.0.22"])),
         curl: "'{gateway}/nics/1612345678901234567/ipv4?ipAddresses=10.0.0.21&ipAddresses=10.0.0.22'",
@@ -121,7 +121,7 @@ fn assign() -> Described {
         id: "assignIpv4",
         tag: "addresses",
         summary: "Give a vNIC private IPv4 addresses",
-        text: "The way back from a `DELETE`: the addresses are given as they are named.",
+        text: "The reverse of a `DELETE`: gives the vNIC exactly the addresses that you name.",
         parameters: vec![nic_in_path(), dry_run(), idempotency_key()],
         body: Some(json!({
             "description": "The addresses",
@@ -163,9 +163,10 @@ fn read_operation() -> Described {
     Described {
         id: "readOperation",
         tag: "record",
-        summary: "Show what became of a write",
-        text: "You see your own operations, and everyone's where the policy allows you `ReadOperations`. Another's \
-               is 404, as one that does not exist.",
+        summary: "Show the outcome of a write",
+        text: "You see your own operations, and everyone's if the policy allows you \
+               `ReadOperations`. The answer for another caller's operation is 404, as for one that \
+               does not exist.",
         parameters: vec![id],
         body: None,
         success: "The operation",
@@ -180,8 +181,8 @@ fn list_operations() -> Described {
     Described {
         id: "listOperations",
         tag: "record",
-        summary: "List what became of writes, newest first",
-        text: "`next`, where it is there, is the `before` of the page that follows.",
+        summary: "List writes and their outcomes, newest first",
+        text: "If the answer has `next`, send it as `before` to get the page that follows.",
         parameters: vec![
             query("nic", "Only those on this vNIC", &reference("NicId"), &json!(NIC_ID)),
             query(
@@ -199,7 +200,7 @@ fn list_operations() -> Described {
             ),
             query(
                 "limit",
-                "How many at most, 1 to 100; 20 unless you say",
+                "How many at most, 1 to 100; the default is 20",
                 &json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 20 }),
                 none,
             ),
@@ -241,7 +242,7 @@ fn problem() -> Described {
         id: "explainProblem",
         tag: "self",
         summary: "Explain a problem",
-        text: "What a problem's `type` leads to: what it means, and what to do.",
+        text: "The page that a problem's `type` leads to: what the problem means, and what to do.",
         parameters: vec![path(
             "slug",
             "The last segment of a problem's `type`",
@@ -294,7 +295,7 @@ fn stylesheet() -> Described {
     Described {
         id: "docsStylesheet",
         tag: "self",
-        summary: "How the page for people looks",
+        summary: "The style of the page for people",
         text: "The style sheet of `/docs`.",
         parameters: vec![],
         body: None,
@@ -340,7 +341,7 @@ fn nic_in_path() -> Value {
 fn dry_run() -> Value {
     query(
         "dryRun",
-        "`true` or `false`. Everything but the write: says what would be sent, and sends nothing",
+        "`true` or `false`. Does everything except the write: returns what would be sent, and does not send it",
         &json!({ "type": "boolean" }),
         &Value::Null,
     )
@@ -349,9 +350,10 @@ fn dry_run() -> Value {
 fn idempotency_key() -> Value {
     let mut parameter = query(
         "Idempotency-Key",
-        "A name of your own for this request, 1 to 255 visible ASCII characters, remembered for 24 hours: the same \
-         request again gets the first answer again with `Idempotency-Replayed`. With `dryRun`, or where the gateway \
-         keeps no journal, it is refused, never ignored",
+        "A key of your own for this request, 1 to 255 visible ASCII characters, remembered for 24 \
+         hours. The same request with the same key gets the first answer again, with \
+         `Idempotency-Replayed`. With `dryRun`, or if the gateway keeps no journal, the key is \
+         refused, never ignored",
         &json!({ "type": "string", "pattern": schemas::VISIBLE, "minLength": 1, "maxLength": 255 }),
         &Value::Null,
     );

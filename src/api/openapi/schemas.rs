@@ -53,7 +53,7 @@ pub(super) fn headers() -> Value {
             json!({ "type": "string" }),
         )),
         "Idempotency-Replayed": header(
-            "`true`: the answer to the first request with this `Idempotency-Key`, given again",
+            "`true`: this repeats the answer to the first request with this `Idempotency-Key`",
             json!({ "type": "string", "const": "true" }),
         ),
     })
@@ -104,7 +104,7 @@ pub(super) fn all(max_addresses: usize) -> Value {
 fn bodies(max_addresses: usize) -> [(&'static str, Value); 2] {
     let list = json!({
         "type": "array", "items": reference("Ipv4"), "minItems": 1, "maxItems": max_addresses,
-        "description": "Those named twice count once; the order is kept",
+        "description": "An address named twice counts once; the order is kept",
     });
     let assigned = json!({
         "type": "object",
@@ -118,7 +118,7 @@ fn bodies(max_addresses: usize) -> [(&'static str, Value); 2] {
             "ipAddresses": list,
             "ipAddress": {
                 "type": "string", "pattern": IPV4_FORM, "deprecated": true,
-                "description": "One address, as ZEC once had it; `ipAddresses` wins over it",
+                "description": "One address, ZEC's deprecated form; `ipAddresses` takes precedence",
             },
         },
         // Not `anyOf` over the required members: generators turn that into a type that accepts anything.
@@ -148,7 +148,7 @@ fn changes() -> [(&'static str, Value); 2] {
             "action": reference("Action"),
             "body": {
                 "type": ["object", "null"], "additionalProperties": true,
-                "description": "What ZEC would be sent; null where nothing would",
+                "description": "What the gateway would send to ZEC; null if it would send nothing",
             },
             "nicId": reference("NicId"),
             "ipAddresses": list,
@@ -221,14 +221,14 @@ fn problems() -> [(&'static str, Value); 2] {
     let types = Problem::ALL.map(|problem| format!("/problems/{}", problem.slug()));
     let problem = json!({
         "type": "object",
-        "description": "RFC 9457, with the three members that ZEC's SDKs demand of every error; some problems have more",
+        "description": "RFC 9457, with the three members that ZEC's SDKs require in every error; some problems have more",
         "required": ["type", "title", "status", "detail", "code", "message", "requestId"],
         "properties": {
             "type": { "type": "string", "enum": types, "description": "Leads to an explanation" },
             "title": text,
             "status": status,
             "detail": { "type": "string", "description": "What to do next" },
-            "code": { "type": "string", "description": "What programs branch on; ZEC's own where ZEC has one for the case" },
+            "code": { "type": "string", "description": "For programs to branch on; ZEC's own code where ZEC has one for the case" },
             "message": text,
             "requestId": { "type": "string", "description": "ZEC's where ZEC answered, else the gateway's" },
             "zecRequestId": text,

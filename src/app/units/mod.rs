@@ -153,7 +153,7 @@ impl Watched {
 fn hangs(places: &[FileState], pace: WatchPace) -> Fault {
     let paths: Vec<_> = places.iter().map(|place| place.path().display().to_string()).collect();
     Fault::new(format!(
-        "the disk has not answered within {} for `{}`: look at it; it is asked again",
+        "the disk has not answered within {} for `{}`: check the disk; the gateway tries again",
         humantime::format_duration(pace.patience),
         paths.join("`, `")
     ))
@@ -165,16 +165,16 @@ async fn load(unit: &Arc<dyn Reloadable>, files: Snapshot) -> Result<String, Vec
     let loading = tokio::task::spawn_blocking(move || unit.load(&files));
     loading
         .await
-        .unwrap_or_else(|error| Err(vec![Fault::new(format!("loading it broke: {error}"))]))
+        .unwrap_or_else(|error| Err(vec![Fault::new(format!("loading it failed: {error}"))]))
 }
 
 impl Reporter {
     fn tell(&self, unit: &str, result: &Result<String, Vec<Fault>>) {
         match result {
-            Ok(what) => tracing::info!(unit, "loaded again: {what}"),
+            Ok(what) => tracing::info!(unit, "reloaded: {what}"),
             Err(faults) => {
                 for fault in faults {
-                    tracing::error!(unit, %fault, "not loaded again, the last good stays in force");
+                    tracing::error!(unit, %fault, "not reloaded, the last good version stays in force");
                 }
             }
         }

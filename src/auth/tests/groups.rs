@@ -6,9 +6,9 @@ use super::*;
 fn groups_that_are_malformed_or_cut_short_are_refused_not_ignored() {
     let world = world();
     for (claims, why) in [
-        (world.with("groups", json!("netops")), "list of texts"),
-        (world.with("groups", json!(["netops", 7])), "list of texts"),
-        (world.with("groups", json!({"netops": true})), "list of texts"),
+        (world.with("groups", json!("netops")), "list of strings"),
+        (world.with("groups", json!(["netops", 7])), "list of strings"),
+        (world.with("groups", json!({"netops": true})), "list of strings"),
         (world.with("groups", json!(null)), "`groups` is null"),
         (world.with("_claim_names", json!(null)), "`_claim_names` is null"),
         (world.with("hasgroups", json!(null)), "`hasgroups` is null"),
@@ -31,7 +31,7 @@ fn groups_are_found_by_a_dotted_path() {
     let nested = world.with("realm_access", json!({"roles": ["ops"]}));
     let caller = world.check(&world.es.sign(&nested).unwrap()).unwrap();
     assert_eq!(caller.groups().collect::<Vec<_>>(), ["ops"]);
-    world.refuses_claims(&world.with("realm_access", json!("x")), "list of texts");
+    world.refuses_claims(&world.with("realm_access", json!("x")), "list of strings");
     let dotted = world.with("realm_access.roles", json!(["whole"]));
     let caller = world.check(&world.es.sign(&dotted).unwrap()).unwrap();
     assert_eq!(caller.groups().collect::<Vec<_>>(), ["whole"]);

@@ -47,12 +47,12 @@ fn issuer_audience_and_subject_must_be_there_and_right() {
         (world.with("aud", json!("someone-else")), "another service"),
         (world.with("aud", json!([])), "another service"),
         (world.with("aud", json!("zec-gateway ")), "another service"),
-        (world.with("aud", json!(["zec-gateway", 7])), "`aud` is not a text"),
-        (world.with("aud", json!({"zec-gateway": true})), "`aud` is not a text"),
+        (world.with("aud", json!(["zec-gateway", 7])), "`aud` is not a string"),
+        (world.with("aud", json!({"zec-gateway": true})), "`aud` is not a string"),
         (world.without("sub"), "`sub` is missing"),
         (world.with("sub", json!("")), "`sub` is empty"),
         (world.with("sub", json!(null)), "`sub` is null"),
-        (world.with("sub", json!(7)), "`sub` is not a text"),
+        (world.with("sub", json!(7)), "`sub` is not a string"),
         (world.with("sub", json!("a\u{0}b")), "control character"),
         (world.with("sub", json!("x".repeat(257))), "256 bytes"),
         (world.with("cnf", json!({"jkt": "x"})), "bound to a key (`cnf`)"),
@@ -69,7 +69,7 @@ fn the_subject_is_found_by_a_dotted_path_too() {
     assert_eq!(world.check(&world.es.sign(&nested).unwrap()).unwrap().subject(), "al");
     world.refuses_claims(&world.claims(), "`user.id`");
     world.refuses_claims(&world.with("user", json!({"id": ""})), "`user.id`");
-    world.refuses_claims(&world.with("user", json!("al")), "`user.id` is not a text");
+    world.refuses_claims(&world.with("user", json!("al")), "`user.id` is not a string");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn type_party_and_lifetime_are_enforced_where_configured() {
     world.refuses(&typed("at+jwt", &other), "`azp`");
     let mut long = good.clone();
     long.insert("exp".to_owned(), json!(world.now + 601));
-    world.refuses(&typed("at+jwt", &long), "lives longer");
+    world.refuses(&typed("at+jwt", &long), "valid for longer");
     long.remove("iat");
     world.refuses(&typed("at+jwt", &long), "no `iat`");
 }

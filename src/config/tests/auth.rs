@@ -62,7 +62,7 @@ fn what_is_required_is_named_at_the_issuer() {
         ),
         (
             "audiences = [\"zec-gateway\"]",
-            "audiences: is missing: name whom the tokens must be meant for, as `[\"zec-gateway\"]`",
+            "audiences: is missing: name the audiences of the tokens, as `[\"zec-gateway\"]`",
         ),
     ];
     for (line, fault) in gone {
@@ -82,8 +82,8 @@ fn names_and_issuers_are_unique() {
     assert_eq!(
         parse_issuer(second).unwrap_err(),
         [
-            "etc/g.toml:10: auth.issuers[1].name: `corp` is taken on line 5: give each issuer its own",
-            "etc/g.toml:11: auth.issuers[1].issuer: `https://sso.example.com` is taken on line 6: give each issuer its own",
+            "etc/g.toml:10: auth.issuers[1].name: `corp` is already used on line 5: give each issuer its own",
+            "etc/g.toml:11: auth.issuers[1].issuer: `https://sso.example.com` is already used on line 6: give each issuer its own",
         ]
     );
 }
@@ -97,7 +97,7 @@ fn lists_are_not_empty_and_hold_texts() {
         assert_more(&format!("{key} = []"), &format!("{key}: {empty}"));
         assert_more(
             &format!("{key} = \"x\""),
-            &format!("{key}: wants a list, as `[\"a\", \"b\"]`, not a text"),
+            &format!("{key}: must be a list, as `[\"a\", \"b\"]`, not a string"),
         );
     }
 }
@@ -109,7 +109,7 @@ fn only_asymmetric_algorithms_are_taken() {
         assert_more(
             &format!("algorithms = [\"{name}\"]"),
             &format!(
-                "algorithms[0]: `{name}` is symmetric and refused, as a public key could be taken for its secret: use one of {known}"
+                "algorithms[0]: `{name}` is symmetric and refused, because a public key could be used as its secret: use one of {known}"
             ),
         );
     }
@@ -123,7 +123,9 @@ fn only_asymmetric_algorithms_are_taken() {
     }
     assert_more(
         "algorithms = [\"es256\"]",
-        &format!("algorithms[0]: `es256` is no algorithm of the gateway's: use one of {known}"),
+        &format!(
+            "algorithms[0]: `es256` is not an algorithm that the gateway supports: use one of {known}"
+        ),
     );
 }
 
@@ -136,16 +138,16 @@ fn keys_come_from_exactly_one_place() {
     assert_fault(file, "discovery = false", &none);
     assert_more(
         "jwks_url = \"https://sso/jwks\"",
-        &format!("jwks_url: is set beside `jwks_file`: keep one of {ways}"),
+        &format!("jwks_url: is set as well as `jwks_file`: keep one of {ways}"),
     );
     assert_more(
         "discovery = true",
-        &format!("discovery: is set beside `jwks_file`: keep one of {ways}"),
+        &format!("discovery: is set as well as `jwks_file`: keep one of {ways}"),
     );
     assert_fault(
         file,
         "discovery = 1",
-        "8: auth.issuers[0].discovery: wants `true` or `false`, not a number",
+        "8: auth.issuers[0].discovery: must be `true` or `false`, not a number",
     );
     let config = parse_issuer("discovery = false\n").unwrap();
     assert!(config.warnings.is_empty());
@@ -186,7 +188,7 @@ fn a_key_set_is_fetched_over_https_or_on_loopback() {
             file,
             &format!("jwks_url = \"{url}\""),
             &format!(
-                "8: auth.issuers[0].jwks_url: `{url}` is not an address, as `https://host.example`"
+                "8: auth.issuers[0].jwks_url: `{url}` is not a URL, as `https://host.example`"
             ),
         );
     }
@@ -198,7 +200,7 @@ fn discovery_needs_an_issuer_that_can_be_fetched_from() {
     assert_eq!(parse(&text).unwrap().auth.issuers[0].keys, KeySource::Discovery);
     let cases = [
         ("http://sso", "`http://sso` is plain http, which is for loopback only: use https"),
-        ("corp", "`corp` is not an address, as `https://host.example`"),
+        ("corp", "`corp` is not a URL, as `https://host.example`"),
         ("https://sso?x", "`https://sso?x` has a query, which discovery does not allow"),
     ];
     for (issuer, fault) in cases {
@@ -236,7 +238,7 @@ fn a_claims_path_may_be_a_list_of_names() {
         "groups_claim: is an empty list: name at least one, or leave the key out",
     );
     assert_more("groups_claim = [\"a\", \"\"]", "groups_claim[1]: is empty");
-    assert_more("subject_claim = 7", "subject_claim: wants a text in quotes, not a number");
+    assert_more("subject_claim = 7", "subject_claim: must be a string in quotes, not a number");
 }
 
 #[test]

@@ -61,11 +61,11 @@ mod with_otlp {
     #[test]
     fn what_is_no_collectors_address_is_a_fault() {
         for (said, fault) in [
-            ("127.0.0.1:4318", "`127.0.0.1:4318` is not an address, as `https://host.example`"),
+            ("127.0.0.1:4318", "`127.0.0.1:4318` is not a URL, as `https://host.example`"),
             ("http://u:p@h:4318", "has a user name or password in it: take it out"),
             (
                 "http://h:4318/?a=b",
-                "`http://h:4318/?a=b` has a query, which collectors have none of",
+                "`http://h:4318/?a=b` has a query, which a collector's URL may not have",
             ),
             (
                 "http://h:4318/v1/traces",

@@ -28,12 +28,12 @@ max_addresses = 0
     assert_eq!(
         said,
         [
-            "etc/g.toml:3: server.listen: wants a text in quotes, not a number",
+            "etc/g.toml:3: server.listen: must be a string in quotes, not a number",
             "etc/g.toml:4: server.max_conections: unknown key: did you mean `max_connections`",
             "etc/g.toml:5: server.idle_timeout: `soon` is not a duration, as `5s`, `10m` or `24h`",
-            "etc/g.toml:7: auth.issuers[0].audiences: is missing: name whom the tokens must be meant for, as `[\"zec-gateway\"]`",
+            "etc/g.toml:7: auth.issuers[0].audiences: is missing: name the audiences of the tokens, as `[\"zec-gateway\"]`",
             "etc/g.toml:8: auth.issuers[0].name: `Corp` is not a name: use 1 to 32 of a-z, 0-9 and `-`",
-            "etc/g.toml:12: zec.endpoint: `ftp://zec` is not an address, as `https://host.example`",
+            "etc/g.toml:12: zec.endpoint: `ftp://zec` is not a URL, as `https://host.example`",
             "etc/g.toml:14: limits.max_addresses: `0` is out of range: use 1 to 1000",
             "etc/g.toml:15: colours: unknown key: known here are admin, auth, cors, journal, limits, log, policy, server, telemetry, zec",
             "etc/g.toml: policy.directory: is missing: name the directory that holds the `*.cedar` files",
@@ -76,7 +76,7 @@ fn a_key_set_twice_does_not_hide_other_faults() {
         said.unwrap_err(),
         [
             "etc/g.toml:3: `max_body` is written twice: keep one of them",
-            "etc/g.toml:4: server.listen: wants a text in quotes, not a number",
+            "etc/g.toml:4: server.listen: must be a string in quotes, not a number",
         ]
     );
     let said =
@@ -104,11 +104,14 @@ fn unknown_keys_are_named_with_their_line() {
 #[test]
 fn a_value_of_the_wrong_type_is_a_fault_of_its_key() {
     let cases = [
-        ("listen = 1.5", "wants a text in quotes, not a number with a fraction"),
-        ("max_body = 65536", "wants a text in quotes, not a number"),
-        ("header_timeout = 07:32:00", "wants a text in quotes, not a date"),
-        ("max_connections = \"many\"", "wants a whole number, not a text"),
-        ("max_connections = 99999999999999999999", "wants a whole number, not a number that large"),
+        ("listen = 1.5", "must be a string in quotes, not a number with a fraction"),
+        ("max_body = 65536", "must be a string in quotes, not a number"),
+        ("header_timeout = 07:32:00", "must be a string in quotes, not a date"),
+        ("max_connections = \"many\"", "must be a whole number, not a string"),
+        (
+            "max_connections = 99999999999999999999",
+            "must be a whole number, not a number that large",
+        ),
         ("tls = true", "is a table with keys of its own, not `true` or `false`"),
     ];
     for (line, fault) in cases {
@@ -117,15 +120,15 @@ fn a_value_of_the_wrong_type_is_a_fault_of_its_key() {
     }
     assert_fault(
         "[zec]\npreflight = \"yes\"\n",
-        "2: zec.preflight: wants `true` or `false`, not a text",
+        "2: zec.preflight: must be `true` or `false`, not a string",
     );
     assert_fault(
         "[cors]\nallowed_origins = \"x\"\n",
-        "2: cors.allowed_origins: wants a list, as `[\"a\", \"b\"]`, not a text",
+        "2: cors.allowed_origins: must be a list, as `[\"a\", \"b\"]`, not a string",
     );
     assert_fault(
         "[cors]\nallowed_origins = [\n  \"https://a.example\",\n  5]\n",
-        "4: cors.allowed_origins[1]: wants a text in quotes, not a number",
+        "4: cors.allowed_origins[1]: must be a string in quotes, not a number",
     );
 }
 

@@ -122,7 +122,7 @@ fn listeners_are_addresses_of_their_own() {
         assert_fault(
             &format!("server.listen = \"{text}\"\n"),
             &format!(
-                "1: server.listen: `{text}` is not an IP address with a port, as `127.0.0.1:8080` or `[::1]:8080`, and no socket, as `unix:/run/zec-gateway.sock`"
+                "1: server.listen: `{text}` is neither an IP address with a port, as `127.0.0.1:8080` or `[::1]:8080`, nor a socket, as `unix:/run/zec-gateway.sock`"
             ),
         );
     }
@@ -158,9 +158,9 @@ fn trusted_proxies_are_addresses_networks_and_the_word_unix() {
     assert_eq!(networks, ["10.0.0.5/32", "10.1.0.0/16", "::1/128"]);
     assert!(trusted.unix);
     for (entry, why) in [
-        ("10.1.2.3/16", "has bits behind its mask: write `10.1.0.0/16`"),
-        ("haproxy", "is no address, as `10.0.0.5`, no network"),
-        ("10.0.0.0/33", "is no address"),
+        ("10.1.2.3/16", "has bits set beyond its mask: write `10.1.0.0/16`"),
+        ("haproxy", "is neither an address, as `10.0.0.5`, nor a network"),
+        ("10.0.0.0/33", "is neither an address"),
     ] {
         let said = parse_after(&format!("server.trusted_proxies = [\"{entry}\"]\n")).unwrap_err();
         assert!(said[0].contains(why), "{said:?}");
@@ -216,7 +216,7 @@ fn origins_are_exact() {
         assert_fault(
             &format!("cors.allowed_origins = [\"{text}\"]\n"),
             &format!(
-                "1: cors.allowed_origins[0]: `{text}` is not an address, as `https://host.example`"
+                "1: cors.allowed_origins[0]: `{text}` is not a URL, as `https://host.example`"
             ),
         );
     }
@@ -247,7 +247,7 @@ fn the_endpoint_is_a_scheme_and_a_host_in_lower_case() {
     ] {
         assert_fault(
             &format!("zec.endpoint = \"{text}\"\n"),
-            &format!("1: zec.endpoint: `{text}` is not an address, as `https://host.example`"),
+            &format!("1: zec.endpoint: `{text}` is not a URL, as `https://host.example`"),
         );
     }
     for text in ["https://zec/api", "https://zec?x=1", "https://zec/?"] {
@@ -336,6 +336,6 @@ fn a_log_level_is_a_level_or_a_filter() {
     }
     assert_fault(
         "[log]\nlevel = \"foo=bar=baz\"\n",
-        "2: log.level: `foo=bar=baz` is no level, as `info`, or filter, as `zec_gateway=debug`",
+        "2: log.level: `foo=bar=baz` is neither a level, as `info`, nor a filter, as `zec_gateway=debug`",
     );
 }

@@ -86,7 +86,7 @@ fn a_faulty_value_names_its_variable() {
     assert_fault(
         "ZEC_GATEWAY__SERVER__LISTEN",
         "here",
-        "`here` is not an IP address with a port, as `127.0.0.1:8080` or `[::1]:8080`, and no socket, as `unix:/run/zec-gateway.sock`",
+        "`here` is neither an IP address with a port, as `127.0.0.1:8080` or `[::1]:8080`, nor a socket, as `unix:/run/zec-gateway.sock`",
     );
     assert_fault("ZEC_GATEWAY__LIMITS__MAX_ADDRESSES", "ten", "`ten` is not a whole number");
     assert_fault("ZEC_GATEWAY__LIMITS__MAX_ADDRESSES", "0", "`0` is out of range: use 1 to 1000");
@@ -100,9 +100,13 @@ fn a_faulty_value_names_its_variable() {
     assert_fault(
         "ZEC_GATEWAY__CORS__ALLOWED_ORIGINS",
         "[\n\n5]",
-        "wants a text in quotes, not a number",
+        "must be a string in quotes, not a number",
     );
-    assert_fault("ZEC_GATEWAY__SERVER__LISTEN__PORT", "1", "wants a text in quotes, not a table");
+    assert_fault(
+        "ZEC_GATEWAY__SERVER__LISTEN__PORT",
+        "1",
+        "must be a string in quotes, not a table",
+    );
 }
 
 #[test]
@@ -129,7 +133,7 @@ fn an_unknown_variable_is_named() {
     assert_fault(
         "ZEC_GATEWAY__POLICY__DIRECTORY__X",
         "x",
-        "unknown variable: what it goes into is no table and no list",
+        "unknown variable: it goes into a key that is neither a table nor a list",
     );
 }
 
@@ -143,7 +147,7 @@ fn a_list_has_no_gaps_and_its_entries_have_numbers() {
     assert_fault(
         "ZEC_GATEWAY__AUTH__ISSUERS__NAME",
         "x",
-        "wants the number of a list's entry, not `NAME`",
+        "must have the number of a list's entry, not `NAME`",
     );
 }
 
@@ -158,7 +162,7 @@ fn what_is_missing_from_an_entry_that_a_variable_began_is_named() {
                 "{name}: `auth.issuers[1].issuer` is missing: write what the tokens' `iss` must equal"
             ),
             format!(
-                "{name}: `auth.issuers[1].audiences` is missing: name whom the tokens must be meant for, as `[\"zec-gateway\"]`"
+                "{name}: `auth.issuers[1].audiences` is missing: name the audiences of the tokens, as `[\"zec-gateway\"]`"
             ),
             format!(
                 "{name}: `auth.issuers[1]` has no keys: set one of `jwks_file`, `jwks_url` and `discovery = true`"

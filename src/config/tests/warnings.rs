@@ -23,11 +23,11 @@ fn listening_beyond_loopback_is_dangerous() {
     for address in ["0.0.0.0:8080", "[::]:8080", "10.0.0.1:8080", "[::ffff:10.0.0.1]:8080"] {
         assert_warning(
             &format!("server.listen = \"{address}\"\n"),
-            "1: server.listen: plain HTTP beyond loopback shows every token on the way: set `[server.tls]`, or listen on loopback behind a TLS proxy",
+            "1: server.listen: plain HTTP beyond loopback exposes every token on the network: set `[server.tls]`, or listen on loopback behind a TLS proxy",
         );
         assert_warning(
             &format!("admin.listen = \"{address}\"\n"),
-            "1: admin.listen: metrics and probes need no token: let only those reach it who should",
+            "1: admin.listen: metrics and probes need no token: restrict who can reach this address",
         );
     }
     for address in ["127.9.9.9:8080", "[::1]:8080", "[::ffff:127.0.0.1]:8080"] {
@@ -46,7 +46,7 @@ fn listening_beyond_loopback_with_tls_is_what_tls_is_for() {
 fn a_plain_endpoint_beyond_loopback_is_dangerous() {
     assert_warning(
         "zec.endpoint = \"http://zec.example\"\n",
-        "1: zec.endpoint: plain HTTP beyond loopback shows signed requests on the way: use https",
+        "1: zec.endpoint: plain HTTP beyond loopback exposes signed requests on the network: use https",
     );
     let config = parse_after("zec.endpoint = \"http://localhost:9000\"\n").unwrap();
     assert_eq!(warnings(&config), [""; 0]);
@@ -63,11 +63,15 @@ fn an_answer_should_have_more_time_than_zec_alone() {
     let rest = "raise `server.request_timeout` above that, or lower `zec.request_timeout`";
     assert_warning(
         "server.request_timeout = \"23s\"\n",
-        &format!("1: server.request_timeout: an answer may take 23s, and ZEC alone 23s: {rest}"),
+        &format!(
+            "1: server.request_timeout: an answer may take 23s, but ZEC alone may take 23s: {rest}"
+        ),
     );
     assert_warning(
         "zec.request_timeout = \"30s\"\n",
-        &format!("1: zec.request_timeout: an answer may take 30s, and ZEC alone 33s: {rest}"),
+        &format!(
+            "1: zec.request_timeout: an answer may take 30s, but ZEC alone may take 33s: {rest}"
+        ),
     );
     assert_eq!(warnings(&parse_after("server.request_timeout = \"24s\"\n").unwrap()), [""; 0]);
 }

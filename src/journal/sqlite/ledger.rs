@@ -82,7 +82,7 @@ impl SqliteLedger {
             .map_err(|error| certain(error.into()))?;
         let found = stored_head(&transaction).map_err(|error| certain(error.into()))?;
         if found != self.head && Some(found) != self.perhaps {
-            let what = "the journal does not end as this gateway left it: run `journal verify`";
+            let what = "the journal's end is not as this gateway left it: run `journal verify`";
             return Err(certain(StoreError(what.to_owned())));
         }
         let mut batch = Batch {
@@ -132,7 +132,7 @@ impl Ledger for SqliteLedger {
         self.look()?;
         let gone = retention::prune(&mut self.connection, before, most)?;
         let Some((start, count)) = gone else { return Ok(0) };
-        tracing::info!(entries = count, until = start.length, head = %start.hash, "entries past their time were deleted");
+        tracing::info!(entries = count, until = start.length, head = %start.hash, "expired entries were deleted");
         Ok(count)
     }
 
@@ -151,7 +151,7 @@ impl Ledger for SqliteLedger {
         if let Err(error) = self.connection.query_row(sql, [], |_| Ok(())) {
             tracing::warn!(%error, "the journal's log is left beside it; the next start reads it");
         } else if let Err(error) = self.connection.pragma_update(None, "journal_mode", "DELETE") {
-            tracing::debug!(%error, "somebody reads the journal, so its file says that a log belongs to it");
+            tracing::debug!(%error, "the journal has a reader, so its file still says that a log belongs to it");
         }
         let Self { connection, lock, .. } = *self;
         if let Err((_, error)) = connection.close() {
@@ -296,7 +296,7 @@ impl Batch<'_> {
 fn checked_head(connection: &Connection) -> Result<Head, String> {
     let broken = |error: &dyn std::fmt::Display| {
         format!(
-            "the record does not hold: {error}; run `zec-gateway journal verify`, keep the file, and name another one in `journal.path`"
+            "the journal is damaged: {error}; run `zec-gateway journal verify`, keep the file, and name another one in `journal.path`"
         )
     };
     let check = || -> rusqlite::Result<Result<Head, super::super::chain::Broken>> {

@@ -59,5 +59,9 @@ fn holder(file: &mut File) -> String {
     let mut text = String::new();
     let read = file.take(MAX_HOLDER).read_to_string(&mut text);
     let text: String = text.chars().filter(|c| !c.is_control()).collect();
-    if read.is_err() || text.is_empty() { "it does not say which".to_owned() } else { text }
+    if read.is_err() || text.is_empty() {
+        "the lock file does not say which".to_owned()
+    } else {
+        text
+    }
 }

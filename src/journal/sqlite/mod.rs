@@ -106,7 +106,7 @@ fn real(path: &Path) -> PathBuf {
 /// Opens or creates the file for writing. Returns its real path and a connection. The lock must be held.
 pub(super) fn open(path: &Path, busy: Duration) -> Result<(PathBuf, Connection), Fault> {
     let fault = |text: String| Fault::new(text).in_file(path);
-    make(path).map_err(|error| fault(format!("cannot be made: {error}")))?;
+    make(path).map_err(|error| fault(format!("cannot be created: {error}")))?;
     // SQLite follows links before it puts its own files next to the journal, so the watch must do the same.
     let real = fs::canonicalize(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -167,12 +167,12 @@ fn stamp(connection: &Connection) -> rusqlite::Result<(i32, i32, i64)> {
 
 fn expect_ours(connection: &Connection) -> Result<(), String> {
     match stamp(connection) {
-        Err(error) => Err(format!("is no journal: {error}")),
+        Err(error) => Err(format!("is not a journal: {error}")),
         Ok((APPLICATION_ID, VERSION, _)) => Ok(()),
         Ok((APPLICATION_ID, version, _)) => Err(format!(
             "is a journal of version {version}, and this gateway knows version {VERSION}: use the gateway that wrote it, or another `journal.path`"
         )),
-        Ok(_) => Err("is no journal of zec-gateway: name another file".to_owned()),
+        Ok(_) => Err("is not a journal of zec-gateway: name another file".to_owned()),
     }
 }
 

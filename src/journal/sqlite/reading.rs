@@ -69,10 +69,11 @@ fn alone(real: &Path, path: &Path) -> Result<Source, Fault> {
     let address = format!("file:{}?immutable=1", escaped(real)?);
     let connection = Connection::open_with_flags(address, flags).map_err(|error| cannot(&error))?;
     let lacks_log = wants_a_log(real).map_err(|error| cannot(&error))?;
-    let missing = "no `-wal` file lies beside it, though the gateway had not closed it: what was written last is \
-                   not here. Copy both files, or this one after the gateway has stopped";
+    let missing = "there is no `-wal` file beside it, though the gateway had not closed it: the \
+                   last writes are missing. Copy both files, or copy this one after the gateway \
+                   has stopped";
     if stamp(&connection).is_ok_and(|stamp| stamp == (0, 0, 0)) {
-        return Err(fault(format!("holds nothing by itself: {missing}")));
+        return Err(fault(format!("holds nothing without that file: {missing}")));
     }
     match expect_ours(&connection) {
         Err(why) if lacks_log => Err(fault(format!("{why}; {missing}"))),
@@ -98,14 +99,16 @@ fn needs_room(error: &rusqlite::Error) -> bool {
 /// Copies the file and its log to a place where the index of the log can be created.
 fn private_copy(real: &Path) -> Result<Source, String> {
     let text = |error: io::Error| error.to_string();
-    let folder = tempfile::tempdir().map_err(|error| format!("no copy can be made: {error}"))?;
+    let folder = tempfile::tempdir()
+        .map_err(|error| format!("a private copy cannot be created: {error}"))?;
     let copy = folder.path().join("journal.db");
     let log = beside(real, "-wal");
     for _ in 0..COPIES {
         let before = (look(real).map_err(text)?, look(&log).map_err(text)?);
-        fs::copy(real, &copy).map_err(|error| format!("no copy can be made: {error}"))?;
+        fs::copy(real, &copy)
+            .map_err(|error| format!("a private copy cannot be created: {error}"))?;
         fs::copy(&log, beside(&copy, "-wal"))
-            .map_err(|error| format!("no copy can be made: {error}"))?;
+            .map_err(|error| format!("a private copy cannot be created: {error}"))?;
         if before == (look(real).map_err(text)?, look(&log).map_err(text)?) {
             let connection = Connection::open_with_flags(
                 &copy,

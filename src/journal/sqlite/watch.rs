@@ -63,7 +63,7 @@ fn expect(path: &Path, opened: FileIdentity) -> Result<(), StoreError> {
     let fault = |what: &str| Err(StoreError(format!("{} {what}", path.display())));
     match identity(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => fault("is gone"),
-        Err(error) => fault(&format!("cannot be looked at: {error}")),
+        Err(error) => fault(&format!("cannot be checked: {error}")),
         Ok((found, _)) if found != opened => fault("is another file than the one that was opened"),
         Ok((_, true)) => fault("is read-only"),
         Ok(_) => Ok(()),

@@ -220,11 +220,11 @@ fn what_is_no_journal_is_left_as_it_is() {
     };
     let text = Desk::new();
     fs::write(text.path(), "not a database, but long enough to be one".repeat(50)).unwrap();
-    assert!(open(&text).contains("is no journal: file is not a database"));
+    assert!(open(&text).contains("is not a journal: file is not a database"));
     let other = Desk::new();
     other.raw().execute_batch("CREATE TABLE t (x)").unwrap();
     let before = fs::read(other.path()).unwrap();
-    assert!(open(&other).contains("is no journal of zec-gateway"));
+    assert!(open(&other).contains("is not a journal of zec-gateway"));
     assert_eq!(fs::read(other.path()).unwrap(), before);
     let newer = Desk::new();
     newer

@@ -50,9 +50,9 @@ async fn what_is_past_its_time_goes_and_what_is_left_still_holds() {
     assert_eq!(filed, 0, "what lists are made by has gone too");
     assert_eq!(verify(&desk, Some(whole)).unwrap(), whole);
     let earlier = Head { length: 2, ..whole };
-    assert!(verify(&desk, Some(earlier)).unwrap_err().contains("let go of"));
+    assert!(verify(&desk, Some(earlier)).unwrap_err().contains("has expired"));
     let other = Head { hash: Head::EMPTY.hash, ..whole };
-    assert!(verify(&desk, Some(other)).unwrap_err().contains("another than the one noted"));
+    assert!(verify(&desk, Some(other)).unwrap_err().contains("not the one that was noted"));
     let cut = Head { length: 5, ..whole };
     assert!(verify(&desk, Some(cut)).unwrap_err().contains("cut off"));
 

@@ -168,7 +168,7 @@ async fn a_record_that_does_not_hold_is_not_continued() {
             .await;
     let opened = Journal::open(&desk.settings(), Arc::clone(&desk.metrics));
     let fault = opened.unwrap_err().to_string();
-    assert!(fault.contains("the record does not hold: entry 5: it was changed"), "{fault}");
+    assert!(fault.contains("the journal is damaged: entry 5: it was changed"), "{fault}");
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn an_end_that_is_cut_while_we_run_is_noticed() {
     let cut = "DROP TRIGGER entries_are_never_removed; DELETE FROM entries WHERE seq = 2";
     desk.raw().execute_batch(cut).unwrap();
     let cause = unavailable(journal.begin(permit(), intent("alice")).await);
-    assert!(cause.contains("does not end as this gateway left it"), "{cause}");
+    assert!(cause.contains("end is not as this gateway left it"), "{cause}");
     journal.close().await;
 }
 

@@ -77,8 +77,8 @@ fn a_caller_is_looked_at_as_a_group_is() {
     for (id, words) in [
         ("alice", "`name` of the configuration before it"),
         ("crop/alice", "no issuer `crop`"),
-        ("Corp/alice", "`Corp` is no issuer's name"),
-        ("/alice", "`` is no issuer's name"),
+        ("Corp/alice", "`Corp` is not an issuer's name"),
+        ("/alice", "`` is not an issuer's name"),
         ("corp/", "the subject is empty"),
         (&format!("corp/{}", "a".repeat(257)), "longer than 256 bytes"),
     ] {
@@ -110,10 +110,10 @@ fn a_network_that_is_compared_with_an_address_is_a_fault() {
         "resource has primaryIpv4 && resource.primaryIpv4 == ip(\"10.0.0.21/24\")",
         "ip(\"10.0.0.21/24\").isInRange(context.address)",
     ] {
-        let words = "`ip(\"10.0.0.21/24\")` is not one IPv4 address";
+        let words = "`ip(\"10.0.0.21/24\")` is not a single IPv4 address";
         assert_fault(None, &when(&format!("context has address && ({condition})")), 3, words);
     }
-    assert_fault(None, &when("context.address == ip(\"::1\")"), 3, "is not one IPv4 address");
+    assert_fault(None, &when("context.address == ip(\"::1\")"), 3, "is not a single IPv4 address");
     let other = "context has address && context.address.isInRange(ip(\"2001:db8::/32\"))";
     assert_fault(None, &when(other), 3, "holds no IPv4 address");
 }

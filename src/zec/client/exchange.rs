@@ -147,8 +147,8 @@ impl Client {
         let timestamp = now.as_secs().to_string();
         let authorization =
             sign::authorization(key, &timestamp, sign::CONTENT_TYPE, &self.host_text, &body);
-        let mut authorization =
-            HeaderValue::try_from(authorization).map_err(|_| "the signature fits no header")?;
+        let mut authorization = HeaderValue::try_from(authorization)
+            .map_err(|_| "the signature cannot be sent in a header")?;
         authorization.set_sensitive(true);
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
