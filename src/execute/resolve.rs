@@ -204,7 +204,7 @@ impl Resolver {
                     }
                 }
                 Err(cause) => {
-                    tracing::debug!(%cause, "the vNIC could not be read to find an unknown outcome")
+                    tracing::debug!(%cause, "the vNIC could not be read to find an unknown outcome");
                 }
             }
         }

@@ -26,7 +26,7 @@ async fn closed(stream: &mut TcpStream) -> Vec<u8> {
     bytes
 }
 
-/// A ClientHello of TLS 1.(`version` - 1), with all that is needed for one cipher.
+/// A `ClientHello` of TLS 1.(`version` - 1), with all that is needed for one cipher.
 fn hello(version: u8) -> Vec<u8> {
     let groups = [0, 10, 0, 4, 0, 2, 0, 0x17];
     let signatures = [0, 13, 0, 4, 0, 2, 4, 3];
