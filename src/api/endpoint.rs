@@ -4,7 +4,6 @@ use std::{error::Error as StdError, sync::Arc};
 
 use http::request;
 use http_body::Body;
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
@@ -17,7 +16,7 @@ use super::{
 use crate::{
     domain::{Action, Caller, Operation},
     error::{Error, Problem},
-    execute::{self, Done, Executor, LookupResult, RequestContext},
+    execute::{Done, Executor, LookupResult, RequestContext},
     limit::{AtOnce, ConcurrencySlots, Live},
     telemetry::{Asked, Record},
 };
@@ -105,7 +104,7 @@ impl Api {
             }
             (Endpoint::WhoAmI, Some(caller)) => {
                 parts.bare()?;
-                Ok(reply::ok(execute::who(caller).to_string()))
+                Ok(reply::ok(reply::caller(caller).to_string()))
             }
             (Endpoint::ReadOperation | Endpoint::ListOperations, Some(caller)) => {
                 let lookup = parts.lookup()?;
@@ -149,10 +148,9 @@ fn note(record: &Record, operation: &Operation) {
 fn done(done: Done) -> Answer {
     match done {
         Done::Replayed(done) => reply::replayed(self::done(*done)),
-        Done::NothingToDo { nic, request_id } => reply::ok(
-            json!({ "requestId": request_id, "nicId": nic.as_str(), "ipAddresses": [] })
-                .to_string(),
-        ),
+        Done::NothingToDo { nic, request_id } => {
+            reply::ok(reply::nothing_to_do(&nic, &request_id).to_string())
+        }
         Done::Rehearsed(rehearsed) => reply::ok(reply::rehearsed(&rehearsed).to_string()),
         Done::Nic(shown) => reply::ok(shown.nic().raw().get().to_owned()),
         Done::Changed { change, request_id, operation } => {
@@ -173,12 +171,5 @@ fn explain(slug: Option<&String>) -> Result<Answer, Error> {
     let Some(problem) = slug.and_then(|slug| Problem::from_slug(slug)) else {
         return Err(Error::new(Problem::NotFound, "there is no problem with this name"));
     };
-    let page = json!({
-        "type": format!("/problems/{}", problem.slug()),
-        "title": problem.title(),
-        "status": problem.status(),
-        "code": problem.code(),
-        "explanation": problem.explanation(),
-    });
-    Ok(reply::ok(page.to_string()))
+    Ok(reply::ok(reply::explanation(problem).to_string()))
 }

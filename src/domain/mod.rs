@@ -6,6 +6,7 @@
 mod addresses;
 mod call;
 mod caller;
+mod denial;
 mod idempotency_key;
 pub mod json;
 mod nic;
@@ -18,6 +19,7 @@ mod peer;
 pub use addresses::{Addresses, AddressesError};
 pub use call::{API_VERSION, Call, Resource, ResourceError};
 pub use caller::{Caller, CallerError, MAX_NAME_BYTES};
+pub use denial::{Denial, Denied, Reason};
 pub use idempotency_key::{IdempotencyKey, IdempotencyKeyError};
 pub use nic::{Nic, NicError};
 pub use nic_id::{NicId, NicIdError};

@@ -2,14 +2,14 @@
 //! [`Problem`] from a closed list, which determines status and code.
 
 mod caught;
+mod extra;
 mod fault;
 mod problem;
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
-
 pub use caught::caught;
+pub use extra::{Conflict, Extra};
 pub use fault::{Fault, line_at};
 pub use problem::Problem;
 
@@ -35,7 +35,7 @@ struct Inner {
     ends_connection: bool,
     replayed: bool,
     zec_request_id: Option<String>,
-    members: Map<String, Value>,
+    extra: Option<Extra>,
 }
 
 impl Error {
@@ -54,7 +54,7 @@ impl Error {
                 ends_connection: false,
                 replayed: false,
                 zec_request_id: None,
-                members: Map::new(),
+                extra: None,
             }),
         }
     }
@@ -127,10 +127,10 @@ impl Error {
         self
     }
 
-    /// Adds a member to the problem document.
+    /// Adds what the error tells programs beyond its text.
     #[must_use]
-    pub fn with_member(mut self, name: &str, value: Value) -> Self {
-        self.inner.members.insert(name.to_owned(), value);
+    pub fn with_extra(mut self, extra: Extra) -> Self {
+        self.inner.extra = Some(extra);
         self
     }
 
@@ -194,9 +194,9 @@ impl Error {
         self.inner.zec_request_id.as_deref()
     }
 
-    /// The additional members of the problem document.
+    /// What the error tells programs beyond its text.
     #[must_use]
-    pub fn members(&self) -> &Map<String, Value> {
-        &self.inner.members
+    pub fn extra(&self) -> Option<&Extra> {
+        self.inner.extra.as_ref()
     }
 }

@@ -2,23 +2,19 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
-
 use crate::{
-    domain::{Caller, NicId},
-    error::{Error, Problem},
+    domain::{Caller, Denial, Denied, NicId, Reason},
+    error::{Error, Extra, Problem},
     limit::retry_after,
-    policy::{Denial, Denied, Reason},
     zec::Failure,
 };
 
 /// The 403 `policy-denied`: what the policy denied, which policies did so, and the caller as the policy sees
 /// them.
 pub(super) fn denied(caller: &Caller, nic: &NicId, denial: &Denial) -> Error {
-    let entries: Value = denial.denied.iter().map(|denied| entry(nic, denied)).collect();
-    Error::new(Problem::PolicyDenied, why(nic, denial))
-        .with_member("denied", entries)
-        .with_member("caller", who(caller))
+    let (nic_id, caller) = (nic.clone(), caller.clone());
+    let extra = Extra::Denied { denied: denial.denied.clone(), nic: nic_id, caller };
+    Error::new(Problem::PolicyDenied, why(nic, denial)).with_extra(extra)
 }
 
 /// The first thing that was denied, and by which policy: users of an SDK see nothing else.
@@ -52,39 +48,6 @@ fn why(nic: &NicId, denial: &Denial) -> String {
         0 => format!("{what}: {why}; nothing was sent"),
         more => format!("{what}: {why}; `denied` has {more} more; nothing was sent"),
     }
-}
-
-fn entry(nic: &NicId, denied: &Denied) -> Value {
-    let mut entry = Map::new();
-    match denied.address {
-        Some(address) => entry.insert("address".to_owned(), json!(address)),
-        None => entry.insert("nicId".to_owned(), json!(nic.as_str())),
-    };
-    entry.insert("policies".to_owned(), reasons(&denied.policies));
-    if !denied.failed.is_empty() {
-        entry.insert("failedPolicies".to_owned(), reasons(&denied.failed));
-    }
-    Value::Object(entry)
-}
-
-/// A caller as the policy sees them: the body of `/whoami`, and the `caller` of a 403.
-#[must_use]
-pub fn who(caller: &Caller) -> Value {
-    json!({
-        "issuer": caller.issuer(),
-        "subject": caller.subject(),
-        "groups": caller.groups().collect::<Vec<_>>(),
-    })
-}
-
-fn reasons(reasons: &[Reason]) -> Value {
-    reasons
-        .iter()
-        .map(|Reason { id, reason }| match reason {
-            Some(reason) => json!({ "id": id, "reason": reason }),
-            None => json!({ "id": id }),
-        })
-        .collect()
 }
 
 /// ZEC's code for a vNIC that does not exist.

@@ -12,12 +12,11 @@ use std::{
     time::Duration,
 };
 
-use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
     domain::{ChangeIpv4, NicId, OperationId},
-    error::{Error, Problem},
+    error::{Error, Extra, Problem},
     mutex::lock,
 };
 
@@ -246,9 +245,7 @@ fn clash(on_nic: &OnNic, wanted: &[Ipv4Addr], caller: &str) -> Error {
     )
     .with_retry_after(RETRY_AFTER);
     match earlier.and_then(|(held, _)| Some((held.operation?, &held.caller))) {
-        Some((id, owner)) if owner == caller => {
-            error.with_member("operationId", json!(id.to_string()))
-        }
+        Some((id, owner)) if owner == caller => error.with_extra(Extra::Operation(id)),
         _ => error,
     }
 }
@@ -294,9 +291,9 @@ mod tests {
         let guard = claim(&guards, &wanted, "corp/a").unwrap();
         let id = OperationId::new();
         guard.name(Some(id));
-        let told = |caller| claim(&guards, &wanted, caller).unwrap_err().members().clone();
-        assert_eq!(told("corp/a")["operationId"], id.to_string());
-        assert!(told("corp/b").is_empty());
+        let told = |caller| claim(&guards, &wanted, caller).unwrap_err().extra().cloned();
+        assert_eq!(told("corp/a"), Some(Extra::Operation(id)));
+        assert_eq!(told("corp/b"), None);
     }
 
     #[tokio::test]

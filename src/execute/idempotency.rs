@@ -12,24 +12,88 @@ use std::{
 
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-
 use tokio::time::Instant;
 
-use super::{Done, Executor, judge::Judge, operations, record};
+use super::{Done, judge::Judge, operations, record};
 use crate::{
     domain::{ChangeIpv4, IdempotencyKey, NicId, OperationId, Outcome, Selection},
-    error::{Error, Problem},
-    journal::{Holder, KeyClaim, View},
+    error::{Error, Extra, Problem},
+    journal::{Holder, Journal, KeyClaim, View},
     mutex::lock,
 };
 
 /// Seconds after which a caller may ask again: about as long as a write takes.
 const RETRY_AFTER: u32 = 2;
 
+/// Every key: those of requests in flight, and those that the journal remembers.
+#[derive(Debug)]
+pub(super) struct IdempotencyKeys {
+    journal: Journal,
+    claims: Claims,
+}
+
+impl IdempotencyKeys {
+    /// The keys of requests that this journal records.
+    pub(super) fn new(journal: Journal) -> Self {
+        Self { journal, claims: Claims::default() }
+    }
+
+    /// Claims the key for this request, or finds the answer of an earlier request under it. This comes before
+    /// any read of the vNIC, whose state has changed since the earlier request.
+    ///
+    /// # Errors
+    /// 400 without a journal, 409 and 422 (docs/api.md, "Problems"), 503 if the journal cannot be read. If
+    /// the earlier request failed, its error.
+    pub(super) async fn claim(
+        &self,
+        judge: &Judge<'_>,
+        key: IdempotencyKey,
+        selection: &Selection,
+    ) -> Result<ClaimResult, Error> {
+        if !self.journal.is_on() {
+            return Err(Error::invalid(
+                "this gateway keeps no journal, so it could not remember an `Idempotency-Key`: \
+                 leave it out",
+            ));
+        }
+        let caller = judge.context.caller.id();
+        let fingerprint = fingerprint(selection);
+        let claim = self.claims.claim(caller, &key, fingerprint);
+        // The journal is read even if another request holds the claim. That request may only be fetching an
+        // old answer, and it too holds the claim for a moment.
+        let held = self.journal.by_key(caller, &key);
+        match operations::in_time(judge.context.deadline, held).await? {
+            None => claim.map(|claim| ClaimResult::Claimed(Box::new(claim))),
+            Some(held) if held.fingerprint != fingerprint => Err(reused()),
+            Some(held) => {
+                judge.context.record.note(|facts| facts.decision = Some("replayed"));
+                let done = answered(judge, held.by)?;
+                Ok(ClaimResult::Answered(Done::Replayed(Box::new(done))))
+            }
+        }
+    }
+
+    /// Records in the journal that there was nothing to do. The same key then always gets this answer, even
+    /// if there is an address to remove later.
+    pub(super) async fn keep_nothing_to_do(
+        &self,
+        claim: &Claim,
+        nic: &NicId,
+        request_id: &str,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let nothing =
+            Nothing { nic_id: nic.as_str().to_owned(), request_id: request_id.to_owned() };
+        // The value has only texts, so serialising cannot fail.
+        let answer = serde_json::to_string(&nothing).unwrap_or_default();
+        let kept = self.journal.remember(&claim.name.0, claim.recorded(), answer);
+        record::in_time(deadline, kept).await
+    }
+}
+
 /// The keys of requests in flight, by caller and key. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Claims(Arc<Mutex<HashMap<Name, KeyInUse>>>);
+struct Claims(Arc<Mutex<HashMap<Name, KeyInUse>>>);
 
 /// A caller's id, such as `corp/alice`, and one of their keys.
 type Name = (String, IdempotencyKey);
@@ -70,7 +134,7 @@ impl Claims {
     ///
     /// # Errors
     /// 422 if a different request is in flight under the key, 409 if the same one is.
-    pub(super) fn claim(
+    fn claim(
         &self,
         caller: &str,
         key: &IdempotencyKey,
@@ -110,59 +174,6 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         self.claims.lock().remove(&self.name);
-    }
-}
-
-impl Executor {
-    /// Claims the key for this request, or finds the answer of an earlier request under it. This comes before
-    /// any read of the vNIC, whose state has changed since the earlier request.
-    ///
-    /// # Errors
-    /// 400 without a journal, 409 and 422 (docs/api.md, "Problems"), 503 if the journal cannot be read. If
-    /// the earlier request failed, its error.
-    pub(super) async fn claim(
-        &self,
-        judge: &Judge<'_>,
-        key: IdempotencyKey,
-        selection: &Selection,
-    ) -> Result<ClaimResult, Error> {
-        if !self.write_path.journal.is_on() {
-            return Err(Error::invalid(
-                "this gateway keeps no journal, so it could not remember an `Idempotency-Key`: \
-                 leave it out",
-            ));
-        }
-        let caller = judge.context.caller.id();
-        let fingerprint = fingerprint(selection);
-        let claim = self.write_path.claims.claim(caller, &key, fingerprint);
-        // The journal is read even if another request holds the claim. That request may only be fetching an
-        // old answer, and it too holds the claim for a moment.
-        let held = self.write_path.journal.by_key(caller, &key);
-        match operations::in_time(judge.context.deadline, held).await? {
-            None => claim.map(|claim| ClaimResult::Claimed(Box::new(claim))),
-            Some(held) if held.fingerprint != fingerprint => Err(reused()),
-            Some(held) => {
-                judge.context.record.note(|facts| facts.decision = Some("replayed"));
-                let done = answered(judge, held.by)?;
-                Ok(ClaimResult::Answered(Done::Replayed(Box::new(done))))
-            }
-        }
-    }
-
-    /// Records in the journal that there was nothing to do. The same key then always gets this answer, even
-    /// if there is an address to remove later.
-    pub(super) async fn keep(
-        &self,
-        claim: &Claim,
-        nic: &NicId,
-        request_id: &str,
-        deadline: Instant,
-    ) -> Result<(), Error> {
-        let nothing =
-            Nothing { nic_id: nic.as_str().to_owned(), request_id: request_id.to_owned() };
-        let answer = json!(nothing).to_string();
-        let kept = self.write_path.journal.remember(&claim.name.0, claim.recorded(), answer);
-        record::in_time(deadline, kept).await
     }
 }
 
@@ -218,7 +229,7 @@ fn told_again(view: View) -> Error {
         error = error.with_status(status).with_code(code);
     }
     match view.outcome {
-        Outcome::Unknown => error.with_member("operationId", json!(view.id.to_string())),
+        Outcome::Unknown => error.with_extra(Extra::Operation(view.id)),
         _ => error,
     }
 }
@@ -252,7 +263,7 @@ fn running(operation: Option<OperationId>) -> Error {
     )
     .with_retry_after(RETRY_AFTER);
     match operation {
-        Some(id) => error.with_member("operationId", json!(id.to_string())),
+        Some(id) => error.with_extra(Extra::Operation(id)),
         None => error,
     }
 }

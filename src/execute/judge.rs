@@ -11,10 +11,10 @@ use super::{
     shadow::{LiveAnswer, Shadow},
 };
 use crate::{
-    domain::{Action, ChangeIpv4, Nic, NicId, ReadNic},
+    domain::{Action, ChangeIpv4, Denial, Denied, Nic, NicId, ReadNic},
     error::Error,
     metrics::{Decision, Metrics},
-    policy::{AuthorizationRequest, Denial, Denied, Engine, Permit, ShadowQuery, Verdict},
+    policy::{AuthorizationRequest, Engine, Permit, ShadowQuery, Verdict},
     zec::{FoundNic, Reader},
 };
 

@@ -36,12 +36,12 @@ use crate::{
     zec::{Reader, Writer},
 };
 
-pub use failure::who;
 #[cfg(fuzzing)]
 pub(crate) use failure::write_error as fuzz_entry;
 use guard::Guards;
-use idempotency::{ClaimResult, Claims};
+use idempotency::{ClaimResult, IdempotencyKeys};
 use judge::Decider;
+use operations::OperationsReader;
 pub use operations::{Lookup, LookupResult};
 pub use preflight::{EipCheck, Preflight};
 pub use rehearse::Rehearsed;
@@ -58,6 +58,8 @@ const LEAST_FOR_A_WRITE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Executor {
     decider: Decider,
+    keys: IdempotencyKeys,
+    journal: Journal,
     write_path: Arc<WritePath>,
 }
 
@@ -142,20 +144,20 @@ impl Executor {
             stop: parts.stop,
             metrics: Arc::clone(&metrics),
         };
+        let (journal, keys) = (parts.journal.clone(), IdempotencyKeys::new(parts.journal.clone()));
         let write_path = WritePath {
             writer,
             journal: parts.journal,
             freeze: parts.freeze,
             budget: parts.budget,
             guards: Guards::default(),
-            claims: Claims::default(),
             resolver,
             tasks: parts.writes,
             fast_drain: parts.fast_drain,
             metrics: Arc::clone(&metrics),
         };
         let decider = Decider { policy, shadow, reader, preflight, metrics };
-        Self { decider, write_path: Arc::new(write_path) }
+        Self { decider, keys, journal, write_path: Arc::new(write_path) }
     }
 
     /// Performs an operation, if the policy allows it.
@@ -202,7 +204,7 @@ impl Executor {
         // for their size.
         let claim = match key {
             None => None,
-            Some(key) => match Box::pin(self.claim(&judge, key, &selection)).await? {
+            Some(key) => match Box::pin(self.keys.claim(&judge, key, &selection)).await? {
                 ClaimResult::Claimed(claim) => Some(claim),
                 ClaimResult::Answered(done) => return Ok(done),
             },
@@ -213,7 +215,9 @@ impl Executor {
                 select::All::These(change, nic) => (change, Some(nic)),
                 select::All::Nothing { nic, request_id } => {
                     if let Some(claim) = &claim {
-                        let kept = self.keep(claim, &nic.id, &request_id, context.deadline);
+                        let deadline = context.deadline;
+                        let kept =
+                            self.keys.keep_nothing_to_do(claim, &nic.id, &request_id, deadline);
                         Box::pin(kept).await?;
                     }
                     return Ok(Done::NothingToDo { nic: nic.id, request_id });
@@ -227,6 +231,21 @@ impl Executor {
         let asked = permit.operation().clone();
         let done = self.write_path.write(permit, nic.as_deref(), guard, claim, context).await;
         done.map_err(|error| judge.hide(&asked, error))
+    }
+
+    /// Looks up recorded writes. Callers see their own, and those of all callers if the policy allows them
+    /// `ReadOperations`.
+    ///
+    /// # Errors
+    /// 404 if there is no such operation that the caller may see, or no journal; 503 if the journal cannot be
+    /// read.
+    pub async fn look_up(
+        &self,
+        lookup: Lookup,
+        context: RequestContext<'_>,
+    ) -> Result<LookupResult, Error> {
+        let judge = self.decider.judge(context);
+        OperationsReader { journal: &self.journal, judge, context }.look_up(lookup).await
     }
 
     /// Takes over what earlier runs left behind, before any new write begins: callers' budgets, and the

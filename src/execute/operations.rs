@@ -2,11 +2,11 @@
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{Executor, RequestContext, failure, judge::Judge};
+use super::{RequestContext, failure, judge::Judge};
 use crate::{
     domain::{ChangeIpv4, Nic, OperationId, Resource},
     error::{Error, Problem},
-    journal::{Filter, Unreadable, View},
+    journal::{Filter, Journal, Unreadable, View},
 };
 
 /// A lookup in the record of writes.
@@ -33,51 +33,42 @@ pub enum LookupResult {
     },
 }
 
-impl Executor {
-    /// Looks up recorded writes. Callers see their own, and those of all callers if the policy allows them
-    /// `ReadOperations`.
+/// One caller's lookup.
+pub(super) struct OperationsReader<'a> {
+    pub(super) journal: &'a Journal,
+    pub(super) judge: Judge<'a>,
+    pub(super) context: RequestContext<'a>,
+}
+
+impl OperationsReader<'_> {
+    /// Looks up recorded writes.
     ///
     /// # Errors
     /// 404 if there is no such operation that the caller may see, or no journal; 503 if the journal cannot be
     /// read.
-    pub async fn look_up(
-        &self,
-        lookup: Lookup,
-        context: RequestContext<'_>,
-    ) -> Result<LookupResult, Error> {
-        if !self.write_path.journal.is_on() {
+    pub(super) async fn look_up(&self, lookup: Lookup) -> Result<LookupResult, Error> {
+        if !self.journal.is_on() {
             let detail = "the gateway keeps no journal (`journal.enabled` is off), so there are no \
                           operations to read";
             return Err(Error::new(Problem::NotFound, detail));
         }
-        let look = OperationsReader { executor: self, judge: self.decider.judge(context), context };
         match lookup {
             Lookup::One(id) => {
-                let found = look.find(id).await?;
+                let found = self.find(id).await?;
                 let view = found.ok_or_else(|| {
                     let detail = "there is no such operation, or it is not yours: \
                                   `GET /operations` lists those that you may see";
                     Error::new(Problem::NotFound, detail)
                 })?;
-                Ok(LookupResult::One(Box::new(look.shown(view))))
+                Ok(LookupResult::One(Box::new(self.shown(view))))
             }
-            Lookup::Several(wanted) => look.list(wanted).await,
+            Lookup::Several(wanted) => self.list(wanted).await,
         }
     }
-}
 
-/// One caller's lookup.
-struct OperationsReader<'a> {
-    executor: &'a Executor,
-    judge: Judge<'a>,
-    context: RequestContext<'a>,
-}
-
-impl OperationsReader<'_> {
     /// The operation, if it exists and the caller may see it.
     async fn find(&self, id: OperationId) -> Result<Option<View>, Error> {
-        let found =
-            in_time(self.context.deadline, self.executor.write_path.journal.find(id)).await?;
+        let found = in_time(self.context.deadline, self.journal.find(id)).await?;
         let caller = self.context.caller.id();
         Ok(found.filter(|view| view.caller == caller || self.judge.may_read_operations()))
     }
@@ -98,8 +89,7 @@ impl OperationsReader<'_> {
             limit: shown.saturating_add(1),
             ..wanted
         };
-        let mut views =
-            in_time(self.context.deadline, self.executor.write_path.journal.list(filter)).await?;
+        let mut views = in_time(self.context.deadline, self.journal.list(filter)).await?;
         let more = views.len() > shown;
         views.truncate(shown);
         let next = views.last().map(|view| view.id).filter(|_| more);

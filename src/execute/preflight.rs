@@ -2,11 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use serde_json::{Value, json};
-
 use crate::{
     domain::{Change, ChangeIpv4, Nic},
-    error::{Error, Problem},
+    error::{Conflict, Error, Extra, Problem},
 };
 
 /// The tag with which a vNIC's owner keeps the gateway from changing it. Its value does not matter.
@@ -99,7 +97,7 @@ fn unprotected(nic: &Nic) -> Result<(), Error> {
                  was sent: ask its owner"
             ),
         )
-        .with_member("tag", json!(PROTECTED)));
+        .with_extra(Extra::Tag(PROTECTED)));
     }
     Ok(())
 }
@@ -130,17 +128,19 @@ fn each(
     addresses: &[Ipv4Addr],
     find: impl Fn(&Ipv4Addr) -> Option<(&'static str, &'static str)>,
 ) -> Result<(), Error> {
-    let found = |address| find(address).map(|(code, why)| (*address, code, why));
-    let found: Vec<_> = addresses.iter().filter_map(found).collect();
-    let has = |wanted| found.iter().any(|(_, code, _)| *code == wanted);
+    let found = |address: &Ipv4Addr| {
+        find(address).map(|(code, reason)| Conflict { address: *address, code, reason })
+    };
+    let conflicts: Vec<Conflict> = addresses.iter().filter_map(found).collect();
+    let has = |wanted| conflicts.iter().any(|conflict| conflict.code == wanted);
     let Some(code) = [ABSENT, PRIMARY, TAKEN].into_iter().find(|code| has(*code)) else {
         return Ok(());
     };
-    let entry = |(address, code, why): &(Ipv4Addr, &str, &str)| json!({ "address": address, "code": code, "reason": why });
-    let entries: Value = found.iter().map(entry).collect();
-    let said: Vec<String> =
-        found.iter().map(|(address, _, why)| format!("{address}: {why}")).collect();
-    Err(conflict(&said.join("; "), code).with_member("addresses", entries))
+    let said: Vec<String> = conflicts
+        .iter()
+        .map(|Conflict { address, reason, .. }| format!("{address}: {reason}"))
+        .collect();
+    Err(conflict(&said.join("; "), code).with_extra(Extra::Conflicts(conflicts)))
 }
 
 fn conflict(what: &str, code: &'static str) -> Error {

@@ -3,13 +3,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::{RequestContext, failure};
 use crate::{
     domain::{Action, ChangeIpv4, Nic, OperationId, Outcome},
-    error::{Error, Problem},
+    error::{Error, Extra, Problem},
     journal::{BeginError, Ending, Intent, Journal, KeyClaim, Ticket, ToldProblem},
     limit::retry_after,
     metrics,
@@ -184,9 +183,7 @@ pub(super) fn named(failure: &Failure, operation: Option<OperationId>) -> Error 
     let outcome = ending(Err(failure)).outcome;
     let error = failure::write_error(failure);
     match (outcome, operation) {
-        (Outcome::Unknown, Some(id)) => {
-            error.with_member("operationId", Value::String(id.to_string()))
-        }
+        (Outcome::Unknown, Some(id)) => error.with_extra(Extra::Operation(id)),
         _ => error,
     }
 }

@@ -9,9 +9,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
 use crate::{
-    domain::{Caller, Nic},
+    domain::{Caller, Denial, Nic},
     metrics::{Metrics, ShadowChange},
-    policy::{AuthorizationRequest, Denial, Engine, ShadowQuery, Verdict},
+    policy::{AuthorizationRequest, Engine, ShadowQuery, Verdict},
     telemetry::Record,
 };
 

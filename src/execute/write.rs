@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Done, LEAST_FOR_A_WRITE, RequestContext, failure,
     guard::{Guard, Guards},
-    idempotency::{Claim, Claims},
+    idempotency::Claim,
     record::{self, Before},
     resolve::{Contests, Evidence, Open, Resolver, may_have_changed},
     shield::Shield,
@@ -48,7 +48,6 @@ pub(super) struct WritePath {
     pub(super) freeze: Freeze,
     pub(super) budget: Budget,
     pub(super) guards: Guards,
-    pub(super) claims: Claims,
     pub(super) resolver: Resolver,
     pub(super) tasks: TaskTracker,
     /// Cancelled once no new write may begin.

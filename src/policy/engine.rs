@@ -9,14 +9,13 @@ use cedar_policy_core::{
 use super::{
     answer::PolicyAnswer,
     authorization_request::AuthorizationRequest,
-    denial::{Denial, Denied, Reason},
     index::{FastHash, Index},
     looks::Needs,
     permit::Permit,
     rule::Rule,
     vocabulary::{Vocabulary, VocabularyError},
 };
-use crate::domain::{Action, Caller, Nic, ReadNic};
+use crate::domain::{Action, Caller, Denial, Denied, Nic, ReadNic, Reason};
 
 /// The policy in force. It decides with Cedar what a caller may do, and denies by default.
 #[derive(Debug)]
@@ -285,12 +284,5 @@ impl Rule {
 
     fn could_permit<O: AuthorizationRequest>(&self, operation: &O) -> bool {
         self.permits && self.only_nic.as_deref().is_none_or(|nic| nic == operation.nic().as_str())
-    }
-}
-
-impl Denied {
-    /// Whether the reason is only that no policy permits it, not that some policy forbids it or failed.
-    fn is_default(&self) -> bool {
-        self.policies.is_empty() && self.failed.is_empty()
     }
 }

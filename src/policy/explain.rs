@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use super::{
-    Denied, Engine, Reason,
+    Engine,
     offline::{PolicyQuestion, Told},
 };
-use crate::domain::{Caller, Nic};
+use crate::domain::{Caller, Denied, Nic, Reason};
 
 /// An explanation and its answer.
 #[derive(Debug)]

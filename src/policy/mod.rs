@@ -8,7 +8,6 @@
 mod answer;
 mod authorization_request;
 pub mod cases;
-mod denial;
 mod depth;
 mod directory;
 mod engine;
@@ -25,7 +24,6 @@ mod settings;
 mod vocabulary;
 
 pub use authorization_request::AuthorizationRequest;
-pub use denial::{Denial, Denied, Reason};
 pub use directory::{Directory, ENDING};
 pub use engine::{Engine, Pending, Verdict};
 pub use explain::Explanation;

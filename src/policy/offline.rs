@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{AuthorizationRequest, Denial, Engine, Verdict};
-use crate::domain::{Action, Addresses, Caller, Change, ChangeIpv4, Nic, NicId, ReadNic};
+use super::{AuthorizationRequest, Engine, Verdict};
+use crate::domain::{Action, Addresses, Caller, Change, ChangeIpv4, Denial, Nic, NicId, ReadNic};
 
 /// The most addresses in a question, which is more than any request may name.
 const MAX_ADDRESSES: usize = 1000;

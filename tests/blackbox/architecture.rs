@@ -12,7 +12,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("labels", &[]),
     ("mutex", &[]),
     ("domain", &[]),
-    ("error", &[]),
+    ("error", &["domain"]),
     ("files", &[]),
     ("lanes", &["mutex", "telemetry"]),
     ("metrics", &["domain", "error", "telemetry"]),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    domain::{ChangeIpv4, OperationId},
+    domain::{ChangeIpv4, NicId, OperationId},
     execute::Rehearsed,
 };
 
@@ -33,6 +33,11 @@ pub(in crate::api) fn changed(
     };
     // The value has only texts and addresses, so serialising cannot fail.
     serde_json::to_string(&changed).unwrap_or_default()
+}
+
+/// The answer to a request to take every address off a vNIC that has none.
+pub(in crate::api) fn nothing_to_do(nic: &NicId, request_id: &str) -> Value {
+    json!({ "requestId": request_id, "nicId": nic.as_str(), "ipAddresses": [] })
 }
 
 /// The answer to a dry run, without the lists for callers who may not see the vNIC.

@@ -1,17 +1,20 @@
 //! The form of answers: JSON, and problem documents (RFC 9457) that ZEC's SDKs can read too.
 
+mod caller;
 mod change;
 mod operation;
+mod problem;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use serde_json::{Map, Value, json};
+use http::{HeaderName, HeaderValue, Response, header};
 
-pub(super) use change::{changed, rehearsed};
+pub(super) use caller::caller;
+pub(super) use change::{changed, nothing_to_do, rehearsed};
 pub(super) use operation::{operation, operations};
+pub(super) use problem::explanation;
+pub use problem::problem;
 
 use super::answer_body::AnswerBody;
-use crate::error::{Error, Problem};
 
 /// An answer from the gateway.
 pub type Answer = Response<AnswerBody>;
@@ -61,66 +64,7 @@ pub(super) fn page(kind: &'static str, bytes: Bytes) -> Answer {
     answer
 }
 
-/// The problem document of an error, with its headers.
-#[must_use]
-pub fn problem(error: &Error, request_id: &RequestId) -> Answer {
-    let mut answer = Response::new(line(document(error, request_id).to_string()));
-    *answer.status_mut() =
-        StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if let Some(seconds) = error.retry_after() {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    if let Some(allow) = error.allow().and_then(|allow| HeaderValue::from_str(allow).ok()) {
-        headers.insert(header::ALLOW, allow);
-    }
-    if error.is_replayed() {
-        headers.insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    if let Some(challenge) = challenge(error) {
-        headers.insert(header::WWW_AUTHENTICATE, challenge);
-    }
-    answer
-}
-
 fn line(mut text: String) -> AnswerBody {
     text.push('\n');
     text.into()
-}
-
-fn document(error: &Error, request_id: &RequestId) -> Value {
-    let own = request_id.as_str();
-    let mut members = Map::new();
-    let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
-    put("type", json!(format!("/problems/{}", error.problem().slug())));
-    put("title", json!(error.problem().title()));
-    put("status", json!(error.status()));
-    put("detail", json!(error.detail()));
-    // The three members that ZEC's SDKs require of every error.
-    put("code", json!(error.code()));
-    put("message", json!(error.detail()));
-    put("requestId", json!(error.zec_request_id().unwrap_or(own)));
-    if let Some(id) = error.zec_request_id() {
-        put("zecRequestId", json!(id));
-    }
-    for (name, value) in error.members() {
-        put(name, value.clone());
-    }
-    Value::Object(members)
-}
-
-/// `WWW-Authenticate` (RFC 6750, section 3): without an error code if the request had no token.
-fn challenge(error: &Error) -> Option<HeaderValue> {
-    const REALM: &str = r#"Bearer realm="zec-gateway""#;
-    let text = match error.problem() {
-        Problem::MissingToken => REALM.to_owned(),
-        Problem::InvalidToken => {
-            let allowed = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
-            let description: String = error.detail().chars().filter(allowed).collect();
-            format!(r#"{REALM}, error="invalid_token", error_description="{description}""#)
-        }
-        _ => return None,
-    };
-    HeaderValue::from_str(&text).ok()
 }

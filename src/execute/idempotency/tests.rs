@@ -54,7 +54,7 @@ fn a_key_is_held_by_one_request_of_its_caller_at_a_time() {
     let id = OperationId::new();
     claim.name(Some(id));
     let error = claims.claim("corp/a", &key("k"), fingerprint(&wanted)).unwrap_err();
-    assert_eq!(error.members()["operationId"], id.to_string());
+    assert_eq!(error.extra(), Some(&Extra::Operation(id)));
     assert_eq!(error.retry_after(), Some(RETRY_AFTER));
     drop(claim);
     assert!(claims.claim("corp/a", &key("k"), fingerprint(&other)).is_ok());

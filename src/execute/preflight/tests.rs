@@ -52,13 +52,9 @@ fn every_address_in_the_way_is_told_with_zecs_code() {
     let error = ON.check(&change, &nic(|_| {})).unwrap_err();
     assert_eq!((error.problem(), error.status()), (Problem::StateConflict, 409));
     assert_eq!(error.code(), ABSENT, "ZEC looks for it first");
-    let entries = &error.members()["addresses"];
-    let told: Vec<_> =
-        entries.as_array().unwrap().iter().map(|e| (&e["address"], &e["code"])).collect();
-    assert_eq!(
-        told,
-        [(&json!("10.0.0.11"), &json!(PRIMARY)), (&json!("10.0.0.99"), &json!(ABSENT))]
-    );
+    let Some(Extra::Conflicts(conflicts)) = error.extra() else { panic!("no list") };
+    let told: Vec<_> = conflicts.iter().map(|told| (told.address.to_string(), told.code)).collect();
+    assert_eq!(told, [("10.0.0.11".to_owned(), PRIMARY), ("10.0.0.99".to_owned(), ABSENT)]);
     assert!(!error.detail().contains("10.0.0.21"), "{}", error.detail());
     let (_, code, _) = refused(ON, &unassign(&["10.0.0.21", "10.0.0.11"]), &nic(|_| {}));
     assert_eq!(code, PRIMARY);

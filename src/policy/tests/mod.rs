@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::*;
-use crate::domain::{Addresses, Caller, Change, ChangeIpv4, Nic, NicId, ReadNic};
+use crate::domain::{Addresses, Caller, Change, ChangeIpv4, Nic, NicId, ReadNic, Reason};
 
 fn engine(text: &str) -> Engine {
     let source = Source { path: PathBuf::from("test.cedar"), text: text.to_owned() };

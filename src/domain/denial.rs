@@ -29,6 +29,14 @@ pub struct Denied {
     pub failed: Vec<Reason>,
 }
 
+impl Denied {
+    /// Whether the reason is only that no policy permits it, not that some policy forbids it or failed.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.policies.is_empty() && self.failed.is_empty()
+    }
+}
+
 /// A policy that took part in the decision.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reason {
