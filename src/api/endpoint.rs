@@ -8,10 +8,11 @@ use tokio::time::Instant;
 
 use super::{
     body::{self, BodyLimits},
-    decode::RequestParts,
-    docs::{self, Description},
+    docs::{self, Documents},
     reply::{self, Answer},
-    routes::{Endpoint, Matched},
+    request::RequestParts,
+    route::{Handler, Page},
+    routes::Matched,
 };
 use crate::{
     domain::{Action, Caller, Operation},
@@ -29,7 +30,7 @@ pub struct Api {
     limits: Live,
     /// Requests on routes without authentication that wait for the end of an empty body.
     strangers: AtOnce,
-    description: Description,
+    documents: Documents,
 }
 
 /// The findings of the layers about a request before it gets here.
@@ -58,12 +59,11 @@ impl Api {
     /// An API over an executor.
     #[must_use]
     pub fn new(executor: Arc<Executor>, body_limits: BodyLimits, limits: Live) -> Self {
-        let (strangers, description) = (AtOnce::default(), Description::default());
-        Self { executor, body_limits, limits, strangers, description }
+        let (strangers, documents) = (AtOnce::default(), Documents::default());
+        Self { executor, body_limits, limits, strangers, documents }
     }
 
     /// Answers a request after routing and authentication.
-    ///
     ///
     /// # Errors
     /// What is wrong with the request, or why it failed.
@@ -77,65 +77,49 @@ impl Api {
         B: Body,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let body = if context.matched.endpoint.takes_body() {
+        let Matched { route, parameters } = &context.matched;
+        let body = if route.takes_body {
             body::read(&head.headers, body, self.body_limits, context.deadline).await?
         } else {
             let strangers = context.caller.is_none().then_some(&self.strangers);
             body::refuse(body, context.deadline, strangers).await?;
             None
         };
-        let parts = self.parts(head, &context.matched, body.as_deref());
-        match (context.matched.endpoint, &context.caller) {
-            (Endpoint::Problem, _) => {
-                parts.bare()?;
-                explain(context.matched.parameters.first())
+        let request = RequestParts {
+            parameters,
+            query: head.uri.query(),
+            headers: &head.headers,
+            body: body.as_deref(),
+            max_addresses: self.max_addresses(),
+        };
+        match (route.handler, &context.caller) {
+            (Handler::Page(read), _) => Ok(self.page(read(&request)?)),
+            (Handler::Caller(answer), Some(caller)) => answer(&request, caller),
+            (Handler::Lookup(read), Some(caller)) => {
+                self.executor.look_up(read(&request)?, context.asking(caller)).await.map(seen)
             }
-            (Endpoint::OpenApi, _) => {
-                parts.bare()?;
-                Ok(self.description.json(self.max_addresses()))
-            }
-            (Endpoint::Docs, _) => {
-                parts.bare()?;
-                Ok(self.description.page())
-            }
-            (Endpoint::Stylesheet, _) => {
-                parts.bare()?;
-                Ok(docs::stylesheet())
-            }
-            (Endpoint::WhoAmI, Some(caller)) => {
-                parts.bare()?;
-                Ok(reply::ok(reply::caller(caller).to_string()))
-            }
-            (Endpoint::ReadOperation | Endpoint::ListOperations, Some(caller)) => {
-                let lookup = parts.lookup()?;
-                self.executor.look_up(lookup, context.asking(caller)).await.map(seen)
-            }
-            (_, Some(caller)) => {
-                let operation = parts.operation()?;
+            (Handler::Operation(read), Some(caller)) => {
+                let operation = read(&request)?;
                 note(&context.record, &operation);
                 self.executor.perform(operation, context.asking(caller)).await.map(done)
             }
-            (_, None) => Err(Error::new(Problem::Internal, "a route without a caller")),
+            (Handler::Caller(_) | Handler::Lookup(_) | Handler::Operation(_), None) => {
+                Err(Error::new(Problem::Internal, "a route without a caller"))
+            }
+        }
+    }
+
+    fn page(&self, page: Page) -> Answer {
+        match page {
+            Page::Problem(problem) => reply::ok(reply::explanation(problem).to_string()),
+            Page::OpenApi => self.documents.json(self.max_addresses()),
+            Page::Docs => self.documents.page(),
+            Page::Stylesheet => docs::stylesheet(),
         }
     }
 
     fn max_addresses(&self) -> usize {
         self.limits.now().settings.max_addresses
-    }
-
-    fn parts<'a>(
-        &self,
-        head: &'a request::Parts,
-        matched: &'a Matched,
-        body: Option<&'a [u8]>,
-    ) -> RequestParts<'a> {
-        RequestParts {
-            matched,
-            query: head.uri.query(),
-            headers: &head.headers,
-            body,
-            max_addresses: self.max_addresses(),
-        }
     }
 }
 
@@ -164,12 +148,4 @@ fn seen(seen: LookupResult) -> Answer {
         LookupResult::One(view) => reply::operation(&view),
         LookupResult::Several { views, next } => reply::operations(&views, next),
     })
-}
-
-/// The page of a problem, which the problem's `type` links to.
-fn explain(slug: Option<&String>) -> Result<Answer, Error> {
-    let Some(problem) = slug.and_then(|slug| Problem::from_slug(slug)) else {
-        return Err(Error::new(Problem::NotFound, "there is no problem with this name"));
-    };
-    Ok(reply::ok(reply::explanation(problem).to_string()))
 }

@@ -2,13 +2,15 @@
 
 mod answer_body;
 mod body;
-mod decode;
+mod describe;
 mod docs;
 mod endpoint;
 mod openapi;
 mod path;
 mod query;
 mod reply;
+mod request;
+mod route;
 mod routes;
 
 pub use answer_body::AnswerBody;
@@ -16,7 +18,8 @@ pub use body::BodyLimits;
 pub use endpoint::{Api, Context};
 pub use path::check_target;
 pub use reply::{Answer, RequestId, problem};
-pub use routes::{Access, Endpoint, Matched, Router, UNMATCHED, method_label, series};
+pub use route::{Access, Route};
+pub use routes::{Matched, Router, UNMATCHED, method_label, methods, series};
 
 #[cfg(fuzzing)]
-pub(crate) use decode::fuzz_entry;
+pub(crate) use routes::fuzz_entry;

@@ -11,7 +11,6 @@ const MAX_TARGET: usize = 8 * 1024;
 
 /// Accepts a request target that can be read in only one way.
 ///
-///
 /// # Errors
 /// 400 for any other target, 414 for one that is too long.
 pub fn check_target(uri: &Uri) -> Result<(), Error> {

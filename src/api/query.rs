@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 
-/// The keys of a query, read strictly. Nothing is decoded, because no accepted value needs an escape, and two readers
-/// of an escape may disagree.
+/// The keys of a query, read strictly. Nothing is decoded, because two readers of an escape may disagree. The one
+/// exception is the slash of `resource`, which its route accepts as `%2F` too.
 #[derive(Debug, Default)]
 pub(super) struct Query<'a> {
     pairs: Vec<(&'a str, &'a str)>,

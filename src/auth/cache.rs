@@ -37,7 +37,6 @@ impl Cache {
 
     /// The key set on disk for an issuer, with its age. `None` if there is no file or the set is too old.
     ///
-    ///
     /// # Errors
     /// Why the file cannot be used.
     pub(super) fn read(
@@ -75,7 +74,6 @@ impl Cache {
     }
 
     /// Writes a freshly fetched key set document in place of the previous one.
-    ///
     ///
     /// # Errors
     /// Why the file cannot be written; the previous file is then intact.
@@ -124,9 +122,10 @@ fn read_own(path: &Path) -> Result<Option<Vec<u8>>, String> {
     };
     let metadata = file.metadata().map_err(|error| error.to_string())?;
     let owner = metadata.uid();
-    if !metadata.is_file()
-        || (owner != 0 && owner != rustix::process::geteuid().as_raw())
-        || metadata.mode() & 0o022 != 0
+    if !metadata.is_file() {
+        return Err("it is not a regular file: remove it".to_owned());
+    }
+    if (owner != 0 && owner != rustix::process::geteuid().as_raw()) || metadata.mode() & 0o022 != 0
     {
         return Err("other users than the gateway's can write it".to_owned());
     }
@@ -210,7 +209,7 @@ mod tests {
         }
         // Only root can change a file's owner.
         if chown(&path, Some(4242), None).is_ok() {
-            assert!(cache.read(&issuer()).unwrap_err().contains("others"));
+            assert!(cache.read(&issuer()).unwrap_err().contains("other users"));
         }
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
@@ -218,7 +217,7 @@ mod tests {
         fs::remove_dir(&path).unwrap();
         let made = std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&path).status();
         assert!(made.unwrap().success());
-        assert!(cache.read(&issuer()).unwrap_err().contains("others"), "a pipe without a writer");
+        assert!(cache.read(&issuer()).unwrap_err().contains("regular"), "a pipe without a writer");
     }
 
     #[test]

@@ -29,7 +29,6 @@ impl Validity {
 /// Checks every claim of a token after its signature and `iss` have passed. Returns the caller, the token's validity,
 /// and which claims it had. Apart from the time, these checks always give the same result for the same token.
 ///
-///
 /// # Errors
 /// The first reason why the token is not valid.
 pub(super) fn check(
@@ -76,7 +75,6 @@ fn unix_seconds(time: SystemTime) -> f64 {
 }
 
 /// The time in which the token is valid.
-///
 ///
 /// # Errors
 /// When the token is not valid at `now`, or its times cannot be read.

@@ -10,7 +10,6 @@ const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
 /// The address of an issuer's discovery document.
 ///
-///
 /// # Errors
 /// When the issuer is not an address.
 pub(super) fn address(issuer: &str) -> Result<Uri, String> {
@@ -20,7 +19,6 @@ pub(super) fn address(issuer: &str) -> Result<Uri, String> {
 }
 
 /// The address of the key set in an issuer's discovery document.
-///
 ///
 /// # Errors
 /// When the document belongs to another issuer, or somebody could change its keys in transit.

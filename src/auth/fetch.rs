@@ -72,7 +72,6 @@ impl Fetcher {
 
     /// The bytes of the key set that the issuer publishes now.
     ///
-    ///
     /// # Errors
     /// Which document could not be fetched, and why.
     pub(super) async fn key_set(&self, issuer: &Issuer) -> Result<Bytes, String> {

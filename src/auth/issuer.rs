@@ -182,7 +182,6 @@ impl Issuer {
 
     /// Checks that one of the issuer's keys signed the token, and returns the key set that verified it.
     ///
-    ///
     /// # Errors
     /// When none of them did, or the gateway cannot find out.
     pub(super) async fn verify_signature(

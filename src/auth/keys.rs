@@ -116,7 +116,6 @@ impl Named<'_> {
 impl KeySet {
     /// Reads a JWKS document, skipping the keys that cannot be used.
     ///
-    ///
     /// # Errors
     /// When the document is not a JWKS, or no key in it can be used.
     pub(super) fn parse(document: &[u8]) -> Result<Self, String> {
@@ -129,7 +128,6 @@ impl KeySet {
     /// Reads the JWKS document of a file. An empty list in a file is deliberate: the operator shuts the issuer out, and
     /// the set verifies no token. An empty list from an address is a provider's fault.
     ///
-    ///
     /// # Errors
     /// When the document is not a JWKS, or it lists keys and none of them can be used.
     pub(super) fn parse_file(document: &[u8]) -> Result<Self, String> {
@@ -141,7 +139,6 @@ impl KeySet {
     }
 
     /// Reads a JWKS from parsed JSON.
-    ///
     ///
     /// # Errors
     /// As [`Self::parse`].

@@ -1,9 +1,7 @@
 //! Turns a bearer token into a [`Caller`].
 //!
-//!
 //! The token's `iss` selects the issuer, its `kid` selects the key within that issuer's own set, and the key determines
 //! the algorithm. Nothing that decides comes from the token alone.
-//!
 //!
 //! Keys are fetched and refreshed off the request path. Only a token with an unknown `kid` or a bad signature waits,
 //! for a second at most, for the refresh that it triggers.
@@ -70,7 +68,6 @@ impl Authenticator {
     /// Creates the authenticator from the settings. It reads the key files, and the key sets that were kept on disk.
     /// [`Self::refresh`] fetches all other keys.
     ///
-    ///
     /// # Errors
     /// Every fault of every key file.
     pub fn load(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, Vec<Fault>> {
@@ -120,7 +117,6 @@ impl Authenticator {
 
     /// Replaces an issuer's keys with the keys that are now in its file. Returns how many of them can be used; 0 only
     /// if the file has an explicitly empty list.
-    ///
     ///
     /// # Errors
     /// Why no key can be read; the previous keys stay in use.
@@ -185,9 +181,7 @@ impl Authenticator {
 
     /// Identifies the caller by the request's one bearer token.
     ///
-    ///
     /// Waits only if the current keys do not verify the token, and then for a second at most.
-    ///
     ///
     /// # Errors
     /// 401 if the token is not accepted, 503 if its issuer's keys are not available.

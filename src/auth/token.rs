@@ -84,7 +84,6 @@ impl Headers {
 
 /// The one bearer token of a request.
 ///
-///
 /// # Errors
 /// When there is no token, more than one, or another scheme.
 pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
@@ -145,7 +144,6 @@ impl<'a> Compact<'a> {
 
 impl<'a> Token<'a> {
     /// Parses a token's header and claims.
-    ///
     ///
     /// # Errors
     /// When it is not a plain signed JWT.

@@ -139,7 +139,7 @@ fn list(args: &List) -> Result<(), Stop> {
     };
     let filter = Filter { resource, outcome, ..Filter::newest(args.limit) };
     for view in open(&args.file)?.list(&filter)? {
-        say(format_args!(
+        say(harmless(&format!(
             "{}  {}  {:8}  {}  {}  {}  {}",
             time(view.started_at),
             view.id,
@@ -148,7 +148,7 @@ fn list(args: &List) -> Result<(), Stop> {
             resources(&view),
             addresses(&view),
             view.caller,
-        ));
+        )));
     }
     Ok(())
 }
@@ -159,9 +159,7 @@ fn show(file: &Path, id: &str) -> Result<(), Stop> {
         return Err(Fault::new(format!("the journal has no operation {id}")).in_file(file).into());
     };
     let line = |name: &str, text: &str| {
-        // Some of the text comes from outside, and this prints to a terminal.
-        let text: String = text.chars().filter(|c| !c.is_control()).collect();
-        say(format_args!("{name:14}{text}"));
+        say(format_args!("{name:14}{}", harmless(text)));
     };
     say(verdict(view.outcome));
     say("");
@@ -192,6 +190,11 @@ fn show(file: &Path, id: &str) -> Result<(), Stop> {
         Some(before) => say(format_args!("\nThe vNIC before:\n{}", indented(before))),
     }
     Ok(())
+}
+
+/// Without control characters: some of the text comes from outside, and this prints to a terminal.
+fn harmless(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 /// Whether the write happened.

@@ -24,7 +24,6 @@ pub(super) struct OperatorsAnswer {
 
 /// Sends a request to the operators' port of the gateway that runs with this configuration.
 ///
-///
 /// # Errors
 /// When the port does not answer.
 pub(super) fn ask(config: &Config, target: &str) -> Result<OperatorsAnswer, Fault> {

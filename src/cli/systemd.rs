@@ -48,7 +48,6 @@ pub(super) enum Inherited {
 impl Sockets {
     /// Takes the inherited sockets. Must run before any thread starts, because it changes the environment.
     ///
-    ///
     /// # Errors
     /// When a socket has no known name, or is not a listening stream socket.
     pub(super) fn take() -> Result<Self, Fault> {

@@ -1,7 +1,6 @@
 //! The configuration: one TOML file and the variables that override it. It is read as a whole, and all faults are
 //! reported at once, as the head of `config/gateway.toml` says.
 //!
-//!
 //! `tree` records where each value is written, and `fields` reads one table. `sections` and `issuers` define the keys
 //! and their defaults, and `warnings` finds settings that are allowed but dangerous. `partial` is the usable rest of a
 //! faulty configuration.
@@ -80,9 +79,7 @@ impl Config {
     /// Reads a file, and lets variables that begin with `ZEC_GATEWAY__` override its values; other variables are
     /// ignored. Relative paths start from the file's directory.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// All faults, in the order of the file.
     pub fn load(
@@ -94,9 +91,7 @@ impl Config {
 
     /// Reads a file as [`Config::load`] does.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// All faults, with the settings that could be read in spite of them.
     pub fn load_or_rest(
@@ -109,9 +104,7 @@ impl Config {
     /// Reads the new content of the same file, with the variables of the first time, because a process's own variables
     /// do not change.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// All faults, in the order of the file.
     pub fn again(&self, bytes: io::Result<&[u8]>) -> Result<Self, Vec<Fault>> {
@@ -140,9 +133,7 @@ impl Config {
 
     /// Reads a text. Messages show `path` as its file, and relative paths start from the directory of `path`.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// All faults, in the order of the file.
     pub fn parse(

@@ -33,7 +33,6 @@ pub(super) enum Value {
 
 /// Parses the file's text; `None` if its syntax is so broken that further faults would mislead.
 ///
-///
 /// A repeated key is a fault, but the rest can still be read.
 pub(super) fn parse(text: &str, findings: &Findings) -> Option<Table> {
     let (document, errors) = DeTable::parse_recoverable(text);

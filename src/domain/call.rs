@@ -10,6 +10,10 @@ use super::{Action, Addresses, Change, ChangeIpv4, NicId};
 /// The version of ZEC's API that the gateway speaks.
 pub const API_VERSION: &str = "2025-09-01";
 
+/// Every version whose recorded calls the gateway reads. A version that the gateway spoke earlier stays here: its last
+/// writes may have no outcome yet, and their addresses count for callers' budgets.
+const READABLE: [&str; 1] = [API_VERSION];
+
 /// The most characters of a resource's type and of its id.
 const MAX_TYPE: usize = 32;
 const MAX_ID: usize = 64;
@@ -40,6 +44,12 @@ impl Resource {
     #[must_use]
     pub fn nic(id: &NicId) -> Self {
         Self { kind: NIC.to_owned(), id: id.to_string() }
+    }
+
+    /// The id, if this is a vNIC.
+    #[must_use]
+    pub fn nic_id(&self) -> Option<&str> {
+        (self.kind == NIC).then_some(self.id.as_str())
     }
 
     /// Reads `type/id`. Both parts may hold only characters that are harmless in a log line and a query.
@@ -115,7 +125,7 @@ impl ChangeIpv4 {
             ip_addresses: Vec<String>,
             nic_id: String,
         }
-        if call.api_version != API_VERSION {
+        if !READABLE.contains(&call.api_version.as_str()) {
             return None;
         }
         let change = [Change::Assign, Change::Unassign]

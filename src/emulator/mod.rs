@@ -1,10 +1,8 @@
 //! An emulator of ZEC's API as seen from outside, for tests and for trying out the gateway.
 //!
-//!
 //! It emulates `POST /api/v2/zec`. It checks signatures and access tokens, keeps vNICs and changes their private IPv4
 //! addresses, and answers in ZEC's envelope with ZEC's error codes. On request it misbehaves ([`Fault`]). It shares no
 //! code with the gateway's own client of ZEC.
-//!
 //!
 //! The path of a request: `server` → `service` → `access` → `actions` → `answer`.
 
@@ -23,6 +21,7 @@ mod settings;
 mod subnet;
 #[cfg(test)]
 mod tests;
+mod version;
 
 use std::{
     fmt,
@@ -36,13 +35,13 @@ use fault::Faults;
 use log::RequestLog;
 use secrecy::SecretString;
 
-pub use actions::Version;
 pub use failure::{Code, Failure};
 pub use fault::{Fault, FaultKind, ParseFaultError};
 pub use log::LoggedRequest;
 pub use nic::NicSeed;
 pub use settings::{EmptyUnassign, Limits, Settings};
 pub use subnet::Subnet;
+pub use version::Version;
 
 /// The last second of the year 9999, where HTTP's form of a date ends.
 const LAST_SECOND: i64 = 253_402_300_799;

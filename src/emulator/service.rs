@@ -9,12 +9,13 @@ use hyper::body::Incoming;
 
 use super::{
     Emulator,
-    actions::{Action, Output, Parameters, Version},
+    actions::{Action, Output, Parameters},
     answer::{self, Answer},
     control,
     failure::{Code, Failure},
     fault::{FaultKind, Stage},
     log::LoggedRequest,
+    version::Version,
 };
 
 /// The only path.

@@ -44,7 +44,6 @@ impl Subnet {
 
     /// Whether the subnet allows a vNIC to have the address.
     ///
-    ///
     /// # Errors
     /// ZEC's own code for each kind of address that no vNIC can have.
     pub(super) fn check(&self, address: Ipv4Addr) -> Result<(), Failure> {

@@ -7,7 +7,6 @@ use std::{
 
 /// A fault in an operator's file or variable: its file, line and key, and what to do.
 ///
-///
 /// Loading collects every fault before it gives up, so that one run of `check` shows them all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {

@@ -15,7 +15,6 @@ pub use problem::Problem;
 
 /// Why a request failed.
 ///
-///
 /// `detail` goes to the caller, so it never contains a secret, a token, a file path or a header of ZEC's. `cause` goes
 /// to the log only.
 #[derive(Debug)]

@@ -45,6 +45,8 @@ struct Book {
     swept: Option<Instant>,
     /// Until then any address may have changed, because the newest writes of earlier runs could not be read.
     unknown_until: Option<Instant>,
+    /// Until then a call of an earlier run, whose action this program does not know, may change any address.
+    contested_until: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +78,7 @@ pub(super) struct Guard {
     nic: NicId,
     number: u64,
     stale: bool,
+    contested: bool,
     sent: bool,
 }
 
@@ -107,18 +110,26 @@ impl Guards {
             }
         }
         let number = book.hold(change, caller, None);
-        Ok(Guard { guards: self.clone(), nic: change.nic.clone(), number, stale, sent: false })
+        let contested = book.contested_until.is_some_and(|until| now < until);
+        let nic = change.nic.clone();
+        Ok(Guard { guards: self.clone(), nic, number, stale, contested, sent: false })
     }
 
     /// Holds the addresses of an earlier run's write, which may have been sent.
     pub(super) fn hold(&self, change: &ChangeIpv4, caller: &str, operation: OperationId) -> Guard {
         let number = self.lock().hold(change, caller, Some(operation));
-        Guard { guards: self.clone(), nic: change.nic.clone(), number, stale: true, sent: true }
+        let (guards, nic) = (self.clone(), change.nic.clone());
+        Guard { guards, nic, number, stale: true, contested: false, sent: true }
     }
 
     /// An earlier run may have changed any address just before it ended.
     pub(super) fn anything_may_have_changed(&self) {
         self.lock().unknown_until = Some(Instant::now() + LAG);
+    }
+
+    /// For this long from now, a call of an earlier run may still change any address.
+    pub(super) fn anything_may_change(&self, for_another: Duration) {
+        self.lock().contested_until = Some(Instant::now() + for_another);
     }
 
     /// An earlier run may have changed these addresses just before it ended.
@@ -203,6 +214,11 @@ impl Guard {
     /// vNIC may not show it.
     pub(super) const fn may_be_stale(&self) -> bool {
         self.stale
+    }
+
+    /// Whether something unknown may change the addresses meanwhile. Then the vNIC proves nothing about the write.
+    pub(super) const fn is_contested(&self) -> bool {
+        self.contested
     }
 
     /// The write may be sent from now on, so only an outcome releases its addresses.
@@ -294,6 +310,17 @@ mod tests {
         let told = |caller| claim(&guards, &wanted, caller).unwrap_err().extra().cloned();
         assert_eq!(told("corp/a"), Some(Extra::Operation(id)));
         assert_eq!(told("corp/b"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_something_unknown_may_act_the_vnic_proves_nothing() {
+        let guards = Guards::default();
+        let wanted = change("n", &["10.0.0.1"]);
+        assert!(!claim(&guards, &wanted, "corp/a").unwrap().is_contested());
+        guards.anything_may_change(Duration::from_mins(7));
+        assert!(claim(&guards, &wanted, "corp/a").unwrap().is_contested());
+        tokio::time::advance(Duration::from_mins(7)).await;
+        assert!(!claim(&guards, &wanted, "corp/a").unwrap().is_contested());
     }
 
     #[tokio::test]

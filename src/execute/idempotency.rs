@@ -183,9 +183,7 @@ fn answered(judge: &Judge<'_>, holder: Holder) -> Result<Done, Error> {
         Holder::Answer(answer) => nothing_again(&answer),
         Holder::Operation(mut view) => {
             let (change, outcome) = (view.change.take(), view.outcome);
-            // Another version of the gateway wrote this call, so its fingerprint matches no request of this
-            // one.
-            let Some(change) = change else { return Err(reused()) };
+            let Some(change) = change else { return Err(unreadable_call(&view)) };
             let hidden = |error| judge.hide(&change, error);
             again(*view, &change).map_err(|error| match outcome {
                 Outcome::Rejected | Outcome::Unknown => hidden(error).replayed(),
@@ -232,6 +230,22 @@ fn told_again(view: View) -> Error {
         Outcome::Unknown => error.with_extra(Extra::Operation(view.id)),
         _ => error,
     }
+}
+
+/// Another version of the gateway made this call, and this one cannot repeat its answer. A new key would make the same
+/// change again, so the caller must look at the outcome first.
+fn unreadable_call(view: &View) -> Error {
+    let outcome = view.outcome.label();
+    Error::new(
+        Problem::OutcomeUnknown,
+        format!(
+            "an earlier request with this key was made through another version of the gateway, and its \
+             outcome is `{outcome}`; nothing was sent for this one: see `GET /operations/{}`, and use a \
+             new key only if the change is still to be made",
+            view.id
+        ),
+    )
+    .with_extra(Extra::Operation(view.id))
 }
 
 fn nothing_again(answer: &str) -> Result<Done, Error> {

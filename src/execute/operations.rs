@@ -6,7 +6,7 @@ use super::{RequestContext, failure, judge::Judge};
 use crate::{
     domain::{ChangeIpv4, Nic, OperationId, Resource},
     error::{Error, Problem},
-    journal::{Filter, Journal, Unreadable, View},
+    journal::{Filter, Journal, Page, Unreadable, View},
 };
 
 /// A lookup in the record of writes.
@@ -28,7 +28,7 @@ pub enum LookupResult {
     Several {
         /// Newest first.
         views: Vec<View>,
-        /// The id of the last one shown, if there are older ones.
+        /// The operation before which the next page begins, if there may be older ones.
         next: Option<OperationId>,
     },
 }
@@ -89,10 +89,14 @@ impl OperationsReader<'_> {
             limit: shown.saturating_add(1),
             ..wanted
         };
-        let mut views = in_time(self.context.deadline, self.journal.list(filter)).await?;
-        let more = views.len() > shown;
-        views.truncate(shown);
-        let next = views.last().map(|view| view.id).filter(|_| more);
+        let page = in_time(self.context.deadline, self.journal.list(filter)).await?;
+        let Page { mut views, searched_to } = page;
+        let next = if views.len() > shown {
+            views.truncate(shown);
+            views.last().map(|view| view.id)
+        } else {
+            searched_to
+        };
         let views = views.into_iter().map(|view| self.shown(view)).collect();
         Ok(LookupResult::Several { views, next })
     }
@@ -103,6 +107,10 @@ impl OperationsReader<'_> {
         let named = |nic: &Nic| view.call.resources.contains(&Resource::nic(&nic.id));
         if !nic.is_some_and(|nic| named(&nic) && self.judge.may_see(&nic)) {
             view.before = None;
+        }
+        // This program does not know what the list of another version's call says.
+        if view.change.is_none() && !self.judge.may_read_operations() {
+            view.failed = None;
         }
         // Hides the same as the answer to the write did.
         let may_learn = |change: &ChangeIpv4| self.judge.may_learn_of_absence(&change.nic);

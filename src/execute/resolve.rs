@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::guard::{Guard, LAG};
 use crate::{
-    domain::{Change, ChangeIpv4, Nic, NicId, OperationId, Outcome, Resource},
+    domain::{Call, Change, ChangeIpv4, Nic, NicId, OperationId, Outcome, Resource},
     journal::{Ending, Journal, SIGNED_WITHIN, View},
     limit::Reservation,
     metrics::Metrics,
@@ -168,6 +168,23 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
+    /// How long the gateway looks for unknown outcomes.
+    pub(super) fn patience(&self) -> Patience {
+        self.patience.get().copied().unwrap_or_default()
+    }
+
+    /// Ends a write of an earlier run whose action this program does not know: when the write can no longer take
+    /// effect, its outcome stays unknown. Until then the write counts as unfinished.
+    pub(super) fn let_end(&self, operation: OperationId) {
+        let (this, stop) = (self.clone(), self.stop.clone());
+        let give_up = self.patience().give_up;
+        tokio::spawn(stop.run_until_cancelled_owned(async move {
+            tokio::time::sleep(give_up).await;
+            let detail = "this program does not know the action, so the outcome stays unknown";
+            this.record(Some(operation), given_up(detail)).await;
+        }));
+    }
+
     /// Starts the search for a write's outcome, in a task of its own.
     pub(super) fn take_on(&self, open: Open) {
         let (this, stop) = (Arc::new(self.clone()), self.stop.clone());
@@ -175,7 +192,7 @@ impl Resolver {
     }
 
     async fn resolve(self: Arc<Self>, open: Open) {
-        let patience = self.patience.get().copied().unwrap_or_default();
+        let patience = self.patience();
         let (mut wait, begun) = (patience.first, Instant::now());
         loop {
             // Jitter, so that the searches for writes that failed together do not run in step.
@@ -218,9 +235,7 @@ impl Resolver {
             "a write's outcome stays unknown: the vNIC did not show it in time, and the write can no longer take effect; check the vNIC by hand"
         );
         let detail = "the vNIC did not show the outcome in time, so it stays unknown";
-        let ending = Ending::new(Outcome::Unknown);
-        let ending = Ending { detail: Some(detail.to_owned()), given_up: true, ..ending };
-        self.record(open.operation, ending).await;
+        self.record(open.operation, given_up(detail)).await;
         open.guard.release(true);
     }
 
@@ -254,6 +269,12 @@ impl Resolver {
     }
 }
 
+/// The ending of a write whose outcome stays unknown.
+fn given_up(detail: &str) -> Ending {
+    let detail = Some(detail.to_owned());
+    Ending { detail, given_up: true, ..Ending::new(Outcome::Unknown) }
+}
+
 /// What a vNIC shows of a change; `proven` is whether ZEC can no longer make it.
 fn verdict(change: &ChangeIpv4, nic: &Nic, proven: bool) -> Option<Outcome> {
     let there = nic.ipv4s();
@@ -275,8 +296,10 @@ fn verdict(change: &ChangeIpv4, nic: &Nic, proven: bool) -> Option<Outcome> {
 #[derive(Debug, Default)]
 pub(super) struct Contests<'a> {
     on_addresses: HashMap<(&'a NicId, Ipv4Addr), Contest>,
-    /// Resources named by calls that this program does not know: those may have changed any address.
-    unknown: HashSet<&'a Resource>,
+    /// The writes after which a call that this program does not know may have changed the same vNIC.
+    followed: HashSet<OperationId>,
+    /// What such calls without an outcome may still change.
+    open: Reach<'a>,
 }
 
 #[derive(Debug, Default)]
@@ -285,24 +308,52 @@ struct Contest {
     open: usize,
 }
 
+/// The vNICs that calls of unknown actions may change.
+#[derive(Debug, Default)]
+struct Reach<'a> {
+    nics: HashSet<&'a str>,
+    /// Some call names another resource than a vNIC, or none: it may change any vNIC.
+    any: bool,
+}
+
+impl<'a> Reach<'a> {
+    fn add(&mut self, call: &'a Call) {
+        let ids = call.resources.iter().map(Resource::nic_id);
+        self.any |= call.resources.is_empty() || ids.clone().any(|id| id.is_none());
+        self.nics.extend(ids.flatten());
+    }
+
+    fn has(&self, nic: &NicId) -> bool {
+        self.any || self.nics.contains(nic.as_str())
+    }
+}
+
 impl<'a> Contests<'a> {
     /// Built from the newest writes, the newest first, and from those without an outcome.
     pub(super) fn among(newest: &'a [View], open: &'a [View]) -> Self {
         let mut this = Self::default();
+        let mut later = Reach::default();
         for view in newest.iter().filter(|view| may_have_changed(view)) {
-            this.of(view, |contest| _ = contest.newest.get_or_insert(view.id));
+            match &view.change {
+                None => later.add(&view.call),
+                Some(change) => {
+                    if later.has(&change.nic) {
+                        this.followed.insert(view.id);
+                    }
+                    this.of(change, |contest| _ = contest.newest.get_or_insert(view.id));
+                }
+            }
         }
         for view in open {
-            this.of(view, |contest| contest.open += 1);
-        }
-        for view in newest.iter().chain(open).filter(|view| view.change.is_none()) {
-            this.unknown.extend(&view.call.resources);
+            match &view.change {
+                None => this.open.add(&view.call),
+                Some(change) => this.of(change, |contest| contest.open += 1),
+            }
         }
         this
     }
 
-    fn of(&mut self, view: &'a View, mut each: impl FnMut(&mut Contest)) {
-        let Some(change) = &view.change else { return };
+    fn of(&mut self, change: &'a ChangeIpv4, mut each: impl FnMut(&mut Contest)) {
         for address in change.addresses.as_slice() {
             each(self.on_addresses.entry((&change.nic, *address)).or_default());
         }
@@ -314,7 +365,8 @@ impl<'a> Contests<'a> {
             let contest = self.on_addresses.get(&(&change.nic, *address));
             contest.is_none_or(|contest| contest.newest != Some(id) || contest.open > 1)
         };
-        self.unknown.contains(&Resource::nic(&change.nic))
+        self.followed.contains(&id)
+            || self.open.has(&change.nic)
             || change.addresses.as_slice().iter().any(on_address)
     }
 }

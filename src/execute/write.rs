@@ -22,7 +22,7 @@ use crate::{
     clock,
     domain::{Change, ChangeIpv4, Nic, OperationId, Outcome},
     error::{Error, Problem, caught},
-    journal::{Filter, Journal, Ticket, Unassigned, View},
+    journal::{Filter, Journal, Page, Ticket, Unassigned, View},
     limit::{BreakerPass, Budget, Freeze, Reservation},
     metrics::Metrics,
     policy::Permit,
@@ -126,7 +126,11 @@ impl WritePath {
         };
         let key = claim.as_deref().map(Claim::recorded);
         let before = Before { nic, stale: guard.may_be_stale(), zec: self.writer.identity() };
-        let evidence = Evidence::from(change, nic, before.stale);
+        let evidence = if guard.is_contested() {
+            Evidence::None
+        } else {
+            Evidence::from(change, nic, before.stale)
+        };
         let (zec, mut unsent) = (Arc::clone(&before.zec), Unsent(reservation));
         let recording = record::begin(&self.journal, permit, before, key, context);
         // Boxed: this future is larger than all that follow, and has ended before they run.
@@ -232,8 +236,9 @@ impl WritePath {
         let newest = self.journal.list(Filter::newest(RECENT)).await.unwrap_or_else(|error| {
             tracing::error!(%error, "the last writes of earlier runs are not known");
             self.guards.anything_may_have_changed();
-            Vec::new()
+            Page::default()
         });
+        let newest = newest.views;
         for view in newest.iter().filter(|view| may_have_changed(view)) {
             match &view.change {
                 Some(change) => self.guards.changed(change),
@@ -247,12 +252,14 @@ impl WritePath {
         let contested: Vec<bool> = unfinished.iter().map(contested).collect();
         for (mut view, contested) in unfinished.into_iter().zip(contested) {
             let Some(change) = view.change.take() else {
+                self.guards.anything_may_change(self.resolver.patience().proof);
+                self.resolver.let_end(view.id);
                 tracing::warn!(
                     operation = %view.id,
                     outcome = view.outcome.label(),
                     action = view.call.action,
                     caller = view.caller,
-                    "a write of an earlier run has no final outcome, and this program does not know its action: check its resources yourself"
+                    "a write of an earlier run has no final outcome, and this program does not know its action, so the outcome will stay unknown: check its resources yourself"
                 );
                 continue;
             };

@@ -50,7 +50,6 @@ pub struct Grant {
 impl Signer {
     /// Creates an ES256 key.
     ///
-    ///
     /// # Errors
     /// When the system provides no randomness.
     pub fn es256() -> Result<Self, SignerError> {
@@ -62,7 +61,6 @@ impl Signer {
 
     /// Creates an RS256 key of 2048 bits.
     ///
-    ///
     /// # Errors
     /// When the system provides no randomness.
     pub fn rs256() -> Result<Self, SignerError> {
@@ -73,7 +71,6 @@ impl Signer {
 
     /// Creates an Ed25519 key.
     ///
-    ///
     /// # Errors
     /// When the system provides no randomness.
     pub fn eddsa() -> Result<Self, SignerError> {
@@ -83,7 +80,6 @@ impl Signer {
     }
 
     /// Reads the key from a PKCS#8 PEM text: P-256, Ed25519 or RSA.
-    ///
     ///
     /// # Errors
     /// When the text contains no such key.
@@ -132,7 +128,6 @@ impl Signer {
 
     /// A token for a grant, valid from now on.
     ///
-    ///
     /// # Errors
     /// When signing fails.
     pub fn token(&self, grant: &Grant) -> Result<String, SignerError> {
@@ -162,7 +157,6 @@ impl Signer {
     }
 
     /// The signature over any message, in base64url, for tests that forge tokens.
-    ///
     ///
     /// # Errors
     /// When signing fails.

@@ -17,8 +17,8 @@ use crate::{
     policy::Permit,
 };
 
-/// The version of this form. Another form needs another journal file.
-const FORM: u8 = 1;
+/// The version of this form. A file whose last entry has another one is refused.
+pub(super) const FORM: u8 = 1;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -244,8 +244,8 @@ pub(super) fn view(intent: &str, last: Option<&str>) -> Result<View, StoreError>
         return Err(unreadable(&"it does not begin with an intent"));
     };
     let ended = match last.map(parse).transpose()? {
-        Some(Content::Outcome(outcome)) => Some(*outcome),
-        Some(Content::Intent(_)) => return Err(unreadable(&"it has two intents")),
+        Some(Content::Outcome(outcome)) if outcome.operation == intent.operation => Some(*outcome),
+        Some(_) => return Err(unreadable(&"its last entry is of another operation")),
         None => None,
     };
     let label = ended.as_ref().map_or(Outcome::Pending.label(), |ended| &ended.outcome);

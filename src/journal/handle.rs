@@ -18,9 +18,9 @@ use super::{
     Settings,
     clock::SecondClock,
     content,
-    queue::{Begin, Queue, Receipt, What},
+    queue::{Begin, BeginError, Queue, Receipt, What},
     reads::{Reads, Unreadable},
-    record::{Ending, Filter, HeldKey, Intent, KeyClaim, Unassigned, View},
+    record::{Ending, Filter, HeldKey, Intent, KeyClaim, Page, Unassigned, View},
     sqlite,
     store::{Archive, KeptAnswer, Opening, StoreError, Unheard},
     ticket::{AskedAt, Ticket},
@@ -51,21 +51,6 @@ struct Inner {
     second_clock: SecondClock,
     /// Resolves when the writer has ended.
     left: Mutex<Option<oneshot::Receiver<()>>>,
-}
-
-/// Why a write gets no ticket.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BeginError {
-    /// The intent is not durable, or not in time, so nothing may be sent. The text is for the log.
-    #[error("the journal cannot be written: {0}")]
-    Unavailable(String),
-    /// The caller's idempotency key is held already.
-    #[error("the idempotency key is held already")]
-    KeyTaken,
-    /// The limit of answers kept under keys is reached, for the caller or for all callers, so this answer was
-    /// not kept. There is room for another after this wait.
-    #[error("the most answers that may be kept under idempotency keys are kept")]
-    TooManyAnswers(Duration),
 }
 
 /// An outcome is not durable yet; the writer keeps trying.
@@ -169,11 +154,11 @@ impl Journal {
         self.read(move |archive, _| archive.find(id)).await
     }
 
-    /// Operations, newest first; an empty list without a journal.
+    /// Operations, newest first; an empty page without a journal.
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub async fn list(&self, filter: Filter) -> Result<Vec<View>, Unreadable> {
+    pub async fn list(&self, filter: Filter) -> Result<Page, Unreadable> {
         self.read(move |archive, unheard| archive.list(&filter, unheard)).await
     }
 

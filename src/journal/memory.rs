@@ -10,7 +10,7 @@ use std::{
 use super::{
     chain::{Entry, Head},
     content::{self, Content},
-    record::{Filter, HeldKey, Holder, KeyClaim, Unassigned, View, millis, moment},
+    record::{Filter, HeldKey, Holder, KeyClaim, Page, Unassigned, View, millis, moment},
     store::{
         Applied, Archive, Closing, Failed, KeyTerms, Ledger, Opened, Opening, Step, Store,
         StoreError, Unheard,
@@ -275,7 +275,7 @@ impl Archive for MemoryStore {
         found.map(|one| state.view(one)).transpose()
     }
 
-    fn list(&self, filter: &Filter, _: &Unheard) -> Result<Vec<View>, StoreError> {
+    fn list(&self, filter: &Filter, _: &Unheard) -> Result<Page, StoreError> {
         let state = self.lock();
         let older = |views: Vec<View>, than| {
             let start = views.iter().position(|view| view.id == than);
@@ -292,7 +292,7 @@ impl Archive for MemoryStore {
                 && filter.request_id.as_ref().is_none_or(|id| view.request_id == *id)
         });
         views.truncate(filter.limit);
-        Ok(views)
+        Ok(Page { views, searched_to: None })
     }
 
     fn unfinished(&self) -> Result<Vec<View>, StoreError> {

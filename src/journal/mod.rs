@@ -27,11 +27,12 @@ mod writer;
 mod tests;
 
 pub use chain::{Broken, Entry, Hash, Head};
-pub use handle::{BeginError, Journal, NotYet};
+pub use handle::{Journal, NotYet};
 pub use offline::{Expected, Offline, check};
+pub use queue::BeginError;
 pub use reads::Unreadable;
 pub use record::{
-    Ending, Filter, HeldKey, Holder, Intent, KeyClaim, ToldProblem, Unassigned, View,
+    Ending, Filter, HeldKey, Holder, Intent, KeyClaim, Page, ToldProblem, Unassigned, View,
 };
 pub use settings::Settings;
 pub use ticket::{SIGNED_WITHIN, Spent, TICKET_LIFETIME, Ticket, TooOld};

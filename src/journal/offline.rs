@@ -114,7 +114,8 @@ impl Offline {
     /// # Errors
     /// When the file cannot be read.
     pub fn list(&self, filter: &Filter) -> Result<Vec<View>, Fault> {
-        self.archive.list(filter, &Unheard::default()).map_err(|error| self.fault(&error))
+        let page = self.archive.list(filter, &Unheard::default());
+        page.map(|page| page.views).map_err(|error| self.fault(&error))
     }
 
     /// One operation.

@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    BeginError, content,
+    content,
     record::Ending,
     store::{Closing, KeptAnswer, Opening},
 };
@@ -18,6 +18,21 @@ use crate::{
     domain::{OperationId, Outcome},
     mutex::lock,
 };
+
+/// Why a write gets no ticket.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BeginError {
+    /// The intent is not durable, or not in time, so nothing may be sent. The text is for the log.
+    #[error("the journal cannot be written: {0}")]
+    Unavailable(String),
+    /// The caller's idempotency key is held already.
+    #[error("the idempotency key is held already")]
+    KeyTaken,
+    /// The limit of answers kept under keys is reached, for the caller or for all callers, so this answer was
+    /// not kept. There is room for another after this wait.
+    #[error("the most answers that may be kept under idempotency keys are kept")]
+    TooManyAnswers(Duration),
+}
 
 /// An intent, or an answer to be kept, that a caller waits for.
 #[derive(Debug)]

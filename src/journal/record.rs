@@ -147,9 +147,7 @@ pub struct View {
     pub told: Option<ToldProblem>,
     /// If a call was done in part: the part that was not done, as JSON.
     pub failed: Option<Box<RawValue>>,
-    /// When the write was requested. What is sent is signed within [`SIGNED_WITHIN`] after that.
-    ///
-    /// [`SIGNED_WITHIN`]: super::SIGNED_WITHIN
+    /// When the write was requested. What is sent is signed within `SIGNED_WITHIN` after that.
     pub started_at: SystemTime,
     /// When the outcome was learned; `None` while it is pending.
     pub finished_at: Option<SystemTime>,
@@ -178,6 +176,16 @@ impl Filter {
     pub const fn newest(limit: usize) -> Self {
         Self { caller: None, resource: None, outcome: None, request_id: None, limit, before: None }
     }
+}
+
+/// A part of a list.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The operations, newest first.
+    pub views: Vec<View>,
+    /// The oldest operation that was searched, if the search ended before all of them were. It need not be one of
+    /// `views`.
+    pub searched_to: Option<OperationId>,
 }
 
 /// Addresses that a caller removed from a vNIC, or may have removed.
@@ -212,8 +220,12 @@ pub(super) fn millis(at: SystemTime) -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// The time of this many milliseconds since 1970; 1970 for a number that is not a valid time.
+/// The last millisecond of the year 9999, after which a time has no text.
+const LAST_MOMENT: u64 = 253_402_300_799_999;
+
+/// The time of this many milliseconds since 1970. A number before 1970 becomes 1970, and one after the year 9999 the
+/// end of that year.
 pub(super) fn moment(millis: i64) -> SystemTime {
-    let since = Duration::from_millis(u64::try_from(millis).unwrap_or_default());
-    UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
+    let millis = u64::try_from(millis).unwrap_or_default().min(LAST_MOMENT);
+    UNIX_EPOCH.checked_add(Duration::from_millis(millis)).unwrap_or(UNIX_EPOCH)
 }

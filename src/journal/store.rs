@@ -12,7 +12,7 @@ use std::{
 use super::{
     chain::{Entry, Head},
     clock::SecondClock,
-    record::{Filter, HeldKey, KeyClaim, Unassigned, View},
+    record::{Filter, HeldKey, KeyClaim, Page, Unassigned, View},
 };
 use crate::{
     domain::{OperationId, Outcome, Resource},
@@ -187,7 +187,7 @@ pub(super) trait Archive: Send + Sync {
     fn find(&self, id: OperationId) -> Result<Option<View>, StoreError>;
 
     /// Operations, newest first. Stops with an error if its caller stops waiting.
-    fn list(&self, filter: &Filter, unheard: &Unheard) -> Result<Vec<View>, StoreError>;
+    fn list(&self, filter: &Filter, unheard: &Unheard) -> Result<Page, StoreError>;
 
     /// Operations without a final outcome that the gateway has not given up, oldest first.
     fn unfinished(&self) -> Result<Vec<View>, StoreError>;

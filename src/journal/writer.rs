@@ -13,11 +13,11 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    BeginError, Ending,
+    Ending,
     chain::Head,
     clock::SecondClock,
     months,
-    queue::{Begin, End, Queue, Receipt, What},
+    queue::{Begin, BeginError, End, Queue, Receipt, What},
     store::{Applied, Closing, Failed, Ledger, Space, Step, StoreError},
 };
 use crate::{clock, domain::Outcome, metrics::Metrics};

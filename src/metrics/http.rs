@@ -7,14 +7,14 @@ use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
 use super::{DURATION_BUCKETS, register::Maker};
 
 /// The series that exist from the start for one method of one route.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RouteSeries {
     /// The route's pattern, for example `/nics/{nicId}/ipv4`.
     pub route: &'static str,
     /// The method of the request.
     pub method: &'static str,
     /// Every status that this method of this route can answer with.
-    pub codes: &'static [u16],
+    pub codes: Vec<u16>,
 }
 
 /// Requests on the public listener.
@@ -47,7 +47,7 @@ impl HttpMetrics {
         )?;
         for RouteSeries { route, method, codes } in routes {
             abandoned.with_label_values(&[*route, *method]);
-            for code in *codes {
+            for code in codes {
                 requests.with_label_values(&[*route, *method, &code.to_string()]);
             }
             durations.with_label_values(&[*route, *method]);

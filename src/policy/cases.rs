@@ -58,7 +58,6 @@ enum Expect {
 
 /// Runs every case in `directory/cases`.
 ///
-///
 /// # Errors
 /// When there are no cases, or a file of cases cannot be read.
 pub fn run(engine: &Engine, directory: &Path) -> Result<Report, Vec<Fault>> {

@@ -77,7 +77,6 @@ impl Depth {
 
 /// The byte offset at which a text becomes too deep; `None` if it never does.
 ///
-///
 /// The count is rather too high than too low. Every operator since the last comma or bracket adds depth to what
 /// follows, whatever its precedence.
 pub(super) fn too_deep(text: &str) -> Option<usize> {

@@ -128,7 +128,6 @@ impl Engine {
 
     /// Decides with the vNIC's data.
     ///
-    ///
     /// # Errors
     /// The denial.
     pub fn decide<O: AuthorizationRequest>(
@@ -143,7 +142,6 @@ impl Engine {
     }
 
     /// Decides in one step, for a vNIC that has already been read.
-    ///
     ///
     /// # Errors
     /// The denial.

@@ -69,7 +69,6 @@ impl Engine {
     /// Loads every `*.cedar` of a directory; the second value holds warnings. The configuration is unknown here, so
     /// only the form of issuers' names is checked.
     ///
-    ///
     /// # Errors
     /// Every fault at once, with file and line.
     pub fn load(directory: &Path) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
@@ -79,7 +78,6 @@ impl Engine {
 
     /// Loads a directory that the caller has read; the second value holds warnings. `issuers` are the configured names,
     /// if known; a policy may name no others.
-    ///
     ///
     /// # Errors
     /// Every fault at once, with file and line.
@@ -113,7 +111,6 @@ impl Engine {
 
     /// Loads policies from texts; the second value holds warnings. The configuration is unknown here, as in
     /// [`Self::load`].
-    ///
     ///
     /// # Errors
     /// Every fault at once, with file and line.

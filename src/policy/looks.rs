@@ -1,6 +1,5 @@
 //! Finds out, while a policy is loaded, which data it reads, above all whether it reads the vNIC's data.
 //!
-//!
 //! On an entity without data, Cedar's `in`, `has` and `hasTag` are silently false, and a `forbid` that uses them would
 //! vanish (docs/threats.md, row 27). A policy therefore counts as reading the vNIC unless every mention of the resource
 //! is one that needs no data: a bare scope, `==`, `is`, or `.id`.

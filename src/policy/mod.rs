@@ -1,6 +1,5 @@
 //! The allow-list: may this caller do this, to this vNIC, with these addresses?
 //!
-//!
 //! Policies are Cedar. Each address is decided by itself, and the request is allowed only if all of them are. The
 //! answer is a denial if no policy permits, if any policy forbids, or if any policy cannot be evaluated. Only this
 //! module makes a [`Permit`].

@@ -65,7 +65,6 @@ pub enum Told {
 impl Question {
     /// The caller and the operation.
     ///
-    ///
     /// # Errors
     /// When a part of the question is malformed.
     pub fn parse(&self) -> Result<(Caller, PolicyQuestion), String> {

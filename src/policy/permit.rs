@@ -56,7 +56,6 @@ pub struct Mismatch;
 impl Permit<ReadNic> {
     /// Consumes the permit to show a vNIC.
     ///
-    ///
     /// # Errors
     /// When the permit is for another vNIC.
     pub fn show(self, nic: Box<Nic>) -> Result<Shown, Mismatch> {

@@ -21,7 +21,7 @@ pub(super) async fn authenticate<B, S>(
 where
     S: Service<Request<B>, Response = Answer, Error = Error>,
 {
-    match RequestState::of(&mut request)?.matched.as_ref().map(|matched| matched.access) {
+    match RequestState::of(&mut request)?.matched.as_ref().map(|matched| matched.route.access()) {
         Some(Access::Public) => {}
         Some(Access::Caller) => {
             let caller = authenticator.authenticate(request.headers(), SystemTime::now()).await?;

@@ -7,7 +7,7 @@ use tower::{Layer, Service, ServiceExt, util::MapRequest};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::request_id::X_REQUEST_ID;
-use crate::api::Answer;
+use crate::api::{self, Answer};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -58,7 +58,7 @@ pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
     Some(
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins.iter().cloned()))
-            .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
+            .allow_methods(api::methods())
             .allow_headers([
                 header::AUTHORIZATION,
                 header::CONTENT_TYPE,

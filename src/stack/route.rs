@@ -9,7 +9,7 @@ use crate::{api::Router, error::Error};
 pub(super) fn route<B>(router: &Router, request: &mut Request<B>) -> Result<(), Error> {
     let matched = router.route(request.method(), request.uri().path());
     let route = match &matched {
-        Ok(matched) => Some(matched.route),
+        Ok(matched) => Some(matched.route.path()),
         Err((route, _)) => *route,
     };
     let found = RequestState::of(request)?;

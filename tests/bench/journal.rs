@@ -1,7 +1,6 @@
 //! The cost of the record of writes: `cargo bench --locked --bench journal -- [DIRECTORY]`. The figures are in
 //! `docs/performance.md`.
 //!
-//!
 //! The first part measures how many writes a second a number of writers bring to disk. Each writer waits for its intent
 //! and for its outcome before it goes on. The comparison is the rate of a lone writer that waits for the disk twice for
 //! each write. The second part measures the processor time of whole requests with the journal on `/dev/shm`, compared

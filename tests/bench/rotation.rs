@@ -1,6 +1,5 @@
 //! Whether callers notice refreshes and rotations of keys: `cargo bench --locked --bench rotation`.
 //!
-//!
 //! Two gateways take turns under the same load. The keys of one stay the same; the keys of the other are fetched twenty
 //! times a second and rotate twice a second. The bench prints the latencies of both, and no request may fail.
 

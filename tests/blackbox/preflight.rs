@@ -177,7 +177,7 @@ async fn all_is_refused_whole_where_one_address_is_or_there_are_too_many() {
     let answer = world.alice().delete(&format!("/nics/{NIC}/ipv4?all=true")).await;
     assert_eq!((answer.problem().0, answer.problem().1.as_str()), (400, "invalid-request"));
     let detail = answer.json()["detail"].as_str().unwrap().to_owned();
-    assert!(detail.contains("has 4 secondary") && detail.contains("name 3"), "{detail}");
+    assert!(detail.contains("has 4 secondary") && detail.contains("name at most 3"), "{detail}");
     assert!(world.sent(UNASSIGN).is_empty());
 }
 

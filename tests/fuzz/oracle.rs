@@ -4,7 +4,6 @@ use serde_json::Value;
 
 /// Whether an object anywhere in this valid JSON text names a key twice, after unescaping.
 ///
-///
 /// Walks the text byte by byte, with a stack of the open objects.
 pub fn names_a_key_twice(text: &[u8]) -> bool {
     let mut open: Vec<Option<Vec<String>>> = Vec::new();

@@ -23,22 +23,22 @@ const STYLE: &str = include_str!("style.css");
 /// Both descriptions, each built on its first request: most gateways never get one, and building them takes a megabyte.
 /// Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Description(Arc<Made>);
+pub(super) struct Documents(Arc<Built>);
 
 #[derive(Debug, Default)]
-struct Made {
-    json: ArcSwapOption<Document>,
+struct Built {
+    json: ArcSwapOption<OpenApi>,
     page: OnceLock<Bytes>,
 }
 
 /// The document, and the limit that it mentions.
 #[derive(Debug)]
-struct Document {
+struct OpenApi {
     max_addresses: usize,
     json: Bytes,
 }
 
-impl Document {
+impl OpenApi {
     fn new(max_addresses: usize) -> Self {
         let mut json = openapi::document(max_addresses).to_string();
         json.push('\n');
@@ -46,12 +46,12 @@ impl Document {
     }
 }
 
-impl Description {
+impl Documents {
     /// The limit may have changed since, because a running gateway can reload it.
     pub(super) fn json(&self, max_addresses: usize) -> Answer {
         let made = self.0.json.load_full().filter(|made| made.max_addresses == max_addresses);
         let document = made.unwrap_or_else(|| {
-            let document = Arc::new(Document::new(max_addresses));
+            let document = Arc::new(OpenApi::new(max_addresses));
             self.0.json.store(Some(Arc::clone(&document)));
             document
         });

@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
+use http::Method;
 use serde_json::Value;
 
 use super::{
     super::{
-        openapi::{Described, describe, problems_of},
-        routes::{self, Access, Endpoint},
+        describe::{Description, Tag},
+        route::{Access, Route},
+        routes,
     },
     html::{escape, prose},
 };
@@ -37,29 +39,24 @@ const BASICS: [(&str, &str); 5] = [
     ),
 ];
 
-const TAGS: [(&str, &str); 3] = [
-    ("addresses", "Addresses of a vNIC"),
-    ("record", "Outcomes of writes"),
-    ("self", "Who you are, and what this is"),
-];
-
 /// The whole page.
 pub(super) fn render() -> String {
     let mut nav = String::new();
     let mut main = String::new();
-    for (tag, title) in TAGS {
-        let _ = write!(nav, "<p>{}</p>\n<ul>\n", escape(title));
-        let _ = writeln!(main, "<h2 id=\"tag-{tag}\">{}</h2>", escape(title));
-        for (route, method, endpoint) in routes::all() {
-            let described = describe(endpoint);
+    for tag in Tag::ALL {
+        let (name, title) = (tag.name(), escape(tag.title()));
+        let _ = write!(nav, "<p>{title}</p>\n<ul>\n");
+        let _ = writeln!(main, "<h2 id=\"tag-{name}\">{title}</h2>");
+        for route in routes::all() {
+            let described = (route.describe)();
             if described.tag == tag {
-                let (id, method) = (described.id, method.as_str());
+                let (id, method) = (described.id, route.method.as_str());
                 let _ = writeln!(
                     nav,
                     "<li><a href=\"#{id}\"><b class=\"{method}\">{method}</b> {}</a></li>",
-                    breakable(route)
+                    breakable(route.path)
                 );
-                main.push_str(&operation(route, method, endpoint, &described));
+                main.push_str(&operation(route, &described));
             }
         }
         nav.push_str("</ul>\n");
@@ -89,37 +86,41 @@ fn breakable(route: &str) -> String {
     escape(route).replace('/', "/<wbr>")
 }
 
-fn operation(route: &str, method: &str, endpoint: Endpoint, described: &Described) -> String {
-    let token = match routes::access(endpoint) {
+fn operation(route: &Route, described: &Description) -> String {
+    let token = match route.access() {
         Access::Public => " <em>no token needed</em>",
         Access::Caller => "",
     };
     format!(
         "<section id=\"{id}\">\n<h3><a href=\"#{id}\">{summary}</a></h3>\n\
-         <p class=\"route\"><b class=\"{method}\">{method}</b> <code>{route}</code>{token}</p>\n<p>{text}</p>\n\
+         <p class=\"route\"><b class=\"{method}\">{method}</b> <code>{path}</code>{token}</p>\n<p>{text}</p>\n\
          {parameters}<pre class=\"curl\"><code>{curl}</code></pre>\n<p class=\"ok\"><b>200</b> {success}.</p>\n{example}{problems}</section>\n",
         id = described.id,
         summary = escape(described.summary),
-        route = breakable(route),
+        method = route.method,
+        path = breakable(route.path),
         text = prose(described.text),
         parameters = parameters(described),
-        curl = escape(&curl(method, endpoint, described)),
+        curl = escape(&curl(route, described)),
         success = prose(described.success),
         example = example(described),
-        problems = problem_links(endpoint),
+        problems = problem_links(route),
     )
 }
 
-fn curl(method: &str, endpoint: Endpoint, described: &Described) -> String {
-    let method = if method == "GET" { String::new() } else { format!(" -X {method}") };
-    let header = match routes::access(endpoint) {
+fn curl(route: &Route, described: &Description) -> String {
+    let method = match &route.method {
+        &Method::GET => String::new(),
+        other => format!(" -X {other}"),
+    };
+    let header = match route.access() {
         Access::Public => "",
         Access::Caller => " -H @$H",
     };
     format!("curl{method}{header} {}", described.curl.replace("{gateway}", "http://127.0.0.1:8080"))
 }
 
-fn parameters(described: &Described) -> String {
+fn parameters(described: &Description) -> String {
     let mut rows = String::new();
     for parameter in &described.parameters {
         let text = |name: &str| parameter.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -147,7 +148,7 @@ fn parameters(described: &Described) -> String {
     if rows.is_empty() { rows } else { format!("<dl class=\"parameters\">\n{rows}</dl>\n") }
 }
 
-fn example(described: &Described) -> String {
+fn example(described: &Description) -> String {
     let Some(example) = &described.example else { return String::new() };
     let text = serde_json::to_string_pretty(example).unwrap_or_default();
     format!(
@@ -156,8 +157,9 @@ fn example(described: &Described) -> String {
     )
 }
 
-fn problem_links(endpoint: Endpoint) -> String {
-    let links: Vec<String> = problems_of(endpoint)
+fn problem_links(route: &Route) -> String {
+    let links: Vec<String> = route
+        .problems()
         .map(|problem| {
             let slug = problem.slug();
             format!("<a href=\"#problem-{slug}\">{} {slug}</a>", status(problem))

@@ -1,67 +1,20 @@
-//! The problems that each endpoint can answer with, and their responses in the document.
+//! The responses of the document for the problems that a route can end with.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    super::routes::{Access, Endpoint, access},
-    schemas,
+use super::super::{
+    describe::{REQUEST_ID, header},
+    route::Route,
 };
 use crate::error::Problem;
 
-/// Whether the endpoint changes a vNIC.
-pub(super) const fn is_write(endpoint: Endpoint) -> bool {
-    matches!(endpoint, Endpoint::Unassign | Endpoint::UnassignOne | Endpoint::Assign)
-}
-
-/// Whether a request to this endpoint can end with this problem.
-fn can_end(endpoint: Endpoint, problem: Problem) -> bool {
-    let write = is_write(endpoint);
-    let zec = write || endpoint == Endpoint::ReadNic;
-    let record = matches!(endpoint, Endpoint::ReadOperation | Endpoint::ListOperations);
-    match problem {
-        Problem::InvalidRequest
-        | Problem::LengthRequired
-        | Problem::UriTooLong
-        | Problem::Overloaded
-        | Problem::Draining
-        | Problem::Internal => true,
-        Problem::MissingToken
-        | Problem::InvalidToken
-        | Problem::RateLimited
-        | Problem::IdentityProviderUnavailable => access(endpoint) == Access::Caller,
-        Problem::NotFound => record || endpoint == Endpoint::Problem,
-        // This one is for other methods than the described one.
-        Problem::MethodNotAllowed => false,
-        Problem::BodyTooLarge | Problem::UnsupportedMediaType => endpoint.takes_body(),
-        Problem::PolicyDenied
-        | Problem::ZecRejected
-        | Problem::ZecCredentialsRefused
-        | Problem::ZecBadAnswer
-        | Problem::ZecTimeout
-        | Problem::ZecUnavailable => zec,
-        Problem::Protected
-        | Problem::StateConflict
-        | Problem::IdempotencyInProgress
-        | Problem::OperationInProgress
-        | Problem::IdempotencyKeyReused
-        | Problem::OutcomeUnknown
-        | Problem::Frozen => write,
-        Problem::BudgetExceeded => write && endpoint != Endpoint::Assign,
-        Problem::JournalUnavailable => write || record,
-    }
-}
-
-/// Every problem that a request to this endpoint can end with.
-pub(in crate::api) fn of(endpoint: Endpoint) -> impl Iterator<Item = Problem> {
-    Problem::ALL.into_iter().filter(move |problem| can_end(endpoint, *problem))
-}
-
-/// The same as responses, by status. ZEC may refuse with any 4xx of its own, and the answer keeps that status.
-pub(super) fn responses(endpoint: Endpoint) -> Map<String, Value> {
+/// The problems of a route as responses, by status. ZEC may refuse with any 4xx of its own, and the answer keeps that
+/// status.
+pub(super) fn responses(route: &Route) -> Map<String, Value> {
     let mut by_status: BTreeMap<String, Vec<Problem>> = BTreeMap::new();
-    for problem in of(endpoint) {
+    for problem in route.problems() {
         let status = match problem {
             Problem::ZecRejected => "4XX".to_owned(),
             other => other.status().to_string(),
@@ -72,7 +25,7 @@ pub(super) fn responses(endpoint: Endpoint) -> Map<String, Value> {
 }
 
 fn response(problems: &[Problem]) -> Value {
-    let mut headers = json!({ "X-Request-Id": schemas::header("X-Request-Id") });
+    let mut headers = json!({ "X-Request-Id": header("X-Request-Id") });
     let mut examples = Map::new();
     let mut lines = Vec::new();
     for problem in problems {
@@ -81,7 +34,7 @@ fn response(problems: &[Problem]) -> Value {
         examples.insert(slug.to_owned(), json!({ "summary": title, "value": example(*problem) }));
         for name in answer_headers(*problem) {
             if let Some(headers) = headers.as_object_mut() {
-                headers.insert((*name).to_owned(), schemas::header(name));
+                headers.insert((*name).to_owned(), header(name));
             }
         }
     }
@@ -116,6 +69,6 @@ fn example(problem: Problem) -> Value {
         "detail": problem.explanation(),
         "code": problem.code(),
         "message": problem.explanation(),
-        "requestId": schemas::REQUEST_ID,
+        "requestId": REQUEST_ID,
     })
 }

@@ -2,33 +2,17 @@
 
 use serde_json::{Value, json};
 
+use super::super::describe::reference;
 use crate::{
     domain::{Action, Outcome},
     error::Problem,
 };
-
-/// Values for examples, from `zec-gateway dev` if it has any.
-pub(super) const NIC_ID: &str = "1612345678901234567";
-pub(super) const ADDRESS: &str = "10.0.0.21";
-pub(super) const OPERATION_ID: &str = "01a4b3f2-6f0d-7c41-9d0e-0f2f5d3a9b11";
-pub(super) const REQUEST_ID: &str = "01a4b3f2-6f0c-7a10-8a51-3c1c8f0e7d22";
 
 /// The form of a `nicId`, of a strict dotted quad, and so on; `domain` parses by the same grammar.
 const NIC_ID_FORM: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$";
 const IPV4_FORM: &str = r"^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])$";
 const OPERATION_ID_FORM: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$";
 const REQUEST_ID_FORM: &str = "^[A-Za-z0-9._-]{1,64}$";
-pub(super) const VISIBLE: &str = "^[!-~]{1,255}$";
-
-/// A reference to a schema of this document.
-pub(super) fn reference(name: &str) -> Value {
-    json!({ "$ref": format!("#/components/schemas/{name}") })
-}
-
-/// A reference to a header of this document.
-pub(super) fn header(name: &str) -> Value {
-    json!({ "$ref": format!("#/components/headers/{name}") })
-}
 
 /// The headers of answers that the document describes.
 pub(super) fn headers() -> Value {

@@ -38,26 +38,25 @@ fn every_reference_leads_somewhere_and_every_component_is_used() {
 
 #[test]
 fn every_route_is_described_under_an_id_of_its_own() {
-    let ids: HashSet<_> = routes::all().map(|(_, _, endpoint)| describe(endpoint).id).collect();
-    assert_eq!(ids.len(), routes::all().count());
+    let ids: HashSet<_> = routes::all().iter().map(|route| (route.describe)().id).collect();
+    assert_eq!(ids.len(), routes::all().len());
     let document = document(50);
-    for (route, method, endpoint) in routes::all() {
-        let operation = &document["paths"][route][method.as_str().to_ascii_lowercase()];
+    for route in routes::all() {
+        let operation = &document["paths"][route.path][route.method.as_str().to_ascii_lowercase()];
         let parameters = operation["parameters"].as_array().unwrap();
         let in_path = parameters.iter().filter(|parameter| parameter["in"] == "path");
         let names: Vec<_> = in_path.map(|parameter| parameter["name"].as_str().unwrap()).collect();
         let wanted: Vec<_> =
-            route.split(['{', '}']).enumerate().filter(|(at, _)| at % 2 == 1).collect();
-        assert_eq!(names, wanted.iter().map(|(_, name)| *name).collect::<Vec<_>>(), "{route}");
-        assert_eq!(operation.get("requestBody").is_some(), endpoint.takes_body(), "{route}");
+            route.path.split(['{', '}']).enumerate().filter(|(at, _)| at % 2 == 1).collect();
+        assert_eq!(names, wanted.iter().map(|(_, name)| *name).collect::<Vec<_>>(), "{route:?}");
+        assert_eq!(operation.get("requestBody").is_some(), route.takes_body, "{route:?}");
     }
 }
 
 #[test]
 fn every_problem_but_a_wrong_method_is_some_routes() {
     for problem in Problem::ALL {
-        let listed =
-            routes::all().any(|(_, _, endpoint)| problems_of(endpoint).any(|p| p == problem));
+        let listed = routes::all().iter().any(|route| route.problems().any(|one| one == problem));
         assert_eq!(listed, problem != Problem::MethodNotAllowed, "{problem:?}");
     }
 }

@@ -1,6 +1,5 @@
 //! Authentication: ZEC's signature and its access tokens, checked as ZEC documents them.
 //!
-//!
 //! This module is written from ZEC's documentation alone and shares nothing with the gateway's own signing. So the same
 //! fault in both cannot hide itself.
 
@@ -48,7 +47,6 @@ impl Access {
     }
 
     /// Checks one request's headers and the exact bytes of its body. `now` is Unix time in seconds.
-    ///
     ///
     /// # Errors
     /// ZEC's 401, in this order (inferred): form, timestamp, key and signature.

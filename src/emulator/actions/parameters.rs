@@ -13,7 +13,6 @@ pub(in super::super) struct Parameters(Map<String, Value>);
 impl Parameters {
     /// Reads a request's body.
     ///
-    ///
     /// # Errors
     /// When it is not a JSON object; ZEC does not document its answer to that.
     pub(in super::super) fn parse(body: &[u8]) -> Result<Self, Failure> {

@@ -192,15 +192,34 @@ fn a_later_write_on_the_same_address_takes_the_evidence_away() {
 #[test]
 fn a_call_of_an_action_that_is_not_known_takes_the_evidence_away_on_its_resources() {
     let open = view(&["10.0.0.1"], Outcome::Unknown);
-    for (nic, is_contested) in [("nic-1", true), ("nic-9", false)] {
-        let mut other = view(&["10.0.0.9"], Outcome::Done);
+    let stranger = |outcome, resources: &[&str]| {
+        let mut other = view(&["10.0.0.9"], outcome);
         other.call.action = "MoveEverything".to_owned();
-        other.call.resources = vec![Resource::parse(&format!("nic/{nic}")).unwrap()];
+        other.call.resources = resources.iter().map(|one| Resource::parse(one).unwrap()).collect();
         other.change = None;
-        let newest = [other, open.clone()];
-        let contests = Contests::among(&newest, std::slice::from_ref(&open));
-        assert_eq!(contested(&contests, &open), is_contested, "{nic}");
+        other
+    };
+    let alone = std::slice::from_ref(&open);
+    for (outcome, resources, is_contested) in [
+        (Outcome::Done, &["nic/nic-1"] as &[&str], true),
+        (Outcome::Unknown, &["nic/nic-9", "nic/nic-1"], true),
+        (Outcome::Done, &["nic/nic-9"], false),
+        (Outcome::Done, &["subnet/nic-9"], true),
+        (Outcome::Done, &[], true),
+        (Outcome::Rejected, &["nic/nic-1"], false),
+        (Outcome::NotSent, &["nic/nic-1"], false),
+        (Outcome::NotDone, &[], false),
+    ] {
+        let later = [stranger(outcome, resources), open.clone()];
+        let contests = Contests::among(&later, alone);
+        assert_eq!(contested(&contests, &open), is_contested, "{outcome:?} {resources:?}");
+        let earlier = [open.clone(), stranger(outcome, resources)];
+        assert!(!contested(&Contests::among(&earlier, alone), &open), "{outcome:?} was before");
     }
+    // As long as it has no outcome, it may act later than it was asked for.
+    let pending = stranger(Outcome::Pending, &["nic/nic-1"]);
+    let (newest, both) = ([open.clone(), pending.clone()], [pending, open.clone()]);
+    assert!(contested(&Contests::among(&newest, &both), &open));
 }
 
 fn contested(contests: &Contests<'_>, view: &View) -> bool {

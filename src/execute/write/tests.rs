@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::{
     domain::{Addresses, Caller, NicId},
+    execute::resolve::{Patience, Turns},
     journal::Intent,
     limit::Live,
     policy::{Engine, Source, Verdict},
@@ -30,18 +31,20 @@ fn permit() -> Permit<ChangeIpv4> {
     }
 }
 
-async fn ticket() -> Ticket {
-    let caller = Caller::vouch("corp", "alice", [""; 0]).unwrap();
-    let intent = Intent {
-        caller,
+fn intent() -> Intent {
+    Intent {
+        caller: Caller::vouch("corp", "alice", [""; 0]).unwrap(),
         before: None,
         stale: false,
         zec: Arc::from("zec"),
         request_id: "r".to_owned(),
         peer: None,
         key: None,
-    };
-    Journal::off().begin(permit(), intent).await.unwrap()
+    }
+}
+
+async fn ticket() -> Ticket {
+    Journal::off().begin(permit(), intent()).await.unwrap()
 }
 
 /// The clock stops while any task runs, and jumps to the next timer when all are idle.
@@ -80,4 +83,48 @@ async fn what_was_set_aside_for_a_write_that_is_not_sent_is_given_back() {
     drop(unsent.0.take());
     drop(unsent);
     assert!(budget.reserve("corp/alice", 1).is_err());
+}
+
+/// Otherwise it would be pending for good, and nothing older could ever be deleted.
+#[tokio::test]
+async fn a_write_whose_action_is_not_known_ends_as_unknown_when_its_time_is_over() {
+    let files = tempfile::tempdir().unwrap();
+    let settings = crate::journal::Settings {
+        path: files.path().join("journal.db"),
+        enabled: true,
+        keep_months: 0,
+    };
+    let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
+    let (journal, _) = Journal::open(&settings, Arc::clone(&metrics)).unwrap();
+    let begun = journal.begin(permit(), intent()).await.unwrap();
+    let id = begun.operation().unwrap();
+    begun.spend().unwrap();
+    let key = AccessKey::new("id".to_owned(), &SecretString::from("password")).unwrap();
+    let (reader, _) =
+        zec::connect(&Settings::for_tests("127.0.0.1:1"), key, Arc::clone(&metrics)).unwrap();
+    let patience = Patience { give_up: Duration::from_millis(1), ..Patience::default() };
+    let resolver = Resolver {
+        reader,
+        journal: journal.clone(),
+        patience: Arc::new(patience.into()),
+        turns: Turns::default(),
+        stop: CancellationToken::new(),
+        metrics,
+    };
+    resolver.let_end(id);
+    let ended = async {
+        loop {
+            let view = journal.find(id).await.unwrap().unwrap();
+            if view.outcome != Outcome::Pending {
+                return view;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let view = tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap();
+    assert_eq!((view.outcome, view.given_up), (Outcome::Unknown, true));
+    journal.close().await;
+    let (journal, unfinished) = Journal::open(&settings, resolver.metrics).unwrap();
+    assert!(unfinished.is_empty());
+    journal.close().await;
 }

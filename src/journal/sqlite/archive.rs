@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use rusqlite::{Connection, params, types::Value};
+use rusqlite::{Connection, OptionalExtension, params, types::Value};
 use tempfile::TempDir;
 
 use super::{COLUMNS, FileWatch, Source, entry, index, list, reading, stored_drop, stored_start};
@@ -17,7 +17,7 @@ use crate::{
         chain::{Entry, Head},
         content,
         reads::MAX_READS,
-        record::{Filter, HeldKey, Holder, Unassigned, View, millis},
+        record::{Filter, HeldKey, Holder, Page, Unassigned, View, millis},
         store::{Archive, StoreError, Unheard},
     },
     mutex::lock,
@@ -114,10 +114,19 @@ impl Archive for SqliteArchive {
         Ok(found.into_iter().next())
     }
 
-    fn list(&self, filter: &Filter, unheard: &Unheard) -> Result<Vec<View>, StoreError> {
+    fn list(&self, filter: &Filter, unheard: &Unheard) -> Result<Page, StoreError> {
         let (found, values) = list::query(filter);
         let sql = format!("{VIEW} p.seq IN ({found}) ORDER BY p.seq DESC");
-        self.with_interrupt(Some(unheard), |connection| views(connection, &sql, values))
+        self.with_interrupt(Some(unheard), |connection| {
+            // Both queries are of one moment.
+            let transaction = connection.unchecked_transaction()?;
+            let views = views(&transaction, &sql, values)?;
+            let searched_to = match list::end_of_reach(filter) {
+                Some(end) => last_searched(&transaction, end)?,
+                None => None,
+            };
+            Ok(Page { views, searched_to })
+        })
     }
 
     fn unfinished(&self) -> Result<Vec<View>, StoreError> {
@@ -211,6 +220,15 @@ impl Archive for SqliteArchive {
     fn close_idle(&self) {
         lock(&self.kept).clear();
     }
+}
+
+fn last_searched(
+    connection: &Connection,
+    (sql, values): (String, Vec<Value>),
+) -> Result<Option<OperationId>, StoreError> {
+    let values = rusqlite::params_from_iter(values);
+    let id: Option<String> = connection.query_row(&sql, values, |row| row.get(0)).optional()?;
+    id.map(|id| OperationId::parse(&id)).transpose().map_err(|error| StoreError(error.to_string()))
 }
 
 fn views(connection: &Connection, sql: &str, values: Vec<Value>) -> Result<Vec<View>, StoreError> {

@@ -109,10 +109,11 @@ struct Filed {
     last_at: i64,
     outcome: String,
     given_up: bool,
+    class: i64,
 }
 
 fn filed(connection: &Connection, id: &str) -> rusqlite::Result<Option<Filed>> {
-    let sql = "SELECT seq, last, last_at, outcome, given_up FROM operations WHERE id = ?1";
+    let sql = "SELECT seq, last, last_at, outcome, given_up, class FROM operations WHERE id = ?1";
     let read = |row: &rusqlite::Row<'_>| {
         Ok(Filed {
             seq: row.get(0)?,
@@ -120,6 +121,7 @@ fn filed(connection: &Connection, id: &str) -> rusqlite::Result<Option<Filed>> {
             last_at: row.get(2)?,
             outcome: row.get(3)?,
             given_up: row.get(4)?,
+            class: row.get(5)?,
         })
     };
     connection.prepare_cached(sql)?.query_row([id], read).optional()
@@ -158,7 +160,9 @@ impl Check {
         intent: &IntentContent,
     ) -> rusqlite::Result<Option<i64>> {
         self.operations += 1;
-        let sql = "SELECT class FROM operations WHERE seq = ?1 AND id = ?2 AND at = ?3 AND action = ?4 AND caller = ?5 AND request_id = ?6 AND (last > ?1 OR (last_at = ?3 AND outcome = 'pending' AND NOT given_up))";
+        // The last entry is this one, or another one of the operation. What the row says of that one is compared
+        // when it is read.
+        let sql = "SELECT class FROM operations WHERE seq = ?1 AND id = ?2 AND at = ?3 AND action = ?4 AND caller = ?5 AND request_id = ?6 AND CASE WHEN last > ?1 THEN EXISTS (SELECT 1 FROM entries e WHERE e.seq = last AND json_extract(e.content, '$.operation') = ?2) ELSE last = ?1 AND last_at = ?3 AND outcome = 'pending' AND NOT given_up AND class = 0 END";
         let OperationKeys { id, at, action, caller, request_id } = intent.keys();
         let values = params![seq, id, at, action, caller, request_id];
         let class: Option<i64> =
@@ -203,6 +207,7 @@ fn outcome_is_misfiled(
         last_at: outcome.at,
         outcome: outcome.outcome.clone(),
         given_up: outcome.given_up,
+        class: Outcome::from_label(&outcome.outcome).map_or(-1, class),
         ..filed
     };
     let holds = filed.last > seq || filed == as_it_is;

@@ -17,7 +17,7 @@ use crate::{
     error::Fault,
     journal::{
         chain::{Entry, Head},
-        content::OperationKeys,
+        content::{FORM, OperationKeys},
         record::{KeyClaim, millis},
         store::{
             Applied, Closing, Failed, KeptAnswer, KeyTerms, Ledger, Opening, Space, Step,
@@ -63,6 +63,7 @@ impl SqliteLedger {
         let (real, mut connection) = super::open(path, busy)?;
         let fault = |text: String| Fault::new(text).in_file(path);
         let head = checked_head(&connection).map_err(fault)?;
+        expect_our_form(&connection).map_err(fault)?;
         if index::rebuild(&mut connection).map_err(|error| fault(error.to_string()))? {
             tracing::warn!(
                 "the table of operations did not match the entries and was rebuilt: run `journal verify` with a head that you noted earlier"
@@ -289,6 +290,19 @@ impl Batch<'_> {
         self.transaction.prepare_cached(INSERT)?.execute(values)?;
         self.head = entry.head();
         Ok(Applied::Appended)
+    }
+}
+
+/// Checks that the last entry has the form that this gateway writes.
+fn expect_our_form(connection: &Connection) -> Result<(), String> {
+    let sql = "SELECT json_extract(content, '$.form') FROM entries ORDER BY seq DESC LIMIT 1";
+    let form: rusqlite::Result<Option<Option<i64>>> =
+        connection.query_row(sql, [], |row| row.get(0)).optional();
+    match form.map_err(|error| format!("cannot be read: {error}"))? {
+        Some(Some(form)) if form != i64::from(FORM) => Err(format!(
+            "its last entry has form {form}, and this gateway writes form {FORM}: run the gateway that wrote it"
+        )),
+        _ => Ok(()),
     }
 }
 

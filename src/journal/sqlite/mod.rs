@@ -3,6 +3,7 @@
 
 mod answers;
 mod archive;
+mod header;
 mod index;
 mod ledger;
 mod list;
@@ -20,7 +21,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 pub(super) use ledger::SqliteLedger;
 use lock::Lock;
@@ -70,6 +71,7 @@ impl SqliteStore {
 
     /// The ledger alone; see [`Store::open`].
     pub(super) fn ledger(&self, keys: KeyTerms) -> Result<SqliteLedger, Fault> {
+        header::check(&self.path).map_err(|error| self.fault(&error))?;
         let lock = Lock::take(&self.path)?;
         SqliteLedger::open(&self.path, self.busy, keys, lock)
     }
@@ -113,10 +115,13 @@ pub(super) fn open(path: &Path, busy: Duration) -> Result<(PathBuf, Connection),
     let cannot = |error: rusqlite::Error| fault(format!("cannot be opened: {error}"));
     let mut connection = Connection::open_with_flags(&real, flags).map_err(cannot)?;
     connection.busy_timeout(busy).map_err(cannot)?;
+    // Until the file is known to be a journal of this version, closing it must not move a log into it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(cannot)?;
     let fresh = stamp(&connection).is_ok_and(|stamp| stamp == (0, 0, 0));
     if !fresh {
         expect_ours(&connection).map_err(fault)?;
     }
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(cannot)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(cannot)?;
     // Each commit waits until it is durable on the disk.
     connection.pragma_update(None, "synchronous", "FULL").map_err(cannot)?;
@@ -168,12 +173,24 @@ fn stamp(connection: &Connection) -> rusqlite::Result<(i32, i32, i64)> {
 fn expect_ours(connection: &Connection) -> Result<(), String> {
     match stamp(connection) {
         Err(error) => Err(format!("is not a journal: {error}")),
-        Ok((APPLICATION_ID, VERSION, _)) => Ok(()),
-        Ok((APPLICATION_ID, version, _)) => Err(format!(
-            "is a journal of version {version}, and this gateway knows version {VERSION}: use the gateway that wrote it, or another `journal.path`"
-        )),
-        Ok(_) => Err("is not a journal of zec-gateway: name another file".to_owned()),
+        Ok((APPLICATION_ID, version, _)) => other_version(version).map_or(Ok(()), Err),
+        Ok(_) => Err(not_ours()),
     }
+}
+
+/// The error for a journal of this version; `None` if the gateway knows the version.
+fn other_version(version: i32) -> Option<String> {
+    (version != VERSION).then(|| {
+        format!(
+            "is a journal of version {version}, and this gateway knows version {VERSION}: run the gateway that \
+             wrote it until no write is pending or unknown, then name another file in `journal.path` \
+             (docs/operating.md, \"Releasing a new version\")"
+        )
+    })
+}
+
+fn not_ours() -> String {
+    "is not a journal of zec-gateway: name another file".to_owned()
 }
 
 /// The columns of an entry, in the order in which [`entry`] reads them.

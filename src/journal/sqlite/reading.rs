@@ -1,8 +1,7 @@
 //! Opens a journal for reading: while a gateway runs, in a read-only place, or from a copy.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read},
+    fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -11,13 +10,8 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tempfile::TempDir;
 
-use super::{beside, expect_ours, stamp};
+use super::{beside, expect_ours, header, stamp};
 use crate::error::Fault;
-
-/// The byte of an SQLite file's header that says how it is written, and the value for a file with a log (file
-/// format, 1.3.3).
-const WRITE_VERSION: usize = 18;
-const WITH_A_LOG: u8 = 2;
 
 /// How often both files are copied if they change meanwhile.
 const COPIES: u32 = 3;
@@ -40,6 +34,7 @@ pub(super) fn open(path: &Path, may_be_a_copy: bool) -> Result<Source, Fault> {
     let fault = |text: String| Fault::new(text).in_file(path);
     let cannot = |error: &dyn std::fmt::Display| fault(format!("cannot be read: {error}"));
     let real = fs::canonicalize(path).map_err(|error| cannot(&error))?;
+    header::check(&real).map_err(fault)?;
     if !beside(&real, "-wal").exists() {
         return alone(&real, path);
     }
@@ -68,7 +63,7 @@ fn alone(real: &Path, path: &Path) -> Result<Source, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let address = format!("file:{}?immutable=1", escaped(real)?);
     let connection = Connection::open_with_flags(address, flags).map_err(|error| cannot(&error))?;
-    let lacks_log = wants_a_log(real).map_err(|error| cannot(&error))?;
+    let lacks_log = header::wants_a_log(real).map_err(|error| cannot(&error))?;
     let missing = "there is no `-wal` file beside it, though the gateway had not closed it: the \
                    last writes are missing. Copy both files, or copy this one after the gateway \
                    has stopped";
@@ -82,13 +77,6 @@ fn alone(real: &Path, path: &Path) -> Result<Source, Fault> {
             Ok(Source { connection, copy: None, note: lacks_log.then(|| missing.to_owned()) })
         }
     }
-}
-
-/// Whether the file's header says that it has a log. A gateway that stops properly clears that.
-fn wants_a_log(path: &Path) -> io::Result<bool> {
-    let mut header = [0; WRITE_VERSION + 1];
-    let read = File::open(path)?.take(header.len() as u64).read(&mut header)?;
-    Ok(read == header.len() && header[WRITE_VERSION] == WITH_A_LOG)
 }
 
 fn needs_room(error: &rusqlite::Error) -> bool {

@@ -22,13 +22,14 @@ CREATE TABLE operations (
   given_up   INTEGER NOT NULL, -- whether the gateway has given up finding the outcome
   class      INTEGER NOT NULL -- pending and done share class 0: a usual write changes only the index of pending ones
     CHECK (class = CASE outcome WHEN 'pending' THEN 0 WHEN 'done' THEN 0 WHEN 'unknown' THEN 1
-      WHEN 'rejected' THEN 2 WHEN 'not-sent' THEN 3 WHEN 'not-done' THEN 4 END)
+      WHEN 'rejected' THEN 2 WHEN 'not-sent' THEN 3 WHEN 'not-done' THEN 4 ELSE -1 END)
 ) STRICT;
 
 -- Each ends with `seq`, which orders lists.
 CREATE INDEX operations_by_caller ON operations (caller, class);
 CREATE INDEX operations_by_class ON operations (class);
-CREATE INDEX operations_by_request ON operations (request_id, caller);
+CREATE INDEX operations_by_request ON operations (request_id);
+CREATE INDEX operations_by_request_and_caller ON operations (request_id, caller);
 CREATE INDEX operations_pending ON operations (seq) WHERE outcome = 'pending';
 
 -- The resources of each operation, with its caller and class.

@@ -154,7 +154,7 @@ async fn somebody_who_holds_the_database_makes_it_unavailable_for_as_long() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let cause = unavailable(journal.begin(permit(), intent("alice")).await);
     assert!(cause.contains("locked"), "{cause}");
-    assert!(!journal.list(Filter::newest(1)).await.unwrap().is_empty(), "reads go on");
+    assert!(!journal.list(Filter::newest(1)).await.unwrap().views.is_empty(), "reads go on");
     other.execute_batch("ROLLBACK").unwrap();
     works(&journal).await;
     journal.close().await;
@@ -220,7 +220,7 @@ fn what_is_no_journal_is_left_as_it_is() {
     };
     let text = Desk::new();
     fs::write(text.path(), "not a database, but long enough to be one".repeat(50)).unwrap();
-    assert!(open(&text).contains("is not a journal: file is not a database"));
+    assert!(open(&text).contains("is not a journal of zec-gateway: name another file"));
     let other = Desk::new();
     other.raw().execute_batch("CREATE TABLE t (x)").unwrap();
     let before = fs::read(other.path()).unwrap();

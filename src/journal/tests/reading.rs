@@ -88,7 +88,7 @@ async fn lists_are_newest_first_and_each_filter_leaves_out_the_rest() {
     ];
     for (filter, expected) in cases {
         let found = journal.list(filter.clone()).await.unwrap();
-        let found: Vec<_> = found.iter().map(|view| view.id).collect();
+        let found: Vec<_> = found.views.iter().map(|view| view.id).collect();
         assert_eq!(found, expected, "{filter:?}");
     }
     journal.close().await;
@@ -107,12 +107,12 @@ impl Archive for Slow {
         Ok(None)
     }
 
-    fn list(&self, _: &Filter, unheard: &Unheard) -> Result<Vec<View>, StoreError> {
+    fn list(&self, _: &Filter, unheard: &Unheard) -> Result<Page, StoreError> {
         self.began.send(()).unwrap();
         while !(self.go_on.load(Ordering::Relaxed) || self.listens && unheard.is_so()) {
             std::thread::yield_now();
         }
-        Ok(Vec::new())
+        Ok(Page::default())
     }
 
     fn by_key(&self, _: &str, _: &str, _: SystemTime) -> Result<Option<HeldKey>, StoreError> {
@@ -176,7 +176,7 @@ async fn a_read_that_nobody_waits_for_keeps_its_place_until_it_ends_and_keys_are
     let held = tokio::time::timeout(LONG, journal.by_key("corp/alice", &alices)).await;
     assert!(held.expect("a key does not wait for lists").unwrap().is_none());
     drop(go_on);
-    assert!(journal.list(Filter::newest(1)).await.unwrap().is_empty());
+    assert!(journal.list(Filter::newest(1)).await.unwrap().views.is_empty());
 }
 
 #[tokio::test]
@@ -206,7 +206,7 @@ async fn a_read_that_nobody_waits_for_is_stopped() {
     });
     assert_eq!(stopped, Err(StoreError("interrupted".to_owned())));
     let fresh = archive.list(&Filter::newest(1), &Unheard::default());
-    assert!(fresh.unwrap().is_empty(), "the next read on the connection is another one");
+    assert!(fresh.unwrap().views.is_empty(), "the next read on the connection is another one");
 }
 
 #[tokio::test]

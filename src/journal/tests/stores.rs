@@ -40,6 +40,17 @@ fn claim(key: usize) -> KeyClaim {
     KeyClaim { key, fingerprint: [7; 32] }
 }
 
+/// An intent of a change that this program knows.
+fn known(id: OperationId, caller: usize) -> Opening {
+    let mut opening = opening(id, "UnassignNetworkInterfaceIpv4", caller, 1);
+    let arguments = r#"{"ipAddresses":["10.0.0.2"],"nicId":"nic-0"}"#;
+    opening.content = opening
+        .content
+        .replace("2030-01-01", crate::domain::API_VERSION)
+        .replace(r#"{"a":[1,2.5,null]}"#, arguments);
+    opening
+}
+
 /// An intent of a call that names this many vNICs, of an action that this program may not know.
 fn opening(id: OperationId, action: &str, caller: usize, nics: usize) -> Opening {
     let names = (0..nics).map(|nic| format!("nic/nic-{nic}"));
@@ -74,10 +85,11 @@ fn closing(id: OperationId, outcome: Outcome, given_up: bool) -> Closing {
 /// Everything that an archive shows of its content.
 fn said(archive: &dyn Archive, ids: &[OperationId]) -> Vec<String> {
     let shown = |views: Vec<View>| {
-        let one = |view: &View| format!("{} {} {:?}", view.id, view.outcome.label(), view.call);
-        views.iter().map(one).collect::<Vec<_>>().join("\n")
+        views.iter().map(|view| format!("{view:?}")).collect::<Vec<_>>().join("\n")
     };
     let mut said = vec![shown(archive.unfinished().unwrap())];
+    said.push(format!("{:?}", archive.unassigned_since(SystemTime::UNIX_EPOCH).unwrap()));
+    said.push(format!("{:?}", archive.start().unwrap().map(|(head, _)| head)));
     said.extend(ids.iter().map(|id| shown(archive.find(*id).unwrap().into_iter().collect())));
     for caller in [None, Some(CALLERS[0].to_owned())] {
         for resource in [None, Some(Resource::parse("nic/nic-1").unwrap())] {
@@ -86,7 +98,7 @@ fn said(archive: &dyn Archive, ids: &[OperationId]) -> Vec<String> {
                     let (caller, resource) = (caller.clone(), resource.clone());
                     let filter =
                         Filter { caller, resource, outcome, request_id, ..Filter::newest(4) };
-                    said.push(shown(archive.list(&filter, &Unheard::default()).unwrap()));
+                    said.push(shown(archive.list(&filter, &Unheard::default()).unwrap().views));
                 }
             }
         }
@@ -115,7 +127,11 @@ fn said(archive: &dyn Archive, ids: &[OperationId]) -> Vec<String> {
 fn step(doing: &Doing, ids: &[OperationId]) -> Option<Step> {
     match doing {
         Doing::Begin { operation, caller, nics, key } => {
-            let mut opening = opening(ids[*operation], "MoveEverything", *caller, *nics);
+            let id = ids[*operation];
+            let mut opening = match nics {
+                1 => known(id, *caller),
+                nics => opening(id, "MoveEverything", *caller, *nics),
+            };
             opening.key = key.map(claim);
             Some(Step::Begin(Arc::new(opening)))
         }
@@ -178,6 +194,42 @@ proptest! {
     }
 }
 
+#[test]
+fn the_property_test_has_changes_that_count_for_budgets() {
+    let store = MemoryStore::default();
+    let mut opened = store.open(Desk::new().key_terms()).unwrap();
+    opened.ledger.append(&[Step::Begin(Arc::new(known(OperationId::new(), 0)))]).unwrap();
+    let counted = opened.archive.unassigned_since(SystemTime::UNIX_EPOCH).unwrap();
+    assert_eq!(counted.iter().map(|one| one.addresses).collect::<Vec<_>>(), [1]);
+}
+
+/// A caller chooses the request id, and can use one again and again.
+#[test]
+fn a_search_by_request_id_reaches_so_far_and_the_next_page_goes_on() {
+    let desk = Desk::new();
+    let mut opened = desk.store().open(desk.key_terms()).unwrap();
+    let ids: Vec<OperationId> = (0..1002).map(|_| OperationId::new()).collect();
+    let begin = |id: &OperationId| Step::Begin(Arc::new(opening(*id, "MoveEverything", 0, 2)));
+    opened.ledger.append(&ids.iter().map(begin).collect::<Vec<_>>()).unwrap();
+    let ending = Step::End(Arc::new(closing(ids[0], Outcome::Rejected, false)));
+    opened.ledger.append(&[ending]).unwrap();
+    for caller in [None, Some(CALLERS[0].to_owned())] {
+        let rare = Filter {
+            caller,
+            request_id: Some("request-2".to_owned()),
+            outcome: Some(Outcome::Rejected),
+            ..Filter::newest(4)
+        };
+        let list = |filter: &Filter| opened.archive.list(filter, &Unheard::default()).unwrap();
+        let first = list(&rare);
+        assert!(first.views.is_empty());
+        assert_eq!(first.searched_to, Some(ids[2]));
+        let second = list(&Filter { before: first.searched_to, ..rare });
+        assert_eq!(second.views.iter().map(|view| view.id).collect::<Vec<_>>(), [ids[0]]);
+        assert_eq!(second.searched_to, None);
+    }
+}
+
 /// A gateway of a later or an earlier version recorded it.
 #[tokio::test]
 async fn a_call_of_an_unknown_action_is_kept_shown_and_verified_and_holds_nobody_up() {
@@ -198,7 +250,7 @@ async fn a_call_of_an_unknown_action_is_kept_shown_and_verified_and_holds_nobody
     let resource = Some(Resource::parse("nic/nic-1").unwrap());
     let on_one = Filter { resource, ..Filter::newest(9) };
     let listed = journal.list(on_one).await.unwrap();
-    assert_eq!(listed.iter().map(|view| view.id).filter(|id| ids.contains(id)).count(), 2);
+    assert_eq!(listed.views.iter().map(|view| view.id).filter(|id| ids.contains(id)).count(), 2);
     let view = journal.find(ids[1]).await.unwrap().unwrap();
     assert_eq!((view.outcome, view.call.action.as_str()), (Outcome::Done, "ReleaseInstances"));
     assert_eq!(view.call.arguments.get(), r#"{"a":[1,2.5,null]}"#);
@@ -208,19 +260,86 @@ async fn a_call_of_an_unknown_action_is_kept_shown_and_verified_and_holds_nobody
     assert_eq!(desk.verify().unwrap().length, 5);
 }
 
+/// What a process that was killed leaves: a file and its log.
+fn killed(sql: &str) -> Desk {
+    let (alive, desk) = (Desk::new(), Desk::new());
+    let raw = alive.raw();
+    raw.pragma_update(None, "journal_mode", "WAL").unwrap();
+    raw.execute_batch(sql).unwrap();
+    raw.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    raw.execute_batch("INSERT INTO entries VALUES (1)").unwrap();
+    for ending in ["", "-wal"] {
+        let from = sqlite::beside(&alive.path(), ending);
+        std::fs::copy(&from, sqlite::beside(&desk.path(), ending)).unwrap();
+    }
+    desk
+}
+
+/// The name and the bytes of every file.
+fn files(desk: &Desk) -> Vec<(PathBuf, Vec<u8>)> {
+    let paths = std::fs::read_dir(desk.files.path()).unwrap().map(|file| file.unwrap().path());
+    let mut files: Vec<_> =
+        paths.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+    files.sort();
+    files
+}
+
 #[test]
-fn a_journal_of_another_version_is_refused_and_left_as_it_is() {
+fn another_programs_file_and_a_journal_of_another_version_are_refused_and_left_as_they_are() {
+    let table = "CREATE TABLE entries (seq INTEGER PRIMARY KEY)";
+    let ours = "PRAGMA application_id = 0x5A45434A";
+    let version = "is a journal of version 3, and this gateway knows version 4: run the gateway that wrote it";
+    for (sql, said) in [
+        (format!("{table}; {ours}; PRAGMA user_version = 3"), version),
+        (format!("{table}; {ours}"), "is a journal of version 0"),
+        (format!("{table}; PRAGMA application_id = 7"), "is not a journal of zec-gateway"),
+        (table.to_owned(), "is not a journal of zec-gateway"),
+    ] {
+        let desk = killed(&sql);
+        let before = files(&desk);
+        assert_eq!(before.len(), 2);
+        let refused = Journal::open(&desk.settings(), Arc::clone(&desk.metrics)).unwrap_err();
+        assert!(refused.to_string().contains(said), "{refused}");
+        assert!(Offline::open(&desk.path()).is_err());
+        assert_eq!(files(&desk), before, "{sql}");
+    }
+}
+
+#[test]
+fn a_journal_whose_last_entry_has_another_form_is_not_continued() {
     let desk = Desk::new();
-    let raw = desk.raw();
-    raw.execute_batch("CREATE TABLE entries (seq INTEGER PRIMARY KEY)").unwrap();
-    raw.pragma_update(None, "application_id", 0x5A45_434A).unwrap();
-    raw.pragma_update(None, "user_version", 3).unwrap();
-    drop(raw);
-    let before = std::fs::read(desk.path()).unwrap();
+    let mut ledger = desk.store().open(desk.key_terms()).unwrap().ledger;
+    let mut later = opening(OperationId::new(), "MoveEverything", 0, 2);
+    later.content = later.content.replace("\"form\":1", "\"form\":2");
+    ledger.append(&[Step::Begin(Arc::new(later))]).unwrap();
+    ledger.close();
     let refused = Journal::open(&desk.settings(), Arc::clone(&desk.metrics)).unwrap_err();
-    let said = "is a journal of version 3, and this gateway knows version 4: use the gateway that wrote it";
-    assert!(refused.to_string().contains(said), "{refused}");
-    assert_eq!(std::fs::read(desk.path()).unwrap(), before);
-    assert!(Offline::open(&desk.path()).is_err());
-    let _: PathBuf = desk.path();
+    assert!(refused.to_string().contains("its last entry has form 2"), "{refused}");
+    assert_eq!(desk.verify().unwrap().length, 1);
+}
+
+/// Only the log says what such a file is.
+#[test]
+fn a_file_that_is_refused_for_its_log_keeps_it() {
+    let alive = Desk::new();
+    let raw = alive.raw();
+    raw.pragma_update(None, "journal_mode", "WAL").unwrap();
+    raw.execute_batch("CREATE TABLE entries (seq INTEGER PRIMARY KEY)").unwrap();
+    let desk = copy_of(&alive);
+    let before = files(&desk);
+    let refused = Journal::open(&desk.settings(), Arc::clone(&desk.metrics)).unwrap_err();
+    assert!(refused.to_string().contains("is not a journal of zec-gateway"), "{refused}");
+    let after = files(&desk);
+    assert!(before.iter().all(|file| after.contains(file)), "{after:?}");
+}
+
+/// A killed gateway's file can lie so, too: its tables are in the log alone.
+#[tokio::test]
+async fn a_journal_that_is_in_its_log_alone_is_opened() {
+    let alive = Desk::new();
+    let journal = alive.open();
+    let desk = copy_of(&alive);
+    journal.close().await;
+    desk.open().close().await;
+    assert_eq!(desk.verify().unwrap().length, 0);
 }

@@ -77,6 +77,11 @@ async fn an_operation_that_lists_would_hide_or_show_otherwise_is_found() {
         "DELETE FROM resources WHERE seq = 3",
         "UPDATE operations SET request_id = 'another' WHERE seq = 3",
         "UPDATE operations SET outcome = 'pending' WHERE seq = 3",
+        // Each of these names as the last entry one that is not the operation's, or none.
+        "UPDATE operations SET last = 999 WHERE seq = 3",
+        "UPDATE operations SET last = 999, outcome = 'rejected', class = 2 WHERE seq = 3; UPDATE resources SET class = 2 WHERE seq = 3",
+        "UPDATE operations SET last = 6 WHERE seq = 3",
+        "UPDATE operations SET last = 2 WHERE seq = 3",
     ] {
         let (desk, _) = tampered(change).await;
         let broken = desk.verify().unwrap_err();
@@ -94,6 +99,11 @@ async fn an_operation_that_lists_would_hide_or_show_otherwise_is_found() {
     let (desk, _) = tampered("").await;
     let refused = desk.raw().execute_batch("UPDATE operations SET class = 1 WHERE seq = 3");
     assert!(refused.unwrap_err().to_string().contains("CHECK"), "no index can disagree");
+    let refused = desk.raw().execute_batch("UPDATE operations SET outcome = 'bogus' WHERE seq = 3");
+    assert!(refused.unwrap_err().to_string().contains("CHECK"), "no other outcome");
+    let (desk, _) = tampered("UPDATE operations SET last = 6 WHERE seq = 3").await;
+    let fault = desk.offline().list(&Filter::newest(9)).unwrap_err().to_string();
+    assert!(fault.contains("its last entry is of another operation"), "{fault}");
 }
 
 #[tokio::test]

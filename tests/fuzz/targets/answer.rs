@@ -1,7 +1,6 @@
 //! ZEC's answers. A write is done only if ZEC's envelope says so, and not done only if ZEC's refusal says so. A vNIC is
 //! shown only if it is the requested one.
 //!
-//!
 //! An input is two bytes for the status, one for the headers, and the body.
 
 #![no_main]

@@ -1,7 +1,6 @@
 //! Claims in, caller out, without a signature. An accepted caller has an expiry in the future, our audience, a subject,
 //! and exactly the groups in the token.
 //!
-//!
 //! An input is a byte that chooses the issuer's settings, and the claims.
 
 #![no_main]

@@ -1,7 +1,6 @@
 //! Target and body in, operation out. A decoded operation is within its grammar, means the same in each of its
 //! spellings, and is what goes to ZEC.
 //!
-//!
 //! An input is a line `METHOD TARGET`, and the body after its line feed.
 
 #![no_main]

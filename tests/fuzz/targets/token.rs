@@ -1,7 +1,6 @@
 //! The `Authorization` header and its token. Only a plain signed JWT is taken apart, and no caller is accepted without
 //! the issuer's signature.
 //!
-//!
 //! An input is the header's value; a line feed starts another one.
 
 #![no_main]

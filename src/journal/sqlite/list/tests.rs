@@ -90,6 +90,18 @@ fn a_list_reads_about_as_many_rows_as_it_shows_whatever_it_is_searched_for() {
     }
 }
 
+/// Only its reach bounds a search by request id that finds little: however many operations have the id, it takes the
+/// same steps.
+#[test]
+fn a_search_by_request_id_takes_the_same_steps_however_many_operations_have_it() {
+    let (some, more) = (journal(3000, Outcome::Rejected), journal(6000, Outcome::Rejected));
+    for mut filter in filters().into_iter().filter(|filter| filter.before.is_none()) {
+        filter.request_id = Some("same".to_owned());
+        let (steps, again) = (run(&some, &filter).1, run(&more, &filter).1);
+        assert!(again <= steps + 100, "{steps} and {again} steps: {filter:?}");
+    }
+}
+
 #[test]
 fn every_filter_finds_what_a_look_at_each_row_would_find() {
     let connection = journal(40, Outcome::Rejected);
