@@ -67,7 +67,7 @@ pub struct App {
 
 /// The bound sockets of a gateway. The caller of [`App::run`] binds them.
 #[derive(Debug)]
-pub struct Listeners {
+pub struct AppListeners {
     /// The callers' port.
     pub public: server::Listeners,
     /// The operators' port.
@@ -226,7 +226,7 @@ impl App {
     /// callers. Returns whether everything finished in time.
     pub async fn run(
         mut self,
-        listeners: Listeners,
+        listeners: AppListeners,
         ready: impl FnOnce(),
         shutdown: impl Future<Output = ()>,
     ) -> bool {

@@ -11,6 +11,9 @@ use std::{
 
 use rustix::fs::OFlags;
 
+/// How a file is read: from the disk, or, in a reload, from the bytes in which the change was noticed.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
+
 /// The largest file that is read, in bytes. Ten thousand policies of 400 bytes are a quarter of it.
 pub const MAX_FILE: u64 = 16 * 1024 * 1024;
 

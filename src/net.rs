@@ -31,7 +31,7 @@ use tower::ServiceExt;
 use self::{
     link::{Answering, Link},
     pool::{Pool, Taken},
-    proxy::Route,
+    proxy::ProxyRoute,
 };
 use crate::{error::Fault, files, lanes};
 
@@ -83,7 +83,7 @@ impl HttpClient {
         #[cfg(test)]
         if let Some(network) = &self.simulated {
             network.connect().await?;
-            return Ok(Lease(Line::Simulated(Arc::clone(network))));
+            return Ok(Lease(PooledLink::Simulated(Arc::clone(network))));
         }
         let lane = lanes::current().checked_sub(1).and_then(|lane| self.pools.get(lane));
         let Some(pool) = lane.or(self.pools.last()) else {
@@ -103,7 +103,7 @@ impl HttpClient {
                 Box::pin(self.connect(to)).await.map_err(ExchangeError::Unsent)?
             }
         };
-        Ok(Lease(Line::Real { link, pool, to: to.clone() }))
+        Ok(Lease(PooledLink::Real { link, pool, to: to.clone() }))
     }
 
     async fn connect(&self, to: &Uri) -> Result<Box<Link>, String> {
@@ -115,10 +115,10 @@ impl HttpClient {
 
 /// A connection that is reserved for one request.
 #[derive(Debug)]
-pub struct Lease<'a>(Line<'a>);
+pub struct Lease<'a>(PooledLink<'a>);
 
 #[derive(Debug)]
-enum Line<'a> {
+enum PooledLink<'a> {
     Real {
         link: Box<Link>,
         pool: &'a Pool,
@@ -153,11 +153,11 @@ impl Lease<'_> {
     ) -> impl Future<Output = Result<Response<Bytes>, ExchangeError>> {
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
         let sent = match self.0 {
-            Line::Real { mut link, pool, to } => {
+            PooledLink::Real { mut link, pool, to } => {
                 OnItsWay::Real { answering: link.send(request), link, pool, to }
             }
             #[cfg(test)]
-            Line::Simulated(network) => OnItsWay::Simulated(network.exchange(request)),
+            PooledLink::Simulated(network) => OnItsWay::Simulated(network.exchange(request)),
         };
         async move {
             match sent {
@@ -213,7 +213,7 @@ pub fn client(options: Options<'_>) -> Result<HttpClient, Fault> {
         .with_tls_config(tls(options)?)
         .https_or_http()
         .enable_http1()
-        .wrap_connector(Route::new(http, options.proxy, options.section)?);
+        .wrap_connector(ProxyRoute::new(http, options.proxy, options.section)?);
     Ok(HttpClient {
         connector: TimedConnector { inner: https, timeout: options.connect_timeout },
         pools: (0..=lanes::most()).map(|_| Pool::default()).collect(),
@@ -307,7 +307,7 @@ pub fn is_port_or_nothing(authority: &Authority) -> bool {
 /// A connector with a timeout for everything; hyper's own timeout ends before the TLS handshake.
 #[derive(Clone, Debug)]
 struct TimedConnector {
-    inner: HttpsConnector<Route>,
+    inner: HttpsConnector<ProxyRoute>,
     timeout: Duration,
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{limit::ConcurrencySlots, metrics::InFlight};
+use crate::{limit::ConcurrencySlots, metrics::InFlightGauge};
 
 /// The complete body of an answer, with everything that the sender holds until it has been sent.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub struct AnswerBody {
     /// answers: anonymous clients must not occupy the slots of others by not reading.
     pub places: Option<ConcurrencySlots>,
     /// Counts the request as in flight.
-    pub running: Option<InFlight>,
+    pub running: Option<InFlightGauge>,
 }
 
 impl From<Bytes> for AnswerBody {

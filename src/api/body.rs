@@ -9,9 +9,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::query::shown;
 use crate::{
-    domain::{Addresses, json},
+    domain::{Addresses, json, text::excerpt},
     error::{Error, Problem},
     limit::AtOnce,
 };
@@ -185,7 +184,7 @@ pub(super) fn addresses(bytes: &[u8], deprecated_too: bool) -> Result<Option<Vec
     if let Some(unknown) = members.keys().next() {
         return Err(Error::invalid(format!(
             "the body holds an unknown field `{}`: send `{{\"ipAddresses\": [...]}}`",
-            shown(unknown)
+            excerpt(unknown)
         )));
     }
     let single = match single {

@@ -11,7 +11,7 @@ use super::{
     docs::{self, Documents},
     reply::{self, Answer},
     request::RequestParts,
-    route::{Handler, Page},
+    route::{Handler, PublicPage},
     routes::Matched,
 };
 use crate::{
@@ -109,12 +109,12 @@ impl Api {
         }
     }
 
-    fn page(&self, page: Page) -> Answer {
+    fn page(&self, page: PublicPage) -> Answer {
         match page {
-            Page::Problem(problem) => reply::ok(reply::explanation(problem).to_string()),
-            Page::OpenApi => self.documents.json(self.max_addresses()),
-            Page::Docs => self.documents.page(),
-            Page::Stylesheet => docs::stylesheet(),
+            PublicPage::Problem(problem) => reply::ok(reply::explanation(problem).to_string()),
+            PublicPage::OpenApi => self.documents.json(self.max_addresses()),
+            PublicPage::Docs => self.documents.page(),
+            PublicPage::Stylesheet => docs::stylesheet(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Reads the query of a request strictly: known keys only, without decoding.
 
-use crate::error::Error;
+use crate::{domain::text::excerpt, error::Error};
 
 /// The keys of a query, read strictly. Nothing is decoded, because two readers of an escape may disagree. The one
 /// exception is the slash of `resource`, which its route accepts as `%2F` too.
@@ -17,7 +17,7 @@ impl<'a> Query<'a> {
             let Some((key, value)) = pair.split_once('=') else {
                 return Err(Error::invalid(format!(
                     "the query holds `{}`: write `key=value`, joined by `&`",
-                    shown(pair)
+                    excerpt(pair)
                 )));
             };
             if let Some(name) = key.strip_suffix("[]")
@@ -33,7 +33,10 @@ impl<'a> Query<'a> {
                     [] => "this route takes no query keys".to_owned(),
                     known => format!("the known keys are `{}`", known.join("`, `")),
                 };
-                return Err(Error::invalid(format!("unknown query key `{}`: {hint}", shown(key))));
+                return Err(Error::invalid(format!(
+                    "unknown query key `{}`: {hint}",
+                    excerpt(key)
+                )));
             }
             if key != "ipAddresses" && pairs.iter().any(|(earlier, _)| *earlier == key) {
                 return Err(Error::invalid(format!(
@@ -62,7 +65,7 @@ impl<'a> Query<'a> {
             Some("true") => Ok(true),
             Some(other) => Err(Error::invalid(format!(
                 "`{key}` is `{}`: write `{key}=true`, or leave it out",
-                shown(other)
+                excerpt(other)
             ))),
         }
     }
@@ -71,9 +74,4 @@ impl<'a> Query<'a> {
     pub(super) fn first_of(&self, keys: &[&str]) -> Option<&'a str> {
         self.pairs.iter().find(|(name, _)| keys.contains(name)).map(|(name, _)| *name)
     }
-}
-
-/// A piece of the caller's text, bounded and with control characters escaped.
-pub(super) fn shown(text: &str) -> String {
-    text.chars().take(64).flat_map(char::escape_debug).collect()
 }

@@ -29,7 +29,7 @@ pub struct Route {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Handler {
     /// Shows a page of the gateway's own to anybody, without a token.
-    Page(fn(&RequestParts<'_>) -> Result<Page, Error>),
+    Page(fn(&RequestParts<'_>) -> Result<PublicPage, Error>),
     /// Answers a caller from what the gateway knows about them.
     Caller(fn(&RequestParts<'_>, &Caller) -> Result<Answer, Error>),
     /// Looks up recorded writes for a caller.
@@ -40,7 +40,7 @@ pub(super) enum Handler {
 
 /// A page of the gateway's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Page {
+pub(super) enum PublicPage {
     /// Explains a problem.
     Problem(Problem),
     /// Describes every route, for programs.

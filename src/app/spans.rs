@@ -10,11 +10,11 @@ mod exported {
     use tokio_util::sync::CancellationToken;
 
     use super::{Arc, Config, Fault, Metrics, Sink};
-    use crate::otlp::{Exporter, Queue};
+    use crate::otlp::{Exporter, SpanQueue};
 
     /// The exporter and its queue; `None` without a collector.
     #[derive(Debug)]
-    pub(crate) struct Spans(Option<(Queue, Exporter)>);
+    pub(crate) struct Spans(Option<(SpanQueue, Exporter)>);
 
     /// A running exporter; `None` without a collector.
     #[derive(Debug)]

@@ -21,12 +21,12 @@ const MAX_WAITING: usize = 64;
 /// Carries the callers' demand for keys to the task that refreshes an issuer's keys.
 #[derive(Clone, Debug)]
 pub(super) struct Demand {
-    state: watch::Sender<State>,
+    state: watch::Sender<DemandState>,
     places: Arc<Semaphore>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct State {
+struct DemandState {
     /// The number of refreshes demanded so far.
     asked: u64,
     /// The number of demanded refreshes that have ended.
@@ -42,7 +42,7 @@ struct State {
 impl Default for Demand {
     fn default() -> Self {
         Self {
-            state: watch::Sender::new(State::default()),
+            state: watch::Sender::new(DemandState::default()),
             places: Arc::new(Semaphore::new(MAX_WAITING)),
         }
     }
@@ -66,7 +66,7 @@ impl Demand {
     /// the issuer publishes, as far as the cooldown lets the gateway check.
     pub(super) async fn fresh_keys(&self) -> bool {
         self.raise();
-        let State { asked, at, .. } = *self.state.borrow();
+        let DemandState { asked, at, .. } = *self.state.borrow();
         let until = at.unwrap_or_else(Instant::now) + WAIT;
         let mut state = self.state.subscribe();
         if state.borrow().answered < asked {

@@ -3,7 +3,10 @@
 use http::{Uri, uri::Scheme};
 use serde_json::Value;
 
-use crate::{domain::json, net};
+use crate::{
+    domain::{json, text::excerpt_of},
+    net,
+};
 
 /// The path after an issuer's address (section 4 of the specification).
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
@@ -29,7 +32,7 @@ pub(super) fn parse(document: &[u8], issuer: &str) -> Result<Uri, String> {
     match text("issuer") {
         Some(found) if found == issuer => {}
         Some(found) => {
-            let found: String = found.escape_debug().take(200).collect();
+            let found = excerpt_of(found, 200);
             return Err(format!("its `issuer` is `{found}`, not `{issuer}`"));
         }
         None => return Err("it has no `issuer`".to_owned()),

@@ -12,13 +12,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
 use super::Algorithm;
-use crate::domain::json;
+use crate::domain::{json, text::excerpt};
 
 /// The most keys that the gateway reads from one set.
 const MAX_KEYS: usize = 100;
-
-/// How many characters of a key's name the log shows, because the issuer chooses the name.
-const MAX_SHOWN: usize = 64;
 
 /// How many keys the gateway tries for one token: several keys of a set may fit, and a token may omit the key id.
 pub(super) const MAX_TRIED: usize = 4;
@@ -30,7 +27,7 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// The usable keys of one issuer.
 #[derive(Debug)]
 pub(super) struct KeySet {
-    keys: Vec<Key>,
+    keys: Vec<VerificationKey>,
     /// The SHA-256 of the document, if the set was read from bytes.
     document: Option<[u8; SHA256_OUTPUT_LEN]>,
     /// The keys of the document that cannot be used.
@@ -48,8 +45,7 @@ pub(super) struct LeftOut {
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id = self.id.as_deref().unwrap_or("(no kid)");
-        let shown: String = id.escape_debug().take(MAX_SHOWN).collect();
-        write!(f, "{shown}: {}", self.why)
+        write!(f, "{}: {}", excerpt(id), self.why)
     }
 }
 
@@ -67,14 +63,14 @@ pub(super) struct KeyNames {
 
 /// One key with a verifier for each algorithm that the key allows.
 #[derive(Debug)]
-struct Key {
+struct VerificationKey {
     names: KeyNames,
     /// The key's bytes; two entries of a set with the same bytes are one key.
     public: Vec<u8>,
     verifiers: Vec<(Algorithm, ParsedPublicKey)>,
 }
 
-impl Key {
+impl VerificationKey {
     fn is_same(&self, other: &Self) -> bool {
         let algorithms = |key: &Self| key.verifiers.iter().map(|(a, _)| *a).collect::<Vec<_>>();
         self.names == other.names
@@ -186,7 +182,8 @@ impl KeySet {
     /// For `tests/fuzz`.
     #[cfg(fuzzing)]
     pub(super) fn algorithms(&self) -> Vec<Vec<Algorithm>> {
-        let of = |key: &Key| key.verifiers.iter().map(|(algorithm, _)| *algorithm).collect();
+        let of =
+            |key: &VerificationKey| key.verifiers.iter().map(|(algorithm, _)| *algorithm).collect();
         self.keys.iter().map(of).collect()
     }
 
@@ -247,7 +244,7 @@ pub(super) enum NoKey {
     Unknown,
 }
 
-fn key(jwk: &Map<String, Value>) -> Result<Key, LeftOut> {
+fn key(jwk: &Map<String, Value>) -> Result<VerificationKey, LeftOut> {
     let mut names = KeyNames::default();
     let refuse = |id: &Option<String>, why| Err(LeftOut { id: id.clone(), why });
     for (member, name, why) in [
@@ -293,7 +290,7 @@ fn key(jwk: &Map<String, Value>) -> Result<Key, LeftOut> {
         .map(|algorithm| Ok((algorithm, ParsedPublicKey::new(verification(algorithm), &public)?)))
         .collect();
     match verifiers {
-        Ok(verifiers) => Ok(Key { names, public, verifiers }),
+        Ok(verifiers) => Ok(VerificationKey { names, public, verifiers }),
         Err(KeyRejected { .. }) => refuse("its numbers do not make a key of its type"),
     }
 }

@@ -12,7 +12,7 @@ use super::{
     runtime_files::RuntimeFiles, say, start_logging, token,
 };
 use crate::{
-    app::{App, Listeners},
+    app::{App, AppListeners},
     config::Config,
     emulator::{self, Emulator},
     error::Fault,
@@ -115,7 +115,7 @@ async fn dev(args: &Args, log_format: Option<Format>, lanes: Lanes) -> Result<()
     }
     let reloader = app.reloader();
     let asked = signals.asked_to_stop(app.fast_drain(), move || _ = reload_everything(&reloader));
-    let listeners = Listeners { public: public.into(), admin: admin.into() };
+    let listeners = AppListeners { public: public.into(), admin: admin.into() };
     app.run(listeners, || {}, asked).await;
     Ok(())
 }

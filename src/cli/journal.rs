@@ -10,7 +10,7 @@ use serde_json::{json, value::RawValue};
 
 use super::{Stop, complain, say};
 use crate::{
-    domain::{NicId, OperationId, Outcome, Resource},
+    domain::{NicId, OperationId, Outcome, Resource, text::plain},
     error::Fault,
     journal::{Entry, Expected, Filter, Offline, View},
 };
@@ -194,7 +194,7 @@ fn show(file: &Path, id: &str) -> Result<(), Stop> {
 
 /// Without control characters: some of the text comes from outside, and this prints to a terminal.
 fn harmless(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
+    plain(text, usize::MAX)
 }
 
 /// Whether the write happened.

@@ -8,7 +8,7 @@ use super::{
     systemd::{Inherited, Notifier, Sockets},
 };
 use crate::{
-    app::{App, Listeners, Reloader},
+    app::{App, AppListeners, Reloader},
     error::Fault,
     server::{self, Address, Listener},
     telemetry::Format,
@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
             tracing::warn!("{warning}");
         }
         let handed_over = (!inherited.public.is_empty(), !inherited.admin.is_empty());
-        let listeners = Listeners {
+        let listeners = AppListeners {
             public: listeners(inherited.public, &config.server.listen, "server.listen").await?,
             admin: listeners(inherited.admin, &config.server.admin_listen, "admin.listen").await?,
         };
@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
 }
 
 /// Logs where the gateway serves, and warns of dangers there.
-fn announce(listeners: &Listeners, handed_over: (bool, bool), tls: bool) {
+fn announce(listeners: &AppListeners, handed_over: (bool, bool), tls: bool) {
     tracing::info!(
         listen = shown(&listeners.public),
         admin = shown(&listeners.admin),

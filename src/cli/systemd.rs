@@ -22,7 +22,7 @@ use std::{
 use listenfd::ListenFd;
 use tokio::time::MissedTickBehavior;
 
-use crate::{error::Fault, lanes::Lanes, server::Listener};
+use crate::{domain::text::excerpt, error::Fault, lanes::Lanes, server::Listener};
 
 /// The names of a port's sockets (`FileDescriptorName=` of a socket unit).
 const CALLERS: &str = "callers";
@@ -69,7 +69,7 @@ impl Sockets {
 }
 
 fn unnamed(index: usize, name: &str) -> Fault {
-    let shown: String = name.escape_debug().take(64).collect();
+    let shown = excerpt(name);
     Fault::new(format!(
         "socket {index} of LISTEN_FDS is called `{shown}`, so its purpose is not known: set \
          `FileDescriptorName={CALLERS}` or `FileDescriptorName={OPERATORS}` in its socket unit"

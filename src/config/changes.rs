@@ -9,7 +9,7 @@ use super::{
 
 /// The source of a configuration. It contains no secrets, because secrets are in separate files.
 #[derive(Clone, Debug, Default)]
-pub struct Source {
+pub struct ConfigSource {
     /// The file's text.
     pub text: String,
     /// The variables that override values of the file.

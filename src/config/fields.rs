@@ -8,8 +8,8 @@ use std::{
 use super::{
     findings::{Findings, SeenKey},
     forms,
-    origin::Origin,
-    tree::{Node, Table, Value},
+    origin::ValueOrigin,
+    tree::{Table, TomlNode, Value},
     unknown,
 };
 use crate::server::Address;
@@ -18,10 +18,10 @@ use crate::server::Address;
 pub(super) struct Fields<'a> {
     findings: &'a Findings,
     key: String,
-    origin: Origin,
+    origin: ValueOrigin,
     entries: Table,
     /// The keys read so far, and where each is set.
-    asked: BTreeMap<&'static str, Origin>,
+    asked: BTreeMap<&'static str, ValueOrigin>,
     /// The table itself is faulty, so missing keys are not reported.
     broken: bool,
 }
@@ -35,11 +35,11 @@ pub(super) enum TextOrTexts<T, L = T> {
 impl<'a> Fields<'a> {
     /// The whole file.
     pub(super) fn root(entries: Table, findings: &'a Findings) -> Self {
-        let node = Node { value: Value::Table(entries), origin: Origin::Nowhere };
+        let node = TomlNode { value: Value::Table(entries), origin: ValueOrigin::Nowhere };
         Self::new(findings, String::new(), node)
     }
 
-    fn new(findings: &'a Findings, key: String, node: Node) -> Self {
+    fn new(findings: &'a Findings, key: String, node: TomlNode) -> Self {
         let origin = node.origin.clone();
         let (entries, broken) = match node.table() {
             Ok(entries) => (entries, false),
@@ -53,7 +53,7 @@ impl<'a> Fields<'a> {
 
     /// A table in this one; an empty table if it is omitted.
     pub(super) fn table(&mut self, key: &'static str) -> Self {
-        let empty = || Node { value: Value::Table(Table::new()), origin: Origin::Nowhere };
+        let empty = || TomlNode { value: Value::Table(Table::new()), origin: ValueOrigin::Nowhere };
         let node = self.take(key).unwrap_or_else(empty);
         Self::new(self.findings, self.path_of(key), node)
     }
@@ -67,7 +67,7 @@ impl<'a> Fields<'a> {
     /// The tables of a list; `None` if the list is missing or faulty.
     pub(super) fn tables(&mut self, key: &'static str) -> Option<Vec<Self>> {
         let path = self.path_of(key);
-        let items = self.read(key, Node::list)?;
+        let items = self.read(key, TomlNode::list)?;
         let item = |(index, node)| Self::new(self.findings, format!("{path}[{index}]"), node);
         Some(items.into_iter().enumerate().map(item).collect())
     }
@@ -99,7 +99,7 @@ impl<'a> Fields<'a> {
         key: &'static str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
-        let items = self.read(key, Node::list)?;
+        let items = self.read(key, TomlNode::list)?;
         self.items(key, items, parse)
     }
 
@@ -110,7 +110,7 @@ impl<'a> Fields<'a> {
         one: impl FnOnce(&str) -> Result<T, String>,
         item: impl Fn(&str) -> Result<T, String>,
     ) -> Option<TextOrTexts<T>> {
-        let read = |node: Node| {
+        let read = |node: TomlNode| {
             if node.is_list() {
                 node.list().map(TextOrTexts::Texts)
             } else {
@@ -126,11 +126,11 @@ impl<'a> Fields<'a> {
     fn items<T>(
         &self,
         key: &str,
-        items: Vec<Node>,
+        items: Vec<TomlNode>,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
         let path = self.path_of(key);
-        let read = |(index, node): (usize, Node)| {
+        let read = |(index, node): (usize, TomlNode)| {
             let parsed = node.text().and_then(&parse);
             let report =
                 |said| self.findings.fault(&format!("{path}[{index}]"), &node.origin, said);
@@ -184,7 +184,7 @@ impl<'a> Fields<'a> {
     where
         T: TryFrom<i64> + PartialOrd + Display,
     {
-        let parse = |node: Node| {
+        let parse = |node: TomlNode| {
             let number = node.integer()?;
             let within = T::try_from(number).ok().filter(|number| range.contains(number));
             within.ok_or_else(|| {
@@ -233,15 +233,15 @@ impl<'a> Fields<'a> {
 
     /// Whether the key is set, validly or not.
     pub(super) fn is_set(&self, key: &str) -> bool {
-        self.entries.contains_key(key) || self.asked.get(key).is_some_and(Origin::is_somewhere)
+        self.entries.contains_key(key) || self.asked.get(key).is_some_and(ValueOrigin::is_somewhere)
     }
 
     /// Where the key is set, for people.
     pub(super) fn place(&self, key: &str) -> String {
         match self.asked.get(key) {
-            Some(Origin::Line(line)) => format!("on line {line}"),
-            Some(Origin::Variable(name)) => format!("in `{name}`"),
-            Some(Origin::Nowhere) | None => "by default".to_owned(),
+            Some(ValueOrigin::Line(line)) => format!("on line {line}"),
+            Some(ValueOrigin::Variable(name)) => format!("in `{name}`"),
+            Some(ValueOrigin::Nowhere) | None => "by default".to_owned(),
         }
     }
 
@@ -268,17 +268,19 @@ impl<'a> Fields<'a> {
     fn fault_without_line(&self, path: &str, text: &str) {
         match &self.origin {
             _ if self.broken => {}
-            Origin::Variable(_) => {
+            ValueOrigin::Variable(_) => {
                 self.findings.fault(path, &self.origin, format!("`{path}` {text}"));
             }
-            Origin::Line(_) | Origin::Nowhere => self.findings.fault(path, &self.origin, text),
+            ValueOrigin::Line(_) | ValueOrigin::Nowhere => {
+                self.findings.fault(path, &self.origin, text);
+            }
         }
     }
 
     fn read<T>(
         &mut self,
         key: &'static str,
-        parse: impl FnOnce(Node) -> Result<T, String>,
+        parse: impl FnOnce(TomlNode) -> Result<T, String>,
     ) -> Option<T> {
         let node = self.take(key)?;
         let origin = node.origin.clone();
@@ -286,9 +288,9 @@ impl<'a> Fields<'a> {
         parse(node).map_err(report).ok()
     }
 
-    fn take(&mut self, key: &'static str) -> Option<Node> {
+    fn take(&mut self, key: &'static str) -> Option<TomlNode> {
         let node = self.entries.remove(key);
-        let origin = node.as_ref().map_or(Origin::Nowhere, |node| node.origin.clone());
+        let origin = node.as_ref().map_or(ValueOrigin::Nowhere, |node| node.origin.clone());
         self.asked.insert(key, origin);
         if let Some(node) = &node {
             let origin = node.origin.clone();

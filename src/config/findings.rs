@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::origin::Origin;
+use super::origin::ValueOrigin;
 use crate::error::Fault;
 
 /// The faults and warnings so far, and the keys that are set.
@@ -37,7 +37,7 @@ pub(super) struct SeenKey {
     /// The key's path, for example `auth.issuers[0].name`.
     pub(super) key: String,
     /// Where it is set.
-    pub(super) origin: Origin,
+    pub(super) origin: ValueOrigin,
 }
 
 impl Findings {
@@ -57,12 +57,12 @@ impl Findings {
     }
 
     /// Adds a fault, which must be corrected.
-    pub(super) fn fault(&self, key: &str, origin: &Origin, text: impl Into<String>) {
+    pub(super) fn fault(&self, key: &str, origin: &ValueOrigin, text: impl Into<String>) {
         self.faults.borrow_mut().push(self.finding(key, origin, text.into()));
     }
 
     /// Adds a warning: a setting that is allowed, but that the operator should know of.
-    pub(super) fn warning(&self, key: &str, origin: &Origin, text: impl Into<String>) {
+    pub(super) fn warning(&self, key: &str, origin: &ValueOrigin, text: impl Into<String>) {
         self.warnings.borrow_mut().push(self.finding(key, origin, text.into()));
     }
 
@@ -72,7 +72,7 @@ impl Findings {
     }
 
     /// Where the key is set; the key is a path such as `server.listen`.
-    pub(super) fn origin(&self, key: &str) -> Option<Origin> {
+    pub(super) fn origin(&self, key: &str) -> Option<ValueOrigin> {
         self.seen.borrow().iter().find(|seen| seen.key == key).map(|seen| seen.origin.clone())
     }
 
@@ -86,13 +86,15 @@ impl Findings {
         }
     }
 
-    fn finding(&self, key: &str, origin: &Origin, text: String) -> Finding {
+    fn finding(&self, key: &str, origin: &ValueOrigin, text: String) -> Finding {
         let fault = Fault::new(text);
         let at_key = |fault: Fault| if key.is_empty() { fault } else { fault.at_key(key) };
         let (rank, fault) = match origin {
-            Origin::Line(line) => ((0, *line), at_key(fault.in_file(&self.file).on_line(*line))),
-            Origin::Nowhere => ((1, 0), at_key(fault.in_file(&self.file))),
-            Origin::Variable(name) => ((2, 0), fault.at_key(name)),
+            ValueOrigin::Line(line) => {
+                ((0, *line), at_key(fault.in_file(&self.file).on_line(*line)))
+            }
+            ValueOrigin::Nowhere => ((1, 0), at_key(fault.in_file(&self.file))),
+            ValueOrigin::Variable(name) => ((2, 0), fault.at_key(name)),
         };
         Finding { rank, key: key.to_owned(), fault }
     }

@@ -29,7 +29,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use changes::Source;
+pub use changes::ConfigSource;
 pub use partial::Partial;
 
 use crate::{
@@ -50,7 +50,7 @@ pub struct Config {
     /// The path of its file.
     pub file: PathBuf,
     /// The text of the file, and the variables.
-    pub source: Source,
+    pub source: ConfigSource,
     /// `[server]` and `[admin]`.
     pub server: server::Settings,
     /// `cors.allowed_origins`: exact origins, none by default.
@@ -155,7 +155,7 @@ impl Config {
             variables::merge(&mut root, variables.iter().cloned(), &findings);
             let values = changes::values(&root);
             let mut config = Self::read(path, &mut Fields::root(root, &findings));
-            config.source = Source { text: text.to_owned(), variables, values };
+            config.source = ConfigSource { text: text.to_owned(), variables, values };
             warnings::find(&config, &findings);
             config
         });
@@ -171,7 +171,7 @@ impl Config {
         let (zec, preflight) = sections::zec(root);
         Self {
             file: path.to_owned(),
-            source: Source::default(),
+            source: ConfigSource::default(),
             server: sections::server(root),
             cors_allowed_origins: sections::cors(root),
             auth: issuers::auth(root),

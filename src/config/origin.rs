@@ -2,7 +2,7 @@
 
 /// The place where a value is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum ValueOrigin {
     /// Nowhere: the value is a default, or belongs to an omitted table.
     Nowhere,
     /// On this line of the file, counted from 1.
@@ -11,7 +11,7 @@ pub(super) enum Origin {
     Variable(String),
 }
 
-impl Origin {
+impl ValueOrigin {
     /// Whether the value is written anywhere.
     pub(super) fn is_somewhere(&self) -> bool {
         !matches!(self, Self::Nowhere)

@@ -58,6 +58,6 @@ fn settings(config: &Config) -> String {
     let mut config = config.clone();
     config.warnings.clear();
     config.file.clear();
-    config.source = super::Source::default();
+    config.source = super::ConfigSource::default();
     format!("{config:#?}")
 }

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use toml::de::{DeTable, DeValue, Error};
 
-use super::{findings::Findings, origin::Origin};
+use super::{findings::Findings, origin::ValueOrigin};
 use crate::error::line_at;
 
 /// A table's values by key.
-pub(super) type Table = BTreeMap<String, Node>;
+pub(super) type Table = BTreeMap<String, TomlNode>;
 
 /// One value with its place.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(super) struct TomlNode {
     pub(super) value: Value,
-    pub(super) origin: Origin,
+    pub(super) origin: ValueOrigin,
 }
 
 /// The kinds of value that a key may have.
@@ -23,7 +23,7 @@ pub(super) enum Value {
     Text(String),
     Integer(i64),
     Boolean(bool),
-    List(Vec<Node>),
+    List(Vec<TomlNode>),
     Table(Table),
     /// A variable's text; the reader of the key decides its type.
     Raw(String),
@@ -45,7 +45,7 @@ pub(super) fn parse(text: &str, findings: &Findings) -> Option<Table> {
             readable = false;
             error.message().to_owned()
         };
-        findings.fault("", &Origin::Line(line_at(text, span.start)), said);
+        findings.fault("", &ValueOrigin::Line(line_at(text, span.start)), said);
     }
     readable.then(|| table(document.into_inner(), text))
 }
@@ -57,9 +57,9 @@ fn repeated_key<'a>(error: &Error, text: &'a str) -> Option<&'a str> {
 
 fn table(table: DeTable<'_>, text: &str) -> Table {
     let entry = |(key, value): (toml::Spanned<_>, toml::Spanned<DeValue<'_>>)| {
-        let origin = Origin::Line(line_at(text, key.span().start));
+        let origin = ValueOrigin::Line(line_at(text, key.span().start));
         let key: std::borrow::Cow<'_, str> = key.into_inner();
-        (key.into_owned(), Node { value: convert(value.into_inner(), text), origin })
+        (key.into_owned(), TomlNode { value: convert(value.into_inner(), text), origin })
     };
     table.into_iter().map(entry).collect()
 }
@@ -75,8 +75,8 @@ fn convert(value: DeValue<'_>, text: &str) -> Value {
         DeValue::Array(items) => Value::List(
             items
                 .into_iter()
-                .map(|item| Node {
-                    origin: Origin::Line(line_at(text, item.span().start)),
+                .map(|item| TomlNode {
+                    origin: ValueOrigin::Line(line_at(text, item.span().start)),
                     value: convert(item.into_inner(), text),
                 })
                 .collect(),
@@ -85,7 +85,7 @@ fn convert(value: DeValue<'_>, text: &str) -> Value {
     }
 }
 
-impl Node {
+impl TomlNode {
     /// The text.
     pub(super) fn text(&self) -> Result<&str, String> {
         match &self.value {
@@ -163,8 +163,9 @@ impl Value {
     }
 
     /// The same value with one origin for all of it, because a variable's text has no lines.
-    fn from(self, origin: &Origin) -> Self {
-        let moved = |node: Node| Node { value: node.value.from(origin), origin: origin.clone() };
+    fn from(self, origin: &ValueOrigin) -> Self {
+        let moved =
+            |node: TomlNode| TomlNode { value: node.value.from(origin), origin: origin.clone() };
         match self {
             Self::List(items) => Self::List(items.into_iter().map(moved).collect()),
             Self::Table(entries) => {

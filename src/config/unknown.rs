@@ -2,16 +2,16 @@
 
 use super::{
     findings::Findings,
-    origin::Origin,
-    tree::{Node, Value, shown},
+    origin::ValueOrigin,
+    tree::{TomlNode, Value, shown},
     variables,
 };
 
 /// Reports an unknown key of a table, and each variable that sets something in it.
-pub(super) fn report(findings: &Findings, table: &str, key: &str, node: &Node, known: &[&str]) {
+pub(super) fn report(findings: &Findings, table: &str, key: &str, node: &TomlNode, known: &[&str]) {
     let path = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
     let nearest = nearest(key, known);
-    if let Origin::Line(_) = node.origin {
+    if let ValueOrigin::Line(_) = node.origin {
         let advice = match nearest {
             Some(meant) => format!("did you mean `{meant}`"),
             None => format!("known here are {}", known.join(", ")),
@@ -26,12 +26,12 @@ pub(super) fn report(findings: &Findings, table: &str, key: &str, node: &Node, k
             }
             None => format!("there is no key {}", shown(&path)),
         };
-        let origin = Origin::Variable(name.to_owned());
+        let origin = ValueOrigin::Variable(name.to_owned());
         findings.fault("", &origin, format!("unknown variable: {advice}"));
     });
 }
 
-fn variables_in(node: &Node, report: &mut dyn FnMut(&str)) {
+fn variables_in(node: &TomlNode, report: &mut dyn FnMut(&str)) {
     match (&node.value, &node.origin) {
         (Value::Table(entries), _) => {
             for node in entries.values() {
@@ -43,7 +43,7 @@ fn variables_in(node: &Node, report: &mut dyn FnMut(&str)) {
                 variables_in(node, report);
             }
         }
-        (_, Origin::Variable(name)) => report(name),
+        (_, ValueOrigin::Variable(name)) => report(name),
         _ => {}
     }
 }

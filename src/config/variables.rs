@@ -2,8 +2,8 @@
 
 use super::{
     findings::Findings,
-    origin::Origin,
-    tree::{Node, Table, Value},
+    origin::ValueOrigin,
+    tree::{Table, TomlNode, Value},
 };
 
 /// The prefix of the gateway's own variables.
@@ -11,7 +11,7 @@ pub(super) const PREFIX: &str = "ZEC_GATEWAY__";
 
 /// One step into the tree. The order matters, because items are added to a list from the first on.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Step {
+enum PathStep {
     Index(usize),
     Key(String),
 }
@@ -35,7 +35,7 @@ pub(super) fn merge(
     ours.sort();
     for (path, name, text) in ours {
         if let Err(said) = place(root, &path, &name, text) {
-            findings.fault("", &Origin::Variable(name), said);
+            findings.fault("", &ValueOrigin::Variable(name), said);
         }
     }
 }
@@ -47,41 +47,41 @@ pub(super) fn name(table: &str, key: &str) -> String {
     format!("{PREFIX}{}", path.to_ascii_uppercase())
 }
 
-fn steps(path: &str) -> Vec<Step> {
+fn steps(path: &str) -> Vec<PathStep> {
     path.split("__")
         .map(|step| match step.parse() {
-            Ok(index) if step.bytes().all(|byte| byte.is_ascii_digit()) => Step::Index(index),
-            _ => Step::Key(step.to_ascii_lowercase()),
+            Ok(index) if step.bytes().all(|byte| byte.is_ascii_digit()) => PathStep::Index(index),
+            _ => PathStep::Key(step.to_ascii_lowercase()),
         })
         .collect()
 }
 
-fn place(table: &mut Table, path: &[Step], name: &str, text: String) -> Result<(), String> {
+fn place(table: &mut Table, path: &[PathStep], name: &str, text: String) -> Result<(), String> {
     let Some((first, rest)) = path.split_first() else { return Ok(()) };
     let key = match first {
-        Step::Key(key) => key.clone(),
-        Step::Index(index) => index.to_string(), // no table has such a key: reported as unknown later
+        PathStep::Key(key) => key.clone(),
+        PathStep::Index(index) => index.to_string(), // no table has such a key: reported as unknown later
     };
     set(table.entry(key).or_insert_with(|| fresh(rest, name)), rest, name, text)
 }
 
 /// An empty value for the rest of the path.
-fn fresh(rest: &[Step], name: &str) -> Node {
+fn fresh(rest: &[PathStep], name: &str) -> TomlNode {
     let value = match rest.first() {
         None => Value::Raw(String::new()),
-        Some(Step::Index(_)) => Value::List(Vec::new()),
-        Some(Step::Key(_)) => Value::Table(Table::new()),
+        Some(PathStep::Index(_)) => Value::List(Vec::new()),
+        Some(PathStep::Key(_)) => Value::Table(Table::new()),
     };
-    Node { value, origin: Origin::Variable(name.to_owned()) }
+    TomlNode { value, origin: ValueOrigin::Variable(name.to_owned()) }
 }
 
-fn set(node: &mut Node, path: &[Step], name: &str, text: String) -> Result<(), String> {
+fn set(node: &mut TomlNode, path: &[PathStep], name: &str, text: String) -> Result<(), String> {
     let Some((first, rest)) = path.split_first() else {
         return overwrite(node, name, text);
     };
     match (&mut node.value, first) {
         (Value::Table(table), _) => place(table, path, name, text),
-        (Value::List(items), Step::Index(index)) => {
+        (Value::List(items), PathStep::Index(index)) => {
             if items.len() == *index {
                 items.push(fresh(rest, name));
             }
@@ -91,7 +91,7 @@ fn set(node: &mut Node, path: &[Step], name: &str, text: String) -> Result<(), S
                 None => Err(format!("leaves a gap: the next entry of the list is `{length}`")),
             }
         }
-        (Value::List(_), Step::Key(key)) => Err(format!(
+        (Value::List(_), PathStep::Key(key)) => Err(format!(
             "must have the number of a list's entry, not `{}`",
             key.to_ascii_uppercase()
         )),
@@ -102,13 +102,16 @@ fn set(node: &mut Node, path: &[Step], name: &str, text: String) -> Result<(), S
     }
 }
 
-fn overwrite(node: &mut Node, name: &str, text: String) -> Result<(), String> {
+fn overwrite(node: &mut TomlNode, name: &str, text: String) -> Result<(), String> {
     match &node.origin {
-        Origin::Variable(other) if other != name => {
+        ValueOrigin::Variable(other) if other != name => {
             Err(format!("sets the same key as `{other}`: keep one of them"))
         }
         _ => {
-            *node = Node { value: Value::Raw(text), origin: Origin::Variable(name.to_owned()) };
+            *node = TomlNode {
+                value: Value::Raw(text),
+                origin: ValueOrigin::Variable(name.to_owned()),
+            };
             Ok(())
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::uri::Scheme;
 use humantime::format_duration;
 
-use super::{Config, findings::Findings, origin::Origin};
+use super::{Config, findings::Findings, origin::ValueOrigin};
 use crate::{auth::KeySource, net::is_loopback};
 
 /// Fetching keys more often than this is too often, because they change once in weeks.
@@ -132,5 +132,5 @@ fn stale_keys(config: &Config, findings: &Findings) {
 }
 
 fn warn(findings: &Findings, key: &str, text: impl Into<String>) {
-    findings.warning(key, &findings.origin(key).unwrap_or(Origin::Nowhere), text);
+    findings.warning(key, &findings.origin(key).unwrap_or(ValueOrigin::Nowhere), text);
 }

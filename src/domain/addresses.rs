@@ -2,6 +2,8 @@
 
 use std::{collections::HashSet, hash::Hash, net::Ipv4Addr};
 
+use super::text::excerpt;
+
 /// Up to this many addresses are compared one by one, which is cheaper than hashing each.
 const FEW: usize = 16;
 
@@ -19,7 +21,7 @@ pub enum AddressesError {
     #[error("name at least one address")]
     Empty,
     /// One of them is not a dotted quad.
-    #[error("`{}` is not an IPv4 address: four numbers from 0 to 255 without leading zeros, as in `10.0.0.2`", .0.escape_debug())]
+    #[error("`{}` is not an IPv4 address: four numbers from 0 to 255 without leading zeros, as in `10.0.0.2`", .0)]
     Malformed(String),
     /// There are more than one request may name. The rest of the list was not read.
     #[error("{} addresses or more in one request: {max} at most, send several requests", .max.saturating_add(1))]
@@ -81,9 +83,8 @@ impl Addresses {
         let mut merged = Merged::new();
         for text in texts {
             // std's parser is strict: four decimal octets, no leading zero, nothing else.
-            let address: Ipv4Addr = text
-                .parse()
-                .map_err(|_| AddressesError::Malformed(text.chars().take(64).collect()))?;
+            let address: Ipv4Addr =
+                text.parse().map_err(|_| AddressesError::Malformed(excerpt(text)))?;
             merged.add(address);
             if merged.list.len() > max {
                 return Err(AddressesError::TooLong { max });
@@ -187,18 +188,18 @@ mod tests {
 
     /// An address that counts how often it is compared with another one.
     #[derive(Clone, Copy, Debug)]
-    struct Counted<'a>(u32, &'a Cell<usize>);
+    struct ComparedAddress<'a>(u32, &'a Cell<usize>);
 
-    impl PartialEq for Counted<'_> {
+    impl PartialEq for ComparedAddress<'_> {
         fn eq(&self, other: &Self) -> bool {
             self.1.set(self.1.get() + 1);
             self.0 == other.0
         }
     }
 
-    impl Eq for Counted<'_> {}
+    impl Eq for ComparedAddress<'_> {}
 
-    impl Hash for Counted<'_> {
+    impl Hash for ComparedAddress<'_> {
         fn hash<H: Hasher>(&self, state: &mut H) {
             self.0.hash(state);
         }
@@ -210,7 +211,7 @@ mod tests {
         let mut merged = Merged::new();
         // A thousand different ones, then each of them nine more times.
         for n in 0..10_000 {
-            merged.add(Counted(n % 1000, &compared));
+            merged.add(ComparedAddress(n % 1000, &compared));
         }
         assert_eq!(merged.list.len(), 1000);
         let order = merged.list.iter().map(|item| item.0);

@@ -5,7 +5,7 @@ use std::{fmt, net::Ipv4Addr};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Action, Addresses, Change, ChangeIpv4, NicId};
+use super::{Action, Addresses, Change, ChangeIpv4, NicId, text::excerpt_of};
 
 /// The version of ZEC's API that the gateway speaks.
 pub const API_VERSION: &str = "2025-09-01";
@@ -33,10 +33,7 @@ pub struct Resource {
 
 /// The error for a text that names no [`Resource`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{}` is not a resource: write its type and its id, as `nic/1612345678901234567`",
-    .0.escape_debug()
-)]
+#[error("`{0}` is not a resource: write its type and its id, as `nic/1612345678901234567`")]
 pub struct ResourceError(String);
 
 impl Resource {
@@ -57,7 +54,7 @@ impl Resource {
     /// # Errors
     /// When the text has another form.
     pub fn parse(text: &str) -> Result<Self, ResourceError> {
-        let wrong = || ResourceError(text.chars().take(MAX_TYPE + MAX_ID + 2).collect());
+        let wrong = || ResourceError(excerpt_of(text, MAX_TYPE + MAX_ID + 2));
         let (kind, id) = text.split_once('/').ok_or_else(wrong)?;
         let is_kind = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let is_id = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';

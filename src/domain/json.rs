@@ -6,6 +6,8 @@ use std::{borrow::Cow, fmt};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::text::excerpt;
+
 /// How many keys an object first has room for: as many as most tokens have claims.
 const USUAL_KEYS: usize = 8;
 
@@ -170,14 +172,13 @@ impl<'de> Visitor<'de> for NodeVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node<'de>, A::Error> {
         let mut members = Members(Vec::with_capacity(USUAL_KEYS));
-        while let Some(key) = access.next_key_seed(Key)? {
+        while let Some(key) = access.next_key_seed(KeySeed)? {
             members.0.push((key, access.next_value()?));
         }
         match members.repeated_key() {
             None => Ok(Node::Object(members)),
             Some(key) => {
-                let key: String = key.chars().take(64).collect();
-                let key = key.escape_debug();
+                let key = excerpt(key);
                 Err(A::Error::custom(format!("the key `{key}` appears twice")))
             }
         }
@@ -185,9 +186,9 @@ impl<'de> Visitor<'de> for NodeVisitor {
 }
 
 /// Reads a key without copying it; serde's own `Cow` always copies.
-struct Key;
+struct KeySeed;
 
-impl<'de> DeserializeSeed<'de> for Key {
+impl<'de> DeserializeSeed<'de> for KeySeed {
     type Value = Cow<'de, str>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -195,7 +196,7 @@ impl<'de> DeserializeSeed<'de> for Key {
     }
 }
 
-impl<'de> Visitor<'de> for Key {
+impl<'de> Visitor<'de> for KeySeed {
     type Value = Cow<'de, str>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,6 +15,7 @@ mod operation;
 mod operation_id;
 mod outcome;
 mod peer;
+pub mod text;
 
 pub use addresses::{Addresses, AddressesError};
 pub use call::{API_VERSION, Call, Resource, ResourceError};

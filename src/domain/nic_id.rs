@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::text::excerpt_of;
+
 /// The most characters a vNIC id may have (docs/api.md, "Forms and limits").
 const MAX_CHARS: usize = 64;
 
@@ -15,8 +17,7 @@ pub struct NicId(String);
 /// Why a text cannot become a [`NicId`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{}` is not a vNIC id: 1 to 64 letters, digits, `-` and `_`, the first a letter or a digit",
-    .0.escape_debug()
+    "`{0}` is not a vNIC id: 1 to 64 letters, digits, `-` and `_`, the first a letter or a digit"
 )]
 pub struct NicIdError(String);
 
@@ -32,7 +33,7 @@ impl NicId {
         if first && rest && text.len() <= MAX_CHARS {
             Ok(Self(text.to_owned()))
         } else {
-            Err(NicIdError(text.chars().take(MAX_CHARS + 1).collect()))
+            Err(NicIdError(excerpt_of(text, MAX_CHARS + 1)))
         }
     }
 

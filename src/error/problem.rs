@@ -67,7 +67,7 @@ labels! {
 }
 
 /// A problem as callers see it.
-struct Entry {
+struct ProblemEntry {
     status: u16,
     code: &'static str,
     title: &'static str,
@@ -111,149 +111,149 @@ impl Problem {
 
     #[expect(clippy::too_many_lines, reason = "a table")]
     #[rustfmt::skip] // One line for each member reads as the table that it is.
-    const fn entry(self) -> &'static Entry {
+    const fn entry(self) -> &'static ProblemEntry {
         match self {
-            Self::InvalidRequest => &Entry {
+            Self::InvalidRequest => &ProblemEntry {
                 status: 400, code: "INVALID_PARAMETER_VALUE",
                 title: "The request is malformed",
                 explanation: "Something in the path, the query, the headers or the body is missing, unknown, repeated or malformed; `detail` names it. Nothing was sent to ZEC. Correct the request before you send it again.",
             },
-            Self::MissingToken => &Entry {
+            Self::MissingToken => &ProblemEntry {
                 status: 401, code: "AUTHFAILURE_INVALID_AUTHORIZATION",
                 title: "No token",
                 explanation: "The gateway wants exactly one header `Authorization: Bearer <JWT>` with a token of your company's identity provider. The gateway does not accept a token in the query or in a cookie.",
             },
-            Self::InvalidToken => &Entry {
+            Self::InvalidToken => &ProblemEntry {
                 status: 401, code: "AUTHFAILURE_INVALID_AUTHORIZATION",
                 title: "The token is not accepted",
                 explanation: "The token is expired, not yet valid, meant for somebody else, from an issuer the gateway does not know, malformed, or not signed by its issuer's key; `detail` says which, unless saying so would help an attacker. Get a fresh token and try again; `GET /whoami` shows what the gateway reads in it.",
             },
-            Self::PolicyDenied => &Entry {
+            Self::PolicyDenied => &ProblemEntry {
                 status: 403, code: "AUTHFAILURE_UNAUTHORIZED_OPERATION",
                 title: "The policy does not allow this",
                 explanation: "`denied` lists each address (or the vNIC) that is not allowed, with the policies that forbid it and their reasons; an empty list means that no policy allows it. One denied address denies the whole request and nothing is sent. `caller` shows you as the policy sees you: a missing group there is the usual cause.",
             },
-            Self::Protected => &Entry {
+            Self::Protected => &ProblemEntry {
                 status: 403, code: "NIC_PROTECTED",
                 title: "The vNIC is protected",
                 explanation: "The vNIC carries the tag `zec-gateway:protected`, so the gateway never changes it, whatever the policy allows. Nothing was sent. The vNIC's owner can remove the tag in ZEC's console.",
             },
-            Self::NotFound => &Entry {
+            Self::NotFound => &ProblemEntry {
                 status: 404, code: "ROUTE_NOT_FOUND",
                 title: "No such route or operation",
                 explanation: "The gateway has no such path, no operation with this id that you may see, or no journal to read; `detail` says which. This says nothing about any vNIC: an unknown vNIC is `zec-rejected` with the code INVALID_NIC_NOT_FOUND.",
             },
-            Self::MethodNotAllowed => &Entry {
+            Self::MethodNotAllowed => &ProblemEntry {
                 status: 405, code: "METHOD_NOT_ALLOWED",
                 title: "The route has no such method",
                 explanation: "The header `Allow` names the methods that the route has.",
             },
-            Self::StateConflict => &Entry {
+            Self::StateConflict => &ProblemEntry {
                 status: 409, code: "INVALID_NIC_STATUS",
                 title: "The vNIC's state forbids this",
                 explanation: "The gateway read the vNIC before writing and found what ZEC would refuse: the primary address, an address that is not on the vNIC, an elastic IP, or a vNIC that is changing; `detail` and `addresses` say which, and `code` is ZEC's own for it. Nothing was sent. Read the vNIC (`GET /nics/{nicId}`), then send a request that its state allows.",
             },
-            Self::IdempotencyInProgress => &Entry {
+            Self::IdempotencyInProgress => &ProblemEntry {
                 status: 409, code: "OPERATION_IN_PROGRESS",
                 title: "The first request with this key still runs",
                 explanation: "A request with the same `Idempotency-Key` has no outcome yet. Nothing was sent for this one; try again as `Retry-After` says and you will get the first one's answer.",
             },
-            Self::OperationInProgress => &Entry {
+            Self::OperationInProgress => &ProblemEntry {
                 status: 409, code: "OPERATION_IN_PROGRESS",
                 title: "An earlier operation on these addresses is not over",
                 explanation: "Another write that shares an address on this vNIC has no outcome yet, perhaps because it is not known whether ZEC has done it; the gateway is finding out. Nothing was sent. Wait as `Retry-After` says, or check `GET /operations/{operationId}` if this answer gives its id.",
             },
-            Self::IdempotencyKeyReused => &Entry {
+            Self::IdempotencyKeyReused => &ProblemEntry {
                 status: 422, code: "IDEMPOTENCY_KEY_REUSED",
                 title: "The key was used for another request",
                 explanation: "You sent this `Idempotency-Key` before with a different request. Nothing was sent. Use a new key for a new request; keys are kept for 24 hours.",
             },
-            Self::LengthRequired => &Entry {
+            Self::LengthRequired => &ProblemEntry {
                 status: 411, code: "INVALID_REQUEST",
                 title: "The body has no Content-Length",
                 explanation: "Over HTTP/2 a request that has a body must say how long it is: send `Content-Length`. Over HTTP/1.1 send `Content-Length`, or exactly `Transfer-Encoding: chunked`.",
             },
-            Self::BodyTooLarge => &Entry {
+            Self::BodyTooLarge => &ProblemEntry {
                 status: 413, code: "INVALID_REQUEST",
                 title: "The body is too large",
                 explanation: "The body is over the gateway's limit (`server.max_body`). Name fewer addresses and send several requests.",
             },
-            Self::UriTooLong => &Entry {
+            Self::UriTooLong => &ProblemEntry {
                 status: 414, code: "INVALID_REQUEST",
                 title: "The request target is too long",
                 explanation: "Path and query together are over the gateway's limit. Put the addresses into a JSON body instead of the query.",
             },
-            Self::UnsupportedMediaType => &Entry {
+            Self::UnsupportedMediaType => &ProblemEntry {
                 status: 415, code: "INVALID_REQUEST",
                 title: "The body is not declared as JSON",
                 explanation: "Send the body with `Content-Type: application/json`, in UTF-8 and without `Content-Encoding`.",
             },
-            Self::RateLimited => &Entry {
+            Self::RateLimited => &ProblemEntry {
                 status: 429, code: "REQUEST_LIMIT_EXCEEDED",
                 title: "Too many requests",
                 explanation: "There are four causes, and `detail` says which it is: you send requests more often than one caller may (`limits.requests_per_second`); you have more requests running at once than one caller may (`limits.max_concurrent_per_caller`); the gateway cannot remember more `Idempotency-Key`s of requests that found nothing to do; or ZEC throttles the key that all callers share. Nothing was done. Wait as `Retry-After` says, then try again, more slowly.",
             },
-            Self::BudgetExceeded => &Entry {
+            Self::BudgetExceeded => &ProblemEntry {
                 status: 429, code: "BUDGET_EXCEEDED",
                 title: "Too many addresses in an hour",
                 explanation: "You have taken off as many addresses as one caller may within an hour (`limits.addresses_per_hour`); addresses whose outcome is not known count too. Nothing was sent. Wait as `Retry-After` says, or ask the gateway's operators for a higher budget.",
             },
-            Self::ZecRejected => &Entry {
+            Self::ZecRejected => &ProblemEntry {
                 status: 400, code: "INVALID_PARAMETER_VALUE",
                 title: "ZEC refused the request",
                 explanation: "The policy allowed the request and ZEC refused it: status and code are ZEC's own, `zecRequestId` is what ZEC's support asks for. Nothing was changed.",
             },
-            Self::ZecCredentialsRefused => &Entry {
+            Self::ZecCredentialsRefused => &ProblemEntry {
                 status: 502, code: "UPSTREAM_CREDENTIALS_REFUSED",
                 title: "ZEC refused the gateway's key",
                 explanation: "Your token is fine: ZEC does not accept the gateway's own access key, or the gateway's clock is wrong. Nothing was changed. Tell the gateway's operators.",
             },
-            Self::ZecBadAnswer => &Entry {
+            Self::ZecBadAnswer => &ProblemEntry {
                 status: 502, code: "UPSTREAM_BAD_ANSWER",
                 title: "ZEC's answer cannot be used",
                 explanation: "ZEC, or a proxy in front of it, answered something that is not an answer to this request. After a write, it is not known yet whether it happened: `GET /operations/{operationId}` says so once it is known, most often within seven minutes. Do not repeat the write before then.",
             },
-            Self::OutcomeUnknown => &Entry {
+            Self::OutcomeUnknown => &ProblemEntry {
                 status: 504, code: "REQUEST_TIMED_OUT",
                 title: "The outcome is unknown",
                 explanation: "The write was sent to ZEC and no answer came in time. It may have happened, or still happen: `GET /operations/{operationId}` says `done` or `not-done` once it is known, most often within seven minutes. Do not repeat the write before then. The gateway never sends a write twice on its own.",
             },
-            Self::ZecTimeout => &Entry {
+            Self::ZecTimeout => &ProblemEntry {
                 status: 504, code: "REQUEST_TIMED_OUT",
                 title: "ZEC did not answer in time",
                 explanation: "A read was sent to ZEC and no answer came in time. Nothing was changed; try again.",
             },
-            Self::Overloaded => &Entry {
+            Self::Overloaded => &ProblemEntry {
                 status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
                 title: "The gateway is overloaded",
                 explanation: "More requests run at once than the gateway accepts (`limits.max_concurrent_requests`), or too little time was left to send this one. Nothing was sent; try again as `Retry-After` says.",
             },
-            Self::Draining => &Entry {
+            Self::Draining => &ProblemEntry {
                 status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
                 title: "The gateway is stopping",
                 explanation: "This instance is being stopped. Nothing was sent; try again, another instance will answer.",
             },
-            Self::Frozen => &Entry {
+            Self::Frozen => &ProblemEntry {
                 status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
                 title: "Writes are stopped",
                 explanation: "The gateway's operators have stopped all writes; `detail` holds their reason. Nothing was sent. Reads and dry runs still work; try again later, or ask the operators.",
             },
-            Self::JournalUnavailable => &Entry {
+            Self::JournalUnavailable => &ProblemEntry {
                 status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
                 title: "The record of writes cannot be used",
                 explanation: "Every write is recorded on disk before it is sent, and that was not possible in time; or you asked for recorded writes, and they could not be read. Nothing was sent; try again as `Retry-After` says, and tell the gateway's operators if the problem persists.",
             },
-            Self::IdentityProviderUnavailable => &Entry {
+            Self::IdentityProviderUnavailable => &ProblemEntry {
                 status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
                 title: "The identity provider's keys are not at hand",
                 explanation: "The gateway has no usable keys of your token's issuer, so it cannot tell whether the token is good. Nothing was sent; try again as `Retry-After` says.",
             },
-            Self::ZecUnavailable => &Entry {
+            Self::ZecUnavailable => &ProblemEntry {
                 status: 503, code: "SERVICE_TEMPORARY_UNAVAILABLE",
                 title: "ZEC cannot be reached",
                 explanation: "No connection to ZEC could be made, or ZEC said that it is unavailable for a read. Nothing was changed; try again as `Retry-After` says.",
             },
-            Self::Internal => &Entry {
+            Self::Internal => &ProblemEntry {
                 status: 500, code: "INTERNAL_SERVER_ERROR",
                 title: "A fault in the gateway",
                 explanation: "This is a bug in the gateway. Tell its operators the `requestId`; if the request was a write, check the vNIC before you repeat it.",

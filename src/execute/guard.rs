@@ -35,10 +35,10 @@ const REMEMBERED: Duration = OLDEST_REQUEST.saturating_add(LAG);
 
 /// The addresses that writes hold, by vNIC. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Guards(Arc<Mutex<Book>>);
+pub(super) struct Guards(Arc<Mutex<GuardBook>>);
 
 #[derive(Debug, Default)]
-struct Book {
+struct GuardBook {
     nics: HashMap<NicId, OnNic>,
     next: u64,
     /// When the last sweep ran. A sweep drops addresses that are not held and have not changed lately.
@@ -52,11 +52,11 @@ struct Book {
 #[derive(Debug, Default)]
 struct OnNic {
     writes: Vec<HeldWrite>,
-    addresses: HashMap<Ipv4Addr, Slot, foldhash::fast::RandomState>,
+    addresses: HashMap<Ipv4Addr, HeldAddress, foldhash::fast::RandomState>,
 }
 
 #[derive(Debug, Default)]
-struct Slot {
+struct HeldAddress {
     /// How many writes hold it. More than one only if an earlier version of the gateway left them behind.
     holders: u32,
     /// When the last write that may have changed it ended.
@@ -141,13 +141,13 @@ impl Guards {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Book> {
+    fn lock(&self) -> MutexGuard<'_, GuardBook> {
         // Each change under the lock leaves the book consistent, so a panic elsewhere does no harm.
         lock(&self.0)
     }
 }
 
-impl Book {
+impl GuardBook {
     fn hold(&mut self, change: &ChangeIpv4, caller: &str, operation: Option<OperationId>) -> u64 {
         self.next += 1;
         let (number, addresses) = (self.next, change.addresses.as_slice());
@@ -189,7 +189,7 @@ impl Book {
             return;
         }
         self.swept = Some(now);
-        let matters = |slot: &Slot| {
+        let matters = |slot: &HeldAddress| {
             slot.holders > 0 || slot.changed.is_some_and(|changed| changed + REMEMBERED > now)
         };
         self.nics.retain(|_, on_nic| {

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::{
-    domain::{Change, ChangeIpv4, Nic},
+    domain::{Change, ChangeIpv4, Nic, text::excerpt},
     error::{Conflict, Error, Extra, Problem},
 };
 
@@ -52,7 +52,7 @@ impl Preflight {
             return Ok(());
         }
         if !CHANGEABLE.contains(&nic.status.as_str()) {
-            let status: String = nic.status.chars().take(64).flat_map(char::escape_debug).collect();
+            let status = excerpt(&nic.status);
             return Err(conflict(
                 &format!(
                     "the vNIC is `{status}`; it can be changed while it is `AVAILABLE` or `USED`: wait and try again"

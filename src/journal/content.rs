@@ -178,10 +178,10 @@ impl Content {
     /// Parses the content of an entry.
     pub(super) fn parse(text: &str) -> serde_json::Result<Self> {
         #[derive(Deserialize)]
-        struct Kind {
+        struct EntryKind {
             kind: String,
         }
-        let Kind { kind } = serde_json::from_str(text)?;
+        let EntryKind { kind } = serde_json::from_str(text)?;
         match kind.as_str() {
             "intent" => serde_json::from_str(text).map(Self::Intent),
             _ => serde_json::from_str(text).map(Self::Outcome),

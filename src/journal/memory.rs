@@ -28,22 +28,22 @@ const ANSWERS: usize = 1000;
 
 /// The store. Clones are the same one.
 #[derive(Clone, Default)]
-pub(in crate::journal) struct MemoryStore(Arc<Mutex<State>>);
+pub(in crate::journal) struct MemoryStore(Arc<Mutex<MemoryState>>);
 
 #[derive(Clone, Default)]
-struct State {
+struct MemoryState {
     /// Whether a ledger is open.
     open: bool,
     start: Option<(Head, SystemTime)>,
     entries: Vec<Entry>,
-    operations: Vec<Operation>,
+    operations: Vec<MemoryOperation>,
     /// By caller and key.
     keys: HashMap<(String, String), MemoryKey>,
 }
 
 /// Where an operation's entries are.
 #[derive(Clone)]
-struct Operation {
+struct MemoryOperation {
     id: OperationId,
     intent: i64,
     last: i64,
@@ -60,7 +60,7 @@ struct MemoryKey {
 }
 
 impl MemoryStore {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, MemoryState> {
         lock(&self.0)
     }
 }
@@ -119,7 +119,7 @@ impl Ledger for MemoryLedger {
     fn close(self: Box<Self>) {}
 }
 
-impl State {
+impl MemoryState {
     fn head(&self) -> Head {
         let start = self.start.map_or(Head::EMPTY, |(head, _)| head);
         self.entries.last().map_or(start, Entry::head)
@@ -165,7 +165,7 @@ impl State {
             return Applied::KeyTaken;
         }
         let seq = self.append(&opening.content);
-        self.operations.push(Operation {
+        self.operations.push(MemoryOperation {
             id: opening.id,
             intent: seq,
             last: seq,
@@ -223,7 +223,7 @@ impl State {
                 Content::Intent(intent) => intent.operation,
                 Content::Outcome(outcome) => outcome.operation,
             };
-            let of = |one: &&Operation| one.id.to_string() == id;
+            let of = |one: &&MemoryOperation| one.id.to_string() == id;
             if let Some(operation) = self.operations.iter().find(of) {
                 let last = self.entry(operation.last).map(Content::of).transpose()?;
                 let at = match last {
@@ -247,7 +247,7 @@ impl State {
         Ok(gone)
     }
 
-    fn view(&self, operation: &Operation) -> Result<View, StoreError> {
+    fn view(&self, operation: &MemoryOperation) -> Result<View, StoreError> {
         let missing = || StoreError("an entry is missing".to_owned());
         let text = |seq| self.entry(seq).map(|entry| entry.content.as_str()).ok_or_else(missing);
         let last = (operation.last > operation.intent).then(|| text(operation.last)).transpose()?;

@@ -71,7 +71,7 @@ pub(super) struct QueueBatch {
 /// were intents.
 #[derive(Debug)]
 pub(super) struct Queue {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<QueueState>,
     arrived: Condvar,
     /// Wakes a writer that waits in virtual time.
     #[cfg(test)]
@@ -80,7 +80,7 @@ pub(super) struct Queue {
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct QueueState {
     begins: VecDeque<Begin>,
     ends: VecDeque<End>,
     closed: bool,
@@ -144,7 +144,7 @@ impl Queue {
     }
 
     /// Waking costs a system call, and a writer that is working does not need it.
-    fn wake(&self, mut waiting: MutexGuard<'_, Waiting>) {
+    fn wake(&self, mut waiting: MutexGuard<'_, QueueState>) {
         let idle = std::mem::take(&mut waiting.idle);
         drop(waiting);
         #[cfg(test)]
@@ -194,7 +194,7 @@ impl Queue {
         waiting.begins.len() + waiting.ends.len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         // A panic elsewhere leaves whole commands behind: each is put in or taken out in one step.
         lock(&self.waiting)
     }

@@ -31,9 +31,9 @@ pub(super) struct Reads {
 }
 
 /// A caller that waits for a read. Dropping this stops the read.
-struct Waiting(Unheard);
+struct ReadGuard(Unheard);
 
-impl Drop for Waiting {
+impl Drop for ReadGuard {
     fn drop(&mut self) {
         self.0.say();
     }
@@ -56,7 +56,7 @@ impl Reads {
         if self.at_once {
             return Ok(read(archive.as_ref(), &unheard)?);
         }
-        let _waiting = Waiting(unheard.clone());
+        let _waiting = ReadGuard(unheard.clone());
         let reading = move || {
             let read = read(archive.as_ref(), &unheard);
             drop(place);

@@ -71,7 +71,7 @@ pub(super) struct Pace {
     pub(super) keep_months: u32,
 }
 
-pub(super) struct State {
+pub(super) struct WriterState {
     pub(super) writer: LedgerWriter,
     /// Outcomes that are not durable yet, in order.
     owed: VecDeque<End>,
@@ -114,10 +114,10 @@ impl LedgerWriter {
         state.finish();
     }
 
-    pub(super) fn begin(self) -> State {
+    pub(super) fn begin(self) -> WriterState {
         let (anchored, settle) = ((self.ledger.head(), Instant::now()), self.pace.settle);
         log_head("a journal is open", anchored.0);
-        State {
+        WriterState {
             writer: self,
             owed: VecDeque::new(),
             fault: None,
@@ -131,7 +131,7 @@ impl LedgerWriter {
     }
 }
 
-impl State {
+impl WriterState {
     /// Runs one round. Returns whether it was the last.
     fn round(&mut self) -> bool {
         let pace = self.writer.pace;

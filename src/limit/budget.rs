@@ -27,7 +27,7 @@ const MINUTES: i64 = 60;
 pub struct Budget {
     limits: Live,
     begun: Instant,
-    book: Arc<Mutex<Book>>,
+    book: Arc<Mutex<BudgetBook>>,
 }
 
 /// Removed addresses by minute, counted from the start of the budget; minutes before it are negative. There
@@ -35,7 +35,7 @@ pub struct Budget {
 type Minutes = BTreeMap<i64, u64>;
 
 #[derive(Debug, Default)]
-struct Book {
+struct BudgetBook {
     /// Holds only callers with addresses that count.
     callers: HashMap<Arc<str>, Minutes>,
     /// Everything before this minute has been dropped.
@@ -48,7 +48,7 @@ struct Book {
 pub struct Reservation {
     /// The caller, the minute and the number of addresses; `None` if the number is 0.
     held: Option<(Arc<str>, i64, u64)>,
-    book: Arc<Mutex<Book>>,
+    book: Arc<Mutex<BudgetBook>>,
 }
 
 impl Budget {
@@ -151,7 +151,7 @@ fn wait(minutes: &Minutes, missing: u64, since: Duration) -> Option<Duration> {
     Some(Duration::from_secs(free_at.try_into().unwrap_or(0)).saturating_sub(since))
 }
 
-impl Book {
+impl BudgetBook {
     fn add(&mut self, caller_id: &str, minute: i64, count: u64) -> Arc<str> {
         let known = self.callers.get_key_value(caller_id).map(|(known, _)| Arc::clone(known));
         let caller_id = known.unwrap_or_else(|| Arc::from(caller_id));

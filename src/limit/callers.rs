@@ -1,20 +1,20 @@
 //! The limits of each caller: request rate and requests in flight.
 
-use super::{CallerSlot, InFlight, Live, retry_after};
+use super::{CallerSlot, InFlightPerCaller, Live, retry_after};
 use crate::error::{Error, Problem};
 
 /// The limits of each caller: how often it may ask, and how many requests it may have in flight.
 #[derive(Debug)]
 pub struct Callers {
     limits: Live,
-    in_flight: InFlight,
+    in_flight: InFlightPerCaller,
 }
 
 impl Callers {
     /// The limits of `limits.requests_per_second` and `limits.max_concurrent_per_caller`.
     #[must_use]
     pub fn new(limits: Live) -> Self {
-        Self { limits, in_flight: InFlight::default() }
+        Self { limits, in_flight: InFlightPerCaller::default() }
     }
 
     /// Admits a caller's request. Hold the returned slot until the request is answered. `caller_id` is

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::Live;
 use crate::{
+    domain::text::plain,
     error::{Error, Problem},
     files,
 };
@@ -140,8 +141,7 @@ fn look_at_link(path: &Path) -> io::Result<FreezeState> {
 fn reason(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let line = text.lines().next().unwrap_or_default();
-    let plain: String = line.chars().filter(|c| !c.is_control()).collect();
-    let short: String = plain.trim().chars().take(MAX_CHARS).collect();
+    let short = plain(line.trim(), MAX_CHARS);
     if short.is_empty() { NO_REASON.to_owned() } else { short }
 }
 

@@ -9,7 +9,7 @@ use crate::mutex::lock;
 
 /// How many requests each caller may have in flight. Clones share the count.
 #[derive(Clone, Debug, Default)]
-pub struct InFlight {
+pub struct InFlightPerCaller {
     /// Holds only callers with requests in flight.
     running: Arc<Mutex<HashMap<Arc<str>, usize>>>,
 }
@@ -22,7 +22,7 @@ pub struct CallerSlot {
     running: Arc<Mutex<HashMap<Arc<str>, usize>>>,
 }
 
-impl InFlight {
+impl InFlightPerCaller {
     /// Counts one more request of a caller until the returned slot is dropped. `None` if `most` are in flight
     /// already. `caller_id` is [`Caller::id`].
     ///
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn so_many_run_for_each_caller_and_no_more() {
-        let limit = InFlight::default();
+        let limit = InFlightPerCaller::default();
         let first = limit.begin("corp/alice", 2).unwrap();
         let second = limit.begin("corp/alice", 2).unwrap();
         assert!(limit.begin("corp/alice", 2).is_none());

@@ -21,7 +21,7 @@ pub use breaker::{Asker, Breaker, BreakerPass, Probe};
 pub use budget::{Budget, Reservation};
 pub use callers::Callers;
 pub use freeze::Freeze;
-pub use in_flight::{CallerSlot, InFlight};
+pub use in_flight::{CallerSlot, InFlightPerCaller};
 pub use live::{Limits, Live};
 pub use rates::Rates;
 pub use settings::Settings;

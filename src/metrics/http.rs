@@ -76,9 +76,9 @@ impl HttpMetrics {
 
     /// Counts a request as running until the guard is dropped.
     #[must_use]
-    pub fn running(&self) -> InFlight {
+    pub fn running(&self) -> InFlightGauge {
         self.in_flight.inc();
-        InFlight(self.in_flight.clone())
+        InFlightGauge(self.in_flight.clone())
     }
 
     /// Counts a request whose caller hung up before it was answered. `route` and `method` are from the route table.
@@ -101,9 +101,9 @@ impl HttpMetrics {
 
 /// A request in flight; dropping this ends the count.
 #[derive(Debug)]
-pub struct InFlight(IntGauge);
+pub struct InFlightGauge(IntGauge);
 
-impl Drop for InFlight {
+impl Drop for InFlightGauge {
     fn drop(&mut self) {
         self.0.dec();
     }

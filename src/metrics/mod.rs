@@ -16,7 +16,7 @@ use prometheus::{
     TextEncoder,
 };
 
-pub use http::{HttpMetrics, InFlight, RouteSeries};
+pub use http::{HttpMetrics, InFlightGauge, RouteSeries};
 pub use journal::JournalMetrics;
 pub use labels::{AuthResult, Decision, Kind, ShadowChange, ZecResult};
 use register::Maker;

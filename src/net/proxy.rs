@@ -36,7 +36,7 @@ pub struct ProxySettings {
 
 /// How a TCP connection to a server is made.
 #[derive(Clone, Debug)]
-pub(super) enum Route {
+pub(super) enum ProxyRoute {
     Straight(HttpConnector),
     Through {
         tunnel: Tunnel<HttpConnector>,
@@ -46,7 +46,7 @@ pub(super) enum Route {
     },
 }
 
-impl Route {
+impl ProxyRoute {
     /// `section` is the section of the configuration with the proxy's keys, for faults.
     pub(super) fn new(
         connector: HttpConnector,
@@ -83,7 +83,7 @@ impl Route {
     }
 }
 
-impl tower::Service<Uri> for Route {
+impl tower::Service<Uri> for ProxyRoute {
     type Response = TokioIo<TcpStream>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
@@ -111,7 +111,7 @@ impl tower::Service<Uri> for Route {
                 Ok(to) => {
                     let connecting = tunnel.call(to);
                     Box::pin(async move {
-                        connecting.await.map_err(|error| BoxError::from(Refused(error.into())))
+                        connecting.await.map_err(|error| BoxError::from(ProxyRefused(error.into())))
                     })
                 }
                 Err(error) => Box::pin(async move { Err(error) }),
@@ -123,7 +123,7 @@ impl tower::Service<Uri> for Route {
 /// Why there is no tunnel, in terms for operators.
 #[derive(Debug, thiserror::Error)]
 #[error("the proxy did not open a tunnel")]
-struct Refused(#[source] BoxError);
+struct ProxyRefused(#[source] BoxError);
 
 /// A tunnel needs a port: without one in the address, the tunnel would use the port of https.
 fn with_port(to: Uri) -> Result<Uri, BoxError> {
@@ -160,7 +160,7 @@ mod tests {
         let by = |proxy: &str| {
             let address = proxy.parse().unwrap();
             let settings = ProxySettings { address, credentials_file: None };
-            Route::new(HttpConnector::new(), Some(&settings), "zec").unwrap()
+            ProxyRoute::new(HttpConnector::new(), Some(&settings), "zec").unwrap()
         };
         // Nothing answers at the addresses of the proxies: what was reached was reached without them.
         by("http://proxy.invalid:3128").oneshot(here.parse().unwrap()).await.unwrap();
@@ -178,7 +178,7 @@ mod tests {
         };
         let make = |text: &str| {
             std::fs::write(file.path(), text).unwrap();
-            Route::new(HttpConnector::new(), Some(&settings), "zec").map_err(|e| e.to_string())
+            ProxyRoute::new(HttpConnector::new(), Some(&settings), "zec").map_err(|e| e.to_string())
         };
         for good in ["gateway:secret\n", "gateway:se:cret", "gateway:\r\n"] {
             let route = make(good).unwrap();

@@ -6,7 +6,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    post::{Batch, Post, Refusal},
+    post::{CollectorRefusal, Post, SpanBatch},
     span,
 };
 use crate::{
@@ -30,13 +30,13 @@ const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// Takes finished requests for the exporter. Clones share one queue.
 #[derive(Clone, Debug)]
-pub struct Queue {
+pub struct SpanQueue {
     room: mpsc::Sender<Finished>,
     sample_percent: u8,
     metrics: Arc<Metrics>,
 }
 
-impl Sink for Queue {
+impl Sink for SpanQueue {
     fn wants(&self, trace: Option<&TraceParent>) -> bool {
         match trace {
             Some(trace) => trace.sampled(),
@@ -63,7 +63,7 @@ pub struct Exporter {
     /// Requests from the queue that are not in a batch yet.
     gathered: Vec<Finished>,
     /// The batch that the collector has not accepted yet.
-    batch: Option<Batch>,
+    batch: Option<SpanBatch>,
     /// Whether the log already says that the collector accepts nothing.
     failing: bool,
 }
@@ -77,12 +77,12 @@ impl Exporter {
         collector: &Collector,
         zec: (String, u16),
         metrics: Arc<Metrics>,
-    ) -> Result<(Queue, Self), Fault> {
+    ) -> Result<(SpanQueue, Self), Fault> {
         // Both series exist from now on.
         metrics.spans(0, 0);
         let (room, waiting) = mpsc::channel(QUEUE);
         let sample_percent = collector.sample_percent;
-        let queue = Queue { room, sample_percent, metrics: Arc::clone(&metrics) };
+        let queue = SpanQueue { room, sample_percent, metrics: Arc::clone(&metrics) };
         let (post, period) = (Post::new(collector)?, collector.period);
         let (gathered, batch, failing) = (Vec::new(), None, false);
         Ok((queue, Self { waiting, post, zec, period, metrics, gathered, batch, failing }))
@@ -133,7 +133,7 @@ impl Exporter {
     fn pack(&mut self) {
         let spans: Vec<_> =
             self.gathered.drain(..).flat_map(|request| span::of(&request, &self.zec)).collect();
-        self.batch = (!spans.is_empty()).then(|| Batch::new(spans));
+        self.batch = (!spans.is_empty()).then(|| SpanBatch::new(spans));
     }
 
     /// Tries until the batch is accepted or refused for good. Meanwhile the queue fills, and requests without room are
@@ -163,15 +163,15 @@ impl Exporter {
 
     /// Sends the batch, if there is one, and drops it unless the collector may accept it later.
     async fn send(&mut self) -> Result<(), ()> {
-        let Some(Batch { message, spans }) = self.batch.clone() else { return Ok(()) };
+        let Some(SpanBatch { message, spans }) = self.batch.clone() else { return Ok(()) };
         let (dropped, cause) = match self.post.send(message).await {
             Ok(()) => (0, None),
-            Err(Refusal::Some(some)) => {
+            Err(CollectorRefusal::Some(some)) => {
                 let dropped = some.min(spans);
                 (dropped, Some(format!("it refused {dropped} of {spans} spans")))
             }
-            Err(Refusal::Never(cause)) => (spans, Some(cause)),
-            Err(Refusal::Later(cause)) => {
+            Err(CollectorRefusal::Never(cause)) => (spans, Some(cause)),
+            Err(CollectorRefusal::Later(cause)) => {
                 self.note(Some(&cause));
                 return Err(());
             }

@@ -12,4 +12,4 @@ mod span;
 #[cfg(test)]
 mod tests;
 
-pub use export::{Exporter, Queue};
+pub use export::{Exporter, SpanQueue};

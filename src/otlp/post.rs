@@ -28,7 +28,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 
 /// What a collector did not accept.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum CollectorRefusal {
     /// It may accept the same batch later: it could not be reached, or says that it is busy.
     Later(String),
     /// It will never accept this batch.
@@ -39,14 +39,14 @@ pub(super) enum Refusal {
 
 /// Spans that are sent together, encoded once however often they are sent.
 #[derive(Clone, Debug)]
-pub(super) struct Batch {
+pub(super) struct SpanBatch {
     /// The encoded message of the protocol.
     pub(super) message: Bytes,
     /// How many spans the message has.
     pub(super) spans: u64,
 }
 
-impl Batch {
+impl SpanBatch {
     pub(super) fn new(spans: Vec<Span>) -> Self {
         let count = spans.len() as u64;
         Self { message: envelope(spans).encode_to_vec().into(), spans: count }
@@ -84,14 +84,14 @@ impl Post {
     }
 
     /// Sends a batch's message, and returns what was not accepted.
-    pub(super) async fn send(&self, message: Bytes) -> Result<(), Refusal> {
+    pub(super) async fn send(&self, message: Bytes) -> Result<(), CollectorRefusal> {
         match tokio::time::timeout(self.timeout, self.exchange(message)).await {
             Ok(result) => result,
-            Err(_) => Err(Refusal::Later("it took too long".to_owned())),
+            Err(_) => Err(CollectorRefusal::Later("it took too long".to_owned())),
         }
     }
 
-    async fn exchange(&self, body: Bytes) -> Result<(), Refusal> {
+    async fn exchange(&self, body: Bytes) -> Result<(), CollectorRefusal> {
         let request = Request::builder()
             .method(Method::POST)
             .uri(net::target(&self.endpoint))
@@ -99,8 +99,8 @@ impl Post {
             .header(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"))
             .header(header::USER_AGENT, HeaderValue::from_static(USER_AGENT))
             .body(Full::new(body))
-            .map_err(|error| Refusal::Never(error.to_string()))?;
-        let later = |error: ExchangeError| Refusal::Later(error.to_string());
+            .map_err(|error| CollectorRefusal::Never(error.to_string()))?;
+        let later = |error: ExchangeError| CollectorRefusal::Later(error.to_string());
         let link = self.http.link(&self.endpoint).await.map_err(later)?;
         let answer = link.exchange(request, MAX_ANSWER).await.map_err(later)?;
         verdict(answer.status(), answer.body())
@@ -110,17 +110,17 @@ impl Post {
 const USER_AGENT: &str = concat!("zec-gateway/", env!("CARGO_PKG_VERSION"));
 
 /// Judges an answer by the protocol: these four statuses are worth a retry, all others are not.
-fn verdict(status: StatusCode, body: &[u8]) -> Result<(), Refusal> {
+fn verdict(status: StatusCode, body: &[u8]) -> Result<(), CollectorRefusal> {
     match status.as_u16() {
         200..=299 => {}
-        429 | 502..=504 => return Err(Refusal::Later(format!("it answers {status}"))),
-        _ => return Err(Refusal::Never(format!("it answers {status}"))),
+        429 | 502..=504 => return Err(CollectorRefusal::Later(format!("it answers {status}"))),
+        _ => return Err(CollectorRefusal::Never(format!("it answers {status}"))),
     }
     // A 2xx answer may refuse some spans. A body that cannot be decoded refuses none.
     let answer = ExportTraceServiceResponse::decode(body).unwrap_or_default();
     let rejected = answer.partial_success.map_or(0, |partial| partial.rejected_spans);
     match u64::try_from(rejected) {
-        Ok(1..) => Err(Refusal::Some(rejected.unsigned_abs())),
+        Ok(1..) => Err(CollectorRefusal::Some(rejected.unsigned_abs())),
         _ => Ok(()),
     }
 }
@@ -155,7 +155,7 @@ mod tests {
         for code in [400, 401, 404, 413, 429, 500, 501, 502, 503, 504, 301] {
             let later = [429, 502, 503, 504].contains(&code);
             let said = verdict(StatusCode::from_u16(code).unwrap(), b"").unwrap_err();
-            assert_eq!(matches!(said, Refusal::Later(_)), later, "{code}: {said:?}");
+            assert_eq!(matches!(said, CollectorRefusal::Later(_)), later, "{code}: {said:?}");
         }
         for body in [&b""[..], b"no protobuf"] {
             assert_eq!(verdict(StatusCode::OK, body), Ok(()));
@@ -169,7 +169,7 @@ mod tests {
             let partial = ExportTracePartialSuccess { rejected_spans, error_message };
             ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec()
         };
-        assert_eq!(verdict(StatusCode::OK, &answer(3)), Err(Refusal::Some(3)));
+        assert_eq!(verdict(StatusCode::OK, &answer(3)), Err(CollectorRefusal::Some(3)));
         for no_harm in [0, -1] {
             assert_eq!(verdict(StatusCode::OK, &answer(no_harm)), Ok(()));
         }

@@ -127,13 +127,13 @@ fn status_of(failed: bool) -> Status {
 }
 
 /// An attribute that is not yet a message.
-type Pair = (&'static str, Value);
+type Attribute = (&'static str, Value);
 
-pub(super) fn text(key: &'static str, value: Option<&str>) -> Option<Pair> {
+pub(super) fn text(key: &'static str, value: Option<&str>) -> Option<Attribute> {
     value.map(|value| (key, Value::StringValue(value.to_owned())))
 }
 
-fn number(key: &'static str, value: Option<i64>) -> Option<Pair> {
+fn number(key: &'static str, value: Option<i64>) -> Option<Attribute> {
     value.map(|value| (key, Value::IntValue(value)))
 }
 
@@ -142,8 +142,8 @@ fn list(values: impl Iterator<Item = Value>) -> Value {
     Value::ArrayValue(ArrayValue { values })
 }
 
-pub(super) fn pairs<const N: usize>(pairs: [Option<Pair>; N]) -> Vec<KeyValue> {
-    let pair = |(key, value): Pair| KeyValue {
+pub(super) fn pairs<const N: usize>(pairs: [Option<Attribute>; N]) -> Vec<KeyValue> {
+    let pair = |(key, value): Attribute| KeyValue {
         key: key.to_owned(),
         value: Some(AnyValue { value: Some(value) }),
         ..KeyValue::default()

@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::{
     trace::v1::{Span, span::SpanKind, status},
 };
 
-use super::{Exporter, Queue, span};
+use super::{Exporter, SpanQueue, span};
 use crate::{
     domain::Action,
     metrics::Metrics,
@@ -38,7 +38,7 @@ fn request(traceparent: Option<&str>) -> Finished {
 }
 
 /// A queue whose exporter does not run.
-fn queue(sample_percent: u8) -> (Queue, Exporter, Arc<Metrics>) {
+fn queue(sample_percent: u8) -> (SpanQueue, Exporter, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
     let collector = Collector {
         endpoint: Uri::from_static("http://127.0.0.1:1/v1/traces"),

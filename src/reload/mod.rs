@@ -12,5 +12,5 @@ mod tests;
 mod watcher;
 
 pub use snapshot::{FileState, Snapshot};
-pub use status::{ReloadStatus, State};
-pub use watcher::{Disk, Due, Hangs, WatchPace, Watcher};
+pub use status::{ReloadStatus, UnitState};
+pub use watcher::{Due, FileReader, Hangs, WatchPace, Watcher};

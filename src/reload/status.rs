@@ -31,21 +31,21 @@ struct Inner {
 #[derive(Debug)]
 struct UnitStatus {
     name: String,
-    state: State,
+    state: UnitState,
     /// The number of the last request to reload everything that this unit has answered.
     answered: u64,
 }
 
 /// The state of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum UnitState {
     /// What its files held at the last load is in force.
     InForce,
     /// Its files have been faulty since that time, and the last good version is in force.
     Failing(SystemTime),
 }
 
-impl fmt::Display for State {
+impl fmt::Display for UnitState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InForce => f.write_str("ok"),
@@ -62,7 +62,7 @@ impl ReloadStatus {
     /// Adds a unit that was loaded well.
     pub fn add(&self, name: &str) {
         let answered = self.asked();
-        self.lock().push(UnitStatus { name: name.to_owned(), state: State::InForce, answered });
+        self.lock().push(UnitStatus { name: name.to_owned(), state: UnitState::InForce, answered });
     }
 
     /// Records the result of a unit's load. `tell` gets whether no unit is failing now, before any other result can be
@@ -71,12 +71,12 @@ impl ReloadStatus {
         let mut units = self.lock();
         for unit in units.iter_mut().filter(|unit| unit.name == name) {
             unit.state = match unit.state {
-                _ if ok => State::InForce,
-                State::Failing(since) => State::Failing(since),
-                State::InForce => State::Failing(SystemTime::now()),
+                _ if ok => UnitState::InForce,
+                UnitState::Failing(since) => UnitState::Failing(since),
+                UnitState::InForce => UnitState::Failing(SystemTime::now()),
             };
         }
-        tell(units.iter().all(|unit| unit.state == State::InForce));
+        tell(units.iter().all(|unit| unit.state == UnitState::InForce));
     }
 
     /// Requests a reload of everything, and returns the number of this request.
@@ -123,13 +123,13 @@ impl ReloadStatus {
     #[must_use]
     pub fn failing(&self) -> Vec<String> {
         let units = self.lock();
-        let failing = units.iter().filter(|unit| unit.state != State::InForce);
+        let failing = units.iter().filter(|unit| unit.state != UnitState::InForce);
         failing.map(|unit| unit.name.clone()).collect()
     }
 
     /// All units, in the order in which they were added.
     #[must_use]
-    pub fn all(&self) -> Vec<(String, State)> {
+    pub fn all(&self) -> Vec<(String, UnitState)> {
         self.lock().iter().map(|unit| (unit.name.clone(), unit.state)).collect()
     }
 

@@ -208,7 +208,7 @@ fn all_is_well_only_where_nothing_is_failing() {
         board.note(name, ok, |well| all = Some(well));
         all.unwrap()
     };
-    let failing = |at: usize| matches!(board.all()[at].1, State::Failing(_));
+    let failing = |at: usize| matches!(board.all()[at].1, UnitState::Failing(_));
     assert!(note("a", true));
     assert!(!note("a", false));
     let since = board.all()[0].1;

@@ -26,7 +26,7 @@ impl Default for WatchPace {
 }
 
 /// Where files are read from.
-pub trait Disk: fmt::Debug + Send + Sync + 'static {
+pub trait FileReader: fmt::Debug + Send + Sync + 'static {
     /// Reads the files. It may never return.
     fn look(&self, places: &[FileState]) -> Snapshot;
 }
@@ -35,7 +35,7 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug)]
 struct System;
 
-impl Disk for System {
+impl FileReader for System {
     fn look(&self, places: &[FileState]) -> Snapshot {
         Snapshot::take(places)
     }
@@ -57,7 +57,7 @@ pub struct Hangs;
 /// Polls files.
 #[derive(Debug)]
 pub struct Watcher {
-    disk: Arc<dyn Disk>,
+    disk: Arc<dyn FileReader>,
     places: Vec<FileState>,
     known: Print,
     /// The poll that is still running. There is one at a time: on a disk that hangs, each occupies a thread.
@@ -73,7 +73,7 @@ impl Watcher {
 
     /// Returns the watcher with another disk.
     #[must_use]
-    pub fn on(self, disk: impl Disk) -> Self {
+    pub fn on(self, disk: impl FileReader) -> Self {
         Self { disk: Arc::new(disk), ..self }
     }
 

@@ -18,7 +18,7 @@ use tower::{service_fn, util::BoxCloneSyncService};
 use super::{
     Listeners, Stops, TrustedProxies, accept,
     connection::Terms,
-    crowd::{Counts, Crowd},
+    crowd::{ConnectionCounts, Crowd},
     drive::Timers,
 };
 use crate::{
@@ -75,7 +75,7 @@ impl Readiness {
     /// Updates the metrics whose values are determined only when they are read.
     fn count(&self, metrics: &Metrics) {
         if let Some(crowd) = self.crowd.get() {
-            let Counts { active, idle, anonymous } = crowd.counts();
+            let ConnectionCounts { active, idle, anonymous } = crowd.counts();
             metrics.http.connections(active, idle, anonymous);
         }
     }
@@ -113,7 +113,7 @@ impl Readiness {
         let _ = writeln!(report, "reloads asked for: {asked}, done: {done}");
         let _ = writeln!(report, "writes frozen: {frozen}");
         if let Some(crowd) = self.crowd.get() {
-            let Counts { active, idle, anonymous } = crowd.counts();
+            let ConnectionCounts { active, idle, anonymous } = crowd.counts();
             let (open, most) = (active + idle + anonymous, crowd.most());
             let full = if open >= most { "yes" } else { "no" };
             let _ = writeln!(report, "listener full: {full}, {open} of {most} connections");

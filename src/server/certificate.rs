@@ -2,7 +2,6 @@
 //! fault at once.
 
 use std::{
-    io,
     path::Path,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -29,7 +28,7 @@ use rustls::{
 use x509_cert::{Certificate, der::Decode};
 
 use super::TlsSettings;
-use crate::error::Fault;
+use crate::{error::Fault, files::ReadFile};
 
 /// The protocols inside TLS, the preferred one first.
 pub(super) const H2: &[u8] = b"h2";
@@ -38,12 +37,9 @@ const HTTP_1_1: &[u8] = b"http/1.1";
 /// How far the clock of the certificate authority may be ahead of the gateway's clock.
 const LEEWAY: Duration = Duration::from_secs(60);
 
-/// How to read a file: from the disk, or from a snapshot of it.
-pub type Read<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
-
 /// A certificate that matches its key, and its period of validity.
 #[derive(Clone, Debug)]
-pub(super) struct Pair {
+pub(super) struct CertifiedKeyPair {
     /// A digest of both files, so that there is no second copy of the key in memory.
     digest: [u8; SHA256_OUTPUT_LEN],
     certified: CertifiedKey,
@@ -54,7 +50,7 @@ pub(super) struct Pair {
 /// Verifies callers' certificates and makes their sessions resumable. A resumed session does not show its certificate
 /// again, so it must not outlive an authority that was removed. That is why the two are replaced together.
 #[derive(Clone, Debug)]
-pub(super) struct Clients {
+pub(super) struct ClientVerification {
     /// The content of the file of authorities; `None` if callers need no certificates.
     pem: Option<Vec<u8>>,
     verifier: Option<Arc<dyn ClientCertVerifier>>,
@@ -63,16 +59,16 @@ pub(super) struct Clients {
     tickets: Arc<dyn ProducesTickets>,
 }
 
-impl Clients {
+impl ClientVerification {
     /// Whether both were made from the same bytes.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.pem == other.pem
     }
 }
 
-impl Pair {
+impl CertifiedKeyPair {
     /// Reads and checks the certificate and its key.
-    pub(super) fn load(settings: &TlsSettings, read: Read<'_>) -> Result<Self, Vec<Fault>> {
+    pub(super) fn load(settings: &TlsSettings, read: ReadFile<'_>) -> Result<Self, Vec<Fault>> {
         let (certified, [not_before, not_after]) = certificate(settings, read, &provider())?;
         let mut files = Context::new(&SHA256);
         for file in [&settings.cert_file, &settings.key_file] {
@@ -114,14 +110,14 @@ fn fault(text: impl Into<String>, file: &Path, key: &str) -> Fault {
     Fault::new(text).in_file(file).at_key(key)
 }
 
-fn bytes(file: &Path, key: &str, read: Read<'_>) -> Result<Vec<u8>, Fault> {
+fn bytes(file: &Path, key: &str, read: ReadFile<'_>) -> Result<Vec<u8>, Fault> {
     read(file).map_err(|error| fault(format!("the file cannot be read: {error}"), file, key))
 }
 
 /// Reads the chain and its key, and checks each separately and both against each other.
 fn certificate(
     settings: &TlsSettings,
-    read: Read<'_>,
+    read: ReadFile<'_>,
     provider: &CryptoProvider,
 ) -> Result<(CertifiedKey, [SystemTime; 2]), Vec<Fault>> {
     let chain = bytes(&settings.cert_file, CERT_FILE, read)
@@ -210,11 +206,14 @@ fn validity(chain: &[CertificateDer<'_>], file: &Path) -> Result<[SystemTime; 2]
 
 /// If there is a file of authorities, requires a certificate from one of them. The name in the certificate does not
 /// matter, because the token tells who calls.
-pub(super) fn clients(settings: &TlsSettings, read: Read<'_>) -> Result<Clients, Fault> {
+pub(super) fn clients(
+    settings: &TlsSettings,
+    read: ReadFile<'_>,
+) -> Result<ClientVerification, Fault> {
     let tickets = Ticketer::new()
         .map_err(|error| Fault::new(format!("TLS sessions cannot be set up: {error}")))?;
     let Some(file) = settings.client_ca_file.as_deref() else {
-        return Ok(Clients { pem: None, verifier: None, tickets });
+        return Ok(ClientVerification { pem: None, verifier: None, tickets });
     };
     let unusable = |error: &dyn std::fmt::Display| {
         let text = format!("an authority's certificate cannot be used: {error}");
@@ -228,11 +227,14 @@ pub(super) fn clients(settings: &TlsSettings, read: Read<'_>) -> Result<Clients,
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider())).build();
     let verifier = verifier.map_err(|error| unusable(&error))?;
-    Ok(Clients { pem: Some(pem), verifier: Some(verifier), tickets })
+    Ok(ClientVerification { pem: Some(pem), verifier: Some(verifier), tickets })
 }
 
 /// Makes the TLS configuration for new connections.
-pub(super) fn config(pair: Pair, clients: Clients) -> Result<ServerConfig, Fault> {
+pub(super) fn config(
+    pair: CertifiedKeyPair,
+    clients: ClientVerification,
+) -> Result<ServerConfig, Fault> {
     let builder = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(|error| Fault::new(format!("TLS cannot be set up: {error}")))?;
@@ -256,6 +258,7 @@ pub(super) fn config(pair: Pair, clients: Clients) -> Result<ServerConfig, Fault
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::{collections::HashMap, path::PathBuf};
 
     use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
@@ -280,7 +283,7 @@ mod tests {
         (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
     }
 
-    fn load(files: &[(&str, &str)]) -> Result<Pair, Vec<String>> {
+    fn load(files: &[(&str, &str)]) -> Result<CertifiedKeyPair, Vec<String>> {
         let files: HashMap<_, _> =
             files.iter().map(|(name, text)| (Path::new(*name), *text)).collect();
         let read = |path: &Path| {
@@ -288,7 +291,7 @@ mod tests {
             text.ok_or_else(|| io::ErrorKind::NotFound.into())
         };
         let said = |faults: Vec<Fault>| faults.iter().map(ToString::to_string).collect::<Vec<_>>();
-        match (Pair::load(&settings(), &read), clients(&settings(), &read)) {
+        match (CertifiedKeyPair::load(&settings(), &read), clients(&settings(), &read)) {
             (Ok(pair), Ok(_)) => Ok(pair),
             (pair, clients) => {
                 let faults = pair.err().into_iter().flatten().chain(clients.err());

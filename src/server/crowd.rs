@@ -48,7 +48,7 @@ struct Inner {
 
 /// How many connections there are, by what they do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(super) struct ConnectionCounts {
     /// With a request in flight. After a good token, also with an answer that is not completely sent.
     pub(super) active: usize,
     /// At rest after a request with a good token.
@@ -155,7 +155,7 @@ impl Crowd {
     }
 
     /// Counts the connections by what they do now. Checks each of them.
-    pub(super) fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> ConnectionCounts {
         self.inner().counts()
     }
 
@@ -165,7 +165,7 @@ impl Crowd {
             return;
         }
         inner.said = Some(Instant::now());
-        let Counts { active, idle, anonymous } = inner.counts();
+        let ConnectionCounts { active, idle, anonymous } = inner.counts();
         drop(inner);
         tracing::warn!(
             max_connections = self.most,
@@ -203,8 +203,8 @@ impl Inner {
         }
     }
 
-    fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
+    fn counts(&self) -> ConnectionCounts {
+        let mut counts = ConnectionCounts::default();
         for shared in self.resting.values().chain(self.active.values()) {
             match (shared.rests_as(), shared.is_known()) {
                 (None, _) => counts.active += 1,
@@ -277,7 +277,7 @@ mod tests {
             left.remove(at);
             drop(all.remove(at));
         }
-        assert_eq!(crowd.counts(), Counts::default());
+        assert_eq!(crowd.counts(), ConnectionCounts::default());
     }
 
     #[tokio::test(start_paused = true)]
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(crowd.inner().active.len(), 100, "an answer is under way");
         all[3].phase().writes(false);
         assert_eq!(crowd.inner().resting.len(), 1);
-        assert_eq!(crowd.counts(), Counts { active: 98, idle: 1, anonymous: 1 });
+        assert_eq!(crowd.counts(), ConnectionCounts { active: 98, idle: 1, anonymous: 1 });
     }
 
     #[tokio::test(start_paused = true)]

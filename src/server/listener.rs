@@ -177,25 +177,25 @@ impl Socket {
 
 /// A socket outside every runtime.
 #[derive(Debug)]
-pub(super) enum Loose {
+pub(super) enum LooseStream {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
 }
 
 impl Movable for Socket {
-    type Loose = Loose;
+    type Loose = LooseStream;
 
-    fn loosen(self) -> io::Result<Loose> {
+    fn loosen(self) -> io::Result<LooseStream> {
         match self {
-            Self::Tcp(stream) => stream.into_std().map(Loose::Tcp),
-            Self::Unix(stream) => stream.into_std().map(Loose::Unix),
+            Self::Tcp(stream) => stream.into_std().map(LooseStream::Tcp),
+            Self::Unix(stream) => stream.into_std().map(LooseStream::Unix),
         }
     }
 
-    fn settle(loose: Loose) -> io::Result<Self> {
+    fn settle(loose: LooseStream) -> io::Result<Self> {
         match loose {
-            Loose::Tcp(stream) => TcpStream::from_std(stream).map(Self::Tcp),
-            Loose::Unix(stream) => UnixStream::from_std(stream).map(Self::Unix),
+            LooseStream::Tcp(stream) => TcpStream::from_std(stream).map(Self::Tcp),
+            LooseStream::Unix(stream) => UnixStream::from_std(stream).map(Self::Unix),
         }
     }
 }

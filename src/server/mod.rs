@@ -21,7 +21,6 @@ mod wire;
 use std::{future::Future, io, sync::Arc, time::Duration};
 
 pub use admin::{Readiness, serve_admin};
-pub use certificate::Read;
 use connection::Terms;
 use crowd::Crowd;
 pub use descriptors::{file_limit, raise_file_limit};

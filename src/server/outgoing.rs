@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::{phase::Phase, wire::Left};
 use crate::{
     limit::{ConcurrencySlots, Slot},
-    metrics::InFlight,
+    metrics::InFlightGauge,
     stack::AnswerBody,
 };
 
@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct HeldUntilSent {
     _places: Option<ConcurrencySlots>,
-    _running: Option<InFlight>,
+    _running: Option<InFlightGauge>,
     _stranger: Option<Slot>,
 }
 
@@ -60,27 +60,27 @@ impl Outgoing {
 
 /// Too many answers to requests without a good token wait to be read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Refused;
+pub(super) struct TooManyUnread;
 
-impl fmt::Display for Refused {
+impl fmt::Display for TooManyUnread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("too many answers to requests without a token wait to be taken")
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for TooManyUnread {}
 
 impl Body for Outgoing {
     type Data = Piece;
-    type Error = Refused;
+    type Error = TooManyUnread;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Piece>, Refused>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, TooManyUnread>>> {
         if mem::take(&mut self.refused) {
             self.bytes.clear();
-            return Poll::Ready(Some(Err(Refused)));
+            return Poll::Ready(Some(Err(TooManyUnread)));
         }
         if self.bytes.is_empty() {
             return Poll::Ready(None);

@@ -12,11 +12,10 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
     TlsSettings,
-    certificate::{self, Clients, H2, Pair, Read},
+    certificate::{self, CertifiedKeyPair, ClientVerification, H2},
     listener::Socket,
 };
-use crate::error::Fault;
-use crate::mutex::lock;
+use crate::{error::Fault, files::ReadFile, mutex::lock};
 
 /// The listener's certificate and the certificate authorities of callers. Each can be replaced while the gateway
 /// serves, independently of the other: removing an authority must not depend on a certificate that has expired.
@@ -24,7 +23,7 @@ use crate::mutex::lock;
 pub struct Tls {
     settings: TlsSettings,
     /// The parts in force, so that one of them can be replaced.
-    parts: Mutex<(Pair, Clients)>,
+    parts: Mutex<(CertifiedKeyPair, ClientVerification)>,
     current: ArcSwap<ServerConfig>,
 }
 
@@ -36,10 +35,10 @@ impl Tls {
     /// Returns every fault of every file.
     pub fn load(
         settings: &TlsSettings,
-        read: Read<'_>,
+        read: ReadFile<'_>,
     ) -> Result<(Self, Option<Fault>), Vec<Fault>> {
         let clients = certificate::clients(settings, read);
-        let (pair, clients) = match (Pair::load(settings, read), clients) {
+        let (pair, clients) = match (CertifiedKeyPair::load(settings, read), clients) {
             (Ok(pair), Ok(clients)) => (pair, clients),
             (pair, clients) => {
                 let mut faults = pair.err().unwrap_or_default();
@@ -59,8 +58,8 @@ impl Tls {
     /// # Errors
     /// Returns every fault of both files; a certificate outside its period of validity is one too. What was loaded
     /// stays.
-    pub fn replace_certificate(&self, read: Read<'_>) -> Result<(), Vec<Fault>> {
-        let pair = Pair::load(&self.settings, read)?;
+    pub fn replace_certificate(&self, read: ReadFile<'_>) -> Result<(), Vec<Fault>> {
+        let pair = CertifiedKeyPair::load(&self.settings, read)?;
         if let Some(fault) = pair.out_of_time(&self.settings, SystemTime::now()) {
             return Err(vec![fault]);
         }
@@ -75,7 +74,7 @@ impl Tls {
     ///
     /// # Errors
     /// Returns every fault of the file; what was loaded stays.
-    pub fn replace_clients(&self, read: Read<'_>) -> Result<(), Vec<Fault>> {
+    pub fn replace_clients(&self, read: ReadFile<'_>) -> Result<(), Vec<Fault>> {
         let clients = certificate::clients(&self.settings, read).map_err(|fault| vec![fault])?;
         self.put(|(_, held)| {
             let changed = !held.is_same(&clients);
@@ -88,7 +87,10 @@ impl Tls {
     }
 
     /// Puts the changed parts in force if `change` returns that it changed something.
-    fn put(&self, change: impl FnOnce(&mut (Pair, Clients)) -> bool) -> Result<(), Vec<Fault>> {
+    fn put(
+        &self,
+        change: impl FnOnce(&mut (CertifiedKeyPair, ClientVerification)) -> bool,
+    ) -> Result<(), Vec<Fault>> {
         let mut parts = self.parts();
         let mut new = parts.clone();
         if !change(&mut new) {
@@ -101,7 +103,7 @@ impl Tls {
     }
 
     /// The lock is never held while a file is read, and every change under it is complete.
-    fn parts(&self) -> MutexGuard<'_, (Pair, Clients)> {
+    fn parts(&self) -> MutexGuard<'_, (CertifiedKeyPair, ClientVerification)> {
         lock(&self.parts)
     }
 

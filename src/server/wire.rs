@@ -112,7 +112,7 @@ impl Left {
         }
     }
 
-    fn note(&self, head: Head) {
+    fn note(&self, head: RequestHead) {
         self.0.has_length.store(head.has_length, Ordering::Relaxed);
         self.0.has_fragment.store(head.has_fragment, Ordering::Relaxed);
     }
@@ -136,7 +136,7 @@ pub(super) struct Wire<S> {
     phase: Phase,
     /// Bytes that were read and not passed on yet.
     held: Bytes,
-    lines: Lines,
+    lines: HeadLines,
     chunks: Chunks,
     lingers: Option<Pin<Box<Sleep>>>,
     /// Whether the gateway has announced that it will send nothing more.
@@ -148,7 +148,7 @@ pub(super) struct Wire<S> {
 impl<S> Wire<S> {
     /// Splits what the stream delivers, and notifies the phase when bytes are passed on.
     pub(super) fn new(stream: S, left: Left, phase: Phase) -> Self {
-        let (held, lines, chunks) = (Bytes::new(), Lines::default(), Chunks::default());
+        let (held, lines, chunks) = (Bytes::new(), HeadLines::default(), Chunks::default());
         Self { stream, left, phase, held, lines, chunks, lingers: None, ends: false, reader: None }
     }
 
@@ -186,7 +186,7 @@ impl<S> Wire<S> {
                 self.left.set(HEAD);
                 match self.lines.read(fresh) {
                     HeadEnd::More => (fresh.len(), None),
-                    HeadEnd::Head(end, head) => {
+                    HeadEnd::RequestHead(end, head) => {
                         self.left.note(head);
                         self.chunks = Chunks::default();
                         (end, None)
@@ -210,14 +210,14 @@ enum HeadEnd {
     /// A part of the head.
     More,
     /// The end of the head, before this index.
-    Head(usize, Head),
+    RequestHead(usize, RequestHead),
     /// A line end without CR, before this index; its LF is a NUL now.
     Bare(usize),
 }
 
 /// What a head holds that hyper does not report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Head {
+struct RequestHead {
     has_length: bool,
     has_fragment: bool,
 }
@@ -227,20 +227,20 @@ const LENGTH: &[u8; 15] = b"content-length:";
 
 /// Reads heads line by line.
 #[derive(Debug, Default)]
-struct Lines {
+struct HeadLines {
     last: u8,
     /// How many bytes of the line match [`LENGTH`] so far.
     like_length: usize,
     /// Whether the line may still declare a length.
     may_be_length: bool,
-    head: Head,
+    head: RequestHead,
     /// Whether the head has a line already. Empty lines before the first one are ignored.
     begun: bool,
     /// Whether this line has any content.
     filled: bool,
 }
 
-impl Lines {
+impl HeadLines {
     fn read(&mut self, bytes: &mut [u8]) -> HeadEnd {
         let mut start = 0;
         while let Some(length) = bytes.get(start..).and_then(|rest| memchr(b'\n', rest)) {
@@ -253,7 +253,7 @@ impl Lines {
             }
             if self.begun && !self.filled {
                 let head = std::mem::take(self).head;
-                return HeadEnd::Head(end, head);
+                return HeadEnd::RequestHead(end, head);
             }
             self.begun |= std::mem::take(&mut self.filled);
             (self.like_length, self.may_be_length) = (0, self.begun);
@@ -276,7 +276,7 @@ impl Lines {
     }
 }
 
-impl Lines {
+impl HeadLines {
     fn look_for_length(&mut self, bytes: &[u8]) {
         let rest = LENGTH.get(self.like_length..).unwrap_or_default();
         let count = rest.len().min(bytes.len());

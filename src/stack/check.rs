@@ -12,15 +12,15 @@ use tower::{Layer, Service};
 
 /// Makes a layer of `function(&mut request)`. A request that it refuses goes no further. The function waits for
 /// nothing, so the layer needs no boxed future.
-pub(super) fn check<F>(function: F) -> Check<F> {
-    Check { function: Arc::new(function) }
+pub(super) fn check<F>(function: F) -> CheckLayer<F> {
+    CheckLayer { function: Arc::new(function) }
 }
 
-pub(super) struct Check<F> {
+pub(super) struct CheckLayer<F> {
     function: Arc<F>,
 }
 
-impl<F, S> Layer<S> for Check<F> {
+impl<F, S> Layer<S> for CheckLayer<F> {
     type Service = CheckService<F, S>;
 
     fn layer(&self, next: S) -> Self::Service {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     api::{Answer, UNMATCHED, method_label},
     domain::Peer,
-    metrics::{InFlight, Metrics},
+    metrics::{InFlightGauge, Metrics},
     telemetry::{Facts, Finished, Record, Sink, TraceParent},
 };
 
@@ -76,7 +76,7 @@ fn trace(headers: &HeaderMap) -> Option<TraceParent> {
 /// Ends the count when it is dropped. hyper drops a request whose caller hung up.
 struct Observed {
     /// `None` once there is an answer, which then holds it.
-    running: Option<InFlight>,
+    running: Option<InFlightGauge>,
     method: &'static str,
     status: Option<StatusCode>,
     record: Arc<Record>,

@@ -35,7 +35,7 @@ where
         text.push_str("\",\"level\":\"");
         text.push_str(event.metadata().level().as_str());
         text.push('"');
-        event.record(&mut Fields(&mut text));
+        event.record(&mut JsonFields(&mut text));
         text.push_str(",\"target\":");
         string(&mut text, event.metadata().target());
         text.push_str("}\n");
@@ -52,9 +52,9 @@ fn moment(at: SystemTime) -> impl Display {
 const USUAL_BYTES: usize = 512;
 
 /// Writes fields in the order in which they arrive.
-struct Fields<'a>(&'a mut String);
+struct JsonFields<'a>(&'a mut String);
 
-impl Fields<'_> {
+impl JsonFields<'_> {
     fn put(&mut self, field: &Field, value: impl FnOnce(&mut String)) {
         self.0.push(',');
         string(self.0, field.name());
@@ -69,7 +69,7 @@ impl Fields<'_> {
     }
 }
 
-impl Visit for Fields<'_> {
+impl Visit for JsonFields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.put(field, |text| string(text, value));
     }

@@ -105,23 +105,23 @@ impl HeldLines {
 pub(super) struct Lines;
 
 impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Line;
+    type Writer = LogLine;
 
-    fn make_writer(&'a self) -> Line {
-        Line { urgent: true }
+    fn make_writer(&'a self) -> LogLine {
+        LogLine { urgent: true }
     }
 
-    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line {
-        Line { urgent: *metadata.level() <= Level::WARN }
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> LogLine {
+        LogLine { urgent: *metadata.level() <= Level::WARN }
     }
 }
 
 /// Takes one line.
-pub(super) struct Line {
+pub(super) struct LogLine {
     urgent: bool,
 }
 
-impl Write for Line {
+impl Write for LogLine {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.write_all(bytes).map(|()| bytes.len())
     }
@@ -181,7 +181,7 @@ mod tests {
     fn only_a_thread_that_said_so_holds_and_others_can_let_go_of_it() {
         assert!(with_held(|_| ()).is_none());
         let holding = hold();
-        Line { urgent: false }.write_all(b"held by this test").unwrap();
+        LogLine { urgent: false }.write_all(b"held by this test").unwrap();
         let lines = std::thread::spawn(taken).join().unwrap();
         assert!(lines.ends_with(b"held by this test"), "{lines:?}");
         drop(holding);

@@ -21,8 +21,8 @@ const BATCH: usize = 32 * 1024;
 
 /// The queue of log lines.
 #[derive(Debug)]
-pub(super) struct Store {
-    state: Mutex<State>,
+pub(super) struct LineQueue {
+    state: Mutex<LineQueueState>,
     /// Notified when the idle writer has something to do.
     work: Condvar,
     /// Notified when the writer has become idle.
@@ -30,13 +30,13 @@ pub(super) struct Store {
 }
 
 #[derive(Debug)]
-struct State {
-    batches: VecDeque<Batch>,
+struct LineQueueState {
+    batches: VecDeque<LineBatch>,
     /// Bytes of all batches, including the one that is being written.
     bytes: usize,
     /// Lines dropped since the last batch was accepted, which the log does not report yet.
     gap: u64,
-    /// Lines dropped since [`Store::take_dropped`] was last called.
+    /// Lines dropped since [`LineQueue::take_dropped`] was last called.
     dropped: u64,
     /// Whether the writer waits for work.
     idle: bool,
@@ -46,7 +46,7 @@ struct State {
 
 /// What the writer writes at once.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(super) struct LineBatch {
     /// Whole lines.
     pub(super) bytes: Vec<u8>,
     /// How many lines `bytes` holds.
@@ -57,10 +57,10 @@ pub(super) struct Batch {
     room: usize,
 }
 
-impl Store {
+impl LineQueue {
     /// An empty queue.
     pub(super) const fn new() -> Self {
-        let state = State {
+        let state = LineQueueState {
             batches: VecDeque::new(),
             bytes: 0,
             gap: 0,
@@ -84,7 +84,7 @@ impl Store {
     }
 
     /// Waits for the next batch, when `written` has been written. Only the writer calls this.
-    pub(super) fn next(&self, written: Batch) -> Batch {
+    pub(super) fn next(&self, written: LineBatch) -> LineBatch {
         let mut state = self.state();
         state.give_back(written);
         loop {
@@ -107,7 +107,7 @@ impl Store {
 
     /// Waits until everything is written, up to `longest`. Returns whether everything is written.
     pub(super) fn flush(&self, longest: Duration) -> bool {
-        let waits = |state: &mut State| !state.idle;
+        let waits = |state: &mut LineQueueState| !state.idle;
         let waited = self.idle.wait_timeout_while(self.state(), longest, waits);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
@@ -118,12 +118,12 @@ impl Store {
     }
 
     /// The lock is held only briefly, and every change under it is complete.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LineQueueState> {
         lock(&self.state)
     }
 }
 
-impl State {
+impl LineQueueState {
     /// Accepts lines if there is room, and returns whether there was.
     fn take_in(&mut self, bytes: &[u8], lines: u64) -> bool {
         let most = if self.gap > 0 { RESUME } else { CAPACITY };
@@ -140,23 +140,23 @@ impl State {
                 let mut buffer = std::mem::take(&mut self.spare);
                 buffer.extend_from_slice(bytes);
                 let dropped_before = std::mem::take(&mut self.gap);
-                self.batches.push_back(Batch { bytes: buffer, lines, dropped_before, room: 0 });
+                self.batches.push_back(LineBatch { bytes: buffer, lines, dropped_before, room: 0 });
             }
         }
         true
     }
 
     /// The oldest batch. If there is no batch, a gap at the very end is returned as a batch without lines.
-    fn hand_out(&mut self) -> Option<Batch> {
+    fn hand_out(&mut self) -> Option<LineBatch> {
         if let Some(mut batch) = self.batches.pop_front() {
             batch.room = batch.bytes.len();
             return Some(batch);
         }
         let dropped_before = std::mem::take(&mut self.gap);
-        (dropped_before > 0).then(|| Batch { dropped_before, ..Batch::default() })
+        (dropped_before > 0).then(|| LineBatch { dropped_before, ..LineBatch::default() })
     }
 
-    fn give_back(&mut self, written: Batch) {
+    fn give_back(&mut self, written: LineBatch) {
         self.bytes -= written.room;
         if written.bytes.capacity() <= 2 * BATCH {
             self.spare = written.bytes;
@@ -172,15 +172,15 @@ mod tests {
     const LINE: [u8; 512] = [b'-'; 512];
     const FIT: u64 = (CAPACITY / LINE.len()) as u64;
 
-    fn full() -> Store {
-        let store = Store::new();
+    fn full() -> LineQueue {
+        let store = LineQueue::new();
         (0..FIT).for_each(|_| store.push(&LINE, 1));
         store
     }
 
     /// The lines and gaps in the order in which a writer gets them.
-    fn met(store: &Store) -> Vec<(u64, u64)> {
-        let (mut met, mut batch) = (Vec::new(), Batch::default());
+    fn met(store: &LineQueue) -> Vec<(u64, u64)> {
+        let (mut met, mut batch) = (Vec::new(), LineBatch::default());
         while !store.state().batches.is_empty() || store.state().gap > 0 {
             batch = store.next(batch);
             met.push((batch.dropped_before, batch.lines));
@@ -194,7 +194,7 @@ mod tests {
         let store = full();
         assert_eq!(store.take_dropped(), 0);
         store.push(&LINE, 1);
-        let under_way = store.next(Batch::default());
+        let under_way = store.next(LineBatch::default());
         store.push(&LINE, 2);
         assert_eq!((store.take_dropped(), store.take_dropped()), (3, 0));
         let held: usize = store.state().batches.iter().map(|batch| batch.bytes.len()).sum();
@@ -205,7 +205,7 @@ mod tests {
     fn a_gap_stands_where_it_was_and_is_one_until_there_is_room_for_many_lines() {
         let store = full();
         store.push(&LINE, 1);
-        let mut batch = Batch::default();
+        let mut batch = LineBatch::default();
         while store.state().bytes > RESUME {
             store.push(&LINE, 1);
             batch = store.next(batch);
@@ -235,7 +235,7 @@ mod tests {
         assert!(!store.flush(Duration::from_millis(1)));
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let mut batch = Batch::default();
+                let mut batch = LineBatch::default();
                 loop {
                     batch = store.next(batch);
                     if batch.bytes == b"end" {

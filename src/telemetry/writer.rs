@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::store::{Batch, Store};
+use super::store::{LineBatch, LineQueue};
 use crate::error::Fault;
 
 /// How long the end of the process waits for lines that are not written yet.
@@ -17,7 +17,7 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// How long the writer waits if standard error is in non-blocking mode and accepts nothing.
 const PAUSE: Duration = Duration::from_millis(10);
 
-static STORE: Store = Store::new();
+static STORE: LineQueue = LineQueue::new();
 /// Whether the thread is running.
 static STARTED: AtomicBool = AtomicBool::new(false);
 
@@ -85,7 +85,7 @@ impl Drop for FlushAtEnd {
 
 fn run() {
     WRITES.set(true);
-    let mut batch = Batch::default();
+    let mut batch = LineBatch::default();
     loop {
         batch = STORE.next(batch);
         if batch.dropped_before > 0 {

@@ -3,7 +3,10 @@
 use http::{HeaderMap, StatusCode};
 
 use crate::{
-    domain::json::{self, Node},
+    domain::{
+        json::{self, Node},
+        text::plain,
+    },
     metrics::ZecResult,
 };
 
@@ -135,7 +138,7 @@ pub(super) fn read<T>(
             return Err(Failure::bad(format!(
                 "status {status}, a page of the firewall in front of ZEC (`cf-mitigated: {}`): it \
                  treats the gateway as a bot; ask Zenlayer to allow this machine's address",
-                bounded(&String::from_utf8_lossy(challenge.as_bytes()), 40)
+                plain(&String::from_utf8_lossy(challenge.as_bytes()), 40)
             )));
         }
         Err(error) => return Err(Failure::bad(format!("status {status}, not JSON: {error}"))),
@@ -144,7 +147,7 @@ pub(super) fn read<T>(
         return Err(refusal(status, &value));
     }
     let request_id = value.get("requestId").and_then(Node::as_str);
-    let request_id = request_id.map(|id| bounded(id, 64));
+    let request_id = request_id.map(|id| plain(id, 64));
     match (request_id, value.get("response")) {
         (Some(request_id), Some(response @ Node::Object(_))) => {
             Ok(ZecAnswer { request_id, response: take(response, body) })
@@ -157,11 +160,11 @@ pub(super) fn read<T>(
 }
 
 fn refusal(status: StatusCode, value: &Node<'_>) -> Failure {
-    let text = |name, max| value.get(name).and_then(Node::as_str).map(|text| bounded(text, max));
+    let text = |name, max| value.get(name).and_then(Node::as_str).map(|text| plain(text, max));
     let request_id = text("requestId", 64);
     // The code is checked before it is cut: the rest of another code must not pass for one of ZEC's.
     let whole = value.get("code").and_then(Node::as_str).filter(|code| is_code(code));
-    let Some(code) = whole.map(|code| bounded(code, 100)) else {
+    let Some(code) = whole.map(|code| plain(code, 100)) else {
         return Failure::BadAnswer { cause: format!("status {status} without a code"), request_id };
     };
     match code.as_str() {
@@ -193,11 +196,6 @@ fn refusal(status: StatusCode, value: &Node<'_>) -> Failure {
 /// ZEC's codes are upper-snake-case; some old ones are words joined by dots.
 fn is_code(code: &str) -> bool {
     !code.is_empty() && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
-}
-
-/// Makes a text of ZEC's safe to show: bounded, without control characters.
-fn bounded(text: &str, max: usize) -> String {
-    text.chars().filter(|c| !c.is_control()).take(max).collect()
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use crate::{
     metrics::{Kind, Metrics},
     net::{self, HttpClient, Trust},
 };
-use exchange::{Call, Client};
+use exchange::{Client, SignedCall};
 
 /// How often a read is retried after a harmless failure.
 const READ_RETRIES: u32 = 2;
@@ -214,7 +214,7 @@ impl Reader {
         loop {
             let pass = self.0.admit(Kind::Read, who)?;
             let take = |response: &Node<'_>, all: &[u8]| describe::nic(nic, response, all);
-            let call = Call { action, body: body.clone(), key };
+            let call = SignedCall { action, body: body.clone(), key };
             let attempt = self.0.attempt(call, || Ok(clock::now()), take, pass, deadline);
             let failure = match attempt.await {
                 Ok(ZecAnswer { request_id, response: Ok(nic) }) => {
@@ -298,7 +298,7 @@ impl Writer {
         let change = ticket.change().clone();
         // Never retried with the previous key: the write might be done twice.
         let key = &self.0.keys.now().current;
-        let call = Call { action: change.change.action(), body, key };
+        let call = SignedCall { action: change.change.action(), body, key };
         let sign_at = || ticket.spend().map(|spent| spent.signed_at).map_err(|e| not_sent(&e));
         let answer = self.0.attempt(call, sign_at, |_, _| (), pass, deadline).await?;
         Ok(Sent { change, request_id: answer.request_id })

@@ -1,7 +1,7 @@
 //! The access key: how it is loaded, replaced, and kept out of logs.
 
 use std::{
-    fmt, io,
+    fmt,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
@@ -13,14 +13,14 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 use super::Settings;
-use crate::{error::Fault, files};
+use crate::{
+    error::Fault,
+    files::{self, ReadFile},
+};
 
 /// The variables that hold the access key if no file is configured.
 const ID_VARIABLE: &str = "ZEC_ACCESS_KEY_ID";
 const PASSWORD_VARIABLE: &str = "ZEC_ACCESS_KEY_PASSWORD";
-
-/// How a file is read. A reload passes a function that returns the bytes in which it noticed the change.
-pub type Read<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
 
 /// The team's access key, ready to sign with. Anyone who holds it can do everything. So only signing reads
 /// the password, and `Debug` shows neither half.
@@ -70,7 +70,7 @@ impl AccessKey {
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn load_with(settings: &Settings, read: Read<'_>) -> Result<Self, Vec<Fault>> {
+    pub fn load_with(settings: &Settings, read: ReadFile<'_>) -> Result<Self, Vec<Fault>> {
         let (id, password) = (&settings.access_key_id_file, &settings.access_key_password_file);
         let id = half(id.as_deref(), "access_key_id_file", ID_VARIABLE, read);
         let password =
@@ -194,7 +194,7 @@ fn half(
     file: Option<&Path>,
     key: &str,
     variable: &str,
-    read: Read<'_>,
+    read: ReadFile<'_>,
 ) -> Result<SecretString, Fault> {
     let key = format!("zec.{key}");
     let Some(path) = file else {

@@ -22,7 +22,7 @@ pub use answer::{Failure, WhyNotSent};
 #[cfg(test)]
 pub(crate) use client::connect_over;
 pub use client::{FoundNic, Reader, Sent, Writer, check, connect};
-pub use credentials::{AccessKey, AccessKeys, Read};
+pub use credentials::{AccessKey, AccessKeys};
 pub use request::change_body;
 pub use settings::Settings;
 pub use sign::{CONTENT_TYPE, authorization};

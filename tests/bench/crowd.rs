@@ -16,7 +16,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use zec_gateway::{
-    app::{App, Listeners},
+    app::{App, AppListeners},
     config::Config,
     issuer::{Grant, Signer, key_set},
     policy::{Engine, Source},
@@ -55,7 +55,7 @@ async fn gateway() -> (SocketAddr, String) {
     let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = public.local_addr().unwrap();
     tokio::spawn(app.run(
-        Listeners { public: public.into(), admin: admin.into() },
+        AppListeners { public: public.into(), admin: admin.into() },
         || {},
         pending(),
     ));

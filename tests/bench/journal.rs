@@ -27,7 +27,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use zec_gateway::{
-    app::{App, Listeners},
+    app::{App, AppListeners},
     config::Config,
     domain::{Addresses, Caller, Change, ChangeIpv4, NicId, Outcome},
     issuer::{Grant, Signer, key_set},
@@ -276,7 +276,7 @@ async fn gateway(journal: bool) -> Gateway {
     let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = public.local_addr().unwrap();
     tokio::spawn(app.run(
-        Listeners { public: public.into(), admin: admin.into() },
+        AppListeners { public: public.into(), admin: admin.into() },
         || {},
         std::future::pending(),
     ));

@@ -26,7 +26,7 @@ use tokio::{
     task::JoinSet,
 };
 use zec_gateway::{
-    app::{App, Listeners},
+    app::{App, AppListeners},
     config::Config,
     issuer::{Grant, Signer, key_set, serve_key_set},
     policy::Engine,
@@ -109,7 +109,7 @@ async fn gateway(provider: &Arc<Provider>, refresh: &str) -> SocketAddr {
     let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = public.local_addr().unwrap();
     tokio::spawn(app.run(
-        Listeners { public: public.into(), admin: admin.into() },
+        AppListeners { public: public.into(), admin: admin.into() },
         || {},
         std::future::pending(),
     ));

@@ -43,8 +43,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "auth", "domain", "error", "journal", "lanes", "limit", "metrics", "mutex", "reload",
-            "stack",
+            "auth", "domain", "error", "files", "journal", "lanes", "limit", "metrics", "mutex",
+            "reload", "stack",
         ],
     ),
     ("reload", &["files", "mutex"]),

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use zec_gateway::{
-    app::{App, Listeners, Reloader},
+    app::{App, AppListeners, Reloader},
     config::Config,
     emulator::{self, Emulator, NicSeed},
     execute::Patience,
@@ -328,7 +328,7 @@ impl Setup {
         let (gateway, admin_address) = (public.local_addr().unwrap(), admin.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(app.run(
-            Listeners { public: public.into(), admin: admin.into() },
+            AppListeners { public: public.into(), admin: admin.into() },
             || {},
             async {
                 let _ = stopped.await;

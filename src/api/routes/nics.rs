@@ -9,13 +9,13 @@ use super::super::{
         ADDRESS, Description, JSON, NIC_ID, OPERATION_ID, Tag, ZEC_REQUEST_ID, deprecated, link,
         path, query, reference,
     },
-    query::{Query, shown},
+    query::Query,
     request::RequestParts,
 };
 use crate::{
     domain::{
         Addresses, AddressesError, Change, ChangeIpv4, IdempotencyKey, NicId, Operation, ReadNic,
-        Selection, UnassignAll,
+        Selection, UnassignAll, text::excerpt,
     },
     error::{Error, Problem},
 };
@@ -148,7 +148,7 @@ fn in_query(query: &Query<'_>) -> Result<Vec<String>, Error> {
         return Err(Error::invalid(format!(
             "`ipAddresses` is `{}`: repeat the key for each address, as \
              `ipAddresses=10.0.0.2&ipAddresses=10.0.0.3`",
-            shown(list)
+            excerpt(list)
         )));
     }
     let texts: Vec<String> = query.all("ipAddresses").map(str::to_owned).collect();

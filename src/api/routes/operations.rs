@@ -7,12 +7,12 @@ use super::super::{
         ADDRESS, Description, JSON, NIC_ID, OPERATION_ID, REQUEST_ID, Tag, ZEC_REQUEST_ID, link,
         path, query, reference,
     },
-    query::{Query, shown},
+    query::Query,
     reply::RequestId,
     request::RequestParts,
 };
 use crate::{
-    domain::{NicId, OperationId, Outcome, Resource},
+    domain::{NicId, OperationId, Outcome, Resource, text::excerpt},
     error::{Error, Problem},
     execute::Lookup,
     journal::Filter,
@@ -73,7 +73,7 @@ fn operation_id(text: &str) -> Result<OperationId, Error> {
 fn outcome(text: &str) -> Result<Outcome, Error> {
     Outcome::from_label(text).ok_or_else(|| {
         let all = Outcome::ALL.map(Outcome::label).join("`, `");
-        Error::invalid(format!("`outcome` is `{}`: use one of `{all}`", shown(text)))
+        Error::invalid(format!("`outcome` is `{}`: use one of `{all}`", excerpt(text)))
     })
 }
 
@@ -83,14 +83,14 @@ fn request_id(text: &str) -> Result<String, Error> {
     }
     Err(Error::invalid(format!(
         "`requestId` is `{}`, which cannot be a request's id: send the `X-Request-Id` of an answer",
-        shown(text)
+        excerpt(text)
     )))
 }
 
 /// A number has only one form: no sign, no leading zero.
 fn limit(text: &str) -> Result<usize, Error> {
     (1..=MAX_LISTED).find(|limit| limit.to_string() == text).ok_or_else(|| {
-        Error::invalid(format!("`limit` is `{}`: use 1 to {MAX_LISTED}", shown(text)))
+        Error::invalid(format!("`limit` is `{}`: use 1 to {MAX_LISTED}", excerpt(text)))
     })
 }
 

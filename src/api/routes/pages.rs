@@ -5,7 +5,7 @@ use serde_json::json;
 use super::super::{
     describe::{Description, JSON, Tag, path, reference},
     request::RequestParts,
-    route::Page,
+    route::PublicPage,
 };
 use crate::error::{Error, Problem};
 
@@ -13,26 +13,26 @@ use crate::error::{Error, Problem};
 pub(super) const ABSENT: &[Problem] = &[Problem::NotFound];
 
 /// `GET /problems/{slug}`
-pub(super) fn problem(request: &RequestParts<'_>) -> Result<Page, Error> {
+pub(super) fn problem(request: &RequestParts<'_>) -> Result<PublicPage, Error> {
     request.bare()?;
     let problem = Problem::from_slug(request.parameter(0));
     let absent = || Error::new(Problem::NotFound, "there is no problem with this name");
-    problem.map(Page::Problem).ok_or_else(absent)
+    problem.map(PublicPage::Problem).ok_or_else(absent)
 }
 
 /// `GET /openapi.json`
-pub(super) fn open_api(request: &RequestParts<'_>) -> Result<Page, Error> {
-    request.bare().map(|()| Page::OpenApi)
+pub(super) fn open_api(request: &RequestParts<'_>) -> Result<PublicPage, Error> {
+    request.bare().map(|()| PublicPage::OpenApi)
 }
 
 /// `GET /docs`
-pub(super) fn docs(request: &RequestParts<'_>) -> Result<Page, Error> {
-    request.bare().map(|()| Page::Docs)
+pub(super) fn docs(request: &RequestParts<'_>) -> Result<PublicPage, Error> {
+    request.bare().map(|()| PublicPage::Docs)
 }
 
 /// `GET /docs/style.css`
-pub(super) fn stylesheet(request: &RequestParts<'_>) -> Result<Page, Error> {
-    request.bare().map(|()| Page::Stylesheet)
+pub(super) fn stylesheet(request: &RequestParts<'_>) -> Result<PublicPage, Error> {
+    request.bare().map(|()| PublicPage::Stylesheet)
 }
 
 pub(super) fn describe_problem() -> Description {

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use super::*;
 use crate::{
-    reload::{Disk, State},
+    reload::{FileReader, UnitState},
     telemetry::Heard,
 };
 
@@ -89,7 +89,7 @@ impl Desk {
 
     /// Whether it is reported as failing.
     fn failing(&self) -> bool {
-        let failing = self.board.all().iter().any(|(_, state)| *state != State::InForce);
+        let failing = self.board.all().iter().any(|(_, state)| *state != UnitState::InForce);
         assert_eq!(self.metric("last_reload_successful") == 0, failing);
         failing
     }
@@ -131,7 +131,7 @@ struct Hanging {
     answers: Arc<(Mutex<bool>, Condvar)>,
 }
 
-impl Disk for Hanging {
+impl FileReader for Hanging {
     fn look(&self, places: &[FileState]) -> Snapshot {
         let _ = self.asked.send(());
         let (answers, told) = &*self.answers;

@@ -39,7 +39,7 @@ struct Certificate {
 /// The certificate authorities of callers, as a separate unit, so that an authority which is no longer trusted is
 /// removed even if the gateway's own certificate is faulty.
 #[derive(Debug)]
-struct Clients(Arc<Tls>);
+struct ClientAuthorities(Arc<Tls>);
 
 /// Loads the files that `[server.tls]` names, if the section is there.
 pub(in crate::app) fn load(config: &Config) -> Result<Option<LoadedTls>, Vec<Fault>> {
@@ -76,7 +76,7 @@ impl LoadedTls {
         metrics.certificate_expires(tls.expires_unix());
         let unit = Certificate { tls: Arc::clone(&tls), metrics: Arc::clone(metrics) };
         let certificate = certificate.followed(unit);
-        let clients = clients.map(|clients| clients.followed(Clients(Arc::clone(&tls))));
+        let clients = clients.map(|clients| clients.followed(ClientAuthorities(Arc::clone(&tls))));
         (tls, [Some(certificate), clients].into_iter().flatten().collect())
     }
 }
@@ -93,7 +93,7 @@ impl Reloadable for Certificate {
     }
 }
 
-impl Reloadable for Clients {
+impl Reloadable for ClientAuthorities {
     fn name(&self) -> String {
         "client authorities".to_owned()
     }

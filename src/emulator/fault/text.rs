@@ -4,6 +4,7 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use super::{Fault, FaultKind};
+use crate::domain::text::excerpt;
 
 /// The kinds without an argument, by name.
 const PLAIN: [(&str, FaultKind); 17] = [
@@ -34,12 +35,12 @@ pub enum ParseFaultError {
         "`{}` is not a fault: KIND[:ARGUMENT][@ACTION][xTIMES], where KIND is one of {}, \
          delay:DURATION, late-after:DURATION, stale:DURATION, clock-skew:[-]DURATION, \
          status:STATUS,CODE",
-        .0.escape_debug(),
+        excerpt(.0),
         PLAIN.map(|(name, _)| name).join(", ")
     )]
     Kind(String),
     /// The kind takes no argument, or a different one.
-    #[error("the fault `{kind}` takes {wanted}, not `{}`", .found.escape_debug())]
+    #[error("the fault `{kind}` takes {wanted}, not `{}`", excerpt(.found))]
     Argument {
         /// The kind.
         kind: String,
@@ -49,7 +50,7 @@ pub enum ParseFaultError {
         found: String,
     },
     /// The part after `@` is not an action's name.
-    #[error("`{}` is not an action's name: letters and digits", .0.escape_debug())]
+    #[error("`{}` is not an action's name: letters and digits", excerpt(.0))]
     Action(String),
     /// The number of times is 0 or too large.
     #[error("`{0}` is not a number of times: 1 to {max}", max = u32::MAX)]

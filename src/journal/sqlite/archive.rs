@@ -9,7 +9,9 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, params, types::Value};
 use tempfile::TempDir;
 
-use super::{COLUMNS, FileWatch, Source, entry, index, list, reading, stored_drop, stored_start};
+use super::{
+    COLUMNS, FileWatch, OpenedJournal, entry, index, list, reading, stored_drop, stored_start,
+};
 use crate::{
     domain::{Change, OperationId},
     error::Fault,
@@ -50,7 +52,7 @@ pub(in crate::journal) struct SqliteArchive {
 impl SqliteArchive {
     /// Opens an archive of the file at `path`; with a watch, only of exactly that file.
     pub(in crate::journal) fn open(path: &Path, watch: Option<FileWatch>) -> Result<Self, Fault> {
-        let Source { connection, copy, note } = reading::open(path, watch.is_none())?;
+        let OpenedJournal { connection, copy, note } = reading::open(path, watch.is_none())?;
         let (copy, path) = match copy {
             Some((folder, path)) => (Some(folder), path),
             None => (None, path.to_owned()),
@@ -200,7 +202,7 @@ impl Archive for SqliteArchive {
         self.with(|connection| {
             // One transaction for all of it, because the gateway may go on writing.
             let transaction = connection.unchecked_transaction()?;
-            let (mut check, mut last) = (index::Check::default(), 0);
+            let (mut check, mut last) = (index::IndexCheck::default(), 0);
             loop {
                 let step = behind(&transaction, last)?;
                 let Some(newest) = step.last().map(|entry| entry.seq) else { break };

@@ -129,12 +129,12 @@ fn filed(connection: &Connection, id: &str) -> rusqlite::Result<Option<Filed>> {
 
 /// Compares the tables with the entries, a number of entries at a time.
 #[derive(Default)]
-pub(super) struct Check {
+pub(super) struct IndexCheck {
     operations: i64,
     resources: i64,
 }
 
-impl Check {
+impl IndexCheck {
     /// Compares the rows of these entries. Returns the first place whose row differs.
     pub(super) fn step(
         &mut self,

@@ -86,7 +86,7 @@ impl SqliteLedger {
             let what = "the journal's end is not as this gateway left it: run `journal verify`";
             return Err(certain(StoreError(what.to_owned())));
         }
-        let mut batch = Batch {
+        let mut batch = LedgerBatch {
             transaction,
             head: found,
             keys: &self.keys,
@@ -97,7 +97,7 @@ impl SqliteLedger {
         let applied: rusqlite::Result<Vec<Applied>> =
             steps.iter().map(|step| batch.apply(step)).collect();
         let applied = applied.map_err(|error| certain(error.into()))?;
-        let Batch { transaction, head, pending, begun, .. } = batch;
+        let LedgerBatch { transaction, head, pending, begun, .. } = batch;
         let committed = transaction.commit();
         (self.head, self.perhaps) = (found, Some(head));
         committed.map_err(|error| Failed { error: error.into(), perhaps_done: true })?;
@@ -162,7 +162,7 @@ impl Ledger for SqliteLedger {
     }
 }
 
-struct Batch<'a> {
+struct LedgerBatch<'a> {
     transaction: Transaction<'a>,
     head: Head,
     keys: &'a KeyTerms,
@@ -172,7 +172,7 @@ struct Batch<'a> {
     begun: Vec<(OperationId, i64)>,
 }
 
-impl Batch<'_> {
+impl LedgerBatch<'_> {
     fn apply(&mut self, step: &Step) -> rusqlite::Result<Applied> {
         match step {
             Step::Begin(opening) => self.begin(opening),

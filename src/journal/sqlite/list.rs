@@ -32,7 +32,7 @@ pub(super) fn query(filter: &Filter) -> (String, Vec<Value>) {
     };
     let reach = request.map(|request| reach(&request, caller.as_deref(), &older("seq")));
     let limit = value(i64::try_from(filter.limit).unwrap_or(i64::MAX).into());
-    let arm = |Way { from, seq, first }: Way| {
+    let arm = |IndexSearch { from, seq, first }: IndexSearch| {
         let older = older(seq);
         format!(
             "SELECT seq FROM (SELECT {seq} AS seq FROM {from} WHERE {first}{conditions}{older} ORDER BY {seq} DESC LIMIT {limit})"
@@ -76,7 +76,7 @@ pub(super) fn end_of_reach(filter: &Filter) -> Option<(String, Vec<Value>)> {
 }
 
 /// One search: the table with its index, and the condition that the index serves.
-struct Way {
+struct IndexSearch {
     from: String,
     /// The column by which that index orders its results.
     seq: &'static str,
@@ -91,7 +91,7 @@ fn ways(
     reach: Option<String>,
     caller: Option<String>,
     resource: Option<String>,
-) -> Vec<Way> {
+) -> Vec<IndexSearch> {
     let by = |index: &str| format!("operations p INDEXED BY operations_{index}");
     let mine = caller.as_ref().map_or(String::new(), |caller| format!(" AND p.caller = {caller}"));
     let here = resource.as_ref().map_or(String::new(), |resource| {
@@ -99,10 +99,11 @@ fn ways(
             " AND EXISTS (SELECT 1 FROM resources WHERE resource = {resource} AND class = p.class AND seq = p.seq)"
         )
     });
-    let one =
-        |from, first: &str| vec![Way { from, seq: "p.seq", first: format!("{first}{mine}{here}") }];
+    let one = |from, first: &str| {
+        vec![IndexSearch { from, seq: "p.seq", first: format!("{first}{mine}{here}") }]
+    };
     if let Some(reach) = reach {
-        return vec![Way {
+        return vec![IndexSearch {
             from: format!("{reach} p"),
             seq: "p.seq",
             first: format!("true{here}"),
@@ -130,7 +131,7 @@ fn ways(
         (None, None) if filter.outcome.is_some() => (filed("by_class"), "p.class".to_owned()),
         (None, None) => return one("operations p NOT INDEXED".to_owned(), "true"),
     };
-    let each = |class| Way { from: from.clone(), seq, first: format!("{first} = {class}") };
+    let each = |class| IndexSearch { from: from.clone(), seq, first: format!("{first} = {class}") };
     wanted.map(each).collect()
 }
 

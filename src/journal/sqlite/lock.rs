@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::beside;
-use crate::error::Fault;
+use crate::{domain::text::plain, error::Fault};
 
 /// How many bytes of the other gateway's description are shown.
 const MAX_HOLDER: u64 = 200;
@@ -58,7 +58,7 @@ fn sign(file: &mut File) -> std::io::Result<()> {
 fn holder(file: &mut File) -> String {
     let mut text = String::new();
     let read = file.take(MAX_HOLDER).read_to_string(&mut text);
-    let text: String = text.chars().filter(|c| !c.is_control()).collect();
+    let text = plain(&text, text.len());
     if read.is_err() || text.is_empty() {
         "the lock file does not say which".to_owned()
     } else {

@@ -25,7 +25,7 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 pub(super) use ledger::SqliteLedger;
 use lock::Lock;
-use reading::Source;
+use reading::OpenedJournal;
 #[cfg(test)]
 pub(super) use {archive::SqliteArchive, watch::FileWatch};
 #[cfg(not(test))]

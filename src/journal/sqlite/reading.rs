@@ -17,7 +17,7 @@ use crate::error::Fault;
 const COPIES: u32 = 3;
 
 /// A journal that was opened for reading.
-pub(super) struct Source {
+pub(super) struct OpenedJournal {
     pub(super) connection: Connection,
     /// The private copy and its path; the copy is deleted with this.
     pub(super) copy: Option<(TempDir, PathBuf)>,
@@ -30,7 +30,7 @@ pub(super) struct Source {
 ///
 /// # Errors
 /// When it cannot be read or is not a journal.
-pub(super) fn open(path: &Path, may_be_a_copy: bool) -> Result<Source, Fault> {
+pub(super) fn open(path: &Path, may_be_a_copy: bool) -> Result<OpenedJournal, Fault> {
     let fault = |text: String| Fault::new(text).in_file(path);
     let cannot = |error: &dyn std::fmt::Display| fault(format!("cannot be read: {error}"));
     let real = fs::canonicalize(path).map_err(|error| cannot(&error))?;
@@ -47,7 +47,7 @@ pub(super) fn open(path: &Path, may_be_a_copy: bool) -> Result<Source, Fault> {
         Err(error) if needs_room(&error) => private_copy(&real).map_err(|error| cannot(&error)),
         _ => {
             expect_ours(&connection).map_err(fault)?;
-            Ok(Source { connection, copy: None, note: None })
+            Ok(OpenedJournal { connection, copy: None, note: None })
         }
     }
     .and_then(|opened| {
@@ -57,7 +57,7 @@ pub(super) fn open(path: &Path, may_be_a_copy: bool) -> Result<Source, Fault> {
 }
 
 /// A file without a log next to it. No process has it open, and nothing needs to be created next to it.
-fn alone(real: &Path, path: &Path) -> Result<Source, Fault> {
+fn alone(real: &Path, path: &Path) -> Result<OpenedJournal, Fault> {
     let fault = |text: String| Fault::new(text).in_file(path);
     let cannot = |error: &dyn std::fmt::Display| fault(format!("cannot be read: {error}"));
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
@@ -73,9 +73,11 @@ fn alone(real: &Path, path: &Path) -> Result<Source, Fault> {
     match expect_ours(&connection) {
         Err(why) if lacks_log => Err(fault(format!("{why}; {missing}"))),
         Err(why) => Err(fault(why)),
-        Ok(()) => {
-            Ok(Source { connection, copy: None, note: lacks_log.then(|| missing.to_owned()) })
-        }
+        Ok(()) => Ok(OpenedJournal {
+            connection,
+            copy: None,
+            note: lacks_log.then(|| missing.to_owned()),
+        }),
     }
 }
 
@@ -85,7 +87,7 @@ fn needs_room(error: &rusqlite::Error) -> bool {
 }
 
 /// Copies the file and its log to a place where the index of the log can be created.
-fn private_copy(real: &Path) -> Result<Source, String> {
+fn private_copy(real: &Path) -> Result<OpenedJournal, String> {
     let text = |error: io::Error| error.to_string();
     let folder = tempfile::tempdir()
         .map_err(|error| format!("a private copy cannot be created: {error}"))?;
@@ -104,7 +106,7 @@ fn private_copy(real: &Path) -> Result<Source, String> {
             )
             .map_err(|error| error.to_string())?;
             let note = "its folder cannot be written, so a private copy of it and of its `-wal` file was read";
-            return Ok(Source {
+            return Ok(OpenedJournal {
                 connection,
                 copy: Some((folder, copy)),
                 note: Some(note.to_owned()),

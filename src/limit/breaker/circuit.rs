@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Asker, turns::Turns, window::Window};
+use super::{Asker, turns::ProbeTurns, window::Window};
 
 /// This many failures within ten seconds open a circuit, if no more requests succeeded than failed.
 pub(super) const FAILURES: u32 = 20;
@@ -23,14 +23,14 @@ pub(super) struct Circuit {
     /// Counts openings and closings. A request that was let through before the last of them says nothing
     /// about the present state.
     turn: u64,
-    state: State,
+    state: CircuitState,
     /// When it was last closed again, if it was ever open.
     closed: Option<Instant>,
 }
 
 /// How a failure counts.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Counted {
+pub(super) enum FailureCount {
     /// In this circuit; the number is how many failures counted elsewhere are added.
     Here(u32),
     /// Elsewhere: the number is how many there are, this one included.
@@ -38,7 +38,7 @@ pub(super) enum Counted {
 }
 
 #[derive(Debug)]
-enum State {
+enum CircuitState {
     /// Lets every request through, and counts successes and failures.
     Closed(Window),
     OpenCircuit(OpenCircuit),
@@ -56,17 +56,17 @@ struct OpenCircuit {
     looking: bool,
     /// Whether the other kind has succeeded since the opening.
     encouraged: bool,
-    turns: Turns,
+    turns: ProbeTurns,
 }
 
 /// How a request was let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Way {
+pub(super) struct Passage {
     turn: u64,
     probe: bool,
 }
 
-impl Way {
+impl Passage {
     /// The way of a request that met no circuit.
     pub(super) const fn free(turn: u64) -> Self {
         Self { turn, probe: false }
@@ -77,16 +77,16 @@ impl Circuit {
     /// Makes a closed circuit. The four thousand million turns after `turn` must belong to no other circuit
     /// whose requests may be reported to this one.
     pub(super) fn new(turn: u64) -> Self {
-        Self { turn, state: State::Closed(Window::default()), closed: None }
+        Self { turn, state: CircuitState::Closed(Window::default()), closed: None }
     }
 
     /// Whether it is not closed. It stays open after the pause until a probe has succeeded.
     pub(super) const fn is_open(&self) -> bool {
-        matches!(self.state, State::OpenCircuit(_))
+        matches!(self.state, CircuitState::OpenCircuit(_))
     }
 
     /// Whether the outcome of a request still says something about the present state.
-    pub(super) const fn is_current(&self, way: Way) -> bool {
+    pub(super) const fn is_current(&self, way: Passage) -> bool {
         way.turn == self.turn
     }
 
@@ -97,26 +97,26 @@ impl Circuit {
 
     /// Whether the other kind has succeeded since this circuit opened.
     pub(super) const fn is_encouraged(&self) -> bool {
-        matches!(&self.state, State::OpenCircuit(open) if open.encouraged)
+        matches!(&self.state, CircuitState::OpenCircuit(open) if open.encouraged)
     }
 
     /// Gives out the turn to read, to find out whether the other kind succeeds. It does so if the circuit is
     /// open, its pause is over, and nothing is known yet. One turn at a time; report its result with
     /// [`Self::looked`].
-    pub(super) fn look(&mut self, who: Asker, now: Instant) -> Option<Way> {
-        let State::OpenCircuit(open) = &mut self.state else { return None };
+    pub(super) fn look(&mut self, who: Asker, now: Instant) -> Option<Passage> {
+        let CircuitState::OpenCircuit(open) = &mut self.state else { return None };
         let busy = open.probing || open.looking || open.encouraged;
         if now < open.due || busy || !open.may(who, now) {
             return None;
         }
         open.looking = true;
-        Some(Way { turn: self.turn, probe: false })
+        Some(Passage { turn: self.turn, probe: false })
     }
 
     /// Reports that a read is over, and whether it failed. One that succeeded has encouraged the circuit by
     /// now.
-    pub(super) fn looked(&mut self, way: Way, who: Asker, failed: bool, now: Instant) {
-        if let State::OpenCircuit(open) = &mut self.state
+    pub(super) fn looked(&mut self, way: Passage, who: Asker, failed: bool, now: Instant) {
+        if let CircuitState::OpenCircuit(open) = &mut self.state
             && way.turn == self.turn
         {
             open.looking = false;
@@ -134,11 +134,11 @@ impl Circuit {
         who: Asker,
         now: Instant,
         may_probe: bool,
-    ) -> Result<Way, Duration> {
-        let way = |probe| Way { turn: self.turn, probe };
+    ) -> Result<Passage, Duration> {
+        let way = |probe| Passage { turn: self.turn, probe };
         match &mut self.state {
-            State::Closed(_) => Ok(way(false)),
-            State::OpenCircuit(open) => {
+            CircuitState::Closed(_) => Ok(way(false)),
+            CircuitState::OpenCircuit(open) => {
                 let may = open.may(who, now);
                 let left = open.due.saturating_duration_since(now);
                 if !left.is_zero() {
@@ -154,41 +154,47 @@ impl Circuit {
     }
 
     /// A request succeeded. Returns whether it was the probe that closes the circuit.
-    pub(super) fn success(&mut self, way: Way, now: Instant) -> bool {
+    pub(super) fn success(&mut self, way: Passage, now: Instant) -> bool {
         if way.turn != self.turn {
             return false;
         }
         match &mut self.state {
-            State::Closed(window) => window.well(now),
-            State::OpenCircuit(_) if way.probe => self.close(now),
-            State::OpenCircuit(_) => {}
+            CircuitState::Closed(window) => window.well(now),
+            CircuitState::OpenCircuit(_) if way.probe => self.close(now),
+            CircuitState::OpenCircuit(_) => {}
         }
         way.probe
     }
 
     /// A request failed.
-    pub(super) fn failure(&mut self, way: Way, who: Asker, now: Instant, counted: Counted) {
+    pub(super) fn failure(
+        &mut self,
+        way: Passage,
+        who: Asker,
+        now: Instant,
+        counted: FailureCount,
+    ) {
         if !self.is_current(way) {
             return;
         }
         let (pause, mut turns) = match &mut self.state {
-            State::Closed(window) => {
+            CircuitState::Closed(window) => {
                 let more = match counted {
-                    Counted::Here(more) => {
+                    FailureCount::Here(more) => {
                         window.badly(now);
                         more
                     }
-                    Counted::Elsewhere(more) => more,
+                    FailureCount::Elsewhere(more) => more,
                 };
                 let sum = window.sum(now);
                 let badly = sum.badly.saturating_add(more);
                 if badly < FAILURES || badly < sum.well {
                     return;
                 }
-                (FIRST_PAUSE, Turns::new())
+                (FIRST_PAUSE, ProbeTurns::new())
             }
-            State::OpenCircuit(open) => {
-                let turns = std::mem::replace(&mut open.turns, Turns::new());
+            CircuitState::OpenCircuit(open) => {
+                let turns = std::mem::replace(&mut open.turns, ProbeTurns::new());
                 (open.pause.saturating_mul(2).min(LONGEST_PAUSE), turns)
             }
         };
@@ -196,7 +202,7 @@ impl Circuit {
             turns.failed(who);
         }
         self.turn += 1;
-        self.state = State::OpenCircuit(OpenCircuit {
+        self.state = CircuitState::OpenCircuit(OpenCircuit {
             since: now,
             pause,
             due: now + pause,
@@ -208,8 +214,8 @@ impl Circuit {
     }
 
     /// The outcome of a request will never be reported.
-    pub(super) fn abandon(&mut self, way: Way) {
-        if let State::OpenCircuit(open) = &mut self.state
+    pub(super) fn abandon(&mut self, way: Passage) {
+        if let CircuitState::OpenCircuit(open) = &mut self.state
             && way.probe
             && way.turn == self.turn
         {
@@ -221,7 +227,7 @@ impl Circuit {
     /// says nothing. If it was the other kind's own probe and this circuit's pause is over, this circuit
     /// closes too.
     pub(super) fn encourage(&mut self, admitted: Instant, now: Instant, was_probe: bool) {
-        let State::OpenCircuit(open) = &mut self.state else { return };
+        let CircuitState::OpenCircuit(open) = &mut self.state else { return };
         if admitted < open.since {
             return;
         }
@@ -234,7 +240,7 @@ impl Circuit {
     fn close(&mut self, now: Instant) {
         self.turn += 1;
         self.closed = Some(now);
-        self.state = State::Closed(Window::default());
+        self.state = CircuitState::Closed(Window::default());
     }
 }
 

@@ -19,9 +19,9 @@ use tokio::time::Instant;
 
 use crate::metrics::{Kind, Metrics};
 use crate::mutex::lock;
-use circuit::{Counted, Way};
+use circuit::{FailureCount, Passage};
 use nics::Nics;
-use pair::Pair;
+use pair::CircuitPair;
 
 /// Circuits for reads and for writes: two for ZEC as a whole, and two for each vNIC at which ZEC failed
 /// lately. Clones are the same breaker.
@@ -52,7 +52,7 @@ pub struct Asker {
 #[derive(Debug)]
 struct Circuits {
     /// The circuits for ZEC as a whole.
-    all: Pair,
+    all: CircuitPair,
     nics: Nics,
 }
 
@@ -60,9 +60,9 @@ struct Circuits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ways {
     admitted: Instant,
-    all: Way,
+    all: Passage,
     /// `None` if the vNIC had no circuits of its own.
-    own: Option<Way>,
+    own: Option<Passage>,
 }
 
 /// Leave to send one request. Report the request's outcome with one of its methods. If it is dropped without
@@ -83,8 +83,8 @@ pub struct BreakerPass {
 pub struct Probe {
     breaker: Breaker,
     who: Asker,
-    all: Option<Way>,
-    own: Option<Way>,
+    all: Option<Passage>,
+    own: Option<Passage>,
     failed: bool,
 }
 
@@ -93,7 +93,7 @@ impl Breaker {
     /// show its state.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        let circuits = Circuits { all: Pair::new(0), nics: Nics::default() };
+        let circuits = Circuits { all: CircuitPair::new(0), nics: Nics::default() };
         let circuits = Arc::new(Mutex::new(circuits));
         Self { circuits, hasher: foldhash::quality::RandomState::default(), metrics }
     }
@@ -223,7 +223,7 @@ impl Circuits {
         Ok(Ways { admitted: now, all, own })
     }
 
-    fn look(&mut self, who: Asker, now: Instant) -> (Option<Way>, Option<Way>) {
+    fn look(&mut self, who: Asker, now: Instant) -> (Option<Passage>, Option<Passage>) {
         let own = self.nics.get(who.nic).map(|entry| &mut entry.pair.write);
         let own = match own.filter(|own| own.is_open() && !own.is_encouraged()) {
             None => None,
@@ -239,27 +239,27 @@ impl Circuits {
     fn success(&mut self, kind: Kind, who: Asker, ways: Ways, now: Instant) {
         self.all.success(kind, ways.all, ways.admitted, now);
         if let Some(entry) = self.nics.get(who.nic) {
-            let way = ways.own.unwrap_or(Way::free(entry.first_turn));
+            let way = ways.own.unwrap_or(Passage::free(entry.first_turn));
             entry.pair.success(kind, way, ways.admitted, now);
         }
     }
 
     fn failure(&mut self, kind: Kind, who: Asker, ways: Ways, now: Instant) {
         let entry = self.nics.fail(who.nic, now);
-        let way = ways.own.unwrap_or(Way::free(entry.first_turn));
-        entry.pair.of(kind).failure(way, who, now, Counted::Here(0));
+        let way = ways.own.unwrap_or(Passage::free(entry.first_turn));
+        entry.pair.of(kind).failure(way, who, now, FailureCount::Here(0));
         let all = self.all.of(kind);
         if all.is_current(ways.all) {
             entry.count(kind, now);
             let failures = self.nics.failures(kind, all.counts_since(), now);
-            all.failure(ways.all, who, now, Counted::Elsewhere(failures));
+            all.failure(ways.all, who, now, FailureCount::Elsewhere(failures));
         }
     }
 
     fn unreached(&mut self, kind: Kind, who: Asker, ways: Ways, now: Instant) {
         let all = self.all.of(kind);
         let failures = self.nics.failures(kind, all.counts_since(), now);
-        all.failure(ways.all, who, now, Counted::Here(failures));
+        all.failure(ways.all, who, now, FailureCount::Here(failures));
     }
 
     fn abandon(&mut self, kind: Kind, who: Asker, ways: Ways) {

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::pair::Pair;
+use super::pair::CircuitPair;
 use crate::metrics::Kind;
 
 /// At most this many failing vNICs are tracked separately. The one whose last failure is oldest is evicted
@@ -41,7 +41,7 @@ pub(super) struct Nics {
 /// One vNIC's own breaker.
 #[derive(Debug)]
 pub(super) struct NicEntry {
-    pub(super) pair: Pair,
+    pub(super) pair: CircuitPair,
     /// The turn that both circuits began with.
     pub(super) first_turn: u64,
     failed: Instant,
@@ -118,7 +118,7 @@ impl Nics {
 impl NicEntry {
     fn new(first_turn: u64, now: Instant) -> Self {
         let (reads, writes) = (Failures::default(), Failures::default());
-        Self { pair: Pair::new(first_turn), first_turn, failed: now, reads, writes }
+        Self { pair: CircuitPair::new(first_turn), first_turn, failed: now, reads, writes }
     }
 
     /// Notes a failure that counts against ZEC as a whole, unless too many of this vNIC do already.

@@ -6,18 +6,18 @@ use tokio::time::Instant;
 
 use super::{
     Asker,
-    circuit::{Circuit, Way},
+    circuit::{Circuit, Passage},
 };
 use crate::metrics::Kind;
 
 /// One circuit for reads and one for writes.
 #[derive(Debug)]
-pub(super) struct Pair {
+pub(super) struct CircuitPair {
     pub(super) read: Circuit,
     pub(super) write: Circuit,
 }
 
-impl Pair {
+impl CircuitPair {
     /// Makes both, closed; for `turn`, see [`Circuit::new`].
     pub(super) fn new(turn: u64) -> Self {
         Self { read: Circuit::new(turn), write: Circuit::new(turn) }
@@ -36,7 +36,12 @@ impl Pair {
     }
 
     /// After the pause, a write is let through only if a read has succeeded since the opening.
-    pub(super) fn admit(&mut self, kind: Kind, who: Asker, now: Instant) -> Result<Way, Duration> {
+    pub(super) fn admit(
+        &mut self,
+        kind: Kind,
+        who: Asker,
+        now: Instant,
+    ) -> Result<Passage, Duration> {
         match kind {
             Kind::Read => self.read.admit(who, now, true),
             Kind::Write => {
@@ -47,7 +52,7 @@ impl Pair {
     }
 
     /// A request that was let through at `admitted` succeeded.
-    pub(super) fn success(&mut self, kind: Kind, way: Way, admitted: Instant, now: Instant) {
+    pub(super) fn success(&mut self, kind: Kind, way: Passage, admitted: Instant, now: Instant) {
         let was_probe = self.of(kind).success(way, now);
         if kind == Kind::Read {
             self.write.encourage(admitted, now, was_probe);

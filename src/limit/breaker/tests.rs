@@ -30,7 +30,7 @@ struct Out {
 
 impl Bench {
     fn new() -> Self {
-        let circuits = Circuits { all: Pair::new(0), nics: Nics::default() };
+        let circuits = Circuits { all: CircuitPair::new(0), nics: Nics::default() };
         Self { circuits, now: Instant::now(), asked: 0 }
     }
 

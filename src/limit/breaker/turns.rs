@@ -11,14 +11,14 @@ const NOBODY: u8 = u8::MAX;
 /// Whose turn it is to find out whether ZEC is available again. An asker whose probe failed lets others go
 /// first. So neither one caller nor one vNIC at which ZEC fails can keep a circuit open for everyone.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct ProbeTurns {
     /// The askers whose probes failed since the circuit opened, oldest first.
     failed: Vec<Asker>,
     /// The lowest rank among the askers since the last of these failures.
     waits: u8,
 }
 
-impl Turns {
+impl ProbeTurns {
     /// No one has had a turn, and no one is waiting.
     pub(super) const fn new() -> Self {
         Self { failed: Vec::new(), waits: NOBODY }

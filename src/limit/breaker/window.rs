@@ -14,12 +14,12 @@ pub(super) struct Window {
     /// The current second.
     second: u64,
     /// The counts of the current second first, then those of the seconds before it.
-    counts: [Counts; SECONDS],
+    counts: [WindowCounts; SECONDS],
 }
 
 /// The requests that ended in one second, or in the whole window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(super) struct WindowCounts {
     pub(super) well: u32,
     pub(super) badly: u32,
 }
@@ -38,15 +38,15 @@ impl Window {
     }
 
     /// The sum over the last ten seconds.
-    pub(super) fn sum(&mut self, now: Instant) -> Counts {
+    pub(super) fn sum(&mut self, now: Instant) -> WindowCounts {
         let _ = self.current(now);
-        self.counts.iter().fold(Counts::default(), |sum, one| Counts {
+        self.counts.iter().fold(WindowCounts::default(), |sum, one| WindowCounts {
             well: sum.well.saturating_add(one.well),
             badly: sum.badly.saturating_add(one.badly),
         })
     }
 
-    fn current(&mut self, now: Instant) -> &mut Counts {
+    fn current(&mut self, now: Instant) -> &mut WindowCounts {
         let start = *self.start.get_or_insert(now);
         let second = now.saturating_duration_since(start).as_secs();
         // A time before the current second, taken while other requests were counted, counts in the current
@@ -55,7 +55,7 @@ impl Window {
         if passed > 0 {
             let passed = usize::try_from(passed).unwrap_or(SECONDS).min(SECONDS);
             self.counts.rotate_right(passed);
-            self.counts.iter_mut().take(passed).for_each(|one| *one = Counts::default());
+            self.counts.iter_mut().take(passed).for_each(|one| *one = WindowCounts::default());
             self.second = second;
         }
         let [current, ..] = &mut self.counts;

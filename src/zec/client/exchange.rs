@@ -57,7 +57,7 @@ pub(super) struct Client {
 }
 
 /// The action, its body, and the key to sign with.
-pub(super) struct Call<'a> {
+pub(super) struct SignedCall<'a> {
     pub(super) action: Action,
     pub(super) body: Bytes,
     pub(super) key: &'a AccessKey,
@@ -69,7 +69,7 @@ impl Client {
     /// may be sent.
     pub(super) async fn attempt<T>(
         &self,
-        call: Call<'_>,
+        call: SignedCall<'_>,
         sign_at: impl FnOnce() -> Result<SystemTime, Failure>,
         take: impl FnOnce(&Node<'_>, &[u8]) -> T,
         pass: BreakerPass,
@@ -106,7 +106,7 @@ impl Client {
 
     async fn exchange<T>(
         &self,
-        call: Call<'_>,
+        call: SignedCall<'_>,
         sign_at: impl FnOnce() -> Result<SystemTime, Failure>,
         take: impl FnOnce(&Node<'_>, &[u8]) -> T,
         until: Instant,
@@ -139,10 +139,10 @@ impl Client {
     /// Built from scratch: no header of the caller's can get into it (docs/threats.md, rows 2 and 7).
     pub(super) fn request(
         &self,
-        call: Call<'_>,
+        call: SignedCall<'_>,
         signed_at: SystemTime,
     ) -> Result<Request<Full<Bytes>>, String> {
-        let Call { action, body, key } = call;
+        let SignedCall { action, body, key } = call;
         let now = signed_at.duration_since(UNIX_EPOCH).map_err(|_| "the clock is before 1970")?;
         let timestamp = now.as_secs().to_string();
         let authorization =

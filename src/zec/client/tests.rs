@@ -21,7 +21,7 @@ fn the_signature_shows_in_no_debug_output() {
     let action = Action::UnassignNetworkInterfaceIpv4;
     let key = &client.keys.now().current;
     let request = client
-        .request(Call { action, body: Bytes::from_static(b"{}"), key }, clock::now())
+        .request(SignedCall { action, body: Bytes::from_static(b"{}"), key }, clock::now())
         .unwrap();
     let shown = format!("{request:?}");
     assert!(shown.contains("x-zc-action") && !shown.contains("Signature="), "{shown}");
@@ -65,7 +65,7 @@ fn a_write_after_a_pause_does_not_meet_a_connection_that_is_over() {
         let deadline = Instant::now() + Duration::from_secs(30);
         let action = Action::UnassignNetworkInterfaceIpv4;
         let pass = client.admit(Kind::Write, client.breaker.asker("", "nic-1")).unwrap();
-        let call = Call { action, body: Bytes::from_static(b"{}"), key: &keys.current };
+        let call = SignedCall { action, body: Bytes::from_static(b"{}"), key: &keys.current };
         client.attempt(call, || Ok(clock::now()), |_, _| (), pass, deadline)
     };
     let scenario = async {
@@ -106,7 +106,7 @@ async fn where_the_time_is_up_before_there_is_a_connection_nothing_was_sent() {
         Instant::now() + Duration::from_secs(30),
     );
     let action = Action::UnassignNetworkInterfaceIpv4;
-    let call = Call { action, body: Bytes::from_static(b"{}"), key: &keys.current };
+    let call = SignedCall { action, body: Bytes::from_static(b"{}"), key: &keys.current };
     let attempt = client.attempt(call, || Ok(clock::now()), |_, _| (), pass, deadline).await;
     assert!(matches!(attempt, Err(Failure::NotSent(_))), "{attempt:?}");
 }
