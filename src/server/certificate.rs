@@ -258,8 +258,7 @@ pub(super) fn config(
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::{collections::HashMap, path::PathBuf};
+    use std::{collections::HashMap, io, path::PathBuf};
 
     use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 

@@ -367,3 +367,38 @@ fn the_containers_build_is_given_all_that_a_build_reads() {
         assert!(root.join(needed).exists(), "{needed}");
     }
 }
+
+/// Names that several rooms give to the same idea. Code outside the room writes them with the room's name.
+const SHARED_NAMES: [&str; 4] = ["Args", "Command", "Inner", "Settings"];
+
+/// The stand-ins for ZEC and an issuer, and the simulation, use the gateway's words for their own things.
+const STAND_INS: [&str; 3] = ["emulator", "issuer", "simulation"];
+
+/// So that a search for a type finds what it is.
+#[test]
+fn a_types_name_has_one_definition() {
+    let mut homes: BTreeMap<String, BTreeSet<PathBuf>> = BTreeMap::new();
+    for (room, path, text) in rooms() {
+        if STAND_INS.contains(&room.as_str()) {
+            continue;
+        }
+        for line in text.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let kind = words.iter().position(|word| matches!(*word, "struct" | "enum" | "trait"));
+            let Some(kind) = kind.filter(|at| words[..*at].iter().all(|word| is_visibility(word)))
+            else {
+                continue;
+            };
+            let name = words.get(kind + 1).copied().unwrap_or_default();
+            let end = name.find(|c: char| !c.is_alphanumeric()).unwrap_or(name.len());
+            homes.entry(name[..end].to_owned()).or_default().insert(path.clone());
+        }
+    }
+    assert!(homes.len() > 200, "too few types are seen: {}", homes.len());
+    homes.retain(|name, paths| paths.len() > 1 && !SHARED_NAMES.contains(&name.as_str()));
+    assert!(homes.is_empty(), "these have several definitions: {homes:#?}");
+}
+
+fn is_visibility(word: &str) -> bool {
+    word.starts_with("pub") || matches!(word, "in" | "unsafe") || word.ends_with(')')
+}
