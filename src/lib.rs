@@ -6,6 +6,7 @@
 mod labels;
 
 // Used by everything.
+pub mod catalogue;
 pub mod clock;
 pub mod domain;
 pub mod error;

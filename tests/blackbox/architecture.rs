@@ -8,6 +8,7 @@ use std::{
 
 /// Each module with the modules that it may use; `ARCHITECTURE.md` gives the reasons.
 const MAY_KNOW: &[(&str, &[&str])] = &[
+    ("catalogue", &[]),
     ("clock", &[]),
     ("labels", &[]),
     ("mutex", &[]),

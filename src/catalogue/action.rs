@@ -1,0 +1,176 @@
+//! The actions, and what their answers hold.
+
+use std::collections::HashMap;
+
+use super::{
+    parameter::Parameter,
+    resource::ResourceType,
+    table::{CatalogueError, Table},
+};
+
+/// An action in one version of the API.
+#[derive(Clone, Debug)]
+pub struct ActionRow {
+    /// The name, exactly as ZEC spells it.
+    pub name: String,
+    /// The version of the API.
+    pub version: String,
+    /// What it does to resources.
+    pub effect: Effect,
+    /// The type of the resources that it is about; `None` for lists of what is on offer.
+    pub resource_type: Option<ResourceType>,
+    /// Whether ZEC answers before the work is done.
+    pub asynchronous: Asynchronous,
+    /// Its parameters.
+    pub parameters: Vec<Parameter>,
+    /// What its answer holds.
+    pub answer: Vec<Held>,
+}
+
+labels! {
+    /// What an action does to resources.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Effect by label, from from_label {
+        /// Shows something.
+        Read = "read",
+        /// Asks for a price.
+        Inquiry = "price-inquiry",
+        /// Changes something that can be changed back.
+        Write = "write",
+        /// Changes something for good, or takes it away.
+        Destructive = "destructive",
+    }
+}
+
+impl Effect {
+    /// Whether it changes anything.
+    #[must_use]
+    pub const fn is_change(self) -> bool {
+        matches!(self, Self::Write | Self::Destructive)
+    }
+}
+
+labels! {
+    /// Whether ZEC answers before the work of an action is done.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Asynchronous by label, from from_label {
+        /// It does.
+        Yes = "yes",
+        /// It does not.
+        No = "no",
+        /// No source says so.
+        Unknown = "unknown",
+    }
+}
+
+/// Something that an answer holds.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Its path in the answer's `response`; `None` if it is the answer itself, or nothing.
+    pub path: Option<String>,
+    /// What it is.
+    pub holds: Holds,
+    /// The types of the resources there.
+    pub resource_types: Vec<ResourceType>,
+    /// Why it is there.
+    pub shown: Shown,
+}
+
+labels! {
+    /// What a part of an answer is.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Holds by label, from from_label {
+        /// A list of resources.
+        Objects = "objects",
+        /// One resource.
+        Object = "object",
+        /// The answer itself is one resource.
+        Itself = "self",
+        /// A list of ids.
+        Ids = "ids",
+        /// One id.
+        Id = "id",
+        /// A secret.
+        Secret = "secret",
+        /// Measurements over time.
+        Series = "series",
+        /// A list of what is on offer.
+        Catalogue = "catalogue",
+        /// Other values.
+        Values = "values",
+        /// Nothing.
+        Nothing = "none",
+    }
+}
+
+labels! {
+    /// Why resources are in an answer.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Shown by label, from from_label {
+        /// The caller asked to see them.
+        Shown = "shown",
+        /// The action created them.
+        Created = "created",
+        /// The action failed for them, although the answer's status is 200.
+        Failed = "failed",
+        /// The action returns them for another reason.
+        Returned = "returned",
+        /// There are none.
+        Nothing = "-",
+    }
+}
+
+/// What each action's answer holds, by the action's name.
+pub(super) fn answers(table: &Table<'_>) -> Result<HashMap<String, Vec<Held>>, CatalogueError> {
+    let mut all: HashMap<String, Vec<Held>> = HashMap::new();
+    for row in table.rows() {
+        let resource_types = match row.optional("resource_type")? {
+            None => Vec::new(),
+            Some(_) => row.known("resource_type", ResourceType::parse_all)?,
+        };
+        all.entry(row.cell("action")?.to_owned()).or_default().push(Held {
+            path: row.optional("path")?.map(str::to_owned),
+            holds: row.known("holds", Holds::from_label)?,
+            resource_types,
+            shown: row.known("effect", Shown::from_label)?,
+        });
+    }
+    Ok(all)
+}
+
+/// The actions of the table that have parameters in a version; with `all`, each must have them.
+pub(super) fn read(
+    table: &Table<'_>,
+    version: &str,
+    all: bool,
+    mut parameters: HashMap<String, Vec<Parameter>>,
+    answers: &HashMap<String, Vec<Held>>,
+) -> Result<Vec<ActionRow>, CatalogueError> {
+    let mut actions = Vec::new();
+    for row in table.rows() {
+        let name = row.cell("action")?;
+        let parameters = match parameters.remove(name) {
+            Some(parameters) => parameters,
+            None if all => return Err(row.fault(format!("`{name}` has no row of parameters"))),
+            None => continue,
+        };
+        let resource_type = match row.cell("resource_type")? {
+            "catalog" => None,
+            _ => Some(row.known("resource_type", ResourceType::parse)?),
+        };
+        let answer = answers.get(name).cloned();
+        actions.push(ActionRow {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            effect: row.known("access", Effect::from_label)?,
+            resource_type,
+            asynchronous: row.known("async", Asynchronous::from_label)?,
+            parameters,
+            answer: answer.ok_or_else(|| row.fault(format!("`{name}` has no row of answers")))?,
+        });
+    }
+    match parameters.keys().next() {
+        None => Ok(actions),
+        Some(name) => Err(CatalogueError::in_table("actions", format!("`{name}` has no row"))),
+    }
+}

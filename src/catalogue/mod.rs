@@ -1,0 +1,126 @@
+//! ZEC's API as data: every action with its parameters, every type of resource, and what an answer holds.
+//!
+//! The tables in `tables/` are the facts. This room reads them strictly, and it uses no other room. Each column that is
+//! read is described at the field that it fills.
+
+mod action;
+mod parameter;
+mod resource;
+mod table;
+
+use std::{collections::HashMap, sync::OnceLock};
+
+pub use action::{ActionRow, Asynchronous, Effect, Held, Holds, Shown};
+pub use parameter::{IfAbsent, Kind, Parameter, Required, Scalar, Shape};
+pub use resource::{ReadBy, ResourceRow, ResourceType};
+pub use table::CatalogueError;
+
+use table::Table;
+
+/// The version of ZEC's API that the first table of parameters describes.
+const LATEST: &str = "2025-09-01";
+
+/// The older version, of which the gateway knows the actions that ZEC's Terraform provider still sends.
+const OLDER: &str = "2024-04-01";
+
+/// Every known action and type of resource.
+#[derive(Debug)]
+pub struct Catalogue {
+    actions: Vec<ActionRow>,
+    /// The place of each action in `actions`, by version and name.
+    places: HashMap<String, HashMap<String, usize>>,
+    resources: Vec<ResourceRow>,
+}
+
+impl Catalogue {
+    /// The catalogue of this program. It is read once.
+    ///
+    /// # Errors
+    /// When a table breaks a rule, which a test would find.
+    pub fn built_in() -> Result<&'static Self, CatalogueError> {
+        static BUILT_IN: OnceLock<Result<Catalogue, CatalogueError>> = OnceLock::new();
+        let read = || {
+            Self::read(&Tables {
+                actions: include_str!("tables/actions.tsv"),
+                parameters: include_str!("tables/parameters.tsv"),
+                older_parameters: include_str!("tables/parameters-2024-04-01.tsv"),
+                resources: include_str!("tables/resources.tsv"),
+                answers: include_str!("tables/answers.tsv"),
+            })
+        };
+        BUILT_IN.get_or_init(read).as_ref().map_err(Clone::clone)
+    }
+
+    fn read(tables: &Tables<'_>) -> Result<Self, CatalogueError> {
+        let resources = resource::read(&Table::read("resources", tables.resources)?)?;
+        let rows = Table::read("actions", tables.actions)?;
+        let parameters = parameter::read(&Table::read("parameters", tables.parameters)?)?;
+        let answers = action::answers(&Table::read("answers", tables.answers)?)?;
+        let mut actions = action::read(&rows, LATEST, true, parameters, &answers)?;
+        let older = Table::read("parameters-2024-04-01", tables.older_parameters)?;
+        let older = parameter::read(&older)?;
+        actions.extend(action::read(&rows, OLDER, false, older, &answers)?);
+        let mut places: HashMap<String, HashMap<String, usize>> = HashMap::new();
+        for (place, action) in actions.iter().enumerate() {
+            let of_version = places.entry(action.version.clone()).or_default();
+            if of_version.insert(action.name.clone(), place).is_some() {
+                let what = format!("`{}` has two rows", action.name);
+                return Err(CatalogueError::in_table("actions", what));
+            }
+        }
+        let this = Self { actions, places, resources };
+        this.check_types()?;
+        Ok(this)
+    }
+
+    /// The action of this name in this version. Names are compared exactly: ZEC has pairs that differ only in case.
+    #[must_use]
+    pub fn action(&self, version: &str, name: &str) -> Option<&ActionRow> {
+        self.actions.get(*self.places.get(version)?.get(name)?)
+    }
+
+    /// Every action, those of the latest version first.
+    #[must_use]
+    pub fn actions(&self) -> &[ActionRow] {
+        &self.actions
+    }
+
+    /// Every type of resource of this API.
+    #[must_use]
+    pub fn resources(&self) -> &[ResourceRow] {
+        &self.resources
+    }
+
+    /// The row of this type; `None` for a type of another product.
+    #[must_use]
+    pub fn resource(&self, kind: &ResourceType) -> Option<&ResourceRow> {
+        self.resources.iter().find(|row| row.kind == *kind)
+    }
+
+    /// Checks that each type that an action names is known.
+    fn check_types(&self) -> Result<(), CatalogueError> {
+        for action in &self.actions {
+            let named = action.parameters.iter().flat_map(Parameter::types);
+            let answered = action.answer.iter().flat_map(|held| &held.resource_types);
+            for kind in action.resource_type.iter().chain(named).chain(answered) {
+                if self.resource(kind).is_none() && !kind.is_of_another_product() {
+                    let what = format!("`{}` names the unknown type `{kind}`", action.name);
+                    return Err(CatalogueError::in_table("actions", what));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The texts of all tables.
+struct Tables<'a> {
+    actions: &'a str,
+    parameters: &'a str,
+    older_parameters: &'a str,
+    resources: &'a str,
+    answers: &'a str,
+}
+
+#[cfg(test)]
+mod tests;

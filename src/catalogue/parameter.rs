@@ -1,0 +1,215 @@
+//! The parameters of an action, as a tree.
+
+use std::collections::HashMap;
+
+use super::{
+    resource::ResourceType,
+    table::{CatalogueError, Row, Table},
+};
+
+/// A parameter, or a member of one that is an object.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// Its name in the JSON, without the path to it.
+    pub name: String,
+    /// The form of its value.
+    pub shape: Shape,
+    /// What its value means.
+    pub kind: Kind,
+    /// Whether ZEC requires it.
+    pub required: Required,
+    /// What ZEC does without it.
+    pub if_absent: IfAbsent,
+    /// Whether ZEC documents it as deprecated.
+    pub deprecated: bool,
+}
+
+/// The form of a value.
+#[derive(Clone, Debug)]
+pub enum Shape {
+    /// One value.
+    One(Scalar),
+    /// A list of values.
+    Many(Scalar),
+    /// An object with these members.
+    Object(Vec<Parameter>),
+    /// A list of objects with these members.
+    Objects(Vec<Parameter>),
+}
+
+labels! {
+    /// The type of a value that has no parts.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Scalar by name, from from_name {
+        /// A text.
+        Text = "string",
+        /// A whole number.
+        Integer = "integer",
+        /// A number with a fraction.
+        Float = "float",
+        /// True or false.
+        Boolean = "boolean",
+    }
+}
+
+labels! {
+    /// Whether ZEC requires a parameter.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Required by label, from from_label {
+        /// It does.
+        Yes = "yes",
+        /// It does not.
+        No = "no",
+        /// No source says so.
+        Unknown = "unknown",
+    }
+}
+
+/// What the value of a parameter means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing that the gateway treats in its own way.
+    Plain,
+    /// One of a set of words, which is not closed: ZEC's own documents omit some.
+    Word,
+    /// The id of a resource of one of these types.
+    Id(Vec<ResourceType>),
+    /// An IP address.
+    Address,
+    /// A network.
+    Network,
+    /// A secret: no record and no policy sees it.
+    Secret,
+    /// The id of a region.
+    Region,
+    /// The id of a zone.
+    Zone,
+    /// The key of a tag.
+    TagKey,
+    /// The value of a tag.
+    TagValue,
+}
+
+/// What ZEC does without a parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IfAbsent {
+    /// No source says anything.
+    Unstated,
+    /// It takes this value, as a policy should see it.
+    Value(String),
+    /// It does this, which is no single value.
+    Effect(String),
+}
+
+impl Parameter {
+    /// Every type whose ids it or its members hold.
+    pub(super) fn types(&self) -> Vec<&ResourceType> {
+        let own = match &self.kind {
+            Kind::Id(types) => types.iter().collect(),
+            _ => Vec::new(),
+        };
+        own.into_iter().chain(self.members().iter().flat_map(Self::types)).collect()
+    }
+
+    /// The members of an object, or of each object in a list; empty for values without parts.
+    #[must_use]
+    pub fn members(&self) -> &[Self] {
+        match &self.shape {
+            Shape::Object(members) | Shape::Objects(members) => members,
+            Shape::One(_) | Shape::Many(_) => &[],
+        }
+    }
+}
+
+impl Kind {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "plain" => Self::Plain,
+            "enum" => Self::Word,
+            "address" => Self::Address,
+            "cidr" => Self::Network,
+            "secret" => Self::Secret,
+            "region" => Self::Region,
+            "zone" => Self::Zone,
+            "tag-key" => Self::TagKey,
+            "tag-value" => Self::TagValue,
+            other => Self::Id(ResourceType::parse_all(other.strip_prefix("id:")?)?),
+        })
+    }
+}
+
+impl IfAbsent {
+    fn parse(text: &str) -> Self {
+        match text {
+            "-" => Self::Unstated,
+            effect if effect.starts_with('(') => {
+                Self::Effect(effect.trim_matches(['(', ')']).to_owned())
+            }
+            value => Self::Value(value.to_owned()),
+        }
+    }
+}
+
+impl Shape {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "object" => Some(Self::Object(Vec::new())),
+            "array of object" => Some(Self::Objects(Vec::new())),
+            _ => match text.strip_prefix("array of ") {
+                Some(of) => Scalar::from_name(of).map(Self::Many),
+                None => Scalar::from_name(text).map(Self::One),
+            },
+        }
+    }
+
+    const fn is_list(&self) -> bool {
+        matches!(self, Self::Many(_) | Self::Objects(_))
+    }
+}
+
+/// The parameters of each action in the table, by the action's name. An action without parameters has an empty list.
+pub(super) fn read(table: &Table<'_>) -> Result<HashMap<String, Vec<Parameter>>, CatalogueError> {
+    let mut all: HashMap<String, Vec<Parameter>> = HashMap::new();
+    for row in table.rows() {
+        let parameters = all.entry(row.cell("action")?.to_owned()).or_default();
+        if let Some(path) = row.optional("field")? {
+            add(row, parameters, path)?;
+        } else if !parameters.is_empty() {
+            return Err(row.fault("an action with parameters has a row without one".to_owned()));
+        }
+    }
+    Ok(all)
+}
+
+/// Adds the parameter at the end of a path such as `tags.tags[].key`. What holds it must be there.
+fn add(row: Row<'_>, level: &mut Vec<Parameter>, path: &str) -> Result<(), CatalogueError> {
+    if let Some((first, rest)) = path.split_once('.') {
+        let name = first.trim_end_matches("[]");
+        let holder = level.iter_mut().find(|one| one.name == name);
+        return match holder.map(|holder| &mut holder.shape) {
+            Some(Shape::Object(members) | Shape::Objects(members)) => add(row, members, rest),
+            _ => Err(row.fault(format!("no object `{first}` comes before `{path}`"))),
+        };
+    }
+    let shape = row.known("type", Shape::parse)?;
+    let name = path.trim_end_matches("[]");
+    if shape.is_list() != path.ends_with("[]") {
+        return Err(row.fault(format!("`{path}` does not fit its type: only lists end with `[]`")));
+    }
+    if level.iter().any(|one| one.name == name) {
+        return Err(row.fault(format!("`{path}` appears twice")));
+    }
+    level.push(Parameter {
+        name: name.to_owned(),
+        shape,
+        kind: row.known("kind", Kind::parse)?,
+        required: row.known("required", Required::from_label)?,
+        if_absent: IfAbsent::parse(row.cell("if_absent")?),
+        deprecated: row.known("deprecated", |cell| match cell {
+            "yes" => Some(true),
+            "no" => Some(false),
+            _ => None,
+        })?,
+    });
+    Ok(())
+}

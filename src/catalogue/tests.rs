@@ -1,0 +1,163 @@
+//! Tests of the tables and of how strictly they are read.
+
+use std::collections::HashSet;
+
+use super::*;
+
+fn catalogue() -> &'static Catalogue {
+    Catalogue::built_in().unwrap()
+}
+
+fn latest() -> impl Iterator<Item = &'static ActionRow> {
+    catalogue().actions().iter().filter(|row| row.version == LATEST)
+}
+
+fn count(effect: Effect) -> usize {
+    latest().filter(|row| row.effect == effect).count()
+}
+
+#[test]
+fn the_tables_have_every_action() {
+    assert_eq!(latest().count(), 247);
+    let counts = [Effect::Read, Effect::Inquiry, Effect::Write, Effect::Destructive].map(count);
+    assert_eq!(counts, [73, 19, 118, 37]);
+    assert_eq!(catalogue().actions().len() - 247, 29, "those of Terraform's older version");
+    assert_eq!(catalogue().resources().len(), 29);
+}
+
+#[test]
+fn the_older_version_has_fewer_parameters_of_the_same_action() {
+    let names = |version| {
+        let row = catalogue().action(version, "ReleaseInstances").unwrap();
+        row.parameters.iter().map(|one| one.name.as_str()).collect::<Vec<_>>()
+    };
+    assert!(names(LATEST).contains(&"dependResource"));
+    assert!(!names(OLDER).contains(&"dependResource"));
+    assert!(catalogue().action(LATEST, "releaseInstances").is_none(), "no folding of case");
+    assert!(catalogue().action("2023-01-01", "ReleaseInstances").is_none());
+}
+
+#[test]
+fn parameters_are_a_tree() {
+    let row = catalogue().action(LATEST, "CreateVpc").unwrap();
+    let tags = row.parameters.iter().find(|one| one.name == "tags").unwrap();
+    let [list] = tags.members() else { panic!("{tags:?}") };
+    let [key, value] = list.members() else { panic!("{list:?}") };
+    assert_eq!((&key.kind, &value.kind), (&Kind::TagKey, &Kind::TagValue));
+    let row = catalogue().action(LATEST, "StopInstances").unwrap();
+    let forced = row.parameters.iter().find(|one| one.name == "forceShutdown").unwrap();
+    assert_eq!(forced.if_absent, IfAbsent::Value("true".to_owned()));
+    let row = catalogue().action(LATEST, "RemoveQosPolicyGroupMembers").unwrap();
+    let members = row.parameters.iter().find(|one| one.name == "resourceIds").unwrap();
+    assert_eq!(members.if_absent, IfAbsent::Effect("all members".to_owned()));
+    let Kind::Id(types) = &members.kind else { panic!("{members:?}") };
+    assert_eq!(types.len(), 3, "an id may be of several types");
+}
+
+/// What a policy decides on is what the call names, so every changing action must name something, or create it.
+#[test]
+fn every_action_that_reads_by_id_is_there_with_its_filter() {
+    for row in catalogue().resources() {
+        let Some(read) = &row.read_by else { continue };
+        let action = catalogue().action(LATEST, &read.action).unwrap();
+        assert_eq!(action.effect, Effect::Read, "{}", action.name);
+        let filter = action.parameters.iter().find(|one| one.name == read.ids).unwrap();
+        assert_eq!(filter.kind, Kind::Id(vec![row.kind.clone()]), "{}", action.name);
+    }
+    let unread: Vec<_> =
+        catalogue().resources().iter().filter(|row| row.read_by.is_none()).collect();
+    let unread: HashSet<_> = unread.iter().map(|row| row.kind.as_str()).collect();
+    assert_eq!(unread, HashSet::from(["byoip", "nat-dnat-entry", "nat-snat-entry"]));
+}
+
+#[test]
+fn no_changing_action_is_without_parameters_and_secrets_are_marked() {
+    let bare: Vec<_> = latest()
+        .filter(|row| row.effect.is_change() && row.parameters.is_empty())
+        .map(|row| row.name.as_str())
+        .collect();
+    assert_eq!(bare, [""; 0]);
+    let secrets: HashSet<_> = latest()
+        .flat_map(|row| &row.parameters)
+        .filter(|one| one.kind == Kind::Secret)
+        .map(|one| one.name.as_str())
+        .collect();
+    assert_eq!(secrets, HashSet::from(["password", "userData"]));
+}
+
+#[test]
+fn a_table_that_breaks_a_rule_is_refused_with_its_line() {
+    const PARAMETERS: &str = "action\tfield\ttype\trequired\tkind\tif_absent\tdeprecated";
+    let fault = |rows: &str| {
+        let text = format!("{PARAMETERS}\n{rows}");
+        let read = Table::read("t", &text).and_then(|table| parameter::read(&table).map(drop));
+        read.unwrap_err().to_string()
+    };
+    for (rows, said) in [
+        ("A\ta\tstring\tyes\tplain\t-", "line 2: the row has another number of cells"),
+        ("A\ta\tstring\tyes\tplain\t\tno", "line 2: a cell is empty"),
+        ("A\ta\tstring\tyes\t plain\t-\tno", "line 2: a cell is empty or begins"),
+        ("A\ta\ttext\tyes\tplain\t-\tno", "`text` is no value of `type`"),
+        ("A\ta\tstring\tmaybe\tplain\t-\tno", "`maybe` is no value of `required`"),
+        ("A\ta\tstring\tyes\tid:Nic\t-\tno", "`id:Nic` is no value of `kind`"),
+        ("A\ta\tstring\tyes\tplain\t-\tperhaps", "`perhaps` is no value of `deprecated`"),
+        ("A\ta[]\tstring\tyes\tplain\t-\tno", "only lists end with `[]`"),
+        ("A\ta\tarray of string\tyes\tplain\t-\tno", "only lists end with `[]`"),
+        ("A\ta.b\tstring\tyes\tplain\t-\tno", "no object `a` comes before `a.b`"),
+        (
+            "A\ta\tstring\tyes\tplain\t-\tno\nA\ta.b\tstring\tyes\tplain\t-\tno",
+            "line 3: no object `a` comes before `a.b`",
+        ),
+        (
+            "A\ta\tstring\tyes\tplain\t-\tno\nA\ta\tstring\tyes\tplain\t-\tno",
+            "line 3: `a` appears twice",
+        ),
+        (
+            "A\ta\tstring\tyes\tplain\t-\tno\nA\t-\t-\t-\t-\t-\t-",
+            "line 3: an action with parameters has a row without one",
+        ),
+    ] {
+        let found = fault(rows);
+        assert!(found.contains(said), "{rows:?}: {found}");
+    }
+    assert!(Table::read("t", "").is_err());
+    assert!(Table::read("t", "a\ta").is_err(), "a column twice");
+    let lacks = Table::read("t", "action\nA").unwrap();
+    let fault = parameter::read(&lacks).unwrap_err().to_string();
+    assert!(fault.contains("there is no column `field`"), "{fault}");
+}
+
+/// The text of a table, and the tables with one of them replaced.
+fn with(replace: impl FnOnce(&mut Tables<'_>)) -> Result<Catalogue, CatalogueError> {
+    let mut tables = Tables {
+        actions: "action\taccess\tresource_type\tasync\nA\twrite\tnic\tno",
+        parameters: "action\tfield\ttype\trequired\tkind\tif_absent\tdeprecated\nA\tnicId\tstring\tyes\tid:nic\t-\tno",
+        older_parameters: "action\tfield\ttype\trequired\tkind\tif_absent\tdeprecated",
+        resources: "resource_type\tdescribe_action\tid_filter\tmax_ids\talso_required\tid_field\tname_field\tstatus_field\tregion_field\tzone_field\tresource_group_field\ttags\tparent_fields\nnic\t-\t-\t-\t-\tnicId\t-\t-\t-\t-\t-\t-\t-",
+        answers: "action\tpath\tholds\tresource_type\teffect\nA\t-\tnone\t-\t-",
+    };
+    replace(&mut tables);
+    Catalogue::read(&tables)
+}
+
+#[test]
+fn tables_that_do_not_fit_together_are_refused() {
+    with(|_| {}).unwrap();
+    let fault = |replace: fn(&mut Tables<'_>)| with(replace).unwrap_err().to_string();
+    let twice = fault(|t| {
+        t.actions = "action\taccess\tresource_type\tasync\nA\twrite\tnic\tno\nA\tread\tnic\tno";
+    });
+    assert!(twice.contains("`A` has no row of parameters"), "{twice}");
+    let unknown = fault(|t| t.actions = "action\taccess\tresource_type\tasync\nA\twrite\tvpc\tno");
+    assert!(unknown.contains("`A` names the unknown type `vpc`"), "{unknown}");
+    let unnamed = fault(|t| {
+        t.parameters = "action\tfield\ttype\trequired\tkind\tif_absent\tdeprecated\nA\tx\tstring\tyes\tid:vpc\t-\tno";
+    });
+    assert!(unnamed.contains("`A` names the unknown type `vpc`"), "{unnamed}");
+    let no_answer = fault(|t| t.answers = "action\tpath\tholds\tresource_type\teffect");
+    assert!(no_answer.contains("`A` has no row of answers"), "{no_answer}");
+    let stray = fault(|t| {
+        t.older_parameters = "action\tfield\ttype\trequired\tkind\tif_absent\tdeprecated\nB\tx\tstring\tyes\tplain\t-\tno";
+    });
+    assert!(stray.contains("`B` has no row"), "{stray}");
+}
