@@ -62,7 +62,7 @@ pub fn discovered(document: &[u8], issuer: &str) -> Option<Uri> {
 /// What the caller of a write is told of ZEC's answer; ZEC's request id if it was done.
 ///
 /// # Errors
-/// What it means that it was not, or that nobody knows.
+/// The error of a write that did not succeed, or whose outcome is unknown.
 pub fn written(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<String, Error> {
     zec::fuzz_entry::written(status, headers, body).map_err(|failure| execute::fuzz_entry(&failure))
 }

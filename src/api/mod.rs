@@ -6,20 +6,20 @@ mod describe;
 mod docs;
 mod endpoint;
 mod openapi;
-mod path;
 mod query;
 mod reply;
 mod request;
 mod route;
 mod routes;
+mod target;
 
 pub use answer_body::AnswerBody;
 pub use body::BodyLimits;
 pub use endpoint::{Api, Context};
-pub use path::check_target;
 pub use reply::{Answer, RequestId, problem};
 pub use route::{Access, Route};
 pub use routes::{Matched, Router, UNMATCHED, method_label, methods, series};
+pub use target::check_target;
 
 #[cfg(fuzzing)]
 pub(crate) use routes::fuzz_entry;

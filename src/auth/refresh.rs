@@ -144,7 +144,10 @@ impl Refresher {
         let Some(cache) = self.cache.clone() else { return };
         let name = issuer.name().to_owned();
         let Ok(place) = Arc::clone(&issuer.writing).try_acquire_owned() else {
-            tracing::warn!(auth.issuer = name, "the issuer's keys are still being kept on disk");
+            tracing::warn!(
+                auth.issuer = name,
+                "the previous write of the issuer's keys has not finished, so these were not saved: check the disk"
+            );
             return;
         };
         let settings = issuer.settings().clone();

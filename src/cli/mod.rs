@@ -39,11 +39,11 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Cli {
-    /// The form of log lines: auto, text or json; overrides the configuration
+    /// The format of log lines: auto, text or json; overrides the configuration
     ///
     /// auto is text on a terminal and JSON elsewhere. Without it, log.format applies, which is auto by
     /// default. Only `serve` and `dev` have a log.
-    #[arg(long, global = true, value_name = "FORM", display_order = 900, verbatim_doc_comment)]
+    #[arg(long, global = true, value_name = "FORMAT", display_order = 900, verbatim_doc_comment)]
     log_format: Option<Format>,
     #[command(subcommand)]
     command: Command,
@@ -161,7 +161,7 @@ fn start_logging(
     telemetry::init(&telemetry::Settings { format, ..settings.clone() })
 }
 
-/// Raises the limit of open files as far as the host allows; with fewer, the process serves fewer connections.
+/// Raises the limit of open files as far as the host allows. With a lower limit, the process serves fewer connections.
 fn raise_file_limit() {
     if let Err(error) = server::raise_file_limit() {
         tracing::warn!(%error, "the limit of open files could not be raised");

@@ -113,7 +113,7 @@ async fn listeners(
     }
     let adopted: Result<Vec<Listener>, _> = inherited.into_iter().map(TryInto::try_into).collect();
     adopted.map(server::Listeners::inherited).map_err(|error: std::io::Error| {
-        Fault::new(format!("the socket that was handed over instead cannot be used: {error}"))
+        Fault::new(format!("the inherited socket, which replaces this address, cannot be used: {error}; check the socket unit"))
             .at_key(key)
             .into()
     })

@@ -151,7 +151,7 @@ impl Problem {
             Self::StateConflict => &ProblemEntry {
                 status: 409, code: "INVALID_NIC_STATUS",
                 title: "The vNIC's state forbids this",
-                explanation: "The gateway read the vNIC before writing and found what ZEC would refuse: the primary address, an address that is not on the vNIC, an elastic IP, or a vNIC that is changing; `detail` and `addresses` say which, and `code` is ZEC's own for it. Nothing was sent. Read the vNIC (`GET /nics/{nicId}`), then send a request that its state allows.",
+                explanation: "The gateway read the vNIC before writing and found what ZEC would refuse: the primary address, an address that is not on the vNIC, an address to be given that the vNIC already has, an elastic IP, or a vNIC that is changing; `detail` and `addresses` say which, and `code` is ZEC's own for it. Nothing was sent. Read the vNIC (`GET /nics/{nicId}`), then send a request that its state allows.",
             },
             Self::IdempotencyInProgress => &ProblemEntry {
                 status: 409, code: "OPERATION_IN_PROGRESS",

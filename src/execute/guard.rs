@@ -254,9 +254,9 @@ fn clash(on_nic: &OnNic, wanted: &[Ipv4Addr], caller: &str) -> Error {
     let error = Error::new(
         Problem::OperationInProgress,
         format!(
-            "an earlier write on {addresses} has no outcome yet; nothing was sent. Try again when \
-             it has one: `GET /operations` shows your own writes. It takes some minutes if ZEC did \
-             not answer it"
+            "an earlier write on {addresses} has no outcome yet; nothing was sent: try again as \
+             `Retry-After` says, or look in `GET /operations` for your own writes; it takes some \
+             minutes if ZEC did not answer"
         ),
     )
     .with_retry_after(RETRY_AFTER);

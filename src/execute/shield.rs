@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_gets_what_comes_of_it_and_nobody_else_does() {
+    async fn a_waiting_caller_gets_the_result_and_the_log_does_not() {
         let (tell, told) = oneshot::channel();
         let tasks = TaskTracker::new();
         let work = async {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nobody_waits_for_goes_on_and_is_waited_for_by_a_drain() {
+    async fn work_without_a_waiting_caller_goes_on_and_a_drain_waits_for_it() {
         let (tell, told) = oneshot::channel();
         let (go_on, wait) = oneshot::channel::<()>();
         let tasks = TaskTracker::new();

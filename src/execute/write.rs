@@ -234,7 +234,7 @@ impl WritePath {
     pub(super) async fn resume(&self, unfinished: Vec<View>) {
         let mut reservations = self.restore_budgets().await;
         let newest = self.journal.list(Filter::newest(RECENT)).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the last writes of earlier runs are not known");
+            tracing::error!(%error, "the journal could not be read, so any address counts as changed lately: check the journal");
             self.guards.anything_may_have_changed();
             Page::default()
         });
@@ -281,7 +281,7 @@ impl WritePath {
     async fn restore_budgets(&self) -> HashMap<OperationId, Reservation> {
         let since = clock::now().checked_sub(HOUR).unwrap_or(SystemTime::UNIX_EPOCH);
         let taken = self.journal.recent_unassigned(since).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the addresses that callers took off in the last hour are not known");
+            tracing::error!(%error, "the journal could not be read, so the hourly budgets of callers start unused: check the journal");
             Vec::new()
         });
         let restore = |one: Unassigned| {

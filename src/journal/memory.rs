@@ -26,7 +26,7 @@ use crate::{
 /// How many answers are kept for one caller.
 const ANSWERS: usize = 1000;
 
-/// The store. Clones are the same one.
+/// The store. Clones share one state.
 #[derive(Clone, Default)]
 pub(in crate::journal) struct MemoryStore(Arc<Mutex<MemoryState>>);
 
@@ -175,7 +175,7 @@ impl MemoryState {
         Applied::Appended
     }
 
-    /// Claims a key whose day begins at `at`. Returns whether it was free.
+    /// Claims a key whose lifetime starts at `at`. Returns whether it was free.
     fn claim(
         &mut self,
         caller: &str,

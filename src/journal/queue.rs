@@ -30,7 +30,7 @@ pub enum BeginError {
     KeyTaken,
     /// The limit of answers kept under keys is reached, for the caller or for all callers, so this answer was
     /// not kept. There is room for another after this wait.
-    #[error("the most answers that may be kept under idempotency keys are kept")]
+    #[error("the limit of answers that are kept under idempotency keys is reached")]
     TooManyAnswers(Duration),
 }
 

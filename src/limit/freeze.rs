@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_check_looks_anew() {
+    async fn each_check_reads_the_file_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("freeze");
         let freeze = at_path(Some(path.clone()));

@@ -69,7 +69,10 @@ mod tests {
         let third = limit.begin("corp/alice", 2).unwrap();
         assert!(limit.begin("corp/alice", 2).is_none());
         drop((second, third, other));
-        assert!(lock(&limit.running).is_empty(), "nobody is remembered who has nothing running");
+        assert!(
+            lock(&limit.running).is_empty(),
+            "no caller without a running request is remembered"
+        );
         assert!(limit.begin("corp/alice", 2).is_some());
     }
 }

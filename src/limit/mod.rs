@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_waits_as_long_as_is_said_has_waited_long_enough() {
+    fn the_wait_that_is_told_is_long_enough() {
         for (millis, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (59_999, 60)] {
             assert_eq!(retry_after(Duration::from_millis(millis)), seconds);
         }

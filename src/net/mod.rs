@@ -237,8 +237,8 @@ fn tls(options: Options<'_>) -> Result<rustls::ClientConfig, Fault> {
     }
     if options.https && roots.is_empty() {
         return Err(Fault::new(
-            "no trusted certificates: install the system's CA certificates, or set `ca_file`, for ZEC \
-             in `[zec]` and for an issuer beside its name",
+            "no trusted certificates: install the system's CA certificates, or set `ca_file` in `[zec]` \
+             for ZEC, and in its `[[auth.issuers]]` for an issuer",
         ));
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -262,7 +262,7 @@ fn add(roots: &mut rustls::RootCertStore, path: &Path, section: &str) -> Result<
         roots.add(certificate).map_err(|error| unreadable(&error))?;
         found = true;
     }
-    if found { Ok(()) } else { Err(unreadable(&"there is none in it")) }
+    if found { Ok(()) } else { Err(unreadable(&"it holds none: put a CA certificate into it")) }
 }
 
 /// The chain of causes of an error, the nearest cause first.

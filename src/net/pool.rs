@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_that_are_over_are_let_go_of_though_nobody_asks() {
+    async fn closed_connections_are_dropped_without_a_request() {
         let server = Server::new();
         let first = server.exchange(None, YES).await.unwrap();
         assert_eq!(server.idle(), 1);
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_gives_up_takes_the_connection_along() {
+    async fn a_request_that_gives_up_closes_its_connection() {
         let server = Server::new();
         let first = server.exchange(None, YES).await.unwrap();
         let link = server.client.link(&server.to).await.unwrap();

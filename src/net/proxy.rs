@@ -37,12 +37,12 @@ pub struct ProxySettings {
 /// How a TCP connection to a server is made.
 #[derive(Clone, Debug)]
 pub(super) enum ProxyRoute {
-    Straight(HttpConnector),
+    Direct(HttpConnector),
     Through {
         tunnel: Tunnel<HttpConnector>,
-        /// For servers on loopback, which the proxy would look for on its own machine. `None` if the proxy is on this
-        /// machine too: then the tunnel leads to them.
-        straight: Option<HttpConnector>,
+        /// Connects directly to servers on loopback: a remote proxy would look for them on its own machine. `None` if
+        /// the proxy is on this machine; the tunnel then reaches them.
+        direct: Option<HttpConnector>,
     },
 }
 
@@ -53,7 +53,7 @@ impl ProxyRoute {
         proxy: Option<&ProxySettings>,
         section: &str,
     ) -> Result<Self, Fault> {
-        let Some(proxy) = proxy else { return Ok(Self::Straight(connector)) };
+        let Some(proxy) = proxy else { return Ok(Self::Direct(connector)) };
         let mut headers = HeaderMap::new();
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         if let Some(path) = &proxy.credentials_file {
@@ -77,9 +77,9 @@ impl ProxyRoute {
             headers.insert(PROXY_AUTHORIZATION, basic);
         }
         let is_here = proxy.address.host().is_some_and(is_loopback);
-        let straight = (!is_here).then(|| connector.clone());
+        let direct = (!is_here).then(|| connector.clone());
         let tunnel = Tunnel::new(proxy.address.clone(), connector).with_headers(headers);
-        Ok(Self::Through { tunnel, straight })
+        Ok(Self::Through { tunnel, direct })
     }
 }
 
@@ -90,20 +90,18 @@ impl tower::Service<Uri> for ProxyRoute {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self {
-            Self::Straight(connector) => connector.poll_ready(cx).map_err(Into::into),
+            Self::Direct(connector) => connector.poll_ready(cx).map_err(Into::into),
             Self::Through { tunnel, .. } => tunnel.poll_ready(cx).map_err(Into::into),
         }
     }
 
     fn call(&mut self, to: Uri) -> Self::Future {
         match self {
-            Self::Straight(connector) => {
+            Self::Direct(connector) => {
                 let connecting = connector.call(to);
                 Box::pin(async move { Ok(connecting.await?) })
             }
-            Self::Through { straight: Some(connector), .. }
-                if to.host().is_some_and(is_loopback) =>
-            {
+            Self::Through { direct: Some(connector), .. } if to.host().is_some_and(is_loopback) => {
                 let connecting = connector.clone().oneshot(to);
                 Box::pin(async move { Ok(connecting.await?) })
             }
@@ -154,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_on_loopback_is_not_asked_for_beyond_it() {
+    async fn servers_on_loopback_are_reached_without_a_remote_proxy() {
         let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let here = format!("http://{}/", server.local_addr().unwrap());
         let by = |proxy: &str| {

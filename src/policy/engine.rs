@@ -246,7 +246,8 @@ impl Engine {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::error!(policy.version = %self.version, %error, "the policy could not be asked");
-                let failed = vec![Reason { id: "(the question itself)".to_owned(), reason: None }];
+                let failed =
+                    vec![Reason { id: "(the request to the policy)".to_owned(), reason: None }];
                 return Some(Denied { address, policies: Vec::new(), failed });
             }
         };

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_says_nothing_at_all_is_hung_up_on() {
+    async fn a_silent_connection_is_closed() {
         let mut served = Served::with_room(1024);
         let connected = Instant::now();
         assert_eq!(served.far.read(&mut [0; 9]).await.unwrap(), 0);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_drain_ends_what_rests_and_answers_whoever_has_asked_already() {
+    async fn a_drain_closes_idle_connections_and_answers_requests_that_have_begun() {
         let mut resting = Served::with_room(1024);
         resting.ask().await;
         tokio::time::sleep(2 * REST).await;

@@ -207,7 +207,9 @@ fn check(
             );
             for write in own {
                 if nothing_was_sent && write.sent {
-                    lies.push(format!("{problem:?} was told of a write that was sent: {write:?}"));
+                    lies.push(format!(
+                        "{problem:?} says that nothing was sent, but this write was: {write:?}"
+                    ));
                 }
             }
             if problem == Problem::StateConflict {
@@ -220,7 +222,9 @@ fn check(
                 };
                 let open = truth.writes.iter().find(|w| w.is_open() && w.shares(nic, &addresses));
                 if let Some(open) = open {
-                    lies.push(format!("a state was told as final while a write is open: {open:?}"));
+                    lies.push(format!(
+                        "state-conflict was answered while a write was still open: {open:?}"
+                    ));
                 }
             }
         }
@@ -237,7 +241,7 @@ fn done_is_done(truth: &Truth, done: &Done, lies: &mut Vec<String>) {
         if !write.is_some_and(|write| {
             write.took_place && matches!(write.outcome, Outcome::Done | Outcome::Pending)
         }) {
-            lies.push(format!("a caller was told that it is done: {write:?}"));
+            lies.push(format!("the answer said done, but no such write took place: {write:?}"));
         }
     }
 }
@@ -265,7 +269,7 @@ pub(super) async fn nothing_is_held(gateway: &Gateway) {
             if let Err(error) = ask(gateway, &caller, &asked).await {
                 let (problem, detail) = (error.problem(), error.detail().to_owned());
                 lock(&gateway.truth).violated(&format!(
-                    "{text} on {nic} cannot be written on after a long peace: {problem:?} {detail}"
+                    "{text} on {nic} still refuses a write after the quiet period: {problem:?} {detail}"
                 ));
             }
         }
@@ -276,7 +280,7 @@ pub(super) async fn nothing_is_held(gateway: &Gateway) {
 pub(super) fn budgets_are_the_journals(gateway: &Gateway) {
     let mut truth = lock(&gateway.truth);
     if truth.jumped {
-        // Minutes are counted from times that a wrong clock wrote.
+        // A wrong clock recorded these times, so the hour cannot be checked.
         return;
     }
     let (now, budget) = (truth.now(), u64::from(truth.plan.budget));

@@ -58,7 +58,7 @@ async fn strangers_who_hold_every_connection_keep_no_caller_out() {
 }
 
 #[tokio::test]
-async fn strangers_end_before_callers_and_whoever_has_rested_longest_before_others() {
+async fn connections_of_strangers_end_first_and_those_idle_longest_before_others() {
     let world = with(4).await;
     let alice = world.alice();
     let mut held = [

@@ -281,7 +281,7 @@ async fn while_the_gateway_leaves_open_connections_get_goaway_and_new_ones_are_s
 }
 
 #[tokio::test]
-async fn the_drain_does_not_wait_for_whoever_does_not_listen() {
+async fn the_drain_does_not_wait_for_a_peer_that_ignores_goaway() {
     for header_timeout in ["2s", "1h"] {
         let server = format!("header_timeout = \"{header_timeout}\"\nidle_timeout = \"1h\"");
         let (mut world, authority) = secure(&format!("drain_timeout = \"20s\"\n{server}")).await;
@@ -296,7 +296,7 @@ async fn the_drain_does_not_wait_for_whoever_does_not_listen() {
 }
 
 #[tokio::test]
-async fn the_drain_does_not_wait_for_whoever_goes_on_asking() {
+async fn the_drain_does_not_wait_for_a_peer_that_goes_on_asking() {
     let (mut world, authority) =
         secure("drain_timeout = \"20s\"\nheader_timeout = \"2s\"\nidle_timeout = \"1h\"").await;
     let mut deaf = Raw::connect(&world, &authority).await;

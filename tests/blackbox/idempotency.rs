@@ -201,7 +201,7 @@ async fn what_zec_did_not_even_look_at_frees_its_key() {
 }
 
 #[tokio::test]
-async fn whoever_asks_again_is_not_in_the_way_of_others_who_do() {
+async fn a_repeated_request_does_not_delay_those_of_others() {
     let world = Setup::without_rate().start().await;
     let first = keyed(&world.alice(), &off("10.0.0.21"), "k").await;
     assert_eq!(first.status, 200);

@@ -307,7 +307,7 @@ async fn the_drain_gives_up_after_its_time() {
 }
 
 #[tokio::test]
-async fn the_drain_does_not_wait_for_whoever_reads_no_answers() {
+async fn the_drain_does_not_wait_for_a_peer_that_reads_no_answers() {
     let mut world = with("drain_timeout = \"20s\"").await;
     // No token is needed; these are more answers than all buffers on the way can take.
     let text = world.stranger().text("GET", "/whoami", &[], None).repeat(50_000);

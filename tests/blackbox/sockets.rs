@@ -178,7 +178,7 @@ async fn a_head_that_is_too_large_is_refused_with_an_answer_that_arrives() {
 }
 
 #[tokio::test]
-async fn whoever_asks_before_sending_a_body_is_told_to_go_on_only_where_it_is_wanted() {
+async fn a_client_that_expects_100_continue_gets_it_only_if_the_body_is_wanted() {
     let world = Setup { server: "body_timeout = \"300ms\"".to_owned(), ..Setup::default() };
     let world = world.start().await;
     let body = r#"{"ipAddresses":["10.0.0.21"]}"#;

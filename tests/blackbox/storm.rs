@@ -162,7 +162,7 @@ fn journal(directory: &Path) -> BTreeMap<Ipv4Addr, Vec<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_was_told_something_was_told_the_truth_however_often_the_gateway_is_killed() {
+async fn every_answer_was_true_however_often_the_gateway_is_killed() {
     let zec = Emulator::new(Settings::new(KEY_ID, SecretString::from(PASSWORD)));
     (0..WRITERS).for_each(|writer| zec.insert_nic(nic(writer)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -245,7 +245,7 @@ async fn curl_gets_its_answer_over_http2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_handshakes_are_told_to_whoever_wants_to_know_only() {
+async fn bad_handshakes_are_logged_only_at_debug_level() {
     let authority = Authority::new();
     let pair = authority.server(2100);
     for (level, told) in [("info", false), ("debug", true)] {

@@ -61,7 +61,7 @@ async fn until_served(world: &World, trusts: &Authority, caller: &Caller) {
 }
 
 #[tokio::test]
-async fn answers_that_nobody_takes_hold_the_places_of_their_caller_and_of_nobody_else() {
+async fn unread_answers_hold_only_the_slots_of_their_own_caller() {
     let (world, authority) = world("idle_timeout = \"1h\"", "max_concurrent_per_caller = 5").await;
     let (alice, bob) = (world.alice(), world.caller("bob", &[]));
     let bearer = alice.bearer();
@@ -92,7 +92,7 @@ async fn answers_that_nobody_takes_hold_the_places_of_their_caller_and_of_nobody
 }
 
 #[tokio::test]
-async fn the_limit_of_all_requests_holds_for_answers_that_nobody_takes() {
+async fn unread_answers_count_for_the_limit_of_all_requests() {
     let (world, authority) = world("idle_timeout = \"1h\"", "max_concurrent_requests = 3").await;
     let bob = world.caller("bob", &[]);
     let bearer = world.alice().bearer();

@@ -1,5 +1,5 @@
-//! Every route on one screen. The router, the labels of metrics, `Allow`, CORS, the `OpenAPI` document and the page
-//! come from this table.
+//! Every route of the callers' port. The router, the labels of metrics, `Allow`, CORS, the `OpenAPI` document and the
+//! page come from this table.
 
 mod nics;
 mod operations;
@@ -8,26 +8,48 @@ mod whoami;
 
 use http::Method;
 
-use super::route::{Access, Handler, Route};
+use super::{
+    describe::Description,
+    route::{
+        Access,
+        Handler::{self, Caller, Lookup, Operation, Page},
+        Route,
+    },
+};
 use crate::{
     error::{Error, Problem},
     metrics::RouteSeries,
 };
 
+/// Whether a request may have a body.
+const BODY: bool = true;
+const NO_BODY: bool = false;
+
 #[rustfmt::skip] // One line for each route reads as the table that it is.
 static ROUTES: [Route; 11] = [
-    Route { method: Method::DELETE, path: "/nics/{nicId}/ipv4", handler: Handler::Operation(nics::unassign), takes_body: true, problems: &[nics::ZEC, nics::WRITE, nics::BUDGET], describe: nics::describe_unassign },
-    Route { method: Method::DELETE, path: "/nics/{nicId}/ipv4/{address}", handler: Handler::Operation(nics::unassign_one), takes_body: false, problems: &[nics::ZEC, nics::WRITE, nics::BUDGET], describe: nics::describe_unassign_one },
-    Route { method: Method::POST, path: "/nics/{nicId}/ipv4", handler: Handler::Operation(nics::assign), takes_body: true, problems: &[nics::ZEC, nics::WRITE], describe: nics::describe_assign },
-    Route { method: Method::GET, path: "/nics/{nicId}", handler: Handler::Operation(nics::read), takes_body: false, problems: &[nics::ZEC], describe: nics::describe_read },
-    Route { method: Method::GET, path: "/operations/{operationId}", handler: Handler::Lookup(operations::read), takes_body: false, problems: &[operations::RECORD], describe: operations::describe_read },
-    Route { method: Method::GET, path: "/operations", handler: Handler::Lookup(operations::list), takes_body: false, problems: &[operations::RECORD], describe: operations::describe_list },
-    Route { method: Method::GET, path: "/whoami", handler: Handler::Caller(whoami::show), takes_body: false, problems: &[], describe: whoami::describe },
-    Route { method: Method::GET, path: "/problems/{slug}", handler: Handler::Page(pages::problem), takes_body: false, problems: &[pages::ABSENT], describe: pages::describe_problem },
-    Route { method: Method::GET, path: "/openapi.json", handler: Handler::Page(pages::open_api), takes_body: false, problems: &[], describe: pages::describe_open_api },
-    Route { method: Method::GET, path: "/docs", handler: Handler::Page(pages::docs), takes_body: false, problems: &[], describe: pages::describe_docs },
-    Route { method: Method::GET, path: "/docs/style.css", handler: Handler::Page(pages::stylesheet), takes_body: false, problems: &[], describe: pages::describe_stylesheet },
+    route(Method::DELETE, "/nics/{nicId}/ipv4",           Operation(nics::unassign),     BODY,    nics::UNASSIGN, nics::describe_unassign),
+    route(Method::DELETE, "/nics/{nicId}/ipv4/{address}", Operation(nics::unassign_one), NO_BODY, nics::UNASSIGN, nics::describe_unassign_one),
+    route(Method::POST,   "/nics/{nicId}/ipv4",           Operation(nics::assign),       BODY,    nics::ASSIGN,   nics::describe_assign),
+    route(Method::GET,    "/nics/{nicId}",                Operation(nics::read),         NO_BODY, nics::READ,     nics::describe_read),
+    route(Method::GET,    "/operations/{operationId}",    Lookup(operations::read),      NO_BODY, operations::READ, operations::describe_read),
+    route(Method::GET,    "/operations",                  Lookup(operations::list),      NO_BODY, operations::READ, operations::describe_list),
+    route(Method::GET,    "/whoami",                      Caller(whoami::show),          NO_BODY, &[],            whoami::describe),
+    route(Method::GET,    "/problems/{slug}",             Page(pages::problem),          NO_BODY, pages::PROBLEM, pages::describe_problem),
+    route(Method::GET,    "/openapi.json",                Page(pages::open_api),         NO_BODY, &[],            pages::describe_open_api),
+    route(Method::GET,    "/docs",                        Page(pages::docs),             NO_BODY, &[],            pages::describe_docs),
+    route(Method::GET,    "/docs/style.css",              Page(pages::stylesheet),       NO_BODY, &[],            pages::describe_stylesheet),
 ];
+
+const fn route(
+    method: Method,
+    path: &'static str,
+    handler: Handler,
+    takes_body: bool,
+    problems: &'static [&'static [Problem]],
+    describe: fn() -> Description,
+) -> Route {
+    Route { method, path, handler, takes_body, problems, describe }
+}
 
 /// Every route, in the order of the documents.
 pub(super) fn all() -> &'static [Route] {

@@ -20,8 +20,13 @@ use crate::{
     error::{Error, Problem},
 };
 
+/// The problems of each kind of request.
+pub(super) const READ: &[&[Problem]] = &[ZEC];
+pub(super) const ASSIGN: &[&[Problem]] = &[ZEC, WRITE];
+pub(super) const UNASSIGN: &[&[Problem]] = &[ZEC, WRITE, BUDGET];
+
 /// The problems of a request that ZEC answers.
-pub(super) const ZEC: &[Problem] = &[
+const ZEC: &[Problem] = &[
     Problem::PolicyDenied,
     Problem::ZecRejected,
     Problem::ZecCredentialsRefused,
@@ -31,7 +36,7 @@ pub(super) const ZEC: &[Problem] = &[
 ];
 
 /// The problems of a request that changes a vNIC.
-pub(super) const WRITE: &[Problem] = &[
+const WRITE: &[Problem] = &[
     Problem::Protected,
     Problem::StateConflict,
     Problem::IdempotencyInProgress,
@@ -43,7 +48,7 @@ pub(super) const WRITE: &[Problem] = &[
 ];
 
 /// The problem of a request that takes addresses off.
-pub(super) const BUDGET: &[Problem] = &[Problem::BudgetExceeded];
+const BUDGET: &[Problem] = &[Problem::BudgetExceeded];
 
 /// The query keys of a request that unassigns addresses.
 const UNASSIGN_KEYS: [&str; 4] = ["ipAddresses", "ipAddress", "dryRun", "all"];

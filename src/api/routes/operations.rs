@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The problems of a lookup.
-pub(super) const RECORD: &[Problem] = &[Problem::NotFound, Problem::JournalUnavailable];
+pub(super) const READ: &[&[Problem]] = &[&[Problem::NotFound, Problem::JournalUnavailable]];
 
 /// The query keys of a list of operations.
 const LIST_KEYS: [&str; 6] = ["nic", "resource", "outcome", "requestId", "limit", "before"];

@@ -10,7 +10,7 @@ use super::super::{
 use crate::error::{Error, Problem};
 
 /// The problem of a page that does not exist.
-pub(super) const ABSENT: &[Problem] = &[Problem::NotFound];
+pub(super) const PROBLEM: &[&[Problem]] = &[&[Problem::NotFound]];
 
 /// `GET /problems/{slug}`
 pub(super) fn problem(request: &RequestParts<'_>) -> Result<PublicPage, Error> {

@@ -163,9 +163,9 @@ fn hangs(places: &[FileState], pace: WatchPace) -> Fault {
 async fn load(unit: &Arc<dyn Reloadable>, files: Snapshot) -> Result<String, Vec<Fault>> {
     let unit = Arc::clone(unit);
     let loading = tokio::task::spawn_blocking(move || unit.load(&files));
-    loading
-        .await
-        .unwrap_or_else(|error| Err(vec![Fault::new(format!("loading it failed: {error}"))]))
+    loading.await.unwrap_or_else(|error| {
+        Err(vec![Fault::new(format!("loading it panicked or was cancelled: {error}; see the log"))])
+    })
 }
 
 impl Reporter {

@@ -68,7 +68,7 @@ async fn a_deleted_log_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_read_only_file_is_noticed_whoever_we_are() {
+async fn a_read_only_file_is_noticed_also_by_root() {
     let set = |path: &Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     };

@@ -58,7 +58,7 @@ async fn of_many_at_once_one_claims_the_key() {
     assert_eq!((held.fingerprint, view.id), ([7; 32], won[0]));
     assert!(journal.by_key("corp/carol", &key("k")).await.unwrap().is_none());
     journal.close().await;
-    assert_eq!(desk.story(), ["pending"; 3], "whoever lost left no entry");
+    assert_eq!(desk.story(), ["pending"; 3], "a request that lost the key left no entry");
 }
 
 #[tokio::test]

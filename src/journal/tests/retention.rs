@@ -26,7 +26,7 @@ fn later() -> SystemTime {
 }
 
 #[tokio::test]
-async fn what_is_past_its_time_goes_and_what_is_left_still_holds() {
+async fn expired_entries_are_deleted_and_the_rest_still_verifies() {
     let desk = Desk::new();
     let journal = desk.open();
     for name in ["alice", "bob"] {
@@ -153,14 +153,14 @@ async fn a_gateway_that_runs_looks_for_what_is_past_its_time() {
     let (journal, asks, _) = sweeping(&mut desk);
     journal.set_second_clock(|| Some(later()));
     let (before, most) = asks.recv_timeout(LONG).unwrap();
-    assert!((1..=1000).contains(&most), "whoever writes waits for {most} to go");
+    assert!((1..=1000).contains(&most), "a write waits for {most} deletions");
     let age = SystemTime::now().duration_since(before).unwrap().as_secs() / 86400;
     assert!((59..=93).contains(&age), "two whole months and some of this one: {age} days");
     journal.close().await;
 }
 
 #[tokio::test]
-async fn a_clock_that_is_years_ahead_lets_go_of_nothing() {
+async fn a_clock_that_is_years_ahead_deletes_nothing() {
     let mut desk = Desk::new();
     let (journal, asks, looks) = sweeping(&mut desk);
     let rounds = |count: usize| {
@@ -170,7 +170,7 @@ async fn a_clock_that_is_years_ahead_lets_go_of_nothing() {
         }
     };
     rounds(10);
-    assert!(asks.try_recv().is_err(), "nobody has said yet that our clock is right");
+    assert!(asks.try_recv().is_err(), "no other clock has agreed yet");
     // As if the gateway's clock were ten years ahead of the other.
     let ten_years = Duration::from_hours(24 * 3650);
     journal.set_second_clock(move || SystemTime::now().checked_sub(ten_years));

@@ -61,7 +61,7 @@ async fn swapped_removed_and_inserted_entries_are_found() {
 
 /// Lists read a table of their own, which no hash covers.
 #[tokio::test]
-async fn an_operation_that_lists_would_hide_or_show_otherwise_is_found() {
+async fn a_changed_operations_table_is_found() {
     for change in [
         "DELETE FROM operations WHERE seq = 3",
         "UPDATE operations SET caller = 'corp/mallory' WHERE seq = 3",
@@ -77,7 +77,7 @@ async fn an_operation_that_lists_would_hide_or_show_otherwise_is_found() {
         "DELETE FROM resources WHERE seq = 3",
         "UPDATE operations SET request_id = 'another' WHERE seq = 3",
         "UPDATE operations SET outcome = 'pending' WHERE seq = 3",
-        // Each of these names as the last entry one that is not the operation's, or none.
+        // Each of these rows names as last entry one of another operation, or none.
         "UPDATE operations SET last = 999 WHERE seq = 3",
         "UPDATE operations SET last = 999, outcome = 'rejected', class = 2 WHERE seq = 3; UPDATE resources SET class = 2 WHERE seq = 3",
         "UPDATE operations SET last = 6 WHERE seq = 3",
@@ -107,7 +107,7 @@ async fn an_operation_that_lists_would_hide_or_show_otherwise_is_found() {
 }
 
 #[tokio::test]
-async fn a_table_of_operations_that_does_not_fit_is_made_anew_at_the_start() {
+async fn a_mismatched_operations_table_is_rebuilt_at_the_start() {
     for change in ["DELETE FROM operations", "DELETE FROM entries WHERE seq > 4"] {
         let (desk, _) = tampered(change).await;
         desk.open().close().await;
@@ -122,7 +122,7 @@ async fn a_table_of_operations_that_does_not_fit_is_made_anew_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_cut_end_is_found_by_whoever_noted_it() {
+async fn a_removed_end_is_found_by_a_noted_head_or_length() {
     let (desk, head) = tampered("DELETE FROM entries WHERE seq > 4").await;
     assert_eq!(desk.verify().unwrap().length, 4, "the chain alone cannot tell");
     let (hash, length) = (Some(head.hash.to_string()), Some(head.length));
@@ -134,7 +134,7 @@ async fn a_cut_end_is_found_by_whoever_noted_it() {
 }
 
 #[tokio::test]
-async fn a_chain_that_was_made_anew_is_found_by_whoever_noted_the_old_one() {
+async fn a_rewritten_chain_is_found_by_a_noted_head() {
     let (desk, head) = tampered("DELETE FROM entries WHERE seq > 4").await;
     let restore =
         "CREATE TRIGGER entries_have_no_gaps BEFORE INSERT ON entries WHEN 0 BEGIN SELECT 1; END";
@@ -172,7 +172,7 @@ async fn a_chain_that_only_grew_fits_what_was_noted() {
 }
 
 #[tokio::test]
-async fn a_record_that_does_not_hold_is_not_continued() {
+async fn a_damaged_journal_is_not_opened() {
     let (desk, _) =
         tampered("UPDATE entries SET content = replace(content, 'carol', 'eve') WHERE seq = 5")
             .await;

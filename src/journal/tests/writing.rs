@@ -182,7 +182,7 @@ async fn an_outcome_is_tried_again_until_it_is_written_and_the_order_stays() {
 }
 
 #[tokio::test]
-async fn whoever_waits_for_an_outcome_waits_so_long_and_the_outcome_is_not_lost() {
+async fn a_caller_waits_for_an_outcome_only_so_long_and_it_is_not_lost() {
     let mut desk = Desk::new();
     let id = {
         let journal = desk.open();

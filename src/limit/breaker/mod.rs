@@ -79,7 +79,7 @@ pub struct BreakerPass {
 /// The turn to find out, by a read, whether writes may be tried again. Drop it after the read: unless a read
 /// has succeeded by then, the turn counts as failed. Call [`Self::spared`] first if there was no read.
 #[derive(Debug)]
-#[must_use = "look, and say if nobody could"]
+#[must_use = "read the vNIC, or call `spared` if no read was made"]
 pub struct Probe {
     breaker: Breaker,
     who: Asker,

@@ -143,7 +143,11 @@ fn each_probe_that_fails_doubles_the_pause_up_to_a_minute() {
     bench.now += LONGEST_PAUSE;
     bench.read();
     bench.failures(Kind::Read, FAILURES);
-    assert_eq!(bench.admit(Kind::Read), Err(FIRST_PAUSE), "a new trouble begins anew");
+    assert_eq!(
+        bench.admit(Kind::Read),
+        Err(FIRST_PAUSE),
+        "new trouble starts with the first pause"
+    );
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn hidden_files_and_backups_are_not_loaded_and_warned_of() {
 }
 
 #[test]
-fn policies_in_a_folder_are_a_fault_for_nobody_would_obey_them() {
+fn policies_in_a_subfolder_are_a_fault_because_they_would_not_apply() {
     for name in ["more/x.cedar", "cases/x.cedar", "a/b/x.CEDAR"] {
         let directory = with(&[name]);
         let said = Engine::load(directory.path()).unwrap_err();

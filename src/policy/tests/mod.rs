@@ -224,7 +224,7 @@ fn every_form_of_a_scope_finds_its_caller() {
 }
 
 #[test]
-fn whoever_a_policy_might_forbid_the_sight_of_a_vnic_does_not_learn_of_its_absence() {
+fn a_caller_whom_a_policy_might_forbid_to_see_a_vnic_does_not_learn_of_its_absence() {
     let see = r#"@id("see") permit (principal, action in Zec::Action::"read", resource);"#;
     assert!(engine(see).may_learn_of_absence(&caller(&[]), read()));
     let secret = r#"@id("secret") forbid (principal, action, resource is Zec::Nic)

@@ -13,7 +13,7 @@ const BY_GROUP: &str = r#"@id("audit") permit (principal in Zec::Group::"corp/au
     action == Zec::Action::"ReadOperations", resource == Zec::Journal::"operations");"#;
 
 #[test]
-fn nobody_may_whom_no_policy_lets() {
+fn a_caller_without_a_permitting_policy_may_do_nothing() {
     assert_eq!(may(""), (false, false));
     for scope in [
         r#"principal, action in Zec::Action::"read", resource"#,

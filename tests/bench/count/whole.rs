@@ -43,7 +43,7 @@ const SCENARIOS: [Scenario; 4] = [
         careful: false,
     },
     Scenario {
-        name: "a whole write, an ES256 token that nobody has seen",
+        name: "a whole write, an ES256 token not seen before",
         fresh_tokens: true,
         address: "10.0.5.21",
         status: "200",

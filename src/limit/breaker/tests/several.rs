@@ -74,7 +74,7 @@ fn a_vnic_at_which_zec_fails_is_spared_alone() {
         let (alice, bob) = (who(ALICE, 1), who(BOB, 2));
         assert_eq!(bench.hammer(kind, alice, 1000), FAILURES, "more were sent");
         assert_eq!(bench.admit_for(kind, alice), Err(FIRST_PAUSE));
-        assert_eq!(bench.admit_for(kind, who(BOB, 1)), Err(FIRST_PAUSE), "whoever asks");
+        assert_eq!(bench.admit_for(kind, who(BOB, 1)), Err(FIRST_PAUSE), "for any caller");
         let other = if kind == Kind::Read { Kind::Write } else { Kind::Read };
         assert!(bench.admit_for(other, alice).is_ok());
         // This goes on for minutes.
@@ -151,7 +151,7 @@ fn vnics_that_are_spared_count_for_a_minute_after_they_failed_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_reached_nobody_counts_whichever_vnic_it_was_for() {
+async fn a_request_that_reached_no_server_counts_for_every_vnic() {
     let breaker = Breaker::new(Arc::new(Metrics::new(&[], &[]).unwrap()));
     let alice = breaker.asker("corp/alice", "nic-1");
     for _ in 0..FAILURES {
@@ -163,7 +163,7 @@ async fn what_reached_nobody_counts_whichever_vnic_it_was_for() {
 }
 
 #[test]
-fn whoever_failed_as_the_probe_lets_another_caller_on_another_vnic_go_first() {
+fn after_a_failed_probe_another_caller_on_another_vnic_goes_first() {
     let mut bench = Bench::with_a_failed_probe();
     assert_eq!(bench.admit_for(Kind::Read, who(BOB, 2)), Err(seconds(10)));
     bench.now += seconds(10);
@@ -176,7 +176,7 @@ fn whoever_failed_as_the_probe_lets_another_caller_on_another_vnic_go_first() {
 }
 
 #[test]
-fn whoever_failed_as_the_probe_may_try_again_where_nobody_else_comes() {
+fn after_a_failed_probe_the_same_caller_may_probe_again_if_no_other_comes() {
     // No one else has asked.
     let mut bench = Bench::with_a_failed_probe();
     bench.now += seconds(10);
@@ -212,7 +212,7 @@ fn a_look_that_found_nothing_lets_others_look_first() {
     assert_eq!(write(&mut bench, alice), None, "bob has not had a turn");
     let look = write(&mut bench, bob).unwrap();
     bench.circuits.all.write.looked(look, bob, false, bench.now);
-    assert!(write(&mut bench, bob).is_some(), "nobody could look: it is still bob's turn");
+    assert!(write(&mut bench, bob).is_some(), "no read was made: it is still bob's turn");
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_write_on_a_vnic_waits_for_a_read_of_that_vnic() {
 }
 
 #[test]
-fn whoever_is_stopped_altogether_leaves_the_vnics_own_probe_to_others() {
+fn a_request_stopped_by_the_general_circuit_leaves_the_vnics_probe_to_others() {
     let mut bench = Bench::new();
     bench.hammer(Kind::Read, who(ALICE, 1), FAILURES);
     bench.now += seconds(1);
