@@ -57,7 +57,7 @@ pub(super) struct WritePath {
 
 /// What a write holds until its outcome is known.
 #[derive(Debug)]
-struct Holds {
+struct WriteHolds {
     guard: Guard,
     reservation: Option<Reservation>,
     claim: Option<Box<Claim>>,
@@ -65,7 +65,7 @@ struct Holds {
     evidence: Evidence,
 }
 
-impl Holds {
+impl WriteHolds {
     /// Records the operation id in the guard and the claim, for requests that arrive meanwhile. The write may
     /// be sent from now on.
     fn sends(&mut self, operation: Option<OperationId>) {
@@ -137,7 +137,8 @@ impl WritePath {
         let begun = Box::pin(recording).await;
         match begun.and_then(|ticket| enough_time(context).map(|()| ticket)) {
             Ok(ticket) => {
-                let holds = Holds { guard, reservation: unsent.0.take(), claim, zec, evidence };
+                let holds =
+                    WriteHolds { guard, reservation: unsent.0.take(), claim, zec, evidence };
                 self.send(ticket, pass, holds, context).await
             }
             Err(error) => Err(error),
@@ -158,7 +159,7 @@ impl WritePath {
         self: &Arc<Self>,
         ticket: Ticket,
         pass: BreakerPass,
-        mut holds: Holds,
+        mut holds: WriteHolds,
         context: RequestContext<'_>,
     ) -> Result<Done, Error> {
         let operation = ticket.operation();
@@ -195,13 +196,13 @@ impl WritePath {
         &self,
         asked: SentWrite,
         sent: &Result<Sent, Failure>,
-        holds: Holds,
+        holds: WriteHolds,
         deadline: Instant,
     ) {
         let SentWrite { operation, change, at } = asked;
         let outcome = record::end(&self.journal, operation, sent, deadline).await;
         // From now on only the journal holds the key.
-        let Holds { guard, reservation, claim: _, zec, evidence } = holds;
+        let WriteHolds { guard, reservation, claim: _, zec, evidence } = holds;
         match outcome {
             Outcome::Done => {
                 if change.change == Change::Unassign {
