@@ -73,7 +73,7 @@ pub struct Held {
     /// The types of the resources there.
     pub resource_types: Vec<ResourceType>,
     /// Why it is there.
-    pub shown: Shown,
+    pub presence: Presence,
 }
 
 labels! {
@@ -106,7 +106,7 @@ labels! {
 labels! {
     /// Why resources are in an answer.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Shown by label, from from_label {
+    pub enum Presence by label, from from_label {
         /// The caller asked to see them.
         Shown = "shown",
         /// The action created them.
@@ -132,7 +132,7 @@ pub(super) fn answers(table: &Table<'_>) -> Result<HashMap<String, Vec<Held>>, C
             path: row.optional("path")?.map(str::to_owned),
             holds: row.known("holds", Holds::from_label)?,
             resource_types,
-            shown: row.known("effect", Shown::from_label)?,
+            presence: row.known("effect", Presence::from_label)?,
         });
     }
     Ok(all)

@@ -10,8 +10,8 @@ mod table;
 
 use std::{collections::HashMap, sync::OnceLock};
 
-pub use action::{ActionRow, Asynchronous, Effect, Held, Holds, Shown};
-pub use parameter::{IfAbsent, Kind, Parameter, Required, Scalar, Shape};
+pub use action::{ActionRow, Asynchronous, Effect, Held, Holds, Presence};
+pub use parameter::{IfAbsent, Meaning, Parameter, Required, Scalar, Shape};
 pub use resource::{ReadBy, ResourceRow, ResourceType};
 pub use table::CatalogueError;
 

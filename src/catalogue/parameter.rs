@@ -15,7 +15,7 @@ pub struct Parameter {
     /// The form of its value.
     pub shape: Shape,
     /// What its value means.
-    pub kind: Kind,
+    pub meaning: Meaning,
     /// Whether ZEC requires it.
     pub required: Required,
     /// What ZEC does without it.
@@ -67,7 +67,7 @@ labels! {
 
 /// What the value of a parameter means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum Meaning {
     /// Nothing that the gateway treats in its own way.
     Plain,
     /// One of a set of words, which is not closed: ZEC's own documents omit some.
@@ -104,8 +104,8 @@ pub enum IfAbsent {
 impl Parameter {
     /// Every type whose ids it or its members hold.
     pub(super) fn types(&self) -> Vec<&ResourceType> {
-        let own = match &self.kind {
-            Kind::Id(types) => types.iter().collect(),
+        let own = match &self.meaning {
+            Meaning::Id(types) => types.iter().collect(),
             _ => Vec::new(),
         };
         own.into_iter().chain(self.members().iter().flat_map(Self::types)).collect()
@@ -121,7 +121,7 @@ impl Parameter {
     }
 }
 
-impl Kind {
+impl Meaning {
     fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "plain" => Self::Plain,
@@ -202,7 +202,7 @@ fn add(row: Row<'_>, level: &mut Vec<Parameter>, path: &str) -> Result<(), Catal
     level.push(Parameter {
         name: name.to_owned(),
         shape,
-        kind: row.known("kind", Kind::parse)?,
+        meaning: row.known("kind", Meaning::parse)?,
         required: row.known("required", Required::from_label)?,
         if_absent: IfAbsent::parse(row.cell("if_absent")?),
         deprecated: row.known("deprecated", |cell| match cell {

@@ -43,14 +43,14 @@ fn parameters_are_a_tree() {
     let tags = row.parameters.iter().find(|one| one.name == "tags").unwrap();
     let [list] = tags.members() else { panic!("{tags:?}") };
     let [key, value] = list.members() else { panic!("{list:?}") };
-    assert_eq!((&key.kind, &value.kind), (&Kind::TagKey, &Kind::TagValue));
+    assert_eq!((&key.meaning, &value.meaning), (&Meaning::TagKey, &Meaning::TagValue));
     let row = catalogue().action(LATEST, "StopInstances").unwrap();
     let forced = row.parameters.iter().find(|one| one.name == "forceShutdown").unwrap();
     assert_eq!(forced.if_absent, IfAbsent::Value("true".to_owned()));
     let row = catalogue().action(LATEST, "RemoveQosPolicyGroupMembers").unwrap();
     let members = row.parameters.iter().find(|one| one.name == "resourceIds").unwrap();
     assert_eq!(members.if_absent, IfAbsent::Effect("all members".to_owned()));
-    let Kind::Id(types) = &members.kind else { panic!("{members:?}") };
+    let Meaning::Id(types) = &members.meaning else { panic!("{members:?}") };
     assert_eq!(types.len(), 3, "an id may be of several types");
 }
 
@@ -62,7 +62,7 @@ fn every_action_that_reads_by_id_is_there_with_its_filter() {
         let action = catalogue().action(LATEST, &read.action).unwrap();
         assert_eq!(action.effect, Effect::Read, "{}", action.name);
         let filter = action.parameters.iter().find(|one| one.name == read.ids).unwrap();
-        assert_eq!(filter.kind, Kind::Id(vec![row.kind.clone()]), "{}", action.name);
+        assert_eq!(filter.meaning, Meaning::Id(vec![row.kind.clone()]), "{}", action.name);
     }
     let unread: Vec<_> =
         catalogue().resources().iter().filter(|row| row.read_by.is_none()).collect();
@@ -79,7 +79,7 @@ fn no_changing_action_is_without_parameters_and_secrets_are_marked() {
     assert_eq!(bare, [""; 0]);
     let secrets: HashSet<_> = latest()
         .flat_map(|row| &row.parameters)
-        .filter(|one| one.kind == Kind::Secret)
+        .filter(|one| one.meaning == Meaning::Secret)
         .map(|one| one.name.as_str())
         .collect();
     assert_eq!(secrets, HashSet::from(["password", "userData"]));
