@@ -103,9 +103,20 @@ impl Api {
                 note(&context.record, &operation);
                 self.executor.perform(operation, context.asking(caller)).await.map(done)
             }
-            (Handler::Caller(_) | Handler::Lookup(_) | Handler::Operation(_), None) => {
-                Err(Error::new(Problem::Internal, "a route without a caller"))
+            (Handler::ZecCall(read), Some(caller)) => {
+                let operation = read(&request)?;
+                note(&context.record, &operation);
+                let is_read = matches!(operation, Operation::Read(_));
+                let done = self.executor.perform(operation, context.asking(caller)).await;
+                zec_answer(done, is_read, context.record.request_id())
             }
+            (
+                Handler::Caller(_)
+                | Handler::Lookup(_)
+                | Handler::Operation(_)
+                | Handler::ZecCall(_),
+                None,
+            ) => Err(Error::new(Problem::Internal, "a route without a caller")),
         }
     }
 
@@ -139,6 +150,28 @@ fn done(done: Done) -> Answer {
         Done::Nic(shown) => reply::ok(shown.nic().raw().get().to_owned()),
         Done::Changed { change, request_id, operation } => {
             reply::ok(reply::changed(&change, &request_id, operation))
+        }
+    }
+}
+
+/// The answer in ZEC's own form. For a vNIC that does not exist ZEC answers with an empty list, and Terraform relies on
+/// that.
+fn zec_answer(done: Result<Done, Error>, is_read: bool, own_id: &str) -> Result<Answer, Error> {
+    let own_id = || reply::zec_form(own_id);
+    let done = match done {
+        Err(error) if is_read && reply::is_absent(&error) => {
+            return Ok(reply::ok(reply::zec_nics(&own_id(), None)));
+        }
+        done => done?,
+    };
+    match done {
+        Done::Nic(shown) => Ok(reply::ok(reply::zec_nics(&own_id(), Some(shown.nic().raw())))),
+        Done::Changed { change, request_id, .. } => {
+            Ok(reply::ok(reply::zec_change(&request_id, &change)))
+        }
+        Done::Replayed(done) => zec_answer(Ok(*done), is_read, &own_id()).map(reply::replayed),
+        Done::NothingToDo { .. } | Done::Rehearsed(_) => {
+            Err(Error::new(Problem::Internal, "a result that ZEC has no form for"))
         }
     }
 }

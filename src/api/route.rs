@@ -34,6 +34,8 @@ pub(super) enum Handler {
     Caller(fn(&RequestParts<'_>, &Caller) -> Result<Answer, Error>),
     /// Looks up recorded writes for a caller.
     Lookup(fn(&RequestParts<'_>) -> Result<Lookup, Error>),
+    /// Performs an operation for a caller, and answers in ZEC's own form.
+    ZecCall(fn(&RequestParts<'_>) -> Result<Operation, Error>),
     /// Performs an operation for a caller.
     Operation(fn(&RequestParts<'_>) -> Result<Operation, Error>),
 }
@@ -93,7 +95,10 @@ impl Route {
     pub const fn access(&self) -> Access {
         match self.handler {
             Handler::Page(_) => Access::Public,
-            Handler::Caller(_) | Handler::Lookup(_) | Handler::Operation(_) => Access::Caller,
+            Handler::Caller(_)
+            | Handler::Lookup(_)
+            | Handler::Operation(_)
+            | Handler::ZecCall(_) => Access::Caller,
         }
     }
 

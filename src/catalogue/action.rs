@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
+    Certainty,
     parameter::Parameter,
     resource::ResourceType,
     table::{CatalogueError, Table},
@@ -20,7 +21,7 @@ pub struct ActionRow {
     /// The type of the resources that it is about; `None` for lists of what is on offer.
     pub resource_type: Option<ResourceType>,
     /// Whether ZEC answers before the work is done.
-    pub asynchronous: Asynchronous,
+    pub asynchronous: Certainty,
     /// Its parameters.
     pub parameters: Vec<Parameter>,
     /// What its answer holds.
@@ -47,19 +48,6 @@ impl Effect {
     #[must_use]
     pub const fn is_change(self) -> bool {
         matches!(self, Self::Write | Self::Destructive)
-    }
-}
-
-labels! {
-    /// Whether ZEC answers before the work of an action is done.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Asynchronous by label, from from_label {
-        /// It does.
-        Yes = "yes",
-        /// It does not.
-        No = "no",
-        /// No source says so.
-        Unknown = "unknown",
     }
 }
 
@@ -164,7 +152,7 @@ pub(super) fn read(
             version: version.to_owned(),
             effect: row.known("access", Effect::from_label)?,
             resource_type,
-            asynchronous: row.known("async", Asynchronous::from_label)?,
+            asynchronous: row.known("async", Certainty::from_label)?,
             parameters,
             answer: answer.ok_or_else(|| row.fault(format!("`{name}` has no row of answers")))?,
         });

@@ -10,8 +10,8 @@ mod table;
 
 use std::{collections::HashMap, sync::OnceLock};
 
-pub use action::{ActionRow, Asynchronous, Effect, Held, Holds, Presence};
-pub use parameter::{IfAbsent, Meaning, Parameter, Required, Scalar, Shape};
+pub use action::{ActionRow, Effect, Held, Holds, Presence};
+pub use parameter::{IfAbsent, Meaning, Parameter, Scalar, Shape};
 pub use resource::{ReadBy, ResourceRow, ResourceType};
 pub use table::CatalogueError;
 
@@ -22,6 +22,19 @@ const LATEST: &str = "2025-09-01";
 
 /// The older version, of which the gateway knows the actions that ZEC's Terraform provider still sends.
 const OLDER: &str = "2024-04-01";
+
+labels! {
+    /// Whether something is so, as far as ZEC's sources say.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Certainty by label, from from_label {
+        /// It is.
+        Yes = "yes",
+        /// It is not.
+        No = "no",
+        /// No source says so.
+        Unknown = "unknown",
+    }
+}
 
 /// Every known action and type of resource.
 #[derive(Debug)]

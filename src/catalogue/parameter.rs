@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
+    Certainty,
     resource::ResourceType,
     table::{CatalogueError, Row, Table},
 };
@@ -17,7 +18,7 @@ pub struct Parameter {
     /// What its value means.
     pub meaning: Meaning,
     /// Whether ZEC requires it.
-    pub required: Required,
+    pub required: Certainty,
     /// What ZEC does without it.
     pub if_absent: IfAbsent,
     /// Whether ZEC documents it as deprecated.
@@ -49,19 +50,6 @@ labels! {
         Float = "float",
         /// True or false.
         Boolean = "boolean",
-    }
-}
-
-labels! {
-    /// Whether ZEC requires a parameter.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Required by label, from from_label {
-        /// It does.
-        Yes = "yes",
-        /// It does not.
-        No = "no",
-        /// No source says so.
-        Unknown = "unknown",
     }
 }
 
@@ -203,7 +191,7 @@ fn add(row: Row<'_>, level: &mut Vec<Parameter>, path: &str) -> Result<(), Catal
         name: name.to_owned(),
         shape,
         meaning: row.known("kind", Meaning::parse)?,
-        required: row.known("required", Required::from_label)?,
+        required: row.known("required", Certainty::from_label)?,
         if_absent: IfAbsent::parse(row.cell("if_absent")?),
         deprecated: row.known("deprecated", |cell| match cell {
             "yes" => Some(true),

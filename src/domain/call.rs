@@ -93,7 +93,7 @@ pub struct Call {
 /// Sorted by name, as canonical JSON has it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Arguments<'a> {
+struct ChangeArguments<'a> {
     ip_addresses: &'a [Ipv4Addr],
     nic_id: &'a str,
 }
@@ -103,7 +103,7 @@ impl ChangeIpv4 {
     #[must_use]
     pub fn call(&self) -> Call {
         let arguments =
-            Arguments { ip_addresses: self.addresses.as_slice(), nic_id: self.nic.as_str() };
+            ChangeArguments { ip_addresses: self.addresses.as_slice(), nic_id: self.nic.as_str() };
         Call {
             action: self.change.action().name().to_owned(),
             api_version: API_VERSION.to_owned(),
@@ -118,7 +118,7 @@ impl ChangeIpv4 {
     pub fn of(call: &Call) -> Option<Self> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
-        struct Arguments {
+        struct RecordedArguments {
             ip_addresses: Vec<String>,
             nic_id: String,
         }
@@ -128,7 +128,7 @@ impl ChangeIpv4 {
         let change = [Change::Assign, Change::Unassign]
             .into_iter()
             .find(|change| Some(change.action()) == Action::from_name(&call.action))?;
-        let arguments: Arguments = serde_json::from_str(call.arguments.get()).ok()?;
+        let arguments: RecordedArguments = serde_json::from_str(call.arguments.get()).ok()?;
         let texts = arguments.ip_addresses.iter().map(String::as_str);
         Some(Self {
             change,

@@ -1,9 +1,10 @@
 //! The gateway's vocabulary: values that can only be valid.
 //!
 //! Every value is parsed once, at the edge, and never checked again. This room has no HTTP, no TLS, no clock
-//! and no policy language. Every other room may use it, and it uses no other room.
+//! and no policy language. Every other room may use it, and it uses only the catalogue.
 
 mod addresses;
+mod arguments;
 mod call;
 mod caller;
 mod denial;
@@ -18,6 +19,7 @@ mod peer;
 pub mod text;
 
 pub use addresses::{Addresses, AddressesError};
+pub use arguments::{Arguments, ArgumentsError, NamedResource};
 pub use call::{API_VERSION, Call, Resource, ResourceError};
 pub use caller::{Caller, CallerError, MAX_NAME_BYTES};
 pub use denial::{Denial, Denied, Reason};

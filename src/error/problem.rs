@@ -13,6 +13,8 @@ labels! {
         InvalidToken = "invalid-token",
         /// The policy denies the request.
         PolicyDenied = "policy-denied",
+        /// The gateway does not perform this action.
+        UnknownAction = "unknown-action",
         /// The vNIC has the tag that protects it.
         Protected = "protected",
         /// No such route.
@@ -132,6 +134,11 @@ impl Problem {
                 status: 403, code: "AUTHFAILURE_UNAUTHORIZED_OPERATION",
                 title: "The policy does not allow this",
                 explanation: "`denied` lists each address (or the vNIC) that is not allowed, with the policies that forbid it and their reasons; an empty list means that no policy allows it. One denied address denies the whole request and nothing is sent. `caller` shows you as the policy sees you: a missing group there is the usual cause.",
+            },
+            Self::UnknownAction => &ProblemEntry {
+                status: 403, code: "AUTHFAILURE_UNAUTHORIZED_OPERATION",
+                title: "The gateway does not perform this action",
+                explanation: "The headers `X-ZC-Action`, `X-ZC-Version` and `X-ZC-Service` name an action that the gateway does not know, or does not perform; `detail` says which. Nothing was sent. Names are compared exactly: check their spelling, or ask the gateway's operators for another way.",
             },
             Self::Protected => &ProblemEntry {
                 status: 403, code: "NIC_PROTECTED",

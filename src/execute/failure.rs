@@ -51,7 +51,7 @@ fn why(nic: &NicId, denial: &Denial) -> String {
 }
 
 /// ZEC's code for a vNIC that does not exist.
-pub(super) const NO_SUCH_NIC: &str = "INVALID_NIC_NOT_FOUND";
+pub const NO_SUCH_NIC: &str = "INVALID_NIC_NOT_FOUND";
 
 /// The error for a vNIC that ZEC does not show: it has ZEC's own status and code.
 pub(super) fn no_such_nic(nic: &NicId) -> Error {

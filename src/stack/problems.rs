@@ -17,6 +17,9 @@ use crate::{
     metrics::Metrics,
 };
 
+/// The paths at which the gateway takes calls in ZEC's own form.
+const ZECS_PATHS: &str = "/api/v2";
+
 /// Turns every error and panic inside into a problem document for the caller, and counts it. A bug costs one request,
 /// not the other requests of the connection.
 pub(super) async fn errors_to_problems<B, S>(
@@ -28,6 +31,8 @@ where
     S: Service<Request<B>, Response = Answer, Error = Error>,
 {
     let version = request.version();
+    // ZEC's SDKs expect ZEC's form of an id, whichever layer refuses.
+    let in_zecs_form = request.uri().path().starts_with(ZECS_PATHS);
     let found = RequestState::of(&mut request).ok();
     let known = found.map(|found| (Arc::clone(&found.record), found.id.clone()));
     let error = match catch_panic(pin!(async { next.ready().await?.call(request).await })).await {
@@ -44,7 +49,9 @@ where
         });
     }
     let none = RequestId(HeaderValue::from_static("none"));
-    let mut answer = problem(&error, known.as_ref().map_or(&none, |(_, id)| id));
+    let id = known.as_ref().map_or(&none, |(_, id)| id);
+    let mut answer =
+        if in_zecs_form { problem(&error, &id.in_zecs_form()) } else { problem(&error, id) };
     // HTTP/2 has no such header, and its streams cannot be confused with one another.
     if error.ends_connection() && version < Version::HTTP_2 {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -12,7 +12,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("labels", &[]),
     ("mutex", &[]),
-    ("domain", &[]),
+    ("domain", &["catalogue"]),
     ("error", &["domain"]),
     ("files", &[]),
     ("lanes", &["mutex", "telemetry"]),
@@ -39,7 +39,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "zec",
         ],
     ),
-    ("api", &["domain", "error", "execute", "journal", "limit", "metrics", "telemetry"]),
+    (
+        "api",
+        &["catalogue", "domain", "error", "execute", "journal", "limit", "metrics", "telemetry"],
+    ),
     ("stack", &["api", "auth", "domain", "error", "limit", "metrics", "telemetry"]),
     (
         "server",

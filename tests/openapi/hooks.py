@@ -37,6 +37,14 @@ def within_rules(case):
         else:
             query["all"] = "true"
         case.query = query
+    if path == "/api/v2/zec":
+        # What the body may hold depends on the action.
+        headers["X-ZC-Action"] = "DescribeNetworkInterfaces"
+        headers.pop("Idempotency-Key", None)  # reads take none
+        headers.pop("X-ZC-Version", None)
+        headers.pop("X-ZC-Service", None)
+        case.headers = headers
+        case.body = {"nicIds": ["1612345678901234567"]}
     if "resource" in query:
         query.pop("nic", None)  # the same thing in other words
     if "before" in query:

@@ -43,6 +43,22 @@ pub(super) fn headers() -> Value {
     })
 }
 
+fn zec_answer() -> Value {
+    json!({
+        "type": "object",
+        "description": "ZEC's own form of an answer",
+        "required": ["requestId", "response"],
+        "properties": {
+            "requestId": { "type": "string" },
+            "response": {
+                "type": "object",
+                "required": ["requestId"],
+                "properties": { "requestId": { "type": "string" } },
+            },
+        },
+    })
+}
+
 /// Every schema; `max_addresses` is the most that one request may name.
 pub(super) fn all(max_addresses: usize) -> Value {
     let mut schemas = json!({
@@ -53,6 +69,7 @@ pub(super) fn all(max_addresses: usize) -> Value {
         "Outcome": { "type": "string", "enum": Outcome::ALL.map(Outcome::label) },
         "Action": { "type": "string", "enum": Action::ALL.map(Action::name) },
         "ProblemSlug": { "type": "string", "enum": Problem::ALL.map(Problem::slug) },
+        "ZecAnswer": zec_answer(),
         "Nic": {
             "type": "object",
             "description": "ZEC's own object, with whatever else ZEC puts into it",

@@ -4,6 +4,7 @@ mod caller;
 mod change;
 mod operation;
 mod problem;
+mod zec;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, header};
@@ -13,6 +14,7 @@ pub(super) use change::{changed, nothing_to_do, rehearsed};
 pub(super) use operation::{operation, operations};
 pub(super) use problem::explanation;
 pub use problem::problem;
+pub(super) use zec::{is_absent, zec_change, zec_form, zec_nics};
 
 use super::answer_body::AnswerBody;
 
@@ -34,6 +36,13 @@ impl RequestId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
+    }
+
+    /// The id as ZEC would write it.
+    #[must_use]
+    pub fn in_zecs_form(&self) -> Self {
+        let id = zec::zec_form(self.as_str());
+        Self(HeaderValue::try_from(id).unwrap_or_else(|_| self.0.clone()))
     }
 
     /// Whether a caller's request id can be kept: 1 to 64 characters of a small set.

@@ -26,7 +26,7 @@ pub(super) const ASSIGN: &[&[Problem]] = &[ZEC, WRITE];
 pub(super) const UNASSIGN: &[&[Problem]] = &[ZEC, WRITE, BUDGET];
 
 /// The problems of a request that ZEC answers.
-const ZEC: &[Problem] = &[
+pub(super) const ZEC: &[Problem] = &[
     Problem::PolicyDenied,
     Problem::ZecRejected,
     Problem::ZecCredentialsRefused,
@@ -36,7 +36,7 @@ const ZEC: &[Problem] = &[
 ];
 
 /// The problems of a request that changes a vNIC.
-const WRITE: &[Problem] = &[
+pub(super) const WRITE: &[Problem] = &[
     Problem::Protected,
     Problem::StateConflict,
     Problem::IdempotencyInProgress,
@@ -48,7 +48,7 @@ const WRITE: &[Problem] = &[
 ];
 
 /// The problem of a request that takes addresses off.
-const BUDGET: &[Problem] = &[Problem::BudgetExceeded];
+pub(super) const BUDGET: &[Problem] = &[Problem::BudgetExceeded];
 
 /// The query keys of a request that unassigns addresses.
 const UNASSIGN_KEYS: [&str; 4] = ["ipAddresses", "ipAddress", "dryRun", "all"];
@@ -57,7 +57,7 @@ const UNASSIGN_KEYS: [&str; 4] = ["ipAddresses", "ipAddress", "dryRun", "all"];
 const CHANGE_KEYS: [&str; 1] = ["dryRun"];
 
 /// The header of an answer that repeats an earlier one.
-const REPLAYED: &str = "Idempotency-Replayed";
+pub(super) const REPLAYED: &str = "Idempotency-Replayed";
 
 /// `DELETE /nics/{nicId}/ipv4`
 pub(super) fn unassign(request: &RequestParts<'_>) -> Result<Operation, Error> {
@@ -68,15 +68,21 @@ pub(super) fn unassign(request: &RequestParts<'_>) -> Result<Operation, Error> {
 /// `DELETE /nics/{nicId}/ipv4/{address}`
 pub(super) fn unassign_one(request: &RequestParts<'_>) -> Result<Operation, Error> {
     let query = Query::parse(request.query, &CHANGE_KEYS)?;
-    let address = request.parameter(1).to_owned();
-    change(request, &query, listed(request, Change::Unassign, &[address])?)
+    let address = request.parameter(1);
+    change(
+        request,
+        &query,
+        listed(nic(request)?, Change::Unassign, [address], request.max_addresses)?,
+    )
 }
 
 /// `POST /nics/{nicId}/ipv4`
 pub(super) fn assign(request: &RequestParts<'_>) -> Result<Operation, Error> {
     let query = Query::parse(request.query, &CHANGE_KEYS)?;
     let texts = request.body.map_or(Ok(None), |body| body::addresses(body, false))?;
-    change(request, &query, listed(request, Change::Assign, &texts.unwrap_or_default())?)
+    let texts = texts.unwrap_or_default();
+    let texts = texts.iter().map(String::as_str);
+    change(request, &query, listed(nic(request)?, Change::Assign, texts, request.max_addresses)?)
 }
 
 /// `GET /nics/{nicId}`
@@ -89,7 +95,7 @@ fn nic(request: &RequestParts<'_>) -> Result<NicId, Error> {
     NicId::parse(request.parameter(0)).map_err(|error| Error::invalid(error.to_string()))
 }
 
-fn change(
+pub(super) fn change(
     request: &RequestParts<'_>,
     query: &Query<'_>,
     selection: Selection,
@@ -107,17 +113,16 @@ fn change(
     }
 }
 
-fn listed(
-    request: &RequestParts<'_>,
+pub(super) fn listed<'a>(
+    nic: NicId,
     change: Change,
-    texts: &[String],
+    texts: impl IntoIterator<Item = &'a str>,
+    max: usize,
 ) -> Result<Selection, Error> {
-    let nic = nic(request)?;
-    let addresses = Addresses::parse(texts.iter().map(String::as_str), request.max_addresses);
-    let addresses = addresses.map_err(|error| match error {
+    let addresses = Addresses::parse(texts, max).map_err(|error| match error {
         AddressesError::Empty => Error::missing(
-            "no address is named: send `{\"ipAddresses\": [\"10.0.0.2\"]}` as JSON body, \
-             or, with DELETE, `?ipAddresses=10.0.0.2` for each, or `?all=true`",
+            "no address is named: send `{\"ipAddresses\": [\"10.0.0.2\"]}` as JSON body, or, with \
+             DELETE, `?ipAddresses=10.0.0.2` for each, or `?all=true`",
         ),
         error => Error::invalid(error.to_string()),
     })?;
@@ -144,7 +149,8 @@ fn unassigned(request: &RequestParts<'_>, query: &Query<'_>) -> Result<Selection
             )));
         }
     };
-    listed(request, Change::Unassign, &texts)
+    let texts = texts.iter().map(String::as_str);
+    listed(nic(request)?, Change::Unassign, texts, request.max_addresses)
 }
 
 /// The list has precedence over the deprecated single address, as ZEC documents.
@@ -322,7 +328,7 @@ fn dry_run() -> Value {
     )
 }
 
-fn idempotency_key() -> Value {
+pub(super) fn idempotency_key() -> Value {
     let mut parameter = query(
         "Idempotency-Key",
         "A key of your own for this request, 1 to 255 visible ASCII characters, remembered for 24 \

@@ -1,0 +1,197 @@
+//! ZEC's own form of its API: `/api/v2/zec`, for ZEC's official SDKs and tools.
+//!
+//! The gateway performs the actions on the private IPv4 addresses of vNICs. They become the same operations as the other
+//! routes', so the same policy, checks and records apply.
+
+use http::{HeaderName, HeaderValue};
+use serde_json::{Value, json};
+
+use super::{
+    super::{
+        describe::{Description, JSON, NIC_ID, Tag, ZEC_REQUEST_ID, reference},
+        query::Query,
+        request::RequestParts,
+    },
+    nics,
+};
+use crate::{
+    catalogue::{ActionRow, Catalogue},
+    domain::{API_VERSION, Arguments, Change, NicId, Operation, ReadNic, text::excerpt},
+    error::{Error, Problem},
+};
+
+/// The problems of a call, beside those of every request that ZEC answers.
+pub(super) const CALL: &[&[Problem]] =
+    &[nics::ZEC, nics::WRITE, nics::BUDGET, &[Problem::UnknownAction]];
+
+const ACTION: HeaderName = HeaderName::from_static("x-zc-action");
+const VERSION: HeaderName = HeaderName::from_static("x-zc-version");
+const SERVICE: HeaderName = HeaderName::from_static("x-zc-service");
+
+/// `POST /api/v2/zec`
+pub(super) fn call(request: &RequestParts<'_>) -> Result<Operation, Error> {
+    request.bare()?;
+    let row = row(request)?;
+    let arguments = Arguments::parse(row, request.body.unwrap_or_default())
+        .map_err(|error| Error::invalid(error.to_string()))?;
+    match row.name.as_str() {
+        "DescribeNetworkInterfaces" if request.headers.contains_key("idempotency-key") => {
+            Err(Error::invalid(
+                "a read takes no `Idempotency-Key`, because it changes nothing: leave it out",
+            ))
+        }
+        "DescribeNetworkInterfaces" => read(&arguments),
+        "AssignNetworkInterfaceIpv4" => {
+            change(request, &arguments, Change::Assign, texts(&arguments, "ipAddress"))
+        }
+        "BatchAssignNetworkInterfaceIpv4" => {
+            if arguments.get("ipAddressCount").is_some() {
+                return Err(Error::invalid(
+                    "`ipAddressCount` lets ZEC choose the addresses, which no policy can decide: \
+                     name them in `ipAddresses`",
+                ));
+            }
+            change(request, &arguments, Change::Assign, texts(&arguments, "ipAddresses"))
+        }
+        "UnassignNetworkInterfaceIpv4" => {
+            // The list has precedence, as at ZEC; half of ZEC's clients send an empty one where others send none.
+            let list = texts(&arguments, "ipAddresses");
+            let named = if list.is_empty() { texts(&arguments, "ipAddress") } else { list };
+            change(request, &arguments, Change::Unassign, named)
+        }
+        other => Err(not_performed(other)),
+    }
+}
+
+/// The row of the action that the headers name.
+fn row(request: &RequestParts<'_>) -> Result<&'static ActionRow, Error> {
+    if let Some(service) = one(request, &SERVICE)?
+        && service != "zec"
+    {
+        let detail = format!(
+            "the gateway performs actions of the service `zec`, not of `{}`; nothing was sent",
+            excerpt(service)
+        );
+        return Err(Error::new(Problem::UnknownAction, detail));
+    }
+    let name = one(request, &ACTION)?.ok_or_else(|| {
+        Error::missing("the header `X-ZC-Action` is missing: it names the action of ZEC's API")
+    })?;
+    let version = one(request, &VERSION)?.unwrap_or(API_VERSION);
+    let catalogue = Catalogue::built_in().map_err(|error| {
+        Error::new(Problem::Internal, "the catalogue is broken").with_cause(error)
+    })?;
+    catalogue.action(version, name).ok_or_else(|| {
+        let detail = format!(
+            "the gateway knows no action `{}` in version `{}`; nothing was sent: check \
+             `X-ZC-Action` and `X-ZC-Version`",
+            excerpt(name),
+            excerpt(version)
+        );
+        Error::new(Problem::UnknownAction, detail)
+    })
+}
+
+/// The value of a header that a request may have once.
+fn one<'a>(request: &RequestParts<'a>, name: &HeaderName) -> Result<Option<&'a str>, Error> {
+    let mut values = request.headers.get_all(name).iter();
+    match (values.next().map(HeaderValue::to_str), values.next()) {
+        (None, _) => Ok(None),
+        (Some(Ok(value)), None) => Ok(Some(value)),
+        _ => Err(Error::invalid(format!("the header `{name}` appears twice or is not ASCII"))),
+    }
+}
+
+fn read(arguments: &Arguments) -> Result<Operation, Error> {
+    let paging = ["pageSize", "pageNum"];
+    let only_ids = |name: &str| name == "nicIds" || paging.contains(&name);
+    let ids = texts(arguments, "nicIds");
+    let first = arguments.get("pageNum").is_none_or(|number| *number == json!(1));
+    match ids.as_slice() {
+        [id] if first && arguments.names().all(only_ids) => {
+            Ok(Operation::Read(ReadNic { nic: nic_id(id)? }))
+        }
+        _ => Err(Error::invalid(
+            "the gateway shows one vNIC at a time: send its id alone in `nicIds`, without other \
+             filters",
+        )),
+    }
+}
+
+fn change(
+    request: &RequestParts<'_>,
+    arguments: &Arguments,
+    change: Change,
+    addresses: Vec<&str>,
+) -> Result<Operation, Error> {
+    let nic = arguments.get("nicId").and_then(Value::as_str);
+    let nic = nic.ok_or_else(|| Error::missing("`nicId` is missing: it names the vNIC"))?;
+    let selection = nics::listed(nic_id(nic)?, change, addresses, request.max_addresses)?;
+    nics::change(request, &Query::default(), selection)
+}
+
+fn nic_id(text: &str) -> Result<NicId, Error> {
+    NicId::parse(text).map_err(|error| Error::invalid(error.to_string()))
+}
+
+/// The texts of a parameter: of a list all of them, none if it is absent.
+fn texts<'a>(arguments: &'a Arguments, name: &str) -> Vec<&'a str> {
+    match arguments.get(name) {
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
+        Some(value) => value.as_str().into_iter().collect(),
+        None => Vec::new(),
+    }
+}
+
+fn not_performed(action: &str) -> Error {
+    let detail = format!(
+        "the gateway does not perform `{action}`; nothing was sent: ask the gateway's operators for \
+         another way"
+    );
+    Error::new(Problem::UnknownAction, detail)
+}
+
+pub(super) fn describe() -> Description {
+    let header = |name: &str, required: bool, text: &str, example: &str| {
+        json!({
+            "name": name, "in": "header", "required": required, "description": text,
+            "schema": { "type": "string" }, "example": example,
+        })
+    };
+    Description {
+        id: "callZec",
+        tag: Tag::Addresses,
+        summary: "Call the gateway as ZEC's SDKs call ZEC",
+        text: "Point an official SDK of ZEC at the gateway, with your token as its credential. The gateway performs \
+               `DescribeNetworkInterfaces` of one vNIC, `AssignNetworkInterfaceIpv4`, \
+               `BatchAssignNetworkInterfaceIpv4` and `UnassignNetworkInterfaceIpv4`, under the same policy as the \
+               other routes. It refuses every other action.",
+        parameters: vec![
+            header("X-ZC-Action", true, "The action, by ZEC's name", "DescribeNetworkInterfaces"),
+            header(
+                "X-ZC-Version",
+                false,
+                "The version of ZEC's API; the default is 2025-09-01",
+                API_VERSION,
+            ),
+            header("X-ZC-Service", false, "`zec`, if it is there", "zec"),
+            nics::idempotency_key(),
+        ],
+        body: Some(json!({
+            "description": "The action's arguments, as ZEC documents them",
+            "required": true,
+            "content": { JSON: {
+                "schema": { "type": "object" },
+                "example": { "nicIds": [NIC_ID] },
+            } },
+        })),
+        success: "ZEC's answer",
+        answer: (JSON, reference("ZecAnswer")),
+        headers: &[nics::REPLAYED],
+        example: Some(json!({
+            "requestId": ZEC_REQUEST_ID, "response": { "requestId": ZEC_REQUEST_ID },
+        })),
+        links: json!({}),
+        curl: "-H 'Content-Type: application/json' -H 'X-ZC-Action: DescribeNetworkInterfaces' -d '{\"nicIds\": [\"1612345678901234567\"]}' {gateway}/api/v2/zec",
+    }
+}

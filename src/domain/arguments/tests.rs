@@ -1,0 +1,181 @@
+//! Tests of reading arguments: what is refused, and that what is read is what was sent.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::catalogue::Catalogue;
+
+fn row(name: &str) -> &'static ActionRow {
+    Catalogue::built_in().unwrap().action("2025-09-01", name).unwrap()
+}
+
+fn fault(name: &str, body: &str) -> String {
+    Arguments::parse(row(name), body.as_bytes()).unwrap_err().to_string()
+}
+
+fn named(arguments: &Arguments) -> Vec<(&str, &str, &str)> {
+    let named = arguments.named().iter();
+    named.map(|one| (one.types[0].as_str(), one.id.as_str(), one.parameter.as_str())).collect()
+}
+
+#[test]
+fn every_named_resource_is_found_wherever_it_is() {
+    let body = br#"{"members":[{"ipType":"Eip","resourceId":"7"},{"resourceId":"8"}],"qosPolicyGroupId":"1"}"#;
+    let read = Arguments::parse(row("AddQosPolicyGroupMembers"), body).unwrap();
+    assert_eq!(
+        named(&read),
+        [
+            ("eip", "7", "members[].resourceId"),
+            ("eip", "8", "members[].resourceId"),
+            ("qos-policy-group", "1", "qosPolicyGroupId"),
+        ]
+    );
+    assert_eq!(read.named()[0].types.len(), 3, "no type is told");
+    assert_eq!(read.canonical().as_bytes(), body);
+    let read = Arguments::parse(row("AttachDisks"), br#"{"instanceId":"5","diskIds":["3","4"]}"#);
+    let read = read.unwrap();
+    assert_eq!(read.canonical(), r#"{"diskIds":["3","4"],"instanceId":"5"}"#);
+    assert_eq!(named(&read).len(), 3);
+}
+
+#[test]
+fn null_is_absence_and_an_empty_list_is_kept() {
+    let read =
+        Arguments::parse(row("DescribeInstances"), br#"{"instanceIds":[],"name":null}"#).unwrap();
+    assert_eq!(read.canonical(), r#"{"instanceIds":[]}"#);
+    assert_eq!(read.get("name"), None);
+}
+
+/// An action, a body, and a text that the error must contain.
+const BAD: &[(&str, &str, &str)] = &[
+    // A client that sends a request again may have lost the body.
+    ("DescribeInstances", "", "the body is empty: send the arguments as a JSON object"),
+    ("DescribeInstances", "{", "the body is not JSON"),
+    ("DescribeInstances", "[]", "is not a JSON object"),
+    ("DescribeInstances", "null", "is not a JSON object"),
+    ("DescribeInstances", r#"{"name":"a","name":"a"}"#, "twice"),
+    ("DescribeInstances", r#"{"name":"a","\u006eame":"a"}"#, "twice"),
+    (
+        "DescribeInstances",
+        r#"{"instanceids":["1"]}"#,
+        "unknown parameter `instanceids`: write `instanceIds`",
+    ),
+    ("DescribeInstances", r#"{"instance_ids":["1"]}"#, "write `instanceIds`"),
+    ("DescribeInstances", r#"{"x\n":1}"#, "unknown parameter `x\\n`: the action takes `"),
+    ("DescribeRegions", r#"{"x":{}}"#, "unknown parameter `x`"),
+    ("DescribeInstances", r#"{"instanceIds":"1"}"#, "`instanceIds[]` is not a list"),
+    ("DescribeInstances", r#"{"instanceIds":[1]}"#, "`instanceIds[]` is not a string"),
+    ("DescribeInstances", r#"{"instanceIds":[null]}"#, "`instanceIds[]` is not a string"),
+    ("DescribeInstances", r#"{"instanceIds":[""]}"#, "`instanceIds[]` is not an id"),
+    ("DescribeInstances", r#"{"instanceIds":["a/b"]}"#, "`instanceIds[]` is not an id"),
+    ("DescribeInstances", r#"{"pageSize":"20"}"#, "`pageSize` is not a whole number"),
+    ("DescribeInstances", r#"{"pageSize":20.0}"#, "`pageSize` is not a whole number"),
+    (
+        "DescribeInstances",
+        r#"{"pageSize":9223372036854775808}"#,
+        "`pageSize` is not a whole number",
+    ),
+    ("DescribeInstances", r#"{"ipv4Address":"10.0.0.256"}"#, "`ipv4Address` is not an IP address"),
+    ("DescribeInstances", r#"{"ipv4Address":"010.0.0.1"}"#, "`ipv4Address` is not an IP address"),
+    ("StopInstances", r#"{"forceShutdown":"true"}"#, "`forceShutdown` is not `true` or `false`"),
+    ("StopInstances", r#"{"forceShutdown":1}"#, "`forceShutdown` is not `true` or `false`"),
+    ("CreateVpc", r#"{"tags":[]}"#, "`tags` is not an object"),
+    ("CreateVpc", r#"{"tags":{"tags":{}}}"#, "`tags.tags[]` is not a list of objects"),
+    ("CreateVpc", r#"{"tags":{"tags":["a"]}}"#, "`tags.tags[]` is not a list of objects"),
+    (
+        "CreateVpc",
+        r#"{"tags":{"tags":[{"Key":"a"}]}}"#,
+        "unknown parameter `tags.tags[].Key`: write `key`",
+    ),
+];
+
+#[test]
+fn a_body_that_is_not_exactly_the_actions_is_refused() {
+    for (action, body, said) in BAD {
+        let found = fault(action, body);
+        assert!(found.contains(said), "{action} {body}: {found}");
+    }
+}
+
+#[test]
+fn a_fraction_is_what_a_policy_can_see() {
+    let row = Catalogue::built_in().unwrap().actions().iter().find_map(|row| {
+        let is_float = |one: &&Parameter| matches!(one.shape, Shape::One(Scalar::Float));
+        row.parameters.iter().find(is_float).map(|one| (row, one.name.as_str()))
+    });
+    let (row, name) = row.unwrap();
+    let read = |number: &str| Arguments::parse(row, format!(r#"{{"{name}":{number}}}"#).as_bytes());
+    for number in ["1", "0.1", "-1.2345", "1.0", "100.5", "12e1"] {
+        read(number).unwrap();
+    }
+    for number in ["0.12345", "1e300", "1e-7"] {
+        let said = read(number).unwrap_err().to_string();
+        assert!(said.contains("at most four digits after the point"), "{number}: {said}");
+    }
+}
+
+#[test]
+fn a_body_cannot_name_or_hold_more_than_the_gateway_reads() {
+    let ids = |count: usize| format!(r#"{{"instanceIds":[{}"1"]}}"#, r#""1","#.repeat(count - 1));
+    Arguments::parse(row("DescribeInstances"), ids(1000).as_bytes()).unwrap();
+    assert!(fault("DescribeInstances", &ids(1001)).contains("more than 1000 ids of resources"));
+    let keys = |count: usize| format!(r#"{{"tagKeys":[{}"1"]}}"#, r#""1","#.repeat(count - 1));
+    Arguments::parse(row("DescribeInstances"), keys(MAX_VALUES - 1).as_bytes()).unwrap();
+    assert!(fault("DescribeInstances", &keys(MAX_VALUES)).contains("more than 50000 values"));
+}
+
+/// A valid value of a parameter, and the ids in it, by another way than the reader's.
+fn value_of(parameter: &Parameter, random: &mut fastrand::Rng, ids: &mut Vec<String>) -> Value {
+    let mut one = |scalar: Scalar, random: &mut fastrand::Rng| match (scalar, &parameter.meaning) {
+        (Scalar::Text, Meaning::Id(_)) => {
+            let id = random.u64(..).to_string();
+            ids.push(id.clone());
+            json!(id)
+        }
+        (Scalar::Text, Meaning::Address) => json!(format!("10.0.0.{}", random.u8(..))),
+        (Scalar::Text, _) => json!(random.choice(["", "a", "ä\n\"", "{}"]).unwrap()),
+        (Scalar::Integer, _) => json!(random.i64(..)),
+        (Scalar::Float, _) => json!(f64::from(random.i32(-10_000..10_000)) / 100.0),
+        (Scalar::Boolean, _) => json!(random.bool()),
+    };
+    match &parameter.shape {
+        Shape::One(scalar) => one(*scalar, random),
+        Shape::Many(scalar) => (0..random.usize(..4)).map(|_| one(*scalar, random)).collect(),
+        Shape::Object(members) => object_of(members, random, ids),
+        Shape::Objects(members) => {
+            (0..random.usize(..3)).map(|_| object_of(members, random, ids)).collect()
+        }
+    }
+}
+
+fn object_of(parameters: &[Parameter], random: &mut fastrand::Rng, ids: &mut Vec<String>) -> Value {
+    let mut members = Map::new();
+    for parameter in parameters {
+        if random.bool() {
+            members.insert(parameter.name.clone(), value_of(parameter, random, ids));
+        }
+    }
+    Value::Object(members)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn what_is_read_of_any_action_is_what_was_sent(seed in any::<u64>()) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let rows = Catalogue::built_in().unwrap().actions();
+        let row = &rows[random.usize(..rows.len())];
+        let mut ids = Vec::new();
+        let sent = object_of(&row.parameters, &mut random, &mut ids);
+        let read = Arguments::parse(row, sent.to_string().as_bytes()).unwrap();
+        prop_assert_eq!(&Value::Object(read.members.clone()), &sent, "{}", row.name);
+        let mut found: Vec<&str> = read.named().iter().map(|one| one.id.as_str()).collect();
+        found.sort_unstable();
+        ids.sort_unstable();
+        prop_assert_eq!(found, ids, "{}", row.name);
+        let again = Arguments::parse(row, read.canonical().as_bytes()).unwrap();
+        prop_assert_eq!(again.canonical(), read.canonical());
+    }
+}
