@@ -157,19 +157,18 @@ fn done(done: Done) -> Answer {
 /// The answer in ZEC's own form. For a vNIC that does not exist ZEC answers with an empty list, and Terraform relies on
 /// that.
 fn zec_answer(done: Result<Done, Error>, is_read: bool, own_id: &str) -> Result<Answer, Error> {
-    let own_id = || reply::zec_form(own_id);
     let done = match done {
         Err(error) if is_read && reply::is_absent(&error) => {
-            return Ok(reply::ok(reply::zec_nics(&own_id(), None)));
+            return Ok(reply::ok(reply::zec_nics(own_id, None)));
         }
         done => done?,
     };
     match done {
-        Done::Nic(shown) => Ok(reply::ok(reply::zec_nics(&own_id(), Some(shown.nic().raw())))),
+        Done::Nic(shown) => Ok(reply::ok(reply::zec_nics(own_id, Some(shown.nic().raw())))),
         Done::Changed { change, request_id, .. } => {
             Ok(reply::ok(reply::zec_change(&request_id, &change)))
         }
-        Done::Replayed(done) => zec_answer(Ok(*done), is_read, &own_id()).map(reply::replayed),
+        Done::Replayed(done) => zec_answer(Ok(*done), is_read, own_id).map(reply::replayed),
         Done::NothingToDo { .. } | Done::Rehearsed(_) => {
             Err(Error::new(Problem::Internal, "a result that ZEC has no form for"))
         }

@@ -64,6 +64,8 @@ pub enum Meaning {
     Id(Vec<ResourceType>),
     /// An IP address.
     Address,
+    /// One or more IP addresses in one text, joined by commas.
+    Addresses,
     /// A network.
     Network,
     /// A secret: no record and no policy sees it.
@@ -115,6 +117,7 @@ impl Meaning {
             "plain" => Self::Plain,
             "enum" => Self::Word,
             "address" => Self::Address,
+            "addresses" => Self::Addresses,
             "cidr" => Self::Network,
             "secret" => Self::Secret,
             "region" => Self::Region,

@@ -19,6 +19,12 @@ const MAX_ID: usize = 64;
 /// The most digits after the point of a fraction: a policy sees no more.
 const MAX_DECIMALS: usize = 4;
 
+/// A policy's numbers end below this (Cedar's `decimal`).
+const MAX_MAGNITUDE: f64 = 922_337_203_685_477.0;
+
+/// The longest name for which a similar one is looked for, in bytes.
+const MAX_NAME: usize = 64;
+
 /// The most values in one body, counting each item of a list. Rule sets of a few thousand rules fit.
 const MAX_VALUES: usize = 50_000;
 
@@ -26,7 +32,7 @@ const MAX_VALUES: usize = 50_000;
 const MAX_NAMED: usize = 1000;
 
 /// The arguments of a call, checked against the action's row.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Arguments {
     members: Map<String, Value>,
     named: Vec<NamedResource>,
@@ -81,6 +87,13 @@ pub enum ArgumentsError {
     },
 }
 
+/// Shows no value, because some are secrets.
+impl fmt::Debug for Arguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.members.keys()).finish()
+    }
+}
+
 impl Arguments {
     /// Reads the arguments of an action from a body.
     ///
@@ -112,9 +125,14 @@ impl Arguments {
         self.members.get(name)
     }
 
-    /// The names of all parameters that have a value.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.members.keys().map(String::as_str)
+    /// The names of all parameters that have a value. Some of ZEC's clients send an empty list where others send none,
+    /// so a list counts only if it has items.
+    pub fn given(&self) -> impl Iterator<Item = &str> {
+        let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
+        self.members
+            .iter()
+            .filter(move |(_, value)| !is_empty(value))
+            .map(|(name, _)| name.as_str())
     }
 
     /// Every resource that the arguments name, in the order of the body.
@@ -234,8 +252,13 @@ impl ArgumentsReader {
                             parameter: path.to_string(),
                         });
                     }
-                    Meaning::Address if !is_address(&text) => {
+                    Meaning::Address if text.parse::<IpAddr>().is_err() => {
                         return Err(wrong("an IP address, as `10.0.0.2` or `2001:db8::2`"));
+                    }
+                    Meaning::Addresses
+                        if !text.split(',').all(|one| one.parse::<IpAddr>().is_ok()) =>
+                    {
+                        return Err(wrong("one or more IP addresses, joined by commas"));
                     }
                     _ => {}
                 }
@@ -261,22 +284,20 @@ fn is_id(text: &str) -> bool {
     (1..=MAX_ID).contains(&text.len()) && text.bytes().all(fits)
 }
 
-/// Some parameters take several addresses in one text, joined by commas.
-fn is_address(text: &str) -> bool {
-    text.split(',').all(|one| one.parse::<IpAddr>().is_ok())
-}
-
 /// Whether a policy can see the number exactly: without an exponent, and with few digits after the point.
 fn is_exact(number: &Number) -> bool {
     let text = number.to_string();
+    let in_range = number.as_f64().is_some_and(|value| value.abs() < MAX_MAGNITUDE);
     let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
-    !text.contains(['e', 'E']) && decimals <= MAX_DECIMALS
+    in_range && !text.contains(['e', 'E']) && decimals <= MAX_DECIMALS
 }
 
 /// The error of an unknown parameter, with the one that was probably meant: ZEC might accept it in another spelling.
 fn unknown(parameters: &[Parameter], name: &str, path: &str) -> ArgumentsError {
     let plain = |text: &str| text.replace('_', "").to_ascii_lowercase();
-    let meant = parameters.iter().find(|one| plain(&one.name) == plain(name));
+    // No parameter's name is so long, and a caller may send a very long one.
+    let wanted = (name.len() <= MAX_NAME).then(|| plain(name));
+    let meant = parameters.iter().find(|one| Some(plain(&one.name)) == wanted);
     let known = match meant {
         Some(meant) => format!("write `{}`", meant.name),
         None if parameters.is_empty() => "the action takes none here".to_owned(),

@@ -180,8 +180,13 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node<'de>, A::Error> {
-        let mut members = Members(Vec::with_capacity(USUAL_KEYS));
+        let mut members = Members(Vec::new());
         while let Some(key) = access.next_key_seed(KeySeed)? {
+            // An empty object takes no room: a body may hold thousands of them.
+            // An empty object takes no room: a body may hold thousands of them.
+            if members.0.is_empty() {
+                members.0.reserve(USUAL_KEYS);
+            }
             members.0.push((key, access.next_value()?));
         }
         match members.repeated_key() {

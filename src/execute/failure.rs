@@ -42,7 +42,9 @@ fn why(nic: &NicId, denial: &Denial) -> String {
             format!("the policy `{id}` forbids this ({reason})")
         }
         (None, Some(Reason { id, reason: None })) => format!("the policy `{id}` forbids this"),
-        (None, None) => "no policy allows this: check `caller` for a missing group".to_owned(),
+        (None, None) => {
+            "no policy allows this: `GET /whoami` shows your groups, is one missing?".to_owned()
+        }
     };
     match denied.len() - 1 {
         0 => format!("{what}: {why}; nothing was sent"),
@@ -51,7 +53,7 @@ fn why(nic: &NicId, denial: &Denial) -> String {
 }
 
 /// ZEC's code for a vNIC that does not exist.
-pub const NO_SUCH_NIC: &str = "INVALID_NIC_NOT_FOUND";
+pub(super) const NO_SUCH_NIC: &str = "INVALID_NIC_NOT_FOUND";
 
 /// The error for a vNIC that ZEC does not show: it has ZEC's own status and code.
 pub(super) fn no_such_nic(nic: &NicId) -> Error {
@@ -61,6 +63,7 @@ pub(super) fn no_such_nic(nic: &NicId) -> Error {
     )
     .with_status(404)
     .with_code(NO_SUCH_NIC)
+    .with_extra(Extra::NoSuchNic)
 }
 
 /// The error of a failed read. Whatever happened, nothing was changed.

@@ -36,7 +36,6 @@ use crate::{
     zec::{Reader, Writer},
 };
 
-pub use failure::NO_SUCH_NIC;
 #[cfg(fuzzing)]
 pub(crate) use failure::write_error as fuzz_entry;
 use guard::Guards;

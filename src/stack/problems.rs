@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The paths at which the gateway takes calls in ZEC's own form.
-const ZECS_PATHS: &str = "/api/v2";
+const ZECS_PATHS: &str = "/api/v2/";
 
 /// Turns every error and panic inside into a problem document for the caller, and counts it. A bug costs one request,
 /// not the other requests of the connection.

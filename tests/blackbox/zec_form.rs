@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, process::Command};
 
+use zec_gateway::emulator::{Fault, FaultKind};
+
 use crate::{
     client::Answer,
     real_parts::{left_out, need, output},
@@ -194,4 +196,72 @@ async fn the_policy_and_the_vnics_state_decide_as_for_the_other_routes() {
     assert_eq!((status, code.as_str()), (409, "INVALID_NIC_PRIMARY_IP_CANT_DETACH"));
     assert!(message.contains("primary address"), "{message}");
     assert!(world.sent(UNASSIGN).is_empty());
+}
+
+/// An SDK shows its user the code and the message, and nothing else.
+#[tokio::test]
+async fn after_an_unknown_outcome_the_message_names_the_operation_to_look_up() {
+    let world = World::start().await;
+    let alice = world.alice();
+    let lost = Fault { action: Some(UNASSIGN.to_owned()), ..Fault::once(FaultKind::CutAfter) };
+    world.zec.inject(lost);
+    let (status, code, message) = refusal(&act(&alice, UNASSIGN, GOOD).await);
+    assert_eq!((status, code.as_str()), (504, "REQUEST_TIMED_OUT"));
+    let listed = alice.get("/operations").await.json();
+    let id = listed["operations"][0]["operationId"].as_str().unwrap();
+    assert!(message.contains(&format!("GET /operations/{id}")), "{message}");
+}
+
+#[tokio::test]
+async fn the_request_id_of_an_answer_finds_its_operation() {
+    let world = World::start().await;
+    let alice = world.alice();
+    let frozen = act(&alice, UNASSIGN, GOOD).await;
+    assert_eq!(frozen.status, 200);
+    let own = frozen.header("x-request-id").unwrap().to_owned();
+    let zecs = format!("T{}", own.to_ascii_uppercase());
+    for id in [own, zecs] {
+        let listed = alice.get(&format!("/operations?requestId={id}")).await.json();
+        assert_eq!(listed["operations"].as_array().unwrap().len(), 1, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_layer_refuses_an_sdk_can_read_it() {
+    let setup = Setup { limits: "freeze_file = \"freeze\"".to_owned(), ..Setup::default() };
+    let world = setup.start().await;
+    let alice = world.alice();
+    let large = format!(r#"{{"nicId":"{}"}}"#, "1".repeat(70_000));
+    let (status, code, _) = refusal(&act(&alice, UNASSIGN, &large).await);
+    assert_eq!((status, code.as_str()), (413, "INVALID_REQUEST"));
+    let plain = alice.send("POST", PATH, NAMED, Some(GOOD)).await;
+    assert_eq!(refusal(&plain).0, 415, "no content type");
+    let queried = format!("{PATH}?a=b");
+    let headers = [NAMED[0], ("Content-Type", "application/json")];
+    assert_eq!(refusal(&alice.send("POST", &queried, &headers, Some(GOOD)).await).0, 400);
+    world.put("freeze", "maintenance");
+    let (status, code, message) = refusal(&act(&alice, UNASSIGN, GOOD).await);
+    assert_eq!((status, code.as_str()), (503, "SERVICE_TEMPORARY_UNAVAILABLE"));
+    assert!(message.contains("maintenance"), "{message}");
+    assert!(world.sent(UNASSIGN).is_empty());
+}
+
+#[tokio::test]
+async fn the_single_address_is_given_and_taken_as_at_zec() {
+    let world = World::start().await;
+    let alice = world.alice();
+    let single = |address: &str| format!(r#"{{"nicId":"{NIC}","ipAddress":"{address}"}}"#);
+    let taken = act(&alice, UNASSIGN, &single("10.0.0.21")).await;
+    assert_eq!(taken.status, 200, "{}", taken.text());
+    let given = act(&alice, "AssignNetworkInterfaceIpv4", &single("10.0.0.21")).await;
+    assert_eq!(given.status, 200, "{}", given.text());
+    // The list has precedence, and an empty one counts for none.
+    let both =
+        format!(r#"{{"nicId":"{NIC}","ipAddress":"10.0.0.22","ipAddresses":["10.0.0.21"]}}"#);
+    assert_eq!(act(&alice, UNASSIGN, &both).await.status, 200);
+    assert!(world.addresses(NIC).contains(&"10.0.0.22".to_owned()));
+    let empty = format!(r#"{{"nicId":"{NIC}","ipAddress":"10.0.0.22","ipAddresses":[]}}"#);
+    assert_eq!(act(&alice, UNASSIGN, &empty).await.status, 200);
+    let nulls = format!(r#"{{"nicIds":["{NIC}"],"name":null,"tagKeys":[]}}"#);
+    assert_eq!(act(&alice, DESCRIBE, &nulls).await.status, 200);
 }

@@ -14,7 +14,7 @@ pub(super) use change::{changed, nothing_to_do, rehearsed};
 pub(super) use operation::{operation, operations};
 pub(super) use problem::explanation;
 pub use problem::problem;
-pub(super) use zec::{is_absent, zec_change, zec_form, zec_nics};
+pub(super) use zec::{is_absent, zec_change, zec_nics};
 
 use super::answer_body::AnswerBody;
 
@@ -41,7 +41,7 @@ impl RequestId {
     /// The id as ZEC would write it.
     #[must_use]
     pub fn in_zecs_form(&self) -> Self {
-        let id = zec::zec_form(self.as_str());
+        let id = zec::zec_request_id(self.as_str());
         Self(HeaderValue::try_from(id).unwrap_or_else(|_| self.0.clone()))
     }
 

@@ -34,6 +34,11 @@ pub fn problem(error: &Error, request_id: &RequestId) -> Answer {
 
 fn document(error: &Error, request_id: &RequestId) -> Value {
     let own = request_id.as_str();
+    // Users of ZEC's SDKs see the message alone, so it has the id that the member has.
+    let detail = match error.extra() {
+        Some(Extra::Operation(id)) => error.detail().replace("{operationId}", &id.to_string()),
+        _ => error.detail().to_owned(),
+    };
     let mut members = Map::new();
     let mut put = |name: &str, value: Value| {
         members.insert(name.to_owned(), value);
@@ -41,10 +46,10 @@ fn document(error: &Error, request_id: &RequestId) -> Value {
     put("type", json!(format!("/problems/{}", error.problem().slug())));
     put("title", json!(error.problem().title()));
     put("status", json!(error.status()));
-    put("detail", json!(error.detail()));
+    put("detail", json!(detail));
     // The three members that ZEC's SDKs require of every error.
     put("code", json!(error.code()));
-    put("message", json!(error.detail()));
+    put("message", json!(detail));
     put("requestId", json!(error.zec_request_id().unwrap_or(own)));
     if let Some(id) = error.zec_request_id() {
         put("zecRequestId", json!(id));
@@ -59,7 +64,7 @@ fn document(error: &Error, request_id: &RequestId) -> Value {
             put("addresses", conflicts.iter().map(conflict).collect());
         }
         Some(Extra::Operation(id)) => put("operationId", json!(id.to_string())),
-        None => {}
+        Some(Extra::NoSuchNic) | None => {}
     }
     Value::Object(members)
 }

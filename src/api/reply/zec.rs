@@ -5,12 +5,11 @@ use uuid::Uuid;
 
 use crate::{
     domain::{Change, ChangeIpv4},
-    error::{Error, Problem},
-    execute::NO_SUCH_NIC,
+    error::{Error, Extra},
 };
 
 /// A request's id as ZEC writes it: `T` and an upper-case UUID. An id of the caller's own that is no UUID stays as it is.
-pub(in crate::api) fn zec_form(id: &str) -> String {
+pub(in crate::api) fn zec_request_id(id: &str) -> String {
     Uuid::try_parse(id).map_or_else(|_| id.to_owned(), |id| format!("T{id}").to_ascii_uppercase())
 }
 
@@ -18,7 +17,7 @@ pub(in crate::api) fn zec_form(id: &str) -> String {
 pub(in crate::api) fn zec_nics(id: &str, nic: Option<&RawValue>) -> String {
     let count = usize::from(nic.is_some());
     let nic = nic.map_or("", RawValue::get);
-    let id = json!(id);
+    let id = json!(zec_request_id(id));
     format!(
         "{{\"requestId\":{id},\"response\":{{\"requestId\":{id},\"totalCount\":{count},\"dataSet\":[{nic}]}}}}"
     )
@@ -26,6 +25,7 @@ pub(in crate::api) fn zec_nics(id: &str, nic: Option<&RawValue>) -> String {
 
 /// The answer to a change. ZEC lists the addresses that it gave.
 pub(in crate::api) fn zec_change(id: &str, change: &ChangeIpv4) -> String {
+    let id = zec_request_id(id);
     let mut response = json!({ "requestId": id });
     if let (Change::Assign, Some(members)) = (change.change, response.as_object_mut()) {
         members.insert("ipAddresses".to_owned(), json!(change.addresses.as_slice()));
@@ -35,5 +35,5 @@ pub(in crate::api) fn zec_change(id: &str, change: &ChangeIpv4) -> String {
 
 /// Whether a read failed because the vNIC does not exist, and the caller may know that.
 pub(in crate::api) fn is_absent(error: &Error) -> bool {
-    error.problem() == Problem::ZecRejected && error.code() == NO_SUCH_NIC
+    error.extra() == Some(&Extra::NoSuchNic)
 }

@@ -50,6 +50,9 @@ pub(super) const WRITE: &[Problem] = &[
 /// The problem of a request that takes addresses off.
 pub(super) const BUDGET: &[Problem] = &[Problem::BudgetExceeded];
 
+const NO_ADDRESS: &str = "no address is named: send `{\"ipAddresses\": [\"10.0.0.2\"]}` as JSON body, or, with \
+                          DELETE, `?ipAddresses=10.0.0.2` for each, or `?all=true`";
+
 /// The query keys of a request that unassigns addresses.
 const UNASSIGN_KEYS: [&str; 4] = ["ipAddresses", "ipAddress", "dryRun", "all"];
 
@@ -72,7 +75,7 @@ pub(super) fn unassign_one(request: &RequestParts<'_>) -> Result<Operation, Erro
     change(
         request,
         &query,
-        listed(nic(request)?, Change::Unassign, [address], request.max_addresses)?,
+        listed(nic(request)?, Change::Unassign, [address], request.max_addresses, NO_ADDRESS)?,
     )
 }
 
@@ -82,7 +85,11 @@ pub(super) fn assign(request: &RequestParts<'_>) -> Result<Operation, Error> {
     let texts = request.body.map_or(Ok(None), |body| body::addresses(body, false))?;
     let texts = texts.unwrap_or_default();
     let texts = texts.iter().map(String::as_str);
-    change(request, &query, listed(nic(request)?, Change::Assign, texts, request.max_addresses)?)
+    change(
+        request,
+        &query,
+        listed(nic(request)?, Change::Assign, texts, request.max_addresses, NO_ADDRESS)?,
+    )
 }
 
 /// `GET /nics/{nicId}`
@@ -118,12 +125,10 @@ pub(super) fn listed<'a>(
     change: Change,
     texts: impl IntoIterator<Item = &'a str>,
     max: usize,
+    if_none: &'static str,
 ) -> Result<Selection, Error> {
     let addresses = Addresses::parse(texts, max).map_err(|error| match error {
-        AddressesError::Empty => Error::missing(
-            "no address is named: send `{\"ipAddresses\": [\"10.0.0.2\"]}` as JSON body, or, with \
-             DELETE, `?ipAddresses=10.0.0.2` for each, or `?all=true`",
-        ),
+        AddressesError::Empty => Error::missing(if_none),
         error => Error::invalid(error.to_string()),
     })?;
     Ok(Selection::Listed(ChangeIpv4 { change, nic, addresses }))
@@ -150,7 +155,7 @@ fn unassigned(request: &RequestParts<'_>, query: &Query<'_>) -> Result<Selection
         }
     };
     let texts = texts.iter().map(String::as_str);
-    listed(nic(request)?, Change::Unassign, texts, request.max_addresses)
+    listed(nic(request)?, Change::Unassign, texts, request.max_addresses, NO_ADDRESS)
 }
 
 /// The list has precedence over the deprecated single address, as ZEC documents.

@@ -1,6 +1,7 @@
 //! The record of writes: `/operations` and what is below it.
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::super::{
     describe::{
@@ -78,6 +79,10 @@ fn outcome(text: &str) -> Result<Outcome, Error> {
 }
 
 fn request_id(text: &str) -> Result<String, Error> {
+    // An answer in ZEC's own form shows the id in ZEC's form.
+    if let Some(id) = text.strip_prefix('T').and_then(|id| Uuid::try_parse(id).ok()) {
+        return Ok(id.to_string());
+    }
     if RequestId::is_harmless(text.as_bytes()) {
         return Ok(text.to_owned());
     }

@@ -24,6 +24,14 @@ use crate::{
 pub(super) const CALL: &[&[Problem]] =
     &[nics::ZEC, nics::WRITE, nics::BUDGET, &[Problem::UnknownAction]];
 
+/// The actions that the gateway performs, by ZEC's names.
+const PERFORMED: [&str; 4] = [
+    "DescribeNetworkInterfaces",
+    "AssignNetworkInterfaceIpv4",
+    "BatchAssignNetworkInterfaceIpv4",
+    "UnassignNetworkInterfaceIpv4",
+];
+
 const ACTION: HeaderName = HeaderName::from_static("x-zc-action");
 const VERSION: HeaderName = HeaderName::from_static("x-zc-version");
 const SERVICE: HeaderName = HeaderName::from_static("x-zc-service");
@@ -32,6 +40,9 @@ const SERVICE: HeaderName = HeaderName::from_static("x-zc-service");
 pub(super) fn call(request: &RequestParts<'_>) -> Result<Operation, Error> {
     request.bare()?;
     let row = row(request)?;
+    if !PERFORMED.contains(&row.name.as_str()) {
+        return Err(not_performed(&row.name));
+    }
     let arguments = Arguments::parse(row, request.body.unwrap_or_default())
         .map_err(|error| Error::invalid(error.to_string()))?;
     match row.name.as_str() {
@@ -42,7 +53,7 @@ pub(super) fn call(request: &RequestParts<'_>) -> Result<Operation, Error> {
         }
         "DescribeNetworkInterfaces" => read(&arguments),
         "AssignNetworkInterfaceIpv4" => {
-            change(request, &arguments, Change::Assign, texts(&arguments, "ipAddress"))
+            change(request, &arguments, Change::Assign, "ipAddress", texts(&arguments, "ipAddress"))
         }
         "BatchAssignNetworkInterfaceIpv4" => {
             if arguments.get("ipAddressCount").is_some() {
@@ -51,13 +62,19 @@ pub(super) fn call(request: &RequestParts<'_>) -> Result<Operation, Error> {
                      name them in `ipAddresses`",
                 ));
             }
-            change(request, &arguments, Change::Assign, texts(&arguments, "ipAddresses"))
+            change(
+                request,
+                &arguments,
+                Change::Assign,
+                "ipAddresses",
+                texts(&arguments, "ipAddresses"),
+            )
         }
         "UnassignNetworkInterfaceIpv4" => {
             // The list has precedence, as at ZEC; half of ZEC's clients send an empty one where others send none.
             let list = texts(&arguments, "ipAddresses");
             let named = if list.is_empty() { texts(&arguments, "ipAddress") } else { list };
-            change(request, &arguments, Change::Unassign, named)
+            change(request, &arguments, Change::Unassign, "ipAddresses", named)
         }
         other => Err(not_performed(other)),
     }
@@ -108,7 +125,7 @@ fn read(arguments: &Arguments) -> Result<Operation, Error> {
     let ids = texts(arguments, "nicIds");
     let first = arguments.get("pageNum").is_none_or(|number| *number == json!(1));
     match ids.as_slice() {
-        [id] if first && arguments.names().all(only_ids) => {
+        [id] if first && arguments.given().all(only_ids) => {
             Ok(Operation::Read(ReadNic { nic: nic_id(id)? }))
         }
         _ => Err(Error::invalid(
@@ -122,11 +139,15 @@ fn change(
     request: &RequestParts<'_>,
     arguments: &Arguments,
     change: Change,
+    parameter: &str,
     addresses: Vec<&str>,
 ) -> Result<Operation, Error> {
     let nic = arguments.get("nicId").and_then(Value::as_str);
     let nic = nic.ok_or_else(|| Error::missing("`nicId` is missing: it names the vNIC"))?;
-    let selection = nics::listed(nic_id(nic)?, change, addresses, request.max_addresses)?;
+    if addresses.is_empty() {
+        return Err(Error::missing(format!("no address is named: send it in `{parameter}`")));
+    }
+    let selection = nics::listed(nic_id(nic)?, change, addresses, request.max_addresses, "")?;
     nics::change(request, &Query::default(), selection)
 }
 

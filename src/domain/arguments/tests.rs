@@ -109,7 +109,7 @@ fn a_fraction_is_what_a_policy_can_see() {
     for number in ["1", "0.1", "-1.2345", "1.0", "100.5", "12e1"] {
         read(number).unwrap();
     }
-    for number in ["0.12345", "1e300", "1e-7"] {
+    for number in ["0.12345", "1e300", "1e-7", "1e15", "922337203685478"] {
         let said = read(number).unwrap_err().to_string();
         assert!(said.contains("at most four digits after the point"), "{number}: {said}");
     }
@@ -134,6 +134,7 @@ fn value_of(parameter: &Parameter, random: &mut fastrand::Rng, ids: &mut Vec<Str
             json!(id)
         }
         (Scalar::Text, Meaning::Address) => json!(format!("10.0.0.{}", random.u8(..))),
+        (Scalar::Text, Meaning::Addresses) => json!("10.0.0.1,2001:db8::1"),
         (Scalar::Text, _) => json!(random.choice(["", "a", "ä\n\"", "{}"]).unwrap()),
         (Scalar::Integer, _) => json!(random.i64(..)),
         (Scalar::Float, _) => json!(f64::from(random.i32(-10_000..10_000)) / 100.0),

@@ -1,5 +1,5 @@
 //! The arguments of any action of ZEC's API. What is accepted holds nothing that was not sent, loses nothing but nulls,
-//! names every id that its parameters hold, and reads as itself again.
+//! names no id that was not sent, and reads as itself again.
 
 #![no_main]
 
