@@ -13,6 +13,7 @@ use super::{
     request::RequestParts,
     route::{Handler, PublicPage},
     routes::Matched,
+    software::software,
 };
 use crate::{
     domain::{Action, Caller, Operation},
@@ -104,6 +105,8 @@ impl Api {
                 self.executor.perform(operation, context.asking(caller)).await.map(done)
             }
             (Handler::ZecCall(read), Some(caller)) => {
+                let said = software(&head.headers);
+                context.record.note(|facts| facts.software = said);
                 let operation = read(&request)?;
                 note(&context.record, &operation);
                 let is_read = matches!(operation, Operation::Read(_));

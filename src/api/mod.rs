@@ -11,6 +11,7 @@ mod reply;
 mod request;
 mod route;
 mod routes;
+mod software;
 mod target;
 
 pub use answer_body::AnswerBody;

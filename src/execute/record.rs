@@ -60,6 +60,7 @@ pub(super) async fn begin(
         zec: before.zec,
         request_id: context.record.request_id().to_owned(),
         peer: context.record.peer(),
+        software: context.record.facts().software.clone(),
         key,
     };
     // If the caller gives up here and the intent becomes durable all the same, the journal closes it as not

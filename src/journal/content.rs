@@ -34,6 +34,8 @@ struct IntentText<'a> {
     caller: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_software: Option<&'a str>,
     form: u8,
     kind: &'static str,
     operation: &'a str,
@@ -86,6 +88,7 @@ pub(super) fn of_intent(
         before_may_be_stale: intent.stale,
         caller: intent.caller.id(),
         client_address: intent.peer.map(|peer| peer.client.to_string()),
+        client_software: intent.software.as_deref(),
         form: FORM,
         kind: "intent",
         operation: &id.to_string(),
@@ -140,6 +143,8 @@ pub(super) struct IntentContent {
     #[serde(default)]
     before_may_be_stale: bool,
     pub(super) caller: String,
+    #[serde(default)]
+    client_software: Option<String>,
     pub(super) operation: String,
     policies: Vec<String>,
     policy_version: String,
@@ -268,6 +273,7 @@ pub(super) fn view(intent: &str, last: Option<&str>) -> Result<View, StoreError>
         zec_time: intent.zec_time.map(moment),
         given_up: false,
         request_id: intent.request_id,
+        software: intent.client_software,
         zec_request_id: None,
         code: None,
         status: None,
@@ -278,13 +284,17 @@ pub(super) fn view(intent: &str, last: Option<&str>) -> Result<View, StoreError>
         finished_at,
     };
     if let Some(ended) = ended {
-        view.given_up = ended.given_up;
-        view.zec_request_id = ended.zec_request_id;
-        view.code = ended.code;
-        view.status = ended.status;
-        view.detail = ended.detail;
-        view.told = ended.told;
-        view.failed = ended.failed;
+        add_outcome(&mut view, ended);
     }
     Ok(view)
+}
+
+fn add_outcome(view: &mut View, ended: OutcomeContent) {
+    view.given_up = ended.given_up;
+    view.zec_request_id = ended.zec_request_id;
+    view.code = ended.code;
+    view.status = ended.status;
+    view.detail = ended.detail;
+    view.told = ended.told;
+    view.failed = ended.failed;
 }

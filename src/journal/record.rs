@@ -27,6 +27,8 @@ pub struct Intent {
     pub request_id: String,
     /// Where the request came from.
     pub peer: Option<Peer>,
+    /// What the client said about itself: information for people.
+    pub software: Option<String>,
     /// The caller's `Idempotency-Key`, if there was one.
     pub key: Option<KeyClaim>,
 }
@@ -135,6 +137,8 @@ pub struct View {
     pub given_up: bool,
     /// The gateway's id of the request.
     pub request_id: String,
+    /// What the client said about itself.
+    pub software: Option<String>,
     /// ZEC's id of the request, if ZEC answered.
     pub zec_request_id: Option<String>,
     /// ZEC's code, or the gateway's, if the write failed.

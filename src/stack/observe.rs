@@ -129,6 +129,7 @@ impl Drop for Observed {
             http.status = self.status.map(|status| status.as_u16()),
             client.address = client,
             proxy.address = proxy,
+            client.software = facts.software.as_deref(),
             caller = facts.caller.as_deref(),
             action,
             nic,

@@ -53,6 +53,8 @@ pub struct Facts {
     pub route: Option<&'static str>,
     /// The caller, for example `corp/alice`.
     pub caller: Option<String>,
+    /// What the client says about itself, in a call in ZEC's own form.
+    pub software: Option<String>,
     /// The action, vNIC and number of addresses, if the request has them.
     pub asked: Option<Asked>,
     /// The policy's decision as the metrics name it, or `replayed` for an earlier answer under the same idempotency

@@ -89,6 +89,7 @@ fn intent(caller: &Caller, count: u32) -> Intent {
         zec: Arc::from("zec"),
         request_id: format!("request-{count}"),
         peer: None,
+        software: None,
         key: None,
     }
 }

@@ -55,6 +55,8 @@ async fn the_official_python_sdk_works_through_the_gateway() {
     let done = listed["operations"].as_array().unwrap().iter();
     let done: Vec<_> = done.map(|one| one["action"].as_str().unwrap()).collect();
     assert_eq!(done, [ASSIGN, UNASSIGN, ASSIGN, UNASSIGN]);
+    let software = listed["operations"][0]["clientSoftware"].as_str().unwrap();
+    assert!(software.contains("SDK_PYTHON_2.0.077"), "{software}");
 }
 
 #[tokio::test]

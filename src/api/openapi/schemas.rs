@@ -195,6 +195,7 @@ fn record() -> [(&'static str, Value); 2] {
                 "description": "What was not done, if the call was done in part",
             },
             "caller": text,
+            "clientSoftware": text,
             "policies": { "type": "array", "items": text },
             "policyVersion": text,
             "before": { "type": ["object", "null"], "description": "The vNIC as it was, for those who may see it" },

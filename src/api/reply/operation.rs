@@ -25,6 +25,8 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     ip_addresses: Option<&'a [Ipv4Addr]>,
     caller: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_software: Option<&'a str>,
     policies: &'a [String],
     policy_version: &'a str,
     before: Option<&'a RawValue>,
@@ -51,6 +53,7 @@ pub(in crate::api) fn operation(view: &View) -> String {
         nic_id: change.map(|change| change.nic.as_str()),
         ip_addresses: change.map(|change| change.addresses.as_slice()),
         caller: &view.caller,
+        client_software: view.software.as_deref(),
         policies: &view.policies,
         policy_version: &view.policy_version,
         before: view.before.as_deref(),

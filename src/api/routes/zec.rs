@@ -24,12 +24,15 @@ use crate::{
 pub(super) const CALL: &[&[Problem]] =
     &[nics::ZEC, nics::WRITE, nics::BUDGET, &[Problem::UnknownAction]];
 
+/// Reads an action's arguments as an operation.
+type ReadArguments = fn(&RequestParts<'_>, &Arguments) -> Result<Operation, Error>;
+
 /// The actions that the gateway performs, by ZEC's names.
-const PERFORMED: [&str; 4] = [
-    "DescribeNetworkInterfaces",
-    "AssignNetworkInterfaceIpv4",
-    "BatchAssignNetworkInterfaceIpv4",
-    "UnassignNetworkInterfaceIpv4",
+const PERFORMED: [(&str, ReadArguments); 4] = [
+    ("DescribeNetworkInterfaces", describe_nic),
+    ("AssignNetworkInterfaceIpv4", assign_one),
+    ("BatchAssignNetworkInterfaceIpv4", assign),
+    ("UnassignNetworkInterfaceIpv4", unassign),
 ];
 
 const ACTION: HeaderName = HeaderName::from_static("x-zc-action");
@@ -40,44 +43,13 @@ const SERVICE: HeaderName = HeaderName::from_static("x-zc-service");
 pub(super) fn call(request: &RequestParts<'_>) -> Result<Operation, Error> {
     request.bare()?;
     let row = row(request)?;
-    if !PERFORMED.contains(&row.name.as_str()) {
-        return Err(not_performed(&row.name));
-    }
+    let (_, read) = PERFORMED
+        .iter()
+        .find(|(name, _)| *name == row.name)
+        .ok_or_else(|| not_performed(&row.name))?;
     let arguments = Arguments::parse(row, request.body.unwrap_or_default())
         .map_err(|error| Error::invalid(error.to_string()))?;
-    match row.name.as_str() {
-        "DescribeNetworkInterfaces" if request.headers.contains_key("idempotency-key") => {
-            Err(Error::invalid(
-                "a read takes no `Idempotency-Key`, because it changes nothing: leave it out",
-            ))
-        }
-        "DescribeNetworkInterfaces" => read(&arguments),
-        "AssignNetworkInterfaceIpv4" => {
-            change(request, &arguments, Change::Assign, "ipAddress", texts(&arguments, "ipAddress"))
-        }
-        "BatchAssignNetworkInterfaceIpv4" => {
-            if arguments.get("ipAddressCount").is_some() {
-                return Err(Error::invalid(
-                    "`ipAddressCount` lets ZEC choose the addresses, which no policy can decide: \
-                     name them in `ipAddresses`",
-                ));
-            }
-            change(
-                request,
-                &arguments,
-                Change::Assign,
-                "ipAddresses",
-                texts(&arguments, "ipAddresses"),
-            )
-        }
-        "UnassignNetworkInterfaceIpv4" => {
-            // The list has precedence, as at ZEC; half of ZEC's clients send an empty one where others send none.
-            let list = texts(&arguments, "ipAddresses");
-            let named = if list.is_empty() { texts(&arguments, "ipAddress") } else { list };
-            change(request, &arguments, Change::Unassign, "ipAddresses", named)
-        }
-        other => Err(not_performed(other)),
-    }
+    read(request, &arguments)
 }
 
 /// The row of the action that the headers name.
@@ -119,12 +91,15 @@ fn one<'a>(request: &RequestParts<'a>, name: &HeaderName) -> Result<Option<&'a s
     }
 }
 
-fn read(arguments: &Arguments) -> Result<Operation, Error> {
-    let paging = ["pageSize", "pageNum"];
-    let only_ids = |name: &str| name == "nicIds" || paging.contains(&name);
-    let ids = texts(arguments, "nicIds");
+fn describe_nic(request: &RequestParts<'_>, arguments: &Arguments) -> Result<Operation, Error> {
+    if request.headers.contains_key("idempotency-key") {
+        return Err(Error::invalid(
+            "a read takes no `Idempotency-Key`, because it changes nothing: leave it out",
+        ));
+    }
+    let only_ids = |name: &str| matches!(name, "nicIds" | "pageSize" | "pageNum");
     let first = arguments.get("pageNum").is_none_or(|number| *number == json!(1));
-    match ids.as_slice() {
+    match texts(arguments, "nicIds").as_slice() {
         [id] if first && arguments.given().all(only_ids) => {
             Ok(Operation::Read(ReadNic { nic: nic_id(id)? }))
         }
@@ -135,19 +110,38 @@ fn read(arguments: &Arguments) -> Result<Operation, Error> {
     }
 }
 
+fn assign_one(request: &RequestParts<'_>, arguments: &Arguments) -> Result<Operation, Error> {
+    change(request, arguments, Change::Assign, texts(arguments, "ipAddress"))
+}
+
+fn assign(request: &RequestParts<'_>, arguments: &Arguments) -> Result<Operation, Error> {
+    if arguments.get("ipAddressCount").is_some() {
+        return Err(Error::invalid(
+            "`ipAddressCount` lets ZEC choose the addresses, which no policy can decide: name them \
+             in `ipAddresses`",
+        ));
+    }
+    change(request, arguments, Change::Assign, texts(arguments, "ipAddresses"))
+}
+
+/// The list has precedence, as at ZEC. Half of ZEC's clients send an empty one where others send none.
+fn unassign(request: &RequestParts<'_>, arguments: &Arguments) -> Result<Operation, Error> {
+    let list = texts(arguments, "ipAddresses");
+    let named = if list.is_empty() { texts(arguments, "ipAddress") } else { list };
+    change(request, arguments, Change::Unassign, named)
+}
+
 fn change(
     request: &RequestParts<'_>,
     arguments: &Arguments,
     change: Change,
-    parameter: &str,
     addresses: Vec<&str>,
 ) -> Result<Operation, Error> {
     let nic = arguments.get("nicId").and_then(Value::as_str);
     let nic = nic.ok_or_else(|| Error::missing("`nicId` is missing: it names the vNIC"))?;
-    if addresses.is_empty() {
-        return Err(Error::missing(format!("no address is named: send it in `{parameter}`")));
-    }
-    let selection = nics::listed(nic_id(nic)?, change, addresses, request.max_addresses, "")?;
+    let if_none = "no address is named: send it in the action's `ipAddress` or `ipAddresses`";
+    let most = request.max_addresses;
+    let selection = nics::listed(nic_id(nic)?, change, addresses, most, if_none)?;
     nics::change(request, &Query::default(), selection)
 }
 

@@ -155,6 +155,7 @@ fn view(addresses: &[&str], outcome: Outcome) -> View {
         zec_time: None,
         given_up: false,
         request_id: String::new(),
+        software: None,
         zec_request_id: None,
         code: None,
         status: None,

@@ -39,6 +39,7 @@ fn intent() -> Intent {
         zec: Arc::from("zec"),
         request_id: "r".to_owned(),
         peer: None,
+        software: None,
         key: None,
     }
 }

@@ -288,6 +288,7 @@ fn intent(name: &str) -> Intent {
         zec: Arc::from("zec"),
         request_id: format!("request-of-{name}"),
         peer: None,
+        software: None,
         key: None,
     }
 }
