@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Package: hyper-util 0.1.21 (crates.io).
+# Package: the Rust crate hyper-util 0.1.21.
 #
 # `client::legacy::connect::proxy::Tunnel` asks an HTTP proxy for a tunnel to the host of an address.
 #
