@@ -8,13 +8,11 @@ use std::{collections::BTreeMap, fmt, net::IpAddr};
 use serde_json::{Map, Number, Value};
 
 use super::{
+    call::is_resource_id,
     json::{self, Members, Node},
     text::excerpt,
 };
 use crate::catalogue::{ActionRow, Meaning, Parameter, ResourceType, Scalar, Shape};
-
-/// The most characters of an id.
-const MAX_ID: usize = 64;
 
 /// The most digits after the point of a fraction: a policy sees no more.
 const MAX_DECIMALS: usize = 4;
@@ -239,7 +237,7 @@ impl ArgumentsReader {
             (Scalar::Text, Node::Text(text)) => {
                 match meaning {
                     Meaning::Id(types) => {
-                        if !is_id(&text) {
+                        if !is_resource_id(&text) {
                             return Err(wrong("an id: 1 to 64 letters, digits, `-` and `_`"));
                         }
                         if self.named.len() == MAX_NAMED {
@@ -276,12 +274,6 @@ impl ArgumentsReader {
             (Scalar::Boolean, _) => Err(wrong("`true` or `false`")),
         }
     }
-}
-
-/// ZEC's ids are digits; the wider grammar is that of a vNIC's id.
-fn is_id(text: &str) -> bool {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(fits)
 }
 
 /// Whether a policy can see the number exactly: without an exponent, and with few digits after the point.

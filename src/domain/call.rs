@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Action, Addresses, Change, ChangeIpv4, NicId, text::excerpt_of};
+use crate::catalogue::ResourceType;
 
 /// The version of ZEC's API that the gateway speaks.
 pub const API_VERSION: &str = "2025-09-01";
@@ -14,9 +15,9 @@ pub const API_VERSION: &str = "2025-09-01";
 /// writes may have no outcome yet, and their addresses count for callers' budgets.
 const READABLE: [&str; 1] = [API_VERSION];
 
-/// The most characters of a resource's type and of its id.
-const MAX_TYPE: usize = 32;
+/// The most characters of a resource's id, and of a whole resource in a message.
 const MAX_ID: usize = 64;
+const MAX_SHOWN: usize = 98;
 
 /// The type of a vNIC.
 const NIC: &str = "nic";
@@ -54,21 +55,20 @@ impl Resource {
     /// # Errors
     /// When the text has another form.
     pub fn parse(text: &str) -> Result<Self, ResourceError> {
-        let wrong = || ResourceError(excerpt_of(text, MAX_TYPE + MAX_ID + 2));
+        let wrong = || ResourceError(excerpt_of(text, MAX_SHOWN));
         let (kind, id) = text.split_once('/').ok_or_else(wrong)?;
-        let is_kind = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        let is_id = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        let fits = |part: &str, most| (1..=most).contains(&part.len());
-        if fits(kind, MAX_TYPE)
-            && fits(id, MAX_ID)
-            && kind.bytes().all(is_kind)
-            && id.bytes().all(is_id)
-        {
+        if ResourceType::parse(kind).is_some() && is_resource_id(id) {
             Ok(Self { kind: kind.to_owned(), id: id.to_owned() })
         } else {
             Err(wrong())
         }
     }
+}
+
+/// Whether a text can be the id of a resource: 1 to 64 letters, digits, `-` and `_`. ZEC's own ids are digits.
+pub(super) fn is_resource_id(text: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(fits)
 }
 
 impl fmt::Display for Resource {

@@ -59,7 +59,6 @@ const LEAST_FOR_A_WRITE: Duration = Duration::from_secs(1);
 pub struct Executor {
     decider: Decider,
     keys: IdempotencyKeys,
-    journal: Journal,
     write_path: Arc<WritePath>,
 }
 
@@ -144,7 +143,7 @@ impl Executor {
             stop: parts.stop,
             metrics: Arc::clone(&metrics),
         };
-        let (journal, keys) = (parts.journal.clone(), IdempotencyKeys::new(parts.journal.clone()));
+        let keys = IdempotencyKeys::new(parts.journal.clone());
         let write_path = WritePath {
             writer,
             journal: parts.journal,
@@ -157,7 +156,7 @@ impl Executor {
             metrics: Arc::clone(&metrics),
         };
         let decider = Decider { policy, shadow, reader, preflight, metrics };
-        Self { decider, keys, journal, write_path: Arc::new(write_path) }
+        Self { decider, keys, write_path: Arc::new(write_path) }
     }
 
     /// Performs an operation, if the policy allows it.
@@ -245,7 +244,8 @@ impl Executor {
         context: RequestContext<'_>,
     ) -> Result<LookupResult, Error> {
         let judge = self.decider.judge(context);
-        OperationsReader { journal: &self.journal, judge, context }.look_up(lookup).await
+        let journal = &self.write_path.journal;
+        OperationsReader { journal, judge, context }.look_up(lookup).await
     }
 
     /// Takes over what earlier runs left behind, before any new write begins: callers' budgets, and the

@@ -127,12 +127,7 @@ async fn a_write_that_is_taken_back_once_it_was_sent_goes_on() {
     let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21");
     let head = request("DELETE", &target, &[("authorization", &bearer)]);
     raw.send(&frame(HEADERS, OPENS_AND_ENDS, 1, &head)).await;
-    let sent = async {
-        while world.sent(UNASSIGN).is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, sent).await.expect("the write at ZEC");
+    world.until_sent_to(UNASSIGN, 1).await;
     raw.send(&frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes())).await;
     world.until_metric("unassigned_addresses_total", 1.0).await;
     assert_eq!(world.sent(UNASSIGN).len(), 1);

@@ -187,7 +187,7 @@ async fn the_policy_and_the_vnics_state_decide_as_for_the_other_routes() {
     let read = format!(r#"{{"nicIds":["{NIC}"]}}"#);
     let (status, code, _) = refusal(&act(&mallory, DESCRIBE, &read).await);
     assert_eq!((status, code.as_str()), (403, "AUTHFAILURE_UNAUTHORIZED_OPERATION"));
-    // Whether a vNIC exists is told only to callers who may know it.
+    // Only callers who may know it learn whether a vNIC exists.
     let absent = refusal(&act(&mallory, DESCRIBE, r#"{"nicIds":["none"]}"#).await);
     assert_eq!((absent.0, absent.1.as_str()), (403, "AUTHFAILURE_UNAUTHORIZED_OPERATION"));
     let write = format!(r#"{{"nicId":"{NIC}","ipAddresses":["10.0.0.21"]}}"#);

@@ -1,5 +1,7 @@
 //! The problem document (RFC 9457) of an error, and the page that explains a problem.
 
+use std::borrow::Cow;
+
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
@@ -36,8 +38,10 @@ fn document(error: &Error, request_id: &RequestId) -> Value {
     let own = request_id.as_str();
     // Users of ZEC's SDKs see the message alone, so it has the id that the member has.
     let detail = match error.extra() {
-        Some(Extra::Operation(id)) => error.detail().replace("{operationId}", &id.to_string()),
-        _ => error.detail().to_owned(),
+        Some(Extra::Operation(id)) => {
+            Cow::Owned(error.detail().replace("{operationId}", &id.to_string()))
+        }
+        _ => Cow::Borrowed(error.detail()),
     };
     let mut members = Map::new();
     let mut put = |name: &str, value: Value| {

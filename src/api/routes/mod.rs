@@ -74,13 +74,7 @@ pub fn method_label(method: &Method) -> &'static str {
 /// Every method that some route answers, each once.
 #[must_use]
 pub fn methods() -> Vec<Method> {
-    let mut methods: Vec<Method> = Vec::new();
-    for method in ROUTES.iter().flat_map(Route::methods) {
-        if !methods.contains(method) {
-            methods.push(method.clone());
-        }
-    }
-    methods
+    once(ROUTES.iter().flat_map(Route::methods).cloned())
 }
 
 /// Every series that a route has from the start.
@@ -152,15 +146,20 @@ impl Router {
     }
 }
 
-/// The paths of some routes, each once.
-fn paths(wanted: impl Fn(&Route) -> bool) -> Vec<&'static str> {
-    let mut paths = Vec::new();
-    for route in ROUTES.iter().filter(|route| wanted(route)) {
-        if !paths.contains(&route.path) {
-            paths.push(route.path);
+/// Each value once, in the order of its first place.
+fn once<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut each = Vec::new();
+    for value in values {
+        if !each.contains(&value) {
+            each.push(value);
         }
     }
-    paths
+    each
+}
+
+/// The paths of some routes, each once.
+fn paths(wanted: impl Fn(&Route) -> bool) -> Vec<&'static str> {
+    once(ROUTES.iter().filter(|route| wanted(route)).map(|route| route.path))
 }
 
 fn no_such_path() -> Error {

@@ -31,7 +31,7 @@ fn every_named_resource_is_found_wherever_it_is() {
             ("qos-policy-group", "1", "qosPolicyGroupId"),
         ]
     );
-    assert_eq!(read.named()[0].types.len(), 3, "no type is told");
+    assert_eq!(read.named()[0].types.len(), 3, "the body does not say of which type");
     assert_eq!(read.canonical().as_bytes(), body);
     let read = Arguments::parse(row("AttachDisks"), br#"{"instanceId":"5","diskIds":["3","4"]}"#);
     let read = read.unwrap();

@@ -45,10 +45,7 @@ pub(super) fn open(path: &Path, may_be_a_copy: bool) -> Result<OpenedJournal, Fa
         // The log needs an index next to it, and none can be created here.
         Err(error) if needs_room(&error) && !may_be_a_copy => Err(cannot(&error)),
         Err(error) if needs_room(&error) => private_copy(&real).map_err(|error| cannot(&error)),
-        _ => {
-            expect_ours(&connection).map_err(fault)?;
-            Ok(OpenedJournal { connection, copy: None, note: None })
-        }
+        _ => Ok(OpenedJournal { connection, copy: None, note: None }),
     }
     .and_then(|opened| {
         expect_ours(&opened.connection).map_err(fault)?;
