@@ -126,11 +126,7 @@ impl WritePath {
         };
         let key = claim.as_deref().map(Claim::recorded);
         let before = Before { nic, stale: guard.may_be_stale(), zec: self.writer.identity() };
-        let evidence = if guard.is_contested() {
-            Evidence::None
-        } else {
-            Evidence::from(change, nic, before.stale)
-        };
+        let evidence = Evidence::from(change, nic, before.stale, guard.is_contested());
         let (zec, mut unsent) = (Arc::clone(&before.zec), Unsent(reservation));
         let recording = record::begin(&self.journal, permit, before, key, context);
         // Boxed: this future is larger than all that follow, and has ended before they run.

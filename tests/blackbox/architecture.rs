@@ -246,6 +246,17 @@ fn the_reader_of_imports_sees_them_all() {
     assert_eq!(known(text).into_iter().collect::<Vec<_>>(), ["a", "e", "f", "h"]);
 }
 
+/// Answers get their form in `api`: the rooms below it hand up values.
+#[test]
+fn the_rooms_below_the_api_build_no_json_for_answers() {
+    for (room, path, text) in rooms() {
+        if matches!(room.as_str(), "execute" | "error" | "limit" | "journal") {
+            let builds = text.contains("json!") || named(&text, "serde_json::").contains("Value");
+            assert!(!builds, "{} builds JSON", path.display());
+        }
+    }
+}
+
 /// Parts that use each other, so that neither can be read alone. The list should not grow.
 const CIRCLES: &[(&str, &[&str])] = &[
     // A connection reports its state to its listener's list, and the list asks it to end.

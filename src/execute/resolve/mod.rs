@@ -93,8 +93,17 @@ pub(super) enum Evidence {
 }
 
 impl Evidence {
-    /// What can be concluded from the vNIC as it was read before the write.
-    pub(super) fn from(change: &ChangeIpv4, before: Option<&Nic>, stale: bool) -> Self {
+    /// What can be concluded from the vNIC as it was read before the write. `contested` is whether something
+    /// else may change, or may have changed, the same addresses meanwhile.
+    pub(super) fn from(
+        change: &ChangeIpv4,
+        before: Option<&Nic>,
+        stale: bool,
+        contested: bool,
+    ) -> Self {
+        if contested {
+            return Self::None;
+        }
         let Some(there) = before.map(Nic::ipv4s).filter(|_| !stale) else {
             return Self::OnlyNotDone;
         };
@@ -117,8 +126,7 @@ impl Open {
         reservation: Option<Reservation>,
     ) -> Self {
         let before = view.before.and_then(|raw| Nic::parse(raw).ok());
-        let evidence = match Evidence::from(&change, before.as_ref(), view.stale) {
-            _ if contested => Evidence::None,
+        let evidence = match Evidence::from(&change, before.as_ref(), view.stale, contested) {
             // The write's age by ZEC's clock is unknown, so others may have had time to change the vNIC.
             Evidence::Full if view.zec_time.is_none() => Evidence::OnlyNotDone,
             evidence => evidence,

@@ -134,7 +134,9 @@ fn only_a_fresh_look_before_is_evidence_that_something_was_done() {
         (&giving, Some(&none), true, part),
         (&giving, Some(&one), false, part),
     ] {
-        assert_eq!(Evidence::from(change, before, stale), evidence, "{before:?} {stale}");
+        let found = |contested| Evidence::from(change, before, stale, contested);
+        assert_eq!(found(false), evidence, "{before:?} {stale}");
+        assert_eq!(found(true), Evidence::None, "{before:?} {stale}");
     }
 }
 
