@@ -24,8 +24,18 @@ pub struct ActionRow {
     pub asynchronous: Certainty,
     /// Its parameters.
     pub parameters: Vec<Parameter>,
+    /// Groups of parameters for one thing. ZEC heeds one of a group and ignores the others, so a call may have one.
+    pub alternatives: Vec<Vec<String>>,
     /// What its answer holds.
     pub answer: Vec<Held>,
+}
+
+impl ActionRow {
+    /// Whether the action creates resources.
+    #[must_use]
+    pub fn creates(&self) -> bool {
+        self.answer.iter().any(|held| held.presence == Presence::Created)
+    }
 }
 
 labels! {
@@ -126,13 +136,31 @@ pub(super) fn answers(table: &Table<'_>) -> Result<HashMap<String, Vec<Held>>, C
     Ok(all)
 }
 
+/// The groups of parameters for one thing, by the action's name.
+pub(super) fn alternatives(
+    table: &Table<'_>,
+) -> Result<HashMap<String, Vec<Vec<String>>>, CatalogueError> {
+    let mut all: HashMap<String, Vec<Vec<String>>> = HashMap::new();
+    for row in table.rows() {
+        let fields = row.cell("fields")?.split(',').map(str::to_owned).collect();
+        all.entry(row.cell("action")?.to_owned()).or_default().push(fields);
+    }
+    Ok(all)
+}
+
+/// What other tables say of each action, by its name.
+pub(super) struct OfActions {
+    pub(super) answers: HashMap<String, Vec<Held>>,
+    pub(super) alternatives: HashMap<String, Vec<Vec<String>>>,
+}
+
 /// The actions of the table that have parameters in a version; with `all`, each must have them.
 pub(super) fn read(
     table: &Table<'_>,
     version: &str,
     all: bool,
     mut parameters: HashMap<String, Vec<Parameter>>,
-    answers: &HashMap<String, Vec<Held>>,
+    of_actions: &OfActions,
 ) -> Result<Vec<ActionRow>, CatalogueError> {
     let mut actions = Vec::new();
     for row in table.rows() {
@@ -146,7 +174,12 @@ pub(super) fn read(
             "catalog" => None,
             _ => Some(row.known("resource_type", ResourceType::parse)?),
         };
-        let answer = answers.get(name).cloned();
+        let answer = of_actions.answers.get(name).cloned();
+        let alternatives = of_actions.alternatives.get(name).cloned().unwrap_or_default();
+        let is_there = |field: &String| parameters.iter().any(|one| one.name == *field);
+        if let Some(field) = alternatives.iter().flatten().find(|field| !is_there(field)) {
+            return Err(row.fault(format!("`{name}` has no parameter `{field}` to choose from")));
+        }
         actions.push(ActionRow {
             name: name.to_owned(),
             version: version.to_owned(),
@@ -154,6 +187,7 @@ pub(super) fn read(
             resource_type,
             asynchronous: row.known("async", Certainty::from_label)?,
             parameters,
+            alternatives,
             answer: answer.ok_or_else(|| row.fault(format!("`{name}` has no row of answers")))?,
         });
     }

@@ -15,6 +15,7 @@ pub use parameter::{IfAbsent, Meaning, Parameter, Scalar, Shape};
 pub use resource::{ReadBy, ResourceRow, ResourceType};
 pub use table::CatalogueError;
 
+use action::OfActions;
 use table::Table;
 
 /// The version of ZEC's API that the first table of parameters describes.
@@ -59,6 +60,7 @@ impl Catalogue {
                 older_parameters: include_str!("tables/parameters-2024-04-01.tsv"),
                 resources: include_str!("tables/resources.tsv"),
                 answers: include_str!("tables/answers.tsv"),
+                alternatives: include_str!("tables/alternatives.tsv"),
             })
         };
         BUILT_IN.get_or_init(read).as_ref().map_err(Clone::clone)
@@ -68,11 +70,15 @@ impl Catalogue {
         let resources = resource::read(&Table::read("resources", tables.resources)?)?;
         let rows = Table::read("actions", tables.actions)?;
         let parameters = parameter::read(&Table::read("parameters", tables.parameters)?)?;
-        let answers = action::answers(&Table::read("answers", tables.answers)?)?;
-        let mut actions = action::read(&rows, LATEST, true, parameters, &answers)?;
+        let alternatives = Table::read("alternatives", tables.alternatives)?;
+        let of_actions = OfActions {
+            answers: action::answers(&Table::read("answers", tables.answers)?)?,
+            alternatives: action::alternatives(&alternatives)?,
+        };
+        let mut actions = action::read(&rows, LATEST, true, parameters, &of_actions)?;
         let older = Table::read("parameters-2024-04-01", tables.older_parameters)?;
         let older = parameter::read(&older)?;
-        actions.extend(action::read(&rows, OLDER, false, older, &answers)?);
+        actions.extend(action::read(&rows, OLDER, false, older, &of_actions)?);
         let mut places: HashMap<String, HashMap<String, usize>> = HashMap::new();
         for (place, action) in actions.iter().enumerate() {
             let of_version = places.entry(action.version.clone()).or_default();
@@ -133,6 +139,7 @@ struct Tables<'a> {
     older_parameters: &'a str,
     resources: &'a str,
     answers: &'a str,
+    alternatives: &'a str,
 }
 
 #[cfg(test)]

@@ -89,6 +89,13 @@ pub enum IfAbsent {
     Value(String),
     /// It does this, which is no single value.
     Effect(String),
+    /// It does this to resources that the call does not name, so the gateway demands the parameter.
+    Widens {
+        /// What it does.
+        effect: String,
+        /// Another parameter that says so openly when it is `true`.
+        unless: Option<String>,
+    },
 }
 
 impl Parameter {
@@ -134,7 +141,14 @@ impl IfAbsent {
         match text {
             "-" => Self::Unstated,
             effect if effect.starts_with('(') => {
-                Self::Effect(effect.trim_matches(['(', ')']).to_owned())
+                let effect = effect.trim_matches(['(', ')']);
+                match effect.strip_prefix("widens").and_then(|rest| rest.split_once(": ")) {
+                    Some((unless, effect)) => Self::Widens {
+                        effect: effect.to_owned(),
+                        unless: unless.strip_prefix(" unless ").map(str::to_owned),
+                    },
+                    None => Self::Effect(effect.to_owned()),
+                }
             }
             value => Self::Value(value.to_owned()),
         }

@@ -39,7 +39,9 @@ impl ResourceType {
         &self.0
     }
 
-    pub(super) fn is_of_another_product(&self) -> bool {
+    /// Whether another product than ZEC has the resources. No action of this API reads them.
+    #[must_use]
+    pub fn is_of_another_product(&self) -> bool {
         OF_OTHER_PRODUCTS.contains(&self.as_str())
     }
 }

@@ -49,7 +49,7 @@ fn parameters_are_a_tree() {
     assert_eq!(forced.if_absent, IfAbsent::Value("true".to_owned()));
     let row = catalogue().action(LATEST, "RemoveQosPolicyGroupMembers").unwrap();
     let members = row.parameters.iter().find(|one| one.name == "resourceIds").unwrap();
-    assert_eq!(members.if_absent, IfAbsent::Effect("all members".to_owned()));
+    assert_eq!(members.if_absent, IfAbsent::Widens { effect: "all members".to_owned(), unless: None });
     let Meaning::Id(types) = &members.meaning else { panic!("{members:?}") };
     assert_eq!(types.len(), 3, "an id may be of several types");
 }
@@ -135,6 +135,7 @@ fn with(replace: impl FnOnce(&mut Tables<'_>)) -> Result<Catalogue, CatalogueErr
         older_parameters: "action\tfield\ttype\trequired\tkind\tif_absent\tdeprecated",
         resources: "resource_type\tdescribe_action\tid_filter\tmax_ids\talso_required\tid_field\tname_field\tstatus_field\tregion_field\tzone_field\tresource_group_field\ttags\tparent_fields\nnic\t-\t-\t-\t-\tnicId\t-\t-\t-\t-\t-\t-\t-",
         answers: "action\tpath\tholds\tresource_type\teffect\nA\t-\tnone\t-\t-",
+        alternatives: "action\tfields",
     };
     replace(&mut tables);
     Catalogue::read(&tables)
@@ -160,4 +161,6 @@ fn tables_that_do_not_fit_together_are_refused() {
         t.older_parameters = "action\tfield\ttype\trequired\tkind\tif_absent\tdeprecated\nB\tx\tstring\tyes\tplain\t-\tno";
     });
     assert!(stray.contains("`B` has no row"), "{stray}");
+    let unknown = fault(|t| t.alternatives = "action\tfields\nA\tnicId,vpcId");
+    assert!(unknown.contains("no parameter `vpcId` to choose from"), "{unknown}");
 }

@@ -12,7 +12,7 @@ use super::{
     json::{self, Members, Node},
     text::excerpt,
 };
-use crate::catalogue::{ActionRow, Meaning, Parameter, ResourceType, Scalar, Shape};
+use crate::catalogue::{ActionRow, IfAbsent, Meaning, Parameter, ResourceType, Scalar, Shape};
 
 /// The most digits after the point of a fraction: a policy sees no more.
 const MAX_DECIMALS: usize = 4;
@@ -75,6 +75,17 @@ pub enum ArgumentsError {
         /// What it must be.
         wanted: &'static str,
     },
+    /// Without this parameter the call would change what it does not name.
+    #[error("`{parameter}` is missing: without it, ZEC acts on more than the call names ({effect}), which no policy can decide; name them")]
+    Widens {
+        /// The parameter to add.
+        parameter: String,
+        /// What ZEC does without it.
+        effect: String,
+    },
+    /// Several parameters say the same thing, and ZEC would heed only one.
+    #[error("only one of `{}` may be given, because ZEC heeds one and ignores the others", .0.join("`, `"))]
+    Alternatives(Vec<String>),
     /// There are more values, or more named resources, than the gateway reads.
     #[error("the body holds more than {most} {what}: send several calls")]
     TooMany {
@@ -107,7 +118,44 @@ impl Arguments {
         let Node::Object(members) = node else { return Err(ArgumentsError::NotAnObject) };
         let mut reader = ArgumentsReader { named: Vec::new(), values: 0 };
         let members = reader.object(&row.parameters, members, &Path::Root)?;
-        Ok(Self { members, named: reader.named })
+        let this = Self { members, named: reader.named };
+        this.check_together(row)?;
+        Ok(this)
+    }
+
+    /// Checks what the parameters mean together: none that must be there is missing, and no two of them contradict.
+    fn check_together(&self, row: &ActionRow) -> Result<(), ArgumentsError> {
+        let given = |name: &str| self.given().any(|one| one == name);
+        // `false` in a switch such as `isAllEip` leaves the choice to the other parameter.
+        let chosen = |name: &str| given(name) && self.get(name) != Some(&Value::Bool(false));
+        for group in &row.alternatives {
+            let both: Vec<String> = group.iter().filter(|name| chosen(name)).cloned().collect();
+            if both.len() > 1 {
+                return Err(ArgumentsError::Alternatives(both));
+            }
+        }
+        for parameter in &row.parameters {
+            let IfAbsent::Widens { effect, unless } = &parameter.if_absent else { continue };
+            let openly = unless.as_deref().is_some_and(&chosen);
+            if !given(&parameter.name) && !openly {
+                let (parameter, effect) = (parameter.name.clone(), effect.clone());
+                return Err(ArgumentsError::Widens { parameter, effect });
+            }
+        }
+        Ok(())
+    }
+
+    /// All values, by the names of their parameters.
+    #[must_use]
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.members
+    }
+
+    /// The arguments as canonical JSON for a record: `digest` gives what replaces a secret.
+    #[must_use]
+    pub fn without_secrets(&self, row: &ActionRow, digest: &impl Fn(&str) -> String) -> String {
+        let members = strike(&row.parameters, &self.members, digest);
+        serde_json::to_string(&members).unwrap_or_default()
     }
 
     /// The arguments as canonical JSON: members sorted by name, no white space.
@@ -258,6 +306,9 @@ impl ArgumentsReader {
                     {
                         return Err(wrong("one or more IP addresses, joined by commas"));
                     }
+                    Meaning::Network if !is_network(&text) => {
+                        return Err(wrong("a network or an IP address, as `10.0.0.0/24`"));
+                    }
                     _ => {}
                 }
                 Ok(Value::String(text.into_owned()))
@@ -273,6 +324,47 @@ impl ArgumentsReader {
             (Scalar::Boolean, Node::Bool(value)) => Ok(Value::Bool(value)),
             (Scalar::Boolean, _) => Err(wrong("`true` or `false`")),
         }
+    }
+}
+
+/// The members, with a digest in the place of each secret.
+fn strike(
+    parameters: &[Parameter],
+    members: &Map<String, Value>,
+    digest: &impl Fn(&str) -> String,
+) -> Map<String, Value> {
+    let struck = |(name, value): (&String, &Value)| {
+        let parameter = parameters.iter().find(|one| one.name == *name);
+        // Every value was read by its row, so each has one. A value without a row would be a secret.
+        let value = parameter.map_or(Value::Null, |one| strike_one(one, value, digest));
+        (name.clone(), value)
+    };
+    members.iter().map(struck).collect()
+}
+
+fn strike_one(parameter: &Parameter, value: &Value, digest: &impl Fn(&str) -> String) -> Value {
+    match (&parameter.meaning, value) {
+        (Meaning::Secret, value) => Value::String(digest(&value.to_string())),
+        (_, Value::Object(members)) => {
+            Value::Object(strike(parameter.members(), members, digest))
+        }
+        (_, Value::Array(items)) => {
+            items.iter().map(|item| strike_one(parameter, item, digest)).collect()
+        }
+        (_, value) => value.clone(),
+    }
+}
+
+/// Whether a text is an IP address, or one with the length of a prefix, as a policy reads it.
+fn is_network(text: &str) -> bool {
+    let Some((address, length)) = text.split_once('/') else {
+        return text.parse::<IpAddr>().is_ok();
+    };
+    let plain = length.bytes().all(|b| b.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));
+    match (address.parse(), length.parse::<u8>()) {
+        (Ok(IpAddr::V4(_)), Ok(length)) => plain && length <= 32,
+        (Ok(IpAddr::V6(_)), Ok(length)) => plain && length <= 128,
+        _ => false,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every value is parsed once, at the edge, and never checked again. This room has no HTTP, no TLS, no clock
 //! and no policy language. Every other room may use it, and it uses only the catalogue.
 
+mod action_call;
 mod addresses;
 mod arguments;
 mod call;
@@ -18,6 +19,7 @@ mod outcome;
 mod peer;
 pub mod text;
 
+pub use action_call::{ActionCall, Target};
 pub use addresses::{Addresses, AddressesError};
 pub use arguments::{Arguments, ArgumentsError, NamedResource};
 pub use call::{API_VERSION, Call, Resource, ResourceError};

@@ -77,6 +77,9 @@ const BAD: &[(&str, &str, &str)] = &[
         "`pageSize` is not a whole number",
     ),
     ("DescribeInstances", r#"{"ipv4Address":"10.0.0.256"}"#, "`ipv4Address` is not an IP address"),
+    ("CreateVpc", r#"{"cidrBlock":"10.0.0.0/33"}"#, "`cidrBlock` is not a network or an IP"),
+    ("CreateVpc", r#"{"cidrBlock":"10.0.0.0/08"}"#, "`cidrBlock` is not a network or an IP"),
+    ("CreateVpc", r#"{"cidrBlock":"10.0.0/8"}"#, "`cidrBlock` is not a network or an IP"),
     ("DescribeInstances", r#"{"ipv4Address":"010.0.0.1"}"#, "`ipv4Address` is not an IP address"),
     ("StopInstances", r#"{"forceShutdown":"true"}"#, "`forceShutdown` is not `true` or `false`"),
     ("StopInstances", r#"{"forceShutdown":1}"#, "`forceShutdown` is not `true` or `false`"),
@@ -116,6 +119,39 @@ fn a_fraction_is_what_a_policy_can_see() {
 }
 
 #[test]
+fn what_would_widen_a_call_must_be_said_openly() {
+    let read = |action: &str, body: &str| {
+        Arguments::parse(row(action), body.as_bytes()).map(drop).map_err(|error| error.to_string())
+    };
+    for (action, without, with) in [
+        ("RemoveQosPolicyGroupMembers", r#"{"resourceIds":[]}"#, r#"{"resourceIds":["1"]}"#),
+        ("ConfigureSecurityGroupRules", "{}", r#"{"ruleInfos":[{"cidrIp":"10.0.0.0/8"}]}"#),
+        ("ModifySnatEntry", r#"{"isAllEip":false}"#, r#"{"isAllEip":true}"#),
+        ("ModifySnatEntry", "{}", r#"{"isAllEip":false,"eipIds":["1"]}"#),
+    ] {
+        let said = read(action, without).unwrap_err();
+        assert!(said.contains("is missing: without it, ZEC acts on more"), "{action}: {said}");
+        read(action, with).unwrap();
+    }
+}
+
+#[test]
+fn of_two_parameters_for_one_thing_only_one_may_be_given() {
+    for (action, body, said) in [
+        (
+            "AssociateEipAddress",
+            r#"{"nicId":"1","natId":"2"}"#,
+            "only one of `nicId`, `natId` may be given",
+        ),
+        ("ModifySnatEntry", r#"{"isAllEip":true,"eipIds":["1"]}"#, "`isAllEip`, `eipIds`"),
+        ("ResetInstances", r#"{"password":"x","keyId":"1"}"#, "`password`, `keyId`"),
+    ] {
+        assert!(fault(action, body).contains(said), "{action}: {}", fault(action, body));
+    }
+    Arguments::parse(row("AssociateEipAddress"), br#"{"nicId":"1","natId":null}"#).unwrap();
+}
+
+#[test]
 fn a_body_cannot_name_or_hold_more_than_the_gateway_reads() {
     let ids = |count: usize| format!(r#"{{"instanceIds":[{}"1"]}}"#, r#""1","#.repeat(count - 1));
     Arguments::parse(row("DescribeInstances"), ids(1000).as_bytes()).unwrap();
@@ -135,6 +171,9 @@ fn value_of(parameter: &Parameter, random: &mut fastrand::Rng, ids: &mut Vec<Str
         }
         (Scalar::Text, Meaning::Address) => json!(format!("10.0.0.{}", random.u8(..))),
         (Scalar::Text, Meaning::Addresses) => json!("10.0.0.1,2001:db8::1"),
+        (Scalar::Text, Meaning::Network) => {
+            json!(random.choice(["10.0.0.0/8", "0.0.0.0/0", "10.0.0.1", "2001:db8::/32"]).unwrap())
+        }
         (Scalar::Text, _) => json!(random.choice(["", "a", "ä\n\"", "{}"]).unwrap()),
         (Scalar::Integer, _) => json!(random.i64(..)),
         (Scalar::Float, _) => json!(f64::from(random.i32(-10_000..10_000)) / 100.0),
@@ -168,9 +207,15 @@ proptest! {
         let mut random = fastrand::Rng::with_seed(seed);
         let rows = Catalogue::built_in().unwrap().actions();
         let row = &rows[random.usize(..rows.len())];
-        let mut ids = Vec::new();
-        let sent = object_of(&row.parameters, &mut random, &mut ids);
-        let read = Arguments::parse(row, sent.to_string().as_bytes()).unwrap();
+        let (sent, mut ids, read) = loop {
+            let mut ids = Vec::new();
+            let sent = object_of(&row.parameters, &mut random, &mut ids);
+            match Arguments::parse(row, sent.to_string().as_bytes()) {
+                // Some parameters exclude each other, and some must be there.
+                Err(ArgumentsError::Widens { .. } | ArgumentsError::Alternatives(_)) => {}
+                read => break (sent, ids, read.unwrap()),
+            }
+        };
         prop_assert_eq!(&Value::Object(read.members.clone()), &sent, "{}", row.name);
         let mut found: Vec<&str> = read.named().iter().map(|one| one.id.as_str()).collect();
         found.sort_unstable();
