@@ -16,7 +16,7 @@ use super::{
     software::software,
 };
 use crate::{
-    domain::{Action, Caller, Operation},
+    domain::{Caller, Operation},
     error::{Error, Problem},
     execute::{Done, Executor, LookupResult, RequestContext},
     limit::{AtOnce, ConcurrencySlots, Live},
@@ -138,7 +138,7 @@ impl Api {
 }
 
 fn note(record: &Record, operation: &Operation) {
-    let (action, nic): (Action, _) = (operation.action(), operation.nic().to_string());
+    let (action, nic) = (operation.action().name(), operation.nic().to_string());
     let addresses = operation.named_addresses();
     record.note(|facts| facts.asked = Some(Asked { action, nic, addresses }));
 }

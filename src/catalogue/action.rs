@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     Certainty,
-    parameter::Parameter,
+    parameter::{Meaning, Parameter},
     resource::ResourceType,
     table::{CatalogueError, Table},
 };
@@ -31,6 +31,16 @@ pub struct ActionRow {
 }
 
 impl ActionRow {
+    /// The parameter that names the resources of the action's own type, if every valid call has it.
+    #[must_use]
+    pub fn required_id(&self) -> Option<&Parameter> {
+        let own = self.resource_type.as_ref()?;
+        self.parameters.iter().find(|parameter| {
+            parameter.required == Certainty::Yes
+                && matches!(&parameter.meaning, Meaning::Id(types) if types.contains(own))
+        })
+    }
+
     /// Whether the action creates resources.
     #[must_use]
     pub fn creates(&self) -> bool {

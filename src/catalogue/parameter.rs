@@ -100,7 +100,8 @@ pub enum IfAbsent {
 
 impl Parameter {
     /// Every type whose ids it or its members hold.
-    pub(super) fn types(&self) -> Vec<&ResourceType> {
+    #[must_use]
+    pub fn types(&self) -> Vec<&ResourceType> {
         let own = match &self.meaning {
             Meaning::Id(types) => types.iter().collect(),
             _ => Vec::new(),

@@ -74,7 +74,19 @@ pub struct ResourceRow {
     /// Whether the object has tags.
     pub has_tags: bool,
     /// The members that hold the ids of the resources in which it lies.
-    pub parents: Vec<String>,
+    parents: Vec<String>,
+}
+
+impl ResourceRow {
+    /// The members that hold the ids of resources in which it lies, and the types of those resources. A member such as
+    /// `associatedId` does not say of which type they are, so it is left out.
+    pub fn parents(&self) -> impl Iterator<Item = (&str, ResourceType)> {
+        self.parents.iter().filter_map(|member| {
+            let member = member.trim_end_matches("[]");
+            let kind = member.strip_suffix("Ids").or_else(|| member.strip_suffix("Id"))?;
+            (kind != "associated").then(|| (member, ResourceType(kind.to_owned())))
+        })
+    }
 }
 
 /// How resources of a type are read by their ids.

@@ -49,7 +49,10 @@ fn parameters_are_a_tree() {
     assert_eq!(forced.if_absent, IfAbsent::Value("true".to_owned()));
     let row = catalogue().action(LATEST, "RemoveQosPolicyGroupMembers").unwrap();
     let members = row.parameters.iter().find(|one| one.name == "resourceIds").unwrap();
-    assert_eq!(members.if_absent, IfAbsent::Widens { effect: "all members".to_owned(), unless: None });
+    assert_eq!(
+        members.if_absent,
+        IfAbsent::Widens { effect: "all members".to_owned(), unless: None }
+    );
     let Meaning::Id(types) = &members.meaning else { panic!("{members:?}") };
     assert_eq!(types.len(), 3, "an id may be of several types");
 }

@@ -40,9 +40,16 @@ pub(super) struct Explain {
     /// ZEC's action, as `UnassignNetworkInterfaceIpv4`
     #[arg(long, value_name = "ACTION")]
     action: String,
-    /// The vNIC's id
-    #[arg(long, value_name = "ID")]
-    nic: String,
+    /// The vNIC's id, for an action on a vNIC's addresses or a read of it
+    ///
+    /// Without it, --arguments must be there.
+    #[arg(long, value_name = "ID", required_unless_present = "arguments", verbatim_doc_comment)]
+    nic: Option<String>,
+    /// A file with the arguments of a call of any other action, as a JSON object
+    ///
+    /// Without it, --nic must be there.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["nic", "addresses", "nic_file"], verbatim_doc_comment)]
+    arguments: Option<PathBuf>,
     /// A private IPv4 address; may be repeated
     ///
     /// Changes need at least one address; reads take none. Without one, the action must be a read.
@@ -93,10 +100,11 @@ fn explain(args: &Explain) -> Result<(), Stop> {
         action: args.action.clone(),
         nic: args.nic.clone(),
         addresses: args.addresses.clone(),
+        arguments: args.arguments.as_deref().map(read_arguments).transpose()?,
     };
     let (caller, operation) = question.parse().map_err(Stop::Usage)?;
     let nic = args.nic_file.as_deref().map(nic).transpose()?;
-    if nic.as_ref().is_some_and(|nic| nic.id != *operation.nic()) {
+    if nic.as_ref().is_some_and(|nic| Some(&nic.id) != operation.nic()) {
         return Err(Stop::Usage(
             "the file holds another vNIC than the one that --nic names".to_owned(),
         ));
@@ -104,6 +112,11 @@ fn explain(args: &Explain) -> Result<(), Stop> {
     let explanation = engine.explain(&caller, operation, nic.as_ref());
     say(explanation.text.trim_end());
     if explanation.allowed { Ok(()) } else { Err(Stop::Told) }
+}
+
+fn read_arguments(path: &std::path::Path) -> Result<String, Fault> {
+    files::read_text(path)
+        .map_err(|error| Fault::new(format!("cannot be read: {error}")).in_file(path))
 }
 
 fn nic(path: &std::path::Path) -> Result<Nic, Fault> {

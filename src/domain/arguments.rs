@@ -75,8 +75,13 @@ pub enum ArgumentsError {
         /// What it must be.
         wanted: &'static str,
     },
+    /// The parameter that names what the call is about is missing.
+    #[error("`{0}` is missing: it names what the call is about")]
+    Missing(String),
     /// Without this parameter the call would change what it does not name.
-    #[error("`{parameter}` is missing: without it, ZEC acts on more than the call names ({effect}), which no policy can decide; name them")]
+    #[error(
+        "`{parameter}` is missing: without it, ZEC acts on more than the call names ({effect}), which no policy can decide; name them"
+    )]
     Widens {
         /// The parameter to add.
         parameter: String,
@@ -133,6 +138,11 @@ impl Arguments {
             if both.len() > 1 {
                 return Err(ArgumentsError::Alternatives(both));
             }
+        }
+        if let Some(parameter) = row.required_id()
+            && !given(&parameter.name)
+        {
+            return Err(ArgumentsError::Missing(parameter.name.clone()));
         }
         for parameter in &row.parameters {
             let IfAbsent::Widens { effect, unless } = &parameter.if_absent else { continue };
@@ -345,9 +355,7 @@ fn strike(
 fn strike_one(parameter: &Parameter, value: &Value, digest: &impl Fn(&str) -> String) -> Value {
     match (&parameter.meaning, value) {
         (Meaning::Secret, value) => Value::String(digest(&value.to_string())),
-        (_, Value::Object(members)) => {
-            Value::Object(strike(parameter.members(), members, digest))
-        }
+        (_, Value::Object(members)) => Value::Object(strike(parameter.members(), members, digest)),
         (_, Value::Array(items)) => {
             items.iter().map(|item| strike_one(parameter, item, digest)).collect()
         }
@@ -360,7 +368,8 @@ fn is_network(text: &str) -> bool {
     let Some((address, length)) = text.split_once('/') else {
         return text.parse::<IpAddr>().is_ok();
     };
-    let plain = length.bytes().all(|b| b.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));
+    let plain =
+        length.bytes().all(|b| b.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));
     match (address.parse(), length.parse::<u8>()) {
         (Ok(IpAddr::V4(_)), Ok(length)) => plain && length <= 32,
         (Ok(IpAddr::V6(_)), Ok(length)) => plain && length <= 128,
@@ -393,5 +402,7 @@ fn unknown(parameters: &[Parameter], name: &str, path: &str) -> ArgumentsError {
     ArgumentsError::Unknown { name: excerpt(path), known }
 }
 
+#[cfg(test)]
+pub(crate) mod generated;
 #[cfg(test)]
 mod tests;

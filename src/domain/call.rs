@@ -44,6 +44,12 @@ impl Resource {
         Self { kind: NIC.to_owned(), id: id.to_string() }
     }
 
+    /// The team's account, on which a policy decides lists and creations.
+    #[must_use]
+    pub fn account() -> Self {
+        Self { kind: "account".to_owned(), id: "zec".to_owned() }
+    }
+
     /// The id, if this is a vNIC.
     #[must_use]
     pub fn nic_id(&self) -> Option<&str> {

@@ -1,11 +1,13 @@
-//! The reasons for a denial, address by address.
+//! The reasons for a denial, address by address and resource by resource.
 
 use std::net::Ipv4Addr;
+
+use super::Resource;
 
 /// The reasons for a denial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
-    /// Each address that is not allowed; one entry without an address for a read.
+    /// Each address, or each resource, that is not allowed.
     pub denied: Vec<Denied>,
 }
 
@@ -17,11 +19,13 @@ impl Denial {
     }
 }
 
-/// An address that is not allowed, or the vNIC itself.
+/// An address or a resource that is not allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
-    /// The address; `None` for a read.
+    /// The address; `None` for an action that is not decided for each address.
     pub address: Option<Ipv4Addr>,
+    /// The resource, or `account/zec`.
+    pub resource: Resource,
     /// The policies that forbid it; empty if it is denied because no policy permits it.
     pub policies: Vec<Reason>,
     /// The policies that could not be evaluated. Cedar skips such a policy, even a `forbid`, so here each of them is a

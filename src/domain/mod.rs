@@ -6,9 +6,12 @@
 mod action_call;
 mod addresses;
 mod arguments;
+#[cfg(test)]
+pub(crate) use arguments::generated;
 mod call;
 mod caller;
 mod denial;
+mod described;
 mod idempotency_key;
 pub mod json;
 mod nic;
@@ -25,6 +28,7 @@ pub use arguments::{Arguments, ArgumentsError, NamedResource};
 pub use call::{API_VERSION, Call, Resource, ResourceError};
 pub use caller::{Caller, CallerError, MAX_NAME_BYTES};
 pub use denial::{Denial, Denied, Reason};
+pub use described::{Described, DescribedError, Location};
 pub use idempotency_key::{IdempotencyKey, IdempotencyKeyError};
 pub use nic::{Nic, NicError};
 pub use nic_id::{NicId, NicIdError};

@@ -162,7 +162,7 @@ fn has_public_ip(members: &Members<'_>) -> Result<bool, NicError> {
     }
 }
 
-fn tags(members: &Members<'_>) -> Result<BTreeMap<String, String>, NicError> {
+pub(super) fn tags(members: &Members<'_>) -> Result<BTreeMap<String, String>, NicError> {
     const FAULT: NicError = NicError::Member("tags");
     let list = match members.get("tags") {
         Some(Node::Null) => return Ok(BTreeMap::new()),

@@ -2,17 +2,15 @@
 
 use std::net::Ipv4Addr;
 
-use crate::domain::{Caller, Denied, NicId, OperationId};
+use crate::domain::{Caller, Denied, OperationId};
 
 /// What an error tells programs beyond its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Extra {
     /// What the policy denied, and the caller as the policy sees them.
     Denied {
-        /// Each address that is not allowed, or one entry for the vNIC itself.
+        /// Each address or resource that is not allowed.
         denied: Vec<Denied>,
-        /// The vNIC.
-        nic: NicId,
         /// The caller.
         caller: Caller,
     },

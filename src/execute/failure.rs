@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{Caller, Denial, Denied, NicId, Reason},
+    domain::{Caller, Denial, Denied, NicId, Reason, Resource},
     error::{Error, Extra, Problem},
     limit::retry_after,
     zec::Failure,
@@ -11,17 +11,18 @@ use crate::{
 
 /// The 403 `policy-denied`: what the policy denied, which policies did so, and the caller as the policy sees
 /// them.
-pub(super) fn denied(caller: &Caller, nic: &NicId, denial: &Denial) -> Error {
-    let (nic_id, caller) = (nic.clone(), caller.clone());
-    let extra = Extra::Denied { denied: denial.denied.clone(), nic: nic_id, caller };
-    Error::new(Problem::PolicyDenied, why(nic, denial)).with_extra(extra)
+pub(super) fn denied(caller: &Caller, denial: &Denial) -> Error {
+    let extra = Extra::Denied { denied: denial.denied.clone(), caller: caller.clone() };
+    Error::new(Problem::PolicyDenied, why(denial)).with_extra(extra)
 }
 
 /// The first thing that was denied, and by which policy: users of an SDK see nothing else.
-fn why(nic: &NicId, denial: &Denial) -> String {
-    let what = |denied: &Denied| match denied.address {
-        Some(address) => address.to_string(),
-        None => format!("the vNIC `{nic}`"),
+fn why(denial: &Denial) -> String {
+    let what = |denied: &Denied| match (denied.address, denied.resource.nic_id()) {
+        (Some(address), _) => address.to_string(),
+        (None, Some(nic)) => format!("the vNIC `{nic}`"),
+        (None, None) if denied.resource == Resource::account() => "the account".to_owned(),
+        (None, None) => format!("`{}`", denied.resource),
     };
     let failed = |denied: &&Denied| !denied.failed.is_empty();
     let forbidden = |denied: &&Denied| !denied.policies.is_empty();

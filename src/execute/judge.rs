@@ -11,10 +11,10 @@ use super::{
     shadow::{LiveAnswer, Shadow},
 };
 use crate::{
-    domain::{Action, ChangeIpv4, Denial, Denied, Nic, NicId, ReadNic},
+    domain::{Action, ChangeIpv4, Denial, Denied, Nic, NicId, ReadNic, Resource},
     error::Error,
     metrics::{Decision, Metrics},
-    policy::{AuthorizationRequest, Engine, Permit, ShadowQuery, Verdict},
+    policy::{Engine, NicRequest, Permit, ShadowQuery, Verdict},
     zec::{FoundNic, Reader},
 };
 
@@ -76,7 +76,7 @@ impl Judge<'_> {
     /// it is read if the policy or the pre-flight needs it, or if `look` is set. `hold` runs between the
     /// decision and the check of the state. Its result is held while the state is read, because an earlier
     /// write may be changing it. It is dropped if the state forbids the change.
-    pub(super) async fn clear<O: AuthorizationRequest + AsRef<ChangeIpv4>, H>(
+    pub(super) async fn clear<O: NicRequest + AsRef<ChangeIpv4>, H>(
         &self,
         operation: O,
         nic: Option<Box<Nic>>,
@@ -86,10 +86,10 @@ impl Judge<'_> {
         let id = operation.nic().clone();
         let (permit, nic) = if let Some(nic) = nic {
             let (action, posed) = (operation.action(), self.posed(&operation));
-            let decided = self.engine.judge(self.context.caller, operation, &nic);
+            let decided = self.engine.judge(self.context.caller, operation, &*nic);
             let decided = decided.map_err(|denial| {
                 self.compare(posed, false, Some(&nic));
-                self.denied(&id, action, &denial)
+                self.denied(action, &denial)
             });
             (decided?, Some(nic))
         } else {
@@ -127,7 +127,7 @@ impl Judge<'_> {
 
     /// Asks the policy, and reads the vNIC if the decision depends on it. That vNIC is returned too, so that
     /// the gateway shows exactly what it decided on.
-    async fn ask<O: AuthorizationRequest>(
+    async fn ask<O: NicRequest>(
         &self,
         operation: O,
     ) -> Result<(Permit<O>, Option<FoundNic>), Error> {
@@ -136,7 +136,7 @@ impl Judge<'_> {
         let (decided, found) = match self.engine.ask(caller, operation) {
             Verdict::Allowed(permit) => return Ok((permit, None)),
             Verdict::Denied(denial) => (Err(denial), None),
-            Verdict::DependsOnNic(pending) => {
+            Verdict::DependsOnData(pending) => {
                 let found = self.look(&id).await?;
                 let Some(nic) = &found.nic else {
                     let error = self.absent(&pending.into_operation());
@@ -145,20 +145,20 @@ impl Judge<'_> {
                     }
                     return Err(error);
                 };
-                (self.engine.decide(caller, pending, nic), Some(found))
+                (self.engine.decide(caller, pending, &**nic), Some(found))
             }
         };
         match decided {
             Ok(permit) => Ok((permit, found)),
             Err(denial) => {
                 self.compare(posed, false, found.and_then(|found| found.nic).as_deref());
-                Err(self.denied(&id, action, &denial))
+                Err(self.denied(action, &denial))
             }
         }
     }
 
     /// The question for the shadow policy, if there is one.
-    fn posed<O: AuthorizationRequest>(&self, operation: &O) -> Option<ShadowQuery> {
+    fn posed<O: NicRequest>(&self, operation: &O) -> Option<ShadowQuery> {
         self.decider.shadow.as_ref().map(|_| ShadowQuery::by(operation))
     }
 
@@ -172,7 +172,7 @@ impl Judge<'_> {
 
     /// Reads the vNIC for an operation that is already allowed. If the read fails, the shadow policy decides
     /// without the vNIC.
-    async fn look_for<O: AuthorizationRequest>(
+    async fn look_for<O: NicRequest>(
         &self,
         permit: &Permit<O>,
         id: &NicId,
@@ -183,7 +183,7 @@ impl Judge<'_> {
 
     async fn look(&self, id: &NicId) -> Result<FoundNic, Error> {
         let record = self.context.record;
-        let (action, after) = (Action::DescribeNetworkInterfaces, record.elapsed());
+        let (action, after) = (Action::DescribeNetworkInterfaces.name(), record.elapsed());
         let (caller, deadline) = (self.context.caller.id(), self.context.deadline);
         // Boxed: this future is larger than everything else a request waits for, and not every request needs
         // it.
@@ -195,7 +195,7 @@ impl Judge<'_> {
         Ok(found)
     }
 
-    fn allowed<O: AuthorizationRequest>(&self, permit: &Permit<O>) {
+    fn allowed<O: NicRequest>(&self, permit: &Permit<O>) {
         self.decider.metrics.decided(permit.operation().action(), Decision::Allow);
         self.context.record.note(|facts| {
             facts.decision = Some("allow");
@@ -205,12 +205,12 @@ impl Judge<'_> {
 
     /// The error as the caller may see it. If ZEC says that the vNIC does not exist, callers who may not see
     /// it get a 403 instead.
-    pub(super) fn hide<O: AuthorizationRequest>(&self, operation: &O, error: Error) -> Error {
+    pub(super) fn hide<O: NicRequest>(&self, operation: &O, error: Error) -> Error {
         let (caller, nic) = (self.context.caller, operation.nic());
         if error.code() != failure::NO_SUCH_NIC || self.may_learn_of_absence(nic) {
             return error;
         }
-        failure::denied(caller, nic, &unread(operation))
+        failure::denied(caller, &unread(operation))
     }
 
     pub(super) fn may_learn_of_absence(&self, nic: &NicId) -> bool {
@@ -218,16 +218,16 @@ impl Judge<'_> {
     }
 
     /// The error if the vNIC does not exist: 404 for callers who may see it, a denial for all others.
-    fn absent<O: AuthorizationRequest>(&self, operation: &O) -> Error {
+    fn absent<O: NicRequest>(&self, operation: &O) -> Error {
         let id = operation.nic();
         if self.may_learn_of_absence(id) {
             failure::no_such_nic(id)
         } else {
-            self.denied(id, operation.action(), &unread(operation))
+            self.denied(operation.action(), &unread(operation))
         }
     }
 
-    fn denied(&self, nic: &NicId, action: Action, denial: &Denial) -> Error {
+    fn denied(&self, action: &'static str, denial: &Denial) -> Error {
         let decision = if denial.is_error() { Decision::Error } else { Decision::Deny };
         self.decider.metrics.decided(action, decision);
         self.context.record.note(|facts| {
@@ -237,13 +237,19 @@ impl Judge<'_> {
             facts.policies.sort_unstable();
             facts.policies.dedup();
         });
-        failure::denied(self.context.caller, nic, denial)
+        failure::denied(self.context.caller, denial)
     }
 }
 
 /// The denial of an operation whose vNIC could not be read because it does not exist.
-fn unread<O: AuthorizationRequest>(operation: &O) -> Denial {
-    let entry = |address| Denied { address, policies: Vec::new(), failed: Vec::new() };
+fn unread<O: NicRequest>(operation: &O) -> Denial {
+    let resource = Resource::nic(operation.nic());
+    let entry = |address| Denied {
+        address,
+        resource: resource.clone(),
+        policies: Vec::new(),
+        failed: Vec::new(),
+    };
     let addresses = operation.addresses();
     let denied = if addresses.is_empty() {
         vec![entry(None)]

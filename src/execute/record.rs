@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{RequestContext, failure};
 use crate::{
-    domain::{Action, ChangeIpv4, Nic, OperationId, Outcome},
+    domain::{ChangeIpv4, Nic, OperationId, Outcome},
     error::{Error, Extra, Problem},
     journal::{BeginError, Ending, Intent, Journal, KeyClaim, Ticket, ToldProblem},
     limit::retry_after,
@@ -21,7 +21,7 @@ use crate::{
 /// call.
 pub(super) fn called(
     record: &Record,
-    action: Action,
+    action: &'static str,
     after: Duration,
     request_id: Option<&String>,
     failure: Option<&Failure>,

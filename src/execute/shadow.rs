@@ -81,8 +81,8 @@ fn decide(
     let answer = match (nic, engine.ask(caller, question)) {
         (_, Verdict::Allowed(permit)) => Ok(permit.policies().to_vec()),
         (_, Verdict::Denied(denial)) => Err(denial),
-        (None, Verdict::DependsOnNic(_)) => return Some(skipped),
-        (Some(nic), Verdict::DependsOnNic(pending)) => {
+        (None, Verdict::DependsOnData(_)) => return Some(skipped),
+        (Some(nic), Verdict::DependsOnData(pending)) => {
             engine.decide(caller, pending, nic).map(|permit| permit.policies().to_vec())
         }
     };

@@ -162,7 +162,7 @@ impl WritePath {
         holds.sends(operation);
         let write_path = Arc::clone(self);
         let (places, deadline) = (context.places.clone(), context.deadline);
-        let (action, after) = (ticket.change().change.action(), context.record.elapsed());
+        let (action, after) = (ticket.change().change.action().name(), context.record.elapsed());
         let work = Box::pin(async move {
             let asked =
                 SentWrite { operation, change: ticket.change().clone(), at: ticket.asked_at() };

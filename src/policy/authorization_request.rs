@@ -1,58 +1,105 @@
-//! A request for authorization: an action on a vNIC, for addresses.
+//! A request for authorization: an action on resources, for addresses.
 
-use std::net::Ipv4Addr;
+use std::{borrow::Cow, net::Ipv4Addr};
 
-use crate::domain::{Action, ChangeIpv4, NicId, ReadNic, Rehearsal};
+use serde_json::{Map, Value, json};
+
+use crate::domain::{ActionCall, ChangeIpv4, NicId, ReadNic, Rehearsal, Resource, Target};
+
+/// Something that the policy decides a request on.
+#[derive(Clone, Copy, Debug)]
+pub enum TargetRef<'a> {
+    /// The team's account.
+    Account,
+    /// A vNIC.
+    Nic(&'a NicId),
+    /// A resource. There are several if its id can be of several types.
+    OneOf(&'a [Resource]),
+}
 
 /// A request that the policy can decide.
 pub trait AuthorizationRequest {
-    /// The action.
-    fn action(&self) -> Action;
-    /// The vNIC that the action is for.
-    fn nic(&self) -> &NicId;
-    /// The addresses to decide one by one; empty for a read.
-    fn addresses(&self) -> &[Ipv4Addr];
+    /// The action's name.
+    fn action(&self) -> &'static str;
+    /// What the request is decided on, each by itself; never nothing.
+    fn targets(&self) -> impl Iterator<Item = TargetRef<'_>>;
+    /// The addresses to decide one by one; empty for actions that are not decided so.
+    fn addresses(&self) -> &[Ipv4Addr] {
+        &[]
+    }
     /// Whether the action is only a dry run: `context.dryRun`.
     fn is_dry_run(&self) -> bool {
         false
     }
+    /// The arguments: `context.request`.
+    fn arguments(&self) -> Cow<'_, Map<String, Value>>;
+}
+
+/// A request on one vNIC.
+pub trait NicRequest: AuthorizationRequest {
+    /// The vNIC that the action is for.
+    fn nic(&self) -> &NicId;
+}
+
+fn members(value: Value) -> Cow<'static, Map<String, Value>> {
+    match value {
+        Value::Object(members) => Cow::Owned(members),
+        _ => Cow::Owned(Map::new()),
+    }
 }
 
 impl AuthorizationRequest for ReadNic {
-    fn action(&self) -> Action {
-        Action::DescribeNetworkInterfaces
+    fn action(&self) -> &'static str {
+        crate::domain::Action::DescribeNetworkInterfaces.name()
     }
 
+    fn targets(&self) -> impl Iterator<Item = TargetRef<'_>> {
+        [TargetRef::Nic(&self.nic)].into_iter()
+    }
+
+    fn arguments(&self) -> Cow<'_, Map<String, Value>> {
+        members(json!({ "nicIds": [self.nic.as_str()] }))
+    }
+}
+
+impl NicRequest for ReadNic {
     fn nic(&self) -> &NicId {
         &self.nic
-    }
-
-    fn addresses(&self) -> &[Ipv4Addr] {
-        &[]
     }
 }
 
 impl AuthorizationRequest for ChangeIpv4 {
-    fn action(&self) -> Action {
-        self.change.action()
+    fn action(&self) -> &'static str {
+        self.change.action().name()
     }
 
-    fn nic(&self) -> &NicId {
-        &self.nic
+    fn targets(&self) -> impl Iterator<Item = TargetRef<'_>> {
+        [TargetRef::Nic(&self.nic)].into_iter()
     }
 
     fn addresses(&self) -> &[Ipv4Addr] {
         self.addresses.as_slice()
     }
+
+    fn arguments(&self) -> Cow<'_, Map<String, Value>> {
+        let addresses = self.addresses.as_slice();
+        members(json!({ "nicId": self.nic.as_str(), "ipAddresses": addresses }))
+    }
+}
+
+impl NicRequest for ChangeIpv4 {
+    fn nic(&self) -> &NicId {
+        &self.nic
+    }
 }
 
 impl AuthorizationRequest for Rehearsal {
-    fn action(&self) -> Action {
+    fn action(&self) -> &'static str {
         self.0.action()
     }
 
-    fn nic(&self) -> &NicId {
-        &self.0.nic
+    fn targets(&self) -> impl Iterator<Item = TargetRef<'_>> {
+        self.0.targets()
     }
 
     fn addresses(&self) -> &[Ipv4Addr] {
@@ -61,5 +108,32 @@ impl AuthorizationRequest for Rehearsal {
 
     fn is_dry_run(&self) -> bool {
         true
+    }
+
+    fn arguments(&self) -> Cow<'_, Map<String, Value>> {
+        self.0.arguments()
+    }
+}
+
+impl NicRequest for Rehearsal {
+    fn nic(&self) -> &NicId {
+        &self.0.nic
+    }
+}
+
+impl AuthorizationRequest for ActionCall {
+    fn action(&self) -> &'static str {
+        Self::action(self)
+    }
+
+    fn targets(&self) -> impl Iterator<Item = TargetRef<'_>> {
+        Self::targets(self).iter().map(|target| match target {
+            Target::Account => TargetRef::Account,
+            Target::OneOf(resources) => TargetRef::OneOf(resources),
+        })
+    }
+
+    fn arguments(&self) -> Cow<'_, Map<String, Value>> {
+        Cow::Borrowed(Self::arguments(self).members())
     }
 }

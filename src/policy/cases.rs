@@ -40,10 +40,12 @@ struct Case {
     #[serde(default)]
     groups: Vec<String>,
     action: String,
-    nic: String,
+    nic: Option<String>,
     #[serde(default)]
     addresses: Vec<String>,
     attributes: Option<Attributes>,
+    /// The arguments of a call of any other action.
+    arguments: Option<toml::Table>,
     expect: Expect,
     /// The exact set of policies that must decide; not checked if omitted.
     policies: Option<BTreeSet<String>>,
@@ -93,6 +95,11 @@ pub fn run(engine: &Engine, directory: &Path) -> Result<Report, Vec<Fault>> {
     Ok(report)
 }
 
+/// A table of TOML as JSON.
+fn json(table: &toml::Table) -> Result<String, String> {
+    serde_json::to_string(table).map_err(|error| format!("`arguments` cannot be JSON: {error}"))
+}
+
 impl Case {
     fn run(&self, engine: &Engine) -> Result<(), String> {
         let question = Question {
@@ -101,9 +108,11 @@ impl Case {
             action: self.action.clone(),
             nic: self.nic.clone(),
             addresses: self.addresses.clone(),
+            arguments: self.arguments.as_ref().map(json).transpose()?,
         };
         let (caller, operation) = question.parse()?;
-        let nic = self.attributes.as_ref().map(|nic| nic.nic(&self.nic)).transpose()?;
+        let attributes = self.attributes.as_ref().zip(self.nic.as_deref());
+        let nic = attributes.map(|(attributes, nic)| attributes.nic(nic)).transpose()?;
         let (answer, by) = match engine.tell(&caller, operation, nic.as_ref()) {
             Told::Allowed(policies) => (Expect::Allow, policies.into_iter().collect()),
             Told::Denied(denial) => {
@@ -111,9 +120,10 @@ impl Case {
                 let ids: BTreeSet<String> = all.flatten().map(|reason| reason.id).collect();
                 (Expect::Deny, ids)
             }
-            Told::DependsOnNic => {
+            Told::DependsOnData => {
                 return Err(
-                    "the policy reads the vNIC in this case: add `[case.attributes]`".to_owned()
+                    "the policy reads the resource in this case: for a vNIC, add `[case.attributes]`"
+                        .to_owned(),
                 );
             }
         };

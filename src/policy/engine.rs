@@ -1,6 +1,10 @@
 //! The policy in force, which decides with Cedar and denies by default.
 
-use std::{collections::HashSet, net::Ipv4Addr, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    net::Ipv4Addr,
+    sync::Arc,
+};
 
 use cedar_policy_core::{
     ast::Request, entities::Entities, evaluator::Evaluator, extensions::Extensions,
@@ -8,20 +12,23 @@ use cedar_policy_core::{
 
 use super::{
     answer::PolicyAnswer,
-    authorization_request::AuthorizationRequest,
-    index::{FastHash, Index},
+    authorization_request::{AuthorizationRequest, TargetRef},
+    index::Index,
     looks::Needs,
+    names::{FastHash, VocabularyError},
     permit::Permit,
+    requester::Requester,
     rule::Rule,
-    vocabulary::{Vocabulary, VocabularyError},
+    schema::type_name,
+    vocabulary::{Subject, Vocabulary},
 };
-use crate::domain::{Action, Caller, Denial, Denied, Nic, ReadNic, Reason};
+use crate::domain::{Caller, Denial, Denied, Described, Nic, ReadNic, Reason, Resource};
 
 /// The policy in force. It decides with Cedar what a caller may do, and denies by default.
 #[derive(Debug)]
 pub struct Engine {
     version: Arc<str>,
-    vocabulary: Vocabulary,
+    vocabulary: Arc<Vocabulary>,
     index: Index,
     rules: Vec<Rule>,
     groups: HashSet<String, FastHash>,
@@ -32,19 +39,48 @@ pub struct Engine {
 pub enum Verdict<O> {
     /// The operation is allowed.
     Allowed(Permit<O>),
-    /// The operation is denied, whatever the vNIC's data.
+    /// The operation is denied, whatever the resources' data.
     Denied(Denial),
-    /// It depends on the vNIC: read it, then ask [`Engine::decide`].
-    DependsOnNic(Pending<O>),
+    /// It depends on the resources: read them, then ask [`Engine::decide`].
+    DependsOnData(Pending<O>),
 }
 
-/// A request that waits for the vNIC's data.
+/// A request that waits for the data of its resources.
 #[derive(Debug)]
 pub struct Pending<O> {
     operation: O,
 }
 
+/// The data of the resources of a request.
+#[derive(Clone, Copy, Debug)]
+pub enum ResourceData<'a> {
+    /// Nothing was read.
+    Unread,
+    /// The vNIC of a request on one vNIC.
+    Nic(&'a Nic),
+    /// Everything that was read. What is not in it could not be read, and is denied.
+    Read(&'a HashMap<Resource, Described>),
+}
+
+impl<'a> From<&'a Nic> for ResourceData<'a> {
+    fn from(nic: &'a Nic) -> Self {
+        Self::Nic(nic)
+    }
+}
+
+impl<'a> From<&'a HashMap<Resource, Described>> for ResourceData<'a> {
+    fn from(read: &'a HashMap<Resource, Described>) -> Self {
+        Self::Read(read)
+    }
+}
+
 impl<O> Pending<O> {
+    /// The operation.
+    #[must_use]
+    pub const fn operation(&self) -> &O {
+        &self.operation
+    }
+
     /// Returns the operation of a request that cannot be decided, because the vNIC does not exist.
     #[must_use]
     pub fn into_operation(self) -> O {
@@ -55,7 +91,7 @@ impl<O> Pending<O> {
 impl Engine {
     pub(super) fn assemble(
         version: Arc<str>,
-        vocabulary: Vocabulary,
+        vocabulary: Arc<Vocabulary>,
         index: Index,
         rules: Vec<Rule>,
         groups: HashSet<String, FastHash>,
@@ -87,115 +123,135 @@ impl Engine {
     }
 
     /// The policies that can matter to a caller's action, each as a line for people.
-    pub(super) fn considered(&self, caller: &Caller, action: Action) -> Vec<String> {
-        let numbers = self.index.candidates(caller, action);
-        let rules = numbers.into_iter().filter_map(|number| self.rules.get(number));
+    pub(super) fn considered(
+        &self,
+        caller: &Caller,
+        operation: &impl AuthorizationRequest,
+    ) -> Vec<String> {
+        let rules = self.candidates(caller, operation).into_iter();
         let line = |rule: &Rule| {
             let effect = if rule.permits { "permit" } else { "forbid" };
-            let looks = if rule.looks { ", reads the vNIC" } else { "" };
+            let looks = if rule.looks { ", reads the resource" } else { "" };
             format!("{effect} {}{looks}", rule.id)
         };
         rules.map(line).collect()
     }
 
-    /// Decides without the vNIC's data, where that data cannot change the answer. Only otherwise is it worth reading
-    /// the vNIC.
-    pub fn ask<O: AuthorizationRequest>(&self, caller: &Caller, operation: O) -> Verdict<O> {
-        let candidates = self.candidates(caller, &operation);
+    /// Decides without the resources' data, where that data cannot change the answer. Only otherwise is it worth reading
+    /// them.
+    pub fn ask<'a, O: AuthorizationRequest>(
+        &self,
+        requester: impl Into<Requester<'a>>,
+        operation: O,
+    ) -> Verdict<O> {
+        let requester = requester.into();
+        let candidates = self.candidates(requester.caller, &operation);
         let blind: Vec<&Rule> = candidates.iter().copied().filter(|rule| !rule.looks).collect();
-        if blind.len() == candidates.len() {
-            return match self.settle(caller, operation, &blind, None) {
+        let nothing_to_read =
+            || operation.targets().all(|target| matches!(target, TargetRef::Account));
+        if blind.len() == candidates.len() || nothing_to_read() {
+            return match self.settle(requester, operation, &candidates, ResourceData::Unread) {
                 Ok(permit) => Verdict::Allowed(permit),
                 Err(denial) => Verdict::Denied(denial),
             };
         }
-        // Some policy reads the vNIC. The results of the others do not depend on it. If they forbid, or no policy that
-        // reads the vNIC could still permit, the request is denied without a read.
+        // Some policy reads a resource. The results of the others do not depend on it. If they forbid, or no policy that
+        // reads the resource could still permit, the request is denied without a read.
         let looking_permit =
             candidates.iter().any(|rule| rule.looks && rule.could_permit(&operation));
         let denied: Vec<Denied> = self
-            .each(caller, &operation, &blind, None)
+            .each(requester, &operation, &blind, ResourceData::Unread)
             .into_iter()
-            .filter_map(|(address, answer)| self.denied(address, answer))
+            .filter_map(|(about, answer)| self.denied(about, answer))
             .filter(|denied| !denied.is_default() || !looking_permit)
             .collect();
         if denied.is_empty() {
-            Verdict::DependsOnNic(Pending { operation })
+            Verdict::DependsOnData(Pending { operation })
         } else {
             Verdict::Denied(Denial { denied })
         }
     }
 
-    /// Decides with the vNIC's data.
+    /// Decides with the resources' data.
     ///
     /// # Errors
     /// The denial.
-    pub fn decide<O: AuthorizationRequest>(
+    pub fn decide<'a, O: AuthorizationRequest>(
         &self,
-        caller: &Caller,
+        requester: impl Into<Requester<'a>>,
         pending: Pending<O>,
-        nic: &Nic,
+        data: impl Into<ResourceData<'a>>,
     ) -> Result<Permit<O>, Denial> {
-        let operation = pending.operation;
-        let candidates = self.candidates(caller, &operation);
-        self.settle(caller, operation, &candidates, Some(nic))
+        let (requester, operation) = (requester.into(), pending.operation);
+        let candidates = self.candidates(requester.caller, &operation);
+        self.settle(requester, operation, &candidates, data.into())
     }
 
-    /// Decides in one step, for a vNIC that has already been read.
+    /// Decides in one step, for resources that have already been read.
     ///
     /// # Errors
     /// The denial.
-    pub fn judge<O: AuthorizationRequest>(
+    pub fn judge<'a, O: AuthorizationRequest>(
         &self,
-        caller: &Caller,
+        requester: impl Into<Requester<'a>>,
         operation: O,
-        nic: &Nic,
+        data: impl Into<ResourceData<'a>>,
     ) -> Result<Permit<O>, Denial> {
-        self.decide(caller, Pending { operation }, nic)
+        self.decide(requester, Pending { operation }, data)
     }
 
     /// Whether a caller may learn that a vNIC does not exist. Policies that need no data must allow the caller to see
     /// it, and no policy that reads the vNIC could have forbidden that.
     #[must_use]
-    pub fn may_learn_of_absence(&self, caller: &Caller, read: ReadNic) -> bool {
-        let candidates = self.candidates(caller, &read);
+    pub fn may_learn_of_absence<'a>(
+        &self,
+        requester: impl Into<Requester<'a>>,
+        read: ReadNic,
+    ) -> bool {
+        let requester = requester.into();
+        let candidates = self.candidates(requester.caller, &read);
         if candidates.iter().any(|rule| rule.looks && !rule.permits) {
             return false;
         }
         let blind: Vec<&Rule> = candidates.into_iter().filter(|rule| !rule.looks).collect();
-        self.settle(caller, read, &blind, None).is_ok()
+        self.settle(requester, read, &blind, ResourceData::Unread).is_ok()
     }
 
     /// Whether a caller may see everyone's operations. If a policy cannot be evaluated, the answer is no.
     #[must_use]
     pub fn may_read_operations(&self, caller: &Caller) -> bool {
-        self.denied(None, self.about_the_journal(caller)).is_none()
+        self.about_the_journal(caller).is_ok_and(|answer| answer.allows())
     }
 
+    /// The policies that can matter to the request, by their scope.
     fn candidates<O: AuthorizationRequest>(&self, caller: &Caller, operation: &O) -> Vec<&Rule> {
-        self.numbered(self.index.candidates(caller, operation.action()))
+        let number = self.vocabulary.number(operation.action());
+        let numbers = number.map(|number| self.index.candidates(caller, number));
+        let mut rules = self.numbered(numbers.unwrap_or_default());
+        rules.retain(|rule| operation.targets().any(|target| rule.can_match(target)));
+        rules
     }
 
     fn numbered(&self, numbers: Vec<usize>) -> Vec<&Rule> {
         numbers.into_iter().filter_map(|number| self.rules.get(number)).collect()
     }
 
-    /// Returns a permit only if every address is allowed.
+    /// Returns a permit only if every question is allowed.
     fn settle<O: AuthorizationRequest>(
         &self,
-        caller: &Caller,
+        requester: Requester<'_>,
         operation: O,
         rules: &[&Rule],
-        nic: Option<&Nic>,
+        data: ResourceData<'_>,
     ) -> Result<Permit<O>, Denial> {
         let mut allowed_by = Vec::new();
         let mut denied = Vec::new();
-        for (address, answer) in self.each(caller, &operation, rules, nic) {
+        for (about, answer) in self.each(requester, &operation, rules, data) {
             match answer {
                 Ok(answer) if answer.allows() => {
                     allowed_by.extend(answer.permits.iter().map(|rule| rule.id.as_str()));
                 }
-                answer => denied.extend(self.denied(address, answer)),
+                answer => denied.extend(self.denied(about, answer)),
             }
         }
         if denied.is_empty() && !allowed_by.is_empty() {
@@ -208,47 +264,69 @@ impl Engine {
         }
     }
 
-    /// The policies' results for each address, or for the vNIC itself if the action has no addresses.
+    /// The policies' results for each target and each address.
     fn each<'a, O: AuthorizationRequest>(
         &self,
-        caller: &Caller,
+        requester: Requester<'_>,
         operation: &O,
         rules: &[&'a Rule],
-        nic: Option<&Nic>,
-    ) -> Vec<(Option<Ipv4Addr>, Result<PolicyAnswer<'a>, VocabularyError>)> {
+        data: ResourceData<'_>,
+    ) -> Vec<(About, Result<PolicyAnswer<'a>, VocabularyError>)> {
         let needs = rules.iter().fold(Needs::default(), |needs, rule| needs.or(rule.needs));
         // A group that no policy names cannot change the answer.
         let relevant = |group: &str| self.groups.contains(group);
-        let nic = (operation.nic(), nic);
-        let about = (caller, relevant);
-        let entities = self.vocabulary.entities(operation.action(), needs, about, nic);
-        let question = self.vocabulary.question(operation, caller);
-        let addresses = operation.addresses();
-        let ask = |address: Option<Ipv4Addr>| {
-            let entities = entities.as_ref().map_err(Clone::clone)?;
-            let request = question.about(address.map(|address| (address, addresses.len())))?;
-            Ok(answer(request, rules, entities))
+        let question = self.vocabulary.question(operation, requester, needs);
+        let others = match data {
+            ResourceData::Read(read) if needs.resource => read.values().collect(),
+            _ => Vec::new(),
         };
-        if addresses.is_empty() {
-            vec![(None, ask(None))]
-        } else {
-            addresses.iter().map(|address| (Some(*address), ask(Some(*address)))).collect()
+        let addresses = operation.addresses();
+        let mut results = Vec::new();
+        for target in operation.targets() {
+            for subject in subjects(target, data) {
+                let subject = match subject {
+                    Ok(subject) => subject,
+                    Err(unreadable) => {
+                        results.push((About::of(&unreadable, None), Ok(PolicyAnswer::default())));
+                        continue;
+                    }
+                };
+                let who = (requester.caller, relevant);
+                let entities =
+                    self.vocabulary.entities(operation.action(), needs, who, subject, &others);
+                let ask = |address: Option<Ipv4Addr>| {
+                    let entities = entities.as_ref().map_err(Clone::clone)?;
+                    let question = question.as_ref().map_err(Clone::clone)?;
+                    let address = address.map(|address| (address, addresses.len()));
+                    Ok(answer(question.about(subject, address)?, rules, entities))
+                };
+                if addresses.is_empty() {
+                    results.push((About::subject(subject, None), ask(None)));
+                } else {
+                    let each = addresses.iter().copied();
+                    results.extend(each.map(|address| {
+                        (About::subject(subject, Some(address)), ask(Some(address)))
+                    }));
+                }
+            }
         }
+        results
     }
 
     /// The entry of a 403, if the result is a denial.
     fn denied(
         &self,
-        address: Option<Ipv4Addr>,
+        about: About,
         answer: Result<PolicyAnswer<'_>, VocabularyError>,
     ) -> Option<Denied> {
+        let About { resource, address } = about;
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::error!(policy.version = %self.version, %error, "the policy could not be asked");
                 let failed =
                     vec![Reason { id: "(the request to the policy)".to_owned(), reason: None }];
-                return Some(Denied { address, policies: Vec::new(), failed });
+                return Some(Denied { address, resource, policies: Vec::new(), failed });
             }
         };
         if answer.allows() {
@@ -260,7 +338,7 @@ impl Engine {
         let failed = answer.failed.iter().map(|(rule, _)| rule.as_reason()).collect();
         let mut policies: Vec<_> = answer.forbids.iter().map(|rule| rule.as_reason()).collect();
         policies.sort();
-        Some(Denied { address, policies, failed })
+        Some(Denied { address, resource, policies, failed })
     }
 
     fn about_the_journal(&self, caller: &Caller) -> Result<PolicyAnswer<'_>, VocabularyError> {
@@ -276,12 +354,86 @@ fn answer<'a>(request: Request, rules: &[&'a Rule], entities: &Entities) -> Poli
     PolicyAnswer::of(rules, &evaluator)
 }
 
+/// What a question is about.
+struct About {
+    resource: Resource,
+    address: Option<Ipv4Addr>,
+}
+
+impl About {
+    fn of(resource: &Resource, address: Option<Ipv4Addr>) -> Self {
+        Self { resource: resource.clone(), address }
+    }
+
+    fn subject(subject: Subject<'_>, address: Option<Ipv4Addr>) -> Self {
+        let resource = match subject {
+            Subject::Account => Resource::account(),
+            Subject::Nic(id, _) => Resource::nic(id),
+            Subject::Unread(resource) => resource.clone(),
+            Subject::Read(described, _) => described.resource.clone(),
+        };
+        Self { resource, address }
+    }
+}
+
+/// The subjects of a target: one for each lineage, and for each type that it may be of. If the data was read and does
+/// not have the resource, it is the error.
+fn subjects<'a>(
+    target: TargetRef<'a>,
+    data: ResourceData<'a>,
+) -> Vec<Result<Subject<'a>, Resource>> {
+    match (target, data) {
+        (TargetRef::Account, _) => vec![Ok(Subject::Account)],
+        (TargetRef::Nic(id), ResourceData::Nic(nic)) => vec![Ok(Subject::Nic(id, Some(nic)))],
+        (TargetRef::Nic(id), ResourceData::Unread) => vec![Ok(Subject::Nic(id, None))],
+        (TargetRef::Nic(id), ResourceData::Read(read)) => of_read(&[Resource::nic(id)], read),
+        (TargetRef::OneOf(resources), ResourceData::Read(read)) => of_read(resources, read),
+        (TargetRef::OneOf(resources), ResourceData::Unread | ResourceData::Nic(_)) => {
+            resources.iter().map(|resource| Ok(Subject::Unread(resource))).collect()
+        }
+    }
+}
+
+/// The subjects of a resource that was read, of whichever of the types it turned out to be.
+fn of_read<'a>(
+    resources: &[Resource],
+    read: &'a HashMap<Resource, Described>,
+) -> Vec<Result<Subject<'a>, Resource>> {
+    let found: Vec<_> = resources
+        .iter()
+        .filter_map(|resource| read.get(resource))
+        .flat_map(|described| {
+            described.lineages.iter().map(move |lineage| Ok(Subject::Read(described, lineage)))
+        })
+        .collect();
+    if found.is_empty() { resources.first().cloned().map(Err).into_iter().collect() } else { found }
+}
+
 impl Rule {
     fn as_reason(&self) -> Reason {
         Reason { id: self.id.clone(), reason: self.reason.clone() }
     }
 
     fn could_permit<O: AuthorizationRequest>(&self, operation: &O) -> bool {
-        self.permits && self.only_nic.as_deref().is_none_or(|nic| nic == operation.nic().as_str())
+        let is_it = |id: &str| self.only_id.as_deref().is_none_or(|only| only == id);
+        let fits = |target: TargetRef<'_>| match target {
+            TargetRef::Account => is_it(&Resource::account().id),
+            TargetRef::Nic(nic) => is_it(nic.as_str()),
+            TargetRef::OneOf(resources) => resources.iter().any(|one| is_it(&one.id)),
+        };
+        self.permits && operation.targets().any(fits)
+    }
+
+    /// Whether the type in its scope can be the target's.
+    fn can_match(&self, target: TargetRef<'_>) -> bool {
+        let Some(own) = self.resource_type.as_deref().and_then(|own| own.strip_prefix("Zec::"))
+        else {
+            return self.resource_type.is_none();
+        };
+        match target {
+            TargetRef::Account => own == "Account",
+            TargetRef::Nic(_) => own == "Nic",
+            TargetRef::OneOf(resources) => resources.iter().any(|one| own == type_name(&one.kind)),
+        }
     }
 }

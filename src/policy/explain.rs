@@ -30,12 +30,13 @@ impl Engine {
         let groups: Vec<&str> = caller.group_ids().collect();
         let groups = if groups.is_empty() { "no group".to_owned() } else { groups.join(", ") };
         let _ = writeln!(text, "caller      {}, in {groups}", caller.id());
-        let _ = writeln!(text, "operation   {} on {}", asked.action().name(), asked.nic());
+        let _ = writeln!(text, "operation   {} on {}", asked.action(), asked.about());
         let _ = writeln!(text, "policy      version {}, {} policies", self.version(), self.len());
-        for (number, line) in self.considered(caller, asked.action()).iter().enumerate() {
+        for (number, line) in asked.considered(self, caller).iter().enumerate() {
             let head = if number == 0 { "considered" } else { "" };
             let _ = writeln!(text, "{head:<11} {line}");
         }
+        let of_one_nic = asked.nic().is_some();
         let allowed = match self.tell(caller, asked, nic) {
             Told::Allowed(policies) => {
                 let _ = writeln!(text, "answer      allowed by {}", policies.join(", "));
@@ -48,11 +49,13 @@ impl Engine {
                 }
                 false
             }
-            Told::DependsOnNic => {
-                let _ = writeln!(
-                    text,
-                    "answer      depends on the vNIC: give the output of `GET /nics/{{nicId}}` as --nic-file"
-                );
+            Told::DependsOnData => {
+                let on = if of_one_nic {
+                    "the vNIC: give the output of `GET /nics/{nicId}` as --nic-file"
+                } else {
+                    "the data of the resources, which the gateway reads from ZEC"
+                };
+                let _ = writeln!(text, "answer      depends on {on}");
                 false
             }
         };
@@ -61,7 +64,8 @@ impl Engine {
 }
 
 fn why(denied: &Denied) -> String {
-    let what = denied.address.map_or("the vNIC".to_owned(), |address| address.to_string());
+    let what =
+        denied.address.map_or_else(|| denied.resource.to_string(), |address| address.to_string());
     let list = |reasons: &[Reason]| reasons.iter().map(shown).collect::<Vec<_>>().join(", ");
     match (denied.policies.as_slice(), denied.failed.as_slice()) {
         ([], []) => format!("{what}: no policy allows it"),

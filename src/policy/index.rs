@@ -1,30 +1,49 @@
 //! Finds the policies that can matter to a request by the scope of their principal and action, never by a condition. So
 //! a thousand policies about other callers cost nothing.
 
-use std::{collections::HashMap, str::FromStr};
+use std::{collections::HashMap, str::FromStr, sync::Arc};
 
 use cedar_policy::{ActionConstraint, EntityTypeName, EntityUid, Policy, PrincipalConstraint};
 
-use super::vocabulary::Vocabulary;
-use crate::domain::{Action, Caller};
+use super::{names::FastHash, vocabulary::Vocabulary};
+use crate::domain::Caller;
 
-/// The hash for lookups of names: a caller may be in hundreds of groups. Names from callers are never inserted, so
-/// callers cannot fill the table with colliding names.
-pub(super) type FastHash = foldhash::fast::RandomState;
-
-/// For each action, the policies by the principals in their scope.
+/// The policies by the principals in their scope.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    actions: HashMap<Action, Scopes>,
-    /// The same for seeing everyone's operations.
-    journal: Scopes,
+    any: Vec<Indexed>,
+    callers: HashMap<String, Vec<Indexed>, FastHash>,
+    groups: HashMap<String, Vec<Indexed>, FastHash>,
 }
 
+/// A policy's number, and the actions that its scope covers.
+#[derive(Clone, Debug)]
+struct Indexed {
+    number: usize,
+    actions: Arc<ActionSet>,
+}
+
+/// A set of actions by their numbers, and whether seeing everyone's operations is one of them.
 #[derive(Debug, Default)]
-struct Scopes {
-    any: Vec<usize>,
-    callers: HashMap<String, Vec<usize>, FastHash>,
-    groups: HashMap<String, Vec<usize>, FastHash>,
+struct ActionSet {
+    bits: Vec<u64>,
+    journal: bool,
+}
+
+impl ActionSet {
+    fn insert(&mut self, number: usize) {
+        let (word, bit) = (number / 64, number % 64);
+        if self.bits.len() <= word {
+            self.bits.resize(word + 1, 0);
+        }
+        if let Some(bits) = self.bits.get_mut(word) {
+            *bits |= 1 << bit;
+        }
+    }
+
+    fn has(&self, number: usize) -> bool {
+        self.bits.get(number / 64).is_some_and(|bits| bits & (1 << (number % 64)) != 0)
+    }
 }
 
 /// The principals that a policy's scope can match.
@@ -37,50 +56,51 @@ enum Who {
 }
 
 impl Index {
-    /// Adds the policy under every action and principal that its scope can match.
+    /// Adds the policy under every principal that its scope can match.
     pub(super) fn insert(&mut self, number: usize, policy: &Policy, vocabulary: &Vocabulary) {
-        let who = who(&policy.principal_constraint());
         let constraint = policy.action_constraint();
-        for action in Action::ALL {
-            if covers(&constraint, vocabulary.action_and_groups(action)) {
-                self.actions.entry(action).or_default().insert(number, &who);
+        let mut actions = ActionSet::default();
+        for (of_action, (action, groups)) in vocabulary.actions_and_groups().enumerate() {
+            if covers(&constraint, (action, groups)) {
+                actions.insert(of_action);
             }
         }
         // This action is in no group, so a scope matches it only by name or without any action.
-        if covers(&constraint, (vocabulary.read_operations(), &[])) {
-            self.journal.insert(number, &who);
-        }
-    }
-
-    /// The numbers of the policies whose scope can match, each once.
-    pub(super) fn candidates(&self, caller: &Caller, action: Action) -> Vec<usize> {
-        self.actions.get(&action).map(|scopes| scopes.candidates(caller)).unwrap_or_default()
-    }
-
-    /// The numbers of the policies that decide whether the caller may see everyone's operations.
-    pub(super) fn about_the_journal(&self, caller: &Caller) -> Vec<usize> {
-        self.journal.candidates(caller)
-    }
-}
-
-impl Scopes {
-    fn insert(&mut self, number: usize, who: &Who) {
-        match who {
-            Who::Any => self.any.push(number),
-            Who::Caller(id) => self.callers.entry(id.clone()).or_default().push(number),
-            Who::Group(id) => self.groups.entry(id.clone()).or_default().push(number),
+        actions.journal = covers(&constraint, (vocabulary.read_operations(), &[]));
+        let indexed = Indexed { number, actions: Arc::new(actions) };
+        match who(&policy.principal_constraint()) {
+            Who::Any => self.any.push(indexed),
+            Who::Caller(id) => self.callers.entry(id).or_default().push(indexed),
+            Who::Group(id) => self.groups.entry(id).or_default().push(indexed),
             Who::Nobody => {}
         }
     }
 
-    fn candidates(&self, caller: &Caller) -> Vec<usize> {
-        let mut found = self.any.clone();
+    /// The numbers of the policies whose scope can match, each once.
+    pub(super) fn candidates(&self, caller: &Caller, action: usize) -> Vec<usize> {
+        self.of(caller, |actions| actions.has(action))
+    }
+
+    /// The numbers of the policies that decide whether the caller may see everyone's operations.
+    pub(super) fn about_the_journal(&self, caller: &Caller) -> Vec<usize> {
+        self.of(caller, |actions| actions.journal)
+    }
+
+    fn of(&self, caller: &Caller, wanted: impl Fn(&ActionSet) -> bool) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut add = |all: &[Indexed]| {
+            let fits = all.iter().filter(|one| wanted(&one.actions));
+            found.extend(fits.map(|one| one.number));
+        };
+        add(&self.any);
         if let Some(own) = self.callers.get(caller.id()) {
-            found.extend(own);
+            add(own);
         }
         if !self.groups.is_empty() {
             for id in caller.group_ids() {
-                found.extend(self.groups.get(id).into_iter().flatten());
+                if let Some(of_group) = self.groups.get(id) {
+                    add(of_group);
+                }
             }
         }
         found
@@ -118,7 +138,10 @@ fn is(kind: &EntityTypeName, name: &str) -> bool {
     EntityTypeName::from_str(name).is_ok_and(|name| *kind == name)
 }
 
-fn covers(constraint: &ActionConstraint, (action, groups): (&EntityUid, &[EntityUid])) -> bool {
+pub(super) fn covers(
+    constraint: &ActionConstraint,
+    (action, groups): (&EntityUid, &[EntityUid]),
+) -> bool {
     match constraint {
         ActionConstraint::Any => true,
         // In Cedar, `action == group` is never true: an action equals only itself.

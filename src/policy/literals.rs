@@ -34,9 +34,10 @@ pub(super) fn never(policy: &Policy, issuers: Option<&[String]>) -> Vec<Never> {
             ),
             ExprKind::BinaryApp { op: BinaryOp::Contains, arg1, arg2 } => {
                 let ExprKind::Set(items) = arg1.expr_kind() else { return None };
-                (None, items.iter().find_map(|item| of_attribute(item, arg2, issuers))?)
+                let of_item =
+                    |item| of_attribute(item, arg2, issuers).or_else(|| of_address(item, arg2));
+                (None, items.iter().find_map(of_item)?)
             }
-            ExprKind::Set(items) => (None, items.iter().find_map(no_address)?),
             ExprKind::ExtensionFunctionApp { fn_name, args } if is_named(fn_name, "isInRange") => {
                 (None, of_range(args)?)
             }
@@ -97,12 +98,21 @@ fn of_issuer(name: &str, issuers: Option<&[String]>) -> Option<String> {
 
 /// Why one side of `==` can never be equal to the other, and what is wrong with it.
 fn of_equality(side: &Expr, other: &Expr, issuers: Option<&[String]>) -> Option<String> {
-    if ip(other).is_none()
-        && let Some(why) = no_address(side)
-    {
-        return Some(why);
-    }
-    of_attribute(side, other, issuers)
+    of_address(side, other).or_else(|| of_attribute(side, other, issuers))
+}
+
+/// Why a literal can never equal the expression beside it, if that is a single IPv4 address.
+fn of_address(literal: &Expr, other: &Expr) -> Option<String> {
+    if is_one_address(other) { no_address(literal) } else { None }
+}
+
+/// Whether an expression is always a single IPv4 address: `context.address` or `resource.primaryIpv4`.
+fn is_one_address(expression: &Expr) -> bool {
+    let ExprKind::GetAttr { expr, attr } = expression.expr_kind() else { return false };
+    matches!(
+        (expr.expr_kind(), attr.as_str()),
+        (ExprKind::Var(Var::Context), "address") | (ExprKind::Var(Var::Resource), "primaryIpv4")
+    )
 }
 
 /// Why an attribute can never have that text.
@@ -135,6 +145,9 @@ fn no_address(expression: &Expr) -> Option<String> {
 /// range.
 fn of_range(args: &[Expr]) -> Option<String> {
     let [inner, range] = args else { return None };
+    if !is_one_address(inner) && ip(inner).is_none() {
+        return None;
+    }
     let Some(text) = ip(range) else { return no_address(inner) };
     let first = text.split('/').next().unwrap_or(text);
     let text = text.escape_debug();

@@ -21,6 +21,7 @@ use super::{
     depth,
     directory::{Directory, unreadable},
     engine::Engine,
+    has,
     index::Index,
     literals::{self, Never},
     looks,
@@ -56,6 +57,18 @@ struct FoundPolicy<'a> {
 }
 
 impl FoundPolicy<'_> {
+    /// A fault for each name after `has` that the schema does not have.
+    fn unknown_names(&self, vocabulary: &Vocabulary) -> Vec<Fault> {
+        let fault = |name: String| {
+            let text = format!(
+                "`has {name}` is never true: nothing that the policy's actions are about has that; \
+                 correct the name, or name the actions that have it"
+            );
+            self.source.fault(text, Some(self.offset))
+        };
+        has::unknown_names(&self.policy, vocabulary).into_iter().map(fault).collect()
+    }
+
     /// A fault for each literal that can never match.
     fn never(&self, issuers: Option<&[String]>) -> Vec<Fault> {
         let never = literals::never(&self.policy, issuers).into_iter();
@@ -140,7 +153,7 @@ impl Engine {
         sources: &[Source],
         issuers: Option<&[String]>,
     ) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
-        let vocabulary = Vocabulary::new().map_err(|fault| vec![fault])?;
+        let vocabulary = Vocabulary::built_in().map_err(|fault| vec![fault])?;
         let mut faults = Vec::new();
         let mut found = Vec::new();
         for source in sources {
@@ -150,6 +163,7 @@ impl Engine {
             }
         }
         faults.extend(found.iter().flat_map(|found| found.never(issuers)));
+        faults.extend(found.iter().flat_map(|found| found.unknown_names(&vocabulary)));
         let named = name(found, &mut faults);
         let warnings = validate(&named, &vocabulary, &mut faults);
         if faults.is_empty() {
@@ -168,7 +182,7 @@ impl Engine {
         let mut faults = Vec::new();
         let named = name(parse(&source).unwrap(), &mut faults);
         assert_eq!(faults, []);
-        build(&named, Vocabulary::new().unwrap(), std::slice::from_ref(&source))
+        build(&named, Vocabulary::built_in().unwrap(), std::slice::from_ref(&source))
     }
 }
 
@@ -251,8 +265,28 @@ fn validate(
         }
     };
     let result = Validator::new(vocabulary.schema.clone()).validate(&set, ValidationMode::Strict);
+    // Cedar checks a policy once for each action that its scope covers, and would say the same of many.
+    let mut places: Vec<(PolicyId, Option<usize>, usize)> = Vec::new();
+    let mut first = Vec::new();
     for error in result.validation_errors() {
-        faults.push(place(error.policy_id(), error, invalid(error)));
+        let (id, at) = (error.policy_id().clone(), offset(error));
+        if let Some((.., more)) =
+            places.iter_mut().find(|(known, place, _)| *known == id && *place == at)
+        {
+            *more += 1;
+        } else {
+            places.push((id, at, 0));
+            first.push(error);
+        }
+    }
+    for (error, (.., more)) in first.into_iter().zip(places) {
+        let more = match more {
+            0 => String::new(),
+            more => {
+                format!(" (and {more} more faults of that kind: name the actions that it is for)")
+            }
+        };
+        faults.push(place(error.policy_id(), error, invalid(error) + &more));
     }
     let mut warnings: Vec<Fault> = result
         .validation_warnings()
@@ -268,7 +302,7 @@ fn validate(
     warnings
 }
 
-fn build(named: &[FoundPolicy<'_>], vocabulary: Vocabulary, sources: &[Source]) -> Engine {
+fn build(named: &[FoundPolicy<'_>], vocabulary: Arc<Vocabulary>, sources: &[Source]) -> Engine {
     let mut index = Index::default();
     let mut rules = Vec::new();
     let mut groups = HashSet::default();
@@ -279,9 +313,16 @@ fn build(named: &[FoundPolicy<'_>], vocabulary: Vocabulary, sources: &[Source]) 
             id: policy.id().to_string(),
             reason: policy.annotation("reason").map(str::to_owned),
             permits: policy.effect() == Effect::Permit,
-            looks: looks::looks_at_nic(policy),
+            looks: looks::looks_at_resource(policy),
             needs: looks::Needs::of(policy),
-            only_nic: match policy.resource_constraint() {
+            resource_type: match policy.resource_constraint() {
+                ResourceConstraint::Eq(uid) => Some(uid.type_name().to_string()),
+                ResourceConstraint::Is(kind) | ResourceConstraint::IsIn(kind, _) => {
+                    Some(kind.to_string())
+                }
+                ResourceConstraint::Any | ResourceConstraint::In(_) => None,
+            },
+            only_id: match policy.resource_constraint() {
                 ResourceConstraint::Eq(uid) => Some(uid.id().unescaped().to_owned()),
                 _ => None,
             },

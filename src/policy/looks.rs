@@ -1,17 +1,20 @@
-//! Finds out, while a policy is loaded, which data it reads, above all whether it reads the vNIC's data.
+//! Finds out, while a policy is loaded, which data it reads, above all whether it reads the resource's data.
 //!
 //! On an entity without data, Cedar's `in`, `has` and `hasTag` are silently false, and a `forbid` that uses them would
-//! vanish (docs/threats.md, row 27). A policy therefore counts as reading the vNIC unless every mention of the resource
-//! is one that needs no data: a bare scope, `==`, `is`, or `.id`.
+//! vanish (docs/threats.md, row 27). A policy therefore counts as reading the resource unless every mention of it is
+//! one that needs no data: a bare scope, `==`, `is`, or `.id`.
 
 use cedar_policy::{ActionConstraint, Policy, ResourceConstraint};
 use serde_json::Value;
 
-/// Types whose literals cannot refer to a vNIC's data.
+/// Types whose literals cannot refer to a resource's data.
 const HARMLESS: [&str; 3] = ["Zec::Caller", "Zec::Group", "Zec::Action"];
 
-/// Whether the policy's answer may depend on the vNIC's data. In doubt, the answer is yes.
-pub(super) fn looks_at_nic(policy: &Policy) -> bool {
+/// The members of the context that every request has at hand.
+const AT_HAND: [&str; 3] = ["address", "addressCount", "dryRun"];
+
+/// Whether the policy's answer may depend on the resource's data. In doubt, the answer is yes.
+pub(super) fn looks_at_resource(policy: &Policy) -> bool {
     let scope = match policy.resource_constraint() {
         ResourceConstraint::Any | ResourceConstraint::Eq(_) | ResourceConstraint::Is(_) => false,
         ResourceConstraint::In(_) | ResourceConstraint::IsIn(..) => true,
@@ -31,24 +34,27 @@ pub(super) fn looks_at_nic(policy: &Policy) -> bool {
 /// The entities that a policy needs besides the caller's groups. An entity is built only if some policy that matters to
 /// the request needs it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a need of its own")]
 pub(super) struct Needs {
     /// The action with its groups.
     pub(super) action: bool,
     /// The caller's attributes.
     pub(super) caller: bool,
-    /// The vNIC, even if only its id.
-    pub(super) nic: bool,
+    /// The resource, even if only its id.
+    pub(super) resource: bool,
+    /// The members of the context that have to be made: `request`, `via` and `now`.
+    pub(super) context: bool,
 }
 
 impl Needs {
     /// All of them.
-    pub(super) const ALL: Self = Self { action: true, caller: true, nic: true };
+    pub(super) const ALL: Self = Self { action: true, caller: true, resource: true, context: true };
 
     /// The needs of the policy. In doubt, an entity is needed.
     pub(super) fn of(policy: &Policy) -> Self {
         let Ok(json) = policy.to_json() else { return Self::ALL };
         let Some(conditions) = json.get("conditions") else { return Self::ALL };
-        // A literal may refer to the caller, the action or the vNIC of the request.
+        // A literal may refer to the caller, the action or the resource of the request.
         if has_literal_but_of_groups(conditions) {
             return Self::ALL;
         }
@@ -56,7 +62,8 @@ impl Needs {
         Self {
             action: in_scope || mentions(conditions, "action"),
             caller: mentions(conditions, "principal"),
-            nic: looks_at_nic(policy) || mentions(conditions, "resource"),
+            resource: looks_at_resource(policy) || mentions(conditions, "resource"),
+            context: makes_context(conditions),
         }
     }
 
@@ -65,8 +72,31 @@ impl Needs {
         Self {
             action: self.action || other.action,
             caller: self.caller || other.caller,
-            nic: self.nic || other.nic,
+            resource: self.resource || other.resource,
+            context: self.context || other.context,
         }
+    }
+}
+
+/// Whether the context is read in any other way than by a member that every request has at hand.
+fn makes_context(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.iter().any(|(operator, operand)| {
+            let is_context = |side: Option<&Value>| {
+                side.and_then(single).is_some_and(|(name, of)| name == "Var" && of == "context")
+            };
+            let at_hand = || {
+                let attribute = operand.get("attr").and_then(Value::as_str);
+                attribute.is_some_and(|name| AT_HAND.contains(&name))
+            };
+            match operator.as_str() {
+                "Var" => operand == "context",
+                "." | "has" if is_context(operand.get("left")) && at_hand() => false,
+                _ => makes_context(operand),
+            }
+        }),
+        Value::Array(items) => items.iter().any(makes_context),
+        _ => false,
     }
 }
 
@@ -124,7 +154,7 @@ fn looks(expression: &Value) -> bool {
     }
 }
 
-/// One side of `==`; comparing the vNIC's id itself needs no data.
+/// One side of `==`; comparing the resource's id itself needs no data.
 fn compared_looks(side: &Value) -> bool {
     let literal = single(side).is_some_and(|(operator, _)| operator == "Value");
     !is_resource(side) && !literal && looks(side)
@@ -134,7 +164,7 @@ fn is_resource(expression: &Value) -> bool {
     single(expression).is_some_and(|(operator, name)| operator == "Var" && name == "resource")
 }
 
-/// Outside `==`, a literal such as `Zec::Nic::"x"` or `Zec::Subnet::"y"` may refer to a vNIC.
+/// Outside `==`, a literal such as `Zec::Nic::"x"` or `Zec::Subnet::"y"` may refer to a resource.
 fn is_telling_literal(value: &Value) -> bool {
     match value {
         Value::Object(members) => match members.get("__entity").and_then(|e| e.get("type")) {
@@ -167,7 +197,7 @@ mod tests {
 
     fn look(scope: &str, condition: &str) -> bool {
         let text = format!("permit (principal, action, {scope}) {condition};");
-        looks_at_nic(&Policy::parse(None, text).unwrap())
+        looks_at_resource(&Policy::parse(None, text).unwrap())
     }
 
     #[test]
@@ -200,14 +230,24 @@ mod tests {
         let by = |condition: &str| needs(bare, condition);
         let nothing = Needs::default();
         assert_eq!(by("when { context.address == ip(\"10.0.0.1\") }"), nothing);
-        assert_eq!(by("when { resource.id == \"a\" }"), Needs { nic: true, ..nothing });
+        assert_eq!(by("when { resource.id == \"a\" }"), Needs { resource: true, ..nothing });
         assert_eq!(by("when { principal.subject == \"a\" }"), Needs { caller: true, ..nothing });
         assert_eq!(by("when { {\"x\": action}.x == action }"), Needs { action: true, ..nothing });
+        let made = Needs { context: true, ..nothing };
+        for condition in [
+            "context.via == \"api\"",
+            "context has request",
+            "context.request.pageSize == 1",
+            "{\"x\": context}.x.dryRun",
+        ] {
+            assert_eq!(by(&format!("when {{ {condition} }}")), made, "{condition}");
+        }
+        assert_eq!(by("when { context.dryRun && context has address }"), nothing);
         for literal in ["Zec::Caller::\"a\".subject", "Zec::Nic::\"a\".id"] {
             assert_eq!(by(&format!("when {{ {literal} == \"a\" }}")), Needs::ALL);
         }
         let read = "principal, action in Zec::Action::\"read\", resource in Zec::Vpc::\"v\"";
-        assert_eq!(needs(read, ""), Needs { action: true, nic: true, ..nothing });
+        assert_eq!(needs(read, ""), Needs { action: true, resource: true, ..nothing });
     }
 
     #[test]

@@ -5,37 +5,43 @@
 //! module makes a [`Permit`].
 
 mod answer;
+mod requester;
 mod authorization_request;
 pub mod cases;
+mod context;
 mod depth;
 mod directory;
 mod engine;
 mod explain;
+mod has;
 mod index;
 mod literals;
 mod load;
 mod looks;
+mod names;
 mod offline;
 mod permit;
 mod shadow_query;
 mod rule;
+mod schema;
 mod settings;
 mod vocabulary;
 
-pub use authorization_request::AuthorizationRequest;
+pub use authorization_request::{AuthorizationRequest, NicRequest, TargetRef};
 pub use directory::{Directory, ENDING};
-pub use engine::{Engine, Pending, Verdict};
+pub use engine::{Engine, Pending, ResourceData, Verdict};
 pub use explain::Explanation;
 pub use load::Source;
 pub use offline::{PolicyQuestion, Question, Told};
 pub use permit::{Mismatch, Permit, Shown};
+pub use requester::{Requester, Via};
 pub use settings::Settings;
 pub use shadow_query::ShadowQuery;
 
 /// The Cedar schema for policies.
 #[must_use]
 pub fn schema() -> &'static str {
-    vocabulary::SCHEMA
+    include_str!("schema.cedarschema")
 }
 
 #[cfg(test)]

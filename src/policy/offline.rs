@@ -4,7 +4,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{AuthorizationRequest, Engine, Verdict};
-use crate::domain::{Action, Addresses, Caller, Change, ChangeIpv4, Denial, Nic, NicId, ReadNic};
+use crate::{
+    catalogue::Catalogue,
+    domain::{
+        API_VERSION, Action, ActionCall, Addresses, Caller, Change, ChangeIpv4, Denial, Nic, NicId,
+        ReadNic, Resource, text::excerpt,
+    },
+};
 
 /// The most addresses in a question, which is more than any request may name.
 const MAX_ADDRESSES: usize = 1000;
@@ -18,10 +24,12 @@ pub struct Question {
     pub groups: Vec<String>,
     /// ZEC's name of the action.
     pub action: String,
-    /// The vNIC's id.
-    pub nic: String,
-    /// The addresses, for a change.
+    /// The vNIC's id, for an action on the addresses of one vNIC or a read of it.
+    pub nic: Option<String>,
+    /// The addresses, for a change of them.
     pub addresses: Vec<String>,
+    /// The arguments as a JSON object, for any other call.
+    pub arguments: Option<String>,
 }
 
 /// The operation in a [`Question`].
@@ -31,22 +39,46 @@ pub enum PolicyQuestion {
     Read(ReadNic),
     /// A change of a vNIC's addresses.
     Change(ChangeIpv4),
+    /// A call of any other kind.
+    Call(Box<ActionCall>),
 }
 
 impl PolicyQuestion {
-    /// The vNIC of the operation.
+    /// The vNIC, if the question is about one.
     #[must_use]
-    pub fn nic(&self) -> &NicId {
+    pub fn nic(&self) -> Option<&NicId> {
         match self {
-            Self::Read(read) => &read.nic,
-            Self::Change(change) => &change.nic,
+            Self::Read(read) => Some(&read.nic),
+            Self::Change(change) => Some(&change.nic),
+            Self::Call(_) => None,
         }
     }
 
-    pub(super) fn action(&self) -> Action {
+    /// What the policy decides it on, for people.
+    pub(super) fn about(&self) -> String {
+        match (self, self.nic()) {
+            (_, Some(nic)) => nic.to_string(),
+            (Self::Call(call), _) => {
+                let named: Vec<String> = call.resources().map(Resource::to_string).collect();
+                if named.is_empty() { Resource::account().to_string() } else { named.join(", ") }
+            }
+            (Self::Read(_) | Self::Change(_), None) => String::new(),
+        }
+    }
+
+    pub(super) fn action(&self) -> &'static str {
         match self {
             Self::Read(read) => read.action(),
             Self::Change(change) => change.action(),
+            Self::Call(call) => call.action(),
+        }
+    }
+
+    pub(super) fn considered(&self, engine: &Engine, caller: &Caller) -> Vec<String> {
+        match self {
+            Self::Read(read) => engine.considered(caller, read),
+            Self::Change(change) => engine.considered(caller, change),
+            Self::Call(call) => engine.considered(caller, call.as_ref()),
         }
     }
 }
@@ -59,7 +91,7 @@ pub enum Told {
     /// Denied.
     Denied(Denial),
     /// The answer depends on the vNIC's data, which the question did not give.
-    DependsOnNic,
+    DependsOnData,
 }
 
 impl Question {
@@ -77,11 +109,19 @@ impl Question {
         let bare = |group: &String| group.strip_prefix(&own).unwrap_or(group).to_owned();
         let caller = Caller::vouch(issuer, subject, self.groups.iter().map(bare))
             .map_err(|error| error.to_string())?;
+        if let Some(arguments) = &self.arguments {
+            return Ok((caller, self.call(arguments)?));
+        }
         let action = Action::from_name(&self.action).ok_or_else(|| {
             let known = Action::ALL.map(Action::name).join("`, `");
-            format!("`{}` is not an action: use one of `{known}`", self.action)
+            format!(
+                "`{}` is not an action on a vNIC's addresses: use one of `{known}`, or give the \
+                 call's arguments",
+                excerpt(&self.action)
+            )
         })?;
-        let nic = NicId::parse(&self.nic).map_err(|error| error.to_string())?;
+        let nic = self.nic.as_deref().ok_or("the vNIC is missing: name it")?;
+        let nic = NicId::parse(nic).map_err(|error| error.to_string())?;
         let change = match action {
             Action::DescribeNetworkInterfaces if self.addresses.is_empty() => {
                 return Ok((caller, PolicyQuestion::Read(ReadNic { nic })));
@@ -97,6 +137,34 @@ impl Question {
             Addresses::parse(addresses, MAX_ADDRESSES).map_err(|error| error.to_string())?;
         Ok((caller, PolicyQuestion::Change(ChangeIpv4 { change, nic, addresses })))
     }
+
+    /// The call with these arguments.
+    fn call(&self, arguments: &str) -> Result<PolicyQuestion, String> {
+        if self.nic.is_some() || !self.addresses.is_empty() {
+            return Err(
+                "the arguments of a call hold everything: name no vNIC and no address besides"
+                    .to_owned(),
+            );
+        }
+        if self.action == Change::Assign.action().name()
+            || self.action == Change::Unassign.action().name()
+        {
+            return Err(format!(
+                "`{}` is decided for each address: name the vNIC and the addresses instead of arguments",
+                self.action
+            ));
+        }
+        let catalogue = Catalogue::built_in().map_err(|error| error.to_string())?;
+        let row = catalogue.action(API_VERSION, &self.action).ok_or_else(|| {
+            format!(
+                "`{}` is not an action of ZEC's API: ZEC's names are exact, as `DescribeVpcs`",
+                excerpt(&self.action)
+            )
+        })?;
+        let call =
+            ActionCall::parse(row, arguments.as_bytes()).map_err(|error| error.to_string())?;
+        Ok(PolicyQuestion::Call(Box::new(call)))
+    }
 }
 
 impl Engine {
@@ -107,6 +175,7 @@ impl Engine {
         match asked {
             PolicyQuestion::Read(read) => self.tell_about(caller, read, nic),
             PolicyQuestion::Change(change) => self.tell_about(caller, change, nic),
+            PolicyQuestion::Call(call) => self.tell_about(caller, *call, None),
         }
     }
 
@@ -119,8 +188,8 @@ impl Engine {
         match (self.ask(caller, operation), nic) {
             (Verdict::Allowed(permit), _) => Told::Allowed(permit.policies().to_vec()),
             (Verdict::Denied(denial), _) => Told::Denied(denial),
-            (Verdict::DependsOnNic(_), None) => Told::DependsOnNic,
-            (Verdict::DependsOnNic(pending), Some(nic)) => {
+            (Verdict::DependsOnData(_), None) => Told::DependsOnData,
+            (Verdict::DependsOnData(pending), Some(nic)) => {
                 match self.decide(caller, pending, nic) {
                     Ok(permit) => Told::Allowed(permit.policies().to_vec()),
                     Err(denial) => Told::Denied(denial),

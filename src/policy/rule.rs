@@ -10,11 +10,13 @@ pub(super) struct Rule {
     pub(super) id: String,
     pub(super) reason: Option<String>,
     pub(super) permits: bool,
-    /// Whether its answer may depend on the vNIC's data.
+    /// Whether its answer may depend on the resource's data.
     pub(super) looks: bool,
     pub(super) needs: Needs,
-    /// The only vNIC that its scope can match, if the scope names one.
-    pub(super) only_nic: Option<String>,
+    /// The type of the resources that its scope can match, as `Zec::Nic`, if the scope names one.
+    pub(super) resource_type: Option<String>,
+    /// The id of the only resource that its scope can match, if the scope names one.
+    pub(super) only_id: Option<String>,
     /// Its scope and its conditions as one expression.
     pub(super) condition: Expr,
 }

@@ -1,33 +1,39 @@
-//! Builds Cedar's requests: caller, action, vNIC, address. It uses the values of Cedar's own evaluator, from
+//! Builds Cedar's requests: caller, action, resource, address. It uses the values of Cedar's own evaluator, from
 //! `cedar-policy-core`. The outer crate would parse each address together with its function's name, and check each
 //! request for cycles among entities that have none. A property test (`tests/slicing.rs`) compares both.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    fmt::Display,
     net::Ipv4Addr,
     str::FromStr,
-    sync::Arc,
+    sync::{Arc, OnceLock},
+    time::SystemTime,
 };
 
 use cedar_policy::{EntityUid, Schema};
 use cedar_policy_core::{
-    ast::{
-        Context, Eid, Entity, EntityType, EntityUID, EntityUIDEntry, ExtensionFunction, Name,
-        PartialValue, Request, Value,
-    },
+    ast::{Context, Entity, EntityType, EntityUID, EntityUIDEntry, PartialValue, Request, Value},
     entities::{Entities, NoEntitiesSchema, TCComputation},
     extensions::Extensions,
 };
 
-use super::{authorization_request::AuthorizationRequest, looks::Needs};
+use super::{
+    authorization_request::AuthorizationRequest,
+    context::{Makers, RequestValues},
+    looks::Needs,
+    names::{FastHash, Types, VocabularyError, uid, unspeakable},
+    requester::Requester,
+    schema::{self, REGION, RESOURCE_GROUP, type_name},
+};
 use crate::{
-    domain::{Action, Caller, Nic, NicId},
+    catalogue::{Catalogue, Parameter},
+    domain::{Caller, Described, Nic, NicId, Resource},
     error::Fault,
 };
 
-/// The schema for policies.
-pub(super) const SCHEMA: &str = include_str!("schema.cedarschema");
+/// The names of the resources that every account has once.
+const ACCOUNT: &str = "zec";
+const JOURNAL: &str = "operations";
 
 /// The schema's names in parsed form, so that no request has to parse them.
 #[derive(Debug)]
@@ -40,11 +46,13 @@ pub(super) struct Vocabulary {
     subnet: EntityType,
     vpc: EntityType,
     region: EntityType,
-    actions: HashMap<Action, ActionNames>,
-    read_operations: ActionNames,
+    account: EntityUID,
     journal: EntityUID,
-    /// Cedar's `ip("...")`.
-    ip: &'static ExtensionFunction,
+    types: Types,
+    actions: Vec<ActionNames>,
+    numbers: HashMap<String, usize, FastHash>,
+    read_operations: ActionNames,
+    makers: Makers,
 }
 
 #[derive(Debug)]
@@ -53,55 +61,99 @@ struct ActionNames {
     with_groups: Vec<EntityUid>,
     /// The action and its groups, which is all that `action in ...` needs.
     entities: Vec<Entity>,
+    /// The parameters of every version.
+    parameters: Vec<Parameter>,
 }
 
-/// Why a value of the vocabulary could not be built: a bug or a hostile name. It is never ignored.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct VocabularyError(String);
+/// What one question is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Subject<'a> {
+    /// The account.
+    Account,
+    /// A vNIC, with its data if it was read.
+    Nic(&'a NicId, Option<&'a Nic>),
+    /// A resource without its data.
+    Unread(&'a Resource),
+    /// A resource that was read, in one of its lineages.
+    Read(&'a Described, &'a [Resource]),
+}
 
 impl Vocabulary {
-    pub(super) fn new() -> Result<Self, Fault> {
-        let fault = |error: &dyn std::error::Error| {
-            Fault::new(format!("the compiled-in schema is broken: {error}"))
+    /// The vocabulary of the built-in catalogue. It is made once.
+    pub(super) fn built_in() -> Result<Arc<Self>, Fault> {
+        static BUILT_IN: OnceLock<Result<Arc<Vocabulary>, String>> = OnceLock::new();
+        let make = || {
+            let catalogue = Catalogue::built_in().map_err(|error| error.to_string())?;
+            Self::new(catalogue).map(Arc::new)
         };
-        let (schema, _warnings) =
-            Schema::from_cedarschema_str(SCHEMA).map_err(|error| fault(&error))?;
-        let kind = |name: &str| EntityType::from_str(name).map_err(|error| fault(&error));
-        let ip = Name::from_str("ip").map_err(|error| fault(&error))?;
-        let ip = Extensions::all_available().func(&ip).map_err(|error| fault(&error))?;
-        let mut actions = HashMap::new();
-        for action in Action::ALL {
-            let names = action_names(&schema, action.name()).map_err(|error| fault(&error))?;
-            actions.insert(action, names);
-        }
-        Ok(Self {
-            caller: kind("Zec::Caller")?,
-            group: kind("Zec::Group")?,
-            nic: kind("Zec::Nic")?,
-            resource_group: kind("Zec::ResourceGroup")?,
-            subnet: kind("Zec::Subnet")?,
-            vpc: kind("Zec::Vpc")?,
-            region: kind("Zec::Region")?,
-            journal: uid(&kind("Zec::Journal")?, "operations"),
-            read_operations: action_names(&schema, "ReadOperations")
-                .map_err(|error| fault(&error))?,
-            schema,
-            actions,
-            ip,
+        BUILT_IN.get_or_init(make).clone().map_err(|why| {
+            Fault::new(format!("the schema of the built-in catalogue is broken: {why}"))
         })
     }
 
-    /// An action, and the entities of the action and its groups.
-    #[expect(clippy::indexing_slicing, reason = "`new` puts every action in")]
-    pub(super) fn action_and_groups(&self, action: Action) -> (&EntityUid, &[EntityUid]) {
-        let names = &self.actions[&action];
-        (&names.uid, &names.with_groups)
+    fn new(catalogue: &Catalogue) -> Result<Self, String> {
+        let (schema, _warnings) = Schema::from_cedarschema_str(&schema::text(catalogue))
+            .map_err(|error| error.to_string())?;
+        let named = |name: &str| EntityType::from_str(name).map_err(|error| error.to_string());
+        let mut types = HashMap::default();
+        for kind in schema::kinds(catalogue) {
+            let name = named(&format!("Zec::{}", type_name(&kind)))?;
+            types.insert(kind, name);
+        }
+        let own = |kind: &str| types.get(kind).cloned().ok_or_else(|| format!("no type `{kind}`"));
+        let names = action_names(&schema)?;
+        let mut actions = Vec::new();
+        let mut numbers = HashMap::default();
+        for action in schema::actions(catalogue) {
+            numbers.insert(action.name.clone(), actions.len());
+            actions.push(names(&action.name, action.parameters)?);
+        }
+        Ok(Self {
+            caller: named("Zec::Caller")?,
+            group: named("Zec::Group")?,
+            nic: own("nic")?,
+            resource_group: own(RESOURCE_GROUP)?,
+            subnet: own("subnet")?,
+            vpc: own("vpc")?,
+            region: own(REGION)?,
+            account: uid(&named("Zec::Account")?, ACCOUNT),
+            journal: uid(&named("Zec::Journal")?, JOURNAL),
+            read_operations: names("ReadOperations", Vec::new())?,
+            types: Types::new(types),
+            actions,
+            numbers,
+            makers: Makers::new()?,
+            schema,
+        })
+    }
+
+    /// The number of an action, for the index; `None` if no policy can name it.
+    pub(super) fn number(&self, action: &str) -> Option<usize> {
+        self.numbers.get(action).copied()
+    }
+
+    /// Each action with its groups, by number.
+    pub(super) fn actions_and_groups(&self) -> impl Iterator<Item = (&EntityUid, &[EntityUid])> {
+        self.actions.iter().map(|names| (&names.uid, names.with_groups.as_slice()))
+    }
+
+    /// The same, with the action's parameters.
+    pub(super) fn actions_and_parameters(
+        &self,
+    ) -> impl Iterator<Item = (&EntityUid, &[EntityUid], &[Parameter])> {
+        self.actions
+            .iter()
+            .map(|names| (&names.uid, names.with_groups.as_slice(), names.parameters.as_slice()))
     }
 
     /// The action of seeing everyone's operations.
     pub(super) fn read_operations(&self) -> &EntityUid {
         &self.read_operations.uid
+    }
+
+    fn action(&self, name: &str) -> Result<&ActionNames, VocabularyError> {
+        let names = self.number(name).and_then(|number| self.actions.get(number));
+        names.ok_or_else(|| VocabularyError::new(format!("no policy can name the action `{name}`")))
     }
 
     /// The request whether the caller may see everyone's operations, with all its data.
@@ -122,47 +174,56 @@ impl Vocabulary {
         Ok((request, together(entities)?))
     }
 
-    /// The entities of a request, as far as they are needed: the action with its groups, the caller with the groups
-    /// that `relevant` selects, and the vNIC, with its data if it was read.
-    #[expect(clippy::indexing_slicing, reason = "`new` puts every action in")]
+    /// The entities of a question, as far as they are needed: the action with its groups, the caller with the groups
+    /// that `relevant` selects, the subject, and the other resources of the request that were read.
     pub(super) fn entities(
         &self,
-        action: Action,
+        action: &str,
         needs: Needs,
         (caller, relevant): (&Caller, impl Fn(&str) -> bool),
-        (nic, data): (&NicId, Option<&Nic>),
+        subject: Subject<'_>,
+        others: &[&Described],
     ) -> Result<Entities, VocabularyError> {
         let caller = self.caller_entity(caller, needs.caller, relevant);
-        let nic = match (needs.nic, data) {
-            (false, _) => None,
-            (true, Some(data)) => Some(self.nic_entity(data)?),
-            (true, None) => Some(self.unread_nic(nic)),
-        };
-        let known: &[Entity] = if needs.action { &self.actions[&action].entities } else { &[] };
-        together(known.iter().cloned().chain([caller]).chain(nic))
+        let own = if needs.resource { Some(self.subject_entity(subject)?) } else { None };
+        let known: &[Entity] = if needs.action { &self.action(action)?.entities } else { &[] };
+        let mut entities: Vec<Entity> = known.iter().cloned().chain([caller]).chain(own).collect();
+        if needs.resource {
+            for other in others {
+                let all: Vec<Resource> = other.lineages.iter().flatten().cloned().collect();
+                let entity = self.described_entity(other, &all)?;
+                if entities.iter().all(|known| known.uid() != entity.uid()) {
+                    entities.push(entity);
+                }
+            }
+        }
+        together(entities.into_iter())
     }
 
-    /// The request without the address.
+    /// The question without the subject and the address.
     pub(super) fn question(
         &self,
         operation: &impl AuthorizationRequest,
-        caller: &Caller,
-    ) -> CedarQuery<'_> {
-        CedarQuery {
+        requester: Requester<'_>,
+        needs: Needs,
+    ) -> Result<CedarQuery<'_>, VocabularyError> {
+        let action = self.action(operation.action())?;
+        let mut context = BTreeMap::from([("dryRun".into(), Value::from(operation.is_dry_run()))]);
+        if needs.context {
+            let now =
+                humantime::format_rfc3339_seconds(requester.now.unwrap_or_else(SystemTime::now));
+            let request = RequestValues { makers: &self.makers, types: &self.types };
+            let request = request.record(&action.parameters, &operation.arguments())?;
+            context.insert("via".into(), Value::from(requester.via.label()));
+            context.insert("now".into(), self.makers.datetime(now)?);
+            context.insert("request".into(), request);
+        }
+        Ok(CedarQuery {
             vocabulary: self,
-            caller: known_uid(uid(&self.caller, caller.id())),
-            action: known_uid(self.action_and_groups(operation.action()).0.as_ref().clone()),
-            nic: known_uid(uid(&self.nic, operation.nic().as_str())),
-            dry_run: operation.is_dry_run(),
-        }
-    }
-
-    fn address(&self, address: Ipv4Addr) -> Result<Value, VocabularyError> {
-        let text = Value::from(address.to_string());
-        match self.ip.call(&[text]).map_err(unspeakable)? {
-            PartialValue::Value(value) => Ok(value),
-            PartialValue::Residual(rest) => Err(unspeakable(rest)),
-        }
+            caller: known_uid(uid(&self.caller, requester.caller.id())),
+            action: known_uid(action.uid.as_ref().clone()),
+            context: Context::Value(Arc::new(context)),
+        })
     }
 
     fn caller_entity(
@@ -183,11 +244,46 @@ impl Vocabulary {
         )
     }
 
-    fn unread_nic(&self, nic: &NicId) -> Entity {
-        let attributes = [("id".into(), text(nic.as_str()))];
-        let name = uid(&self.nic, nic.as_str());
-        let (none, parents) = (HashSet::new(), HashSet::new());
-        Entity::new_with_attr_partial_value(name, attributes, none, parents, [])
+    fn subject_uid(&self, subject: Subject<'_>) -> Result<EntityUID, VocabularyError> {
+        match subject {
+            Subject::Account => Ok(self.account.clone()),
+            Subject::Nic(id, _) => Ok(uid(&self.nic, id.as_str())),
+            Subject::Unread(resource) => self.types.uid(&resource.kind, &resource.id),
+            Subject::Read(described, _) => {
+                self.types.uid(&described.resource.kind, &described.resource.id)
+            }
+        }
+    }
+
+    fn subject_entity(&self, subject: Subject<'_>) -> Result<Entity, VocabularyError> {
+        match subject {
+            Subject::Account => Ok(Entity::with_uid(self.account.clone())),
+            Subject::Nic(_, Some(nic)) => self.nic_entity(nic),
+            Subject::Nic(id, None) => Ok(unread(uid(&self.nic, id.as_str()), id.as_str())),
+            Subject::Unread(resource) => Ok(unread(self.subject_uid(subject)?, &resource.id)),
+            Subject::Read(described, lineage) => self.described_entity(described, lineage),
+        }
+    }
+
+    fn described_entity(
+        &self,
+        described: &Described,
+        lineage: &[Resource],
+    ) -> Result<Entity, VocabularyError> {
+        if let Some(nic) = &described.nic {
+            return self.nic_entity(nic);
+        }
+        let parents = lineage.iter().map(|parent| self.types.uid(&parent.kind, &parent.id));
+        let mut attributes = vec![("id", described.resource.id.as_str())];
+        attributes.extend(described.name.as_deref().map(|name| ("name", name)));
+        attributes.extend(described.status.as_deref().map(|status| ("status", status)));
+        Ok(Entity::new_with_attr_partial_value(
+            self.types.uid(&described.resource.kind, &described.resource.id)?,
+            attributes.into_iter().map(|(name, value)| (name.into(), text(value))),
+            HashSet::new(),
+            parents.collect::<Result<_, _>>()?,
+            described.tags.iter().map(|(key, value)| (key.as_str().into(), text(value))),
+        ))
     }
 
     fn nic_entity(&self, nic: &Nic) -> Result<Entity, VocabularyError> {
@@ -200,7 +296,7 @@ impl Vocabulary {
             ("hasPublicIp", Value::from(nic.has_public_ip).into()),
         ];
         if let Some(primary) = nic.primary_ipv4 {
-            attributes.push(("primaryIpv4", self.address(primary)?.into()));
+            attributes.push(("primaryIpv4", self.makers.ip(primary)?.into()));
         }
         let mut parents = HashSet::from([
             uid(&self.subnet, &nic.subnet),
@@ -218,37 +314,41 @@ impl Vocabulary {
     }
 }
 
-/// The caller, action and vNIC of a request, which are the same for every address.
+/// The caller, action and context of a request, which are the same for every subject and address.
 #[derive(Debug)]
 pub(super) struct CedarQuery<'a> {
     vocabulary: &'a Vocabulary,
     caller: EntityUIDEntry,
     action: EntityUIDEntry,
-    nic: EntityUIDEntry,
-    dry_run: bool,
+    context: Context,
 }
 
 impl CedarQuery<'_> {
-    /// The request for one of this many addresses, or for the vNIC itself.
+    /// The request about a subject, for one of this many addresses or for the subject itself.
     pub(super) fn about(
         &self,
+        subject: Subject<'_>,
         address: Option<(Ipv4Addr, usize)>,
     ) -> Result<Request, VocabularyError> {
-        let mut context = BTreeMap::from([("dryRun".into(), Value::from(self.dry_run))]);
-        if let Some((address, count)) = address {
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            context.insert("address".into(), self.vocabulary.address(address)?);
-            context.insert("addressCount".into(), Value::from(count));
-        }
-        let Self { caller, action, nic, .. } = self;
-        let context = Some(Context::Value(Arc::new(context)));
+        let context = match (&self.context, address) {
+            (Context::Value(members), Some((address, count))) => {
+                let mut members = members.as_ref().clone();
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                members.insert("address".into(), self.vocabulary.makers.ip(address)?);
+                members.insert("addressCount".into(), Value::from(count));
+                Context::Value(Arc::new(members))
+            }
+            (context, _) => context.clone(),
+        };
+        let resource = known_uid(self.vocabulary.subject_uid(subject)?);
+        let (Self { caller, action, .. }, context) = (self, Some(context));
         // Not checked against the schema: the policies were checked when they were loaded.
-        Ok(Request::new_unchecked(caller.clone(), action.clone(), nic.clone(), context))
+        Ok(Request::new_unchecked(caller.clone(), action.clone(), resource, context))
     }
 }
 
-/// Combines entities of which each lists all its ancestors itself. Callers and vNICs are one step below their parents,
-/// and the schema's actions list all their groups.
+/// Combines entities of which each lists all its ancestors itself. Callers and resources are one step below their
+/// parents, and the schema's actions list all their groups.
 fn together(entities: impl Iterator<Item = Entity>) -> Result<Entities, VocabularyError> {
     let extensions = Extensions::all_available();
     let closed = TCComputation::AssumeAlreadyComputed;
@@ -256,18 +356,27 @@ fn together(entities: impl Iterator<Item = Entity>) -> Result<Entities, Vocabula
         .map_err(unspeakable)
 }
 
-fn action_names(schema: &Schema, name: &str) -> Result<ActionNames, VocabularyError> {
-    let uid = EntityUid::from_str(&format!("Zec::Action::\"{name}\"")).map_err(unspeakable)?;
-    let all = schema.action_entities().map_err(unspeakable)?;
-    let groups = all.ancestors(&uid).into_iter().flatten().cloned();
-    let with_groups: Vec<EntityUid> = groups.chain([uid.clone()]).collect();
-    let needed = all.iter().filter(|entity| with_groups.contains(&entity.uid()));
-    let entities = needed.map(|entity| entity.as_ref().clone()).collect();
-    Ok(ActionNames { uid, with_groups, entities })
+/// Finds the names of actions in a schema.
+fn action_names(
+    schema: &Schema,
+) -> Result<impl Fn(&str, Vec<Parameter>) -> Result<ActionNames, String> + use<>, String> {
+    let all = schema.action_entities().map_err(|error| error.to_string())?;
+    let by_uid: HashMap<EntityUid, Entity> =
+        all.iter().map(|entity| (entity.uid(), entity.as_ref().clone())).collect();
+    Ok(move |name: &str, parameters| {
+        let uid = format!("Zec::Action::\"{name}\"");
+        let uid = EntityUid::from_str(&uid).map_err(|error| error.to_string())?;
+        let groups = all.ancestors(&uid).into_iter().flatten().cloned();
+        let with_groups: Vec<EntityUid> = groups.chain([uid.clone()]).collect();
+        let entities = with_groups.iter().filter_map(|uid| by_uid.get(uid).cloned()).collect();
+        Ok(ActionNames { uid, with_groups, entities, parameters })
+    })
 }
 
-fn uid(kind: &EntityType, id: &str) -> EntityUID {
-    EntityUID::from_components(kind.clone(), Eid::new(id), None)
+/// A resource without its data.
+fn unread(name: EntityUID, id: &str) -> Entity {
+    let attributes = [("id".into(), text(id))];
+    Entity::new_with_attr_partial_value(name, attributes, HashSet::new(), HashSet::new(), [])
 }
 
 fn known_uid(uid: EntityUID) -> EntityUIDEntry {
@@ -276,8 +385,4 @@ fn known_uid(uid: EntityUID) -> EntityUIDEntry {
 
 fn text(value: &str) -> PartialValue {
     Value::from(value).into()
-}
-
-fn unspeakable(error: impl Display) -> VocabularyError {
-    VocabularyError(error.to_string())
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::TraceParent;
-use crate::domain::{Action, Peer};
+use crate::domain::Peer;
 use crate::mutex::lock;
 
 /// The log record of one request, filled in as the request travels and logged once, at its end.
@@ -24,7 +24,7 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZecCall {
     /// The action that was called.
-    pub action: Action,
+    pub action: &'static str,
     /// How long the request had been running when the call began.
     pub after: Duration,
     /// How long the call took, with its retries.
@@ -35,12 +35,12 @@ pub struct ZecCall {
     pub request_id: Option<String>,
 }
 
-/// The action, vNIC and number of addresses in a caller's request.
+/// The action, the resource and the number of addresses in a caller's request.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// ZEC's action.
-    pub action: Action,
-    /// The vNIC's id.
+    pub action: &'static str,
+    /// The vNIC's id, or the resources of another action, as `vpc/1612…`; empty if it names none.
     pub nic: String,
     /// How many addresses the request names.
     pub addresses: usize,
@@ -83,9 +83,7 @@ impl Facts {
     #[must_use]
     pub fn asked_fields(&self) -> (Option<&'static str>, Option<&str>, Option<usize>) {
         match &self.asked {
-            Some(Asked { action, nic, addresses }) => {
-                (Some(action.name()), Some(nic), Some(*addresses))
-            }
+            Some(Asked { action, nic, addresses }) => (Some(action), Some(nic), Some(*addresses)),
             None => (None, None, None),
         }
     }

@@ -20,7 +20,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("net", &["error", "files", "lanes", "mutex"]),
     ("telemetry", &["domain", "error", "mutex"]),
     ("auth", &["domain", "error", "files", "metrics", "net"]),
-    ("policy", &["domain", "error", "files"]),
+    ("policy", &["catalogue", "domain", "error", "files"]),
     ("limit", &["clock", "domain", "error", "files", "metrics", "mutex"]),
     ("journal", &["clock", "domain", "error", "files", "metrics", "mutex", "policy"]),
     ("zec", &["clock", "domain", "error", "files", "journal", "limit", "metrics", "mutex", "net"]),

@@ -97,10 +97,10 @@ async fn every_problem_has_a_page_that_explains_it() {
 #[tokio::test]
 async fn a_denials_message_names_the_first_address_the_policy_and_its_reason() {
     let policy = r#"
-@id("lab") permit (principal, action in Zec::Action::"write", resource)
+@id("lab") permit (principal, action in Zec::Action::"addresses", resource)
 when { context.address.isInRange(ip("10.0.0.0/24")) };
 @id("keep-21") @reason("the printer has it")
-forbid (principal, action in Zec::Action::"write", resource)
+forbid (principal, action in Zec::Action::"addresses", resource)
 when { context.address == ip("10.0.0.21") };
 "#;
     let world = Setup { policy: policy.to_owned(), ..Setup::default() }.start().await;

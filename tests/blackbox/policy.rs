@@ -4,7 +4,7 @@ use crate::world::{NIC, Setup, World, nic};
 
 /// Reads the vNIC's tags; only `see` lets a caller see vNICs.
 const TAGGED: &str = r#"
-@id("tagged") permit (principal in Zec::Group::"corp/netops", action in Zec::Action::"write", resource is Zec::Nic)
+@id("tagged") permit (principal in Zec::Group::"corp/netops", action in Zec::Action::"addresses", resource is Zec::Nic)
 when { resource.hasTag("env") && resource.getTag("env") == "lab" };
 @id("see") permit (principal in Zec::Group::"corp/see", action in Zec::Action::"read", resource);
 @id("see-tagged") permit (principal in Zec::Group::"corp/netops", action in Zec::Action::"read", resource is Zec::Nic)
@@ -83,7 +83,7 @@ async fn only_those_who_may_see_vnics_learn_that_there_is_none() {
 async fn a_policy_that_cannot_be_evaluated_denies_and_is_counted() {
     let policy = r#"
     @id("all") permit (principal, action, resource);
-    @id("odd") forbid (principal, action in Zec::Action::"write", resource)
+    @id("odd") forbid (principal, action in Zec::Action::"addresses", resource)
     when { context.addressCount + 9223372036854775807 < 0 };"#;
     let world = Setup { policy: policy.to_owned(), ..Setup::default() }.start().await;
     let answer = world.alice().delete(&format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.21")).await;

@@ -163,7 +163,7 @@ async fn all_takes_every_secondary_address_off_as_if_it_were_named() {
 async fn all_is_refused_whole_where_one_address_is_or_there_are_too_many() {
     let world = with(|setup| {
         setup.policy.push_str(
-            r#"@id("not-24") forbid (principal, action in Zec::Action::"write", resource)
+            r#"@id("not-24") forbid (principal, action in Zec::Action::"addresses", resource)
                when { context.address == ip("10.0.0.24") };"#,
         );
     })
@@ -226,7 +226,7 @@ async fn a_dry_run_does_everything_but_the_write() {
 async fn the_policy_knows_a_dry_run_and_shows_lists_only_to_those_who_may_see_the_vnic() {
     let world = with(|setup| {
         setup.policy =
-            r#"@id("rehearse") permit (principal, action in Zec::Action::"write", resource)
+            r#"@id("rehearse") permit (principal, action in Zec::Action::"addresses", resource)
             when { context.dryRun };"#
                 .to_owned();
     })

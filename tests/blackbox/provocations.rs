@@ -34,7 +34,7 @@ const FEW_FILES: usize = 200;
 /// The directory of a journal with little space.
 const DISK: &str = "disk";
 /// A policy that cannot be evaluated, for any caller and any write.
-const BROKEN_POLICY: &str = "@id(\"odd\") forbid (principal, action in Zec::Action::\"write\", resource)\n\
+const BROKEN_POLICY: &str = "@id(\"odd\") forbid (principal, action in Zec::Action::\"addresses\", resource)\n\
                              when { context.addressCount + 9223372036854775807 < 0 };";
 
 /// What can go wrong in a gateway or around it.

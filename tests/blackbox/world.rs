@@ -32,7 +32,7 @@ pub const NIC: &str = "1612345678901234567";
 /// The rights of alice, in netops; no other caller has any.
 const POLICY: &str = r#"
 @id("netops-lab") @reason("netops owns the lab subnet")
-permit (principal in Zec::Group::"corp/netops", action in Zec::Action::"write", resource)
+permit (principal in Zec::Group::"corp/netops", action in Zec::Action::"addresses", resource)
 when { context.address.isInRange(ip("10.0.0.0/24")) };
 @id("netops-read")
 permit (principal in Zec::Group::"corp/netops", action in Zec::Action::"read", resource);

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Answer, REPLAYED, RequestId, line};
 use crate::{
-    domain::{Denied, NicId, Reason},
+    domain::{Denied, Reason},
     error::{Conflict, Error, Extra, Problem},
 };
 
@@ -59,8 +59,8 @@ fn document(error: &Error, request_id: &RequestId) -> Value {
         put("zecRequestId", json!(id));
     }
     match error.extra() {
-        Some(Extra::Denied { denied, nic, caller }) => {
-            put("denied", denied.iter().map(|denied| entry(nic, denied)).collect());
+        Some(Extra::Denied { denied, caller }) => {
+            put("denied", denied.iter().map(entry).collect());
             put("caller", super::caller(caller));
         }
         Some(Extra::Tag(tag)) => put("tag", json!(tag)),
@@ -89,11 +89,12 @@ fn challenge(error: &Error) -> Option<HeaderValue> {
 }
 
 /// An entry of `denied`.
-fn entry(nic: &NicId, denied: &Denied) -> Value {
+fn entry(denied: &Denied) -> Value {
     let mut entry = Map::new();
-    match denied.address {
-        Some(address) => entry.insert("address".to_owned(), json!(address)),
-        None => entry.insert("nicId".to_owned(), json!(nic.as_str())),
+    match (denied.address, denied.resource.nic_id()) {
+        (Some(address), _) => entry.insert("address".to_owned(), json!(address)),
+        (None, Some(nic)) => entry.insert("nicId".to_owned(), json!(nic)),
+        (None, None) => entry.insert("resource".to_owned(), json!(denied.resource.to_string())),
     };
     entry.insert("policies".to_owned(), reasons(&denied.policies));
     if !denied.failed.is_empty() {

@@ -16,7 +16,9 @@ use super::{
 };
 use crate::{
     catalogue::{ActionRow, Catalogue},
-    domain::{API_VERSION, Arguments, Change, NicId, Operation, ReadNic, text::excerpt},
+    domain::{
+        API_VERSION, Arguments, ArgumentsError, Change, NicId, Operation, ReadNic, text::excerpt,
+    },
     error::{Error, Problem},
 };
 
@@ -47,8 +49,13 @@ pub(super) fn call(request: &RequestParts<'_>) -> Result<Operation, Error> {
         .iter()
         .find(|(name, _)| *name == row.name)
         .ok_or_else(|| not_performed(&row.name))?;
-    let arguments = Arguments::parse(row, request.body.unwrap_or_default())
-        .map_err(|error| Error::invalid(error.to_string()))?;
+    let arguments = Arguments::parse(row, request.body.unwrap_or_default()).map_err(|error| {
+        let said = error.to_string();
+        match error {
+            ArgumentsError::Missing(_) | ArgumentsError::Widens { .. } => Error::missing(said),
+            _ => Error::invalid(said),
+        }
+    })?;
     read(request, &arguments)
 }
 

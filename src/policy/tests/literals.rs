@@ -19,7 +19,7 @@ fn faults(issuers: Option<&[&str]>, text: &str) -> Vec<String> {
 /// A policy with that condition, which is on line 3 of its file.
 fn when(condition: &str) -> String {
     format!(
-        "@id(\"f\")\nforbid (principal, action in Zec::Action::\"write\", resource is Zec::Nic)\n\
+        "@id(\"f\")\nforbid (principal, action == Zec::Action::\"UnassignNetworkInterfaceIpv4\", resource)\n\
          when {{ {condition} }};"
     )
 }
@@ -119,6 +119,22 @@ fn a_network_that_is_compared_with_an_address_is_a_fault() {
 }
 
 #[test]
+fn a_misspelt_name_after_has_is_a_fault() {
+    for condition in [
+        "context has adress && context.adress == ip(\"10.0.0.1\")",
+        "context.request has ipAdresses && context.request.ipAdresses.contains(ip(\"10.0.0.1\"))",
+        "!(context has request.cidrBlock)",
+        "resource has primaryIPv4",
+    ] {
+        let found = faults(None, &when(condition));
+        assert!(found.iter().any(|one| one.contains("is never true")), "{condition}: {found:?}");
+    }
+    for condition in ["context has request.nicId", "{\"x\": 1} has y || context.dryRun"] {
+        assert_eq!(faults(None, &when(condition)), [""; 0], "{condition}");
+    }
+}
+
+#[test]
 fn what_can_be_met_is_no_fault() {
     for condition in [
         "principal in [Zec::Group::\"corp/a\", Zec::Group::\"lab/b/c\"]",
@@ -128,9 +144,25 @@ fn what_can_be_met_is_no_fault() {
         "context.address == ip(\"10.0.0.21\") || context.address == ip(\"10.0.0.21/32\")",
         "context.address.isInRange(ip(\"10.0.0.0/24\"))",
         "[ip(\"10.0.0.1\")].contains(context.address)",
+        "context.request has ipAddresses && context.request.ipAddresses.contains(ip(\"10.0.0.1\"))",
         "[\"corp\", \"lab\"].contains(principal.issuer) && [\"nic-1\"].contains(resource.id)",
     ] {
         assert_eq!(faults(CORP, &when(condition)), [""; 0], "{condition}");
+    }
+}
+
+/// An argument may be a network, or an address of version 6.
+#[test]
+fn a_network_that_is_compared_with_an_argument_is_no_fault() {
+    for condition in [
+        "context.request has cidrBlock && context.request.cidrBlock == ip(\"10.0.0.0/16\")",
+        "context.request has cidrBlock && [ip(\"10.0.0.0/16\")].contains(context.request.cidrBlock)",
+        "context.request has cidrBlock && context.request.cidrBlock.isInRange(ip(\"2001:db8::/32\"))",
+    ] {
+        let text = format!(
+            "@id(\"f\")\nforbid (principal, action == Zec::Action::\"CreateVpc\", resource)\nwhen {{ {condition} }};"
+        );
+        assert_eq!(faults(CORP, &text), [""; 0], "{condition}");
     }
 }
 

@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::*;
-use crate::domain::{Addresses, Caller, Change, ChangeIpv4, Nic, NicId, ReadNic, Reason};
+use crate::domain::{
+    Addresses, Caller, Change, ChangeIpv4, Nic, NicId, ReadNic, Reason, generated,
+};
 
 fn engine(text: &str) -> Engine {
     let source = Source { path: PathBuf::from("test.cedar"), text: text.to_owned() };
@@ -146,7 +148,7 @@ fn a_forbid_that_looks_at_the_vnic_never_vanishes_for_want_of_data() {
             "{LAB}@id(\"look\") forbid (principal, action, resource is Zec::Nic) {condition};"
         ));
         let netops = caller(&["netops"]);
-        let Verdict::DependsOnNic(pending) = engine.ask(&netops, unassign(&["10.0.0.2"])) else {
+        let Verdict::DependsOnData(pending) = engine.ask(&netops, unassign(&["10.0.0.2"])) else {
             panic!("decided without the vNIC: {condition}")
         };
         let denial = engine.decide(&netops, pending, &nic(&[("protected", "yes")])).unwrap_err();
@@ -156,7 +158,7 @@ fn a_forbid_that_looks_at_the_vnic_never_vanishes_for_want_of_data() {
         "{LAB}@id(\"look\") forbid (principal, action, resource in Zec::ResourceGroup::\"g\");"
     ));
     let asked = engine.ask(&caller(&["netops"]), unassign(&["10.0.0.2"]));
-    assert!(matches!(asked, Verdict::DependsOnNic(_)));
+    assert!(matches!(asked, Verdict::DependsOnData(_)));
 }
 
 #[test]
@@ -177,7 +179,7 @@ fn the_vnic_is_not_read_for_a_caller_whom_no_policy_could_allow() {
     let netops = caller(&["netops"]);
     assert!(matches!(engine.ask(&netops, unassign(&["10.0.0.1"])), Verdict::Denied(_)));
     // Only here can the vNIC's data change the answer.
-    let Verdict::DependsOnNic(pending) = engine.ask(&netops, unassign(&["10.0.0.2"])) else {
+    let Verdict::DependsOnData(pending) = engine.ask(&netops, unassign(&["10.0.0.2"])) else {
         panic!("decided without the vNIC")
     };
     let permit = engine.decide(&netops, pending, &nic(&[("lab", "")])).unwrap();

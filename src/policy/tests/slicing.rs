@@ -11,7 +11,7 @@ use cedar_policy_core::{
 };
 use proptest::{prelude::*, sample::select};
 
-use super::*;
+use super::{looks::Needs, vocabulary::Subject, *};
 
 fn scopes() -> impl Strategy<Value = String> {
     let principal = select(vec![
@@ -79,12 +79,26 @@ fn policies() -> impl Strategy<Value = String> {
     })
 }
 
+/// The same request, checked against the schema.
+fn checked(request: &Request, vocabulary: &vocabulary::Vocabulary) -> Request {
+    let known = |one: &EntityUIDEntry| (one.uid().unwrap().clone(), None);
+    Request::new(
+        known(request.principal()),
+        known(request.action()),
+        known(request.resource()),
+        request.context().unwrap().clone(),
+        Some(vocabulary.schema.as_ref()),
+        Extensions::all_available(),
+    )
+    .unwrap()
+}
+
 /// The result of Cedar's own authorizer over every policy.
 fn authorized(text: &str, request: &Request, entities: &Entities) -> [BTreeSet<String>; 3] {
     // This looks up every ancestor again and checks names and types against the schema. A name that the schema does not
     // have would make a policy about it silently false.
     let extensions = Extensions::all_available();
-    let vocabulary = vocabulary::Vocabulary::new().unwrap();
+    let vocabulary = vocabulary::Vocabulary::built_in().unwrap();
     let schema = CoreSchema::new(vocabulary.schema.as_ref());
     let entities = Entities::from_entities(
         entities.iter().cloned(),
@@ -93,16 +107,7 @@ fn authorized(text: &str, request: &Request, entities: &Entities) -> [BTreeSet<S
         extensions,
     )
     .unwrap();
-    let known = |one: &EntityUIDEntry| (one.uid().unwrap().clone(), None);
-    let request = Request::new(
-        known(request.principal()),
-        known(request.action()),
-        known(request.resource()),
-        request.context().unwrap().clone(),
-        Some(vocabulary.schema.as_ref()),
-        extensions,
-    )
-    .unwrap();
+    let request = checked(request, &vocabulary);
     let set = every_policy(text);
     let response = Authorizer::new().is_authorized(request, set.as_ref(), &entities);
     let failed = response.diagnostics.errors.iter().map(|error| {
@@ -118,15 +123,16 @@ fn authorized(text: &str, request: &Request, entities: &Entities) -> [BTreeSet<S
 
 /// Cedar alone, over every policy and all the caller's groups.
 fn unsliced(text: &str, who: &Caller, asked: &ChangeIpv4, nic: &Nic) -> Vec<[BTreeSet<String>; 3]> {
-    let vocabulary = vocabulary::Vocabulary::new().unwrap();
+    let vocabulary = vocabulary::Vocabulary::built_in().unwrap();
     let action = asked.action();
-    let entities = vocabulary
-        .entities(action, looks::Needs::ALL, (who, |_: &str| true), (&asked.nic, Some(nic)))
-        .unwrap();
+    let subject = Subject::Nic(&asked.nic, Some(nic));
+    let entities =
+        vocabulary.entities(action, Needs::ALL, (who, |_: &str| true), subject, &[]).unwrap();
+    let question = vocabulary.question(asked, who.into(), Needs::ALL).unwrap();
     let addresses = asked.addresses.as_slice();
     let one = |address: &std::net::Ipv4Addr| {
         let about = Some((*address, addresses.len()));
-        let request = vocabulary.question(asked, who).about(about).unwrap();
+        let request = question.about(subject, about).unwrap();
         authorized(text, &request, &entities)
     };
     addresses.iter().map(one).collect()
@@ -141,6 +147,39 @@ fn every_policy(text: &str) -> cedar_policy::PolicySet {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever a valid call holds, its questions are ones that the schema allows. Else a policy that was checked
+    /// against the schema could meet a member that is missing or of another type.
+    #[test]
+    fn every_call_of_every_action_asks_what_the_schema_says(seed in any::<u64>()) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let call = generated::call(&mut random);
+        let vocabulary = vocabulary::Vocabulary::built_in().unwrap();
+        if vocabulary.number(call.action()).is_none() {
+            prop_assert_eq!(call.action(), "AssignNetworkInterfaceIpv4");
+            return Ok(());
+        }
+        let who = caller(&[]);
+        let question = vocabulary.question(&call, (&who).into(), Needs::ALL).unwrap();
+        // Actions on addresses have an address besides; they become other requests.
+        let per_address = ["BatchAssignNetworkInterfaceIpv4", "UnassignNetworkInterfaceIpv4"];
+        let address = (std::net::Ipv4Addr::LOCALHOST, 1);
+        let address = per_address.contains(&call.action()).then_some(address);
+        for target in AuthorizationRequest::targets(&call) {
+            let subjects = match target {
+                TargetRef::Account => vec![Subject::Account],
+                TargetRef::OneOf(resources) => resources.iter().map(Subject::Unread).collect(),
+                TargetRef::Nic(_) => unreachable!("a call names resources"),
+            };
+            for subject in subjects {
+                checked(&question.about(subject, address).unwrap(), &vocabulary);
+            }
+        }
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// The same for seeing everyone's operations.
@@ -151,7 +190,7 @@ proptest! {
     ) {
         let who = caller(&groups);
         let (request, entities) =
-            vocabulary::Vocabulary::new().unwrap().about_the_journal(&who, |_| true).unwrap();
+            vocabulary::Vocabulary::built_in().unwrap().about_the_journal(&who, |_| true).unwrap();
         let [by, _, failed] = authorized(&text, &request, &entities);
         let may = !by.is_empty() && failed.is_empty();
         prop_assert_eq!(Engine::unvalidated(&text).may_read_operations(&who), may);
@@ -187,7 +226,7 @@ proptest! {
                 }
                 return Ok(());
             }
-            Verdict::DependsOnNic(pending) => engine.decide(&who, pending, &nic),
+            Verdict::DependsOnData(pending) => engine.decide(&who, pending, &nic),
         };
         match verdict {
             Ok(permit) => {

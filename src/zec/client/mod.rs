@@ -204,7 +204,7 @@ impl Reader {
         nic: &NicId,
         deadline: Instant,
     ) -> Result<FoundNic, Failure> {
-        let action = Action::DescribeNetworkInterfaces;
+        let action = Action::DescribeNetworkInterfaces.name();
         let who = self.0.breaker.asker(caller, nic.as_str());
         let body = request::describe(nic)
             .map_err(|e| Failure::NotSent(WhyNotSent::Because(e.to_string())))?;
@@ -298,7 +298,7 @@ impl Writer {
         let change = ticket.change().clone();
         // Never retried with the previous key: the write might be done twice.
         let key = &self.0.keys.now().current;
-        let call = SignedCall { action: change.change.action(), body, key };
+        let call = SignedCall { action: change.change.action().name(), body, key };
         let sign_at = || ticket.spend().map(|spent| spent.signed_at).map_err(|e| not_sent(&e));
         let answer = self.0.attempt(call, sign_at, |_, _| (), pass, deadline).await?;
         Ok(Sent { change, request_id: answer.request_id })

@@ -18,7 +18,7 @@ fn the_signature_shows_in_no_debug_output() {
     let key = AccessKey::new("id".to_owned(), &SecretString::from("password")).unwrap();
     let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
     let (Reader(client), _) = connect(&Settings::for_tests("127.0.0.1:1"), key, metrics).unwrap();
-    let action = Action::UnassignNetworkInterfaceIpv4;
+    let action = Action::UnassignNetworkInterfaceIpv4.name();
     let key = &client.keys.now().current;
     let request = client
         .request(SignedCall { action, body: Bytes::from_static(b"{}"), key }, clock::now())
@@ -63,7 +63,7 @@ fn a_write_after_a_pause_does_not_meet_a_connection_that_is_over() {
     let keys = client.keys.now();
     let attempt = || {
         let deadline = Instant::now() + Duration::from_secs(30);
-        let action = Action::UnassignNetworkInterfaceIpv4;
+        let action = Action::UnassignNetworkInterfaceIpv4.name();
         let pass = client.admit(Kind::Write, client.breaker.asker("", "nic-1")).unwrap();
         let call = SignedCall { action, body: Bytes::from_static(b"{}"), key: &keys.current };
         client.attempt(call, || Ok(clock::now()), |_, _| (), pass, deadline)
@@ -105,7 +105,7 @@ async fn where_the_time_is_up_before_there_is_a_connection_nothing_was_sent() {
         client.admit(Kind::Write, client.breaker.asker("", "nic-1")).unwrap(),
         Instant::now() + Duration::from_secs(30),
     );
-    let action = Action::UnassignNetworkInterfaceIpv4;
+    let action = Action::UnassignNetworkInterfaceIpv4.name();
     let call = SignedCall { action, body: Bytes::from_static(b"{}"), key: &keys.current };
     let attempt = client.attempt(call, || Ok(clock::now()), |_, _| (), pass, deadline).await;
     assert!(matches!(attempt, Err(Failure::NotSent(_))), "{attempt:?}");

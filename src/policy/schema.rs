@@ -1,0 +1,303 @@
+//! The Cedar schema, written from the catalogue: the types and actions that policies may name.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+use crate::catalogue::{
+    ActionRow, Catalogue, Effect, Holds, IfAbsent, Meaning, Parameter, ResourceRow, Scalar, Shape,
+};
+
+/// The type of a vNIC. Its attributes are written by hand, because policies had them before there was a catalogue.
+const NIC: &str = "nic";
+
+/// The types of parents that are no resources of this API.
+pub(super) const RESOURCE_GROUP: &str = "resource-group";
+pub(super) const REGION: &str = "region";
+
+/// Actions that the gateway performs as another one, so that no policy may name them.
+const PERFORMED_AS_ANOTHER: [&str; 1] = ["AssignNetworkInterfaceIpv4"];
+
+/// The actions that are decided for each address of a request.
+const PER_ADDRESS: [&str; 2] = ["BatchAssignNetworkInterfaceIpv4", "UnassignNetworkInterfaceIpv4"];
+
+/// What is the same for every catalogue.
+const HEAD: &str = include_str!("schema_head.cedarschema");
+
+/// An action as policies see it: all versions of it together.
+#[derive(Debug)]
+pub(super) struct ActionType {
+    /// The name.
+    pub(super) name: String,
+    /// The groups that it is in.
+    groups: Vec<&'static str>,
+    /// The types of the resources that it is decided on.
+    resource_types: BTreeSet<String>,
+    /// Whether it may be decided on the account.
+    on_account: bool,
+    /// The parameters of every version.
+    pub(super) parameters: Vec<Parameter>,
+}
+
+/// Every action of the catalogue, by name.
+pub(super) fn actions(catalogue: &Catalogue) -> Vec<ActionType> {
+    let mut by_name: BTreeMap<&str, Vec<&ActionRow>> = BTreeMap::new();
+    for row in catalogue.actions() {
+        if !PERFORMED_AS_ANOTHER.contains(&row.name.as_str()) {
+            by_name.entry(&row.name).or_default().push(row);
+        }
+    }
+    by_name.into_iter().map(|(name, rows)| ActionType::of(name, &rows)).collect()
+}
+
+impl ActionType {
+    fn of(name: &str, rows: &[&ActionRow]) -> Self {
+        let mut parameters = Vec::new();
+        let mut resource_types = BTreeSet::new();
+        for row in rows {
+            merge(&mut parameters, &row.parameters);
+            let named = row.parameters.iter().flat_map(Parameter::types);
+            let own = named.filter(|kind| !kind.is_of_another_product());
+            resource_types.extend(own.map(ToString::to_string));
+        }
+        let on_account = rows.iter().any(|row| row.creates() || row.required_id().is_none());
+        // The versions of an action differ in parameters alone.
+        let mut groups = rows.first().map(|row| groups(row)).unwrap_or_default();
+        if PER_ADDRESS.contains(&name) {
+            groups.insert(0, "addresses");
+        }
+        Self { name: name.to_owned(), groups, resource_types, on_account, parameters }
+    }
+}
+
+fn groups(row: &ActionRow) -> Vec<&'static str> {
+    let is_catalogue = row.answer.iter().any(|held| held.holds == Holds::Catalogue);
+    match row.effect {
+        Effect::Inquiry => vec!["inquiry", "read"],
+        Effect::Read if is_catalogue => vec!["catalogue", "read"],
+        Effect::Read => vec!["read"],
+        Effect::Destructive => vec!["destructive", "write"],
+        Effect::Write if reclassifies(row) => vec!["reclassify", "write"],
+        Effect::Write => vec!["write"],
+    }
+}
+
+/// Whether the action changes what policies rely on: the tags or the group of resources that exist.
+fn reclassifies(row: &ActionRow) -> bool {
+    fn sets(parameter: &Parameter) -> bool {
+        let group = |kind: &crate::catalogue::ResourceType| kind.as_str() == RESOURCE_GROUP;
+        match &parameter.meaning {
+            Meaning::TagKey => true,
+            Meaning::Id(types) => types.iter().any(group),
+            _ => parameter.members().iter().any(sets),
+        }
+    }
+    row.effect.is_change() && !row.creates() && row.parameters.iter().any(sets)
+}
+
+/// Adds the parameters that are not there yet.
+fn merge(all: &mut Vec<Parameter>, more: &[Parameter]) {
+    for parameter in more {
+        match all.iter_mut().find(|one| one.name == parameter.name) {
+            None => all.push(parameter.clone()),
+            Some(known) => match (&mut known.shape, &parameter.shape) {
+                (Shape::Object(known), Shape::Object(more))
+                | (Shape::Objects(known), Shape::Objects(more)) => merge(known, more),
+                _ => {}
+            },
+        }
+    }
+}
+
+/// The name of a type of resources, without its namespace: `NatGateway` for `nat-gateway`.
+pub(super) fn type_name(kind: &str) -> String {
+    kind.split('-')
+        .map(|word| {
+            let (first, rest) = word.split_at(word.len().min(1));
+            first.to_ascii_uppercase() + rest
+        })
+        .collect()
+}
+
+/// Every type of the catalogue: those of resources, of parents, and of other products.
+pub(super) fn kinds(catalogue: &Catalogue) -> BTreeSet<String> {
+    let own = catalogue.resources().iter().map(|row| row.kind.to_string());
+    let named =
+        catalogue.actions().iter().flat_map(|row| &row.parameters).flat_map(Parameter::types);
+    let parents = [RESOURCE_GROUP, REGION].map(str::to_owned);
+    own.chain(named.map(ToString::to_string)).chain(parents).collect()
+}
+
+/// The whole schema.
+pub(super) fn text(catalogue: &Catalogue) -> String {
+    let mut text = HEAD.to_owned();
+    let own: BTreeSet<String> =
+        catalogue.resources().iter().map(|row| row.kind.to_string()).collect();
+    let _ =
+        writeln!(text, "\n  // Resources of other products: a policy sees their ids in requests.");
+    for kind in kinds(catalogue).difference(&own) {
+        if ![RESOURCE_GROUP, REGION].contains(&kind.as_str()) {
+            let _ = writeln!(text, "  entity {};", type_name(kind));
+        }
+    }
+    let _ = writeln!(text, "\n  // Resources. Cedar tags are ZEC's tags.");
+    for row in catalogue.resources().iter().filter(|row| row.kind.as_str() != NIC) {
+        text.push_str(&entity(catalogue, row));
+    }
+    let _ = writeln!(text, "\n  // Every action, by ZEC's name.");
+    for action in actions(catalogue) {
+        text.push_str(&action.text());
+    }
+    text.push_str("}\n");
+    text
+}
+
+fn entity(catalogue: &Catalogue, row: &ResourceRow) -> String {
+    let parents: Vec<String> =
+        ancestors(catalogue, row).iter().map(|kind| type_name(kind)).collect();
+    let within = match parents.as_slice() {
+        [] => String::new(),
+        parents => format!(" in [{}]", parents.join(", ")),
+    };
+    let mut attributes = vec!["id: String"];
+    attributes.extend(row.name.is_some().then_some("name: String"));
+    attributes.extend(row.status.is_some().then_some("status: String"));
+    let tags = if row.has_tags { " tags String" } else { "" };
+    let (name, attributes) = (type_name(row.kind.as_str()), attributes.join(", "));
+    format!("  entity {name}{within} {{ {attributes} }}{tags};\n")
+}
+
+/// The types that a resource of this type can lie in, directly or not.
+fn ancestors(catalogue: &Catalogue, row: &ResourceRow) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let mut waiting: Vec<&ResourceRow> = vec![row];
+    while let Some(next) = waiting.pop() {
+        all.extend((!next.regions.is_empty()).then(|| REGION.to_owned()));
+        all.extend(next.group.is_some().then(|| RESOURCE_GROUP.to_owned()));
+        for (_, kind) in next.parents() {
+            if let Some(parent) = catalogue.resources().iter().find(|one| one.kind == kind)
+                && all.insert(kind.to_string())
+            {
+                waiting.push(parent);
+            }
+        }
+    }
+    all
+}
+
+impl ActionType {
+    fn text(&self) -> String {
+        let mut types: Vec<String> =
+            self.resource_types.iter().map(|kind| type_name(kind)).collect();
+        types.extend(self.on_account.then(|| "Account".to_owned()));
+        let per_address = if PER_ADDRESS.contains(&self.name.as_str()) {
+            "address: ipaddr, addressCount: Long, "
+        } else {
+            ""
+        };
+        let request = record(&self.parameters);
+        format!(
+            "  action {} in [{}]\n    appliesTo {{ principal: Caller, resource: [{}], context: {{ {per_address}dryRun: \
+             Bool, via: String, now: datetime, request: {request} }} }};\n",
+            self.name,
+            self.groups.join(", "),
+            types.join(", "),
+        )
+    }
+}
+
+/// The type of an object: a member is always there if ZEC's default is known.
+fn record(parameters: &[Parameter]) -> String {
+    let members = parameters.iter().filter_map(|parameter| {
+        let optional = if matches!(parameter.if_absent, IfAbsent::Value(_)) { "" } else { "?" };
+        Some(format!("\"{}\"{optional}: {}", parameter.name, type_of(parameter)?))
+    });
+    braced(members)
+}
+
+/// The type of a list of objects: a set for each of their members, because Cedar cannot compare records with optional
+/// members.
+fn sets(parameters: &[Parameter]) -> String {
+    let members = parameters.iter().filter_map(|parameter| {
+        let of_members = match &parameter.shape {
+            Shape::One(scalar) | Shape::Many(scalar) => {
+                format!("Set<{}>", scalar_type(*scalar, &parameter.meaning)?)
+            }
+            Shape::Object(members) | Shape::Objects(members) => sets(members),
+        };
+        Some(format!("\"{}\": {of_members}", parameter.name))
+    });
+    braced(members)
+}
+
+fn braced(members: impl Iterator<Item = String>) -> String {
+    match members.collect::<Vec<_>>().as_slice() {
+        [] => "{}".to_owned(),
+        members => format!("{{ {} }}", members.join(", ")),
+    }
+}
+
+fn type_of(parameter: &Parameter) -> Option<String> {
+    match &parameter.shape {
+        Shape::One(scalar) => scalar_type(*scalar, &parameter.meaning),
+        Shape::Many(scalar) => Some(format!("Set<{}>", scalar_type(*scalar, &parameter.meaning)?)),
+        Shape::Object(members) => Some(record(members)),
+        Shape::Objects(members) => Some(sets(members)),
+    }
+}
+
+/// The type of one value; `None` for a secret, which no policy sees.
+fn scalar_type(scalar: Scalar, meaning: &Meaning) -> Option<String> {
+    Some(match (scalar, meaning) {
+        (_, Meaning::Secret) => return None,
+        (Scalar::Text, Meaning::Id(types)) => match types.as_slice() {
+            [kind] => type_name(kind.as_str()),
+            // An id that can be of several types is no entity, because an entity has one.
+            _ => "String".to_owned(),
+        },
+        (Scalar::Text, Meaning::Address | Meaning::Network) => "ipaddr".to_owned(),
+        (Scalar::Text, Meaning::Addresses) => "Set<ipaddr>".to_owned(),
+        (Scalar::Text, _) => "String".to_owned(),
+        (Scalar::Integer, _) => "Long".to_owned(),
+        (Scalar::Float, _) => "decimal".to_owned(),
+        (Scalar::Boolean, _) => "Bool".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The golden file, so that a change of the schema is read in a diff. `ZEC_GATEWAY_WRITE_SCHEMA=1` writes it.
+    #[test]
+    fn the_schema_in_the_repository_is_the_one_of_the_catalogue() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/policy/schema.cedarschema");
+        let text = text(Catalogue::built_in().unwrap());
+        if std::env::var_os("ZEC_GATEWAY_WRITE_SCHEMA").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        assert_eq!(include_str!("schema.cedarschema"), text, "read the diff, then write the file");
+    }
+
+    #[test]
+    fn every_action_is_in_its_groups() {
+        let actions = actions(Catalogue::built_in().unwrap());
+        let groups = |name: &str| {
+            actions.iter().find(|action| action.name == name).unwrap().groups.join(" ")
+        };
+        for (name, wanted) in [
+            ("DescribeVpcs", "read"),
+            ("DescribeZones", "catalogue read"),
+            ("DescribeEipPrice", "inquiry read"),
+            ("CreateVpc", "write"),
+            ("DescribeVncUrl", "write"),
+            ("DeleteVpc", "destructive write"),
+            ("ModifyDisksResourceGroup", "reclassify write"),
+            ("UnassignNetworkInterfaceIpv4", "addresses destructive write"),
+        ] {
+            assert_eq!(groups(name), wanted, "{name}");
+        }
+        assert!(!actions.iter().any(|action| action.name == "AssignNetworkInterfaceIpv4"));
+    }
+}
