@@ -18,7 +18,7 @@ use super::{
 use crate::{
     domain::{Caller, Operation},
     error::{Error, Problem},
-    execute::{Done, Executor, LookupResult, RequestContext},
+    execute::{Done, Executor, LookupResult, RequestContext, Via},
     limit::{AtOnce, ConcurrencySlots, Live},
     telemetry::{Asked, Record},
 };
@@ -52,7 +52,7 @@ pub struct Context {
 impl Context {
     fn asking<'a>(&'a self, caller: &'a Caller) -> RequestContext<'a> {
         let Self { places, deadline, record, .. } = self;
-        RequestContext { caller, places, deadline: *deadline, record }
+        RequestContext { caller, via: Via::Rest, places, deadline: *deadline, record }
     }
 }
 
@@ -109,9 +109,9 @@ impl Api {
                 context.record.note(|facts| facts.software = said);
                 let operation = read(&request)?;
                 note(&context.record, &operation);
-                let is_read = matches!(operation, Operation::Read(_));
-                let done = self.executor.perform(operation, context.asking(caller)).await;
-                zec_answer(done, is_read, context.record.request_id())
+                let asking = RequestContext { via: Via::Api, ..context.asking(caller) };
+                let done = self.executor.perform(operation, asking).await;
+                zec_answer(done?)
             }
             (
                 Handler::Caller(_)
@@ -138,7 +138,7 @@ impl Api {
 }
 
 fn note(record: &Record, operation: &Operation) {
-    let (action, nic) = (operation.action().name(), operation.nic().to_string());
+    let (action, nic) = (operation.action(), operation.about());
     let addresses = operation.named_addresses();
     record.note(|facts| facts.asked = Some(Asked { action, nic, addresses }));
 }
@@ -151,28 +151,22 @@ fn done(done: Done) -> Answer {
         }
         Done::Rehearsed(rehearsed) => reply::ok(reply::rehearsed(&rehearsed).to_string()),
         Done::Nic(shown) => reply::ok(shown.nic().raw().get().to_owned()),
+        Done::Answered { body, .. } => reply::bytes(body),
         Done::Changed { change, request_id, operation } => {
             reply::ok(reply::changed(&change, &request_id, operation))
         }
     }
 }
 
-/// The answer in ZEC's own form. For a vNIC that does not exist ZEC answers with an empty list, and Terraform relies on
-/// that.
-fn zec_answer(done: Result<Done, Error>, is_read: bool, own_id: &str) -> Result<Answer, Error> {
-    let done = match done {
-        Err(error) if is_read && reply::is_absent(&error) => {
-            return Ok(reply::ok(reply::zec_nics(own_id, None)));
-        }
-        done => done?,
-    };
+/// The answer in ZEC's own form.
+fn zec_answer(done: Done) -> Result<Answer, Error> {
     match done {
-        Done::Nic(shown) => Ok(reply::ok(reply::zec_nics(own_id, Some(shown.nic().raw())))),
         Done::Changed { change, request_id, .. } => {
             Ok(reply::ok(reply::zec_change(&request_id, &change)))
         }
-        Done::Replayed(done) => zec_answer(Ok(*done), is_read, own_id).map(reply::replayed),
-        Done::NothingToDo { .. } | Done::Rehearsed(_) => {
+        Done::Answered { body, .. } => Ok(reply::bytes(body)),
+        Done::Replayed(done) => zec_answer(*done).map(reply::replayed),
+        Done::Nic(_) | Done::NothingToDo { .. } | Done::Rehearsed(_) => {
             Err(Error::new(Problem::Internal, "a result that ZEC has no form for"))
         }
     }

@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, fmt, net::IpAddr};
 use serde_json::{Map, Number, Value};
 
 use super::{
-    call::is_resource_id,
     json::{self, Members, Node},
+    resource::is_resource_id,
     text::excerpt,
 };
 use crate::catalogue::{ActionRow, IfAbsent, Meaning, Parameter, ResourceType, Scalar, Shape};
@@ -402,7 +402,5 @@ fn unknown(parameters: &[Parameter], name: &str, path: &str) -> ArgumentsError {
     ArgumentsError::Unknown { name: excerpt(path), known }
 }
 
-#[cfg(test)]
-pub(crate) mod generated;
 #[cfg(test)]
 mod tests;

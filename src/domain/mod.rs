@@ -6,13 +6,14 @@
 mod action_call;
 mod addresses;
 mod arguments;
-#[cfg(test)]
-pub(crate) use arguments::generated;
 mod call;
 mod caller;
 mod denial;
 mod described;
 mod idempotency_key;
+mod ipv4;
+#[cfg(test)]
+pub(crate) mod generated;
 pub mod json;
 mod nic;
 mod nic_id;
@@ -20,21 +21,24 @@ mod operation;
 mod operation_id;
 mod outcome;
 mod peer;
+mod resource;
 pub mod text;
+mod write_call;
 
 pub use action_call::{ActionCall, Target};
 pub use addresses::{Addresses, AddressesError};
 pub use arguments::{Arguments, ArgumentsError, NamedResource};
-pub use call::{API_VERSION, Call, Resource, ResourceError};
+pub use call::{API_VERSION, Call};
 pub use caller::{Caller, CallerError, MAX_NAME_BYTES};
 pub use denial::{Denial, Denied, Reason};
 pub use described::{Described, DescribedError, Location};
 pub use idempotency_key::{IdempotencyKey, IdempotencyKeyError};
+pub use ipv4::{Action, Change, ChangeIpv4, ReadNic, Rehearsal, Selection, UnassignAll};
 pub use nic::{Nic, NicError};
 pub use nic_id::{NicId, NicIdError};
-pub use operation::{
-    Action, Change, ChangeIpv4, Operation, ReadNic, Rehearsal, Selection, UnassignAll,
-};
+pub use operation::Operation;
 pub use operation_id::{OperationId, OperationIdError};
 pub use outcome::Outcome;
 pub use peer::{Origin, Peer};
+pub use resource::{Resource, ResourceError};
+pub use write_call::{NotAWrite, WriteCall};

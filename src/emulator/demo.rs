@@ -1,12 +1,41 @@
-//! The four vNICs of the demo.
+//! The four vNICs of the demo, and the resources around them.
 
 use std::net::Ipv4Addr;
+
+use serde_json::{Value, json};
 
 use super::{NicSeed, Subnet};
 
 /// The four vNICs in the demo's policy and in the documentation.
 pub(super) fn nics() -> [NicSeed; 4] {
     [lab_web(), prod_db(), edge_lb(), lab_spare()]
+}
+
+/// What the vNICs lie in and belong to, each as its type, its id and its members.
+pub(super) fn resources() -> Vec<(&'static str, &'static str, Value)> {
+    const VPC: &str = "1612345678901200001";
+    const LAB: &str = "1612345678901210001";
+    const PROD: &str = "1612345678901210002";
+    let group = |number, name: &str| group(number, name).0;
+    let instance = |name: &str, subnet: &str, number, of: &str| {
+        json!({
+            "instanceName": name, "subnetId": subnet, "resourceGroupId": group(number, of),
+            "tags": { "tags": [{ "key": "env", "value": of }] },
+        })
+    };
+    vec![
+        ("vpc", VPC, json!({ "name": "main", "cidrBlock": "10.0.0.0/8" })),
+        ("subnet", LAB, json!({ "name": "lab", "vpcId": VPC, "cidrBlock": "10.0.0.0/24" })),
+        ("subnet", PROD, json!({ "name": "prod", "vpcId": VPC, "cidrBlock": "10.1.0.0/24" })),
+        (
+            "security-group",
+            "1612345678901220001",
+            json!({ "securityGroupName": "default", "vpcIds": [VPC] }),
+        ),
+        ("instance", "1612345678901230001", instance("lab-web-1", LAB, 1, "lab")),
+        ("instance", "1612345678901230002", instance("prod-db-1", PROD, 2, "prod")),
+        ("instance", "1612345678901230003", instance("edge-lb-1", LAB, 1, "lab")),
+    ]
 }
 
 /// The vNIC for trying things out: bound, with addresses that the demo's token may unassign.

@@ -87,11 +87,14 @@ impl Emulator {
         emulator
     }
 
-    /// Adds the demo's four vNICs.
+    /// Adds the demo's four vNICs, and what they lie in and belong to.
     #[must_use]
     pub fn with_demo_nics(self) -> Self {
         for seed in demo::nics() {
             self.insert_nic(seed);
+        }
+        for (kind, id, members) in demo::resources() {
+            self.insert_resource(kind, id, &members);
         }
         self
     }
@@ -99,6 +102,12 @@ impl Emulator {
     /// Adds a vNIC, replacing one with the same id.
     pub fn insert_nic(&self, seed: NicSeed) {
         self.state().insert(seed, self.now());
+    }
+
+    /// Adds a resource of a type that is not `nic`, such as `vpc`, with these members.
+    pub fn insert_resource(&self, kind: &str, id: &str, members: &serde_json::Value) {
+        let given = members.as_object().cloned().unwrap_or_default();
+        self.state().insert_resource(kind, id, &given);
     }
 
     /// Removes a vNIC, as its deletion does.

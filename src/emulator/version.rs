@@ -10,6 +10,15 @@ pub enum Version {
 }
 
 impl Version {
+    /// The version's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V20240401 => "2024-04-01",
+            Self::V20250901 => "2025-09-01",
+        }
+    }
+
     /// The version with that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

@@ -20,8 +20,6 @@ pub enum Extra {
     Conflicts(Vec<Conflict>),
     /// The operation to look up.
     Operation(OperationId),
-    /// The vNIC does not exist, and the caller may know that.
-    NoSuchNic,
 }
 
 /// An address that the vNIC's state forbids to change.

@@ -64,7 +64,6 @@ pub(super) fn no_such_nic(nic: &NicId) -> Error {
     )
     .with_status(404)
     .with_code(NO_SUCH_NIC)
-    .with_extra(Extra::NoSuchNic)
 }
 
 /// The error of a failed read. Whatever happened, nothing was changed.

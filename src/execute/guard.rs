@@ -115,6 +115,21 @@ impl Guards {
         Ok(Guard { guards: self.clone(), nic, number, stale, contested, sent: false })
     }
 
+    /// Checks that no write on a vNIC's addresses is without an outcome: what the vNIC shows is to prove it.
+    ///
+    /// # Errors
+    /// 409 `operation-in-progress` if there is one.
+    pub(super) fn free(&self, nic: &str, caller: &str) -> Result<(), Error> {
+        let book = self.lock();
+        let Some((_, on_nic)) = book.nics.iter().find(|(id, _)| id.as_str() == nic) else {
+            return Ok(());
+        };
+        match on_nic.writes.first() {
+            Some(earlier) => Err(clash(on_nic, &earlier.addresses, caller)),
+            None => Ok(()),
+        }
+    }
+
     /// Holds the addresses of an earlier run's write, which may have been sent.
     pub(super) fn hold(&self, change: &ChangeIpv4, caller: &str, operation: OperationId) -> Guard {
         let number = self.lock().hold(change, caller, Some(operation));

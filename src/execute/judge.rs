@@ -7,14 +7,15 @@ use arc_swap::ArcSwap;
 use super::{
     RequestContext, failure,
     preflight::Preflight,
+    readings::Readings,
     record,
-    shadow::{LiveAnswer, Shadow},
+    shadow::{LiveAnswer, LiveData, Shadow},
 };
 use crate::{
-    domain::{Action, ChangeIpv4, Denial, Denied, Nic, NicId, ReadNic, Resource},
+    domain::{Action, ActionCall, ChangeIpv4, Denial, Denied, Nic, NicId, ReadNic, Resource},
     error::Error,
     metrics::{Decision, Metrics},
-    policy::{Engine, NicRequest, Permit, ShadowQuery, Verdict},
+    policy::{AuthorizationRequest, Engine, NicRequest, Permit, Requester, ShadowQuery, Verdict},
     zec::{FoundNic, Reader},
 };
 
@@ -34,7 +35,7 @@ pub(super) struct Decider {
 #[derive(Debug)]
 pub(super) struct Judge<'a> {
     decider: &'a Decider,
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
     pub(super) context: RequestContext<'a>,
 }
 
@@ -44,7 +45,39 @@ impl Decider {
     }
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    /// Who asks, and how.
+    pub(super) fn requester(&self) -> Requester<'a> {
+        let RequestContext { caller, via, .. } = self.context;
+        Requester { caller, via, now: None }
+    }
+
+    /// The half of ZEC's client that can only read.
+    pub(super) fn reader(&self) -> &Reader {
+        &self.decider.reader
+    }
+
+    /// Whether resources are read and checked before a write.
+    pub(super) fn checks_before_writes(&self) -> bool {
+        self.decider.preflight.on
+    }
+
+    /// The question of a call for the shadow policy, if there is one.
+    pub(super) fn posed_call(&self, call: &ActionCall) -> Option<ShadowQuery> {
+        self.decider.shadow.as_ref().map(|_| ShadowQuery::by_call(call))
+    }
+
+    /// Asks the shadow policy about a call.
+    pub(super) fn compare_call(
+        &self,
+        posed: Option<ShadowQuery>,
+        allowed: bool,
+        read: Option<&Readings>,
+    ) {
+        let data = read.map_or(LiveData::Nothing, |read| LiveData::Resources(read.clone()));
+        self.compare_with(posed, allowed, data);
+    }
+
     /// A vNIC that the caller may see, with ZEC's id of the request that read it.
     pub(super) async fn see(
         &self,
@@ -64,7 +97,7 @@ impl Judge<'_> {
     /// Whether the caller may see a vNIC that was read for another reason.
     pub(super) fn may_see(&self, nic: &Nic) -> bool {
         let read = ReadNic { nic: nic.id.clone() };
-        self.engine.judge(self.context.caller, read, nic).is_ok()
+        self.engine.judge(self.requester(), read, nic).is_ok()
     }
 
     /// Whether the caller may see the operations of all callers.
@@ -86,7 +119,7 @@ impl Judge<'_> {
         let id = operation.nic().clone();
         let (permit, nic) = if let Some(nic) = nic {
             let (action, posed) = (operation.action(), self.posed(&operation));
-            let decided = self.engine.judge(self.context.caller, operation, &*nic);
+            let decided = self.engine.judge(self.requester(), operation, &*nic);
             let decided = decided.map_err(|denial| {
                 self.compare(posed, false, Some(&nic));
                 self.denied(action, &denial)
@@ -132,8 +165,8 @@ impl Judge<'_> {
         operation: O,
     ) -> Result<(Permit<O>, Option<FoundNic>), Error> {
         let (id, action) = (operation.nic().clone(), operation.action());
-        let (caller, posed) = (self.context.caller, self.posed(&operation));
-        let (decided, found) = match self.engine.ask(caller, operation) {
+        let (requester, posed) = (self.requester(), self.posed(&operation));
+        let (decided, found) = match self.engine.ask(requester, operation) {
             Verdict::Allowed(permit) => return Ok((permit, None)),
             Verdict::Denied(denial) => (Err(denial), None),
             Verdict::DependsOnData(pending) => {
@@ -145,7 +178,7 @@ impl Judge<'_> {
                     }
                     return Err(error);
                 };
-                (self.engine.decide(caller, pending, &**nic), Some(found))
+                (self.engine.decide(requester, pending, &**nic), Some(found))
             }
         };
         match decided {
@@ -164,9 +197,16 @@ impl Judge<'_> {
 
     /// Asks the shadow policy the same question.
     fn compare(&self, posed: Option<ShadowQuery>, allowed: bool, nic: Option<&Nic>) {
-        let RequestContext { caller, record, .. } = self.context;
+        if posed.is_some() {
+            let data = nic.map_or(LiveData::Nothing, |nic| LiveData::Nic(Box::new(nic.clone())));
+            self.compare_with(posed, allowed, data);
+        }
+    }
+
+    fn compare_with(&self, posed: Option<ShadowQuery>, allowed: bool, data: LiveData) {
+        let RequestContext { caller, record, via, .. } = self.context;
         if let (Some(shadow), Some(posed)) = (&self.decider.shadow, posed) {
-            shadow.compare(posed, &LiveAnswer { caller, nic, allowed, record });
+            shadow.compare(posed, LiveAnswer { caller, via, data, allowed, record });
         }
     }
 
@@ -195,7 +235,7 @@ impl Judge<'_> {
         Ok(found)
     }
 
-    fn allowed<O: NicRequest>(&self, permit: &Permit<O>) {
+    pub(super) fn allowed<O: AuthorizationRequest>(&self, permit: &Permit<O>) {
         self.decider.metrics.decided(permit.operation().action(), Decision::Allow);
         self.context.record.note(|facts| {
             facts.decision = Some("allow");
@@ -214,7 +254,7 @@ impl Judge<'_> {
     }
 
     pub(super) fn may_learn_of_absence(&self, nic: &NicId) -> bool {
-        self.engine.may_learn_of_absence(self.context.caller, ReadNic { nic: nic.clone() })
+        self.engine.may_learn_of_absence(self.requester(), ReadNic { nic: nic.clone() })
     }
 
     /// The error if the vNIC does not exist: 404 for callers who may see it, a denial for all others.
@@ -227,7 +267,7 @@ impl Judge<'_> {
         }
     }
 
-    fn denied(&self, action: &'static str, denial: &Denial) -> Error {
+    pub(super) fn denied(&self, action: &'static str, denial: &Denial) -> Error {
         let decision = if denial.is_error() { Decision::Error } else { Decision::Deny };
         self.decider.metrics.decided(action, decision);
         self.context.record.note(|facts| {

@@ -3,15 +3,18 @@
 //! `judge` decides, `write` takes a permitted write from the intent to the outcome, and `resolve` finds out
 //! unknown outcomes.
 
+mod call;
 mod failure;
 mod guard;
 mod idempotency;
 mod judge;
 mod operations;
 mod preflight;
+mod readings;
 mod record;
 mod rehearse;
 mod resolve;
+mod resource_guard;
 mod select;
 mod shadow;
 mod shield;
@@ -20,6 +23,7 @@ mod write;
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -36,6 +40,7 @@ use crate::{
     zec::{Reader, Writer},
 };
 
+pub use crate::policy::Via;
 #[cfg(fuzzing)]
 pub(crate) use failure::write_error as fuzz_entry;
 use guard::Guards;
@@ -47,8 +52,9 @@ pub use preflight::{EipCheck, Preflight};
 pub use rehearse::Rehearsed;
 pub use resolve::Patience;
 use resolve::{Resolver, Turns};
+use resource_guard::ResourceGuards;
 pub use shadow::Shadow;
-use write::WritePath;
+use write::{HeldGuard, WritePath};
 
 /// A write starts only if at least this much time is left before its deadline. With less, the caller could
 /// get "outcome unknown" where "nothing was sent" is possible.
@@ -114,6 +120,13 @@ pub enum Done {
     Replayed(Box<Done>),
     /// What a change would do, from a dry run.
     Rehearsed(Box<Rehearsed>),
+    /// ZEC's answer to a call of any other action.
+    Answered {
+        /// The whole answer, byte for byte.
+        body: Bytes,
+        /// The operation id in the journal; `None` for a read, and without a journal.
+        operation: Option<OperationId>,
+    },
 }
 
 /// The caller, the deadline and the log record of one request.
@@ -121,6 +134,8 @@ pub enum Done {
 pub struct RequestContext<'a> {
     /// The verified caller.
     pub caller: &'a Caller,
+    /// The form of the request.
+    pub via: Via,
     /// The concurrency slots that the request occupies. A write that it starts holds them too.
     pub places: &'a ConcurrencySlots,
     /// When the request's time is up.
@@ -150,6 +165,7 @@ impl Executor {
             freeze: parts.freeze,
             budget: parts.budget,
             guards: Guards::default(),
+            resources: ResourceGuards::default(),
             resolver,
             tasks: parts.writes,
             fast_drain: parts.fast_drain,
@@ -171,6 +187,8 @@ impl Executor {
         match operation {
             Operation::Read(read) => self.read(read, context).await,
             Operation::Change(selection, key) => self.change(selection, key, context).await,
+            // Boxed, so that the other operations do not pay for its size.
+            Operation::Call(call) => Box::pin(self.call(*call, context)).await,
             Operation::DryRun(selection) => {
                 let rehearsed = rehearse::rehearse(
                     &self.decider.judge(context),
@@ -228,6 +246,7 @@ impl Executor {
         let hold = |change: &ChangeIpv4| self.write_path.hold(change, context);
         let (permit, nic, guard) = judge.clear(change, nic, false, hold).await?;
         let asked = permit.operation().clone();
+        let guard = HeldGuard::Addresses(guard);
         let done = self.write_path.write(permit, nic.as_deref(), guard, claim, context).await;
         done.map_err(|error| judge.hide(&asked, error))
     }

@@ -1,9 +1,9 @@
 //! The pre-flight: finds what ZEC would refuse because of the vNIC's state, before anything is sent.
 
-use std::net::Ipv4Addr;
+use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use crate::{
-    domain::{Change, ChangeIpv4, Nic, text::excerpt},
+    domain::{Change, ChangeIpv4, Nic, Resource, text::excerpt},
     error::{Conflict, Error, Extra, Problem},
 };
 
@@ -47,7 +47,7 @@ impl Preflight {
     /// # Errors
     /// 403 if the vNIC is protected; 409 with ZEC's code if ZEC would refuse the change.
     pub(super) fn check(self, change: &ChangeIpv4, nic: &Nic) -> Result<(), Error> {
-        unprotected(nic)?;
+        unprotected(&Resource::nic(&nic.id), &nic.tags)?;
         if !self.on {
             return Ok(());
         }
@@ -88,12 +88,24 @@ impl Preflight {
     }
 }
 
-fn unprotected(nic: &Nic) -> Result<(), Error> {
-    if nic.tags.contains_key(PROTECTED) {
+/// Checks that a resource with these tags is not protected.
+///
+/// # Errors
+/// 403 if it is.
+pub(super) fn unprotected(
+    resource: &Resource,
+    tags: &BTreeMap<String, String>,
+) -> Result<(), Error> {
+    if tags.contains_key(PROTECTED) {
+        let what = if resource.nic_id().is_some() {
+            "the vNIC".to_owned()
+        } else {
+            format!("`{resource}`")
+        };
         return Err(Error::new(
             Problem::Protected,
             format!(
-                "the vNIC carries the tag `{PROTECTED}`, so the gateway never changes it; nothing \
+                "{what} carries the tag `{PROTECTED}`, so the gateway never changes it; nothing \
                  was sent: ask its owner"
             ),
         )

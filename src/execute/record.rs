@@ -7,7 +7,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{RequestContext, failure};
 use crate::{
-    domain::{ChangeIpv4, Nic, OperationId, Outcome},
+    catalogue::Certainty,
+    domain::{Nic, OperationId, Outcome, WriteCall},
     error::{Error, Extra, Problem},
     journal::{BeginError, Ending, Intent, Journal, KeyClaim, Ticket, ToldProblem},
     limit::retry_after,
@@ -48,7 +49,7 @@ pub(super) struct Before<'a> {
 /// Makes the intent durable.
 pub(super) async fn begin(
     journal: &Journal,
-    permit: Permit<ChangeIpv4>,
+    permit: Permit<WriteCall>,
     before: Before<'_>,
     key: Option<KeyClaim>,
     context: RequestContext<'_>,
@@ -135,9 +136,13 @@ pub(super) async fn end(
 /// The outcome of a write, in the form that the journal keeps.
 fn ending(sent: Result<&Sent, &Failure>) -> Ending {
     let failure = match sent {
-        Ok(Sent { request_id, .. }) => {
-            let zec_request_id = Some(request_id.clone());
-            return Ending { zec_request_id, ..Ending::new(Outcome::Done) };
+        Ok(Sent { write, request_id, failed, .. }) => {
+            let accepted = matches!(
+                write,
+                WriteCall::Other(call) if call.row().asynchronous == Certainty::Yes
+            );
+            let (zec_request_id, failed) = (Some(request_id.clone()), failed.clone());
+            return Ending { zec_request_id, failed, accepted, ..Ending::new(Outcome::Done) };
         }
         Err(failure) => failure,
     };
@@ -176,6 +181,8 @@ fn ending(sent: Result<&Sent, &Failure>) -> Ending {
         told: Some(told),
         frees_key,
         given_up: false,
+        failed: None,
+        accepted: false,
     }
 }
 

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
+use super::readings::Readings;
 use crate::{
     domain::{Caller, Denial, Nic},
     metrics::{Metrics, ShadowChange},
-    policy::{AuthorizationRequest, Engine, ShadowQuery, Verdict},
+    policy::{AuthorizationRequest, Engine, Requester, ResourceData, ShadowQuery, Verdict, Via},
     telemetry::Record,
 };
 
@@ -30,9 +31,31 @@ pub struct Shadow {
 #[derive(Debug)]
 pub(super) struct LiveAnswer<'a> {
     pub(super) caller: &'a Caller,
-    pub(super) nic: Option<&'a Nic>,
+    pub(super) via: Via,
+    pub(super) data: LiveData,
     pub(super) allowed: bool,
     pub(super) record: &'a Arc<Record>,
+}
+
+/// What the live policy had read.
+#[derive(Debug)]
+pub(super) enum LiveData {
+    /// Nothing.
+    Nothing,
+    /// The vNIC of a request on one.
+    Nic(Box<Nic>),
+    /// The resources of a call.
+    Resources(Readings),
+}
+
+impl LiveData {
+    fn given(&self) -> Option<ResourceData<'_>> {
+        match self {
+            Self::Nothing => None,
+            Self::Nic(nic) => Some(ResourceData::Nic(nic)),
+            Self::Resources(read) => Some(ResourceData::Read(read)),
+        }
+    }
 }
 
 impl Shadow {
@@ -43,17 +66,19 @@ impl Shadow {
     }
 
     /// Asks the shadow policy the same question, and compares the answers.
-    pub(super) fn compare(&self, question: ShadowQuery, live: &LiveAnswer<'_>) {
+    pub(super) fn compare(&self, question: ShadowQuery, live: LiveAnswer<'_>) {
         let action = question.action();
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             self.metrics.shadow_differed(action, ShadowChange::Skipped);
             return;
         };
         let engine = self.policy.load_full();
-        let (caller, nic, allowed) = (live.caller.clone(), live.nic.cloned(), live.allowed);
-        let (metrics, record) = (Arc::clone(&self.metrics), Arc::clone(live.record));
+        let LiveAnswer { caller, via, data, allowed, record } = live;
+        let (caller, record) = (caller.clone(), Arc::clone(record));
+        let metrics = Arc::clone(&self.metrics);
         tokio::spawn(async move {
-            if let Some(difference) = decide(&engine, &caller, question, nic.as_ref(), allowed) {
+            let requester = Requester { caller: &caller, via, now: None };
+            if let Some(difference) = decide(&engine, requester, question, &data, allowed) {
                 metrics.shadow_differed(action, difference.change);
                 tell(&difference, &engine, &record);
             }
@@ -72,18 +97,18 @@ struct Difference {
 /// The difference, if the shadow policy decides otherwise.
 fn decide(
     engine: &Engine,
-    caller: &Caller,
+    requester: Requester<'_>,
     question: ShadowQuery,
-    nic: Option<&Nic>,
+    data: &LiveData,
     allowed: bool,
 ) -> Option<Difference> {
     let skipped = Difference { change: ShadowChange::Skipped, policies: Vec::new() };
-    let answer = match (nic, engine.ask(caller, question)) {
+    let answer = match (data.given(), engine.ask(requester, question)) {
         (_, Verdict::Allowed(permit)) => Ok(permit.policies().to_vec()),
         (_, Verdict::Denied(denial)) => Err(denial),
         (None, Verdict::DependsOnData(_)) => return Some(skipped),
-        (Some(nic), Verdict::DependsOnData(pending)) => {
-            engine.decide(caller, pending, nic).map(|permit| permit.policies().to_vec())
+        (Some(data), Verdict::DependsOnData(pending)) => {
+            engine.decide(requester, pending, data).map(|permit| permit.policies().to_vec())
         }
     };
     match (allowed, answer) {

@@ -16,11 +16,12 @@ use super::{
     idempotency::Claim,
     record::{self, Before},
     resolve::{Contests, Evidence, Open, Resolver, may_have_changed},
+    resource_guard::{ResourceGuard, ResourceGuards, Wanted},
     shield::Shield,
 };
 use crate::{
     clock,
-    domain::{Change, ChangeIpv4, Nic, OperationId, Outcome},
+    domain::{Change, ChangeIpv4, Nic, OperationId, Outcome, Resource, WriteCall},
     error::{Error, Problem, caught},
     journal::{Filter, Journal, Page, Ticket, Unassigned, View},
     limit::{BreakerPass, Budget, Freeze, Reservation},
@@ -48,6 +49,7 @@ pub(super) struct WritePath {
     pub(super) freeze: Freeze,
     pub(super) budget: Budget,
     pub(super) guards: Guards,
+    pub(super) resources: ResourceGuards,
     pub(super) resolver: Resolver,
     pub(super) tasks: TaskTracker,
     /// Cancelled once no new write may begin.
@@ -55,10 +57,57 @@ pub(super) struct WritePath {
     pub(super) metrics: Arc<Metrics>,
 }
 
+/// The guard of a write.
+#[derive(Debug)]
+pub(super) enum HeldGuard {
+    /// Of a change of a vNIC's addresses.
+    Addresses(Guard),
+    /// Of any other call.
+    Resources(ResourceGuard),
+}
+
+impl HeldGuard {
+    /// Sets the operation id under which the journal records the write.
+    fn name(&self, operation: Option<OperationId>) {
+        match self {
+            Self::Addresses(guard) => guard.name(operation),
+            Self::Resources(guard) => guard.name(operation),
+        }
+    }
+
+    const fn sends(&mut self) {
+        match self {
+            Self::Addresses(guard) => guard.sends(),
+            Self::Resources(guard) => guard.sends(),
+        }
+    }
+
+    fn release(self, changed: bool) {
+        match self {
+            Self::Addresses(guard) => guard.release(changed),
+            Self::Resources(guard) => guard.release(),
+        }
+    }
+
+    /// Whether what was read before the write may be stale.
+    const fn may_be_stale(&self) -> bool {
+        matches!(self, Self::Addresses(guard) if guard.may_be_stale())
+    }
+
+    fn evidence(&self, write: &WriteCall, nic: Option<&Nic>) -> Evidence {
+        match (self, write) {
+            (Self::Addresses(guard), WriteCall::Ipv4(change)) => {
+                Evidence::from(change, nic, guard.may_be_stale(), guard.is_contested())
+            }
+            _ => Evidence::None,
+        }
+    }
+}
+
 /// What a write holds until its outcome is known.
 #[derive(Debug)]
 struct WriteHolds {
-    guard: Guard,
+    guard: HeldGuard,
     reservation: Option<Reservation>,
     claim: Option<Box<Claim>>,
     zec: Arc<str>,
@@ -90,7 +139,24 @@ impl WritePath {
         self.not_in_a_hurry()?;
         let now = Instant::now();
         let since = now.checked_sub(context.record.elapsed()).unwrap_or(now);
-        self.guards.claim(change, context.caller.id(), since)
+        let guard = self.guards.claim(change, context.caller.id(), since)?;
+        // Looked at once the addresses are held: a call that comes now sees them.
+        self.resources.free(&change.nic, context.caller.id())?;
+        Ok(guard)
+    }
+
+    /// Holds the resources of a call that the policy allows.
+    ///
+    /// # Errors
+    /// As [`Self::hold`].
+    pub(super) fn hold_resources(&self, wanted: Wanted<'_>) -> Result<ResourceGuard, Error> {
+        self.not_in_a_hurry()?;
+        let guard = self.resources.claim(wanted)?;
+        // Looked at once the resources are held: a change of addresses that comes now sees them.
+        for nic in wanted.resources.iter().filter_map(Resource::nic_id) {
+            self.guards.free(nic, wanted.caller)?;
+        }
+        Ok(guard)
     }
 
     /// Records the intent, sends, and records the outcome.
@@ -99,12 +165,13 @@ impl WritePath {
     /// Anything that kept it from being sent, ZEC's refusal, or an unknown outcome.
     pub(super) async fn write(
         self: &Arc<Self>,
-        permit: Permit<ChangeIpv4>,
+        permit: impl Into<Permit<WriteCall>>,
         nic: Option<&Nic>,
-        guard: Guard,
+        guard: HeldGuard,
         claim: Option<Box<Claim>>,
         context: RequestContext<'_>,
     ) -> Result<Done, Error> {
+        let permit = permit.into();
         // From here on a drain waits for this write, or the write does not begin.
         let _awaited = self.tasks.token();
         self.not_in_a_hurry()?;
@@ -112,21 +179,18 @@ impl WritePath {
         // This comes before anything is recorded: a request that the breaker stops leaves no trace in the
         // journal.
         let pass =
-            self.writer.admit(context.caller.id(), &permit.operation().nic, context.deadline).await;
+            self.writer.admit(context.caller.id(), permit.operation(), context.deadline).await;
         let pass = pass.map_err(|failure| failure::write_error(&failure))?;
         // The freeze file: the last check before the write is recorded and sent.
         self.freeze.check().await?;
-        let change = permit.operation();
-        let reservation = match change.change {
-            Change::Unassign => {
-                let count = change.addresses.as_slice().len();
-                Some(self.budget.reserve(context.caller.id(), count)?)
-            }
-            Change::Assign => None,
+        let write = permit.operation();
+        let reservation = match unassigned(write) {
+            Some(count) => Some(self.budget.reserve(context.caller.id(), count)?),
+            None => None,
         };
         let key = claim.as_deref().map(Claim::recorded);
         let before = Before { nic, stale: guard.may_be_stale(), zec: self.writer.identity() };
-        let evidence = Evidence::from(change, nic, before.stale, guard.is_contested());
+        let evidence = guard.evidence(write, nic);
         let (zec, mut unsent) = (Arc::clone(&before.zec), Unsent(reservation));
         let recording = record::begin(&self.journal, permit, before, key, context);
         // Boxed: this future is larger than all that follow, and has ended before they run.
@@ -162,10 +226,10 @@ impl WritePath {
         holds.sends(operation);
         let write_path = Arc::clone(self);
         let (places, deadline) = (context.places.clone(), context.deadline);
-        let (action, after) = (ticket.change().change.action().name(), context.record.elapsed());
+        let (action, after) = (ticket.write().action(), context.record.elapsed());
         let work = Box::pin(async move {
             let asked =
-                SentWrite { operation, change: ticket.change().clone(), at: ticket.asked_at() };
+                SentWrite { operation, write: ticket.write().clone(), at: ticket.asked_at() };
             let sent = send_once(&write_path.writer, ticket, pass, deadline).await;
             write_path.settle(asked, &sent, holds, deadline).await;
             drop(places);
@@ -178,9 +242,12 @@ impl WritePath {
         let request_id = sent.as_ref().ok().map(|sent| &sent.request_id);
         record::called(context.record, action, after, request_id, sent.as_ref().err());
         match sent {
-            Ok(Sent { change, request_id }) => {
+            Ok(Sent { write, request_id, body, .. }) => {
                 context.record.note(|facts| facts.zec_request_id = Some(request_id.clone()));
-                Ok(Done::Changed { change, request_id, operation })
+                Ok(match write {
+                    WriteCall::Ipv4(change) => Done::Changed { change, request_id, operation },
+                    WriteCall::Other(_) => Done::Answered { body, operation },
+                })
             }
             Err(failure) => Err(record::named(&failure, operation)),
         }
@@ -195,30 +262,33 @@ impl WritePath {
         holds: WriteHolds,
         deadline: Instant,
     ) {
-        let SentWrite { operation, change, at } = asked;
+        let SentWrite { operation, write, at } = asked;
         let outcome = record::end(&self.journal, operation, sent, deadline).await;
         // From now on only the journal holds the key.
         let WriteHolds { guard, reservation, claim: _, zec, evidence } = holds;
         match outcome {
             Outcome::Done => {
-                if change.change == Change::Unassign {
-                    self.metrics.unassigned(change.addresses.as_slice().len());
+                if let Some(count) = unassigned(&write) {
+                    self.metrics.unassigned(count);
                 }
                 reservation.into_iter().for_each(Reservation::used);
                 guard.release(true);
             }
-            Outcome::Unknown | Outcome::Pending => {
-                self.resolver.take_on(Open {
-                    operation,
-                    change,
-                    asked_at: at,
-                    zec_time: self.resolver.reader.time(),
-                    zec: Some(zec),
-                    evidence,
-                    guard,
-                    reservation,
-                });
-            }
+            Outcome::Unknown | Outcome::Pending => match (write, guard) {
+                (WriteCall::Ipv4(change), HeldGuard::Addresses(guard)) => {
+                    self.resolver.take_on(Open {
+                        operation,
+                        change,
+                        asked_at: at,
+                        zec_time: self.resolver.reader.time(),
+                        zec: Some(zec),
+                        evidence,
+                        guard,
+                        reservation,
+                    });
+                }
+                (_, guard) => self.resolver.let_end(operation, || guard.release(true)),
+            },
             Outcome::Rejected | Outcome::NotSent | Outcome::NotDone => {
                 reservation.into_iter().for_each(Reservation::release);
                 guard.release(false);
@@ -249,15 +319,7 @@ impl WritePath {
         let contested: Vec<bool> = unfinished.iter().map(contested).collect();
         for (mut view, contested) in unfinished.into_iter().zip(contested) {
             let Some(change) = view.change.take() else {
-                self.guards.anything_may_change(self.resolver.patience().proof);
-                self.resolver.let_end(view.id);
-                tracing::warn!(
-                    operation = %view.id,
-                    outcome = view.outcome.label(),
-                    action = view.call.action,
-                    caller = view.caller,
-                    "a write of an earlier run has no final outcome, and this program does not know its action, so the outcome will stay unknown: check its resources yourself"
-                );
+                self.let_end(&view);
                 continue;
             };
             tracing::warn!(
@@ -271,6 +333,27 @@ impl WritePath {
             let reservation = reservations.remove(&view.id);
             self.resolver.take_on(Open::of_earlier(view, change, contested, guard, reservation));
         }
+    }
+
+    /// Holds the resources of an earlier run's call until nothing can be done about its outcome any more.
+    fn let_end(&self, view: &View) {
+        self.guards.anything_may_change(self.resolver.patience().proof);
+        // Nothing says how destructive a call of an unknown action is, so it waits for every other.
+        let wanted = Wanted {
+            action: &view.call.action,
+            destructive: true,
+            resources: &view.call.resources,
+            caller: &view.caller,
+        };
+        let guard = self.resources.hold(wanted, view.id);
+        self.resolver.let_end(Some(view.id), || guard.release());
+        tracing::warn!(
+            operation = %view.id,
+            outcome = view.outcome.label(),
+            action = view.call.action,
+            caller = view.caller,
+            "a write of an earlier run has no final outcome, and nothing proves one for its action, so the outcome will stay unknown: check its resources yourself"
+        );
     }
 
     /// Counts again what callers removed in the last hour. The returned reservations belong to writes that
@@ -302,7 +385,7 @@ impl Drop for Unsent {
 /// A write that was handed over to be sent.
 struct SentWrite {
     operation: Option<OperationId>,
-    change: ChangeIpv4,
+    write: WriteCall,
     /// When it was requested, by the gateway's clock.
     at: SystemTime,
 }
@@ -324,6 +407,16 @@ async fn to_its_end(
 ) -> Result<Sent, Failure> {
     let broke = || Err(Failure::NoAnswer("the sending task panicked".to_owned()));
     caught(sending).await.unwrap_or_else(broke)
+}
+
+/// How many addresses a write takes off a vNIC; `None` if it takes off none.
+fn unassigned(write: &WriteCall) -> Option<usize> {
+    match write {
+        WriteCall::Ipv4(change) if change.change == Change::Unassign => {
+            Some(change.addresses.as_slice().len())
+        }
+        WriteCall::Ipv4(_) | WriteCall::Other(_) => None,
+    }
 }
 
 /// Checks whether enough time is left to begin a write.

@@ -13,7 +13,7 @@ use super::{
     store::StoreError,
 };
 use crate::{
-    domain::{Call, ChangeIpv4, OperationId, Outcome, Resource},
+    domain::{Call, ChangeIpv4, OperationId, Outcome, Resource, WriteCall},
     policy::Permit,
 };
 
@@ -53,11 +53,15 @@ struct IntentText<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct OutcomeText<'a> {
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    accepted: bool,
     at: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<Box<RawValue>>,
     form: u8,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     given_up: bool,
@@ -75,7 +79,7 @@ struct OutcomeText<'a> {
 /// The content of an intent's entry. `zec_time` is the time of ZEC's clock at `at`.
 pub(super) fn of_intent(
     (id, call): (OperationId, &Call),
-    permit: &Permit<ChangeIpv4>,
+    permit: &Permit<WriteCall>,
     intent: &Intent,
     (at, zec_time): (SystemTime, Option<SystemTime>),
 ) -> String {
@@ -105,9 +109,11 @@ pub(super) fn of_intent(
 /// The content of an outcome's entry. The outcome was learned at `at`.
 pub(super) fn of_ending(id: OperationId, ending: &Ending, at: SystemTime) -> String {
     text(&OutcomeText {
+        accepted: ending.accepted,
         at: millis(at),
         code: ending.code.as_deref(),
         detail: ending.detail.as_deref(),
+        failed: ending.failed.clone().and_then(|text| RawValue::from_string(text).ok()),
         form: FORM,
         given_up: ending.given_up,
         kind: "outcome",
@@ -159,6 +165,8 @@ pub(super) struct IntentContent {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OutcomeContent {
+    #[serde(default)]
+    accepted: bool,
     pub(super) at: i64,
     #[serde(default)]
     code: Option<String>,
@@ -280,6 +288,7 @@ pub(super) fn view(intent: &str, last: Option<&str>) -> Result<View, StoreError>
         detail: None,
         told: None,
         failed: None,
+        accepted: false,
         started_at: moment(intent.at),
         finished_at,
     };
@@ -297,4 +306,5 @@ fn add_outcome(view: &mut View, ended: OutcomeContent) {
     view.detail = ended.detail;
     view.told = ended.told;
     view.failed = ended.failed;
+    view.accepted = ended.accepted;
 }

@@ -15,6 +15,7 @@ mod offline;
 mod queue;
 mod reads;
 mod record;
+mod secrets;
 mod settings;
 #[cfg(test)]
 pub(crate) mod simulated;

@@ -79,6 +79,10 @@ pub struct Ending {
     pub frees_key: bool,
     /// Whether the gateway has given up finding the outcome: it is unknown for good.
     pub given_up: bool,
+    /// If a call was done in part: the part that was not done, as JSON.
+    pub failed: Option<String>,
+    /// Whether ZEC only accepted the call and works on it afterwards.
+    pub accepted: bool,
 }
 
 /// The problem in a caller's answer: enough to repeat it.
@@ -104,6 +108,8 @@ impl Ending {
             told: None,
             frees_key,
             given_up: false,
+            failed: None,
+            accepted: false,
         }
     }
 }
@@ -151,6 +157,8 @@ pub struct View {
     pub told: Option<ToldProblem>,
     /// If a call was done in part: the part that was not done, as JSON.
     pub failed: Option<Box<RawValue>>,
+    /// Whether ZEC only accepted the call and works on it afterwards.
+    pub accepted: bool,
     /// When the write was requested. What is sent is signed within `SIGNED_WITHIN` after that.
     pub started_at: SystemTime,
     /// When the outcome was learned; `None` while it is pending.

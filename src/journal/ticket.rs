@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::queue::Receipt;
 use crate::{
     clock,
-    domain::{ChangeIpv4, OperationId},
+    domain::{OperationId, WriteCall},
     policy::Permit,
 };
 
@@ -30,7 +30,7 @@ pub struct Ticket(Box<Inner>); // each future that it is handed to holds it twic
 
 #[derive(Debug)]
 struct Inner {
-    permit: Permit<ChangeIpv4>,
+    permit: Permit<WriteCall>,
     receipt: Option<Receipt>,
     asked: AskedAt,
     made: Instant,
@@ -52,8 +52,8 @@ impl AskedAt {
 /// What a spent ticket allows to be sent, at once.
 #[derive(Debug)]
 pub struct Spent {
-    /// The change to send.
-    pub change: ChangeIpv4,
+    /// The write to send.
+    pub write: WriteCall,
     /// The time that the signature must bear. It is the time at which the ticket was spent, not a later one.
     /// If the process is stopped before it sends, ZEC refuses the old signature.
     pub signed_at: SystemTime,
@@ -66,11 +66,7 @@ pub struct TooOld;
 
 impl Ticket {
     /// `receipt` is `None` without a journal.
-    pub(super) fn new(
-        permit: Permit<ChangeIpv4>,
-        receipt: Option<Receipt>,
-        asked: AskedAt,
-    ) -> Self {
+    pub(super) fn new(permit: Permit<WriteCall>, receipt: Option<Receipt>, asked: AskedAt) -> Self {
         Self(Box::new(Inner { permit, receipt, asked, made: Instant::now() }))
     }
 
@@ -86,9 +82,9 @@ impl Ticket {
         self.0.receipt.as_ref().map(Receipt::id)
     }
 
-    /// The change that may be sent.
+    /// The write that may be sent.
     #[must_use]
-    pub fn change(&self) -> &ChangeIpv4 {
+    pub fn write(&self) -> &WriteCall {
         self.0.permit.operation()
     }
 
@@ -113,6 +109,6 @@ impl Ticket {
         }
         // Not the clock's present time, because the clock may have been set meanwhile.
         let signed_at = asked.at + now.saturating_duration_since(asked.since);
-        Ok(Spent { change: permit.spend(), signed_at })
+        Ok(Spent { write: permit.spend(), signed_at })
     }
 }

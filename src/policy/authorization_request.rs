@@ -17,6 +17,15 @@ pub enum TargetRef<'a> {
     OneOf(&'a [Resource]),
 }
 
+impl<'a> From<&'a Target> for TargetRef<'a> {
+    fn from(target: &'a Target) -> Self {
+        match target {
+            Target::Account => Self::Account,
+            Target::OneOf(resources) => Self::OneOf(resources),
+        }
+    }
+}
+
 /// A request that the policy can decide.
 pub trait AuthorizationRequest {
     /// The action's name.
@@ -127,10 +136,7 @@ impl AuthorizationRequest for ActionCall {
     }
 
     fn targets(&self) -> impl Iterator<Item = TargetRef<'_>> {
-        Self::targets(self).iter().map(|target| match target {
-            Target::Account => TargetRef::Account,
-            Target::OneOf(resources) => TargetRef::OneOf(resources),
-        })
+        Self::targets(self).iter().map(TargetRef::from)
     }
 
     fn arguments(&self) -> Cow<'_, Map<String, Value>> {

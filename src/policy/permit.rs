@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Nic, ReadNic};
+use crate::domain::{ActionCall, ChangeIpv4, Nic, NotAWrite, ReadNic, WriteCall};
 
 /// Proof that this caller may do exactly this operation. Only a decision in this module makes one, it cannot be copied,
 /// and the operation comes out of it only when it is spent.
@@ -41,6 +41,25 @@ impl<O> Permit<O> {
     #[must_use]
     pub fn spend(self) -> O {
         self.operation
+    }
+}
+
+/// The same permit, for the write that the change is.
+impl From<Permit<ChangeIpv4>> for Permit<WriteCall> {
+    fn from(permit: Permit<ChangeIpv4>) -> Self {
+        let Permit { operation, policies, version } = permit;
+        Self { operation: WriteCall::Ipv4(operation), policies, version }
+    }
+}
+
+impl Permit<ActionCall> {
+    /// The same permit, for the write that the call is.
+    ///
+    /// # Errors
+    /// When the call changes nothing.
+    pub fn into_write(self) -> Result<Permit<WriteCall>, NotAWrite> {
+        let Self { operation, policies, version } = self;
+        Ok(Permit { operation: WriteCall::of(operation)?, policies, version })
     }
 }
 

@@ -8,25 +8,43 @@ use super::{
     AuthorizationRequest,
     authorization_request::{NicRequest, TargetRef},
 };
-use crate::domain::NicId;
+use crate::domain::{ActionCall, NicId, Target};
 
 /// A copy of a request to one policy, for asking another policy. A permit for the copy allows nothing.
 #[derive(Clone, Debug)]
 pub struct ShadowQuery {
     action: &'static str,
-    nic: NicId,
+    targets: ShadowTargets,
     addresses: Vec<Ipv4Addr>,
     dry_run: bool,
     arguments: Map<String, Value>,
 }
 
+#[derive(Clone, Debug)]
+enum ShadowTargets {
+    Nic(NicId),
+    Call(Vec<Target>),
+}
+
 impl ShadowQuery {
+    /// The copy of a call's request.
+    #[must_use]
+    pub fn by_call(call: &ActionCall) -> Self {
+        Self {
+            action: call.action(),
+            targets: ShadowTargets::Call(call.targets().to_vec()),
+            addresses: Vec::new(),
+            dry_run: AuthorizationRequest::is_dry_run(call),
+            arguments: call.arguments().members().clone(),
+        }
+    }
+
     /// The copy of an operation's request.
     #[must_use]
     pub fn by<O: NicRequest>(operation: &O) -> Self {
         Self {
             action: operation.action(),
-            nic: operation.nic().clone(),
+            targets: ShadowTargets::Nic(operation.nic().clone()),
             addresses: operation.addresses().to_vec(),
             dry_run: operation.is_dry_run(),
             arguments: operation.arguments().into_owned(),
@@ -40,7 +58,11 @@ impl AuthorizationRequest for ShadowQuery {
     }
 
     fn targets(&self) -> impl Iterator<Item = TargetRef<'_>> {
-        [TargetRef::Nic(&self.nic)].into_iter()
+        let (nic, call) = match &self.targets {
+            ShadowTargets::Nic(nic) => (Some(TargetRef::Nic(nic)), &[][..]),
+            ShadowTargets::Call(targets) => (None, targets.as_slice()),
+        };
+        nic.into_iter().chain(call.iter().map(TargetRef::from))
     }
 
     fn addresses(&self) -> &[Ipv4Addr] {
@@ -53,11 +75,5 @@ impl AuthorizationRequest for ShadowQuery {
 
     fn arguments(&self) -> Cow<'_, Map<String, Value>> {
         Cow::Borrowed(&self.arguments)
-    }
-}
-
-impl NicRequest for ShadowQuery {
-    fn nic(&self) -> &NicId {
-        &self.nic
     }
 }

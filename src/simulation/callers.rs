@@ -15,7 +15,7 @@ use crate::{
         Selection, UnassignAll,
     },
     error::{Error, Problem},
-    execute::{Done, RequestContext},
+    execute::{Done, RequestContext, Via},
     limit::ConcurrencySlots,
     telemetry::Record,
 };
@@ -151,6 +151,7 @@ async fn ask(gateway: &Gateway, caller: &Caller, asked: &Asked) -> Result<Done, 
     let operation = Operation::Change(asked.selection.clone(), key);
     let asking = RequestContext {
         caller,
+        via: Via::Rest,
         places: &ConcurrencySlots::default(),
         deadline: Instant::now() + Duration::from_secs(30),
         record: &Arc::new(Record::start("r", None, None)),

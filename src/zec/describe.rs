@@ -1,9 +1,12 @@
-//! The vNIC that ZEC shows in its answer to `DescribeNetworkInterfaces`.
+//! What ZEC shows in its answers: the vNIC of `DescribeNetworkInterfaces`, resources of any type, and what was not done.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::domain::{Nic, NicId, json::Node};
+use crate::{
+    catalogue::{Holds, Presence, ResourceRow},
+    domain::{Described, Location, Nic, NicId, WriteCall, json::Node},
+};
 
 /// The vNIC in the answer to a read: `response` is the parsed object, and `all` the bytes that contain it.
 /// `None` if ZEC shows none.
@@ -36,6 +39,57 @@ pub(super) fn nic(
         return Err(format!("vNIC {} instead of {asked}", nic.id));
     }
     Ok(Some(Box::new(nic)))
+}
+
+/// The resources of a type in the answer to a read by these ids, each at most once. One that was not asked for makes the
+/// answer unusable.
+///
+/// # Errors
+/// What is wrong with the answer.
+pub(super) fn resources(
+    row: &ResourceRow,
+    ids: &[&str],
+    response: &Node<'_>,
+) -> Result<Vec<(Described, Location)>, String> {
+    let objects = match response.get("dataSet") {
+        Some(Node::List(objects)) => objects.as_slice(),
+        Some(Node::Null) => &[],
+        _ => return Err(format!("no list of `{}`", row.kind)),
+    };
+    let mut found: Vec<(Described, Location)> = Vec::new();
+    for object in objects {
+        let (described, location) = read(row, object)?;
+        let id = described.resource.id.as_str();
+        if !ids.contains(&id) || found.iter().any(|(one, _)| one.resource.id == id) {
+            return Err(format!("`{}` was not asked for, or came twice", described.resource));
+        }
+        found.push((described, location));
+    }
+    Ok(found)
+}
+
+fn read(row: &ResourceRow, object: &Node<'_>) -> Result<(Described, Location), String> {
+    let said = |error: &dyn std::error::Error| format!("a `{}` cannot be used: {error}", row.kind);
+    if row.kind.as_str() != "nic" {
+        return Described::read(row, object).map_err(|error| said(&error));
+    }
+    let raw = serde_json::value::to_raw_value(&serde_json::Value::from(object.clone()));
+    let nic = Nic::read(object, raw.map_err(|error| said(&error))?);
+    Ok((Described::nic(Box::new(nic.map_err(|error| said(&error))?)), Location::default()))
+}
+
+/// What ZEC did not do of a write although it reports success: the lists that the action's row names, as JSON.
+pub(super) fn failed(write: &WriteCall, response: &Node<'_>) -> Option<String> {
+    let WriteCall::Other(call) = write else { return None };
+    let lists = call.row().answer.iter().filter(|held| held.presence == Presence::Failed);
+    let mut failed = Vec::new();
+    for held in lists.filter(|held| matches!(held.holds, Holds::Ids | Holds::Objects)) {
+        let name = held.path.as_deref().unwrap_or_default().trim_end_matches("[]");
+        if let Some(Node::List(items)) = response.get(name) {
+            failed.extend(items.iter().cloned().map(serde_json::Value::from));
+        }
+    }
+    if failed.is_empty() { None } else { serde_json::to_string(&failed).ok() }
 }
 
 /// The exact bytes of the one vNIC in an answer.

@@ -21,7 +21,7 @@ pub const SIGNATURE_LIFETIME: Duration = Duration::from_mins(5);
 pub use answer::{Failure, WhyNotSent};
 #[cfg(test)]
 pub(crate) use client::connect_over;
-pub use client::{FoundNic, Reader, Sent, Writer, check, connect};
+pub use client::{Answered, FoundNic, Reader, Sent, Writer, check, connect};
 pub use credentials::{AccessKey, AccessKeys};
 pub use request::change_body;
 pub use settings::Settings;

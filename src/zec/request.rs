@@ -5,7 +5,10 @@ use std::net::Ipv4Addr;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::domain::{ChangeIpv4, NicId};
+use crate::{
+    catalogue::ReadBy,
+    domain::{ActionCall, ChangeIpv4, NicId},
+};
 
 /// The path of every ZEC action; the version is a header.
 pub(super) const PATH: &str = "/api/v2/zec";
@@ -33,6 +36,20 @@ impl<'a> ChangeBody<'a> {
 /// The body that asks for one vNIC.
 pub(super) fn describe(nic: &NicId) -> Result<Bytes, serde_json::Error> {
     serialize(&Describe { nic_ids: [nic.as_str()] })
+}
+
+/// The body that asks for resources by their ids. Without a size ZEC shows a page of twenty.
+pub(super) fn describe_all(read_by: &ReadBy, ids: &[&str]) -> Result<Bytes, serde_json::Error> {
+    let mut members = serde_json::Map::new();
+    members.insert(read_by.ids.clone(), ids.into());
+    members.insert("pageNum".to_owned(), 1.into());
+    members.insert("pageSize".to_owned(), ids.len().into());
+    serialize(&members)
+}
+
+/// What a call is about, by which the breaker tells calls apart: the first resource, or else the action.
+pub(super) fn about(call: &ActionCall) -> &str {
+    call.resources().next().map_or(call.action(), |resource| resource.id.as_str())
 }
 
 /// The body of a change, the same for assign and unassign.

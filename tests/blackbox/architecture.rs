@@ -23,10 +23,25 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("policy", &["catalogue", "domain", "error", "files"]),
     ("limit", &["clock", "domain", "error", "files", "metrics", "mutex"]),
     ("journal", &["clock", "domain", "error", "files", "metrics", "mutex", "policy"]),
-    ("zec", &["clock", "domain", "error", "files", "journal", "limit", "metrics", "mutex", "net"]),
+    (
+        "zec",
+        &[
+            "catalogue",
+            "clock",
+            "domain",
+            "error",
+            "files",
+            "journal",
+            "limit",
+            "metrics",
+            "mutex",
+            "net",
+        ],
+    ),
     (
         "execute",
         &[
+            "catalogue",
             "clock",
             "domain",
             "error",
@@ -91,7 +106,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "zec",
         ],
     ),
-    ("emulator", &["domain"]),
+    ("emulator", &["catalogue", "domain"]),
     ("issuer", &[]),
     (
         "simulation",

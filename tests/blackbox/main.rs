@@ -42,6 +42,7 @@ mod deploy_systemd;
 mod docs;
 mod egress;
 mod errors;
+mod every_action;
 mod every_fault;
 mod generated_clients;
 mod http2;

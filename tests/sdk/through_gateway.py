@@ -81,10 +81,11 @@ refused(
 )
 refused(lambda: unassign(nicId=nic), "MISSING_PARAMETER", "no address is named")
 refused(
-    lambda: zec.DescribeVpcs(models.DescribeVpcsRequest()),
+    lambda: change("DeleteVpc", models.DeleteVpcRequest(), vpcId="1"),
     "AUTHFAILURE_UNAUTHORIZED_OPERATION",
-    "does not perform `DescribeVpcs`",
+    "no policy allows this",
 )
+assert zec.DescribeVpcs(models.DescribeVpcsRequest()).totalCount == 1
 zec = client("not-a-token")
 refused(lambda: shown(nic), "AUTHFAILURE_INVALID_AUTHORIZATION", "token")
 print("the SDK works through the gateway")

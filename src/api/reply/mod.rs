@@ -14,7 +14,7 @@ pub(super) use change::{changed, nothing_to_do, rehearsed};
 pub(super) use operation::{operation, operations};
 pub(super) use problem::explanation;
 pub use problem::problem;
-pub(super) use zec::{is_absent, zec_change, zec_nics};
+pub(super) use zec::zec_change;
 
 use super::answer_body::AnswerBody;
 
@@ -56,6 +56,13 @@ impl RequestId {
 /// A success with a JSON body. The line feed at its end is for readers on a terminal.
 pub(super) fn ok(body: impl Into<String>) -> Answer {
     let mut answer = Response::new(line(body.into()));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+/// A success with a JSON body of ZEC's, unchanged.
+pub(super) fn bytes(body: Bytes) -> Answer {
+    let mut answer = Response::new(body.into());
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }

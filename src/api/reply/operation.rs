@@ -35,6 +35,8 @@ struct Document<'a> {
     code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    accepted: bool,
     started_at: String,
     finished_at: Option<String>,
 }
@@ -61,6 +63,7 @@ pub(in crate::api) fn operation(view: &View) -> String {
         zec_request_id: view.zec_request_id.as_deref(),
         code: view.code.as_deref(),
         failed: view.failed.as_deref(),
+        accepted: view.accepted,
         started_at: time(view.started_at),
         finished_at: view.finished_at.map(time),
     };

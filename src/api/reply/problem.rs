@@ -68,7 +68,7 @@ fn document(error: &Error, request_id: &RequestId) -> Value {
             put("addresses", conflicts.iter().map(conflict).collect());
         }
         Some(Extra::Operation(id)) => put("operationId", json!(id.to_string())),
-        Some(Extra::NoSuchNic) | None => {}
+        None => {}
     }
     Value::Object(members)
 }

@@ -1,26 +1,13 @@
 //! Answers in ZEC's own form: the result in `response`, and the request's id inside and outside of it.
 
-use serde_json::{json, value::RawValue};
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::{
-    domain::{Change, ChangeIpv4},
-    error::{Error, Extra},
-};
+use crate::domain::{Change, ChangeIpv4};
 
 /// A request's id as ZEC writes it: `T` and an upper-case UUID. An id of the caller's own that is no UUID stays as it is.
 pub(in crate::api) fn zec_request_id(id: &str) -> String {
     Uuid::try_parse(id).map_or_else(|_| id.to_owned(), |id| format!("T{id}").to_ascii_uppercase())
-}
-
-/// The list of one vNIC, with ZEC's bytes unchanged, or of none.
-pub(in crate::api) fn zec_nics(id: &str, nic: Option<&RawValue>) -> String {
-    let count = usize::from(nic.is_some());
-    let nic = nic.map_or("", RawValue::get);
-    let id = json!(zec_request_id(id));
-    format!(
-        "{{\"requestId\":{id},\"response\":{{\"requestId\":{id},\"totalCount\":{count},\"dataSet\":[{nic}]}}}}"
-    )
 }
 
 /// The answer to a change. ZEC lists the addresses that it gave.
@@ -31,9 +18,4 @@ pub(in crate::api) fn zec_change(id: &str, change: &ChangeIpv4) -> String {
         members.insert("ipAddresses".to_owned(), json!(change.addresses.as_slice()));
     }
     json!({ "requestId": id, "response": response }).to_string()
-}
-
-/// Whether a read failed because the vNIC does not exist, and the caller may know that.
-pub(in crate::api) fn is_absent(error: &Error) -> bool {
-    error.extra() == Some(&Extra::NoSuchNic)
 }

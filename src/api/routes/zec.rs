@@ -1,7 +1,7 @@
 //! ZEC's own form of its API: `/api/v2/zec`, for ZEC's official SDKs and tools.
 //!
-//! The gateway performs the actions on the private IPv4 addresses of vNICs. They become the same operations as the other
-//! routes', so the same policy, checks and records apply.
+//! Every action of ZEC's API is decided by the policy on everything that it names. The actions on the private IPv4 addresses
+//! of vNICs become the same operations as the other routes', so the same checks and records apply.
 
 use http::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     catalogue::{ActionRow, Catalogue},
     domain::{
-        API_VERSION, Arguments, ArgumentsError, Change, NicId, Operation, ReadNic, text::excerpt,
+        API_VERSION, ActionCall, Arguments, ArgumentsError, Change, NicId, Operation, text::excerpt,
     },
     error::{Error, Problem},
 };
@@ -29,9 +29,9 @@ pub(super) const CALL: &[&[Problem]] =
 /// Reads an action's arguments as an operation.
 type ReadArguments = fn(&RequestParts<'_>, &Arguments) -> Result<Operation, Error>;
 
-/// The actions that the gateway performs, by ZEC's names.
-const PERFORMED: [(&str, ReadArguments); 4] = [
-    ("DescribeNetworkInterfaces", describe_nic),
+/// The actions that become the same operations as the other routes', by ZEC's names. Their state is checked, and their
+/// outcomes are found out.
+const OF_ADDRESSES: [(&str, ReadArguments); 3] = [
     ("AssignNetworkInterfaceIpv4", assign_one),
     ("BatchAssignNetworkInterfaceIpv4", assign),
     ("UnassignNetworkInterfaceIpv4", unassign),
@@ -45,18 +45,26 @@ const SERVICE: HeaderName = HeaderName::from_static("x-zc-service");
 pub(super) fn call(request: &RequestParts<'_>) -> Result<Operation, Error> {
     request.bare()?;
     let row = row(request)?;
-    let (_, read) = PERFORMED
-        .iter()
-        .find(|(name, _)| *name == row.name)
-        .ok_or_else(|| not_performed(&row.name))?;
-    let arguments = Arguments::parse(row, request.body.unwrap_or_default()).map_err(|error| {
+    let call = ActionCall::parse(row, request.body.unwrap_or_default()).map_err(|error| {
         let said = error.to_string();
         match error {
             ArgumentsError::Missing(_) | ArgumentsError::Widens { .. } => Error::missing(said),
             _ => Error::invalid(said),
         }
     })?;
-    read(request, &arguments)
+    if let Some((_, read)) = OF_ADDRESSES.iter().find(|(name, _)| *name == row.name) {
+        return read(request, call.arguments());
+    }
+    if request.headers.contains_key("idempotency-key") {
+        let detail = if row.effect.is_change() {
+            "the gateway remembers an `Idempotency-Key` only for changes of a vNIC's addresses: leave \
+             it out, and look in `GET /operations` before you repeat the call"
+        } else {
+            "a read takes no `Idempotency-Key`, because it changes nothing: leave it out"
+        };
+        return Err(Error::invalid(detail));
+    }
+    Ok(Operation::Call(Box::new(call)))
 }
 
 /// The row of the action that the headers name.
@@ -95,25 +103,6 @@ fn one<'a>(request: &RequestParts<'a>, name: &HeaderName) -> Result<Option<&'a s
         (None, _) => Ok(None),
         (Some(Ok(value)), None) => Ok(Some(value)),
         _ => Err(Error::invalid(format!("the header `{name}` appears twice or is not ASCII"))),
-    }
-}
-
-fn describe_nic(request: &RequestParts<'_>, arguments: &Arguments) -> Result<Operation, Error> {
-    if request.headers.contains_key("idempotency-key") {
-        return Err(Error::invalid(
-            "a read takes no `Idempotency-Key`, because it changes nothing: leave it out",
-        ));
-    }
-    let only_ids = |name: &str| matches!(name, "nicIds" | "pageSize" | "pageNum");
-    let first = arguments.get("pageNum").is_none_or(|number| *number == json!(1));
-    match texts(arguments, "nicIds").as_slice() {
-        [id] if first && arguments.given().all(only_ids) => {
-            Ok(Operation::Read(ReadNic { nic: nic_id(id)? }))
-        }
-        _ => Err(Error::invalid(
-            "the gateway shows one vNIC at a time: send its id alone in `nicIds`, without other \
-             filters",
-        )),
     }
 }
 
@@ -165,14 +154,6 @@ fn texts<'a>(arguments: &'a Arguments, name: &str) -> Vec<&'a str> {
     }
 }
 
-fn not_performed(action: &str) -> Error {
-    let detail = format!(
-        "the gateway does not perform `{action}`; nothing was sent: ask the gateway's operators for \
-         another way"
-    );
-    Error::new(Problem::UnknownAction, detail)
-}
-
 pub(super) fn describe() -> Description {
     let header = |name: &str, required: bool, text: &str, example: &str| {
         json!({
@@ -185,9 +166,8 @@ pub(super) fn describe() -> Description {
         tag: Tag::Addresses,
         summary: "Call the gateway as ZEC's SDKs call ZEC",
         text: "Point an official SDK of ZEC at the gateway, with your token as its credential. The gateway performs \
-               `DescribeNetworkInterfaces` of one vNIC, `AssignNetworkInterfaceIpv4`, \
-               `BatchAssignNetworkInterfaceIpv4` and `UnassignNetworkInterfaceIpv4`, under the same policy as the \
-               other routes. It refuses every other action.",
+               every action of ZEC's API that the policy allows on everything that the call names, and records \
+               every write.",
         parameters: vec![
             header("X-ZC-Action", true, "The action, by ZEC's name", "DescribeNetworkInterfaces"),
             header(

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::catalogue::Catalogue;
+use crate::{catalogue::Catalogue, domain::generated};
 
 fn row(name: &str) -> &'static ActionRow {
     Catalogue::built_in().unwrap().action("2025-09-01", name).unwrap()

@@ -1,5 +1,6 @@
-//! The actions of the emulator: ZEC's actions on the private IPv4 addresses of vNICs.
+//! The actions of the emulator: those on the private IPv4 addresses of vNICs with ZEC's own rules, and every other one.
 
+mod any;
 mod assign;
 mod describe;
 mod parameters;
@@ -14,7 +15,10 @@ use std::{
 };
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
+
+use any::Resources;
 
 use super::{
     Limits,
@@ -23,15 +27,18 @@ use super::{
     settings::EmptyUnassign,
     version::Version,
 };
+use crate::catalogue::{ActionRow, Catalogue};
 pub(super) use parameters::Parameters;
 
 /// The known actions; all others are refused, as ZEC refuses unknown actions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Action {
     Describe,
     Assign,
     BatchAssign,
     Unassign,
+    /// An action that only its row is known of.
+    Any(&'static ActionRow),
 }
 
 impl Action {
@@ -44,13 +51,13 @@ impl Action {
             "UnassignNetworkInterfaceIpv4" => Some(Self::Unassign),
             // The Python SDK's client of 2024 spells it like this.
             "UnAssignNetworkInterfaceIpv4" if version == Version::V20240401 => Some(Self::Unassign),
-            _ => None,
+            _ => Catalogue::built_in().ok()?.action(version.name(), name).map(Self::Any),
         }
     }
 
-    /// Whether the action changes a vNIC.
+    /// Whether the action changes a vNIC's addresses.
     pub(super) fn is_change(self) -> bool {
-        self != Self::Describe
+        matches!(self, Self::Assign | Self::BatchAssign | Self::Unassign)
     }
 }
 
@@ -64,6 +71,9 @@ pub(super) struct Output {
     pub(super) data_set: Option<Vec<NicInfo>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ip_addresses: Option<Vec<Ipv4Addr>>,
+    /// The members of an answer that only the action's row describes.
+    #[serde(flatten)]
+    pub(super) members: Map<String, Value>,
 }
 
 /// The vNICs, and the settings for cases that ZEC does not document.
@@ -72,6 +82,7 @@ pub(super) struct State {
     nics: BTreeMap<String, Nic>,
     /// The vNICs that reads still show as before a change, and until when.
     stale: BTreeMap<String, (Nic, Instant)>,
+    resources: Resources,
     limits: Limits,
     eip_check_per_address: bool,
     empty_unassign: EmptyUnassign,
@@ -84,7 +95,8 @@ impl State {
         empty_unassign: EmptyUnassign,
     ) -> Self {
         let (nics, stale) = (BTreeMap::new(), BTreeMap::new());
-        Self { nics, stale, limits, eip_check_per_address, empty_unassign }
+        let resources = Resources::default();
+        Self { nics, stale, resources, limits, eip_check_per_address, empty_unassign }
     }
 
     pub(super) fn insert(&mut self, seed: NicSeed, now: SystemTime) {
@@ -145,6 +157,7 @@ impl State {
             Action::Assign => self.assign(parameters, now),
             Action::BatchAssign => self.batch_assign(parameters, now),
             Action::Unassign => self.unassign(parameters, now),
+            Action::Any(row) => self.any(row, parameters, version),
         }
     }
 

@@ -20,12 +20,20 @@ impl Parameters {
             return Err(Failure::new(Code::MissingParameter, "the body is empty"));
         }
         match serde_json::from_slice(body) {
-            Ok(Value::Object(members)) => Ok(Self(members)),
+            Ok(Value::Object(mut members)) => {
+                members.retain(|_, value| !value.is_null());
+                Ok(Self(members))
+            }
             Ok(_) => Err(Failure::new(Code::ParameterType, "the body is no JSON object")),
             Err(error) => {
                 Err(Failure::new(Code::ParameterType, format!("the body is no JSON: {error}")))
             }
         }
+    }
+
+    /// All members, without those that are null.
+    pub(super) fn members(&self) -> &Map<String, Value> {
+        &self.0
     }
 
     fn get(&self, name: &str) -> Option<&Value> {

@@ -181,15 +181,20 @@ impl Resolver {
         self.patience.get().copied().unwrap_or_default()
     }
 
-    /// Ends a write of an earlier run whose action this program does not know: when the write can no longer take
-    /// effect, its outcome stays unknown. Until then the write counts as unfinished.
-    pub(super) fn let_end(&self, operation: OperationId) {
+    /// Ends a write of an action for which nothing proves an outcome: when the write can no longer take effect, its outcome
+    /// stays unknown. Until then the write counts as unfinished; `release` runs after it.
+    pub(super) fn let_end(
+        &self,
+        operation: Option<OperationId>,
+        release: impl FnOnce() + Send + 'static,
+    ) {
         let (this, stop) = (self.clone(), self.stop.clone());
         let give_up = self.patience().give_up;
         tokio::spawn(stop.run_until_cancelled_owned(async move {
             tokio::time::sleep(give_up).await;
-            let detail = "this program does not know the action, so the outcome stays unknown";
-            this.record(Some(operation), given_up(detail)).await;
+            let detail = "nothing proves an outcome for the action, so the outcome stays unknown";
+            this.record(operation, given_up(detail)).await;
+            release();
         }));
     }
 

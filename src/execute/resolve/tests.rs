@@ -164,6 +164,7 @@ fn view(addresses: &[&str], outcome: Outcome) -> View {
         detail: None,
         told: None,
         failed: None,
+        accepted: false,
         started_at: SystemTime::UNIX_EPOCH,
         finished_at: None,
     }

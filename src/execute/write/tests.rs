@@ -62,8 +62,9 @@ async fn a_send_that_hangs_leaves_time_to_record_that() {
     let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
     let (_, writer) = zec::connect(&settings, key, metrics).unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
-    let pass = writer.admit("corp/alice", &NicId::parse("nic-1").unwrap(), deadline).await.unwrap();
-    let sent = send_once(&writer, ticket().await, pass, deadline).await;
+    let ticket = ticket().await;
+    let pass = writer.admit("corp/alice", ticket.write(), deadline).await.unwrap();
+    let sent = send_once(&writer, ticket, pass, deadline).await;
     assert!(matches!(sent, Err(Failure::NoAnswer(_) | Failure::NotSent(_))), "{sent:?}");
     let left = deadline.saturating_duration_since(Instant::now());
     assert!(left >= Duration::from_millis(200), "{left:?}");
@@ -107,6 +108,7 @@ fn write_path(journal: &Journal, metrics: &Arc<Metrics>) -> WritePath {
         freeze: Freeze::new(limits.clone()),
         budget: Budget::new(limits),
         guards: Guards::default(),
+        resources: ResourceGuards::default(),
         resolver,
         tasks: TaskTracker::new(),
         fast_drain: CancellationToken::new(),

@@ -21,12 +21,12 @@ use super::{
     queue::{Begin, BeginError, Queue, Receipt, What},
     reads::{Reads, Unreadable},
     record::{Ending, Filter, HeldKey, Intent, KeyClaim, Page, Unassigned, View},
-    sqlite,
+    secrets, sqlite,
     store::{Archive, KeptAnswer, Opening, StoreError, Unheard},
     ticket::{AskedAt, Ticket},
 };
 use crate::{
-    domain::{ChangeIpv4, IdempotencyKey, OperationId, Outcome},
+    domain::{IdempotencyKey, OperationId, Outcome, WriteCall},
     error::Fault,
     metrics::Metrics,
     mutex::lock,
@@ -100,9 +100,10 @@ impl Journal {
     /// the idempotency key in the last 24 h by both clocks, unless that write never happened.
     pub async fn begin(
         &self,
-        permit: Permit<ChangeIpv4>,
+        permit: impl Into<Permit<WriteCall>>,
         intent: Intent,
     ) -> Result<Ticket, BeginError> {
+        let permit = permit.into();
         let asked = AskedAt::now();
         let Some(inner) = &self.0 else { return Ok(Ticket::new(permit, None, asked)) };
         let opening = opening(&permit, intent, (asked.at, inner.second_clock.theirs()));
@@ -278,11 +279,11 @@ impl fmt::Debug for Inner {
 
 /// An intent to be written, with the time by both clocks.
 fn opening(
-    permit: &Permit<ChangeIpv4>,
+    permit: &Permit<WriteCall>,
     intent: Intent,
     (at, theirs): (SystemTime, Option<SystemTime>),
 ) -> Opening {
-    let (id, call) = (OperationId::new(), permit.operation().call());
+    let (id, call) = (OperationId::new(), permit.operation().recorded(&secrets::digest));
     let content = content::of_intent((id, &call), permit, &intent, (at, theirs));
     Opening {
         id,

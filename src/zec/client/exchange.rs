@@ -11,7 +11,7 @@ use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    domain::{API_VERSION, json::Node},
+    domain::json::Node,
     limit::{Asker, Breaker, BreakerPass},
     metrics::{Kind, Metrics, ZecResult},
     net::{ExchangeError, HttpClient},
@@ -59,6 +59,7 @@ pub(super) struct Client {
 /// The action, its body, and the key to sign with.
 pub(super) struct SignedCall<'a> {
     pub(super) action: &'static str,
+    pub(super) version: &'static str,
     pub(super) body: Bytes,
     pub(super) key: &'a AccessKey,
 }
@@ -71,7 +72,7 @@ impl Client {
         &self,
         call: SignedCall<'_>,
         sign_at: impl FnOnce() -> Result<SystemTime, Failure>,
-        take: impl FnOnce(&Node<'_>, &[u8]) -> T,
+        take: impl FnOnce(&Node<'_>, &Bytes) -> T,
         pass: BreakerPass,
         deadline: Instant,
     ) -> Result<ZecAnswer<T>, Failure> {
@@ -108,7 +109,7 @@ impl Client {
         &self,
         call: SignedCall<'_>,
         sign_at: impl FnOnce() -> Result<SystemTime, Failure>,
-        take: impl FnOnce(&Node<'_>, &[u8]) -> T,
+        take: impl FnOnce(&Node<'_>, &Bytes) -> T,
         until: Instant,
     ) -> Result<ZecAnswer<T>, Failure> {
         let link = timeout_at(until, self.http.link(&self.endpoint)).await;
@@ -122,6 +123,7 @@ impl Client {
         let answer = answer.map_err(|_| Failure::NoAnswer(TOO_LONG.to_owned()))?;
         let (head, body) = answer.map_err(failure)?.into_parts();
         let date = self.skew.observe(&head.headers, &self.metrics);
+        let take = |response: &Node<'_>, _: &[u8]| take(response, &body);
         let answer = answer::read(head.status, &head.headers, &body, take);
         match (&answer, date) {
             (Ok(_), None) => self.skew.accepted(signed_at),
@@ -142,7 +144,7 @@ impl Client {
         call: SignedCall<'_>,
         signed_at: SystemTime,
     ) -> Result<Request<Full<Bytes>>, String> {
-        let SignedCall { action, body, key } = call;
+        let SignedCall { action, version, body, key } = call;
         let now = signed_at.duration_since(UNIX_EPOCH).map_err(|_| "the clock is before 1970")?;
         let timestamp = now.as_secs().to_string();
         let authorization =
@@ -159,7 +161,7 @@ impl Client {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(sign::CONTENT_TYPE));
         headers.insert(header::AUTHORIZATION, authorization);
         headers.insert(X_ZC_ACTION, HeaderValue::from_static(action));
-        headers.insert(X_ZC_VERSION, HeaderValue::from_static(API_VERSION));
+        headers.insert(X_ZC_VERSION, HeaderValue::from_static(version));
         headers.insert(X_ZC_TIMESTAMP, HeaderValue::from(now.as_secs()));
         headers.insert(X_ZC_SIGNATURE_METHOD, HeaderValue::from_static(sign::ALGORITHM));
         headers.insert(X_ZC_SERVICE, HeaderValue::from_static("zec"));

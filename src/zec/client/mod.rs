@@ -11,6 +11,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use http::{HeaderValue, Uri, uri::Scheme};
 use tokio::time::Instant;
 
@@ -21,8 +22,11 @@ use super::{
     request::{self, PATH},
 };
 use crate::{
+    catalogue::ResourceRow,
     clock,
-    domain::{Action, ChangeIpv4, Nic, NicId, json::Node},
+    domain::{
+        API_VERSION, Action, ActionCall, Described, Location, Nic, NicId, WriteCall, json::Node,
+    },
     error::Fault,
     journal::Ticket,
     limit::{Breaker, BreakerPass},
@@ -59,11 +63,37 @@ pub struct FoundNic {
 /// A write that ZEC reports as done.
 #[derive(Debug)]
 pub struct Sent {
-    /// The change that ZEC made.
-    pub change: ChangeIpv4,
+    /// The write that ZEC made.
+    pub write: WriteCall,
+    /// ZEC's id of the request.
+    pub request_id: String,
+    /// ZEC's whole answer, byte for byte.
+    pub body: Bytes,
+    /// What ZEC did not do of it, as JSON, if it was done in part.
+    pub failed: Option<String>,
+}
+
+/// ZEC's answer to a call that only reads.
+#[derive(Debug)]
+pub struct Answered {
+    /// ZEC's whole answer, byte for byte.
+    pub body: Bytes,
     /// ZEC's id of the request.
     pub request_id: String,
 }
+
+/// A call that only reads, as it is sent.
+#[derive(Clone, Copy, Debug)]
+struct Read<'a> {
+    action: &'static str,
+    version: &'static str,
+    body: &'a Bytes,
+    /// What it is about, by which the breaker tells calls apart.
+    about: &'a str,
+}
+
+/// A call that can always be made and shows nothing of anybody's. It tells whether ZEC answers.
+const PROBE: (&str, &[u8]) = ("DescribeZones", b"{}");
 
 /// Counts a request of a caller as in flight until it is dropped.
 struct Busy<'a>(&'a AtomicUsize);
@@ -198,27 +228,85 @@ impl Reader {
         self.0.busy.load(Ordering::Relaxed) > 0
     }
 
+    /// Makes a call that only reads, for a caller. It is retried as [`Reader::nic_for`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn call(
+        &self,
+        caller: &str,
+        call: &ActionCall,
+        deadline: Instant,
+    ) -> Result<Answered, Failure> {
+        let _busy = Busy::begin(&self.0.busy);
+        let body = Bytes::from(call.arguments().canonical());
+        let row = call.row();
+        let (action, version) = (row.name.as_str(), row.version.as_str());
+        let read = Read { action, version, body: &body, about: request::about(call) };
+        let answer = self.retry(caller, read, |_, all| Ok(all.clone()), deadline).await?;
+        Ok(Answered { body: answer.response, request_id: answer.request_id })
+    }
+
+    /// Reads resources of one type by their ids, for a caller. What ZEC does not show is left out. There may be at most as
+    /// many ids as the action takes in one call.
+    ///
+    /// # Errors
+    /// As [`Reader::nic_for`], and [`Failure::NotSent`] if no action reads resources of this type by their ids.
+    pub async fn describe(
+        &self,
+        caller: &str,
+        row: &'static ResourceRow,
+        ids: &[&str],
+        deadline: Instant,
+    ) -> Result<Vec<(Described, Location)>, Failure> {
+        let _busy = Busy::begin(&self.0.busy);
+        let unreadable =
+            || Failure::NotSent(WhyNotSent::Because(format!("no `{}` can be read", row.kind)));
+        let read_by = row.read_by.as_ref().ok_or_else(unreadable)?;
+        let body = request::describe_all(read_by, ids)
+            .map_err(|error| Failure::NotSent(WhyNotSent::Because(error.to_string())))?;
+        let about = ids.first().copied().unwrap_or_default();
+        let read = Read { action: &read_by.action, version: API_VERSION, body: &body, about };
+        let take = |response: &Node<'_>, _: &Bytes| describe::resources(row, ids, response);
+        Ok(self.retry(caller, read, take, deadline).await?.response)
+    }
+
     async fn read(
         &self,
         caller: &str,
         nic: &NicId,
         deadline: Instant,
     ) -> Result<FoundNic, Failure> {
-        let action = Action::DescribeNetworkInterfaces.name();
-        let who = self.0.breaker.asker(caller, nic.as_str());
         let body = request::describe(nic)
             .map_err(|e| Failure::NotSent(WhyNotSent::Because(e.to_string())))?;
+        let action = Action::DescribeNetworkInterfaces.name();
+        let read = Read { action, version: API_VERSION, body: &body, about: nic.as_str() };
+        let take = |response: &Node<'_>, all: &Bytes| describe::nic(nic, response, all);
+        let Found { response: nic, request_id, zec } =
+            self.retry(caller, read, take, deadline).await?;
+        Ok(FoundNic { nic, request_id, zec })
+    }
+
+    /// Makes a call until it is answered, or must not be made again. `take` is what the answer must hold.
+    async fn retry<T>(
+        &self,
+        caller: &str,
+        read: Read<'_>,
+        take: impl Fn(&Node<'_>, &Bytes) -> Result<T, String>,
+        deadline: Instant,
+    ) -> Result<Found<T>, Failure> {
+        let Read { action, version, body, about } = read;
+        let who = self.0.breaker.asker(caller, about);
         let keys = self.0.keys.now();
         let (mut key, mut other) = (&keys.current, keys.previous.as_ref());
         let mut retry = 0;
         loop {
             let pass = self.0.admit(Kind::Read, who)?;
-            let take = |response: &Node<'_>, all: &[u8]| describe::nic(nic, response, all);
-            let call = SignedCall { action, body: body.clone(), key };
-            let attempt = self.0.attempt(call, || Ok(clock::now()), take, pass, deadline);
+            let call = SignedCall { action, version, body: body.clone(), key };
+            let attempt = self.0.attempt(call, || Ok(clock::now()), &take, pass, deadline);
             let failure = match attempt.await {
-                Ok(ZecAnswer { request_id, response: Ok(nic) }) => {
-                    return Ok(FoundNic { nic, request_id, zec: self.0.identity(key) });
+                Ok(ZecAnswer { request_id, response: Ok(response) }) => {
+                    return Ok(Found { response, request_id, zec: self.0.identity(key) });
                 }
                 Ok(ZecAnswer { request_id, response: Err(cause) }) => {
                     return Err(Failure::BadAnswer { cause, request_id: Some(request_id) });
@@ -245,25 +333,49 @@ impl Reader {
             tokio::time::sleep(longest.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         }
     }
+
+    /// Whether ZEC answers at all.
+    async fn probe(&self, caller: &str, about: &str, deadline: Instant) -> Result<(), Failure> {
+        let (action, body) = (PROBE.0, Bytes::from_static(PROBE.1));
+        let read = Read { action, version: API_VERSION, body: &body, about };
+        self.retry(caller, read, |_, _| Ok(()), deadline).await.map(drop)
+    }
+}
+
+/// The part of an answer that a read needs.
+struct Found<T> {
+    response: T,
+    request_id: String,
+    /// The ZEC and the access key with which it was read.
+    zec: Arc<str>,
 }
 
 impl Writer {
-    /// Asks for leave to send a write on a vNIC for a caller (`Caller::id`). If writes were stopped and may
-    /// be tried again, the vNIC is read first. A write must not be used to find out whether ZEC is available.
+    /// Asks for leave to send a write for a caller (`Caller::id`). If writes were stopped and may be tried again, something
+    /// is read first: the vNIC, if the write is on one. A write must not be used to find out whether ZEC is available.
     ///
     /// # Errors
     /// [`Failure::Spared`] while writes are stopped, for ZEC as a whole or for that vNIC.
     pub async fn admit(
         &self,
         caller: &str,
-        nic: &NicId,
+        write: &WriteCall,
         deadline: Instant,
     ) -> Result<BreakerPass, Failure> {
-        let who = self.0.breaker.asker(caller, nic.as_str());
+        let about = match write {
+            WriteCall::Ipv4(change) => change.nic.as_str(),
+            WriteCall::Other(call) => request::about(call),
+        };
+        let who = self.0.breaker.asker(caller, about);
         // One read serves all waiting writes. The breaker gets its result.
         if let Some(look) = self.0.breaker.look(who) {
             let reader = Reader(Arc::clone(&self.0));
-            let seen = Box::pin(reader.nic_for(caller, nic, deadline)).await;
+            let seen = match write {
+                WriteCall::Ipv4(change) => {
+                    Box::pin(reader.nic_for(caller, &change.nic, deadline)).await.map(drop)
+                }
+                WriteCall::Other(_) => Box::pin(reader.probe(caller, about, deadline)).await,
+            };
             match seen {
                 Err(Failure::Spared { .. }) => look.spared(),
                 _ => drop(look),
@@ -279,12 +391,12 @@ impl Writer {
         self.0.identity(&self.0.keys.now().current)
     }
 
-    /// Sends a permitted and recorded change, once. The ticket is spent when there is a connection; if the
+    /// Sends a permitted and recorded write, once. The ticket is spent when there is a connection; if the
     /// ticket is too old by then, nothing is sent.
     ///
     /// # Errors
     /// A [`Failure`]. After [`Failure::NoAnswer`], [`Failure::BadAnswer`] and [`Failure::Unavailable`] it is
-    /// unknown whether ZEC made the change.
+    /// unknown whether ZEC did it.
     pub async fn send(
         &self,
         ticket: Ticket,
@@ -294,14 +406,24 @@ impl Writer {
         let _busy = Busy::begin(&self.0.busy);
         let not_sent =
             |error: &dyn StdError| Failure::NotSent(WhyNotSent::Because(error.to_string()));
-        let body = request::change(ticket.change()).map_err(|error| not_sent(&error))?;
-        let change = ticket.change().clone();
+        let write = ticket.write().clone();
+        let (version, body) = match &write {
+            WriteCall::Ipv4(change) => {
+                (API_VERSION, request::change(change).map_err(|error| not_sent(&error))?)
+            }
+            WriteCall::Other(call) => {
+                (call.row().version.as_str(), Bytes::from(call.arguments().canonical()))
+            }
+        };
         // Never retried with the previous key: the write might be done twice.
         let key = &self.0.keys.now().current;
-        let call = SignedCall { action: change.change.action().name(), body, key };
+        let call = SignedCall { action: write.action(), version, body, key };
         let sign_at = || ticket.spend().map(|spent| spent.signed_at).map_err(|e| not_sent(&e));
-        let answer = self.0.attempt(call, sign_at, |_, _| (), pass, deadline).await?;
-        Ok(Sent { change, request_id: answer.request_id })
+        let take =
+            |response: &Node<'_>, all: &Bytes| (describe::failed(&write, response), all.clone());
+        let answer = self.0.attempt(call, sign_at, take, pass, deadline).await?;
+        let ((failed, body), request_id) = (answer.response, answer.request_id);
+        Ok(Sent { write, request_id, body, failed })
     }
 }
 

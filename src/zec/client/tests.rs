@@ -11,7 +11,7 @@ use bytes::Bytes;
 use secrecy::SecretString;
 
 use super::*;
-use crate::zec::AccessKey;
+use crate::{domain::API_VERSION, zec::AccessKey};
 
 #[test]
 fn the_signature_shows_in_no_debug_output() {
@@ -21,7 +21,10 @@ fn the_signature_shows_in_no_debug_output() {
     let action = Action::UnassignNetworkInterfaceIpv4.name();
     let key = &client.keys.now().current;
     let request = client
-        .request(SignedCall { action, body: Bytes::from_static(b"{}"), key }, clock::now())
+        .request(
+            SignedCall { action, version: API_VERSION, body: Bytes::from_static(b"{}"), key },
+            clock::now(),
+        )
         .unwrap();
     let shown = format!("{request:?}");
     assert!(shown.contains("x-zc-action") && !shown.contains("Signature="), "{shown}");
@@ -65,7 +68,12 @@ fn a_write_after_a_pause_does_not_meet_a_connection_that_is_over() {
         let deadline = Instant::now() + Duration::from_secs(30);
         let action = Action::UnassignNetworkInterfaceIpv4.name();
         let pass = client.admit(Kind::Write, client.breaker.asker("", "nic-1")).unwrap();
-        let call = SignedCall { action, body: Bytes::from_static(b"{}"), key: &keys.current };
+        let call = SignedCall {
+            action,
+            version: API_VERSION,
+            body: Bytes::from_static(b"{}"),
+            key: &keys.current,
+        };
         client.attempt(call, || Ok(clock::now()), |_, _| (), pass, deadline)
     };
     let scenario = async {
@@ -106,7 +114,12 @@ async fn where_the_time_is_up_before_there_is_a_connection_nothing_was_sent() {
         Instant::now() + Duration::from_secs(30),
     );
     let action = Action::UnassignNetworkInterfaceIpv4.name();
-    let call = SignedCall { action, body: Bytes::from_static(b"{}"), key: &keys.current };
+    let call = SignedCall {
+        action,
+        version: API_VERSION,
+        body: Bytes::from_static(b"{}"),
+        key: &keys.current,
+    };
     let attempt = client.attempt(call, || Ok(clock::now()), |_, _| (), pass, deadline).await;
     assert!(matches!(attempt, Err(Failure::NotSent(_))), "{attempt:?}");
 }

@@ -2,11 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Arguments, ArgumentsError};
-use crate::{
-    catalogue::{ActionRow, Catalogue, Meaning, Parameter, Scalar, Shape},
-    domain::ActionCall,
-};
+use super::{ActionCall, Arguments, ArgumentsError};
+use crate::catalogue::{ActionRow, Catalogue, Meaning, Parameter, Scalar, Shape};
 
 /// A valid call of a random action.
 pub(crate) fn call(random: &mut fastrand::Rng) -> ActionCall {

@@ -1,0 +1,241 @@
+//! Guards of calls that have no outcome yet, by the resources that they name.
+//!
+//! While a call on a resource has no outcome, nobody may make the same call on it, nor any destructive one. As with the
+//! guards of addresses, only an outcome releases a call that may have been sent.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use crate::{
+    domain::{NicId, OperationId, Resource},
+    error::{Error, Extra, Problem},
+    mutex::lock,
+};
+
+/// Seconds after which a caller may ask again: about as long as a write takes.
+const RETRY_AFTER: u32 = 5;
+
+/// The resources that calls hold. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ResourceGuards(Arc<Mutex<Book>>);
+
+#[derive(Debug, Default)]
+struct Book {
+    held: HashMap<Resource, Vec<HeldCall>>,
+    next: u64,
+}
+
+#[derive(Clone, Debug)]
+struct HeldCall {
+    number: u64,
+    action: String,
+    caller: String,
+    operation: Option<OperationId>,
+}
+
+/// A call that wants to hold its resources.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) action: &'a str,
+    pub(super) destructive: bool,
+    pub(super) resources: &'a [Resource],
+    pub(super) caller: &'a str,
+}
+
+/// Holds the resources of one call.
+#[derive(Debug)]
+pub(super) struct ResourceGuard {
+    guards: ResourceGuards,
+    number: u64,
+    resources: Vec<Resource>,
+    sent: bool,
+}
+
+impl ResourceGuards {
+    /// Holds the resources of a call.
+    ///
+    /// # Errors
+    /// 409 `operation-in-progress` if the same call on one of them has no outcome, or any call if this one is destructive.
+    pub(super) fn claim(&self, wanted: Wanted<'_>) -> Result<ResourceGuard, Error> {
+        let mut book = self.lock();
+        for resource in wanted.resources {
+            let held = book.held.get(resource).into_iter().flatten();
+            let mut clashes = held.filter(|one| wanted.destructive || one.action == wanted.action);
+            if let Some(earlier) = clashes.next() {
+                return Err(clash(resource, earlier, wanted.caller));
+            }
+        }
+        let number = book.hold(wanted, None);
+        drop(book);
+        Ok(ResourceGuard {
+            guards: self.clone(),
+            number,
+            resources: wanted.resources.to_vec(),
+            sent: false,
+        })
+    }
+
+    /// Holds the resources of an earlier run's call, which may have been sent.
+    pub(super) fn hold(&self, wanted: Wanted<'_>, operation: OperationId) -> ResourceGuard {
+        let number = self.lock().hold(wanted, Some(operation));
+        let resources = wanted.resources.to_vec();
+        ResourceGuard { guards: self.clone(), number, resources, sent: true }
+    }
+
+    /// Checks that no call on a vNIC is without an outcome: it may change the addresses.
+    ///
+    /// # Errors
+    /// 409 `operation-in-progress` if there is one.
+    pub(super) fn free(&self, nic: &NicId, caller: &str) -> Result<(), Error> {
+        let book = self.lock();
+        if book.held.is_empty() {
+            return Ok(());
+        }
+        let nic = Resource::nic(nic);
+        match book.held.get(&nic).and_then(|held| held.first()) {
+            Some(earlier) => Err(clash(&nic, earlier, caller)),
+            None => Ok(()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        // Each change under the lock leaves the book consistent, so a panic elsewhere does no harm.
+        lock(&self.0)
+    }
+}
+
+impl Book {
+    fn hold(&mut self, wanted: Wanted<'_>, operation: Option<OperationId>) -> u64 {
+        self.next += 1;
+        let held = HeldCall {
+            number: self.next,
+            action: wanted.action.to_owned(),
+            caller: wanted.caller.to_owned(),
+            operation,
+        };
+        for resource in wanted.resources {
+            self.held.entry(resource.clone()).or_default().push(held.clone());
+        }
+        self.next
+    }
+
+    fn each(&mut self, guard: (u64, &[Resource]), mut change: impl FnMut(&mut HeldCall)) {
+        let (number, resources) = guard;
+        for resource in resources {
+            let held = self.held.get_mut(resource).into_iter().flatten();
+            held.filter(|one| one.number == number).for_each(&mut change);
+        }
+    }
+
+    fn release(&mut self, number: u64, resources: &[Resource]) {
+        for resource in resources {
+            if let Some(held) = self.held.get_mut(resource) {
+                held.retain(|one| one.number != number);
+                if held.is_empty() {
+                    self.held.remove(resource);
+                }
+            }
+        }
+    }
+}
+
+impl ResourceGuard {
+    /// Sets the operation id under which the journal records the call.
+    pub(super) fn name(&self, operation: Option<OperationId>) {
+        let guard = (self.number, self.resources.as_slice());
+        self.guards.lock().each(guard, |held| held.operation = operation);
+    }
+
+    /// The call may be sent from now on, so only an outcome releases its resources.
+    pub(super) const fn sends(&mut self) {
+        self.sent = true;
+    }
+
+    /// Releases the resources because there is an outcome.
+    pub(super) fn release(mut self) {
+        self.guards.lock().release(self.number, &self.resources);
+        self.sent = true;
+    }
+}
+
+impl Drop for ResourceGuard {
+    fn drop(&mut self) {
+        if !self.sent {
+            self.guards.lock().release(self.number, &self.resources);
+        }
+    }
+}
+
+fn clash(resource: &Resource, earlier: &HeldCall, caller: &str) -> Error {
+    let error = Error::new(
+        Problem::OperationInProgress,
+        format!(
+            "an earlier `{}` on `{resource}` has no outcome yet; nothing was sent: try again as \
+             `Retry-After` says, or look in `GET /operations` for your own writes; it takes some \
+             minutes if ZEC did not answer",
+            earlier.action
+        ),
+    )
+    .with_retry_after(RETRY_AFTER);
+    match earlier.operation {
+        Some(id) if earlier.caller == caller => error.with_extra(Extra::Operation(id)),
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(guards: &ResourceGuards, action: &str, ids: &[&str]) -> Result<ResourceGuard, Error> {
+        let resources: Vec<_> = ids.iter().map(|id| Resource::parse(id).unwrap()).collect();
+        let destructive = action.starts_with("Delete");
+        guards.claim(Wanted { action, destructive, resources: &resources, caller: "corp/a" })
+    }
+
+    #[test]
+    fn the_same_call_and_any_destructive_one_wait_for_an_outcome() {
+        let guards = ResourceGuards::default();
+        let first = claim(&guards, "AttachDisks", &["disk/1", "instance/2"]).unwrap();
+        let error = claim(&guards, "AttachDisks", &["disk/3", "instance/2"]).unwrap_err();
+        assert_eq!((error.problem(), error.status()), (Problem::OperationInProgress, 409));
+        assert!(error.detail().contains("`AttachDisks` on `instance/2`"), "{}", error.detail());
+        assert!(claim(&guards, "DeleteDisk", &["disk/1"]).is_err());
+        assert!(
+            claim(&guards, "ModifyDisk", &["disk/1"]).is_ok(),
+            "another call that can be undone"
+        );
+        assert!(claim(&guards, "AttachDisks", &["disk/4"]).is_ok());
+        drop(first);
+        assert!(claim(&guards, "DeleteDisk", &["disk/1"]).is_ok());
+        assert!(guards.lock().held.is_empty(), "nothing is kept of what was not sent");
+    }
+
+    #[test]
+    fn what_may_have_been_sent_is_held_until_there_is_an_outcome_and_named_to_its_caller() {
+        let guards = ResourceGuards::default();
+        let mut guard = claim(&guards, "DeleteVpc", &["vpc/1", "vpc/1"]).unwrap();
+        let id = OperationId::new();
+        guard.name(Some(id));
+        guard.sends();
+        let number = (guard.number, guard.resources.clone());
+        drop(guard);
+        let error = claim(&guards, "DeleteVpc", &["vpc/1"]).unwrap_err();
+        assert_eq!(error.extra(), Some(&Extra::Operation(id)));
+        guards.lock().release(number.0, &number.1);
+        assert!(claim(&guards, "DeleteVpc", &["vpc/1"]).is_ok());
+    }
+
+    #[test]
+    fn the_addresses_of_a_vnic_wait_for_a_call_on_it() {
+        let guards = ResourceGuards::default();
+        let nic = NicId::parse("1").unwrap();
+        let guard = claim(&guards, "AttachNetworkInterface", &["nic/1", "instance/2"]).unwrap();
+        assert!(guards.free(&nic, "corp/b").is_err());
+        assert!(guards.free(&NicId::parse("2").unwrap(), "corp/b").is_ok());
+        guard.release();
+        assert!(guards.free(&nic, "corp/b").is_ok());
+    }
+}

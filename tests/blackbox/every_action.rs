@@ -1,0 +1,364 @@
+//! Every action of the catalogue, through the gateway: whoever adds a row has these tests for it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    process::Command,
+};
+
+use serde_json::{Map, Value, json};
+use zec_gateway::{
+    catalogue::{ActionRow, Catalogue, Certainty, IfAbsent, Meaning, Parameter, Scalar, Shape},
+    emulator::{Fault, FaultKind},
+};
+
+use crate::{
+    client::Answer,
+    real_parts::{left_out, need, output},
+    world::{Caller, Setup, World},
+};
+
+/// Everything for the administrators. No resource has to be read to decide that.
+const ADMINS: &str = r#"
+@id("admins") permit (principal in Zec::Group::"corp/admins", action, resource);
+"#;
+
+/// One group's resources for the team.
+const TEAM: &str = r#"
+@id("team") permit (principal in Zec::Group::"corp/team", action, resource in Zec::ResourceGroup::"team");
+@id("team-lists") permit (principal in Zec::Group::"corp/team", action in Zec::Action::"read", resource == Zec::Account::"zec")
+when { context.request has resourceGroupId && context.request.resourceGroupId == Zec::ResourceGroup::"team" };
+@id("prod") forbid (principal, action in Zec::Action::"write", resource in Zec::Vpc::"900000000000000001");
+"#;
+
+/// A password that no record, log or answer may hold.
+const SECRET: &str = "Only-the-machine-knows-7";
+
+/// The actions on addresses that have tests of their own; they are decided for each address.
+const OF_ADDRESSES: [&str; 3] = [
+    "AssignNetworkInterfaceIpv4",
+    "BatchAssignNetworkInterfaceIpv4",
+    "UnassignNetworkInterfaceIpv4",
+];
+
+async fn world(policy: &str) -> World {
+    Setup { policy: policy.to_owned(), ..Setup::without_rate() }.start().await
+}
+
+fn rows() -> impl Iterator<Item = &'static ActionRow> {
+    let rows = Catalogue::built_in().unwrap().actions().iter();
+    rows.filter(|row| !OF_ADDRESSES.contains(&row.name.as_str()))
+}
+
+/// The id of each type that is there for the action with this number.
+fn id_of(number: usize) -> String {
+    format!("18{number:016}")
+}
+
+/// Arguments that ZEC takes: what it requires, what the gateway demands, and every secret.
+fn arguments(row: &ActionRow, id: &str) -> Map<String, Value> {
+    let mut given = object(&row.parameters, id);
+    for group in &row.alternatives {
+        let there = group.iter().filter(|name| given.contains_key(*name)).cloned();
+        for other in there.skip(1).collect::<Vec<_>>() {
+            given.remove(&other);
+        }
+    }
+    given
+}
+
+fn object(parameters: &[Parameter], id: &str) -> Map<String, Value> {
+    let wanted = |one: &&Parameter| {
+        one.required != Certainty::No
+            || one.meaning == Meaning::Secret
+            || matches!(one.if_absent, IfAbsent::Widens { .. })
+    };
+    let given = parameters.iter().filter(wanted);
+    given.map(|one| (one.name.clone(), value(one, id))).collect()
+}
+
+fn value(parameter: &Parameter, id: &str) -> Value {
+    let one = |scalar: Scalar| match (scalar, &parameter.meaning) {
+        (Scalar::Text, Meaning::Id(_)) => json!(id),
+        (Scalar::Text, Meaning::Address | Meaning::Addresses) => json!("10.0.0.77"),
+        (Scalar::Text, Meaning::Network) => json!("10.0.0.0/16"),
+        (Scalar::Text, Meaning::Secret) => json!(SECRET),
+        (Scalar::Text, _) => json!("text"),
+        (Scalar::Integer, _) => json!(1),
+        (Scalar::Float, _) => json!(1.5),
+        (Scalar::Boolean, _) => json!(true),
+    };
+    match &parameter.shape {
+        Shape::One(scalar) => one(*scalar),
+        Shape::Many(scalar) => json!([one(*scalar)]),
+        Shape::Object(members) => Value::Object(object(members, id)),
+        Shape::Objects(members) => json!([object(members, id)]),
+    }
+}
+
+/// The types of this API whose ids the arguments hold.
+fn types_of(parameters: &[Parameter], given: &Map<String, Value>, found: &mut BTreeSet<String>) {
+    let own = |kind: &&zec_gateway::catalogue::ResourceType| !kind.is_of_another_product();
+    for parameter in parameters {
+        let Some(value) = given.get(&parameter.name) else { continue };
+        if let Meaning::Id(types) = &parameter.meaning {
+            found.extend(types.iter().filter(own).map(ToString::to_string));
+        }
+        for item in value.as_array().unwrap_or(&vec![value.clone()]) {
+            if let Some(members) = item.as_object() {
+                types_of(parameter.members(), members, found);
+            }
+        }
+    }
+}
+
+/// Puts a resource of every type there, in this group.
+fn put_resources(world: &World, id: &str, group: &str) {
+    for row in Catalogue::built_in().unwrap().resources() {
+        world.zec.insert_resource(row.kind.as_str(), id, &json!({ "resourceGroupId": group }));
+    }
+}
+
+async fn call(caller: &Caller, row: &ActionRow, arguments: &Map<String, Value>) -> Answer {
+    let headers = [
+        ("X-ZC-Action", row.name.as_str()),
+        ("X-ZC-Version", row.version.as_str()),
+        ("Content-Type", "application/json"),
+    ];
+    let body = Value::Object(arguments.clone()).to_string();
+    caller.send("POST", "/api/v2/zec", &headers, Some(&body)).await
+}
+
+fn code(answer: &Answer) -> (u16, String) {
+    (answer.status, answer.json()["code"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Nobody gets past the token and the policy with any action, and what is allowed arrives at ZEC as it was judged.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_action_is_authenticated_decided_sent_and_recorded() {
+    let world = world(ADMINS).await;
+    let (admin, mallory) = (world.caller("root", &["admins"]), world.caller("m", &["sales"]));
+    let mut writes = BTreeMap::new();
+    for (number, row) in rows().enumerate() {
+        let (name, id) = (format!("{} {}", row.name, row.version), id_of(number));
+        put_resources(&world, &id, "other");
+        let given = arguments(row, &id);
+        let before = world.zec.requests().len();
+        let stranger = call(&world.stranger(), row, &given).await;
+        assert_eq!(stranger.status, 401, "{name}");
+        let refused = call(&mallory, row, &given).await;
+        let denied = (403, "AUTHFAILURE_UNAUTHORIZED_OPERATION".to_owned());
+        assert_eq!(code(&refused), denied, "{name}: {}", refused.text());
+        assert_eq!(world.zec.requests().len(), before, "{name}: something was sent");
+
+        let answer = call(&admin, row, &given).await;
+        assert_eq!(answer.status, 200, "{name} {given:?}: {}", answer.text());
+        let json = answer.json();
+        assert_eq!(json["requestId"], json["response"]["requestId"], "{name}");
+        // A read is sent as it came; a write is there once more, for its resources are looked at first.
+        let sent = world.zec.requests().into_iter().rev().find(|one| one.action == row.name);
+        let sent = sent.unwrap_or_else(|| panic!("{name}: nothing was sent"));
+        let body: Value = serde_json::from_slice(&sent.body).unwrap();
+        assert_eq!(body, Value::Object(given.clone()), "{name}");
+        if row.effect.is_change() {
+            let mut named = BTreeSet::new();
+            types_of(&row.parameters, &given, &mut named);
+            writes.insert(format!("{}/{}", row.name, row.version), named);
+        }
+    }
+    // Every write is on record, with what it names and without any secret; no read is.
+    let mut recorded = BTreeSet::new();
+    let mut target = "/operations?limit=100".to_owned();
+    loop {
+        let page = admin.get(&target).await;
+        assert!(!page.text().contains(SECRET), "a secret is in the record");
+        for one in page.json()["operations"].as_array().unwrap() {
+            let text = |name: &str| one[name].as_str().unwrap();
+            assert_eq!(text("outcome"), "done", "{one}");
+            let call = format!("{}/{}", text("action"), text("apiVersion"));
+            let named = one["resources"].as_array().unwrap();
+            let named: BTreeSet<String> =
+                named.iter().map(|one| one["type"].as_str().unwrap().to_owned()).collect();
+            assert_eq!(Some(&named), writes.get(&call), "{one}");
+            recorded.insert(call);
+        }
+        match page.json()["next"].as_str() {
+            Some(next) => target = format!("/operations?limit=100&before={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(recorded, writes.into_keys().collect());
+    // Counted by their names, which are a closed set.
+    let counted = world.metrics().await;
+    assert!(counted.contains(r#"policy_decisions_total{action="DeleteVpc",decision="deny"} "#));
+}
+
+/// A team's own resources, and nobody else's, whatever the action; the resources are read to decide that.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_action_on_anothers_resource_is_refused() {
+    let world = world(TEAM).await;
+    let team = world.caller("t", &["team"]);
+    for (number, row) in rows().enumerate() {
+        let id = id_of(number);
+        put_resources(&world, &id, "other");
+        let answer = call(&team, row, &arguments(row, &id)).await;
+        // Catalogues and prices name nothing, so they are the account's, which is not the team's.
+        let denied = (403, "AUTHFAILURE_UNAUTHORIZED_OPERATION".to_owned());
+        assert_eq!(code(&answer), denied, "{} {}: {}", row.name, row.version, answer.text());
+        let sent = world.zec.requests().into_iter().filter(|one| one.action == row.name);
+        assert!(sent.count() == 0 || !row.effect.is_change(), "{} was sent", row.name);
+    }
+}
+
+/// What is decided by the group of the resource itself, of its parent, and of what is around that.
+#[tokio::test]
+async fn a_resource_is_judged_by_what_it_lies_in() {
+    let world = world(TEAM).await;
+    let team = world.caller("t", &["team"]);
+    let put = |kind: &str, id: &str, members: Value| world.zec.insert_resource(kind, id, &members);
+    put("vpc", "1", json!({ "resourceGroupId": "team" }));
+    put("vpc", "2", json!({ "resourceGroupId": "other" }));
+    put("subnet", "11", json!({ "vpcId": "1" }));
+    put("subnet", "12", json!({ "vpcId": "2" }));
+    put("instance", "21", json!({ "resourceGroupId": "team", "subnetId": "12" }));
+    put("instance", "22", json!({ "resourceGroupId": "other", "subnetId": "11" }));
+    put("security-group", "31", json!({ "vpcIds": ["1"] }));
+    put("security-group", "32", json!({ "vpcIds": ["1", "2"] }));
+    // The VPC that nobody may touch, in the team's own group.
+    put("vpc", "900000000000000001", json!({ "resourceGroupId": "team" }));
+    put("subnet", "13", json!({ "vpcId": "900000000000000001" }));
+    put("instance", "23", json!({ "resourceGroupId": "team", "subnetId": "13" }));
+    put("disk", "41", json!({ "resourceGroupId": "team", "instanceId": "23" }));
+    let row = |action: &str| Catalogue::built_in().unwrap().action("2025-09-01", action).unwrap();
+    for (action, arguments, status) in [
+        ("DescribeSubnets", json!({ "subnetIds": ["11"] }), 200),
+        ("DescribeSubnets", json!({ "subnetIds": ["12"] }), 403),
+        ("DescribeSubnets", json!({ "subnetIds": ["11", "12"] }), 403),
+        ("DescribeSubnets", json!({ "subnetIds": ["11", "404"] }), 403),
+        // The group of its own counts, not its VPC's.
+        ("StartInstances", json!({ "instanceIds": ["21"] }), 200),
+        ("StartInstances", json!({ "instanceIds": ["22"] }), 403),
+        // A security group of two VPCs is in both groups.
+        ("DescribeSecurityGroups", json!({ "securityGroupIds": ["31"] }), 200),
+        ("DescribeSecurityGroups", json!({ "securityGroupIds": ["32"] }), 403),
+        // A rule about a VPC reaches what is in it, however deep.
+        ("StartInstances", json!({ "instanceIds": ["23"] }), 403),
+        ("DescribeInstances", json!({ "instanceIds": ["23"] }), 200),
+        ("ModifyDisksAttributes", json!({ "diskIds": ["41"], "diskName": "n" }), 403),
+        ("DescribeDisks", json!({ "diskIds": ["41"] }), 200),
+        // Both ends count.
+        ("AttachDisks", json!({ "diskIds": ["41"], "instanceId": "21" }), 403),
+        // A list is the account's.
+        ("DescribeInstances", json!({}), 403),
+        ("DescribeInstances", json!({ "resourceGroupId": "other" }), 403),
+        ("DescribeInstances", json!({ "resourceGroupId": "team" }), 200),
+    ] {
+        let answer = call(&team, row(action), arguments.as_object().unwrap()).await;
+        assert_eq!(answer.status, status, "{action} {arguments}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn the_protecting_tag_holds_for_every_type() {
+    let world = world(ADMINS).await;
+    let admin = world.caller("root", &["admins"]);
+    let tags = json!({ "tags": { "tags": [{ "key": "zec-gateway:protected", "value": "" }] } });
+    world.zec.insert_resource("vpc", "1", &tags);
+    let row = Catalogue::built_in().unwrap().action("2025-09-01", "DeleteVpc").unwrap();
+    let given = json!({ "vpcId": "1" });
+    let answer = call(&admin, row, given.as_object().unwrap()).await;
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    assert_eq!(answer.json()["type"], "/problems/protected");
+    assert!(answer.json()["message"].as_str().unwrap().contains("`vpc/1` carries the tag"));
+    assert!(world.sent("DeleteVpc").is_empty());
+}
+
+/// Nothing proves what became of it, so the answer says where to look, and nobody does it twice meanwhile.
+#[tokio::test]
+async fn an_unknown_outcome_holds_its_resources() {
+    let world = world(ADMINS).await;
+    let admin = world.caller("root", &["admins"]);
+    world.zec.insert_resource("vpc", "1", &json!({ "name": "old" }));
+    let row = |action: &str| Catalogue::built_in().unwrap().action("2025-09-01", action).unwrap();
+    let lost =
+        Fault { action: Some("ModifyVpcAttribute".to_owned()), ..Fault::once(FaultKind::CutAfter) };
+    world.zec.inject(lost);
+    let change = json!({ "vpcId": "1", "vpcName": "new" });
+    let change = change.as_object().unwrap();
+    let unknown = call(&admin, row("ModifyVpcAttribute"), change).await;
+    assert_eq!(code(&unknown), (504, "REQUEST_TIMED_OUT".to_owned()), "{}", unknown.text());
+    let id = unknown.json()["operationId"].as_str().unwrap().to_owned();
+    let kept = admin.get(&format!("/operations/{id}")).await.json();
+    assert_eq!(kept["outcome"], "unknown");
+    assert_eq!(kept["resources"][0], json!({ "id": "1", "type": "vpc" }));
+    let again = call(&admin, row("ModifyVpcAttribute"), change).await;
+    assert_eq!(again.status, 409, "{}", again.text());
+    assert_eq!(again.json()["operationId"], json!(id));
+    let destructive = json!({ "vpcId": "1" });
+    let destructive = call(&admin, row("DeleteVpc"), destructive.as_object().unwrap()).await;
+    assert_eq!(destructive.status, 409);
+    let other = world.caller("second", &["admins"]);
+    let others = call(&other, row("ModifyVpcAttribute"), change).await;
+    assert_eq!((others.status, others.json().get("operationId")), (409, None));
+    assert_eq!((world.sent("ModifyVpcAttribute").len(), world.sent("DeleteVpc").len()), (1, 0));
+    // Something else that can be changed back may go on.
+    let another = json!({ "vpcId": "1", "cidrBlock": "10.0.0.0/8" });
+    let another = call(&admin, row("AssociateVpcCidrBlock"), another.as_object().unwrap()).await;
+    assert_eq!(another.status, 200, "{}", another.text());
+}
+
+/// A write on a vNIC and a change of its addresses wait for each other, because what the vNIC shows proves an outcome.
+#[tokio::test]
+async fn calls_on_a_vnic_and_changes_of_its_addresses_wait_for_each_other() {
+    let world = world(ADMINS).await;
+    let admin = world.caller("root", &["admins"]);
+    let row = |action: &str| Catalogue::built_in().unwrap().action("2025-09-01", action).unwrap();
+    let once = |action: &str| Fault {
+        action: Some(action.to_owned()),
+        ..Fault::once(FaultKind::CutAfter)
+    };
+    let nic = crate::world::NIC;
+    world.zec.inject(once("ModifyNetworkInterfaceAttribute"));
+    let rename = json!({ "nicId": nic, "name": "new" });
+    let rename = rename.as_object().unwrap();
+    assert_eq!(call(&admin, row("ModifyNetworkInterfaceAttribute"), rename).await.status, 504);
+    let addresses = json!({ "nicId": nic, "ipAddresses": ["10.0.0.21"] });
+    let addresses = addresses.as_object().unwrap();
+    let blocked = call(&admin, row("UnassignNetworkInterfaceIpv4"), addresses).await;
+    assert_eq!(blocked.status, 409, "{}", blocked.text());
+
+    let spare = "1612345678901234568";
+    world.zec.inject(once("UnassignNetworkInterfaceIpv4"));
+    let addresses = json!({ "nicId": spare, "ipAddresses": ["10.1.0.21"] });
+    let addresses = addresses.as_object().unwrap();
+    assert_eq!(call(&admin, row("UnassignNetworkInterfaceIpv4"), addresses).await.status, 504);
+    let rename = json!({ "nicId": spare, "name": "new" });
+    let blocked =
+        call(&admin, row("ModifyNetworkInterfaceAttribute"), rename.as_object().unwrap()).await;
+    assert_eq!(blocked.status, 409, "{}", blocked.text());
+}
+
+/// ZEC's official SDK calls every action of its client, with its own models, and reads every answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_python_sdk_calls_every_action_through_the_gateway() {
+    if left_out("sdk") {
+        return;
+    }
+    let world = world(ADMINS).await;
+    let mut calls = Vec::new();
+    for (number, row) in rows().filter(|row| row.version == "2025-09-01").enumerate() {
+        let id = id_of(number);
+        put_resources(&world, &id, "other");
+        calls.push(json!({ "action": row.name, "arguments": arguments(row, &id) }));
+    }
+    assert_eq!(calls.len() + OF_ADDRESSES.len(), 247, "an action that nobody calls");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), Value::from(calls).to_string()).unwrap();
+    let python = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../test-parts/venv/bin/python");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/every_action.py");
+    let token = world.caller("root", &["admins"]).bearer().replacen("Bearer ", "", 1);
+    let mut command = Command::new(need(&python));
+    command.args([script, &world.gateway.to_string()]).arg(file.path()).env("TOKEN", token);
+    let (ok, text) = output(&mut command).await;
+    assert!(ok && text.contains("244 actions were answered"), "{text}");
+}
