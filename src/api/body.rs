@@ -50,7 +50,7 @@ where
     let too_large = || {
         Error::new(
             Problem::BodyTooLarge,
-            format!("the body is over {} bytes: name fewer addresses in one request", limits.max),
+            format!("the body is over {} bytes: send less in one request", limits.max),
         )
     };
     // A body that is declared too large is refused before any byte of it is read.

@@ -28,18 +28,20 @@ pub(super) struct Description {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tag {
     Addresses,
+    Actions,
     Record,
     Gateway,
 }
 
 impl Tag {
     /// Every tag, in the order of the page.
-    pub(super) const ALL: [Self; 3] = [Self::Addresses, Self::Record, Self::Gateway];
+    pub(super) const ALL: [Self; 4] = [Self::Addresses, Self::Actions, Self::Record, Self::Gateway];
 
     /// The name in the document.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Addresses => "addresses",
+            Self::Actions => "actions",
             Self::Record => "record",
             Self::Gateway => "self",
         }
@@ -49,6 +51,7 @@ impl Tag {
     pub(super) const fn title(self) -> &'static str {
         match self {
             Self::Addresses => "Private IPv4 addresses of a vNIC",
+            Self::Actions => "Every action of ZEC's API",
             Self::Record => "Outcomes of writes",
             Self::Gateway => "Who you are, and what the gateway is",
         }

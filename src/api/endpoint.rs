@@ -12,7 +12,7 @@ use super::{
     reply::{self, Answer},
     request::RequestParts,
     route::{Handler, PublicPage},
-    routes::Matched,
+    routes::{Matched, actions},
     software::software,
 };
 use crate::{
@@ -80,7 +80,9 @@ impl Api {
     {
         let Matched { route, parameters } = &context.matched;
         let body = if route.takes_body {
-            body::read(&head.headers, body, self.body_limits, context.deadline).await?
+            let limits =
+                BodyLimits { max: route.max_body(self.body_limits.max), ..self.body_limits };
+            body::read(&head.headers, body, limits, context.deadline).await?
         } else {
             let strangers = context.caller.is_none().then_some(&self.strangers);
             body::refuse(body, context.deadline, strangers).await?;
@@ -94,42 +96,52 @@ impl Api {
             max_addresses: self.max_addresses(),
         };
         match (route.handler, &context.caller) {
-            (Handler::Page(read), _) => Ok(self.page(read(&request)?)),
+            (Handler::Page(read), _) => self.page(read(&request)?),
             (Handler::Caller(answer), Some(caller)) => answer(&request, caller),
             (Handler::Lookup(read), Some(caller)) => {
                 self.executor.look_up(read(&request)?, context.asking(caller)).await.map(seen)
             }
             (Handler::Operation(read), Some(caller)) => {
-                let operation = read(&request)?;
-                note(&context.record, &operation);
-                self.executor.perform(operation, context.asking(caller)).await.map(done)
+                self.perform(read(&request)?, context.asking(caller)).await.map(done)
             }
             (Handler::ZecCall(read), Some(caller)) => {
                 let said = software(&head.headers);
                 context.record.note(|facts| facts.software = said);
-                let operation = read(&request)?;
-                note(&context.record, &operation);
                 let asking = RequestContext { via: Via::Api, ..context.asking(caller) };
-                let done = self.executor.perform(operation, asking).await;
-                zec_answer(done?)
+                zec_answer(self.perform(read(&request)?, asking).await?)
+            }
+            (Handler::ActionCall(read), Some(caller)) => {
+                action_answer(self.perform(read(&request)?, context.asking(caller)).await?)
             }
             (
                 Handler::Caller(_)
                 | Handler::Lookup(_)
                 | Handler::Operation(_)
+                | Handler::ActionCall(_)
                 | Handler::ZecCall(_),
                 None,
             ) => Err(Error::new(Problem::Internal, "a route without a caller")),
         }
     }
 
-    fn page(&self, page: PublicPage) -> Answer {
-        match page {
+    async fn perform(
+        &self,
+        operation: Operation,
+        asking: RequestContext<'_>,
+    ) -> Result<Done, Error> {
+        note(asking.record, &operation);
+        self.executor.perform(operation, asking).await
+    }
+
+    fn page(&self, page: PublicPage) -> Result<Answer, Error> {
+        Ok(match page {
             PublicPage::Problem(problem) => reply::ok(reply::explanation(problem).to_string()),
             PublicPage::OpenApi => self.documents.json(self.max_addresses()),
             PublicPage::Docs => self.documents.page(),
             PublicPage::Stylesheet => docs::stylesheet(),
-        }
+            PublicPage::Actions => actions::all()?,
+            PublicPage::Action(row) => actions::one(row),
+        })
     }
 
     fn max_addresses(&self) -> usize {
@@ -152,10 +164,29 @@ fn done(done: Done) -> Answer {
         Done::Rehearsed(rehearsed) => reply::ok(reply::rehearsed(&rehearsed).to_string()),
         Done::Nic(shown) => reply::ok(shown.nic().raw().get().to_owned()),
         Done::Answered { body, .. } => reply::bytes(body),
+        Done::CallRehearsed(call) => reply::ok(reply::call_rehearsed(&call).to_string()),
         Done::Changed { change, request_id, operation } => {
             reply::ok(reply::changed(&change, &request_id, operation))
         }
     }
+}
+
+/// The answer in the gateway's own form of ZEC's: with the operation's id beside it.
+fn action_answer(done: Done) -> Result<Answer, Error> {
+    Ok(match done {
+        Done::Answered { body, operation } => {
+            reply::bytes(reply::with_operation(&body, operation).into())
+        }
+        Done::Changed { change, request_id, operation } => {
+            let body = reply::zec_change(&request_id, &change);
+            reply::bytes(reply::with_operation(body.as_bytes(), operation).into())
+        }
+        Done::Replayed(done) => reply::replayed(action_answer(*done)?),
+        done @ (Done::Nic(_)
+        | Done::NothingToDo { .. }
+        | Done::Rehearsed(_)
+        | Done::CallRehearsed(_)) => self::done(done),
+    })
 }
 
 /// The answer in ZEC's own form.
@@ -166,7 +197,7 @@ fn zec_answer(done: Done) -> Result<Answer, Error> {
         }
         Done::Answered { body, .. } => Ok(reply::bytes(body)),
         Done::Replayed(done) => zec_answer(*done).map(reply::replayed),
-        Done::Nic(_) | Done::NothingToDo { .. } | Done::Rehearsed(_) => {
+        Done::Nic(_) | Done::NothingToDo { .. } | Done::Rehearsed(_) | Done::CallRehearsed(_) => {
             Err(Error::new(Problem::Internal, "a result that ZEC has no form for"))
         }
     }

@@ -6,6 +6,7 @@ use http::Method;
 
 use super::{describe::Description, reply::Answer, request::RequestParts};
 use crate::{
+    catalogue::ActionRow,
     domain::{Caller, Operation},
     error::{Error, Problem},
     execute::Lookup,
@@ -36,12 +37,14 @@ pub(super) enum Handler {
     Lookup(fn(&RequestParts<'_>) -> Result<Lookup, Error>),
     /// Performs an operation for a caller, and answers in ZEC's own form.
     ZecCall(fn(&RequestParts<'_>) -> Result<Operation, Error>),
+    /// Performs an operation for a caller, and answers in the gateway's own form of ZEC's answer.
+    ActionCall(fn(&RequestParts<'_>) -> Result<Operation, Error>),
     /// Performs an operation for a caller.
     Operation(fn(&RequestParts<'_>) -> Result<Operation, Error>),
 }
 
 /// A page of the gateway's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum PublicPage {
     /// Explains a problem.
     Problem(Problem),
@@ -51,6 +54,10 @@ pub(super) enum PublicPage {
     Docs,
     /// The style sheet of that description.
     Stylesheet,
+    /// Every action of ZEC's API.
+    Actions,
+    /// One action of ZEC's API.
+    Action(&'static ActionRow),
 }
 
 /// The callers that a route admits.
@@ -61,6 +68,9 @@ pub enum Access {
     /// Callers with an accepted token.
     Caller,
 }
+
+/// The largest body of a call of ZEC's API, in bytes.
+const MAX_CALL_BODY: usize = 1024 * 1024;
 
 /// The problems of every route.
 const ALWAYS: [Problem; 6] = [
@@ -90,6 +100,17 @@ impl Route {
         self.path
     }
 
+    /// The largest body of a request, in bytes, if the gateway reads bodies of `usual` bytes. A call of ZEC's API may hold a
+    /// machine's user data or a whole set of rules.
+    pub(super) fn max_body(&self, usual: usize) -> usize {
+        match self.handler {
+            Handler::ZecCall(_) | Handler::ActionCall(_) => usual.max(MAX_CALL_BODY),
+            Handler::Page(_) | Handler::Caller(_) | Handler::Lookup(_) | Handler::Operation(_) => {
+                usual
+            }
+        }
+    }
+
     /// The callers that the route admits.
     #[must_use]
     pub const fn access(&self) -> Access {
@@ -98,6 +119,7 @@ impl Route {
             Handler::Caller(_)
             | Handler::Lookup(_)
             | Handler::Operation(_)
+            | Handler::ActionCall(_)
             | Handler::ZecCall(_) => Access::Caller,
         }
     }

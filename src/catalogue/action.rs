@@ -1,6 +1,6 @@
 //! The actions, and what their answers hold.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{
     Certainty,
@@ -39,6 +39,25 @@ impl ActionRow {
             parameter.required == Certainty::Yes
                 && matches!(&parameter.meaning, Meaning::Id(types) if types.contains(own))
         })
+    }
+
+    /// The types of this API whose resources a call can name, each once.
+    #[must_use]
+    pub fn named_types(&self) -> BTreeSet<&ResourceType> {
+        let named = self.parameters.iter().flat_map(Parameter::types);
+        named.filter(|kind| !kind.is_of_another_product()).collect()
+    }
+
+    /// Whether a call may be decided on the account: it creates something, or need not name what it is about.
+    #[must_use]
+    pub fn may_be_the_accounts(&self) -> bool {
+        self.creates() || self.required_id().is_none()
+    }
+
+    /// Whether the answer holds a secret.
+    #[must_use]
+    pub fn answers_a_secret(&self) -> bool {
+        self.answer.iter().any(|held| held.holds == Holds::Secret)
     }
 
     /// Whether the action creates resources.

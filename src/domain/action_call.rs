@@ -13,6 +13,22 @@ pub struct ActionCall {
     targets: Vec<Target>,
 }
 
+/// A call that is only to be judged. It can never be sent, because that takes a permit for the call itself.
+#[derive(Clone, Debug)]
+pub struct CallRehearsal(pub Box<ActionCall>);
+
+impl AsRef<ActionCall> for CallRehearsal {
+    fn as_ref(&self) -> &ActionCall {
+        &self.0
+    }
+}
+
+impl AsRef<Self> for ActionCall {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 /// Something that a policy decides a call on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {

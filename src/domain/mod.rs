@@ -25,7 +25,7 @@ mod resource;
 pub mod text;
 mod write_call;
 
-pub use action_call::{ActionCall, Target};
+pub use action_call::{ActionCall, CallRehearsal, Target};
 pub use addresses::{Addresses, AddressesError};
 pub use arguments::{Arguments, ArgumentsError, NamedResource};
 pub use call::{API_VERSION, Call};

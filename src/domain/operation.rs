@@ -1,6 +1,6 @@
 //! What a caller can ask for, after parsing.
 
-use super::{Action, ActionCall, IdempotencyKey, ReadNic, Resource, Selection};
+use super::{Action, ActionCall, CallRehearsal, IdempotencyKey, ReadNic, Resource, Selection};
 
 /// The most resources of a call that a line of the log names.
 const MAX_SHOWN: usize = 5;
@@ -14,8 +14,10 @@ pub enum Operation {
     Change(Selection, Option<IdempotencyKey>),
     /// Say what a change would do, without doing it.
     DryRun(Selection),
-    /// Make a call of any other action.
-    Call(Box<ActionCall>),
+    /// Make a call of any other action; with a key, once, however often the caller sends the request.
+    Call(Box<ActionCall>, Option<IdempotencyKey>),
+    /// Say whether a call would be made, without making it.
+    DryRunCall(CallRehearsal),
 }
 
 impl Operation {
@@ -27,7 +29,7 @@ impl Operation {
             Self::Change(selection, _) | Self::DryRun(selection) => {
                 selection.change().action().name()
             }
-            Self::Call(call) => call.action(),
+            Self::Call(call, _) | Self::DryRunCall(CallRehearsal(call)) => call.action(),
         }
     }
 
@@ -37,7 +39,7 @@ impl Operation {
         match self {
             Self::Read(read) => read.nic.to_string(),
             Self::Change(selection, _) | Self::DryRun(selection) => selection.nic().to_string(),
-            Self::Call(call) => {
+            Self::Call(call, _) | Self::DryRunCall(CallRehearsal(call)) => {
                 let first: Vec<String> =
                     call.resources().take(MAX_SHOWN).map(Resource::to_string).collect();
                 let more = call.resources().count().saturating_sub(MAX_SHOWN);
@@ -54,7 +56,8 @@ impl Operation {
             Self::Change(Selection::Listed(change), _)
             | Self::DryRun(Selection::Listed(change)) => change.addresses.as_slice().len(),
             Self::Read(_)
-            | Self::Call(_)
+            | Self::Call(..)
+            | Self::DryRunCall(_)
             | Self::Change(Selection::All(_), _)
             | Self::DryRun(Selection::All(_)) => 0,
         }

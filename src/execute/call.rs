@@ -2,6 +2,7 @@
 
 use super::{
     Done, Executor, RequestContext, failure,
+    idempotency::{Claim, ClaimResult, Keyed},
     judge::Judge,
     preflight::unprotected,
     readings::{self, Readings},
@@ -11,9 +12,9 @@ use super::{
 };
 use crate::{
     catalogue::Effect,
-    domain::{ActionCall, Resource},
+    domain::{ActionCall, CallRehearsal, IdempotencyKey, Resource},
     error::{Error, Problem},
-    policy::{Permit, ResourceData, Verdict},
+    policy::{AuthorizationRequest, Permit, ResourceData, Verdict},
 };
 
 impl Executor {
@@ -21,15 +22,38 @@ impl Executor {
     pub(super) async fn call(
         &self,
         call: ActionCall,
+        key: Option<IdempotencyKey>,
+        context: RequestContext<'_>,
+    ) -> Result<Done, Error> {
+        let judge = self.decider.judge(context);
+        let claim = match key {
+            None => None,
+            Some(key) => match self.keys.claim(&judge, key, Keyed::Call(&call)).await? {
+                ClaimResult::Claimed(claim) => Some(claim),
+                ClaimResult::Answered(done) => return Ok(done),
+            },
+        };
+        let (permit, readings) = judge.clear_call(call).await?;
+        if permit.operation().row().effect.is_change() {
+            self.write_call(&judge, permit, readings, claim, context).await
+        } else {
+            self.read_call(permit, context).await
+        }
+    }
+
+    /// Says whether a call would be made: it is decided, and its resources are checked.
+    pub(super) async fn rehearse_call(
+        &self,
+        call: CallRehearsal,
         context: RequestContext<'_>,
     ) -> Result<Done, Error> {
         let judge = self.decider.judge(context);
         let (permit, readings) = judge.clear_call(call).await?;
-        if permit.operation().row().effect.is_change() {
-            self.write_call(&judge, permit, readings, context).await
-        } else {
-            self.read_call(permit, context).await
+        let CallRehearsal(call) = permit.spend();
+        if call.row().effect.is_change() {
+            judge.check_tags(&call, readings).await?;
         }
+        Ok(Done::CallRehearsed(call))
     }
 
     async fn read_call(
@@ -53,6 +77,7 @@ impl Executor {
         judge: &Judge<'_>,
         permit: Permit<ActionCall>,
         readings: Option<Readings>,
+        claim: Option<Box<Claim>>,
         context: RequestContext<'_>,
     ) -> Result<Done, Error> {
         let call = permit.operation();
@@ -65,34 +90,43 @@ impl Executor {
         };
         // The guard is taken before the tags are read, because an earlier call may be changing them.
         let guard = self.write_path.hold_resources(wanted)?;
-        if judge.checks_before_writes() {
-            let readings = match readings {
-                Some(readings) => readings,
-                None => readings::read(&self.decider.reader, resources, context).await?,
-            };
-            for resource in call.resources() {
-                readings.get(resource).map_or(Ok(()), |one| unprotected(resource, &one.tags))?;
-            }
-        }
+        judge.check_tags(call, readings).await?;
         let permit = permit.into_write().map_err(|error| {
             Error::new(Problem::Internal, "a read was taken for a write").with_cause(error)
         })?;
-        self.write_path.write(permit, None, HeldGuard::Resources(guard), None, context).await
+        self.write_path.write(permit, None, HeldGuard::Resources(guard), claim, context).await
     }
 }
 
 impl Judge<'_> {
+    /// Checks that no resource of a write is protected, if the pre-flight is on.
+    async fn check_tags(&self, call: &ActionCall, readings: Option<Readings>) -> Result<(), Error> {
+        if !self.checks_before_writes() {
+            return Ok(());
+        }
+        let readings = if let Some(readings) = readings {
+            readings
+        } else {
+            let resources = call.resources().cloned().collect();
+            readings::read(self.reader(), resources, self.context).await?
+        };
+        let check = |resource| {
+            readings.get(resource).map_or(Ok(()), |one| unprotected(resource, &one.tags))
+        };
+        call.resources().try_for_each(check)
+    }
+
     /// Decides a call. The resources are read only if the decision depends on them.
-    async fn clear_call(
+    async fn clear_call<O: AuthorizationRequest + AsRef<ActionCall>>(
         &self,
-        call: ActionCall,
-    ) -> Result<(Permit<ActionCall>, Option<Readings>), Error> {
+        call: O,
+    ) -> Result<(Permit<O>, Option<Readings>), Error> {
         let (action, posed) = (call.action(), self.posed_call(&call));
         let (decided, readings) = match self.engine.ask(self.requester(), call) {
             Verdict::Allowed(permit) => (Ok(permit), None),
             Verdict::Denied(denial) => (Err(denial), None),
             Verdict::DependsOnData(pending) => {
-                let resources = pending.operation().resources().cloned().collect();
+                let resources = pending.operation().as_ref().resources().cloned().collect();
                 let readings = readings::read(self.reader(), resources, self.context).await?;
                 let data = ResourceData::Read(&readings);
                 (self.engine.decide(self.requester(), pending, data), Some(readings))

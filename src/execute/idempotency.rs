@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::{Done, judge::Judge, operations, record};
 use crate::{
-    domain::{ChangeIpv4, IdempotencyKey, NicId, OperationId, Outcome, Selection},
+    domain::{ActionCall, ChangeIpv4, IdempotencyKey, NicId, OperationId, Outcome, Selection},
     error::{Error, Extra, Problem},
     journal::{Holder, Journal, KeyClaim, View},
     mutex::lock,
@@ -48,7 +48,7 @@ impl IdempotencyKeys {
         &self,
         judge: &Judge<'_>,
         key: IdempotencyKey,
-        selection: &Selection,
+        request: Keyed<'_>,
     ) -> Result<ClaimResult, Error> {
         if !self.journal.is_on() {
             return Err(Error::invalid(
@@ -57,7 +57,7 @@ impl IdempotencyKeys {
             ));
         }
         let caller = judge.context.caller.id();
-        let fingerprint = fingerprint(selection);
+        let fingerprint = request.fingerprint();
         let claim = self.claims.claim(caller, &key, fingerprint);
         // The journal is read even if another request holds the claim. That request may only be fetching an
         // old answer, and it too holds the claim for a moment.
@@ -89,6 +89,15 @@ impl IdempotencyKeys {
         let kept = self.journal.remember(&claim.name.0, claim.recorded(), answer);
         record::in_time(deadline, kept).await
     }
+}
+
+/// A request that a caller may make under a key.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Keyed<'a> {
+    /// A change of a vNIC's addresses.
+    Change(&'a Selection),
+    /// A call of any other action.
+    Call(&'a ActionCall),
 }
 
 /// The keys of requests in flight, by caller and key. Clones share them.
@@ -183,7 +192,7 @@ fn answered(judge: &Judge<'_>, holder: Holder) -> Result<Done, Error> {
         Holder::Answer(answer) => nothing_again(&answer),
         Holder::Operation(mut view) => {
             let (change, outcome) = (view.change.take(), view.outcome);
-            let Some(change) = change else { return Err(unreadable_call(&view)) };
+            let Some(change) = change else { return call_again(*view) };
             let hidden = |error| judge.hide(&change, error);
             again(*view, &change).map_err(|error| match outcome {
                 Outcome::Rejected | Outcome::Unknown => hidden(error).replayed(),
@@ -210,6 +219,23 @@ fn again(view: View, change: &ChangeIpv4) -> Result<Done, Error> {
     }
 }
 
+/// The answer to a call that an earlier request made. The gateway has what ZEC answered, unless that was long or held a
+/// secret.
+fn call_again(view: View) -> Result<Done, Error> {
+    match (view.outcome, &view.response) {
+        (Outcome::Done, Some(response)) => {
+            let id = view.zec_request_id.as_deref().unwrap_or(&view.request_id);
+            // Texts can always be serialised.
+            let id = serde_json::to_string(id).unwrap_or_default();
+            let body = format!("{{\"requestId\":{id},\"response\":{}}}", response.get());
+            Ok(Done::Answered { body: body.into(), operation: Some(view.id) })
+        }
+        (Outcome::Done, None) => Err(unreadable_call(&view)),
+        (Outcome::Rejected | Outcome::Unknown, _) => Err(told_again(view).replayed()),
+        (Outcome::Pending | Outcome::NotSent | Outcome::NotDone, _) => Err(running(Some(view.id))),
+    }
+}
+
 fn told_again(view: View) -> Error {
     let told = view.told.and_then(|told| Some((Problem::from_slug(&told.problem)?, told.detail)));
     let (problem, detail) = told.unwrap_or_else(|| {
@@ -232,16 +258,16 @@ fn told_again(view: View) -> Error {
     }
 }
 
-/// Another version of the gateway made this call, and this one cannot repeat its answer. A new key would make the same
-/// change again, so the caller must look at the outcome first.
+/// The gateway cannot repeat the answer: ZEC's was long or held a secret, or another version of the gateway made the call. A
+/// new key would make the same change again, so the caller must look at the outcome first.
 fn unreadable_call(view: &View) -> Error {
     let outcome = view.outcome.label();
     Error::new(
         Problem::OutcomeUnknown,
         format!(
-            "an earlier request with this key was made through another version of the gateway, and its \
-             outcome is `{outcome}`; nothing was sent for this one: see `GET /operations/{}`, and use a \
-             new key only if the change is still to be made",
+            "the gateway did not keep ZEC's answer to an earlier request with this key, and its outcome is \
+             `{outcome}`; nothing was sent for this one: see `GET /operations/{}`, and use a new key only \
+             if the change is still to be made",
             view.id
         ),
     )
@@ -282,24 +308,35 @@ fn running(operation: Option<OperationId>) -> Error {
     }
 }
 
-/// SHA-256 over a request as decoded, before `all` is expanded: action, vNIC, and the addresses in the
-/// caller's order. Each part ends with a zero byte, which no part can contain.
-fn fingerprint(selection: &Selection) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    let mut part = |text: &str| {
-        context.update(text.as_bytes());
-        context.update(&[0]);
-    };
-    match selection {
-        Selection::All(all) => ["all", all.nic.as_str()].into_iter().for_each(&mut part),
-        Selection::Listed(change) => {
-            part(change.change.action().name());
-            part(change.nic.as_str());
-            change.addresses.as_slice().iter().for_each(|address| part(&address.to_string()));
+impl Keyed<'_> {
+    /// SHA-256 over a request as decoded, before `all` is expanded: action, vNIC, and the addresses in the caller's order;
+    /// of another call the action, its version and the arguments without secrets. Each part ends with a zero byte, which no part
+    /// can contain: JSON escapes it.
+    fn fingerprint(self) -> [u8; 32] {
+        let mut context = Context::new(&SHA256);
+        let mut part = |text: &str| {
+            context.update(text.as_bytes());
+            context.update(&[0]);
+        };
+        match self {
+            Self::Change(Selection::All(all)) => {
+                ["all", all.nic.as_str()].into_iter().for_each(&mut part);
+            }
+            Self::Change(Selection::Listed(change)) => {
+                part(change.change.action().name());
+                part(change.nic.as_str());
+                change.addresses.as_slice().iter().for_each(|address| part(&address.to_string()));
+            }
+            Self::Call(call) => {
+                part(call.action());
+                part(&call.row().version);
+                // The journal keeps the fingerprint, and from that nobody may find a secret by guessing.
+                part(&call.arguments().without_secrets(call.row(), &|_| String::new()));
+            }
         }
+        // SHA-256 always gives 32 bytes.
+        context.finish().as_ref().try_into().unwrap_or_default()
     }
-    // SHA-256 always gives 32 bytes.
-    context.finish().as_ref().try_into().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -63,7 +63,10 @@ impl<'a> Judge<'a> {
     }
 
     /// The question of a call for the shadow policy, if there is one.
-    pub(super) fn posed_call(&self, call: &ActionCall) -> Option<ShadowQuery> {
+    pub(super) fn posed_call<O: AuthorizationRequest + AsRef<ActionCall>>(
+        &self,
+        call: &O,
+    ) -> Option<ShadowQuery> {
         self.decider.shadow.as_ref().map(|_| ShadowQuery::by_call(call))
     }
 

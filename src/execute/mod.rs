@@ -29,7 +29,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     domain::{
-        Caller, ChangeIpv4, IdempotencyKey, NicId, Operation, OperationId, ReadNic, Selection,
+        ActionCall, Caller, ChangeIpv4, IdempotencyKey, NicId, Operation, OperationId, ReadNic,
+        Selection,
     },
     error::{Error, Problem},
     journal::{Journal, View},
@@ -44,7 +45,7 @@ pub use crate::policy::Via;
 #[cfg(fuzzing)]
 pub(crate) use failure::write_error as fuzz_entry;
 use guard::Guards;
-use idempotency::{ClaimResult, IdempotencyKeys};
+use idempotency::{ClaimResult, IdempotencyKeys, Keyed};
 use judge::Decider;
 use operations::OperationsReader;
 pub use operations::{Lookup, LookupResult};
@@ -127,6 +128,8 @@ pub enum Done {
         /// The operation id in the journal; `None` for a read, and without a journal.
         operation: Option<OperationId>,
     },
+    /// A call that would be made, from a dry run.
+    CallRehearsed(Box<ActionCall>),
 }
 
 /// The caller, the deadline and the log record of one request.
@@ -188,7 +191,8 @@ impl Executor {
             Operation::Read(read) => self.read(read, context).await,
             Operation::Change(selection, key) => self.change(selection, key, context).await,
             // Boxed, so that the other operations do not pay for its size.
-            Operation::Call(call) => Box::pin(self.call(*call, context)).await,
+            Operation::Call(call, key) => Box::pin(self.call(*call, key, context)).await,
+            Operation::DryRunCall(call) => Box::pin(self.rehearse_call(call, context)).await,
             Operation::DryRun(selection) => {
                 let rehearsed = rehearse::rehearse(
                     &self.decider.judge(context),
@@ -221,10 +225,12 @@ impl Executor {
         // for their size.
         let claim = match key {
             None => None,
-            Some(key) => match Box::pin(self.keys.claim(&judge, key, &selection)).await? {
-                ClaimResult::Claimed(claim) => Some(claim),
-                ClaimResult::Answered(done) => return Ok(done),
-            },
+            Some(key) => {
+                match Box::pin(self.keys.claim(&judge, key, Keyed::Change(&selection))).await? {
+                    ClaimResult::Claimed(claim) => Some(claim),
+                    ClaimResult::Answered(done) => return Ok(done),
+                }
+            }
         };
         let (change, nic) = match selection {
             Selection::Listed(change) => (change, None),

@@ -133,17 +133,25 @@ pub(super) async fn end(
     outcome
 }
 
+/// The outcome of a write that ZEC reports as done.
+fn done(sent: &Sent) -> Ending {
+    let accepted = matches!(
+        &sent.write,
+        WriteCall::Other(call) if call.row().asynchronous == Certainty::Yes
+    );
+    Ending {
+        zec_request_id: Some(sent.request_id.clone()),
+        failed: sent.failed.clone(),
+        accepted,
+        response: sent.kept.clone(),
+        ..Ending::new(Outcome::Done)
+    }
+}
+
 /// The outcome of a write, in the form that the journal keeps.
 fn ending(sent: Result<&Sent, &Failure>) -> Ending {
     let failure = match sent {
-        Ok(Sent { write, request_id, failed, .. }) => {
-            let accepted = matches!(
-                write,
-                WriteCall::Other(call) if call.row().asynchronous == Certainty::Yes
-            );
-            let (zec_request_id, failed) = (Some(request_id.clone()), failed.clone());
-            return Ending { zec_request_id, failed, accepted, ..Ending::new(Outcome::Done) };
-        }
+        Ok(sent) => return done(sent),
         Err(failure) => failure,
     };
     let (outcome, code, status, zec_request_id) = match failure {
@@ -183,6 +191,7 @@ fn ending(sent: Result<&Sent, &Failure>) -> Ending {
         given_up: false,
         failed: None,
         accepted: false,
+        response: None,
     }
 }
 

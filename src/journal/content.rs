@@ -69,6 +69,8 @@ struct OutcomeText<'a> {
     operation: &'a str,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     told: Option<&'a ToldProblem>,
@@ -113,16 +115,22 @@ pub(super) fn of_ending(id: OperationId, ending: &Ending, at: SystemTime) -> Str
         at: millis(at),
         code: ending.code.as_deref(),
         detail: ending.detail.as_deref(),
-        failed: ending.failed.clone().and_then(|text| RawValue::from_string(text).ok()),
+        failed: raw(ending.failed.as_ref()),
         form: FORM,
         given_up: ending.given_up,
         kind: "outcome",
         operation: &id.to_string(),
         outcome: ending.outcome.label(),
+        response: raw(ending.response.as_ref()),
         status: ending.status,
         told: ending.told.as_ref(),
         zec_request_id: ending.zec_request_id.as_deref(),
     })
+}
+
+/// JSON as it is. It was read as JSON before.
+fn raw(text: Option<&String>) -> Option<Box<RawValue>> {
+    RawValue::from_string(text?.clone()).ok()
 }
 
 /// Texts, numbers and JSON that was parsed before can always be serialised.
@@ -179,6 +187,8 @@ pub(super) struct OutcomeContent {
     pub(super) given_up: bool,
     pub(super) operation: String,
     pub(super) outcome: String,
+    #[serde(default)]
+    response: Option<Box<RawValue>>,
     #[serde(default)]
     status: Option<u16>,
     #[serde(default)]
@@ -289,6 +299,7 @@ pub(super) fn view(intent: &str, last: Option<&str>) -> Result<View, StoreError>
         told: None,
         failed: None,
         accepted: false,
+        response: None,
         started_at: moment(intent.at),
         finished_at,
     };
@@ -307,4 +318,5 @@ fn add_outcome(view: &mut View, ended: OutcomeContent) {
     view.told = ended.told;
     view.failed = ended.failed;
     view.accepted = ended.accepted;
+    view.response = ended.response;
 }

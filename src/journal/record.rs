@@ -83,6 +83,8 @@ pub struct Ending {
     pub failed: Option<String>,
     /// Whether ZEC only accepted the call and works on it afterwards.
     pub accepted: bool,
+    /// What ZEC answered to a call, as JSON, if it is short and holds no secret.
+    pub response: Option<String>,
 }
 
 /// The problem in a caller's answer: enough to repeat it.
@@ -110,6 +112,7 @@ impl Ending {
             given_up: false,
             failed: None,
             accepted: false,
+            response: None,
         }
     }
 }
@@ -159,6 +162,8 @@ pub struct View {
     pub failed: Option<Box<RawValue>>,
     /// Whether ZEC only accepted the call and works on it afterwards.
     pub accepted: bool,
+    /// What ZEC answered to a call, if it was short and held no secret.
+    pub response: Option<Box<RawValue>>,
     /// When the write was requested. What is sent is signed within `SIGNED_WITHIN` after that.
     pub started_at: SystemTime,
     /// When the outcome was learned; `None` while it is pending.

@@ -4,7 +4,9 @@ use std::{borrow::Cow, net::Ipv4Addr};
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::{ActionCall, ChangeIpv4, NicId, ReadNic, Rehearsal, Resource, Target};
+use crate::domain::{
+    ActionCall, CallRehearsal, ChangeIpv4, NicId, ReadNic, Rehearsal, Resource, Target,
+};
 
 /// Something that the policy decides a request on.
 #[derive(Clone, Copy, Debug)]
@@ -127,6 +129,24 @@ impl AuthorizationRequest for Rehearsal {
 impl NicRequest for Rehearsal {
     fn nic(&self) -> &NicId {
         &self.0.nic
+    }
+}
+
+impl AuthorizationRequest for CallRehearsal {
+    fn action(&self) -> &'static str {
+        self.0.action()
+    }
+
+    fn targets(&self) -> impl Iterator<Item = TargetRef<'_>> {
+        AuthorizationRequest::targets(&*self.0)
+    }
+
+    fn is_dry_run(&self) -> bool {
+        true
+    }
+
+    fn arguments(&self) -> Cow<'_, Map<String, Value>> {
+        AuthorizationRequest::arguments(&*self.0)
     }
 }
 

@@ -57,11 +57,9 @@ impl ActionType {
         let mut resource_types = BTreeSet::new();
         for row in rows {
             merge(&mut parameters, &row.parameters);
-            let named = row.parameters.iter().flat_map(Parameter::types);
-            let own = named.filter(|kind| !kind.is_of_another_product());
-            resource_types.extend(own.map(ToString::to_string));
+            resource_types.extend(row.named_types().into_iter().map(ToString::to_string));
         }
-        let on_account = rows.iter().any(|row| row.creates() || row.required_id().is_none());
+        let on_account = rows.iter().any(|row| row.may_be_the_accounts());
         // The versions of an action differ in parameters alone.
         let mut groups = rows.first().map(|row| groups(row)).unwrap_or_default();
         if PER_ADDRESS.contains(&name) {

@@ -29,12 +29,13 @@ enum ShadowTargets {
 impl ShadowQuery {
     /// The copy of a call's request.
     #[must_use]
-    pub fn by_call(call: &ActionCall) -> Self {
+    pub fn by_call<O: AuthorizationRequest + AsRef<ActionCall>>(request: &O) -> Self {
+        let call: &ActionCall = request.as_ref();
         Self {
             action: call.action(),
             targets: ShadowTargets::Call(call.targets().to_vec()),
             addresses: Vec::new(),
-            dry_run: AuthorizationRequest::is_dry_run(call),
+            dry_run: request.is_dry_run(),
             arguments: call.arguments().members().clone(),
         }
     }

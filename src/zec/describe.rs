@@ -92,6 +92,19 @@ pub(super) fn failed(write: &WriteCall, response: &Node<'_>) -> Option<String> {
     if failed.is_empty() { None } else { serde_json::to_string(&failed).ok() }
 }
 
+/// The longest answer to a write that the record keeps, in bytes. Lists of created ids are shorter.
+const MAX_KEPT: usize = 16 * 1024;
+
+/// What the record keeps of the answer to a call: the whole `response`, unless it is long or holds a secret.
+pub(super) fn kept(write: &WriteCall, response: &Node<'_>) -> Option<String> {
+    let WriteCall::Other(call) = write else { return None };
+    if call.row().answers_a_secret() {
+        return None;
+    }
+    let text = serde_json::to_string(&serde_json::Value::from(response.clone())).ok()?;
+    (text.len() <= MAX_KEPT).then_some(text)
+}
+
 /// The exact bytes of the one vNIC in an answer.
 fn bytes_of_the_only_one(all: &[u8]) -> Result<Box<RawValue>, String> {
     #[derive(Deserialize)]

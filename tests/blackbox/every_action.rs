@@ -133,6 +133,30 @@ fn code(answer: &Answer) -> (u16, String) {
     (answer.status, answer.json()["code"].as_str().unwrap_or_default().to_owned())
 }
 
+/// Every write that is on record: with the types that it names, and without any secret. No read is there.
+async fn recorded(admin: &Caller, writes: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
+    let mut recorded = BTreeSet::new();
+    let mut target = "/operations?limit=100".to_owned();
+    loop {
+        let page = admin.get(&target).await;
+        assert!(!page.text().contains(SECRET), "a secret is in the record");
+        for one in page.json()["operations"].as_array().unwrap() {
+            let text = |name: &str| one[name].as_str().unwrap();
+            assert_eq!(text("outcome"), "done", "{one}");
+            let call = format!("{}/{}", text("action"), text("apiVersion"));
+            let named = one["resources"].as_array().unwrap();
+            let named: BTreeSet<String> =
+                named.iter().map(|one| one["type"].as_str().unwrap().to_owned()).collect();
+            assert_eq!(Some(&named), writes.get(&call), "{one}");
+            recorded.insert(call);
+        }
+        match page.json()["next"].as_str() {
+            Some(next) => target = format!("/operations?limit=100&before={next}"),
+            None => return recorded,
+        }
+    }
+}
+
 /// Nobody gets past the token and the policy with any action, and what is allowed arrives at ZEC as it was judged.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_action_is_authenticated_decided_sent_and_recorded() {
@@ -166,28 +190,7 @@ async fn every_action_is_authenticated_decided_sent_and_recorded() {
             writes.insert(format!("{}/{}", row.name, row.version), named);
         }
     }
-    // Every write is on record, with what it names and without any secret; no read is.
-    let mut recorded = BTreeSet::new();
-    let mut target = "/operations?limit=100".to_owned();
-    loop {
-        let page = admin.get(&target).await;
-        assert!(!page.text().contains(SECRET), "a secret is in the record");
-        for one in page.json()["operations"].as_array().unwrap() {
-            let text = |name: &str| one[name].as_str().unwrap();
-            assert_eq!(text("outcome"), "done", "{one}");
-            let call = format!("{}/{}", text("action"), text("apiVersion"));
-            let named = one["resources"].as_array().unwrap();
-            let named: BTreeSet<String> =
-                named.iter().map(|one| one["type"].as_str().unwrap().to_owned()).collect();
-            assert_eq!(Some(&named), writes.get(&call), "{one}");
-            recorded.insert(call);
-        }
-        match page.json()["next"].as_str() {
-            Some(next) => target = format!("/operations?limit=100&before={next}"),
-            None => break,
-        }
-    }
-    assert_eq!(recorded, writes.into_keys().collect());
+    assert_eq!(recorded(&admin, &writes).await, writes.keys().cloned().collect());
     // Counted by their names, which are a closed set.
     let counted = world.metrics().await;
     assert!(counted.contains(r#"policy_decisions_total{action="DeleteVpc",decision="deny"} "#));
@@ -361,4 +364,116 @@ async fn the_official_python_sdk_calls_every_action_through_the_gateway() {
     command.args([script, &world.gateway.to_string()]).arg(file.path()).env("TOKEN", token);
     let (ok, text) = output(&mut command).await;
     assert!(ok && text.contains("244 actions were answered"), "{text}");
+}
+
+/// For curl and web applications: by name, with the operation's id, under a key, and as a rehearsal.
+#[tokio::test]
+async fn an_action_is_called_by_its_name() {
+    let world = world(ADMINS).await;
+    let admin = world.caller("root", &["admins"]);
+    let created =
+        admin.post("/actions/CreateVpc", r#"{"name":"n","cidrBlock":"10.0.0.0/16"}"#).await;
+    assert_eq!(created.status, 200, "{}", created.text());
+    let json = created.json();
+    let id = json["operationId"].as_str().unwrap();
+    assert_eq!(json["requestId"], json["response"]["requestId"]);
+    let kept = admin.get(&format!("/operations/{id}")).await.json();
+    // What was created is on record.
+    assert_eq!(kept["response"]["vpcId"], json["response"]["vpcId"]);
+    assert_eq!(kept["resources"], json!([]));
+
+    let vpc = json["response"]["vpcId"].as_str().unwrap();
+    let body = json!({ "vpcId": vpc }).to_string();
+    let rehearsed = admin.post("/actions/DeleteVpc?dryRun=true", &body).await;
+    assert_eq!(
+        rehearsed.json(),
+        json!({
+            "dryRun": true, "action": "DeleteVpc", "version": "2025-09-01",
+            "resources": [{ "id": vpc, "type": "vpc" }], "body": { "vpcId": vpc },
+        })
+    );
+    assert!(world.sent("DeleteVpc").is_empty());
+    let keyed = [("Idempotency-Key", "k-1"), ("Content-Type", "application/json")];
+    let first = admin.send("POST", "/actions/DeleteVpc", &keyed, Some(&body)).await;
+    let again = admin.send("POST", "/actions/DeleteVpc", &keyed, Some(&body)).await;
+    assert_eq!((first.status, first.json()), (200, again.json()), "{}", again.text());
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(world.sent("DeleteVpc").len(), 1);
+    let other = admin.send("POST", "/actions/DeleteVpc", &keyed, Some(r#"{"vpcId":"9"}"#)).await;
+    assert_eq!(other.status, 422, "{}", other.text());
+
+    // Secrets are in no rehearsal.
+    world.zec.insert_resource("instance", "5", &json!({}));
+    let body = json!({ "instanceId": "5", "password": SECRET }).to_string();
+    let rehearsed = admin.post("/actions/ResetInstancePassword?dryRun=true", &body).await;
+    assert_eq!(rehearsed.status, 200, "{}", rehearsed.text());
+    assert!(!rehearsed.text().contains(SECRET) && rehearsed.text().contains("(secret)"));
+
+    let read = admin.post("/actions/DescribeVpcs", r#"{"pageSize":1}"#).await;
+    assert_eq!((read.status, read.json().get("operationId")), (200, None));
+    for (target, body, status) in [
+        ("/actions/DescribeVpcs", "", 400),
+        ("/actions/describeVpcs", "{}", 404),
+        ("/actions/DescribeVpcs?version=2023-01-01", "{}", 404),
+        ("/actions/DescribeVpcs?dryRun=perhaps", "{}", 400),
+        ("/actions/DeleteVpc", "{}", 400),
+    ] {
+        assert_eq!(admin.post(target, body).await.status, status, "{target} {body}");
+    }
+    let keyed = admin.send("POST", "/actions/DescribeVpcs", &keyed, Some("{}")).await;
+    assert_eq!(keyed.status, 400);
+}
+
+/// The actions on addresses have the same answer by their names, and everything that their own routes have.
+#[tokio::test]
+async fn the_actions_on_addresses_are_called_by_their_names_too() {
+    let world = world(ADMINS).await;
+    let admin = world.caller("root", &["admins"]);
+    let body = json!({ "nicId": crate::world::NIC, "ipAddresses": ["10.0.0.21"] }).to_string();
+    let rehearsed = admin.post("/actions/UnassignNetworkInterfaceIpv4?dryRun=true", &body).await;
+    assert_eq!(rehearsed.json()["dryRun"], true, "{}", rehearsed.text());
+    let taken = admin.post("/actions/UnassignNetworkInterfaceIpv4", &body).await;
+    assert_eq!(taken.status, 200, "{}", taken.text());
+    assert!(taken.json()["operationId"].is_string() && taken.json()["response"].is_object());
+    let again = admin.post("/actions/UnassignNetworkInterfaceIpv4", &body).await;
+    assert_eq!(code(&again), (409, "OPERATION_FAILED_RESOURCE_NOT_FOUND".to_owned()));
+}
+
+/// Anybody may see what there is.
+#[tokio::test]
+async fn every_action_is_listed_and_described_without_a_token() {
+    let world = world(ADMINS).await;
+    let stranger = world.stranger();
+    let listed = stranger.get("/actions").await.json();
+    let all = Catalogue::built_in().unwrap().actions();
+    assert_eq!(listed["actions"].as_array().unwrap().len(), all.len());
+    for row in all {
+        let target = format!("/actions/{}?version={}", row.name, row.version);
+        let shown = stranger.get(&target).await;
+        assert_eq!(shown.status, 200, "{target}");
+        let json = shown.json();
+        assert_eq!(json["parameters"].as_array().unwrap().len(), row.parameters.len(), "{target}");
+        assert!(!json["decidedOn"].as_array().unwrap().is_empty(), "{target}");
+    }
+    let stop = stranger.get("/actions/StopInstances").await.json();
+    let forced = &stop["parameters"].as_array().unwrap()[1];
+    assert_eq!(
+        (forced["name"].as_str(), forced["default"].as_str()),
+        (Some("forceShutdown"), Some("true"))
+    );
+    assert_eq!(stranger.get("/actions/Nothing").await.status, 404);
+    assert_eq!(stranger.post("/actions/DescribeVpcs", "{}").await.status, 401);
+}
+
+/// A machine's user data or a set of rules is larger than any request on addresses.
+#[tokio::test]
+async fn a_call_may_hold_a_mebibyte_and_no_more() {
+    let world = world(ADMINS).await;
+    let admin = world.caller("root", &["admins"]);
+    let body = |length: usize| {
+        json!({ "name": "n", "cidrBlock": "10.0.0.0/16", "tags": { "tags": [{ "key": "k", "value": "v".repeat(length) }] } }).to_string()
+    };
+    let large = admin.post("/actions/CreateVpc", &body(1_000_000)).await;
+    assert_eq!(large.status, 200, "{}", large.text());
+    assert_eq!(admin.post("/actions/CreateVpc", &body(1_048_576)).await.status, 413);
 }

@@ -217,7 +217,7 @@ async fn whatever_layer_refuses_an_sdk_can_read_it() {
     let setup = Setup { limits: "freeze_file = \"freeze\"".to_owned(), ..Setup::default() };
     let world = setup.start().await;
     let alice = world.alice();
-    let large = format!(r#"{{"nicId":"{}"}}"#, "1".repeat(70_000));
+    let large = format!(r#"{{"nicId":"{}"}}"#, "1".repeat(1_100_000));
     let (status, code, _) = refusal(&act(&alice, UNASSIGN, &large).await);
     assert_eq!((status, code.as_str()), (413, "INVALID_REQUEST"));
     let plain = alice.send("POST", PATH, NAMED, Some(GOOD)).await;

@@ -45,6 +45,15 @@ def within_rules(case):
         headers.pop("X-ZC-Service", None)
         case.headers = headers
         case.body = {"nicIds": ["1612345678901234567"]}
+    if path == "/actions/{Action}":
+        # What the body may hold depends on the action, and the actions have few versions.
+        case.path_parameters["Action"] = "DescribeVpcs"
+        query.pop("version", None)
+        if case.method == "POST":
+            headers.pop("Idempotency-Key", None)  # reads take none
+            case.headers = headers
+            case.body = {"pageSize": 20}
+        case.query = query
     if "resource" in query:
         query.pop("nic", None)  # the same thing in other words
     if "before" in query:

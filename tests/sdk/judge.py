@@ -84,8 +84,8 @@ def a_signature_is_refused_when_the_clocks_differ(judge):
 @check
 def an_action_that_is_not_known_is_refused(judge):
     request = models.DescribeNetworkInterfaceRegionsRequest()
-    call = judge.signed.DescribeNetworkInterfaceRegions
-    refused_by_zec("AUTHFAILURE_UNAUTHORIZED_OPERATION", lambda: call(request))
+    call = judge.signed._api_call
+    refused_by_zec("AUTHFAILURE_UNAUTHORIZED_OPERATION", lambda: call("DescribeNothing", request))
 
 
 @check

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::describe::reference;
 use crate::{
+    catalogue::Effect,
     domain::{Action, Outcome},
     error::Problem,
 };
@@ -59,6 +60,50 @@ fn zec_answer() -> Value {
     })
 }
 
+fn actions() -> [(&'static str, Value); 4] {
+    let answer = json!({
+        "type": "object",
+        "description": "ZEC's answer in `response`; of a dry run, what would be sent in `body`",
+        "properties": {
+            "requestId": { "type": "string" },
+            "operationId": reference("OperationId"),
+            "response": { "type": "object", "additionalProperties": true },
+            "dryRun": { "type": "boolean" },
+            "body": { "type": ["object", "null"], "additionalProperties": true },
+        },
+    });
+    let summary = json!({
+        "type": "object",
+        "required": ["action", "version", "access", "resourceType"],
+        "properties": {
+            "action": { "type": "string" },
+            "version": { "type": "string" },
+            "access": { "type": "string", "enum": Effect::ALL.map(Effect::label) },
+            "resourceType": { "type": ["string", "null"] },
+        },
+    });
+    let parameters = json!({
+        "type": "array", "items": { "type": "object", "additionalProperties": true },
+    });
+    let action = json!({
+        "type": "object",
+        "required": ["action", "version", "access", "decidedOn", "parameters"],
+        "properties": {
+            "action": { "type": "string" },
+            "version": { "type": "string" },
+            "access": { "type": "string", "enum": Effect::ALL.map(Effect::label) },
+            "decidedOn": { "type": "array", "items": { "type": "string" } },
+            "parameters": parameters,
+        },
+    });
+    let list = json!({
+        "type": "object",
+        "required": ["actions"],
+        "properties": { "actions": { "type": "array", "items": reference("ActionSummary") } },
+    });
+    [("ActionAnswer", answer), ("ActionSummary", summary), ("Action", action), ("Actions", list)]
+}
+
 /// Every schema; `max_addresses` is the most that one request may name.
 pub(super) fn all(max_addresses: usize) -> Value {
     let mut schemas = json!({
@@ -67,7 +112,7 @@ pub(super) fn all(max_addresses: usize) -> Value {
         "OperationId": { "type": "string", "pattern": OPERATION_ID_FORM },
         "RequestId": { "type": "string", "pattern": REQUEST_ID_FORM },
         "Outcome": { "type": "string", "enum": Outcome::ALL.map(Outcome::label) },
-        "Action": { "type": "string", "enum": Action::ALL.map(Action::name) },
+        "NicAction": { "type": "string", "enum": Action::ALL.map(Action::name) },
         "ProblemSlug": { "type": "string", "enum": Problem::ALL.map(Problem::slug) },
         "ZecAnswer": zec_answer(),
         "Nic": {
@@ -93,8 +138,12 @@ pub(super) fn all(max_addresses: usize) -> Value {
         },
     });
     if let Some(all) = schemas.as_object_mut() {
-        for (name, schema) in
-            bodies(max_addresses).into_iter().chain(changes()).chain(record()).chain(problems())
+        for (name, schema) in bodies(max_addresses)
+            .into_iter()
+            .chain(actions())
+            .chain(changes())
+            .chain(record())
+            .chain(problems())
         {
             all.insert(name.to_owned(), schema);
         }
@@ -146,7 +195,7 @@ fn changes() -> [(&'static str, Value); 2] {
         "required": ["dryRun", "action", "body", "nicId", "ipAddresses"],
         "properties": {
             "dryRun": { "const": true },
-            "action": reference("Action"),
+            "action": reference("NicAction"),
             "body": {
                 "type": ["object", "null"], "additionalProperties": true,
                 "description": "What the gateway would send to ZEC; null if it would send nothing",
@@ -164,9 +213,36 @@ fn changes() -> [(&'static str, Value); 2] {
     [("Changed", changed), ("DryRun", dry_run)]
 }
 
+/// What an operation has beyond a change of addresses.
+fn of_calls(text: &Value) -> [Value; 4] {
+    let failed = json!({
+        "type": "array", "items": {},
+        "description": "What was not done, if the call was done in part",
+    });
+    let accepted = json!({
+        "type": "boolean",
+        "description": "Whether ZEC only accepted the call and works on it afterwards",
+    });
+    let response = json!({
+        "type": "object", "additionalProperties": true,
+        "description": "What ZEC answered, if it was short and held no secret",
+    });
+    let resources = json!({
+        "type": "array",
+        "description": "What the arguments name",
+        "items": {
+            "type": "object",
+            "required": ["id", "type"],
+            "properties": { "id": text, "type": text },
+        },
+    });
+    [failed, accepted, response, resources]
+}
+
 fn record() -> [(&'static str, Value); 2] {
     let text = json!({ "type": "string" });
     let maybe = json!({ "type": ["string", "null"] });
+    let [failed, accepted, response, resources] = of_calls(&text);
     let operation = json!({
         "type": "object",
         "required": [
@@ -178,22 +254,13 @@ fn record() -> [(&'static str, Value); 2] {
             "outcome": reference("Outcome"),
             "action": { "type": "string", "description": "ZEC's name of the action" },
             "apiVersion": { "type": "string", "description": "The version of ZEC's API" },
-            "resources": {
-                "type": "array",
-                "description": "What the arguments name",
-                "items": {
-                    "type": "object",
-                    "required": ["id", "type"],
-                    "properties": { "id": text, "type": text },
-                },
-            },
+            "resources": resources,
             "arguments": { "type": "object", "additionalProperties": true },
             "nicId": reference("NicId"),
             "ipAddresses": { "type": "array", "items": reference("Ipv4") },
-            "failed": {
-                "type": "array", "items": {},
-                "description": "What was not done, if the call was done in part",
-            },
+            "failed": failed,
+            "accepted": accepted,
+            "response": response,
             "caller": text,
             "clientSoftware": text,
             "policies": { "type": "array", "items": text },

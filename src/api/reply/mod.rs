@@ -14,7 +14,7 @@ pub(super) use change::{changed, nothing_to_do, rehearsed};
 pub(super) use operation::{operation, operations};
 pub(super) use problem::explanation;
 pub use problem::problem;
-pub(super) use zec::zec_change;
+pub(super) use zec::{call_rehearsed, with_operation, zec_change};
 
 use super::answer_body::AnswerBody;
 

@@ -37,6 +37,8 @@ struct Document<'a> {
     failed: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     accepted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<&'a RawValue>,
     started_at: String,
     finished_at: Option<String>,
 }
@@ -64,6 +66,7 @@ pub(in crate::api) fn operation(view: &View) -> String {
         code: view.code.as_deref(),
         failed: view.failed.as_deref(),
         accepted: view.accepted,
+        response: view.response.as_deref(),
         started_at: time(view.started_at),
         finished_at: view.finished_at.map(time),
     };

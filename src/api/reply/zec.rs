@@ -1,9 +1,9 @@
 //! Answers in ZEC's own form: the result in `response`, and the request's id inside and outside of it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::domain::{Change, ChangeIpv4};
+use crate::domain::{ActionCall, Change, ChangeIpv4, OperationId};
 
 /// A request's id as ZEC writes it: `T` and an upper-case UUID. An id of the caller's own that is no UUID stays as it is.
 pub(in crate::api) fn zec_request_id(id: &str) -> String {
@@ -18,4 +18,43 @@ pub(in crate::api) fn zec_change(id: &str, change: &ChangeIpv4) -> String {
         members.insert("ipAddresses".to_owned(), json!(change.addresses.as_slice()));
     }
     json!({ "requestId": id, "response": response }).to_string()
+}
+
+/// An answer of ZEC's with the operation's id as its first member. ZEC's own bytes stay as they are.
+pub(in crate::api) fn with_operation(answer: &[u8], operation: Option<OperationId>) -> Vec<u8> {
+    let Some(id) = operation else { return answer.to_vec() };
+    // ZEC's answer was read as an object with members.
+    let begin = answer.iter().position(|byte| *byte == b'{').map_or(0, |at| at + 1);
+    let mut whole = format!("{{\"operationId\":\"{id}\",").into_bytes();
+    whole.extend_from_slice(answer.get(begin..).unwrap_or_default());
+    whole
+}
+
+/// What a call would send.
+pub(in crate::api) fn call_rehearsed(call: &ActionCall) -> Value {
+    let recorded = call.recorded(&|_| "(secret)".to_owned());
+    json!({
+        "dryRun": true,
+        "action": recorded.action,
+        "version": recorded.api_version,
+        "resources": recorded.resources,
+        "body": recorded.arguments,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operations_id_is_added_and_zecs_bytes_stay() {
+        let id = OperationId::new();
+        let answer = br#" {"requestId":"T1","response":{"x":1.50}}"#;
+        let whole = String::from_utf8(with_operation(answer, Some(id))).unwrap();
+        assert_eq!(
+            whole,
+            format!(r#"{{"operationId":"{id}","requestId":"T1","response":{{"x":1.50}}}}"#)
+        );
+        assert_eq!(with_operation(answer, None), answer);
+    }
 }

@@ -1,6 +1,7 @@
 //! Every route of the callers' port. The router, the labels of metrics, `Allow`, CORS, the `OpenAPI` document and the
 //! page come from this table.
 
+pub(super) mod actions;
 mod nics;
 mod operations;
 mod pages;
@@ -13,7 +14,7 @@ use super::{
     describe::Description,
     route::{
         Access,
-        Handler::{self, Caller, Lookup, Operation, Page, ZecCall},
+        Handler::{self, ActionCall, Caller, Lookup, Operation, Page, ZecCall},
         Route,
     },
 };
@@ -27,12 +28,15 @@ const BODY: bool = true;
 const NO_BODY: bool = false;
 
 #[rustfmt::skip] // One line for each route reads as the table that it is.
-static ROUTES: [Route; 12] = [
+static ROUTES: [Route; 15] = [
     route(Method::DELETE, "/nics/{nicId}/ipv4",           Operation(nics::unassign),     BODY,    nics::UNASSIGN, nics::describe_unassign),
     route(Method::DELETE, "/nics/{nicId}/ipv4/{address}", Operation(nics::unassign_one), NO_BODY, nics::UNASSIGN, nics::describe_unassign_one),
     route(Method::POST,   "/nics/{nicId}/ipv4",           Operation(nics::assign),       BODY,    nics::ASSIGN,   nics::describe_assign),
     route(Method::GET,    "/nics/{nicId}",                Operation(nics::read),         NO_BODY, nics::READ,     nics::describe_read),
     route(Method::POST,   "/api/v2/zec",                  ZecCall(zec::call),            BODY,    zec::CALL,      zec::describe),
+    route(Method::POST,   "/actions/{Action}",            ActionCall(actions::call),     BODY,    zec::CALL,      actions::describe_call),
+    route(Method::GET,    "/actions/{Action}",            Page(actions::read),           NO_BODY, actions::READ,  actions::describe_read),
+    route(Method::GET,    "/actions",                     Page(actions::list),           NO_BODY, &[],            actions::describe_list),
     route(Method::GET,    "/operations/{operationId}",    Lookup(operations::read),      NO_BODY, operations::READ, operations::describe_read),
     route(Method::GET,    "/operations",                  Lookup(operations::list),      NO_BODY, operations::READ, operations::describe_list),
     route(Method::GET,    "/whoami",                      Caller(whoami::show),          NO_BODY, &[],            whoami::describe),

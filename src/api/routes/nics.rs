@@ -102,14 +102,21 @@ fn nic(request: &RequestParts<'_>) -> Result<NicId, Error> {
     NicId::parse(request.parameter(0)).map_err(|error| Error::invalid(error.to_string()))
 }
 
+/// The `Idempotency-Key` of a request.
+pub(super) fn idempotency_key_of(
+    request: &RequestParts<'_>,
+) -> Result<Option<IdempotencyKey>, Error> {
+    let key = request.headers.get("idempotency-key").map(HeaderValue::as_bytes);
+    let key = key.map(IdempotencyKey::parse).transpose();
+    key.map_err(|error| Error::invalid(error.to_string()))
+}
+
 pub(super) fn change(
     request: &RequestParts<'_>,
     query: &Query<'_>,
     selection: Selection,
 ) -> Result<Operation, Error> {
-    let key = request.headers.get("idempotency-key").map(HeaderValue::as_bytes);
-    let key = key.map(IdempotencyKey::parse).transpose();
-    let key = key.map_err(|error| Error::invalid(error.to_string()))?;
+    let key = idempotency_key_of(request)?;
     match (query.is_true("dryRun")?, key) {
         (true, None) => Ok(Operation::DryRun(selection)),
         (true, Some(_)) => Err(Error::invalid(

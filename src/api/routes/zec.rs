@@ -17,7 +17,8 @@ use super::{
 use crate::{
     catalogue::{ActionRow, Catalogue},
     domain::{
-        API_VERSION, ActionCall, Arguments, ArgumentsError, Change, NicId, Operation, text::excerpt,
+        API_VERSION, ActionCall, Arguments, ArgumentsError, CallRehearsal, Change, NicId,
+        Operation, Selection, text::excerpt,
     },
     error::{Error, Problem},
 };
@@ -26,8 +27,8 @@ use crate::{
 pub(super) const CALL: &[&[Problem]] =
     &[nics::ZEC, nics::WRITE, nics::BUDGET, &[Problem::UnknownAction]];
 
-/// Reads an action's arguments as an operation.
-type ReadArguments = fn(&RequestParts<'_>, &Arguments) -> Result<Operation, Error>;
+/// Reads an action's arguments as a change of addresses.
+type ReadArguments = fn(&RequestParts<'_>, &Arguments) -> Result<Selection, Error>;
 
 /// The actions that become the same operations as the other routes', by ZEC's names. Their state is checked, and their
 /// outcomes are found out.
@@ -45,26 +46,60 @@ const SERVICE: HeaderName = HeaderName::from_static("x-zc-service");
 pub(super) fn call(request: &RequestParts<'_>) -> Result<Operation, Error> {
     request.bare()?;
     let row = row(request)?;
-    let call = ActionCall::parse(row, request.body.unwrap_or_default()).map_err(|error| {
+    let call = parse(row, request)?;
+    if let Some(selection) = selection(request, &call)? {
+        return nics::change(request, &Query::default(), selection);
+    }
+    operation(request, call, false)
+}
+
+/// The operation of a call, which a caller may make under a key, or only rehearse.
+pub(super) fn operation(
+    request: &RequestParts<'_>,
+    call: ActionCall,
+    dry_run: bool,
+) -> Result<Operation, Error> {
+    let key = nics::idempotency_key_of(request)?;
+    match (call.row().effect.is_change(), dry_run, key) {
+        (false, _, Some(_)) => Err(Error::invalid(
+            "a read takes no `Idempotency-Key`, because it changes nothing: leave it out",
+        )),
+        (_, true, Some(_)) => Err(Error::invalid(
+            "a dry run takes no `Idempotency-Key`, because it changes nothing: leave one of \
+             them out",
+        )),
+        (_, true, None) => Ok(Operation::DryRunCall(CallRehearsal(Box::new(call)))),
+        (_, false, key) => Ok(Operation::Call(Box::new(call), key)),
+    }
+}
+
+/// Reads the arguments of an action from the body.
+pub(super) fn parse(
+    row: &'static ActionRow,
+    request: &RequestParts<'_>,
+) -> Result<ActionCall, Error> {
+    ActionCall::parse(row, request.body.unwrap_or_default()).map_err(|error| {
         let said = error.to_string();
         match error {
             ArgumentsError::Missing(_) | ArgumentsError::Widens { .. } => Error::missing(said),
             _ => Error::invalid(said),
         }
-    })?;
-    if let Some((_, read)) = OF_ADDRESSES.iter().find(|(name, _)| *name == row.name) {
-        return read(request, call.arguments());
-    }
-    if request.headers.contains_key("idempotency-key") {
-        let detail = if row.effect.is_change() {
-            "the gateway remembers an `Idempotency-Key` only for changes of a vNIC's addresses: leave \
-             it out, and look in `GET /operations` before you repeat the call"
-        } else {
-            "a read takes no `Idempotency-Key`, because it changes nothing: leave it out"
-        };
-        return Err(Error::invalid(detail));
-    }
-    Ok(Operation::Call(Box::new(call)))
+    })
+}
+
+/// The change of addresses that a call is, if it is one.
+pub(super) fn selection(
+    request: &RequestParts<'_>,
+    call: &ActionCall,
+) -> Result<Option<Selection>, Error> {
+    let read = OF_ADDRESSES.iter().find(|(name, _)| *name == call.row().name);
+    read.map(|(_, read)| read(request, call.arguments())).transpose()
+}
+
+/// The catalogue of this program.
+pub(super) fn catalogue() -> Result<&'static Catalogue, Error> {
+    Catalogue::built_in()
+        .map_err(|error| Error::new(Problem::Internal, "the catalogue is broken").with_cause(error))
 }
 
 /// The row of the action that the headers name.
@@ -82,10 +117,7 @@ fn row(request: &RequestParts<'_>) -> Result<&'static ActionRow, Error> {
         Error::missing("the header `X-ZC-Action` is missing: it names the action of ZEC's API")
     })?;
     let version = one(request, &VERSION)?.unwrap_or(API_VERSION);
-    let catalogue = Catalogue::built_in().map_err(|error| {
-        Error::new(Problem::Internal, "the catalogue is broken").with_cause(error)
-    })?;
-    catalogue.action(version, name).ok_or_else(|| {
+    catalogue()?.action(version, name).ok_or_else(|| {
         let detail = format!(
             "the gateway knows no action `{}` in version `{}`; nothing was sent: check \
              `X-ZC-Action` and `X-ZC-Version`",
@@ -106,11 +138,11 @@ fn one<'a>(request: &RequestParts<'a>, name: &HeaderName) -> Result<Option<&'a s
     }
 }
 
-fn assign_one(request: &RequestParts<'_>, arguments: &Arguments) -> Result<Operation, Error> {
+fn assign_one(request: &RequestParts<'_>, arguments: &Arguments) -> Result<Selection, Error> {
     change(request, arguments, Change::Assign, texts(arguments, "ipAddress"))
 }
 
-fn assign(request: &RequestParts<'_>, arguments: &Arguments) -> Result<Operation, Error> {
+fn assign(request: &RequestParts<'_>, arguments: &Arguments) -> Result<Selection, Error> {
     if arguments.get("ipAddressCount").is_some() {
         return Err(Error::invalid(
             "`ipAddressCount` lets ZEC choose the addresses, which no policy can decide: name them \
@@ -121,7 +153,7 @@ fn assign(request: &RequestParts<'_>, arguments: &Arguments) -> Result<Operation
 }
 
 /// The list has precedence, as at ZEC. Half of ZEC's clients send an empty one where others send none.
-fn unassign(request: &RequestParts<'_>, arguments: &Arguments) -> Result<Operation, Error> {
+fn unassign(request: &RequestParts<'_>, arguments: &Arguments) -> Result<Selection, Error> {
     let list = texts(arguments, "ipAddresses");
     let named = if list.is_empty() { texts(arguments, "ipAddress") } else { list };
     change(request, arguments, Change::Unassign, named)
@@ -132,13 +164,12 @@ fn change(
     arguments: &Arguments,
     change: Change,
     addresses: Vec<&str>,
-) -> Result<Operation, Error> {
+) -> Result<Selection, Error> {
     let nic = arguments.get("nicId").and_then(Value::as_str);
     let nic = nic.ok_or_else(|| Error::missing("`nicId` is missing: it names the vNIC"))?;
     let if_none = "no address is named: send it in the action's `ipAddress` or `ipAddresses`";
     let most = request.max_addresses;
-    let selection = nics::listed(nic_id(nic)?, change, addresses, most, if_none)?;
-    nics::change(request, &Query::default(), selection)
+    nics::listed(nic_id(nic)?, change, addresses, most, if_none)
 }
 
 fn nic_id(text: &str) -> Result<NicId, Error> {

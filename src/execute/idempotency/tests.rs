@@ -1,6 +1,10 @@
 //! Tests of request fingerprints and of claims in memory.
 
 use super::*;
+
+fn fingerprint(selection: &Selection) -> [u8; 32] {
+    Keyed::Change(selection).fingerprint()
+}
 use crate::domain::{Addresses, Change, ChangeIpv4, UnassignAll};
 
 fn listed(change: Change, nic: &str, addresses: &[&str]) -> Selection {

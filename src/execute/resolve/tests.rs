@@ -165,6 +165,7 @@ fn view(addresses: &[&str], outcome: Outcome) -> View {
         told: None,
         failed: None,
         accepted: false,
+        response: None,
         started_at: SystemTime::UNIX_EPOCH,
         finished_at: None,
     }

@@ -36,12 +36,14 @@ async fn an_operation_shows_what_the_contract_says() {
         given_up: false,
         failed: Some(r#"["1"]"#.to_owned()),
         accepted: true,
+        response: Some(r#"{"vpcId":"1"}"#.to_owned()),
     };
     journal.end(id, ending).await.unwrap();
     let view = journal.find(id).await.unwrap().unwrap();
     assert_eq!((view.status, view.detail.as_deref()), (Some(404), Some("no such vNIC")));
     assert_eq!(view.told.as_ref(), Some(&told));
     assert_eq!((view.accepted, view.failed.unwrap().get()), (true, r#"["1"]"#));
+    assert_eq!(view.response.unwrap().get(), r#"{"vpcId":"1"}"#);
     assert_eq!(view.before.as_ref().unwrap().get(), r#"{"nicId":"nic-1","zzz":1.50}"#);
     assert_eq!(view.outcome, Outcome::Rejected);
     assert_eq!(view.call.action, "UnassignNetworkInterfaceIpv4");

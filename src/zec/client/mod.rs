@@ -71,6 +71,8 @@ pub struct Sent {
     pub body: Bytes,
     /// What ZEC did not do of it, as JSON, if it was done in part.
     pub failed: Option<String>,
+    /// What the record keeps of the answer, as JSON.
+    pub kept: Option<String>,
 }
 
 /// ZEC's answer to a call that only reads.
@@ -419,11 +421,13 @@ impl Writer {
         let key = &self.0.keys.now().current;
         let call = SignedCall { action: write.action(), version, body, key };
         let sign_at = || ticket.spend().map(|spent| spent.signed_at).map_err(|e| not_sent(&e));
-        let take =
-            |response: &Node<'_>, all: &Bytes| (describe::failed(&write, response), all.clone());
+        let take = |response: &Node<'_>, all: &Bytes| {
+            let kept = describe::kept(&write, response);
+            (describe::failed(&write, response), kept, all.clone())
+        };
         let answer = self.0.attempt(call, sign_at, take, pass, deadline).await?;
-        let ((failed, body), request_id) = (answer.response, answer.request_id);
-        Ok(Sent { write, request_id, body, failed })
+        let ((failed, kept, body), request_id) = (answer.response, answer.request_id);
+        Ok(Sent { write, request_id, body, failed, kept })
     }
 }
 
