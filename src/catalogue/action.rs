@@ -54,6 +54,13 @@ impl ActionRow {
         self.creates() || self.required_id().is_none()
     }
 
+    /// Whether the action changes what policies rely on: the tags or the resource group of resources that exist.
+    #[must_use]
+    pub fn reclassifies(&self) -> bool {
+        let sets = |one: &Parameter| one.sets_tags() || one.names_group();
+        self.effect.is_change() && !self.creates() && self.parameters.iter().any(sets)
+    }
+
     /// Whether the answer holds a secret.
     #[must_use]
     pub fn answers_a_secret(&self) -> bool {

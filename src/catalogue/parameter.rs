@@ -8,6 +8,9 @@ use super::{
     table::{CatalogueError, Row, Table},
 };
 
+/// The type of resource groups, which another product has.
+const RESOURCE_GROUP: &str = "resource-group";
+
 /// A parameter, or a member of one that is an object.
 #[derive(Clone, Debug)]
 pub struct Parameter {
@@ -107,6 +110,18 @@ impl Parameter {
             _ => Vec::new(),
         };
         own.into_iter().chain(self.members().iter().flat_map(Self::types)).collect()
+    }
+
+    /// Whether it holds tags.
+    #[must_use]
+    pub fn sets_tags(&self) -> bool {
+        self.meaning == Meaning::TagKey || self.members().iter().any(Self::sets_tags)
+    }
+
+    /// Whether it names a resource group.
+    #[must_use]
+    pub fn names_group(&self) -> bool {
+        matches!(&self.meaning, Meaning::Id(types) if types.iter().any(|kind| kind.as_str() == RESOURCE_GROUP))
     }
 
     /// The members of an object, or of each object in a list; empty for values without parts.

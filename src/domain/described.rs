@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Nic, Resource, json::Node, nic::tags};
+use serde_json::Value;
+
+use super::{ActionCall, Nic, Resource, json::Node, nic::tags};
 use crate::catalogue::ResourceRow;
 
 /// The types of what resources lie in that are no resources of this API.
@@ -27,6 +29,8 @@ pub struct Described {
     /// What it lies in: the resource group, the region and every resource around it. There are several lineages if it lies
     /// in several places at once, such as a security group of two VPCs; there is always one.
     pub lineages: Vec<Vec<Resource>>,
+    /// The same resource as a call would leave it, if the call changes its tags or its resource group.
+    pub would_be: Option<Box<Self>>,
 }
 
 /// The members of an object that say where a resource lies.
@@ -81,6 +85,7 @@ impl Described {
             status: optional(&row.status)?,
             tags,
             lineages: Vec::new(),
+            would_be: None,
         };
         Ok((described, location))
     }
@@ -94,9 +99,51 @@ impl Described {
             status: Some(nic.status.clone()),
             tags: nic.tags.clone(),
             lineages: vec![Vec::new()],
+            would_be: None,
             nic: Some(nic),
         }
     }
+}
+
+impl Described {
+    /// The resource as a call would leave it, with other tags or in another resource group; `None` if it changes neither.
+    #[must_use]
+    pub fn after(&self, call: &ActionCall) -> Option<Self> {
+        let mut after = self.clone();
+        let mut changed = false;
+        for parameter in &call.row().parameters {
+            let Some(value) = call.arguments().get(&parameter.name) else { continue };
+            if parameter.names_group()
+                && let Some(id) = value.as_str()
+            {
+                changed = true;
+                let group = Resource { kind: RESOURCE_GROUP.to_owned(), id: id.to_owned() };
+                for lineage in &mut after.lineages {
+                    lineage.retain(|one| one.kind != RESOURCE_GROUP);
+                    lineage.push(group.clone());
+                }
+                if let Some(nic) = &mut after.nic {
+                    nic.resource_group = Some(id.to_owned());
+                }
+            }
+            if parameter.sets_tags() {
+                changed = true;
+                after.tags = given_tags(value);
+                if let Some(nic) = &mut after.nic {
+                    nic.tags.clone_from(&after.tags);
+                }
+            }
+        }
+        changed.then_some(after)
+    }
+}
+
+/// The tags in an argument such as `{"tags":[{"key":"env","value":"lab"}]}`.
+fn given_tags(value: &Value) -> BTreeMap<String, String> {
+    let list = value.get("tags").unwrap_or(value).as_array();
+    let text = |tag: &Value, name: &str| Some(tag.get(name)?.as_str()?.to_owned());
+    let pair = |tag: &Value| Some((text(tag, "key")?, text(tag, "value").unwrap_or_default()));
+    list.into_iter().flatten().filter_map(pair).collect()
 }
 
 impl Location {
@@ -245,6 +292,29 @@ mod tests {
         let (_, location) =
             read("security-group", &object.replace(r#"["v","w"]"#, "null")).unwrap();
         assert_eq!(lineages(&location, &[]).unwrap(), [[""; 0]]);
+    }
+
+    #[test]
+    fn a_call_that_changes_tags_or_group_shows_what_would_be() {
+        let (mut described, _) = read(
+            "ddos-policy",
+            r#"{"policyId":"1","policyName":"n","resourceGroupId":"g","tags":{"tags":[{"key":"env","value":"lab"}]}}"#,
+        )
+        .unwrap();
+        described.lineages = vec![vec![Resource::parse("resource-group/g").unwrap()]];
+        let after = |action: &str, body: &str| {
+            let row = Catalogue::built_in().unwrap().action("2025-09-01", action).unwrap();
+            described.after(&ActionCall::parse(row, body.as_bytes()).unwrap())
+        };
+        let tags = r#"{"policyId":"1","tags":{"tags":[{"key":"env","value":"prod"}]}}"#;
+        let changed = after("ModifyPolicy", tags).unwrap();
+        assert_eq!(changed.tags, BTreeMap::from([("env".to_owned(), "prod".to_owned())]));
+        assert_eq!(changed.lineages, described.lineages);
+        let group = r#"{"diskIds":["1"],"resourceGroupId":"h"}"#;
+        let changed = after("ModifyDisksResourceGroup", group).unwrap();
+        assert_eq!(changed.lineages, [[Resource::parse("resource-group/h").unwrap()]]);
+        assert_eq!(changed.tags, described.tags);
+        assert!(after("ModifyPolicy", r#"{"policyId":"1"}"#).is_none());
     }
 
     #[test]

@@ -127,7 +127,8 @@ impl Judge<'_> {
             Verdict::Denied(denial) => (Err(denial), None),
             Verdict::DependsOnData(pending) => {
                 let resources = pending.operation().as_ref().resources().cloned().collect();
-                let readings = readings::read(self.reader(), resources, self.context).await?;
+                let mut readings = readings::read(self.reader(), resources, self.context).await?;
+                reclassify(&mut readings, pending.operation().as_ref());
                 let data = ResourceData::Read(&readings);
                 (self.engine.decide(self.requester(), pending, data), Some(readings))
             }
@@ -139,6 +140,19 @@ impl Judge<'_> {
                 Ok((permit, readings))
             }
             Err(denial) => Err(self.denied(action, &denial)),
+        }
+    }
+}
+
+/// Adds to each resource of the call's own type how the call would leave it.
+fn reclassify(readings: &mut Readings, call: &ActionCall) {
+    if !call.row().reclassifies() {
+        return;
+    }
+    let own = call.row().resource_type.as_ref().map(ToString::to_string);
+    for resource in call.resources().filter(|one| Some(&one.kind) == own.as_ref()) {
+        if let Some(described) = readings.get_mut(resource) {
+            described.would_be = described.after(call).map(Box::new);
         }
     }
 }

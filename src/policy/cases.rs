@@ -1,15 +1,19 @@
 //! A policy's own test cases: `cases/*.toml` beside the policies, run by `policy test`.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+};
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Engine,
-    offline::{Attributes, Question, Told},
+    Engine, Requester, ResourceData,
+    offline::{Attributes, Question, Told, WrittenResource},
 };
 use crate::{
+    domain::{Described, Resource},
     error::{Fault, line_at},
     files,
 };
@@ -44,6 +48,10 @@ struct Case {
     #[serde(default)]
     addresses: Vec<String>,
     attributes: Option<Attributes>,
+    /// The data of resources that a call names.
+    resources: Option<Vec<WrittenResource>>,
+    /// When the call is decided, as `2026-12-24T18:00:00Z`; the present time if omitted.
+    now: Option<String>,
     /// The arguments of a call of any other action.
     arguments: Option<toml::Table>,
     expect: Expect,
@@ -100,8 +108,15 @@ fn json(table: &toml::Table) -> Result<String, String> {
     serde_json::to_string(table).map_err(|error| format!("`arguments` cannot be JSON: {error}"))
 }
 
+/// The resources, by their types and ids.
+fn described(written: &[WrittenResource]) -> Result<HashMap<Resource, Described>, String> {
+    let each = written.iter().map(WrittenResource::described);
+    each.map(|one| one.map(|one| (one.resource.clone(), one))).collect()
+}
+
 impl Case {
-    fn run(&self, engine: &Engine) -> Result<(), String> {
+    /// The answer to the case's question, and the policies that decide it.
+    fn answer(&self, engine: &Engine) -> Result<(Expect, BTreeSet<String>), String> {
         let question = Question {
             caller: self.caller.clone(),
             groups: self.groups.clone(),
@@ -113,20 +128,31 @@ impl Case {
         let (caller, operation) = question.parse()?;
         let attributes = self.attributes.as_ref().zip(self.nic.as_deref());
         let nic = attributes.map(|(attributes, nic)| attributes.nic(nic)).transpose()?;
-        let (answer, by) = match engine.tell(&caller, operation, nic.as_ref()) {
-            Told::Allowed(policies) => (Expect::Allow, policies.into_iter().collect()),
+        let resources = self.resources.as_deref().map(described).transpose()?;
+        let data = match (&nic, &resources) {
+            (Some(nic), _) => Some(ResourceData::Nic(nic)),
+            (None, Some(resources)) => Some(ResourceData::Read(resources)),
+            (None, None) => None,
+        };
+        let now = self.now.as_deref().map(humantime::parse_rfc3339).transpose();
+        let now = now.map_err(|error| format!("`now` is no time: {error}"))?;
+        let requester = Requester { now, ..Requester::from(&caller) };
+        match engine.tell(requester, operation, data) {
+            Told::Allowed(policies) => Ok((Expect::Allow, policies.into_iter().collect())),
             Told::Denied(denial) => {
                 let all = denial.denied.into_iter().flat_map(|one| [one.policies, one.failed]);
-                let ids: BTreeSet<String> = all.flatten().map(|reason| reason.id).collect();
-                (Expect::Deny, ids)
+                Ok((Expect::Deny, all.flatten().map(|reason| reason.id).collect()))
             }
-            Told::DependsOnData => {
-                return Err(
-                    "the policy reads the resource in this case: for a vNIC, add `[case.attributes]`"
-                        .to_owned(),
-                );
-            }
-        };
+            Told::DependsOnData => Err(
+                "the policy reads the resource in this case: for a vNIC, add `[case.attributes]`, \
+                 for others `resources`"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    fn run(&self, engine: &Engine) -> Result<(), String> {
+        let (answer, by) = self.answer(engine)?;
         let word = |expect| if expect == Expect::Allow { "allowed" } else { "denied" };
         let list = |ids: &BTreeSet<String>| {
             if ids.is_empty() {

@@ -265,13 +265,13 @@ impl Engine {
     }
 
     /// The policies' results for each target and each address.
-    fn each<'a, O: AuthorizationRequest>(
+    fn each<'a, 'd, O: AuthorizationRequest>(
         &self,
         requester: Requester<'_>,
-        operation: &O,
+        operation: &'d O,
         rules: &[&'a Rule],
-        data: ResourceData<'_>,
-    ) -> Vec<(About, Result<PolicyAnswer<'a>, VocabularyError>)> {
+        data: ResourceData<'d>,
+    ) -> Vec<(About<'d>, Result<PolicyAnswer<'a>, VocabularyError>)> {
         let needs = rules.iter().fold(Needs::default(), |needs, rule| needs.or(rule.needs));
         // A group that no policy names cannot change the answer.
         let relevant = |group: &str| self.groups.contains(group);
@@ -284,29 +284,27 @@ impl Engine {
         let mut results = Vec::new();
         for target in operation.targets() {
             for subject in subjects(target, data) {
-                let subject = match subject {
-                    Ok(subject) => subject,
-                    Err(unreadable) => {
-                        results.push((About::of(&unreadable, None), Ok(PolicyAnswer::default())));
-                        continue;
-                    }
-                };
                 let who = (requester.caller, relevant);
                 let entities =
                     self.vocabulary.entities(operation.action(), needs, who, subject, &others);
+                let resource = self.vocabulary.subject_uid(subject);
                 let ask = |address: Option<Ipv4Addr>| {
+                    if let Subject::Unreadable(_) = subject {
+                        // Nothing permits what no policy could look at.
+                        return Ok(PolicyAnswer::default());
+                    }
                     let entities = entities.as_ref().map_err(Clone::clone)?;
                     let question = question.as_ref().map_err(Clone::clone)?;
+                    let resource = resource.as_ref().map_err(Clone::clone)?;
                     let address = address.map(|address| (address, addresses.len()));
-                    Ok(answer(question.about(subject, address)?, rules, entities))
+                    Ok(answer(question.about(resource, address)?, rules, entities))
                 };
+                let about = |address| About { subject, address };
                 if addresses.is_empty() {
-                    results.push((About::subject(subject, None), ask(None)));
+                    results.push((about(None), ask(None)));
                 } else {
-                    let each = addresses.iter().copied();
-                    results.extend(each.map(|address| {
-                        (About::subject(subject, Some(address)), ask(Some(address)))
-                    }));
+                    let each = addresses.iter().map(|address| Some(*address));
+                    results.extend(each.map(|address| (about(address), ask(address))));
                 }
             }
         }
@@ -316,16 +314,17 @@ impl Engine {
     /// The entry of a 403, if the result is a denial.
     fn denied(
         &self,
-        about: About,
+        about: About<'_>,
         answer: Result<PolicyAnswer<'_>, VocabularyError>,
     ) -> Option<Denied> {
-        let About { resource, address } = about;
+        let address = about.address;
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::error!(policy.version = %self.version, %error, "the policy could not be asked");
                 let failed =
                     vec![Reason { id: "(the request to the policy)".to_owned(), reason: None }];
+                let resource = about.subject.resource();
                 return Some(Denied { address, resource, policies: Vec::new(), failed });
             }
         };
@@ -338,7 +337,7 @@ impl Engine {
         let failed = answer.failed.iter().map(|(rule, _)| rule.as_reason()).collect();
         let mut policies: Vec<_> = answer.forbids.iter().map(|rule| rule.as_reason()).collect();
         policies.sort();
-        Some(Denied { address, resource, policies, failed })
+        Some(Denied { address, resource: about.subject.resource(), policies, failed })
     }
 
     fn about_the_journal(&self, caller: &Caller) -> Result<PolicyAnswer<'_>, VocabularyError> {
@@ -355,58 +354,49 @@ fn answer<'a>(request: Request, rules: &[&'a Rule], entities: &Entities) -> Poli
 }
 
 /// What a question is about.
-struct About {
-    resource: Resource,
+#[derive(Clone, Copy, Debug)]
+struct About<'a> {
+    subject: Subject<'a>,
     address: Option<Ipv4Addr>,
 }
 
-impl About {
-    fn of(resource: &Resource, address: Option<Ipv4Addr>) -> Self {
-        Self { resource: resource.clone(), address }
-    }
-
-    fn subject(subject: Subject<'_>, address: Option<Ipv4Addr>) -> Self {
-        let resource = match subject {
-            Subject::Account => Resource::account(),
-            Subject::Nic(id, _) => Resource::nic(id),
-            Subject::Unread(resource) => resource.clone(),
-            Subject::Read(described, _) => described.resource.clone(),
-        };
-        Self { resource, address }
-    }
-}
-
 /// The subjects of a target: one for each lineage, and for each type that it may be of. If the data was read and does
-/// not have the resource, it is the error.
-fn subjects<'a>(
-    target: TargetRef<'a>,
-    data: ResourceData<'a>,
-) -> Vec<Result<Subject<'a>, Resource>> {
+/// not have the resource, the one subject says so.
+fn subjects<'a>(target: TargetRef<'a>, data: ResourceData<'a>) -> Vec<Subject<'a>> {
     match (target, data) {
-        (TargetRef::Account, _) => vec![Ok(Subject::Account)],
-        (TargetRef::Nic(id), ResourceData::Nic(nic)) => vec![Ok(Subject::Nic(id, Some(nic)))],
-        (TargetRef::Nic(id), ResourceData::Unread) => vec![Ok(Subject::Nic(id, None))],
-        (TargetRef::Nic(id), ResourceData::Read(read)) => of_read(&[Resource::nic(id)], read),
+        (TargetRef::Account, _) => vec![Subject::Account],
+        (TargetRef::Nic(id), ResourceData::Nic(nic)) => vec![Subject::Nic(id, Some(nic))],
+        // A request on one vNIC is asked with that vNIC's data, or with none.
+        (TargetRef::Nic(id), ResourceData::Unread | ResourceData::Read(_)) => {
+            vec![Subject::Nic(id, None)]
+        }
         (TargetRef::OneOf(resources), ResourceData::Read(read)) => of_read(resources, read),
         (TargetRef::OneOf(resources), ResourceData::Unread | ResourceData::Nic(_)) => {
-            resources.iter().map(|resource| Ok(Subject::Unread(resource))).collect()
+            resources.iter().map(Subject::Unread).collect()
         }
     }
 }
 
 /// The subjects of a resource that was read, of whichever of the types it turned out to be.
 fn of_read<'a>(
-    resources: &[Resource],
+    resources: &'a [Resource],
     read: &'a HashMap<Resource, Described>,
-) -> Vec<Result<Subject<'a>, Resource>> {
+) -> Vec<Subject<'a>> {
     let found: Vec<_> = resources
         .iter()
         .filter_map(|resource| read.get(resource))
+        // A call that changes what policies rely on is decided on the resource as it is, and as it would be.
+        .flat_map(|described| [Some(described), described.would_be.as_deref()])
+        .flatten()
         .flat_map(|described| {
-            described.lineages.iter().map(move |lineage| Ok(Subject::Read(described, lineage)))
+            described.lineages.iter().map(move |lineage| Subject::Read(described, lineage))
         })
         .collect();
-    if found.is_empty() { resources.first().cloned().map(Err).into_iter().collect() } else { found }
+    if found.is_empty() {
+        resources.first().map(Subject::Unreadable).into_iter().collect()
+    } else {
+        found
+    }
 }
 
 impl Rule {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    Engine,
+    Engine, ResourceData,
     offline::{PolicyQuestion, Told},
 };
 use crate::domain::{Caller, Denied, Nic, Reason};
@@ -37,7 +37,7 @@ impl Engine {
             let _ = writeln!(text, "{head:<11} {line}");
         }
         let of_one_nic = asked.nic().is_some();
-        let allowed = match self.tell(caller, asked, nic) {
+        let allowed = match self.tell(caller.into(), asked, nic.map(ResourceData::Nic)) {
             Told::Allowed(policies) => {
                 let _ = writeln!(text, "answer      allowed by {}", policies.join(", "));
                 true

@@ -1,14 +1,16 @@
 //! Questions to the policy without a gateway, for test cases and for `explain`.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{AuthorizationRequest, Engine, Verdict};
+use super::{AuthorizationRequest, Engine, Requester, ResourceData, Verdict};
 use crate::{
     catalogue::Catalogue,
     domain::{
-        API_VERSION, Action, ActionCall, Addresses, Caller, Change, ChangeIpv4, Denial, Nic, NicId,
-        ReadNic, Resource, text::excerpt,
+        API_VERSION, Action, ActionCall, Addresses, Caller, Change, ChangeIpv4, Denial, Described,
+        Nic, NicId, ReadNic, Resource, text::excerpt,
     },
 };
 
@@ -168,34 +170,71 @@ impl Question {
 }
 
 impl Engine {
-    /// Answers a question with the same steps as a request: without the vNIC's data if that is enough, otherwise with
-    /// the data that the question gives.
+    /// Answers a question with the same steps as a request: without the data of its resources if that is enough,
+    /// otherwise with the data that the question gives.
     #[must_use]
-    pub fn tell(&self, caller: &Caller, asked: PolicyQuestion, nic: Option<&Nic>) -> Told {
+    pub fn tell(
+        &self,
+        requester: Requester<'_>,
+        asked: PolicyQuestion,
+        data: Option<ResourceData<'_>>,
+    ) -> Told {
         match asked {
-            PolicyQuestion::Read(read) => self.tell_about(caller, read, nic),
-            PolicyQuestion::Change(change) => self.tell_about(caller, change, nic),
-            PolicyQuestion::Call(call) => self.tell_about(caller, *call, None),
+            PolicyQuestion::Read(read) => self.tell_about(requester, read, data),
+            PolicyQuestion::Change(change) => self.tell_about(requester, change, data),
+            PolicyQuestion::Call(call) => self.tell_about(requester, *call, data),
         }
     }
 
     fn tell_about<O: AuthorizationRequest>(
         &self,
-        caller: &Caller,
+        requester: Requester<'_>,
         operation: O,
-        nic: Option<&Nic>,
+        data: Option<ResourceData<'_>>,
     ) -> Told {
-        match (self.ask(caller, operation), nic) {
+        match (self.ask(requester, operation), data) {
             (Verdict::Allowed(permit), _) => Told::Allowed(permit.policies().to_vec()),
             (Verdict::Denied(denial), _) => Told::Denied(denial),
             (Verdict::DependsOnData(_), None) => Told::DependsOnData,
-            (Verdict::DependsOnData(pending), Some(nic)) => {
-                match self.decide(caller, pending, nic) {
+            (Verdict::DependsOnData(pending), Some(data)) => {
+                match self.decide(requester, pending, data) {
                     Ok(permit) => Told::Allowed(permit.policies().to_vec()),
                     Err(denial) => Told::Denied(denial),
                 }
             }
         }
+    }
+}
+
+/// A resource as a person writes it; omitted fields are absent.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct WrittenResource {
+    /// As `vpc/1612…`.
+    id: String,
+    /// Everything that it lies in, each as `resource-group/team`.
+    #[serde(default, rename = "in")]
+    within: Vec<String>,
+    name: Option<String>,
+    status: Option<String>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+}
+
+impl WrittenResource {
+    /// The resource, as if ZEC had described it.
+    pub(super) fn described(&self) -> Result<Described, String> {
+        let parse = |text: &String| Resource::parse(text).map_err(|error| error.to_string());
+        let lineage = self.within.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        Ok(Described {
+            resource: parse(&self.id)?,
+            nic: None,
+            name: self.name.clone(),
+            status: self.status.clone(),
+            tags: self.tags.clone(),
+            lineages: vec![lineage],
+            would_be: None,
+        })
     }
 }
 

@@ -76,22 +76,9 @@ fn groups(row: &ActionRow) -> Vec<&'static str> {
         Effect::Read if is_catalogue => vec!["catalogue", "read"],
         Effect::Read => vec!["read"],
         Effect::Destructive => vec!["destructive", "write"],
-        Effect::Write if reclassifies(row) => vec!["reclassify", "write"],
+        Effect::Write if row.reclassifies() => vec!["reclassify", "write"],
         Effect::Write => vec!["write"],
     }
-}
-
-/// Whether the action changes what policies rely on: the tags or the group of resources that exist.
-fn reclassifies(row: &ActionRow) -> bool {
-    fn sets(parameter: &Parameter) -> bool {
-        let group = |kind: &crate::catalogue::ResourceType| kind.as_str() == RESOURCE_GROUP;
-        match &parameter.meaning {
-            Meaning::TagKey => true,
-            Meaning::Id(types) => types.iter().any(group),
-            _ => parameter.members().iter().any(sets),
-        }
-    }
-    row.effect.is_change() && !row.creates() && row.parameters.iter().any(sets)
 }
 
 /// Adds the parameters that are not there yet.

@@ -76,6 +76,20 @@ pub(super) enum Subject<'a> {
     Unread(&'a Resource),
     /// A resource that was read, in one of its lineages.
     Read(&'a Described, &'a [Resource]),
+    /// A resource that could not be read, or that is not there. Nothing permits anything on it.
+    Unreadable(&'a Resource),
+}
+
+impl Subject<'_> {
+    /// The resource, for people and programs.
+    pub(super) fn resource(self) -> Resource {
+        match self {
+            Self::Account => Resource::account(),
+            Self::Nic(id, _) => Resource::nic(id),
+            Self::Unread(resource) | Self::Unreadable(resource) => resource.clone(),
+            Self::Read(described, _) => described.resource.clone(),
+        }
+    }
 }
 
 impl Vocabulary {
@@ -187,17 +201,15 @@ impl Vocabulary {
         let caller = self.caller_entity(caller, needs.caller, relevant);
         let own = if needs.resource { Some(self.subject_entity(subject)?) } else { None };
         let known: &[Entity] = if needs.action { &self.action(action)?.entities } else { &[] };
-        let mut entities: Vec<Entity> = known.iter().cloned().chain([caller]).chain(own).collect();
-        if needs.resource {
-            for other in others {
+        let mut beside = Vec::new();
+        if !others.is_empty() && needs.resource {
+            let subject = subject.resource();
+            for other in others.iter().filter(|other| other.resource != subject) {
                 let all: Vec<Resource> = other.lineages.iter().flatten().cloned().collect();
-                let entity = self.described_entity(other, &all)?;
-                if entities.iter().all(|known| known.uid() != entity.uid()) {
-                    entities.push(entity);
-                }
+                beside.push(self.described_entity(other, &all)?);
             }
         }
-        together(entities.into_iter())
+        together(known.iter().cloned().chain([caller]).chain(own).chain(beside))
     }
 
     /// The question without the subject and the address.
@@ -244,11 +256,13 @@ impl Vocabulary {
         )
     }
 
-    fn subject_uid(&self, subject: Subject<'_>) -> Result<EntityUID, VocabularyError> {
+    pub(super) fn subject_uid(&self, subject: Subject<'_>) -> Result<EntityUID, VocabularyError> {
         match subject {
             Subject::Account => Ok(self.account.clone()),
             Subject::Nic(id, _) => Ok(uid(&self.nic, id.as_str())),
-            Subject::Unread(resource) => self.types.uid(&resource.kind, &resource.id),
+            Subject::Unread(resource) | Subject::Unreadable(resource) => {
+                self.types.uid(&resource.kind, &resource.id)
+            }
             Subject::Read(described, _) => {
                 self.types.uid(&described.resource.kind, &described.resource.id)
             }
@@ -260,7 +274,9 @@ impl Vocabulary {
             Subject::Account => Ok(Entity::with_uid(self.account.clone())),
             Subject::Nic(_, Some(nic)) => self.nic_entity(nic),
             Subject::Nic(id, None) => Ok(unread(uid(&self.nic, id.as_str()), id.as_str())),
-            Subject::Unread(resource) => Ok(unread(self.subject_uid(subject)?, &resource.id)),
+            Subject::Unread(resource) | Subject::Unreadable(resource) => {
+                Ok(unread(self.subject_uid(subject)?, &resource.id))
+            }
             Subject::Read(described, lineage) => self.described_entity(described, lineage),
         }
     }
@@ -327,7 +343,7 @@ impl CedarQuery<'_> {
     /// The request about a subject, for one of this many addresses or for the subject itself.
     pub(super) fn about(
         &self,
-        subject: Subject<'_>,
+        subject: &EntityUID,
         address: Option<(Ipv4Addr, usize)>,
     ) -> Result<Request, VocabularyError> {
         let context = match (&self.context, address) {
@@ -340,7 +356,7 @@ impl CedarQuery<'_> {
             }
             (context, _) => context.clone(),
         };
-        let resource = known_uid(self.vocabulary.subject_uid(subject)?);
+        let resource = known_uid(subject.clone());
         let (Self { caller, action, .. }, context) = (self, Some(context));
         // Not checked against the schema: the policies were checked when they were loaded.
         Ok(Request::new_unchecked(caller.clone(), action.clone(), resource, context))

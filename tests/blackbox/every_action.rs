@@ -232,6 +232,8 @@ async fn a_resource_is_judged_by_what_it_lies_in() {
     put("subnet", "13", json!({ "vpcId": "900000000000000001" }));
     put("instance", "23", json!({ "resourceGroupId": "team", "subnetId": "13" }));
     put("disk", "41", json!({ "resourceGroupId": "team", "instanceId": "23" }));
+    put("disk", "42", json!({ "resourceGroupId": "team" }));
+    put("disk", "43", json!({ "resourceGroupId": "other" }));
     let row = |action: &str| Catalogue::built_in().unwrap().action("2025-09-01", action).unwrap();
     for (action, arguments, status) in [
         ("DescribeSubnets", json!({ "subnetIds": ["11"] }), 200),
@@ -251,6 +253,10 @@ async fn a_resource_is_judged_by_what_it_lies_in() {
         ("DescribeDisks", json!({ "diskIds": ["41"] }), 200),
         // Both ends count.
         ("AttachDisks", json!({ "diskIds": ["41"], "instanceId": "21" }), 403),
+        // Nobody moves a resource out of the reach of those who decide on it, nor into another's.
+        ("ModifyDisksResourceGroup", json!({ "diskIds": ["42"], "resourceGroupId": "team" }), 200),
+        ("ModifyDisksResourceGroup", json!({ "diskIds": ["42"], "resourceGroupId": "other" }), 403),
+        ("ModifyDisksResourceGroup", json!({ "diskIds": ["43"], "resourceGroupId": "team" }), 403),
         // A list is the account's.
         ("DescribeInstances", json!({}), 403),
         ("DescribeInstances", json!({ "resourceGroupId": "other" }), 403),

@@ -75,4 +75,5 @@ mod tls;
 mod tls_reload;
 mod unread;
 mod upstream;
+mod wire;
 mod zec_form;

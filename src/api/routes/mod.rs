@@ -233,7 +233,8 @@ mod tests {
         let (_, error) = router.route(&Method::GET, "/").unwrap_err();
         for route in &ROUTES {
             let named = error.detail().contains(&format!("`{}`", route.path));
-            assert_eq!(named, route.access() == Access::Caller || route.path == "/docs");
+            let is_callers = |one: &Route| one.path == route.path && one.access() == Access::Caller;
+            assert_eq!(named, ROUTES.iter().any(is_callers) || route.path == "/docs");
         }
         let methods = methods();
         assert!(ROUTES.iter().flat_map(Route::methods).all(|method| methods.contains(method)));

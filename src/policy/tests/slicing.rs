@@ -132,7 +132,8 @@ fn unsliced(text: &str, who: &Caller, asked: &ChangeIpv4, nic: &Nic) -> Vec<[BTr
     let addresses = asked.addresses.as_slice();
     let one = |address: &std::net::Ipv4Addr| {
         let about = Some((*address, addresses.len()));
-        let request = question.about(subject, about).unwrap();
+        let resource = vocabulary.subject_uid(subject).unwrap();
+        let request = question.about(&resource, about).unwrap();
         authorized(text, &request, &entities)
     };
     addresses.iter().map(one).collect()
@@ -173,7 +174,8 @@ proptest! {
                 TargetRef::Nic(_) => unreachable!("a call names resources"),
             };
             for subject in subjects {
-                checked(&question.about(subject, address).unwrap(), &vocabulary);
+                let resource = vocabulary.subject_uid(subject).unwrap();
+                checked(&question.about(&resource, address).unwrap(), &vocabulary);
             }
         }
     }

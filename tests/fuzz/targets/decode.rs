@@ -29,8 +29,13 @@ fuzz_target!(|input: &[u8]| {
     let path = target.path();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/".contains(&byte);
     assert!(path.bytes().all(plain), "{path} was routed");
-    id(operation.nic());
-    assert_eq!(path.split('/').nth(2), Some(operation.nic().as_str()), "not what the path says");
+    let nic = match &operation {
+        Operation::Read(read) => &read.nic,
+        Operation::Change(selection, _) | Operation::DryRun(selection) => selection.nic(),
+        Operation::Call(..) | Operation::DryRunCall(_) => unreachable!("no route of these"),
+    };
+    id(nic);
+    assert_eq!(path.split('/').nth(2), Some(nic.as_str()), "not what the path says");
     if let Some(query) = target.query() {
         // Nothing that two readers could unescape, split or fold differently.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"=&.".contains(&byte);
@@ -54,6 +59,7 @@ fuzz_target!(|input: &[u8]| {
             assert!(says(&target, "all=true") && body.is_none_or(<[u8]>::is_empty));
             assert!(!target.query().is_some_and(|query| query.contains("ipAddress")));
         }
+        Operation::Call(..) | Operation::DryRunCall(_) => unreachable!("no route of these"),
     }
 });
 
