@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::{
     Certainty,
-    parameter::{Meaning, Parameter},
+    parameter::{Meaning, Parameter, Shape},
     resource::ResourceType,
     table::{CatalogueError, Table},
 };
@@ -31,14 +31,37 @@ pub struct ActionRow {
 }
 
 impl ActionRow {
-    /// The parameter that names the resources of the action's own type, if every valid call has it.
+    /// The parameter that names the resources of the action's own type, if the gateway demands it. ZEC requires it, or the
+    /// call changes what is there and no source says that it could leave this out.
     #[must_use]
     pub fn required_id(&self) -> Option<&Parameter> {
-        let own = self.resource_type.as_ref()?;
-        self.parameters.iter().find(|parameter| {
-            parameter.required == Certainty::Yes
-                && matches!(&parameter.meaning, Meaning::Id(types) if types.contains(own))
-        })
+        let demanded = |one: &Parameter| {
+            one.required == Certainty::Yes
+                || one.required == Certainty::Unknown && self.changes_what_is_there()
+        };
+        self.parameters.iter().find(|one| demanded(one) && self.is_own_id(one))
+    }
+
+    /// The list whose every object names a resource of the action's own type, if the gateway demands that, and the member
+    /// that does.
+    #[must_use]
+    pub fn required_id_of_each(&self) -> Option<(&Parameter, &Parameter)> {
+        let find = |list: &'_ Parameter| match &list.shape {
+            Shape::Objects(members) => members.iter().position(|one| self.is_own_id(one)),
+            _ => None,
+        };
+        let list = self.parameters.iter().find(|one| find(one).is_some())?;
+        let member = list.members().get(find(list)?)?;
+        self.changes_what_is_there().then_some((list, member))
+    }
+
+    fn changes_what_is_there(&self) -> bool {
+        self.effect.is_change() && !self.creates()
+    }
+
+    fn is_own_id(&self, parameter: &Parameter) -> bool {
+        let own = self.resource_type.as_ref();
+        matches!(&parameter.meaning, Meaning::Id(types) if own.is_some_and(|own| types.contains(own)))
     }
 
     /// The types of this API whose resources a call can name, each once.
@@ -51,7 +74,7 @@ impl ActionRow {
     /// Whether a call may be decided on the account: it creates something, or need not name what it is about.
     #[must_use]
     pub fn may_be_the_accounts(&self) -> bool {
-        self.creates() || self.required_id().is_none()
+        self.creates() || self.required_id().is_none() && self.required_id_of_each().is_none()
     }
 
     /// Whether the action changes what policies rely on: the tags or the resource group of resources that exist.

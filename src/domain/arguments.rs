@@ -26,8 +26,8 @@ const MAX_NAME: usize = 64;
 /// The most values in one body, counting each item of a list. Rule sets of a few thousand rules fit.
 const MAX_VALUES: usize = 50_000;
 
-/// The most resources that one call can name. ZEC takes 100 in a list.
-const MAX_NAMED: usize = 1000;
+/// The most resources that one call can name. ZEC takes 100 in a list, and no call has more than two long lists.
+const MAX_NAMED: usize = 200;
 
 /// The arguments of a call, checked against the action's row.
 #[derive(Clone, PartialEq)]
@@ -143,6 +143,13 @@ impl Arguments {
             && !given(&parameter.name)
         {
             return Err(ArgumentsError::Missing(parameter.name.clone()));
+        }
+        if let Some((list, member)) = row.required_id_of_each() {
+            let items = self.get(&list.name).and_then(Value::as_array);
+            let has = |item: &Value| item.get(&member.name).is_some();
+            if items.is_none_or(|items| items.is_empty() || !items.iter().all(has)) {
+                return Err(ArgumentsError::Missing(format!("{}[].{}", list.name, member.name)));
+            }
         }
         for parameter in &row.parameters {
             let IfAbsent::Widens { effect, unless } = &parameter.if_absent else { continue };

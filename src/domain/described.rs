@@ -36,6 +36,8 @@ pub struct Described {
 /// The members of an object that say where a resource lies.
 #[derive(Clone, Debug, Default)]
 pub struct Location {
+    /// Whether its type has a resource group of its own. Then it has no other.
+    pub has_group: bool,
     /// Its own resource group; `None` if its type has none, or ZEC shows none.
     pub group: Option<String>,
     /// Its regions; most types have one.
@@ -70,7 +72,11 @@ impl Described {
             Node::Object(members) if row.has_tags => tags(members).map_err(|_| missing("tags"))?,
             _ => BTreeMap::new(),
         };
-        let mut location = Location { group: group(row, object)?, ..Location::default() };
+        let mut location = Location {
+            has_group: row.group.is_some(),
+            group: group(row, object)?,
+            ..Location::default()
+        };
         for member in &row.regions {
             location.regions.extend(texts(object, member)?);
         }
@@ -88,6 +94,20 @@ impl Described {
             would_be: None,
         };
         Ok((described, location))
+    }
+
+    /// A resource of which nothing is known but that it lies in nothing.
+    #[must_use]
+    pub fn without_place(resource: Resource) -> Self {
+        Self {
+            resource,
+            nic: None,
+            name: None,
+            status: None,
+            tags: BTreeMap::new(),
+            lineages: vec![Vec::new()],
+            would_be: None,
+        }
     }
 
     /// A vNIC, which says itself what it lies in.
@@ -170,7 +190,7 @@ impl Location {
             for parent in parents {
                 for lineage in of(parent).ok_or_else(|| parent.clone())? {
                     let inherited = lineage.iter().filter(|one| {
-                        let group = one.kind == RESOURCE_GROUP && self.group.is_some();
+                        let group = one.kind == RESOURCE_GROUP && self.has_group;
                         let region = one.kind == REGION && !self.regions.is_empty();
                         !group && !region
                     });
@@ -273,6 +293,10 @@ mod tests {
         let found = lineages(&location, &[("subnet/s", &[subnet])]).unwrap();
         assert_eq!(found, [["resource-group/own", "subnet/s", "vpc/v", "region/r"]]);
         assert_eq!(lineages(&location, &[]).unwrap_err(), "subnet/s");
+        // Without a group it is in none, though its VPC is in one.
+        let (_, location) = read("instance", &object.replace(r#""own""#, "null")).unwrap();
+        let found = lineages(&location, &[("subnet/s", &[subnet])]).unwrap();
+        assert_eq!(found, [["subnet/s", "vpc/v", "region/r"]]);
 
         let (_, location) =
             read("subnet", r#"{"subnetId":"s","name":"n","regionId":"r","vpcId":"v"}"#).unwrap();

@@ -40,5 +40,5 @@ pub use operation::Operation;
 pub use operation_id::{OperationId, OperationIdError};
 pub use outcome::Outcome;
 pub use peer::{Origin, Peer};
-pub use resource::{Resource, ResourceError};
+pub use resource::{Resource, ResourceError, is_resource_id};
 pub use write_call::{NotAWrite, WriteCall};

@@ -64,7 +64,8 @@ impl Resource {
 }
 
 /// Whether a text can be the id of a resource: 1 to 64 letters, digits, `-` and `_`. ZEC's own ids are digits.
-pub(super) fn is_resource_id(text: &str) -> bool {
+#[must_use]
+pub fn is_resource_id(text: &str) -> bool {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     (1..=MAX_ID).contains(&text.len()) && text.bytes().all(fits)
 }

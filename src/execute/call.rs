@@ -11,7 +11,7 @@ use super::{
     write::HeldGuard,
 };
 use crate::{
-    catalogue::Effect,
+    catalogue::{Effect, ResourceType},
     domain::{ActionCall, CallRehearsal, IdempotencyKey, Resource},
     error::{Error, Problem},
     policy::{AuthorizationRequest, Permit, ResourceData, Verdict},
@@ -86,6 +86,12 @@ impl Executor {
             action: call.action(),
             destructive: call.row().effect == Effect::Destructive,
             resources: &resources,
+            own: call
+                .row()
+                .resource_type
+                .as_ref()
+                .filter(|_| !call.row().creates())
+                .map(ResourceType::as_str),
             caller: context.caller.id(),
         };
         // The guard is taken before the tags are read, because an earlier call may be changing them.
@@ -110,10 +116,17 @@ impl Judge<'_> {
             let resources = call.resources().cloned().collect();
             readings::read(self.reader(), resources, self.context).await?
         };
-        let check = |resource| {
-            readings.get(resource).map_or(Ok(()), |one| unprotected(resource, &one.tags))
-        };
-        call.resources().try_for_each(check)
+        let own = call.row().resource_type.as_ref().filter(|_| !call.row().creates());
+        for resource in call.resources() {
+            if let Some(tags) = readings.tags.get(resource) {
+                unprotected(resource, tags)?;
+            } else if own.is_some_and(|own| own.as_str() == resource.kind)
+                && Readings::shows_tags(resource)
+            {
+                return Err(not_shown(resource));
+            }
+        }
+        Ok(())
     }
 
     /// Decides a call. The resources are read only if the decision depends on them.
@@ -129,7 +142,7 @@ impl Judge<'_> {
                 let resources = pending.operation().as_ref().resources().cloned().collect();
                 let mut readings = readings::read(self.reader(), resources, self.context).await?;
                 reclassify(&mut readings, pending.operation().as_ref());
-                let data = ResourceData::Read(&readings);
+                let data = ResourceData::Read(&readings.whole);
                 (self.engine.decide(self.requester(), pending, data), Some(readings))
             }
         };
@@ -151,8 +164,17 @@ fn reclassify(readings: &mut Readings, call: &ActionCall) {
     }
     let own = call.row().resource_type.as_ref().map(ToString::to_string);
     for resource in call.resources().filter(|one| Some(&one.kind) == own.as_ref()) {
-        if let Some(described) = readings.get_mut(resource) {
+        if let Some(described) = readings.whole.get_mut(resource) {
             described.would_be = described.after(call).map(Box::new);
         }
     }
+}
+
+/// The error for a resource to change that ZEC does not show: whether it is protected cannot be known.
+fn not_shown(resource: &Resource) -> Error {
+    let detail = format!(
+        "ZEC does not show `{resource}`, so the gateway cannot know whether it is protected; nothing was sent: \
+         check the id, and try again in a moment if the resource is new"
+    );
+    Error::new(Problem::StateConflict, detail).with_code("OPERATION_FAILED_RESOURCE_NOT_SHOWN")
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{Caller, Denial, Denied, NicId, Reason, Resource},
+    domain::{Caller, Denial, Denied, NicId, Reason, Resource, WriteCall},
     error::{Error, Extra, Problem},
     limit::retry_after,
     zec::Failure,
@@ -91,10 +91,34 @@ pub(super) fn of_a_read(failure: &Failure) -> Error {
 
 /// The error of a failed write: either nothing was done, or the outcome is unknown.
 pub(crate) fn write_error(failure: &Failure) -> Error {
-    // Reading the vNIC too early would mislead: ZEC may still make the change.
-    const LOOK: &str = "do not repeat it before `GET /operations/{operationId}` says `done` or \
+    unknown_or_not_done(failure, LOOK)
+}
+
+/// The error of a failed call of any other action. Nothing proves what became of it.
+fn call_error(failure: &Failure) -> Error {
+    unknown_or_not_done(failure, LOOK_YOURSELF)
+}
+
+/// How the failure of a write is told.
+pub(super) fn of_a_write(write: &WriteCall) -> fn(&Failure) -> Error {
+    match write {
+        WriteCall::Ipv4(_) => write_error,
+        WriteCall::Other(_) => call_error,
+    }
+}
+
+/// What to do after a change of addresses whose outcome is unknown. Reading the vNIC too early would mislead: ZEC may still
+/// make the change.
+const LOOK: &str = "do not repeat it before `GET /operations/{operationId}` says `done` or \
                         `not-done`, most often within seven minutes; if this answer has no \
                         `operationId`, check the vNIC after that time";
+
+/// What to do after a call whose outcome nothing proves.
+const LOOK_YOURSELF: &str = "the gateway cannot find out what became of it, so look at the resources yourself before you \
+                             repeat it; ZEC may still do it for seven minutes; `GET /operations/{operationId}` keeps \
+                             what was sent";
+
+fn unknown_or_not_done(failure: &Failure, look: &str) -> Error {
     let cause = failure.to_string();
     let error = match failure {
         Failure::NotSent(_) => Error::new(
@@ -104,11 +128,11 @@ pub(crate) fn write_error(failure: &Failure) -> Error {
         Failure::Spared { wait } => spared(*wait),
         Failure::NoAnswer(_) => Error::new(
             Problem::OutcomeUnknown,
-            format!("the request was sent and no answer came, so it may have been done: {LOOK}"),
+            format!("the request was sent and no answer came, so it may have been done: {look}"),
         ),
         Failure::BadAnswer { request_id, .. } | Failure::Unavailable { request_id } => Error::new(
             Problem::ZecBadAnswer,
-            format!("ZEC's answer does not say whether the request was done: {LOOK}"),
+            format!("ZEC's answer does not say whether the request was done: {look}"),
         )
         .with_zec_request_id(request_id.clone()),
         other => refused(other),

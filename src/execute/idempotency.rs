@@ -12,13 +12,14 @@ use std::{
 
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{Done, judge::Judge, operations, record};
 use crate::{
     domain::{ActionCall, ChangeIpv4, IdempotencyKey, NicId, OperationId, Outcome, Selection},
     error::{Error, Extra, Problem},
-    journal::{Holder, Journal, KeyClaim, View},
+    journal::{Holder, Journal, KeyClaim, View, secret_digest},
     mutex::lock,
 };
 
@@ -67,7 +68,7 @@ impl IdempotencyKeys {
             Some(held) if held.fingerprint != fingerprint => Err(reused()),
             Some(held) => {
                 judge.context.record.note(|facts| facts.decision = Some("replayed"));
-                let done = answered(judge, held.by)?;
+                let done = answered(judge, held.by, request)?;
                 Ok(ClaimResult::Answered(Done::Replayed(Box::new(done))))
             }
         }
@@ -187,12 +188,17 @@ impl Drop for Claim {
 }
 
 /// The earlier answer under a key, from the journal.
-fn answered(judge: &Judge<'_>, holder: Holder) -> Result<Done, Error> {
+fn answered(judge: &Judge<'_>, holder: Holder, request: Keyed<'_>) -> Result<Done, Error> {
     match holder {
         Holder::Answer(answer) => nothing_again(&answer),
         Holder::Operation(mut view) => {
             let (change, outcome) = (view.change.take(), view.outcome);
-            let Some(change) = change else { return call_again(*view) };
+            let Some(change) = change else {
+                return match request {
+                    Keyed::Call(_) => call_again(*view),
+                    Keyed::Change(_) => Err(unreadable_call(&view)),
+                };
+            };
             let hidden = |error| judge.hide(&change, error);
             again(*view, &change).map_err(|error| match outcome {
                 Outcome::Rejected | Outcome::Unknown => hidden(error).replayed(),
@@ -219,18 +225,19 @@ fn again(view: View, change: &ChangeIpv4) -> Result<Done, Error> {
     }
 }
 
-/// The answer to a call that an earlier request made. The gateway has what ZEC answered, unless that was long or held a
-/// secret.
+/// The answer to a call that an earlier request made. If ZEC's answer was long or held a secret, the gateway has not kept
+/// it: then the answer says only that the call was done.
 fn call_again(view: View) -> Result<Done, Error> {
     match (view.outcome, &view.response) {
-        (Outcome::Done, Some(response)) => {
+        (Outcome::Done, response) => {
             let id = view.zec_request_id.as_deref().unwrap_or(&view.request_id);
             // Texts can always be serialised.
             let id = serde_json::to_string(id).unwrap_or_default();
-            let body = format!("{{\"requestId\":{id},\"response\":{}}}", response.get());
+            let own = format!("{{\"requestId\":{id}}}");
+            let response = response.as_deref().map_or(own.as_str(), RawValue::get);
+            let body = format!("{{\"requestId\":{id},\"response\":{response}}}");
             Ok(Done::Answered { body: body.into(), operation: Some(view.id) })
         }
-        (Outcome::Done, None) => Err(unreadable_call(&view)),
         (Outcome::Rejected | Outcome::Unknown, _) => Err(told_again(view).replayed()),
         (Outcome::Pending | Outcome::NotSent | Outcome::NotDone, _) => Err(running(Some(view.id))),
     }
@@ -258,16 +265,16 @@ fn told_again(view: View) -> Error {
     }
 }
 
-/// The gateway cannot repeat the answer: ZEC's was long or held a secret, or another version of the gateway made the call. A
-/// new key would make the same change again, so the caller must look at the outcome first.
+/// Another version of the gateway made this call, and this one cannot repeat its answer. A new key would make the same
+/// change again, so the caller must look at the outcome first.
 fn unreadable_call(view: &View) -> Error {
     let outcome = view.outcome.label();
     Error::new(
         Problem::OutcomeUnknown,
         format!(
-            "the gateway did not keep ZEC's answer to an earlier request with this key, and its outcome is \
-             `{outcome}`; nothing was sent for this one: see `GET /operations/{}`, and use a new key only \
-             if the change is still to be made",
+            "an earlier request with this key was made through another version of the gateway, and its \
+             outcome is `{outcome}`; nothing was sent for this one: see `GET /operations/{}`, and use a \
+             new key only if the change is still to be made",
             view.id
         ),
     )
@@ -310,7 +317,7 @@ fn running(operation: Option<OperationId>) -> Error {
 
 impl Keyed<'_> {
     /// SHA-256 over a request as decoded, before `all` is expanded: action, vNIC, and the addresses in the caller's order;
-    /// of another call the action, its version and the arguments without secrets. Each part ends with a zero byte, which no part
+    /// of another call the action, its version and the arguments, with a digest of each secret. Each part ends with a zero byte, which no part
     /// can contain: JSON escapes it.
     fn fingerprint(self) -> [u8; 32] {
         let mut context = Context::new(&SHA256);
@@ -330,8 +337,9 @@ impl Keyed<'_> {
             Self::Call(call) => {
                 part(call.action());
                 part(&call.row().version);
-                // The journal keeps the fingerprint, and from that nobody may find a secret by guessing.
-                part(&call.arguments().without_secrets(call.row(), &|_| String::new()));
+                // The journal keeps the fingerprint, and from that nobody may find a secret by guessing. After a
+                // restart a call with a secret counts as another one, so it is not made twice.
+                part(&call.arguments().without_secrets(call.row(), &secret_digest));
             }
         }
         // SHA-256 always gives 32 bytes.

@@ -4,6 +4,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{RequestContext, failure, judge::Judge};
 use crate::{
+    catalogue::Catalogue,
     domain::{ChangeIpv4, Nic, OperationId, Resource},
     error::{Error, Problem},
     journal::{Filter, Journal, Page, Unreadable, View},
@@ -109,13 +110,15 @@ impl OperationsReader<'_> {
             view.before = None;
         }
         // This program does not know what the list of another version's call says.
-        if view.change.is_none() && !self.judge.may_read_operations() {
+        let known = Catalogue::built_in()
+            .is_ok_and(|all| all.action(&view.call.api_version, &view.call.action).is_some());
+        if !known && !self.judge.may_read_operations() {
             view.failed = None;
         }
-        // Hides the same as the answer to the write did.
-        let may_learn = |change: &ChangeIpv4| self.judge.may_learn_of_absence(&change.nic);
+        // Hides the same as the answer to the write did. That of another call hid nothing.
+        let hides = |change: &ChangeIpv4| !self.judge.may_learn_of_absence(&change.nic);
         if view.code.as_deref() == Some(failure::NO_SUCH_NIC)
-            && !view.change.as_ref().is_some_and(may_learn)
+            && view.change.as_ref().map_or(!known, hides)
         {
             view.code = None;
         }

@@ -1,6 +1,6 @@
 //! Reads the resources of a call, and what they lie in, for the policy and for the check of their tags.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{RequestContext, failure};
 use crate::{
@@ -19,11 +19,42 @@ const MOST_READS: usize = 40;
 /// The types whose resources outlive what they lie in: a snapshot is there after its disk is gone.
 const OUTLIVE: [&str; 1] = ["snapshot"];
 
+/// The type of images.
+const IMAGE: &str = "image";
+
 /// Where something lies that is gone.
 static NOWHERE: [Vec<Resource>; 1] = [Vec::new()];
 
-/// The resources that were read, with everything around them.
-pub(super) type Readings = HashMap<Resource, Described>;
+/// The resources that were read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Readings {
+    /// Each with everything around it. A resource is left out if something that it lies in is not known.
+    pub(super) whole: HashMap<Resource, Described>,
+    /// The tags of every resource that ZEC showed.
+    pub(super) tags: HashMap<Resource, BTreeMap<String, String>>,
+}
+
+impl Readings {
+    /// Whether an action reads resources of this type by their ids, and shows their tags.
+    pub(super) fn shows_tags(resource: &Resource) -> bool {
+        let rows = Catalogue::built_in().map(Catalogue::resources).unwrap_or_default();
+        let row = rows.iter().find(|row| row.kind.as_str() == resource.kind);
+        row.is_some_and(|row| {
+            row.has_tags && row.read_by.as_ref().is_some_and(|read| read.also.is_none())
+        })
+    }
+}
+
+impl Readings {
+    /// Adds the images that ZEC did not show among the team's own: they are ZEC's public ones, which lie in nothing.
+    fn add_public_images(&mut self, named: Vec<Resource>) {
+        for resource in named.into_iter().filter(|one| one.kind == IMAGE) {
+            if !self.tags.contains_key(&resource) {
+                self.whole.insert(resource.clone(), Described::without_place(resource));
+            }
+        }
+    }
+}
 
 /// Reads these resources and what they lie in. What ZEC does not show, what lies in something that ZEC does not show, and
 /// what no action reads by its id is left out.
@@ -40,6 +71,7 @@ pub(super) async fn read(
     })?;
     let mut seen: HashSet<Resource> = HashSet::new();
     let mut found: HashMap<Resource, (Described, Location)> = HashMap::new();
+    let named = wanted.clone();
     let (mut waiting, mut reads) = (wanted, 0);
     while !waiting.is_empty() {
         let mut parents = Vec::new();
@@ -60,7 +92,10 @@ pub(super) async fn read(
         }
         waiting = parents;
     }
-    Ok(with_lineages(found))
+    let tags = found.iter().map(|(resource, (one, _))| (resource.clone(), one.tags.clone()));
+    let mut readings = Readings { tags: tags.collect(), whole: with_lineages(found) };
+    readings.add_public_images(named);
+    Ok(readings)
 }
 
 /// The resources that were not seen yet, by their types, and how those are read. A type whose read needs more than ids is
@@ -106,8 +141,10 @@ async fn describe(
 
 /// Gives each resource its lineages. A resource is left out if something that it lies in is not known: a policy about that
 /// would not see it.
-fn with_lineages(mut found: HashMap<Resource, (Described, Location)>) -> Readings {
-    let mut done: Readings = HashMap::new();
+fn with_lineages(
+    mut found: HashMap<Resource, (Described, Location)>,
+) -> HashMap<Resource, Described> {
+    let mut done: HashMap<Resource, Described> = HashMap::new();
     loop {
         let mut ready = Vec::new();
         for (resource, (described, location)) in &found {

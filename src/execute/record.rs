@@ -118,11 +118,11 @@ fn too_many_answers(wait: Duration) -> Error {
 /// Makes the outcome durable. If that takes too long, the journal's writer does it later.
 pub(super) async fn end(
     journal: &Journal,
-    operation: Option<OperationId>,
+    (operation, write): (Option<OperationId>, &WriteCall),
     sent: &Result<Sent, Failure>,
     deadline: Instant,
 ) -> Outcome {
-    let ending = ending(sent.as_ref());
+    let ending = ending(sent.as_ref(), failure::of_a_write(write));
     let outcome = ending.outcome;
     let Some(id) = operation else { return outcome };
     let ended = timeout_at(deadline, journal.end(id, ending)).await;
@@ -149,7 +149,7 @@ fn done(sent: &Sent) -> Ending {
 }
 
 /// The outcome of a write, in the form that the journal keeps.
-fn ending(sent: Result<&Sent, &Failure>) -> Ending {
+fn ending(sent: Result<&Sent, &Failure>, tell: fn(&Failure) -> Error) -> Ending {
     let failure = match sent {
         Ok(sent) => return done(sent),
         Err(failure) => failure,
@@ -171,7 +171,7 @@ fn ending(sent: Result<&Sent, &Failure>) -> Ending {
             (Outcome::Rejected, Some(code.clone()), Some(*status), request_id.clone())
         }
     };
-    let error = failure::write_error(failure);
+    let error = tell(failure);
     let told = ToldProblem {
         problem: error.problem().slug().to_owned(),
         detail: error.detail().to_owned(),
@@ -196,9 +196,13 @@ fn ending(sent: Result<&Sent, &Failure>) -> Ending {
 }
 
 /// The error of a failed write. If the outcome is unknown, it names the operation to look up.
-pub(super) fn named(failure: &Failure, operation: Option<OperationId>) -> Error {
-    let outcome = ending(Err(failure)).outcome;
-    let error = failure::write_error(failure);
+pub(super) fn named(
+    failure: &Failure,
+    operation: Option<OperationId>,
+    tell: fn(&Failure) -> Error,
+) -> Error {
+    let outcome = ending(Err(failure), tell).outcome;
+    let error = tell(failure);
     match (outcome, operation) {
         (Outcome::Unknown, Some(id)) => error.with_extra(Extra::Operation(id)),
         _ => error,

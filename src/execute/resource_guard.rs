@@ -1,7 +1,8 @@
 //! Guards of calls that have no outcome yet, by the resources that they name.
 //!
-//! While a call on a resource has no outcome, nobody may make the same call on it, nor any destructive one. As with the
-//! guards of addresses, only an outcome releases a call that may have been sent.
+//! While a call on a resource has no outcome, nobody may make the same call on it, nor any destructive one. A resource that a
+//! call only refers to, such as the VPC of a new subnet, waits for destructive calls alone. As with the guards of
+//! addresses, only an outcome releases a call that may have been sent.
 
 use std::{
     collections::HashMap,
@@ -31,6 +32,8 @@ struct Book {
 struct HeldCall {
     number: u64,
     action: String,
+    /// The type of the resources that the call changes.
+    own: Option<String>,
     caller: String,
     operation: Option<OperationId>,
 }
@@ -41,6 +44,9 @@ pub(super) struct Wanted<'a> {
     pub(super) action: &'a str,
     pub(super) destructive: bool,
     pub(super) resources: &'a [Resource],
+    /// The type of the resources that the call changes; the others it only refers to. `None` if it creates, or if nothing
+    /// says which it changes.
+    pub(super) own: Option<&'a str>,
     pub(super) caller: &'a str,
 }
 
@@ -62,7 +68,11 @@ impl ResourceGuards {
         let mut book = self.lock();
         for resource in wanted.resources {
             let held = book.held.get(resource).into_iter().flatten();
-            let mut clashes = held.filter(|one| wanted.destructive || one.action == wanted.action);
+            let own = |kind: Option<&str>| kind == Some(resource.kind.as_str());
+            let same = |one: &HeldCall| {
+                one.action == wanted.action && own(wanted.own) && own(one.own.as_deref())
+            };
+            let mut clashes = held.filter(|one| wanted.destructive || same(one));
             if let Some(earlier) = clashes.next() {
                 return Err(clash(resource, earlier, wanted.caller));
             }
@@ -112,6 +122,7 @@ impl Book {
         let held = HeldCall {
             number: self.next,
             action: wanted.action.to_owned(),
+            own: wanted.own.map(str::to_owned),
             caller: wanted.caller.to_owned(),
             operation,
         };
@@ -192,16 +203,21 @@ mod tests {
     fn claim(guards: &ResourceGuards, action: &str, ids: &[&str]) -> Result<ResourceGuard, Error> {
         let resources: Vec<_> = ids.iter().map(|id| Resource::parse(id).unwrap()).collect();
         let destructive = action.starts_with("Delete");
-        guards.claim(Wanted { action, destructive, resources: &resources, caller: "corp/a" })
+        let own = Some(if action == "DeleteVpc" || action == "RenameVpc" { "vpc" } else { "disk" });
+        guards.claim(Wanted { action, destructive, resources: &resources, own, caller: "corp/a" })
     }
 
     #[test]
     fn the_same_call_and_any_destructive_one_wait_for_an_outcome() {
         let guards = ResourceGuards::default();
         let first = claim(&guards, "AttachDisks", &["disk/1", "instance/2"]).unwrap();
-        let error = claim(&guards, "AttachDisks", &["disk/3", "instance/2"]).unwrap_err();
+        let error = claim(&guards, "AttachDisks", &["disk/1", "instance/3"]).unwrap_err();
         assert_eq!((error.problem(), error.status()), (Problem::OperationInProgress, 409));
-        assert!(error.detail().contains("`AttachDisks` on `instance/2`"), "{}", error.detail());
+        assert!(error.detail().contains("`AttachDisks` on `disk/1`"), "{}", error.detail());
+        let other = claim(&guards, "AttachDisks", &["disk/3", "instance/2"]);
+        assert!(other.is_ok(), "another disk for the same machine");
+        drop(other);
+        assert!(claim(&guards, "DeleteInstance", &["instance/2"]).is_err(), "what it refers to");
         assert!(claim(&guards, "DeleteDisk", &["disk/1"]).is_err());
         assert!(
             claim(&guards, "ModifyDisk", &["disk/1"]).is_ok(),

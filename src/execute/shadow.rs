@@ -53,7 +53,7 @@ impl LiveData {
         match self {
             Self::Nothing => None,
             Self::Nic(nic) => Some(ResourceData::Nic(nic)),
-            Self::Resources(read) => Some(ResourceData::Read(read)),
+            Self::Resources(read) => Some(ResourceData::Read(&read.whole)),
         }
     }
 }

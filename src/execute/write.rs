@@ -227,6 +227,7 @@ impl WritePath {
         let write_path = Arc::clone(self);
         let (places, deadline) = (context.places.clone(), context.deadline);
         let (action, after) = (ticket.write().action(), context.record.elapsed());
+        let tell = failure::of_a_write(ticket.write());
         let work = Box::pin(async move {
             let asked =
                 SentWrite { operation, write: ticket.write().clone(), at: ticket.asked_at() };
@@ -249,7 +250,7 @@ impl WritePath {
                     WriteCall::Other(_) => Done::Answered { body, operation },
                 })
             }
-            Err(failure) => Err(record::named(&failure, operation)),
+            Err(failure) => Err(record::named(&failure, operation, tell)),
         }
     }
 
@@ -263,7 +264,7 @@ impl WritePath {
         deadline: Instant,
     ) {
         let SentWrite { operation, write, at } = asked;
-        let outcome = record::end(&self.journal, operation, sent, deadline).await;
+        let outcome = record::end(&self.journal, (operation, &write), sent, deadline).await;
         // From now on only the journal holds the key.
         let WriteHolds { guard, reservation, claim: _, zec, evidence } = holds;
         match outcome {
@@ -343,6 +344,7 @@ impl WritePath {
             action: &view.call.action,
             destructive: true,
             resources: &view.call.resources,
+            own: None,
             caller: &view.caller,
         };
         let guard = self.resources.hold(wanted, view.id);

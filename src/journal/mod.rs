@@ -35,5 +35,6 @@ pub use reads::Unreadable;
 pub use record::{
     Ending, Filter, HeldKey, Holder, Intent, KeyClaim, Page, ToldProblem, Unassigned, View,
 };
+pub use secrets::digest as secret_digest;
 pub use settings::Settings;
 pub use ticket::{SIGNED_WITHIN, Spent, TICKET_LIFETIME, Ticket, TooOld};

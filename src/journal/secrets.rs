@@ -9,7 +9,8 @@ const KEPT: usize = 16;
 
 /// A digest that stands for a secret. Each run makes a key of its own and keeps it nowhere, so nobody who reads a record can
 /// find a secret by guessing. Two equal secrets of one run have the same digest.
-pub(super) fn digest(secret: &str) -> String {
+#[must_use]
+pub fn digest(secret: &str) -> String {
     static KEY: OnceLock<Option<hmac::Key>> = OnceLock::new();
     let key = KEY.get_or_init(|| hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok());
     let Some(key) = key else { return "(secret)".to_owned() };

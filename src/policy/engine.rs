@@ -7,7 +7,10 @@ use std::{
 };
 
 use cedar_policy_core::{
-    ast::Request, entities::Entities, evaluator::Evaluator, extensions::Extensions,
+    ast::{Entity, Request},
+    entities::Entities,
+    evaluator::Evaluator,
+    extensions::Extensions,
 };
 
 use super::{
@@ -276,20 +279,23 @@ impl Engine {
         // A group that no policy names cannot change the answer.
         let relevant = |group: &str| self.groups.contains(group);
         let question = self.vocabulary.question(operation, requester, needs);
-        let others = match data {
-            ResourceData::Read(read) if needs.resource => read.values().collect(),
-            _ => Vec::new(),
-        };
+        let beside = self.beside(needs, data);
         let addresses = operation.addresses();
         let mut results = Vec::new();
         for target in operation.targets() {
             for subject in subjects(target, data) {
                 let who = (requester.caller, relevant);
-                let entities =
-                    self.vocabulary.entities(operation.action(), needs, who, subject, &others);
+                let entities: Vec<_> = beside
+                    .iter()
+                    .map(|beside| {
+                        let beside = beside.as_ref().map_err(Clone::clone)?;
+                        self.vocabulary.entities(operation.action(), needs, who, subject, beside)
+                    })
+                    .collect();
                 let resource = self.vocabulary.subject_uid(subject);
-                let ask = |address: Option<Ipv4Addr>| {
-                    if let Subject::Unreadable(_) = subject {
+                let ask = |entities: &Result<Entities, VocabularyError>,
+                           address: Option<Ipv4Addr>| {
+                    if matches!(subject, Subject::Unreadable(_) | Subject::UnreadableNic(_)) {
                         // Nothing permits what no policy could look at.
                         return Ok(PolicyAnswer::default());
                     }
@@ -300,15 +306,32 @@ impl Engine {
                     Ok(answer(question.about(resource, address)?, rules, entities))
                 };
                 let about = |address| About { subject, address };
-                if addresses.is_empty() {
-                    results.push((about(None), ask(None)));
-                } else {
-                    let each = addresses.iter().map(|address| Some(*address));
-                    results.extend(each.map(|address| (about(address), ask(address))));
+                for entities in &entities {
+                    if addresses.is_empty() {
+                        results.push((about(None), ask(entities, None)));
+                    } else {
+                        let each = addresses.iter().map(|address| Some(*address));
+                        results.extend(each.map(|one| (about(one), ask(entities, one))));
+                    }
                 }
             }
         }
         results
+    }
+
+    /// The entities beside the subject, with which each question is asked: most often once, without any.
+    fn beside(
+        &self,
+        needs: Needs,
+        data: ResourceData<'_>,
+    ) -> Vec<Result<Vec<Entity>, VocabularyError>> {
+        let ResourceData::Read(read) = data else { return vec![Ok(Vec::new())] };
+        if !needs.beside {
+            return vec![Ok(Vec::new())];
+        }
+        let several = read.values().any(|described| described.lineages.len() > 1);
+        let in_any = if several { &[true, false][..] } else { &[true] };
+        in_any.iter().map(|in_any| self.vocabulary.beside(read.values(), *in_any)).collect()
     }
 
     /// The entry of a 403, if the result is a denial.
@@ -366,10 +389,9 @@ fn subjects<'a>(target: TargetRef<'a>, data: ResourceData<'a>) -> Vec<Subject<'a
     match (target, data) {
         (TargetRef::Account, _) => vec![Subject::Account],
         (TargetRef::Nic(id), ResourceData::Nic(nic)) => vec![Subject::Nic(id, Some(nic))],
-        // A request on one vNIC is asked with that vNIC's data, or with none.
-        (TargetRef::Nic(id), ResourceData::Unread | ResourceData::Read(_)) => {
-            vec![Subject::Nic(id, None)]
-        }
+        (TargetRef::Nic(id), ResourceData::Unread) => vec![Subject::Nic(id, None)],
+        // A request on one vNIC is asked with that vNIC's data.
+        (TargetRef::Nic(id), ResourceData::Read(_)) => vec![Subject::UnreadableNic(id)],
         (TargetRef::OneOf(resources), ResourceData::Read(read)) => of_read(resources, read),
         (TargetRef::OneOf(resources), ResourceData::Unread | ResourceData::Nic(_)) => {
             resources.iter().map(Subject::Unread).collect()

@@ -24,38 +24,61 @@ const ATTRIBUTES: [&str; 9] = [
     "hasPublicIp",
 ];
 
+/// What a `has` asks about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    /// A caller or a resource.
+    Entity,
+    /// The context.
+    Context,
+    /// The request in the context, or something in it.
+    Request,
+}
+
 /// The names after `has` that nothing has to which the policy's actions can apply, each once.
 pub(super) fn unknown_names(policy: &Policy, vocabulary: &Vocabulary) -> Vec<String> {
     let Ok(json) = policy.to_json() else { return Vec::new() };
     let Some(conditions) = json.get("conditions") else { return Vec::new() };
     let mut asked = BTreeSet::new();
     collect(conditions, &mut asked);
-    asked.retain(|name| !CONTEXT.contains(name) && !ATTRIBUTES.contains(name));
-    if asked.is_empty() {
-        return Vec::new();
-    }
+    asked.retain(|(owner, name)| match owner {
+        // An id in the request is an entity too.
+        Owner::Entity | Owner::Request => !ATTRIBUTES.contains(name),
+        Owner::Context => !CONTEXT.contains(name),
+    });
     let constraint = policy.action_constraint();
     let mut known = BTreeSet::new();
-    for (uid, groups, parameters) in vocabulary.actions_and_parameters() {
-        if index::covers(&constraint, (uid, groups)) {
-            names(parameters, &mut known);
+    if asked.iter().any(|(owner, _)| *owner == Owner::Request) {
+        for (uid, groups, parameters) in vocabulary.actions_and_parameters() {
+            if index::covers(&constraint, (uid, groups)) {
+                names(parameters, &mut known);
+            }
         }
     }
-    asked.difference(&known).map(|name| excerpt(name)).collect()
+    asked.retain(|(owner, name)| *owner != Owner::Request || !known.contains(name));
+    asked.into_iter().map(|(_, name)| excerpt(name)).collect()
 }
 
 /// Every name after a `has` whose left side is a variable or a member of one.
-fn collect<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
+fn collect<'a>(value: &'a Value, found: &mut BTreeSet<(Owner, &'a str)>) {
     match value {
         Value::Object(members) => {
             for (operator, operand) in members {
-                if operator == "has" && operand.get("left").is_some_and(is_of_a_variable) {
+                if operator == "has"
+                    && let Some(owner) = operand.get("left").and_then(owner)
+                {
                     match operand.get("attr") {
                         // `has a.b` is written as a list.
                         Some(Value::Array(path)) => {
-                            found.extend(path.iter().filter_map(Value::as_str));
+                            let mut owner = owner;
+                            for name in path.iter().filter_map(Value::as_str) {
+                                found.insert((owner, name));
+                                owner = member_of(owner);
+                            }
                         }
-                        name => found.extend(name.and_then(Value::as_str)),
+                        name => {
+                            found.extend(name.and_then(Value::as_str).map(|name| (owner, name)));
+                        }
                     }
                 }
                 collect(operand, found);
@@ -66,11 +89,18 @@ fn collect<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
     }
 }
 
-fn is_of_a_variable(expression: &Value) -> bool {
-    match (expression.get("Var"), expression.get(".")) {
-        (Some(_), _) => true,
-        (None, Some(access)) => access.get("left").is_some_and(is_of_a_variable),
-        (None, None) => false,
+/// What an expression is, if it is a variable or a member of one.
+fn owner(expression: &Value) -> Option<Owner> {
+    if let Some(variable) = expression.get("Var") {
+        return Some(if variable == "context" { Owner::Context } else { Owner::Entity });
+    }
+    owner(expression.get(".")?.get("left")?).map(member_of)
+}
+
+fn member_of(owner: Owner) -> Owner {
+    match owner {
+        Owner::Context | Owner::Request => Owner::Request,
+        Owner::Entity => Owner::Entity,
     }
 }
 

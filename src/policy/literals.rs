@@ -9,7 +9,7 @@ use cedar_policy_core::{
     parser::Loc,
 };
 
-use crate::domain::{Caller, NicId};
+use crate::domain::{Caller, NicId, is_resource_id};
 
 /// The longest name that a configured issuer may have, in characters.
 const MAX_ISSUER: usize = 32;
@@ -61,7 +61,10 @@ fn of_entity(uid: &EntityUID, issuers: Option<&[String]>) -> Option<String> {
             Caller::vouch(issuer, "x", [group]).err().map(|error| error.to_string())
         }),
         "Zec::Nic" => NicId::parse(id).err().map(|error| error.to_string()),
-        _ => None,
+        "Zec::Account" => (id != "zec").then(|| "the only account is `zec`".to_owned()),
+        "Zec::Action" | "Zec::Journal" => None,
+        _ => (!is_resource_id(id))
+            .then(|| "an id of ZEC's has 1 to 64 letters, digits, `-` and `_`".to_owned()),
     };
     why.map(|why| format!("`{uid}` can never match: {why}"))
 }

@@ -44,11 +44,14 @@ pub(super) struct Needs {
     pub(super) resource: bool,
     /// The members of the context that have to be made: `request`, `via` and `now`.
     pub(super) context: bool,
+    /// The data of the other resources that the request names.
+    pub(super) beside: bool,
 }
 
 impl Needs {
     /// All of them.
-    pub(super) const ALL: Self = Self { action: true, caller: true, resource: true, context: true };
+    pub(super) const ALL: Self =
+        Self { action: true, caller: true, resource: true, context: true, beside: true };
 
     /// The needs of the policy. In doubt, an entity is needed.
     pub(super) fn of(policy: &Policy) -> Self {
@@ -64,6 +67,7 @@ impl Needs {
             caller: mentions(conditions, "principal"),
             resource: looks_at_resource(policy) || mentions(conditions, "resource"),
             context: makes_context(conditions),
+            beside: reads_beside(conditions),
         }
     }
 
@@ -74,6 +78,7 @@ impl Needs {
             caller: self.caller || other.caller,
             resource: self.resource || other.resource,
             context: self.context || other.context,
+            beside: self.beside || other.beside,
         }
     }
 }
@@ -144,13 +149,64 @@ fn looks(expression: &Value) -> bool {
             (Some(left), Some(right)) => compared_looks(left) || compared_looks(right),
             _ => any_child(operand),
         },
-        "is" if operand.get("in").is_none() => {
+        "is" if operand.get("in").is_none() && !reads_request(operand.get("left")) => {
             operand.get("left").is_none_or(|left| !is_resource(left) && looks(left))
         }
         "." if operand.get("attr").is_some_and(|attr| attr == "id") => {
             operand.get("left").is_none_or(|left| !is_resource(left) && looks(left))
         }
+        // An entity in the request has data too. Only plain members of the request have none.
+        "hasTag" | "getTag" | "in" | "is" if reads_request(operand.get("left")) => true,
+        "." | "has" if is_of_an_entity(operand.get("left")) => true,
         _ => any_child(operand),
+    }
+}
+
+/// Whether an expression is a member of `context.request`, or holds one.
+fn reads_request(expression: Option<&Value>) -> bool {
+    expression.is_some_and(|expression| !request_path(expression).is_empty())
+}
+
+/// Whether an expression may be an entity in the request: a member whose name ends like that of an id. ZEC's names of ids
+/// all do.
+fn is_of_an_entity(expression: Option<&Value>) -> bool {
+    let path = expression.map(request_path).unwrap_or_default();
+    path.last().is_some_and(|name| name.ends_with("Id") || name.ends_with("Ids"))
+}
+
+/// The names after `context.request` in an expression such as `context.request.a.b`.
+fn request_path(expression: &Value) -> Vec<&str> {
+    let Some(access) = expression.get(".") else { return Vec::new() };
+    let (Some(left), Some(name)) = (access.get("left"), access.get("attr").and_then(Value::as_str))
+    else {
+        return Vec::new();
+    };
+    let is_context =
+        single(left).is_some_and(|(operator, of)| operator == "Var" && of == "context");
+    if is_context {
+        return if name == "request" { vec!["request"] } else { Vec::new() };
+    }
+    let mut path = request_path(left);
+    if !path.is_empty() {
+        path.push(name);
+    }
+    path
+}
+
+/// Whether the policy reads the data of entities in the request, beside its resource.
+fn reads_beside(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.iter().any(|(operator, operand)| {
+            let left = operand.get("left");
+            let reads = match operator.as_str() {
+                "hasTag" | "getTag" | "in" | "is" => reads_request(left),
+                "." | "has" => is_of_an_entity(left),
+                _ => false,
+            };
+            reads || reads_beside(operand)
+        }),
+        Value::Array(items) => items.iter().any(reads_beside),
+        _ => false,
     }
 }
 
@@ -248,6 +304,33 @@ mod tests {
         }
         let read = "principal, action in Zec::Action::\"read\", resource in Zec::Vpc::\"v\"";
         assert_eq!(needs(read, ""), Needs { action: true, resource: true, ..nothing });
+    }
+
+    #[test]
+    fn the_data_of_an_entity_in_the_request_is_data_too() {
+        for condition in [
+            r#"when { context.request.vpcId.hasTag("locked") }"#,
+            r#"when { context.request.vpcId.name == "a" }"#,
+            "when { context.request.vpcId has name }",
+            r#"when { context.request.subnetId in Zec::Vpc::"v" }"#,
+            "when { context.request.subnetId in context.request.vpcId }",
+            r#"when { context.request.nicId is Zec::Nic in Zec::Vpc::"v" }"#,
+        ] {
+            let text = format!("forbid (principal, action, resource) {condition};");
+            let policy = Policy::parse(None, text).unwrap();
+            assert!(looks_at_resource(&policy) && Needs::of(&policy).beside, "{condition}");
+        }
+        for condition in [
+            "when { context.request has vpcId }",
+            r#"when { context.request.vpcId == Zec::Vpc::"v" }"#,
+            "when { context.request has tags && context.request.tags has tags }",
+            "when { context.request.pageSize == 1 && context has request }",
+            r#"when { context.request.tags.tags.key.contains("a") }"#,
+        ] {
+            let text = format!("forbid (principal, action, resource) {condition};");
+            let policy = Policy::parse(None, text).unwrap();
+            assert!(!looks_at_resource(&policy), "{condition}");
+        }
     }
 
     #[test]

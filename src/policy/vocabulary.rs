@@ -78,6 +78,8 @@ pub(super) enum Subject<'a> {
     Read(&'a Described, &'a [Resource]),
     /// A resource that could not be read, or that is not there. Nothing permits anything on it.
     Unreadable(&'a Resource),
+    /// The same for a vNIC.
+    UnreadableNic(&'a NicId),
 }
 
 impl Subject<'_> {
@@ -85,7 +87,7 @@ impl Subject<'_> {
     pub(super) fn resource(self) -> Resource {
         match self {
             Self::Account => Resource::account(),
-            Self::Nic(id, _) => Resource::nic(id),
+            Self::Nic(id, _) | Self::UnreadableNic(id) => Resource::nic(id),
             Self::Unread(resource) | Self::Unreadable(resource) => resource.clone(),
             Self::Read(described, _) => described.resource.clone(),
         }
@@ -189,27 +191,43 @@ impl Vocabulary {
     }
 
     /// The entities of a question, as far as they are needed: the action with its groups, the caller with the groups
-    /// that `relevant` selects, the subject, and the other resources of the request that were read.
+    /// that `relevant` selects, the subject, and the entities beside it.
     pub(super) fn entities(
         &self,
         action: &str,
         needs: Needs,
         (caller, relevant): (&Caller, impl Fn(&str) -> bool),
         subject: Subject<'_>,
-        others: &[&Described],
+        beside: &[Entity],
     ) -> Result<Entities, VocabularyError> {
         let caller = self.caller_entity(caller, needs.caller, relevant);
         let own = if needs.resource { Some(self.subject_entity(subject)?) } else { None };
         let known: &[Entity] = if needs.action { &self.action(action)?.entities } else { &[] };
-        let mut beside = Vec::new();
-        if !others.is_empty() && needs.resource {
-            let subject = subject.resource();
-            for other in others.iter().filter(|other| other.resource != subject) {
-                let all: Vec<Resource> = other.lineages.iter().flatten().cloned().collect();
-                beside.push(self.described_entity(other, &all)?);
+        let subject = own.as_ref().map(|entity| entity.uid().clone());
+        let beside = beside.iter().filter(|entity| Some(entity.uid()) != subject.as_ref());
+        together(known.iter().cloned().chain([caller]).chain(own).chain(beside.cloned()))
+    }
+
+    /// The other resources of a request that were read, as entities in the context. A resource with several lineages is in
+    /// everything that one of them has, or in what all of them have: a question is asked with both.
+    pub(super) fn beside<'a>(
+        &self,
+        others: impl Iterator<Item = &'a Described>,
+        in_any: bool,
+    ) -> Result<Vec<Entity>, VocabularyError> {
+        let each = others.map(|other| {
+            let mut lineages = other.lineages.iter();
+            let mut within = lineages.next().cloned().unwrap_or_default();
+            for lineage in lineages {
+                if in_any {
+                    within.extend(lineage.iter().cloned());
+                } else {
+                    within.retain(|one| lineage.contains(one));
+                }
             }
-        }
-        together(known.iter().cloned().chain([caller]).chain(own).chain(beside))
+            self.described_entity(other, &within)
+        });
+        each.collect()
     }
 
     /// The question without the subject and the address.
@@ -259,7 +277,7 @@ impl Vocabulary {
     pub(super) fn subject_uid(&self, subject: Subject<'_>) -> Result<EntityUID, VocabularyError> {
         match subject {
             Subject::Account => Ok(self.account.clone()),
-            Subject::Nic(id, _) => Ok(uid(&self.nic, id.as_str())),
+            Subject::Nic(id, _) | Subject::UnreadableNic(id) => Ok(uid(&self.nic, id.as_str())),
             Subject::Unread(resource) | Subject::Unreadable(resource) => {
                 self.types.uid(&resource.kind, &resource.id)
             }
@@ -273,7 +291,9 @@ impl Vocabulary {
         match subject {
             Subject::Account => Ok(Entity::with_uid(self.account.clone())),
             Subject::Nic(_, Some(nic)) => self.nic_entity(nic),
-            Subject::Nic(id, None) => Ok(unread(uid(&self.nic, id.as_str()), id.as_str())),
+            Subject::Nic(id, None) | Subject::UnreadableNic(id) => {
+                Ok(unread(uid(&self.nic, id.as_str()), id.as_str()))
+            }
             Subject::Unread(resource) | Subject::Unreadable(resource) => {
                 Ok(unread(self.subject_uid(subject)?, &resource.id))
             }

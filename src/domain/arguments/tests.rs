@@ -152,6 +152,14 @@ fn what_would_widen_a_call_must_be_said_openly() {
 fn a_call_names_what_it_is_about() {
     assert_eq!(fault("DeleteVpc", "{}"), "`vpcId` is missing: it names what the call is about");
     assert!(fault("StartInstances", r#"{"instanceIds":[]}"#).contains("`instanceIds` is missing"));
+    // No source says whether ZEC requires these.
+    assert!(fault("DeleteSubnets", "{}").contains("`subnetIds` is missing"));
+    for replace in
+        [r#"[{"ownIp":"203.0.113.9"}]"#, r#"[{"eipId":"1"},{"ownIp":"203.0.113.9"}]"#, "[]"]
+    {
+        let said = fault("ReplaceEipAddress", &format!(r#"{{"replaceIps":{replace}}}"#));
+        assert!(said.contains("`replaceIps[].eipId` is missing"), "{said}");
+    }
 }
 
 #[test]
@@ -174,8 +182,8 @@ fn of_two_parameters_for_one_thing_only_one_may_be_given() {
 #[test]
 fn a_body_cannot_name_or_hold_more_than_the_gateway_reads() {
     let ids = |count: usize| format!(r#"{{"instanceIds":[{}"1"]}}"#, r#""1","#.repeat(count - 1));
-    Arguments::parse(row("DescribeInstances"), ids(1000).as_bytes()).unwrap();
-    assert!(fault("DescribeInstances", &ids(1001)).contains("more than 1000 ids of resources"));
+    Arguments::parse(row("DescribeInstances"), ids(200).as_bytes()).unwrap();
+    assert!(fault("DescribeInstances", &ids(201)).contains("more than 200 ids of resources"));
     let keys = |count: usize| format!(r#"{{"tagKeys":[{}"1"]}}"#, r#""1","#.repeat(count - 1));
     Arguments::parse(row("DescribeInstances"), keys(MAX_VALUES - 1).as_bytes()).unwrap();
     assert!(fault("DescribeInstances", &keys(MAX_VALUES)).contains("more than 50000 values"));

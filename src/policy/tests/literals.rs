@@ -125,6 +125,9 @@ fn a_misspelt_name_after_has_is_a_fault() {
         "context.request has ipAdresses && context.request.ipAdresses.contains(ip(\"10.0.0.1\"))",
         "!(context has request.cidrBlock)",
         "resource has primaryIPv4",
+        // The right name at the wrong place.
+        "context has nicId",
+        "resource has nicId",
     ] {
         let found = faults(None, &when(condition));
         assert!(found.iter().any(|one| one.contains("is never true")), "{condition}: {found:?}");
@@ -148,6 +151,17 @@ fn what_can_be_met_is_no_fault() {
         "[\"corp\", \"lab\"].contains(principal.issuer) && [\"nic-1\"].contains(resource.id)",
     ] {
         assert_eq!(faults(CORP, &when(condition)), [""; 0], "{condition}");
+    }
+}
+
+#[test]
+fn an_account_or_an_id_that_there_cannot_be_is_a_fault() {
+    for (literal, words) in [
+        ("Zec::Account::\"main\"", "the only account is `zec`"),
+        ("Zec::Vpc::\"prod vpc\"", "an id of ZEC's has"),
+    ] {
+        let text = format!("@id(\"f\")\nforbid (principal, action, resource == {literal});");
+        assert_fault(None, &text, 2, words);
     }
 }
 
