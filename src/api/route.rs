@@ -111,6 +111,13 @@ impl Route {
         }
     }
 
+    /// Whether a request that comes too soon after its caller's others waits for its turn. ZEC's Terraform provider asks for
+    /// all pages of a list at once, and never ends if one of them is refused.
+    #[must_use]
+    pub const fn waits_for_its_turn(&self) -> bool {
+        matches!(self.handler, Handler::ZecCall(_))
+    }
+
     /// The callers that the route admits.
     #[must_use]
     pub const fn access(&self) -> Access {

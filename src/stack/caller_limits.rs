@@ -3,14 +3,27 @@
 use http::Request;
 
 use super::request_state::RequestState;
-use crate::{error::Error, limit::Callers};
+use crate::{api::Context, error::Error, limit::Callers};
 
 /// Refuses a request if its caller sends requests too often or has too many in flight; other callers are served
-/// meanwhile. A public route has no caller, and so no such limit.
+/// meanwhile. A public route has no caller, and so no such limit. A route whose requests wait for their turn is only
+/// refused here if too many are in flight.
 pub(super) fn limit<B>(callers: &Callers, request: &mut Request<B>) -> Result<(), Error> {
     let found = RequestState::of(request)?;
+    let waits = found.matched.as_ref().is_some_and(|matched| matched.route.waits_for_its_turn());
     if let Some(caller) = &found.caller {
-        found.places.hold_of_caller(callers.admit(caller.id())?);
+        let slot = if waits { callers.begin(caller.id())? } else { callers.admit(caller.id())? };
+        found.places.hold_of_caller(slot);
     }
     Ok(())
+}
+
+/// Waits for the turn of a request on a route whose requests wait.
+pub(super) async fn wait(callers: &Callers, context: &Context) -> Result<(), Error> {
+    match &context.caller {
+        Some(caller) if context.matched.route.waits_for_its_turn() => {
+            callers.wait(caller.id(), context.deadline).await
+        }
+        _ => Ok(()),
+    }
 }

@@ -73,6 +73,7 @@ where
     let StackParts {
         authenticator, api, router, metrics, callers, limits, draining, spans, ..
     } = parts;
+    let turns = Arc::clone(&callers);
     let (api, counted, running) = (Arc::new(api), Arc::clone(&metrics), AtOnce::default());
     let timeout = parts.request_timeout;
     let service =
@@ -118,7 +119,12 @@ where
                 let api = Arc::clone(&api);
                 let (mut head, body) = request.into_parts();
                 let context = RequestState::take(&mut head.extensions);
-                Box::pin(async move { api.answer(&head, body, &context?).await })
+                let callers = Arc::clone(&turns);
+                Box::pin(async move {
+                    let context = context?;
+                    caller_limits::wait(&callers, &context).await?;
+                    api.answer(&head, body, &context).await
+                })
             }));
     BoxCloneSyncService::new(service)
 }
