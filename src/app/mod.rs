@@ -5,7 +5,7 @@ mod parts;
 mod spans;
 mod units;
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, path::Path, sync::Arc};
 
 use arc_swap::ArcSwap;
 use parts::{
@@ -19,9 +19,11 @@ use units::{Units, access_key, limits, policy, policy::Policies};
 use crate::{
     api::{Api, BodyLimits},
     auth::Authenticator,
+    catalogue::Catalogue,
     config::{Config, Partial},
     error::Fault,
     execute::{Executor, Patience},
+    files,
     journal::{self, Journal, View},
     lanes::Lanes,
     limit::{Callers, Live},
@@ -74,6 +76,17 @@ pub struct AppListeners {
     pub admin: server::Listeners,
 }
 
+/// Adds the actions of an operator's file to the catalogue.
+///
+/// # Errors
+/// When it cannot be read, or breaks a rule.
+pub fn catalogue_file(path: Option<&Path>) -> Result<(), Fault> {
+    let Some(path) = path else { return Ok(()) };
+    let fault = |text: String| Fault::new(text).in_file(path).at_key("zec.catalogue_file");
+    let text = files::read_text(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+    Catalogue::extend(&text).map_err(|error| fault(error.to_string()))
+}
+
 impl App {
     /// Loads everything that a configuration names, and opens its journal. Blocks.
     ///
@@ -106,6 +119,10 @@ impl App {
         config: &Config,
         journal: impl FnOnce(Arc<Metrics>) -> Result<(Journal, Vec<View>), Fault>,
     ) -> Result<Self, Vec<Fault>> {
+        // Before anything else, because policies and routes speak of its actions.
+        if let Err(fault) = catalogue_file(config.zec.catalogue_file.as_deref()) {
+            return Err([vec![fault], faults::of_the_others(config, true)].concat());
+        }
         match (policy::load(&config.policy, &issuer_names(config)), access_key::load(&config.zec)) {
             (Ok(policy), Ok(key)) => {
                 let given = Given { policies: policy.policies(), keys: key.keys.clone() };

@@ -4,6 +4,7 @@
 //! read is described at the field that it fills.
 
 mod action;
+mod extension;
 mod parameter;
 mod resource;
 mod table;
@@ -37,8 +38,11 @@ labels! {
     }
 }
 
+/// The text of an operator's file, and the catalogue with its actions.
+static EXTENDED: OnceLock<(String, Catalogue)> = OnceLock::new();
+
 /// Every known action and type of resource.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Catalogue {
     actions: Vec<ActionRow>,
     /// The place of each action in `actions`, by version and name.
@@ -66,6 +70,41 @@ impl Catalogue {
         BUILT_IN.get_or_init(read).as_ref().map_err(Clone::clone)
     }
 
+    /// The catalogue that this program works with: its own, and what an operator's file adds.
+    ///
+    /// # Errors
+    /// As [`Self::built_in`].
+    pub fn in_use() -> Result<&'static Self, CatalogueError> {
+        match EXTENDED.get() {
+            Some((_, catalogue)) => Ok(catalogue),
+            None => Self::built_in(),
+        }
+    }
+
+    /// Adds the actions of an operator's file, or replaces those of the same name and version. It must come before
+    /// anything else uses the catalogue, and only once.
+    ///
+    /// # Errors
+    /// When the file breaks a rule, or another file was added before.
+    pub fn extend(text: &str) -> Result<(), CatalogueError> {
+        let mut whole = Self::built_in()?.clone();
+        for row in extension::read(text)? {
+            let is_it = |one: &ActionRow| one.version == row.version && one.name == row.name;
+            match whole.actions.iter_mut().find(|one| is_it(one)) {
+                Some(known) => *known = row,
+                None => whole.actions.push(row),
+            }
+        }
+        whole.place()?;
+        whole.check_types()?;
+        let (known, _) = EXTENDED.get_or_init(|| (text.to_owned(), whole));
+        if known == text {
+            return Ok(());
+        }
+        let what = "another file was added before: restart the program".to_owned();
+        Err(CatalogueError::in_table("catalogue_file", what))
+    }
+
     fn read(tables: &Tables<'_>) -> Result<Self, CatalogueError> {
         let resources = resource::read(&Table::read("resources", tables.resources)?)?;
         let rows = Table::read("actions", tables.actions)?;
@@ -79,17 +118,23 @@ impl Catalogue {
         let older = Table::read("parameters-2024-04-01", tables.older_parameters)?;
         let older = parameter::read(&older)?;
         actions.extend(action::read(&rows, OLDER, false, older, &of_actions)?);
-        let mut places: HashMap<String, HashMap<String, usize>> = HashMap::new();
-        for (place, action) in actions.iter().enumerate() {
-            let of_version = places.entry(action.version.clone()).or_default();
+        let mut this = Self { actions, places: HashMap::new(), resources };
+        this.place()?;
+        this.check_types()?;
+        Ok(this)
+    }
+
+    /// Notes the place of each action.
+    fn place(&mut self) -> Result<(), CatalogueError> {
+        self.places.clear();
+        for (place, action) in self.actions.iter().enumerate() {
+            let of_version = self.places.entry(action.version.clone()).or_default();
             if of_version.insert(action.name.clone(), place).is_some() {
                 let what = format!("`{}` has two rows", action.name);
                 return Err(CatalogueError::in_table("actions", what));
             }
         }
-        let this = Self { actions, places, resources };
-        this.check_types()?;
-        Ok(this)
+        Ok(())
     }
 
     /// The action of this name in this version. Names are compared exactly: ZEC has pairs that differ only in case.

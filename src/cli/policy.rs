@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{Stop, complain, say};
 use crate::{
+    app,
     domain::Nic,
     error::Fault,
     files,
@@ -18,11 +19,25 @@ pub(super) enum Command {
     Test {
         /// The directory with *.cedar and cases/
         directory: PathBuf,
+        #[command(flatten)]
+        catalogue: CatalogueArg,
     },
     /// Explain who may do what, and why; exits 1 unless the answer is allowed
     Explain(Explain),
     /// Print the Cedar schema that policies are written against
-    Schema,
+    Schema {
+        #[command(flatten)]
+        catalogue: CatalogueArg,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CatalogueArg {
+    /// The file of `zec.catalogue_file`, if the gateway has one
+    ///
+    /// Without it, policies can name only the actions that the program knows.
+    #[arg(long = "catalogue", value_name = "FILE", verbatim_doc_comment)]
+    file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -60,14 +75,21 @@ pub(super) struct Explain {
     /// Without it, the answer can be that it depends on the vNIC.
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     nic_file: Option<PathBuf>,
+    #[command(flatten)]
+    catalogue: CatalogueArg,
 }
 
 pub(super) fn run(command: &Command) -> Result<(), Stop> {
+    let (Command::Test { catalogue, .. }
+    | Command::Explain(Explain { catalogue, .. })
+    | Command::Schema { catalogue }) = command;
+    app::catalogue_file(catalogue.file.as_deref())?;
     match command {
-        Command::Test { directory } => test(directory),
+        Command::Test { directory, .. } => test(directory),
         Command::Explain(args) => explain(args),
-        Command::Schema => {
-            say(policy::schema().trim_end());
+        Command::Schema { .. } => {
+            let schema = policy::schema().map_err(|error| Fault::new(error.to_string()))?;
+            say(schema.trim_end());
             Ok(())
         }
     }

@@ -110,7 +110,7 @@ impl OperationsReader<'_> {
             view.before = None;
         }
         // This program does not know what the list of another version's call says.
-        let known = Catalogue::built_in()
+        let known = Catalogue::in_use()
             .is_ok_and(|all| all.action(&view.call.api_version, &view.call.action).is_some());
         if !known && !self.judge.may_read_operations() {
             view.failed = None;

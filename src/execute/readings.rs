@@ -37,7 +37,7 @@ pub(super) struct Readings {
 impl Readings {
     /// Whether an action reads resources of this type by their ids, and shows their tags.
     pub(super) fn shows_tags(resource: &Resource) -> bool {
-        let rows = Catalogue::built_in().map(Catalogue::resources).unwrap_or_default();
+        let rows = Catalogue::in_use().map(Catalogue::resources).unwrap_or_default();
         let row = rows.iter().find(|row| row.kind.as_str() == resource.kind);
         row.is_some_and(|row| {
             row.has_tags && row.read_by.as_ref().is_some_and(|read| read.also.is_none())
@@ -66,7 +66,7 @@ pub(super) async fn read(
     wanted: Vec<Resource>,
     context: RequestContext<'_>,
 ) -> Result<Readings, Error> {
-    let catalogue = Catalogue::built_in().map_err(|error| {
+    let catalogue = Catalogue::in_use().map_err(|error| {
         Error::new(Problem::Internal, "the catalogue is broken").with_cause(error)
     })?;
     let mut seen: HashSet<Resource> = HashSet::new();

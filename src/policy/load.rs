@@ -153,7 +153,7 @@ impl Engine {
         sources: &[Source],
         issuers: Option<&[String]>,
     ) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
-        let vocabulary = Vocabulary::built_in().map_err(|fault| vec![fault])?;
+        let vocabulary = Vocabulary::in_use().map_err(|fault| vec![fault])?;
         let mut faults = Vec::new();
         let mut found = Vec::new();
         for source in sources {
@@ -182,7 +182,7 @@ impl Engine {
         let mut faults = Vec::new();
         let named = name(parse(&source).unwrap(), &mut faults);
         assert_eq!(faults, []);
-        build(&named, Vocabulary::built_in().unwrap(), std::slice::from_ref(&source))
+        build(&named, Vocabulary::in_use().unwrap(), std::slice::from_ref(&source))
     }
 }
 

@@ -27,6 +27,7 @@ mod schema;
 mod settings;
 mod vocabulary;
 
+use crate::catalogue::{Catalogue, CatalogueError};
 pub use authorization_request::{AuthorizationRequest, NicRequest, TargetRef};
 pub use directory::{Directory, ENDING};
 pub use engine::{Engine, Pending, ResourceData, Verdict};
@@ -38,10 +39,12 @@ pub use requester::{Requester, Via};
 pub use settings::Settings;
 pub use shadow_query::ShadowQuery;
 
-/// The Cedar schema for policies.
-#[must_use]
-pub fn schema() -> &'static str {
-    include_str!("schema.cedarschema")
+/// The Cedar schema for policies, of the catalogue in use.
+///
+/// # Errors
+/// When the catalogue is broken.
+pub fn schema() -> Result<String, CatalogueError> {
+    Catalogue::in_use().map(schema::text)
 }
 
 #[cfg(test)]

@@ -156,7 +156,7 @@ impl Question {
                 self.action
             ));
         }
-        let catalogue = Catalogue::built_in().map_err(|error| error.to_string())?;
+        let catalogue = Catalogue::in_use().map_err(|error| error.to_string())?;
         let row = catalogue.action(API_VERSION, &self.action).ok_or_else(|| {
             format!(
                 "`{}` is not an action of ZEC's API: ZEC's names are exact, as `DescribeVpcs`",

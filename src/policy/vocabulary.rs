@@ -95,16 +95,17 @@ impl Subject<'_> {
 }
 
 impl Vocabulary {
-    /// The vocabulary of the built-in catalogue. It is made once.
-    pub(super) fn built_in() -> Result<Arc<Self>, Fault> {
-        static BUILT_IN: OnceLock<Result<Arc<Vocabulary>, String>> = OnceLock::new();
+    /// The vocabulary of the catalogue in use. It is made once.
+    pub(super) fn in_use() -> Result<Arc<Self>, Fault> {
+        static IN_USE: OnceLock<Result<Arc<Vocabulary>, String>> = OnceLock::new();
         let make = || {
-            let catalogue = Catalogue::built_in().map_err(|error| error.to_string())?;
+            let catalogue = Catalogue::in_use().map_err(|error| error.to_string())?;
             Self::new(catalogue).map(Arc::new)
         };
-        BUILT_IN.get_or_init(make).clone().map_err(|why| {
-            Fault::new(format!("the schema of the built-in catalogue is broken: {why}"))
-        })
+        IN_USE
+            .get_or_init(make)
+            .clone()
+            .map_err(|why| Fault::new(format!("the schema of the catalogue is broken: {why}")))
     }
 
     fn new(catalogue: &Catalogue) -> Result<Self, String> {

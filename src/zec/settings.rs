@@ -19,6 +19,8 @@ pub struct Settings {
     pub access_key_password_file: Option<PathBuf>,
     /// PEM certificates that are trusted in addition to the system's.
     pub ca_file: Option<PathBuf>,
+    /// The file with actions that the gateway's own catalogue lacks.
+    pub catalogue_file: Option<PathBuf>,
     /// The timeout of TCP and TLS together.
     pub connect_timeout: Duration,
     /// The timeout of one attempt, from the connection to the last byte of the answer.
@@ -37,6 +39,7 @@ impl Settings {
             access_key_id_file: None,
             access_key_password_file: None,
             ca_file: None,
+            catalogue_file: None,
             connect_timeout: Duration::from_secs(1),
             request_timeout: Duration::from_secs(2),
             proxy: None,

@@ -89,9 +89,11 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "api",
             "auth",
+            "catalogue",
             "config",
             "error",
             "execute",
+            "files",
             "journal",
             "lanes",
             "limit",

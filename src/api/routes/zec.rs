@@ -98,7 +98,7 @@ pub(super) fn selection(
 
 /// The catalogue of this program.
 pub(super) fn catalogue() -> Result<&'static Catalogue, Error> {
-    Catalogue::built_in()
+    Catalogue::in_use()
         .map_err(|error| Error::new(Problem::Internal, "the catalogue is broken").with_cause(error))
 }
 

@@ -249,7 +249,7 @@ impl State {
 }
 
 fn resource_row(kind: &str) -> Option<&'static ResourceRow> {
-    let rows = Catalogue::built_in().ok()?.resources();
+    let rows = Catalogue::in_use().ok()?.resources();
     rows.iter().find(|row| row.kind.as_str() == kind)
 }
 

@@ -51,7 +51,7 @@ impl Action {
             "UnassignNetworkInterfaceIpv4" => Some(Self::Unassign),
             // The Python SDK's client of 2024 spells it like this.
             "UnAssignNetworkInterfaceIpv4" if version == Version::V20240401 => Some(Self::Unassign),
-            _ => Catalogue::built_in().ok()?.action(version.name(), name).map(Self::Any),
+            _ => Catalogue::in_use().ok()?.action(version.name(), name).map(Self::Any),
         }
     }
 

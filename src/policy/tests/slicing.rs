@@ -98,7 +98,7 @@ fn authorized(text: &str, request: &Request, entities: &Entities) -> [BTreeSet<S
     // This looks up every ancestor again and checks names and types against the schema. A name that the schema does not
     // have would make a policy about it silently false.
     let extensions = Extensions::all_available();
-    let vocabulary = vocabulary::Vocabulary::built_in().unwrap();
+    let vocabulary = vocabulary::Vocabulary::in_use().unwrap();
     let schema = CoreSchema::new(vocabulary.schema.as_ref());
     let entities = Entities::from_entities(
         entities.iter().cloned(),
@@ -123,7 +123,7 @@ fn authorized(text: &str, request: &Request, entities: &Entities) -> [BTreeSet<S
 
 /// Cedar alone, over every policy and all the caller's groups.
 fn unsliced(text: &str, who: &Caller, asked: &ChangeIpv4, nic: &Nic) -> Vec<[BTreeSet<String>; 3]> {
-    let vocabulary = vocabulary::Vocabulary::built_in().unwrap();
+    let vocabulary = vocabulary::Vocabulary::in_use().unwrap();
     let action = asked.action();
     let subject = Subject::Nic(&asked.nic, Some(nic));
     let entities =
@@ -156,7 +156,7 @@ proptest! {
     fn every_call_of_every_action_asks_what_the_schema_says(seed in any::<u64>()) {
         let mut random = fastrand::Rng::with_seed(seed);
         let call = generated::call(&mut random);
-        let vocabulary = vocabulary::Vocabulary::built_in().unwrap();
+        let vocabulary = vocabulary::Vocabulary::in_use().unwrap();
         if vocabulary.number(call.action()).is_none() {
             prop_assert_eq!(call.action(), "AssignNetworkInterfaceIpv4");
             return Ok(());
@@ -192,7 +192,7 @@ proptest! {
     ) {
         let who = caller(&groups);
         let (request, entities) =
-            vocabulary::Vocabulary::built_in().unwrap().about_the_journal(&who, |_| true).unwrap();
+            vocabulary::Vocabulary::in_use().unwrap().about_the_journal(&who, |_| true).unwrap();
         let [by, _, failed] = authorized(&text, &request, &entities);
         let may = !by.is_empty() && failed.is_empty();
         prop_assert_eq!(Engine::unvalidated(&text).may_read_operations(&who), may);
