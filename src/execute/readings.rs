@@ -43,9 +43,7 @@ impl Readings {
             row.has_tags && row.read_by.as_ref().is_some_and(|read| read.also.is_none())
         })
     }
-}
 
-impl Readings {
     /// Adds the images that ZEC did not show among the team's own: they are ZEC's public ones, which lie in nothing.
     fn add_public_images(&mut self, named: Vec<Resource>) {
         for resource in named.into_iter().filter(|one| one.kind == IMAGE) {
