@@ -102,7 +102,7 @@ fn client(request: &Finished, call: &ZecCall, own: &Span, zec: &(String, u16)) -
         text("server.address", Some(&zec.0)),
         number("server.port", Some(i64::from(zec.1))),
         text("error.type", failed),
-        text("zec_gateway.action", Some(call.action.name())),
+        text("zec_gateway.action", Some(call.action)),
         text("zec_gateway.zec.outcome", Some(call.outcome)),
         text("zec_gateway.zec.request_id", call.request_id.as_deref()),
     ];
@@ -111,7 +111,7 @@ fn client(request: &Finished, call: &ZecCall, own: &Span, zec: &(String, u16)) -
         span_id: fresh(),
         parent_span_id: own.span_id.clone(),
         flags: SAMPLED | PARENT_IS_LOCAL,
-        name: format!("POST {}", call.action.name()),
+        name: format!("POST {}", call.action),
         kind: SpanKind::Client.into(),
         start_time_unix_nano: nanos(begun),
         end_time_unix_nano: nanos(begun + call.took),

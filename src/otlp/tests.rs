@@ -65,7 +65,7 @@ fn what_has_no_room_is_dropped_and_counted_and_nobody_waits() {
     assert_eq!(dropped(&metrics), 0);
     let mut with_calls = request(None);
     let call = ZecCall {
-        action: Action::DescribeNetworkInterfaces,
+        action: Action::DescribeNetworkInterfaces.name(),
         after: Duration::ZERO,
         took: Duration::ZERO,
         outcome: "ok",
@@ -131,7 +131,7 @@ fn only_what_the_gateway_could_not_do_is_an_error_of_its_span() {
 fn times_ids_and_names_are_those_of_the_request_and_its_calls() {
     let mut request = request(Some(SAMPLED));
     request.facts.zec_calls.push(ZecCall {
-        action: Action::DescribeNetworkInterfaces,
+        action: Action::DescribeNetworkInterfaces.name(),
         after: Duration::from_millis(5),
         took: Duration::from_millis(10),
         outcome: "unknown",

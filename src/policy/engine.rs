@@ -279,22 +279,18 @@ impl Engine {
         // A group that no policy names cannot change the answer.
         let relevant = |group: &str| self.groups.contains(group);
         let question = self.vocabulary.question(operation, requester, needs);
-        let beside = self.beside(needs, data);
+        let (alone, several) = ([Ok(Vec::new())], self.beside(needs, data));
+        let beside = several.as_deref().unwrap_or(&alone);
         let addresses = operation.addresses();
         let mut results = Vec::new();
-        for target in operation.targets() {
-            for subject in subjects(target, data) {
+        let mut ask_about = |subject: Subject<'d>| {
+            let resource = self.vocabulary.subject_uid(subject);
+            for beside in beside {
                 let who = (requester.caller, relevant);
-                let entities: Vec<_> = beside
-                    .iter()
-                    .map(|beside| {
-                        let beside = beside.as_ref().map_err(Clone::clone)?;
-                        self.vocabulary.entities(operation.action(), needs, who, subject, beside)
-                    })
-                    .collect();
-                let resource = self.vocabulary.subject_uid(subject);
-                let ask = |entities: &Result<Entities, VocabularyError>,
-                           address: Option<Ipv4Addr>| {
+                let entities = beside.as_ref().map_err(Clone::clone).and_then(|beside| {
+                    self.vocabulary.entities(operation.action(), needs, who, subject, beside)
+                });
+                let ask = |address: Option<Ipv4Addr>| {
                     if matches!(subject, Subject::Unreadable(_) | Subject::UnreadableNic(_)) {
                         // Nothing permits what no policy could look at.
                         return Ok(PolicyAnswer::default());
@@ -306,32 +302,33 @@ impl Engine {
                     Ok(answer(question.about(resource, address)?, rules, entities))
                 };
                 let about = |address| About { subject, address };
-                for entities in &entities {
-                    if addresses.is_empty() {
-                        results.push((about(None), ask(entities, None)));
-                    } else {
-                        let each = addresses.iter().map(|address| Some(*address));
-                        results.extend(each.map(|one| (about(one), ask(entities, one))));
-                    }
+                if addresses.is_empty() {
+                    results.push((about(None), ask(None)));
+                } else {
+                    let each = addresses.iter().map(|address| Some(*address));
+                    results.extend(each.map(|one| (about(one), ask(one))));
                 }
             }
+        };
+        for target in operation.targets() {
+            for_each_subject(target, data, &mut ask_about);
         }
         results
     }
 
-    /// The entities beside the subject, with which each question is asked: most often once, without any.
+    /// The entities beside the subject, with which each question is asked; `None` if it is asked once, without any.
     fn beside(
         &self,
         needs: Needs,
         data: ResourceData<'_>,
-    ) -> Vec<Result<Vec<Entity>, VocabularyError>> {
-        let ResourceData::Read(read) = data else { return vec![Ok(Vec::new())] };
+    ) -> Option<Vec<Result<Vec<Entity>, VocabularyError>>> {
+        let ResourceData::Read(read) = data else { return None };
         if !needs.beside {
-            return vec![Ok(Vec::new())];
+            return None;
         }
         let several = read.values().any(|described| described.lineages.len() > 1);
         let in_any = if several { &[true, false][..] } else { &[true] };
-        in_any.iter().map(|in_any| self.vocabulary.beside(read.values(), *in_any)).collect()
+        Some(in_any.iter().map(|in_any| self.vocabulary.beside(read.values(), *in_any)).collect())
     }
 
     /// The entry of a 403, if the result is a denial.
@@ -383,18 +380,22 @@ struct About<'a> {
     address: Option<Ipv4Addr>,
 }
 
-/// The subjects of a target: one for each lineage, and for each type that it may be of. If the data was read and does
-/// not have the resource, the one subject says so.
-fn subjects<'a>(target: TargetRef<'a>, data: ResourceData<'a>) -> Vec<Subject<'a>> {
+/// Calls `ask` with each subject of a target: one for each lineage, and for each type that it may be of. If the data was
+/// read and does not have the resource, the one subject says so.
+fn for_each_subject<'a>(
+    target: TargetRef<'a>,
+    data: ResourceData<'a>,
+    ask: &mut impl FnMut(Subject<'a>),
+) {
     match (target, data) {
-        (TargetRef::Account, _) => vec![Subject::Account],
-        (TargetRef::Nic(id), ResourceData::Nic(nic)) => vec![Subject::Nic(id, Some(nic))],
-        (TargetRef::Nic(id), ResourceData::Unread) => vec![Subject::Nic(id, None)],
+        (TargetRef::Account, _) => ask(Subject::Account),
+        (TargetRef::Nic(id), ResourceData::Nic(nic)) => ask(Subject::Nic(id, Some(nic))),
+        (TargetRef::Nic(id), ResourceData::Unread) => ask(Subject::Nic(id, None)),
         // A request on one vNIC is asked with that vNIC's data.
-        (TargetRef::Nic(id), ResourceData::Read(_)) => vec![Subject::UnreadableNic(id)],
-        (TargetRef::OneOf(resources), ResourceData::Read(read)) => of_read(resources, read),
+        (TargetRef::Nic(id), ResourceData::Read(_)) => ask(Subject::UnreadableNic(id)),
+        (TargetRef::OneOf(resources), ResourceData::Read(read)) => of_read(resources, read, ask),
         (TargetRef::OneOf(resources), ResourceData::Unread | ResourceData::Nic(_)) => {
-            resources.iter().map(Subject::Unread).collect()
+            resources.iter().map(Subject::Unread).for_each(ask);
         }
     }
 }
@@ -403,21 +404,19 @@ fn subjects<'a>(target: TargetRef<'a>, data: ResourceData<'a>) -> Vec<Subject<'a
 fn of_read<'a>(
     resources: &'a [Resource],
     read: &'a HashMap<Resource, Described>,
-) -> Vec<Subject<'a>> {
-    let found: Vec<_> = resources
-        .iter()
-        .filter_map(|resource| read.get(resource))
-        // A call that changes what policies rely on is decided on the resource as it is, and as it would be.
-        .flat_map(|described| [Some(described), described.would_be.as_deref()])
-        .flatten()
-        .flat_map(|described| {
-            described.lineages.iter().map(move |lineage| Subject::Read(described, lineage))
-        })
-        .collect();
-    if found.is_empty() {
-        resources.first().map(Subject::Unreadable).into_iter().collect()
-    } else {
-        found
+    ask: &mut impl FnMut(Subject<'a>),
+) {
+    let mut found = false;
+    let shown = resources.iter().filter_map(|resource| read.get(resource));
+    // A call that changes what policies rely on is decided on the resource as it is, and as it would be.
+    for described in shown.flat_map(|one| [Some(one), one.would_be.as_deref()]).flatten() {
+        for lineage in &described.lineages {
+            found = true;
+            ask(Subject::Read(described, lineage));
+        }
+    }
+    if let (false, Some(first)) = (found, resources.first()) {
+        ask(Subject::Unreadable(first));
     }
 }
 
