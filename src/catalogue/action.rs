@@ -55,6 +55,12 @@ impl ActionRow {
         self.changes_what_is_there().then_some((list, member))
     }
 
+    /// The type of the resources that a call of it changes; `None` if it only creates or reads, or names no type.
+    #[must_use]
+    pub fn type_of_the_changed(&self) -> Option<&ResourceType> {
+        self.resource_type.as_ref().filter(|_| self.changes_what_is_there())
+    }
+
     fn changes_what_is_there(&self) -> bool {
         self.effect.is_change() && !self.creates()
     }
@@ -81,7 +87,7 @@ impl ActionRow {
     #[must_use]
     pub fn reclassifies(&self) -> bool {
         let sets = |one: &Parameter| one.sets_tags() || one.names_group();
-        self.effect.is_change() && !self.creates() && self.parameters.iter().any(sets)
+        self.changes_what_is_there() && self.parameters.iter().any(sets)
     }
 
     /// Whether the answer holds a secret.

@@ -20,7 +20,7 @@ use action::OfActions;
 use table::Table;
 
 /// The version of ZEC's API that the first table of parameters describes.
-const LATEST: &str = "2025-09-01";
+pub const LATEST: &str = "2025-09-01";
 
 /// The older version, of which the gateway knows the actions that ZEC's Terraform provider still sends.
 const OLDER: &str = "2024-04-01";
@@ -157,8 +157,8 @@ impl Catalogue {
 
     /// The row of this type; `None` for a type of another product.
     #[must_use]
-    pub fn resource(&self, kind: &ResourceType) -> Option<&ResourceRow> {
-        self.resources.iter().find(|row| row.kind == *kind)
+    pub fn resource(&self, kind: &str) -> Option<&ResourceRow> {
+        self.resources.iter().find(|row| row.kind.as_str() == kind)
     }
 
     /// Checks that each type that an action names is known.
@@ -167,7 +167,7 @@ impl Catalogue {
             let named = action.parameters.iter().flat_map(Parameter::types);
             let answered = action.answer.iter().flat_map(|held| &held.resource_types);
             for kind in action.resource_type.iter().chain(named).chain(answered) {
-                if self.resource(kind).is_none() && !kind.is_of_another_product() {
+                if self.resource(kind.as_str()).is_none() && !kind.is_of_another_product() {
                     let what = format!("`{}` names the unknown type `{kind}`", action.name);
                     return Err(CatalogueError::in_table("actions", what));
                 }

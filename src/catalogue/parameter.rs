@@ -8,9 +8,6 @@ use super::{
     table::{CatalogueError, Row, Table},
 };
 
-/// The type of resource groups, which another product has.
-const RESOURCE_GROUP: &str = "resource-group";
-
 /// A parameter, or a member of one that is an object.
 #[derive(Clone, Debug)]
 pub struct Parameter {
@@ -121,7 +118,7 @@ impl Parameter {
     /// Whether it names a resource group.
     #[must_use]
     pub fn names_group(&self) -> bool {
-        matches!(&self.meaning, Meaning::Id(types) if types.iter().any(|kind| kind.as_str() == RESOURCE_GROUP))
+        matches!(&self.meaning, Meaning::Id(types) if types.iter().any(|kind| kind.as_str() == ResourceType::RESOURCE_GROUP))
     }
 
     /// The members of an object, or of each object in a list; empty for values without parts.

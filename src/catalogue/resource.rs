@@ -16,10 +16,17 @@ const OF_OTHER_PRODUCTS: [&str; 7] = [
     "key-pair",
     "load-balancer",
     "private-dns-zone",
-    "resource-group",
+    ResourceType::RESOURCE_GROUP,
 ];
 
 impl ResourceType {
+    /// The type of vNICs.
+    pub const NIC: &str = "nic";
+    /// The type of resource groups, which other products have.
+    pub const RESOURCE_GROUP: &str = "resource-group";
+    /// The type of regions, which are no resources of this API.
+    pub const REGION: &str = "region";
+
     /// A type of this name: 1 to 32 lower-case letters, digits and `-`.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {

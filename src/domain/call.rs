@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Action, Addresses, Change, ChangeIpv4, NicId, Resource};
+use crate::catalogue::LATEST;
 
 /// The version of ZEC's API that the gateway speaks.
-pub const API_VERSION: &str = "2025-09-01";
+pub const API_VERSION: &str = LATEST;
 
 /// Every version whose recorded calls the gateway reads. A version that the gateway spoke earlier stays here: its last
 /// writes may have no outcome yet, and their addresses count for callers' budgets.

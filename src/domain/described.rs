@@ -5,11 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{ActionCall, Nic, Resource, json::Node, nic::tags};
-use crate::catalogue::ResourceRow;
-
-/// The types of what resources lie in that are no resources of this API.
-const RESOURCE_GROUP: &str = "resource-group";
-const REGION: &str = "region";
+use crate::catalogue::{ResourceRow, ResourceType};
 
 /// A resource as ZEC described it.
 ///
@@ -137,9 +133,10 @@ impl Described {
                 && let Some(id) = value.as_str()
             {
                 changed = true;
-                let group = Resource { kind: RESOURCE_GROUP.to_owned(), id: id.to_owned() };
+                let group =
+                    Resource { kind: ResourceType::RESOURCE_GROUP.to_owned(), id: id.to_owned() };
                 for lineage in &mut after.lineages {
-                    lineage.retain(|one| one.kind != RESOURCE_GROUP);
+                    lineage.retain(|one| one.kind != ResourceType::RESOURCE_GROUP);
                     lineage.push(group.clone());
                 }
                 if let Some(nic) = &mut after.nic {
@@ -180,18 +177,22 @@ impl Location {
     ) -> Result<Vec<Vec<Resource>>, Resource> {
         let in_own = |kind: &str, id: &String| Resource { kind: kind.to_owned(), id: id.clone() };
         let mut all: Vec<Vec<Resource>> =
-            vec![self.group.iter().map(|id| in_own(RESOURCE_GROUP, id)).collect()];
+            vec![self.group.iter().map(|id| in_own(ResourceType::RESOURCE_GROUP, id)).collect()];
         all = combined(
             all,
-            &self.regions.iter().map(|id| vec![in_own(REGION, id)]).collect::<Vec<_>>(),
+            &self
+                .regions
+                .iter()
+                .map(|id| vec![in_own(ResourceType::REGION, id)])
+                .collect::<Vec<_>>(),
         );
         for parents in &self.parents {
             let mut through = Vec::new();
             for parent in parents {
                 for lineage in of(parent).ok_or_else(|| parent.clone())? {
                     let inherited = lineage.iter().filter(|one| {
-                        let group = one.kind == RESOURCE_GROUP && self.has_group;
-                        let region = one.kind == REGION && !self.regions.is_empty();
+                        let group = one.kind == ResourceType::RESOURCE_GROUP && self.has_group;
+                        let region = one.kind == ResourceType::REGION && !self.regions.is_empty();
                         !group && !region
                     });
                     through.push([parent.clone()].into_iter().chain(inherited.cloned()).collect());
@@ -257,8 +258,7 @@ mod tests {
     use crate::{catalogue::Catalogue, domain::json};
 
     fn read(kind: &str, object: &str) -> Result<(Described, Location), String> {
-        let rows = Catalogue::built_in().unwrap().resources();
-        let row = rows.iter().find(|row| row.kind.as_str() == kind).unwrap();
+        let row = Catalogue::built_in().unwrap().resource(kind).unwrap();
         Described::read(row, &json::read(object.as_bytes()).unwrap()).map_err(|e| e.to_string())
     }
 

@@ -11,9 +11,6 @@ use crate::catalogue::ResourceType;
 const MAX_ID: usize = 64;
 const MAX_SHOWN: usize = 98;
 
-/// The type of a vNIC.
-const NIC: &str = "nic";
-
 /// A resource of ZEC's, written as `nic/1612345678901234567`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Resource {
@@ -30,22 +27,25 @@ pub struct Resource {
 pub struct ResourceError(String);
 
 impl Resource {
+    /// The id of the team's account.
+    pub const ACCOUNT_ID: &str = "zec";
+
     /// The resource of a vNIC.
     #[must_use]
     pub fn nic(id: &NicId) -> Self {
-        Self { kind: NIC.to_owned(), id: id.to_string() }
+        Self { kind: ResourceType::NIC.to_owned(), id: id.to_string() }
     }
 
     /// The team's account, on which a policy decides lists and creations.
     #[must_use]
     pub fn account() -> Self {
-        Self { kind: "account".to_owned(), id: "zec".to_owned() }
+        Self { kind: "account".to_owned(), id: Self::ACCOUNT_ID.to_owned() }
     }
 
     /// The id, if this is a vNIC.
     #[must_use]
     pub fn nic_id(&self) -> Option<&str> {
-        (self.kind == NIC).then_some(self.id.as_str())
+        (self.kind == ResourceType::NIC).then_some(self.id.as_str())
     }
 
     /// Reads `type/id`. Both parts may hold only characters that are harmless in a log line and a query.

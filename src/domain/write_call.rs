@@ -1,5 +1,7 @@
 //! A call that changes something.
 
+use std::sync::Arc;
+
 use super::{ActionCall, Call, ChangeIpv4};
 
 /// A call that changes something. A permit for one becomes a ticket, and a ticket is what may be sent.
@@ -7,8 +9,8 @@ use super::{ActionCall, Call, ChangeIpv4};
 pub enum WriteCall {
     /// A change of a vNIC's addresses.
     Ipv4(ChangeIpv4),
-    /// A call of any other action that changes something.
-    Other(Box<ActionCall>),
+    /// A call of any other action that changes something. The body may be large, so clones share it.
+    Other(Arc<ActionCall>),
 }
 
 /// The call changes nothing.
@@ -22,7 +24,7 @@ impl WriteCall {
     /// # Errors
     /// When the action changes nothing.
     pub fn of(call: ActionCall) -> Result<Self, NotAWrite> {
-        if call.row().effect.is_change() { Ok(Self::Other(Box::new(call))) } else { Err(NotAWrite) }
+        if call.row().effect.is_change() { Ok(Self::Other(Arc::new(call))) } else { Err(NotAWrite) }
     }
 
     /// The action's name.

@@ -26,12 +26,9 @@ impl Executor {
         context: RequestContext<'_>,
     ) -> Result<Done, Error> {
         let judge = self.decider.judge(context);
-        let claim = match key {
-            None => None,
-            Some(key) => match self.keys.claim(&judge, key, Keyed::Call(&call)).await? {
-                ClaimResult::Claimed(claim) => Some(claim),
-                ClaimResult::Answered(done) => return Ok(done),
-            },
+        let claim = match self.keys.claim(&judge, key, Keyed::Call(&call)).await? {
+            ClaimResult::Claimed(claim) => claim,
+            ClaimResult::Answered(done) => return Ok(done),
         };
         let (permit, readings) = judge.clear_call(call).await?;
         if permit.operation().row().effect.is_change() {
@@ -86,12 +83,7 @@ impl Executor {
             action: call.action(),
             destructive: call.row().effect == Effect::Destructive,
             resources: &resources,
-            own: call
-                .row()
-                .resource_type
-                .as_ref()
-                .filter(|_| !call.row().creates())
-                .map(ResourceType::as_str),
+            own: call.row().type_of_the_changed().map(ResourceType::as_str),
             caller: context.caller.id(),
         };
         // The guard is taken before the tags are read, because an earlier call may be changing them.
@@ -116,7 +108,7 @@ impl Judge<'_> {
             let resources = call.resources().cloned().collect();
             readings::read(self.reader(), resources, self.context).await?
         };
-        let own = call.row().resource_type.as_ref().filter(|_| !call.row().creates());
+        let own = call.row().type_of_the_changed();
         for resource in call.resources() {
             if let Some(tags) = readings.tags.get(resource) {
                 unprotected(resource, tags)?;
@@ -162,8 +154,8 @@ fn reclassify(readings: &mut Readings, call: &ActionCall) {
     if !call.row().reclassifies() {
         return;
     }
-    let own = call.row().resource_type.as_ref().map(ToString::to_string);
-    for resource in call.resources().filter(|one| Some(&one.kind) == own.as_ref()) {
+    let own = call.row().type_of_the_changed().map(ResourceType::as_str);
+    for resource in call.resources().filter(|one| Some(one.kind.as_str()) == own) {
         if let Some(described) = readings.whole.get_mut(resource) {
             described.would_be = described.after(call).map(Box::new);
         }

@@ -99,7 +99,7 @@ fn call_error(failure: &Failure) -> Error {
     unknown_or_not_done(failure, LOOK_YOURSELF)
 }
 
-/// How the failure of a write is told.
+/// The function that makes the caller's error of a failed write.
 pub(super) fn of_a_write(write: &WriteCall) -> fn(&Failure) -> Error {
     match write {
         WriteCall::Ipv4(_) => write_error,

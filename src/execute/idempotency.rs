@@ -39,13 +39,26 @@ impl IdempotencyKeys {
         Self { journal, claims: Claims::default() }
     }
 
-    /// Claims the key for this request, or finds the answer of an earlier request under it. This comes before
+    /// Claims the key for this request if it has one, or finds the answer of an earlier request under it. This comes before
     /// any read of the vNIC, whose state has changed since the earlier request.
     ///
     /// # Errors
     /// 400 without a journal, 409 and 422 (docs/api.md, "Problems"), 503 if the journal cannot be read. If
     /// the earlier request failed, its error.
     pub(super) async fn claim(
+        &self,
+        judge: &Judge<'_>,
+        key: Option<IdempotencyKey>,
+        request: Keyed<'_>,
+    ) -> Result<ClaimResult, Error> {
+        match key {
+            None => Ok(ClaimResult::Claimed(None)),
+            // Few requests have a key. The future is boxed, because otherwise every request would pay for its size.
+            Some(key) => Box::pin(self.claim_key(judge, key, request)).await,
+        }
+    }
+
+    async fn claim_key(
         &self,
         judge: &Judge<'_>,
         key: IdempotencyKey,
@@ -64,7 +77,7 @@ impl IdempotencyKeys {
         // old answer, and it too holds the claim for a moment.
         let held = self.journal.by_key(caller, &key);
         match operations::in_time(judge.context.deadline, held).await? {
-            None => claim.map(|claim| ClaimResult::Claimed(Box::new(claim))),
+            None => claim.map(|claim| ClaimResult::Claimed(Some(Box::new(claim)))),
             Some(held) if held.fingerprint != fingerprint => Err(reused()),
             Some(held) => {
                 judge.context.record.note(|facts| facts.decision = Some("replayed"));
@@ -125,8 +138,8 @@ pub(super) struct Claim {
 /// The result of claiming a key.
 #[derive(Debug)]
 pub(super) enum ClaimResult {
-    /// The request is the first one under this key.
-    Claimed(Box<Claim>),
+    /// The request is the first one under this key, or it has none.
+    Claimed(Option<Box<Claim>>),
     /// An earlier request under this key has this answer.
     Answered(Done),
 }

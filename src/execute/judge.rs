@@ -77,7 +77,7 @@ impl<'a> Judge<'a> {
         allowed: bool,
         read: Option<&Readings>,
     ) {
-        let data = read.map_or(LiveData::Nothing, |read| LiveData::Resources(read.clone()));
+        let data = || read.map_or(LiveData::Nothing, |read| LiveData::Resources(read.clone()));
         self.compare_with(posed, allowed, data);
     }
 
@@ -200,16 +200,20 @@ impl<'a> Judge<'a> {
 
     /// Asks the shadow policy the same question.
     fn compare(&self, posed: Option<ShadowQuery>, allowed: bool, nic: Option<&Nic>) {
-        if posed.is_some() {
-            let data = nic.map_or(LiveData::Nothing, |nic| LiveData::Nic(Box::new(nic.clone())));
-            self.compare_with(posed, allowed, data);
-        }
+        let data = || nic.map_or(LiveData::Nothing, |nic| LiveData::Nic(Box::new(nic.clone())));
+        self.compare_with(posed, allowed, data);
     }
 
-    fn compare_with(&self, posed: Option<ShadowQuery>, allowed: bool, data: LiveData) {
+    /// The data is copied only for a question.
+    fn compare_with(
+        &self,
+        posed: Option<ShadowQuery>,
+        allowed: bool,
+        data: impl FnOnce() -> LiveData,
+    ) {
         let RequestContext { caller, record, via, .. } = self.context;
         if let (Some(shadow), Some(posed)) = (&self.decider.shadow, posed) {
-            shadow.compare(posed, LiveAnswer { caller, via, data, allowed, record });
+            shadow.compare(posed, LiveAnswer { caller, via, data: data(), allowed, record });
         }
     }
 

@@ -15,6 +15,7 @@ mod record;
 mod rehearse;
 mod resolve;
 mod resource_guard;
+mod resume;
 mod select;
 mod shadow;
 mod shield;
@@ -221,17 +222,12 @@ impl Executor {
         context: RequestContext<'_>,
     ) -> Result<Done, Error> {
         let judge = self.decider.judge(context);
-        // Only a few requests need these futures. They are boxed, because otherwise every request would pay
-        // for their size.
-        let claim = match key {
-            None => None,
-            Some(key) => {
-                match Box::pin(self.keys.claim(&judge, key, Keyed::Change(&selection))).await? {
-                    ClaimResult::Claimed(claim) => Some(claim),
-                    ClaimResult::Answered(done) => return Ok(done),
-                }
-            }
+        let claim = match self.keys.claim(&judge, key, Keyed::Change(&selection)).await? {
+            ClaimResult::Claimed(claim) => claim,
+            ClaimResult::Answered(done) => return Ok(done),
         };
+        // Only a few requests need the futures below. They are boxed, because otherwise every request would
+        // pay for their size.
         let (change, nic) = match selection {
             Selection::Listed(change) => (change, None),
             Selection::All(all) => match Box::pin(select::everything(&judge, all)).await? {

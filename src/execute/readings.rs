@@ -37,8 +37,7 @@ pub(super) struct Readings {
 impl Readings {
     /// Whether an action reads resources of this type by their ids, and shows their tags.
     pub(super) fn shows_tags(resource: &Resource) -> bool {
-        let rows = Catalogue::in_use().map(Catalogue::resources).unwrap_or_default();
-        let row = rows.iter().find(|row| row.kind.as_str() == resource.kind);
+        let row = Catalogue::in_use().ok().and_then(|catalogue| catalogue.resource(&resource.kind));
         row.is_some_and(|row| {
             row.has_tags && row.read_by.as_ref().is_some_and(|read| read.also.is_none())
         })
@@ -108,7 +107,7 @@ fn by_type(
         if !seen.insert(resource.clone()) {
             continue;
         }
-        let row = catalogue.resources().iter().find(|row| row.kind.as_str() == resource.kind);
+        let row = catalogue.resource(&resource.kind);
         let Some((row, read_by)) = row.and_then(|row| Some((row, row.read_by.as_ref()?))) else {
             continue;
         };

@@ -1,10 +1,6 @@
 //! The policy in force, which decides with Cedar and denies by default.
 
-use std::{
-    collections::{HashMap, HashSet},
-    net::Ipv4Addr,
-    sync::Arc,
-};
+use std::{collections::HashSet, net::Ipv4Addr, sync::Arc};
 
 use cedar_policy_core::{
     ast::{Entity, Request},
@@ -23,9 +19,10 @@ use super::{
     requester::Requester,
     rule::Rule,
     schema::type_name,
-    vocabulary::{Subject, Vocabulary},
+    subject::{ResourceData, Subject, for_each_subject},
+    vocabulary::Vocabulary,
 };
-use crate::domain::{Caller, Denial, Denied, Described, Nic, ReadNic, Reason, Resource};
+use crate::domain::{Caller, Denial, Denied, ReadNic, Reason, Resource};
 
 /// The policy in force. It decides with Cedar what a caller may do, and denies by default.
 #[derive(Debug)]
@@ -52,29 +49,6 @@ pub enum Verdict<O> {
 #[derive(Debug)]
 pub struct Pending<O> {
     operation: O,
-}
-
-/// The data of the resources of a request.
-#[derive(Clone, Copy, Debug)]
-pub enum ResourceData<'a> {
-    /// Nothing was read.
-    Unread,
-    /// The vNIC of a request on one vNIC.
-    Nic(&'a Nic),
-    /// Everything that was read. What is not in it could not be read, and is denied.
-    Read(&'a HashMap<Resource, Described>),
-}
-
-impl<'a> From<&'a Nic> for ResourceData<'a> {
-    fn from(nic: &'a Nic) -> Self {
-        Self::Nic(nic)
-    }
-}
-
-impl<'a> From<&'a HashMap<Resource, Described>> for ResourceData<'a> {
-    fn from(read: &'a HashMap<Resource, Described>) -> Self {
-        Self::Read(read)
-    }
 }
 
 impl<O> Pending<O> {
@@ -380,46 +354,6 @@ struct About<'a> {
     address: Option<Ipv4Addr>,
 }
 
-/// Calls `ask` with each subject of a target: one for each lineage, and for each type that it may be of. If the data was
-/// read and does not have the resource, the one subject says so.
-fn for_each_subject<'a>(
-    target: TargetRef<'a>,
-    data: ResourceData<'a>,
-    ask: &mut impl FnMut(Subject<'a>),
-) {
-    match (target, data) {
-        (TargetRef::Account, _) => ask(Subject::Account),
-        (TargetRef::Nic(id), ResourceData::Nic(nic)) => ask(Subject::Nic(id, Some(nic))),
-        (TargetRef::Nic(id), ResourceData::Unread) => ask(Subject::Nic(id, None)),
-        // A request on one vNIC is asked with that vNIC's data.
-        (TargetRef::Nic(id), ResourceData::Read(_)) => ask(Subject::UnreadableNic(id)),
-        (TargetRef::OneOf(resources), ResourceData::Read(read)) => of_read(resources, read, ask),
-        (TargetRef::OneOf(resources), ResourceData::Unread | ResourceData::Nic(_)) => {
-            resources.iter().map(Subject::Unread).for_each(ask);
-        }
-    }
-}
-
-/// The subjects of a resource that was read, of whichever of the types it turned out to be.
-fn of_read<'a>(
-    resources: &'a [Resource],
-    read: &'a HashMap<Resource, Described>,
-    ask: &mut impl FnMut(Subject<'a>),
-) {
-    let mut found = false;
-    let shown = resources.iter().filter_map(|resource| read.get(resource));
-    // A call that changes what policies rely on is decided on the resource as it is, and as it would be.
-    for described in shown.flat_map(|one| [Some(one), one.would_be.as_deref()]).flatten() {
-        for lineage in &described.lineages {
-            found = true;
-            ask(Subject::Read(described, lineage));
-        }
-    }
-    if let (false, Some(first)) = (found, resources.first()) {
-        ask(Subject::Unreadable(first));
-    }
-}
-
 impl Rule {
     fn as_reason(&self) -> Reason {
         Reason { id: self.id.clone(), reason: self.reason.clone() }
@@ -428,7 +362,7 @@ impl Rule {
     fn could_permit<O: AuthorizationRequest>(&self, operation: &O) -> bool {
         let is_it = |id: &str| self.only_id.as_deref().is_none_or(|only| only == id);
         let fits = |target: TargetRef<'_>| match target {
-            TargetRef::Account => is_it(&Resource::account().id),
+            TargetRef::Account => is_it(Resource::ACCOUNT_ID),
             TargetRef::Nic(nic) => is_it(nic.as_str()),
             TargetRef::OneOf(resources) => resources.iter().any(|one| is_it(&one.id)),
         };

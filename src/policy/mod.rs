@@ -5,7 +5,6 @@
 //! module makes a [`Permit`].
 
 mod answer;
-mod requester;
 mod authorization_request;
 pub mod cases;
 mod context;
@@ -21,16 +20,18 @@ mod looks;
 mod names;
 mod offline;
 mod permit;
-mod shadow_query;
+mod requester;
 mod rule;
 mod schema;
 mod settings;
+mod shadow_query;
+mod subject;
 mod vocabulary;
 
 use crate::catalogue::{Catalogue, CatalogueError};
 pub use authorization_request::{AuthorizationRequest, NicRequest, TargetRef};
 pub use directory::{Directory, ENDING};
-pub use engine::{Engine, Pending, ResourceData, Verdict};
+pub use engine::{Engine, Pending, Verdict};
 pub use explain::Explanation;
 pub use load::Source;
 pub use offline::{PolicyQuestion, Question, Told};
@@ -38,6 +39,7 @@ pub use permit::{Mismatch, Permit, Shown};
 pub use requester::{Requester, Via};
 pub use settings::Settings;
 pub use shadow_query::ShadowQuery;
+pub use subject::ResourceData;
 
 /// The Cedar schema for policies, of the catalogue in use.
 ///

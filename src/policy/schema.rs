@@ -6,15 +6,9 @@ use std::{
 };
 
 use crate::catalogue::{
-    ActionRow, Catalogue, Effect, Holds, IfAbsent, Meaning, Parameter, ResourceRow, Scalar, Shape,
+    ActionRow, Catalogue, Effect, Holds, IfAbsent, Meaning, Parameter, ResourceRow, ResourceType,
+    Scalar, Shape,
 };
-
-/// The type of a vNIC. Its attributes are written by hand, because policies had them before there was a catalogue.
-const NIC: &str = "nic";
-
-/// The types of parents that are no resources of this API.
-pub(super) const RESOURCE_GROUP: &str = "resource-group";
-pub(super) const REGION: &str = "region";
 
 /// Actions that the gateway performs as another one, so that no policy may name them.
 const PERFORMED_AS_ANOTHER: [&str; 1] = ["AssignNetworkInterfaceIpv4"];
@@ -110,7 +104,7 @@ pub(super) fn kinds(catalogue: &Catalogue) -> BTreeSet<String> {
     let own = catalogue.resources().iter().map(|row| row.kind.to_string());
     let named =
         catalogue.actions().iter().flat_map(|row| &row.parameters).flat_map(Parameter::types);
-    let parents = [RESOURCE_GROUP, REGION].map(str::to_owned);
+    let parents = [ResourceType::RESOURCE_GROUP, ResourceType::REGION].map(str::to_owned);
     own.chain(named.map(ToString::to_string)).chain(parents).collect()
 }
 
@@ -122,12 +116,13 @@ pub(super) fn text(catalogue: &Catalogue) -> String {
     let _ =
         writeln!(text, "\n  // Resources of other products: a policy sees their ids in requests.");
     for kind in kinds(catalogue).difference(&own) {
-        if ![RESOURCE_GROUP, REGION].contains(&kind.as_str()) {
+        if ![ResourceType::RESOURCE_GROUP, ResourceType::REGION].contains(&kind.as_str()) {
             let _ = writeln!(text, "  entity {};", type_name(kind));
         }
     }
     let _ = writeln!(text, "\n  // Resources. Cedar tags are ZEC's tags.");
-    for row in catalogue.resources().iter().filter(|row| row.kind.as_str() != NIC) {
+    // The attributes of a vNIC are written by hand, because policies had them before there was a catalogue.
+    for row in catalogue.resources().iter().filter(|row| row.kind.as_str() != ResourceType::NIC) {
         text.push_str(&entity(catalogue, row));
     }
     let _ = writeln!(text, "\n  // Every action, by ZEC's name.");
@@ -158,10 +153,10 @@ fn ancestors(catalogue: &Catalogue, row: &ResourceRow) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     let mut waiting: Vec<&ResourceRow> = vec![row];
     while let Some(next) = waiting.pop() {
-        all.extend((!next.regions.is_empty()).then(|| REGION.to_owned()));
-        all.extend(next.group.is_some().then(|| RESOURCE_GROUP.to_owned()));
+        all.extend((!next.regions.is_empty()).then(|| ResourceType::REGION.to_owned()));
+        all.extend(next.group.is_some().then(|| ResourceType::RESOURCE_GROUP.to_owned()));
         for (_, kind) in next.parents() {
-            if let Some(parent) = catalogue.resources().iter().find(|one| one.kind == kind)
+            if let Some(parent) = catalogue.resource(kind.as_str())
                 && all.insert(kind.to_string())
             {
                 waiting.push(parent);

@@ -23,16 +23,16 @@ use super::{
     looks::Needs,
     names::{FastHash, Types, VocabularyError, uid, unspeakable},
     requester::Requester,
-    schema::{self, REGION, RESOURCE_GROUP, type_name},
+    schema::{self, type_name},
+    subject::Subject,
 };
 use crate::{
-    catalogue::{Catalogue, Parameter},
-    domain::{Caller, Described, Nic, NicId, Resource},
+    catalogue::{Catalogue, Parameter, ResourceType},
+    domain::{Caller, Described, Nic, Resource},
     error::Fault,
 };
 
-/// The names of the resources that every account has once.
-const ACCOUNT: &str = "zec";
+/// The id of the record of all operations, of which every account has one.
 const JOURNAL: &str = "operations";
 
 /// The schema's names in parsed form, so that no request has to parse them.
@@ -63,35 +63,6 @@ struct ActionNames {
     entities: Vec<Entity>,
     /// The parameters of every version.
     parameters: Vec<Parameter>,
-}
-
-/// What one question is about.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Subject<'a> {
-    /// The account.
-    Account,
-    /// A vNIC, with its data if it was read.
-    Nic(&'a NicId, Option<&'a Nic>),
-    /// A resource without its data.
-    Unread(&'a Resource),
-    /// A resource that was read, in one of its lineages.
-    Read(&'a Described, &'a [Resource]),
-    /// A resource that could not be read, or that is not there. Nothing permits anything on it.
-    Unreadable(&'a Resource),
-    /// The same for a vNIC.
-    UnreadableNic(&'a NicId),
-}
-
-impl Subject<'_> {
-    /// The resource, for people and programs.
-    pub(super) fn resource(self) -> Resource {
-        match self {
-            Self::Account => Resource::account(),
-            Self::Nic(id, _) | Self::UnreadableNic(id) => Resource::nic(id),
-            Self::Unread(resource) | Self::Unreadable(resource) => resource.clone(),
-            Self::Read(described, _) => described.resource.clone(),
-        }
-    }
 }
 
 impl Vocabulary {
@@ -128,12 +99,12 @@ impl Vocabulary {
         Ok(Self {
             caller: named("Zec::Caller")?,
             group: named("Zec::Group")?,
-            nic: own("nic")?,
-            resource_group: own(RESOURCE_GROUP)?,
+            nic: own(ResourceType::NIC)?,
+            resource_group: own(ResourceType::RESOURCE_GROUP)?,
             subnet: own("subnet")?,
             vpc: own("vpc")?,
-            region: own(REGION)?,
-            account: uid(&named("Zec::Account")?, ACCOUNT),
+            region: own(ResourceType::REGION)?,
+            account: uid(&named("Zec::Account")?, Resource::ACCOUNT_ID),
             journal: uid(&named("Zec::Journal")?, JOURNAL),
             read_operations: names("ReadOperations", Vec::new())?,
             types: Types::new(types),

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    catalogue::{Holds, Presence, ResourceRow},
+    catalogue::{Holds, Presence, ResourceRow, ResourceType},
     domain::{Described, Location, Nic, NicId, WriteCall, json::Node},
 };
 
@@ -70,7 +70,7 @@ pub(super) fn resources(
 
 fn read(row: &ResourceRow, object: &Node<'_>) -> Result<(Described, Location), String> {
     let said = |error: &dyn std::error::Error| format!("a `{}` cannot be used: {error}", row.kind);
-    if row.kind.as_str() != "nic" {
+    if row.kind.as_str() != ResourceType::NIC {
         return Described::read(row, object).map_err(|error| said(&error));
     }
     let raw = serde_json::value::to_raw_value(&serde_json::Value::from(object.clone()));

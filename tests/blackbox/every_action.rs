@@ -1,4 +1,4 @@
-//! Every action of the catalogue, through the gateway: whoever adds a row has these tests for it.
+//! Every action of the catalogue, through the gateway. The tests cover a new row without a change.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

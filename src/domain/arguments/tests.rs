@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{reader::MAX_VALUES, *};
 use crate::{catalogue::Catalogue, domain::generated};
 
 fn row(name: &str) -> &'static ActionRow {

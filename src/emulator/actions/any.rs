@@ -106,7 +106,7 @@ impl State {
         id: &str,
         given: &Map<String, Value>,
     ) {
-        if kind == "nic" {
+        if kind == ResourceType::NIC {
             let seed = NicSeed { id: id.to_owned(), ..NicSeed::default() };
             self.insert(seed, std::time::SystemTime::now());
         } else if let Some(row) = resource_row(kind) {
@@ -130,7 +130,7 @@ impl State {
     }
 
     fn has(&self, kind: &str, id: &str) -> bool {
-        if kind == "nic" {
+        if kind == ResourceType::NIC {
             self.get(id).is_some()
         } else {
             self.resources.objects.contains_key(&(kind.to_owned(), id.to_owned()))
@@ -162,7 +162,7 @@ impl State {
             }
             return Ok(members);
         };
-        let all: Vec<Map<String, Value>> = if kind == "nic" {
+        let all: Vec<Map<String, Value>> = if kind == ResourceType::NIC {
             let infos = self.all().map(|nic| serde_json::to_value(nic.info(version)));
             infos.filter_map(Result::ok).filter_map(|value| value.as_object().cloned()).collect()
         } else {
@@ -215,10 +215,9 @@ impl State {
                 _ => {}
             }
         }
-        if !row.creates() {
-            let own = row.resource_type.as_ref().map(ToString::to_string).unwrap_or_default();
+        if let Some(own) = row.type_of_the_changed() {
             for one in named.iter().filter(|one| one.kinds.contains(&own.as_str())) {
-                self.change_one(row, &own, one.id, given);
+                self.change_one(row, own.as_str(), one.id, given);
             }
         }
         Ok(members)
@@ -229,7 +228,7 @@ impl State {
         let key = (kind.to_owned(), id.to_owned());
         if begins(&REMOVES) {
             self.resources.objects.remove(&key);
-            if kind == "nic" {
+            if kind == ResourceType::NIC {
                 self.remove(id);
             }
             return;
@@ -249,8 +248,7 @@ impl State {
 }
 
 fn resource_row(kind: &str) -> Option<&'static ResourceRow> {
-    let rows = Catalogue::in_use().ok()?.resources();
-    rows.iter().find(|row| row.kind.as_str() == kind)
+    Catalogue::in_use().ok()?.resource(kind)
 }
 
 /// Every id that the arguments name.

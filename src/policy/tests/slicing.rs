@@ -11,7 +11,7 @@ use cedar_policy_core::{
 };
 use proptest::{prelude::*, sample::select};
 
-use super::{looks::Needs, vocabulary::Subject, *};
+use super::{looks::Needs, subject::Subject, *};
 
 fn scopes() -> impl Strategy<Value = String> {
     let principal = select(vec![

@@ -5,13 +5,18 @@ use std::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
     thread,
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
 use secrecy::SecretString;
 
 use super::*;
-use crate::{domain::API_VERSION, zec::AccessKey};
+use crate::{
+    clock,
+    domain::{API_VERSION, Action, NicId},
+    zec::AccessKey,
+};
 
 #[test]
 fn the_signature_shows_in_no_debug_output() {

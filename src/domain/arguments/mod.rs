@@ -1,0 +1,217 @@
+//! The arguments of a call: read completely by the action's row, or refused.
+//!
+//! What is read here is what a policy decides on and what is sent, so nothing may be left that one of them would read
+//! differently: no unknown member, no member twice, no value of another type.
+
+mod reader;
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::json::{self, Node};
+use crate::catalogue::{ActionRow, IfAbsent, Meaning, Parameter, ResourceType};
+
+/// The arguments of a call, checked against the action's row.
+#[derive(Clone, PartialEq)]
+pub struct Arguments {
+    members: Map<String, Value>,
+    named: Vec<NamedResource>,
+}
+
+/// A resource that the arguments name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedResource {
+    /// The types that it can be of; most parameters allow one.
+    pub types: Vec<ResourceType>,
+    /// Its id.
+    pub id: String,
+    /// The parameter that names it, such as `members[].resourceId`.
+    pub parameter: String,
+}
+
+/// Why arguments cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ArgumentsError {
+    /// There is no body. A client that sends a request again may have lost it, so this never means "no filter".
+    #[error("the body is empty: send the arguments as a JSON object, `{{}}` if there are none")]
+    Empty,
+    /// The body is not JSON.
+    #[error("the body is not JSON that the gateway accepts: {0}")]
+    Json(String),
+    /// The body is JSON, but no object.
+    #[error("the body is not a JSON object")]
+    NotAnObject,
+    /// The action has no such parameter.
+    #[error("unknown parameter `{name}`: {known}")]
+    Unknown {
+        /// The path that was sent.
+        name: String,
+        /// The parameters that there are, or one that was probably meant.
+        known: String,
+    },
+    /// A parameter has a value of another type, or one that means nothing.
+    #[error("`{parameter}` is not {wanted}")]
+    Value {
+        /// The path of the parameter.
+        parameter: String,
+        /// What it must be.
+        wanted: &'static str,
+    },
+    /// The parameter that names what the call is about is missing.
+    #[error("`{0}` is missing: it names what the call is about")]
+    Missing(String),
+    /// Without this parameter the call would change what it does not name.
+    #[error(
+        "`{parameter}` is missing: without it, ZEC acts on more than the call names ({effect}), which no policy can decide; name them"
+    )]
+    Widens {
+        /// The parameter to add.
+        parameter: String,
+        /// What ZEC does without it.
+        effect: String,
+    },
+    /// Several parameters say the same thing, and ZEC would heed only one.
+    #[error("only one of `{}` may be given, because ZEC heeds one and ignores the others", .0.join("`, `"))]
+    Alternatives(Vec<String>),
+    /// There are more values, or more named resources, than the gateway reads.
+    #[error("the body holds more than {most} {what}: send several calls")]
+    TooMany {
+        /// The limit.
+        most: usize,
+        /// What there are too many of.
+        what: &'static str,
+    },
+}
+
+/// Shows no value, because some are secrets.
+impl fmt::Debug for Arguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.members.keys()).finish()
+    }
+}
+
+impl Arguments {
+    /// Reads the arguments of an action from a body.
+    ///
+    /// A member that is `null` counts as absent, because half of ZEC's clients leave such members out.
+    ///
+    /// # Errors
+    /// When the body is not exactly what the action's row says.
+    pub fn parse(row: &ActionRow, body: &[u8]) -> Result<Self, ArgumentsError> {
+        if body.is_empty() {
+            return Err(ArgumentsError::Empty);
+        }
+        let node = json::read(body).map_err(|error| ArgumentsError::Json(error.to_string()))?;
+        let Node::Object(members) = node else { return Err(ArgumentsError::NotAnObject) };
+        let (members, named) = reader::read(&row.parameters, members)?;
+        let this = Self { members, named };
+        this.check_together(row)?;
+        Ok(this)
+    }
+
+    /// Checks what the parameters mean together: none that must be there is missing, and no two of them contradict.
+    fn check_together(&self, row: &ActionRow) -> Result<(), ArgumentsError> {
+        let given = |name: &str| self.given().any(|one| one == name);
+        // `false` in a switch such as `isAllEip` leaves the choice to the other parameter.
+        let chosen = |name: &str| given(name) && self.get(name) != Some(&Value::Bool(false));
+        for group in &row.alternatives {
+            let both: Vec<String> = group.iter().filter(|name| chosen(name)).cloned().collect();
+            if both.len() > 1 {
+                return Err(ArgumentsError::Alternatives(both));
+            }
+        }
+        if let Some(parameter) = row.required_id()
+            && !given(&parameter.name)
+        {
+            return Err(ArgumentsError::Missing(parameter.name.clone()));
+        }
+        if let Some((list, member)) = row.required_id_of_each() {
+            let items = self.get(&list.name).and_then(Value::as_array);
+            let has = |item: &Value| item.get(&member.name).is_some();
+            if items.is_none_or(|items| items.is_empty() || !items.iter().all(has)) {
+                return Err(ArgumentsError::Missing(format!("{}[].{}", list.name, member.name)));
+            }
+        }
+        for parameter in &row.parameters {
+            let IfAbsent::Widens { effect, unless } = &parameter.if_absent else { continue };
+            let openly = unless.as_deref().is_some_and(&chosen);
+            if !given(&parameter.name) && !openly {
+                let (parameter, effect) = (parameter.name.clone(), effect.clone());
+                return Err(ArgumentsError::Widens { parameter, effect });
+            }
+        }
+        Ok(())
+    }
+
+    /// All values, by the names of their parameters.
+    #[must_use]
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.members
+    }
+
+    /// The arguments as canonical JSON for a record: `digest` gives what replaces a secret.
+    #[must_use]
+    pub fn without_secrets(&self, row: &ActionRow, digest: &impl Fn(&str) -> String) -> String {
+        let members = strike(&row.parameters, &self.members, digest);
+        serde_json::to_string(&members).unwrap_or_default()
+    }
+
+    /// The arguments as canonical JSON: members sorted by name, no white space.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        // Texts, numbers and lists of them can always be serialised.
+        serde_json::to_string(&self.members).unwrap_or_default()
+    }
+
+    /// The value of a parameter without a path.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.members.get(name)
+    }
+
+    /// The names of all parameters that have a value. Some of ZEC's clients send an empty list where others send none,
+    /// so a list counts only if it has items.
+    pub fn given(&self) -> impl Iterator<Item = &str> {
+        let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
+        self.members
+            .iter()
+            .filter(move |(_, value)| !is_empty(value))
+            .map(|(name, _)| name.as_str())
+    }
+
+    /// Every resource that the arguments name, in the order of the body.
+    #[must_use]
+    pub fn named(&self) -> &[NamedResource] {
+        &self.named
+    }
+}
+
+/// The members, with a digest in the place of each secret.
+fn strike(
+    parameters: &[Parameter],
+    members: &Map<String, Value>,
+    digest: &impl Fn(&str) -> String,
+) -> Map<String, Value> {
+    let struck = |(name, value): (&String, &Value)| {
+        let parameter = parameters.iter().find(|one| one.name == *name);
+        // Every value was read by its row, so each has one. A value without a row would be a secret.
+        let value = parameter.map_or(Value::Null, |one| strike_one(one, value, digest));
+        (name.clone(), value)
+    };
+    members.iter().map(struck).collect()
+}
+
+fn strike_one(parameter: &Parameter, value: &Value, digest: &impl Fn(&str) -> String) -> Value {
+    match (&parameter.meaning, value) {
+        (Meaning::Secret, value) => Value::String(digest(&value.to_string())),
+        (_, Value::Object(members)) => Value::Object(strike(parameter.members(), members, digest)),
+        (_, Value::Array(items)) => {
+            items.iter().map(|item| strike_one(parameter, item, digest)).collect()
+        }
+        (_, value) => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

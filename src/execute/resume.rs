@@ -1,0 +1,103 @@
+//! What earlier runs left behind: callers' budgets, and writes without an outcome.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    resolve::{Contests, Open, may_have_changed},
+    resource_guard::Wanted,
+    write::WritePath,
+};
+use crate::{
+    clock,
+    domain::OperationId,
+    journal::{Filter, Page, Unassigned, View},
+    limit::Reservation,
+};
+
+/// How many of the newest writes are read when the gateway starts, to find out which addresses may have
+/// changed. ZEC makes fewer writes than this in the time that a change takes to show.
+const RECENT: usize = 2000;
+
+/// The period of the callers' budgets.
+const HOUR: Duration = Duration::from_hours(1);
+
+impl WritePath {
+    /// Takes over what earlier runs left behind: callers' budgets, and the writes without an outcome, whose
+    /// addresses are held from now on.
+    pub(super) async fn resume(&self, unfinished: Vec<View>) {
+        let mut reservations = self.restore_budgets().await;
+        let newest = self.journal.list(Filter::newest(RECENT)).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the journal could not be read, so any address counts as changed lately: check the journal");
+            self.guards.anything_may_have_changed();
+            Page::default()
+        });
+        let newest = newest.views;
+        for view in newest.iter().filter(|view| may_have_changed(view)) {
+            match &view.change {
+                Some(change) => self.guards.changed(change),
+                None => self.guards.anything_may_have_changed(),
+            }
+        }
+        let contests = Contests::among(&newest, &unfinished);
+        let contested = |view: &View| {
+            view.change.as_ref().is_some_and(|change| contests.contested(view.id, change))
+        };
+        let contested: Vec<bool> = unfinished.iter().map(contested).collect();
+        for (mut view, contested) in unfinished.into_iter().zip(contested) {
+            let Some(change) = view.change.take() else {
+                self.let_end(&view);
+                continue;
+            };
+            tracing::warn!(
+                operation = %view.id,
+                outcome = view.outcome.label(),
+                nic = %change.nic,
+                caller = view.caller,
+                "a write of an earlier run may or may not have been done: checking the vNIC"
+            );
+            let guard = self.guards.hold(&change, &view.caller, view.id);
+            let reservation = reservations.remove(&view.id);
+            self.resolver.take_on(Open::of_earlier(view, change, contested, guard, reservation));
+        }
+    }
+
+    /// Holds the resources of an earlier run's call until nothing can be done about its outcome any more.
+    fn let_end(&self, view: &View) {
+        self.guards.anything_may_change(self.resolver.patience().proof);
+        // Nothing says how destructive a call of an unknown action is, so it waits for every other.
+        let wanted = Wanted {
+            action: &view.call.action,
+            destructive: true,
+            resources: &view.call.resources,
+            own: None,
+            caller: &view.caller,
+        };
+        let guard = self.resources.hold(wanted, view.id);
+        self.resolver.let_end(Some(view.id), || guard.release());
+        tracing::warn!(
+            operation = %view.id,
+            outcome = view.outcome.label(),
+            action = view.call.action,
+            caller = view.caller,
+            "a write of an earlier run has no final outcome, and nothing proves one for its action, so the outcome will stay unknown: check its resources yourself"
+        );
+    }
+
+    /// Counts again what callers removed in the last hour. The returned reservations belong to writes that
+    /// may still prove not done.
+    async fn restore_budgets(&self) -> HashMap<OperationId, Reservation> {
+        let since = clock::now().checked_sub(HOUR).unwrap_or(SystemTime::UNIX_EPOCH);
+        let taken = self.journal.recent_unassigned(since).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the journal could not be read, so the hourly budgets of callers start unused: check the journal");
+            Vec::new()
+        });
+        let restore = |one: Unassigned| {
+            let reservation = self.budget.restore(&one.caller, one.at, one.addresses)?;
+            Some((one.operation, reservation))
+        };
+        taken.into_iter().filter_map(restore).collect()
+    }
+}
