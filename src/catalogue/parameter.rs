@@ -217,10 +217,14 @@ fn add(row: Row<'_>, level: &mut Vec<Parameter>, path: &str) -> Result<(), Catal
     if level.iter().any(|one| one.name == name) {
         return Err(row.fault(format!("`{path}` appears twice")));
     }
+    let meaning = row.known("kind", Meaning::parse)?;
+    if matches!(meaning, Meaning::Id(_)) {
+        check_id(row, &shape, name)?;
+    }
     level.push(Parameter {
         name: name.to_owned(),
         shape,
-        meaning: row.known("kind", Meaning::parse)?,
+        meaning,
         required: row.known("required", Certainty::from_label)?,
         if_absent: IfAbsent::parse(row.cell("if_absent")?),
         deprecated: row.known("deprecated", |cell| match cell {
@@ -230,4 +234,16 @@ fn add(row: Row<'_>, level: &mut Vec<Parameter>, path: &str) -> Result<(), Catal
         })?,
     });
     Ok(())
+}
+
+/// Checks that an id is a text, because only texts are decided as resources, and that the name of a single id shows it:
+/// by its ending the policy's loader sees that a rule reads the resource behind it (`policy/looks.rs`).
+fn check_id(row: Row<'_>, shape: &Shape, name: &str) -> Result<(), CatalogueError> {
+    match shape {
+        Shape::One(Scalar::Text) if name.ends_with("Id") => Ok(()),
+        Shape::Many(Scalar::Text) => Ok(()),
+        Shape::One(Scalar::Text) => Err(row
+            .fault(format!("`{name}` is the kind of an id, and its name does not end with `Id`"))),
+        _ => Err(row.fault(format!("`{name}` is the kind of an id, and its type is not `string`"))),
+    }
 }

@@ -106,6 +106,8 @@ fn a_table_that_breaks_a_rule_is_refused_with_its_line() {
         ("A\ta\tstring\tyes\tplain\t-\tperhaps", "`perhaps` is no value of `deprecated`"),
         ("A\ta[]\tstring\tyes\tplain\t-\tno", "only lists end with `[]`"),
         ("A\ta\tarray of string\tyes\tplain\t-\tno", "only lists end with `[]`"),
+        ("A\tvpc\tstring\tyes\tid:vpc\t-\tno", "its name does not end with `Id`"),
+        ("A\tvpcId\tinteger\tyes\tid:vpc\t-\tno", "its type is not `string`"),
         ("A\ta.b\tstring\tyes\tplain\t-\tno", "no object `a` comes before `a.b`"),
         (
             "A\ta\tstring\tyes\tplain\t-\tno\nA\ta.b\tstring\tyes\tplain\t-\tno",
@@ -155,7 +157,7 @@ fn tables_that_do_not_fit_together_are_refused() {
     let unknown = fault(|t| t.actions = "action\taccess\tresource_type\tasync\nA\twrite\tvpc\tno");
     assert!(unknown.contains("`A` names the unknown type `vpc`"), "{unknown}");
     let unnamed = fault(|t| {
-        t.parameters = "action\tfield\ttype\trequired\tkind\tif_absent\tdeprecated\nA\tx\tstring\tyes\tid:vpc\t-\tno";
+        t.parameters = "action\tfield\ttype\trequired\tkind\tif_absent\tdeprecated\nA\txId\tstring\tyes\tid:vpc\t-\tno";
     });
     assert!(unnamed.contains("`A` names the unknown type `vpc`"), "{unnamed}");
     let no_answer = fault(|t| t.answers = "action\tpath\tholds\tresource_type\teffect");

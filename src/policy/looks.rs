@@ -167,8 +167,8 @@ fn reads_request(expression: Option<&Value>) -> bool {
     expression.is_some_and(|expression| !request_path(expression).is_empty())
 }
 
-/// Whether an expression may be an entity in the request: a member whose name ends like that of an id. ZEC's names of ids
-/// all do.
+/// Whether an expression may be an entity in the request: a member whose name ends like that of an id. The catalogue takes
+/// no single id under another name (`catalogue/parameter.rs`), and a set of ids has no members.
 fn is_of_an_entity(expression: Option<&Value>) -> bool {
     let path = expression.map(request_path).unwrap_or_default();
     path.last().is_some_and(|name| name.ends_with("Id") || name.ends_with("Ids"))

@@ -131,7 +131,7 @@ fn a_faulty_file_of_actions_is_a_fault_that_says_what_is_wrong() {
             "`text` is no value of `type`",
         ),
         (
-            "[[action]]\nname = \"A\"\naccess = \"read\"\n[[action.parameter]]\nfield = \"x\"\ntype = \"string\"\nkind = \"id:planet\"",
+            "[[action]]\nname = \"A\"\naccess = \"read\"\n[[action.parameter]]\nfield = \"xId\"\ntype = \"string\"\nkind = \"id:planet\"",
             "unknown type `planet`",
         ),
     ] {
