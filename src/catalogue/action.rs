@@ -14,12 +14,15 @@ use super::{
 pub struct ActionRow {
     /// The name, exactly as ZEC spells it.
     pub name: String,
-    /// The version of the API.
+    /// The service that performs it, which is a part of the path.
+    pub service: String,
+    /// The version of the service's API.
     pub version: String,
     /// What it does to resources.
     pub effect: Effect,
-    /// The type of the resources that it is about; `None` for lists of what is on offer.
-    pub resource_type: Option<ResourceType>,
+    /// The types of the resources that it is about: most have one, and lists of what is on offer have none. There are
+    /// several if nothing says of which type an id is.
+    pub resource_types: Vec<ResourceType>,
     /// Whether ZEC answers before the work is done.
     pub asynchronous: Certainty,
     /// Its parameters.
@@ -55,10 +58,22 @@ impl ActionRow {
         self.changes_what_is_there().then_some((list, member))
     }
 
-    /// The type of the resources that a call of it changes; `None` if it only creates or reads, or names no type.
+    /// The types of the resources that a call of it changes; none if it only creates or reads, or names no type.
     #[must_use]
-    pub fn type_of_the_changed(&self) -> Option<&ResourceType> {
-        self.resource_type.as_ref().filter(|_| self.changes_what_is_there())
+    pub fn types_of_the_changed(&self) -> &[ResourceType] {
+        if self.changes_what_is_there() { &self.resource_types } else { &[] }
+    }
+
+    /// Whether a call of it changes resources of this type.
+    #[must_use]
+    pub fn changes(&self, kind: &str) -> bool {
+        self.types_of_the_changed().iter().any(|own| own.as_str() == kind)
+    }
+
+    /// Whether it is about resources of one of these types.
+    #[must_use]
+    pub fn is_about(&self, types: &[ResourceType]) -> bool {
+        types.iter().any(|kind| self.resource_types.contains(kind))
     }
 
     fn changes_what_is_there(&self) -> bool {
@@ -66,8 +81,7 @@ impl ActionRow {
     }
 
     fn is_own_id(&self, parameter: &Parameter) -> bool {
-        let own = self.resource_type.as_ref();
-        matches!(&parameter.meaning, Meaning::Id(types) if own.is_some_and(|own| types.contains(own)))
+        matches!(&parameter.meaning, Meaning::Id(types) if self.is_about(types))
     }
 
     /// The types of this API whose resources a call can name, each once.
@@ -219,10 +233,18 @@ pub(super) struct OfActions {
     pub(super) alternatives: HashMap<String, Vec<Vec<String>>>,
 }
 
-/// The actions of the table that have parameters in a version; with `all`, each must have them.
+/// The service and the version of the actions in a table.
+pub(super) enum Versions<'a> {
+    /// The same for all.
+    Same(&'a str, &'a str),
+    /// Each row has its own, in the columns `service` and `version`.
+    Each,
+}
+
+/// The actions of the table that have parameters; with `all`, each must have them.
 pub(super) fn read(
     table: &Table<'_>,
-    version: &str,
+    versions: &Versions<'_>,
     all: bool,
     mut parameters: HashMap<String, Vec<Parameter>>,
     of_actions: &OfActions,
@@ -235,9 +257,19 @@ pub(super) fn read(
             None if all => return Err(row.fault(format!("`{name}` has no row of parameters"))),
             None => continue,
         };
-        let resource_type = match row.cell("resource_type")? {
-            "catalog" => None,
-            _ => Some(row.known("resource_type", ResourceType::parse)?),
+        let resource_types = match row.cell("resource_type")? {
+            "catalog" => Vec::new(),
+            _ => row.known("resource_type", ResourceType::parse_all)?,
+        };
+        let (service, version) = match versions {
+            Versions::Same(service, version) => (*service, *version),
+            Versions::Each => {
+                let checked = |column, is_it: fn(&str) -> bool| {
+                    row.known(column, |cell| is_it(cell).then_some(()))
+                        .and_then(|()| row.cell(column))
+                };
+                (checked("service", is_service)?, checked("version", is_version)?)
+            }
         };
         let answer = of_actions.answers.get(name).cloned();
         let alternatives = of_actions.alternatives.get(name).cloned().unwrap_or_default();
@@ -247,9 +279,10 @@ pub(super) fn read(
         }
         actions.push(ActionRow {
             name: name.to_owned(),
+            service: service.to_owned(),
             version: version.to_owned(),
             effect: row.known("access", Effect::from_label)?,
-            resource_type,
+            resource_types,
             asynchronous: row.known("async", Certainty::from_label)?,
             parameters,
             alternatives,
@@ -260,4 +293,17 @@ pub(super) fn read(
         None => Ok(actions),
         Some(name) => Err(CatalogueError::in_table("actions", format!("`{name}` has no row"))),
     }
+}
+
+/// A service's name: 1 to 16 lower-case letters. It becomes a part of a path.
+pub(super) fn is_service(text: &str) -> bool {
+    (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase())
+}
+
+/// A version of an API, which is a date. It becomes a header.
+pub(super) fn is_version(text: &str) -> bool {
+    let fits = |(place, b): (usize, u8)| {
+        if [4, 7].contains(&place) { b == b'-' } else { b.is_ascii_digit() }
+    };
+    text.len() == 10 && text.bytes().enumerate().all(fits)
 }

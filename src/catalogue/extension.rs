@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::{
-    ActionRow, CatalogueError, LATEST, OLDER,
-    action::{self, OfActions},
+    ActionRow, CatalogueError, LATEST, OLDER, ZEC,
+    action::{self, OfActions, Versions, is_service, is_version},
     parameter,
     table::Table,
 };
@@ -29,6 +29,7 @@ struct ActionsFile {
 #[serde(deny_unknown_fields)]
 struct WrittenAction {
     name: String,
+    service: Option<String>,
     version: Option<String>,
     access: String,
     resource_type: Option<String>,
@@ -63,10 +64,17 @@ pub(super) fn read(text: &str) -> Result<Vec<ActionRow>, CatalogueError> {
 impl WrittenAction {
     /// The row of the action, read as the tables are.
     fn row(self) -> Result<ActionRow, CatalogueError> {
-        let version = self.version.as_deref().unwrap_or(LATEST);
-        if ![LATEST, OLDER].contains(&version) {
-            return Err(self.fault("is of no version that the gateway sends"));
+        let service = self.service.as_deref().unwrap_or(ZEC);
+        if !is_service(service) {
+            return Err(self.fault("is of no service, whose name has 1 to 16 lower-case letters"));
         }
+        let version = match (self.version.as_deref(), service) {
+            (None, ZEC) => LATEST,
+            (Some(version), ZEC) if [LATEST, OLDER].contains(&version) => version,
+            (_, ZEC) => return Err(self.fault("is of no version that the gateway sends")),
+            (Some(version), _) if is_version(version) => version,
+            _ => return Err(self.fault("needs the `version` of its service, as 2025-09-01")),
+        };
         let is_name = |text: &str| {
             !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric())
         };
@@ -81,8 +89,9 @@ impl WrittenAction {
             alternatives: HashMap::new(),
         };
         let parameters = parameter::read(&Table::read(NAME, &parameters)?)?;
+        let versions = Versions::Same(service, version);
         let rows =
-            action::read(&Table::read(NAME, &action)?, version, true, parameters, &of_actions)?;
+            action::read(&Table::read(NAME, &action)?, &versions, true, parameters, &of_actions)?;
         rows.into_iter().next().ok_or_else(|| self.fault("has no row"))
     }
 

@@ -16,8 +16,11 @@ pub use parameter::{IfAbsent, Meaning, Parameter, Scalar, Shape};
 pub use resource::{ReadBy, ResourceRow, ResourceType};
 pub use table::CatalogueError;
 
-use action::OfActions;
+use action::{OfActions, Versions};
 use table::Table;
+
+/// The service of ZEC's own API.
+pub const ZEC: &str = "zec";
 
 /// The version of ZEC's API that the first table of parameters describes.
 pub const LATEST: &str = "2025-09-01";
@@ -62,6 +65,8 @@ impl Catalogue {
                 actions: include_str!("tables/actions.tsv"),
                 parameters: include_str!("tables/parameters.tsv"),
                 older_parameters: include_str!("tables/parameters-2024-04-01.tsv"),
+                services_actions: include_str!("tables/services-actions.tsv"),
+                services_parameters: include_str!("tables/services-parameters.tsv"),
                 resources: include_str!("tables/resources.tsv"),
                 answers: include_str!("tables/answers.tsv"),
                 alternatives: include_str!("tables/alternatives.tsv"),
@@ -114,10 +119,16 @@ impl Catalogue {
             answers: action::answers(&Table::read("answers", tables.answers)?)?,
             alternatives: action::alternatives(&alternatives)?,
         };
-        let mut actions = action::read(&rows, LATEST, true, parameters, &of_actions)?;
+        let mut actions =
+            action::read(&rows, &Versions::Same(ZEC, LATEST), true, parameters, &of_actions)?;
         let older = Table::read("parameters-2024-04-01", tables.older_parameters)?;
         let older = parameter::read(&older)?;
-        actions.extend(action::read(&rows, OLDER, false, older, &of_actions)?);
+        let versions = Versions::Same(ZEC, OLDER);
+        actions.extend(action::read(&rows, &versions, false, older, &of_actions)?);
+        let rows = Table::read("services-actions", tables.services_actions)?;
+        let parameters = Table::read("services-parameters", tables.services_parameters)?;
+        let parameters = parameter::read(&parameters)?;
+        actions.extend(action::read(&rows, &Versions::Each, true, parameters, &of_actions)?);
         let mut this = Self { actions, places: HashMap::new(), resources };
         this.place()?;
         this.check_types()?;
@@ -127,7 +138,13 @@ impl Catalogue {
     /// Notes the place of each action.
     fn place(&mut self) -> Result<(), CatalogueError> {
         self.places.clear();
+        let mut services: HashMap<&str, &str> = HashMap::new();
         for (place, action) in self.actions.iter().enumerate() {
+            // A policy names an action without its service.
+            if *services.entry(&action.name).or_insert(&action.service) != action.service {
+                let what = format!("two services have an action `{}`", action.name);
+                return Err(CatalogueError::in_table("actions", what));
+            }
             let of_version = self.places.entry(action.version.clone()).or_default();
             if of_version.insert(action.name.clone(), place).is_some() {
                 let what = format!("`{}` has two rows", action.name);
@@ -141,6 +158,20 @@ impl Catalogue {
     #[must_use]
     pub fn action(&self, version: &str, name: &str) -> Option<&ActionRow> {
         self.actions.get(*self.places.get(version)?.get(name)?)
+    }
+
+    /// The newest known version of the action of this name.
+    #[must_use]
+    pub fn newest(&self, name: &str) -> Option<&ActionRow> {
+        // Actions of other services have one version each, and no name of ZEC's.
+        let of_any = || self.actions.iter().find(|row| row.name == name);
+        self.action(LATEST, name).or_else(of_any)
+    }
+
+    /// Whether some known action is of this service.
+    #[must_use]
+    pub fn has_service(&self, service: &str) -> bool {
+        self.actions.iter().any(|row| row.service == service)
     }
 
     /// Every action, those of the latest version first.
@@ -166,7 +197,7 @@ impl Catalogue {
         for action in &self.actions {
             let named = action.parameters.iter().flat_map(Parameter::types);
             let answered = action.answer.iter().flat_map(|held| &held.resource_types);
-            for kind in action.resource_type.iter().chain(named).chain(answered) {
+            for kind in action.resource_types.iter().chain(named).chain(answered) {
                 if self.resource(kind.as_str()).is_none() && !kind.is_of_another_product() {
                     let what = format!("`{}` names the unknown type `{kind}`", action.name);
                     return Err(CatalogueError::in_table("actions", what));
@@ -182,6 +213,8 @@ struct Tables<'a> {
     actions: &'a str,
     parameters: &'a str,
     older_parameters: &'a str,
+    services_actions: &'a str,
+    services_parameters: &'a str,
     resources: &'a str,
     answers: &'a str,
     alternatives: &'a str,

@@ -218,8 +218,8 @@ fn add(row: Row<'_>, level: &mut Vec<Parameter>, path: &str) -> Result<(), Catal
         return Err(row.fault(format!("`{path}` appears twice")));
     }
     let meaning = row.known("kind", Meaning::parse)?;
-    if matches!(meaning, Meaning::Id(_)) {
-        check_id(row, &shape, name)?;
+    if let Meaning::Id(types) = &meaning {
+        check_id(row, &shape, name, types)?;
     }
     level.push(Parameter {
         name: name.to_owned(),
@@ -237,10 +237,16 @@ fn add(row: Row<'_>, level: &mut Vec<Parameter>, path: &str) -> Result<(), Catal
 }
 
 /// Checks that an id is a text, because only texts are decided as resources, and that the name of a single id shows it:
-/// by its ending the policy's loader sees that a rule reads the resource behind it (`policy/looks.rs`).
-fn check_id(row: Row<'_>, shape: &Shape, name: &str) -> Result<(), CatalogueError> {
+/// by its ending the policy's loader sees that a rule reads the resource behind it (`policy/looks.rs`). An id of several
+/// types is no entity for a policy, so nothing can be read through it.
+fn check_id(
+    row: Row<'_>,
+    shape: &Shape,
+    name: &str,
+    types: &[ResourceType],
+) -> Result<(), CatalogueError> {
     match shape {
-        Shape::One(Scalar::Text) if name.ends_with("Id") => Ok(()),
+        Shape::One(Scalar::Text) if name.ends_with("Id") || types.len() > 1 => Ok(()),
         Shape::Many(Scalar::Text) => Ok(()),
         Shape::One(Scalar::Text) => Err(row
             .fault(format!("`{name}` is the kind of an id, and its name does not end with `Id`"))),

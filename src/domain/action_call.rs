@@ -73,6 +73,17 @@ impl ActionCall {
         &self.targets
     }
 
+    /// Of a resource whose type is unsaid, leaves the types of which ZEC shows it. If ZEC shows none, nothing changes.
+    pub fn narrow(&mut self, is_shown: impl Fn(&Resource) -> bool) {
+        for target in &mut self.targets {
+            if let Target::OneOf(resources) = target
+                && resources.iter().any(&is_shown)
+            {
+                resources.retain(&is_shown);
+            }
+        }
+    }
+
     /// The resources that it names and that this API has, in the order of the body.
     pub fn resources(&self) -> impl Iterator<Item = &Resource> {
         self.targets.iter().flat_map(|target| match target {
@@ -104,7 +115,7 @@ fn targets(row: &ActionRow, arguments: &Arguments) -> Vec<Target> {
         let own = named.types.iter().filter(|kind| !kind.is_of_another_product());
         let resources: Vec<Resource> =
             own.map(|kind| Resource { kind: kind.to_string(), id: named.id.clone() }).collect();
-        names_itself |= row.resource_type.as_ref().is_some_and(|own| named.types.contains(own));
+        names_itself |= row.is_about(&named.types);
         if !resources.is_empty() {
             targets.push(Target::OneOf(resources));
         }

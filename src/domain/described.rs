@@ -7,6 +7,10 @@ use serde_json::Value;
 use super::{ActionCall, Nic, Resource, json::Node, nic::tags};
 use crate::catalogue::{ResourceRow, ResourceType};
 
+/// The parameters of an action that changes some of a resource's tags: those to set, and the keys of those to remove.
+const REPLACED_TAGS: &str = "replaceTags";
+const REMOVED_TAGS: &str = "deleteTagKeys";
+
 /// A resource as ZEC described it.
 ///
 /// As with a [`Nic`], a member that matters for a decision is never guessed.
@@ -25,8 +29,9 @@ pub struct Described {
     /// What it lies in: the resource group, the region and every resource around it. There are several lineages if it lies
     /// in several places at once, such as a security group of two VPCs; there is always one.
     pub lineages: Vec<Vec<Resource>>,
-    /// The same resource as a call would leave it, if the call changes its tags or its resource group.
-    pub would_be: Option<Box<Self>>,
+    /// The same resource as a call could leave it, if the call changes its tags or its resource group. There are two if
+    /// ZEC does not say which one it will be.
+    pub would_be: Vec<Self>,
 }
 
 /// The members of an object that say where a resource lies.
@@ -87,7 +92,7 @@ impl Described {
             status: optional(&row.status)?,
             tags,
             lineages: Vec::new(),
-            would_be: None,
+            would_be: Vec::new(),
         };
         Ok((described, location))
     }
@@ -102,7 +107,7 @@ impl Described {
             status: None,
             tags: BTreeMap::new(),
             lineages: vec![Vec::new()],
-            would_be: None,
+            would_be: Vec::new(),
         }
     }
 
@@ -115,16 +120,32 @@ impl Described {
             status: Some(nic.status.clone()),
             tags: nic.tags.clone(),
             lineages: vec![Vec::new()],
-            would_be: None,
+            would_be: Vec::new(),
             nic: Some(nic),
         }
     }
 }
 
 impl Described {
-    /// The resource as a call would leave it, with other tags or in another resource group; `None` if it changes neither.
+    /// The resource as a call could leave it, with other tags or in another resource group; empty if it changes neither.
     #[must_use]
-    pub fn after(&self, call: &ActionCall) -> Option<Self> {
+    pub fn after(&self, call: &ActionCall) -> Vec<Self> {
+        let (given, removed) =
+            (call.arguments().get(REPLACED_TAGS), call.arguments().get(REMOVED_TAGS));
+        if call.row().parameters.iter().any(|one| one.name == REPLACED_TAGS) {
+            // No source says whether tags that the call does not name remain.
+            let given = given.map(given_tags);
+            let is_removed = |key: &str| {
+                let keys = removed.and_then(Value::as_array);
+                keys.is_some_and(|keys| keys.iter().any(|one| one == key))
+            };
+            let mut merged = self.tags.clone();
+            merged.extend(given.clone().unwrap_or_default());
+            merged.retain(|key, _| !is_removed(key));
+            let both = given.into_iter().chain([merged]);
+            return both.map(|tags| self.with_tags(tags)).collect();
+        }
+
         let mut after = self.clone();
         let mut changed = false;
         for parameter in &call.row().parameters {
@@ -145,13 +166,18 @@ impl Described {
             }
             if parameter.sets_tags() {
                 changed = true;
-                after.tags = given_tags(value);
-                if let Some(nic) = &mut after.nic {
-                    nic.tags.clone_from(&after.tags);
-                }
+                after = after.with_tags(given_tags(value));
             }
         }
-        changed.then_some(after)
+        if changed { vec![after] } else { Vec::new() }
+    }
+
+    fn with_tags(&self, tags: BTreeMap<String, String>) -> Self {
+        let mut this = self.clone();
+        if let Some(nic) = &mut this.nic {
+            nic.tags.clone_from(&tags);
+        }
+        Self { tags, ..this }
     }
 }
 
@@ -331,14 +357,14 @@ mod tests {
             described.after(&ActionCall::parse(row, body.as_bytes()).unwrap())
         };
         let tags = r#"{"policyId":"1","tags":{"tags":[{"key":"env","value":"prod"}]}}"#;
-        let changed = after("ModifyPolicy", tags).unwrap();
+        let changed = after("ModifyPolicy", tags).remove(0);
         assert_eq!(changed.tags, BTreeMap::from([("env".to_owned(), "prod".to_owned())]));
         assert_eq!(changed.lineages, described.lineages);
         let group = r#"{"diskIds":["1"],"resourceGroupId":"h"}"#;
-        let changed = after("ModifyDisksResourceGroup", group).unwrap();
+        let changed = after("ModifyDisksResourceGroup", group).remove(0);
         assert_eq!(changed.lineages, [[Resource::parse("resource-group/h").unwrap()]]);
         assert_eq!(changed.tags, described.tags);
-        assert!(after("ModifyPolicy", r#"{"policyId":"1"}"#).is_none());
+        assert!(after("ModifyPolicy", r#"{"policyId":"1"}"#).is_empty());
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::{future::pending, time::UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request::Parts};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, StatusCode, header, request::Parts, uri::PathAndQuery,
+};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -17,9 +19,10 @@ use super::{
     log::LoggedRequest,
     version::Version,
 };
+use crate::catalogue::ZEC;
 
-/// The only path.
-const PATH: &str = "/api/v2/zec";
+/// The path of a service, without the service's name.
+const PATHS: &str = "/api/v2/";
 
 /// What a connection does in place of a regular HTTP answer.
 #[derive(Debug, thiserror::Error)]
@@ -106,9 +109,11 @@ impl Visit {
     /// All checks before ZEC reads the parameters. The order is inferred.
     fn admit(&self) -> Result<(Action, Version, Parameters), Failure> {
         // The signature always covers an empty query, so a query is not possible.
-        if self.parts.uri.path_and_query().is_none_or(|path| path.as_str() != PATH) {
+        let path = self.parts.uri.path_and_query().map(PathAndQuery::as_str);
+        let service = path.and_then(|path| path.strip_prefix(PATHS));
+        let Some(service) = service.filter(|service| Action::has_service(service)) else {
             return Err(Failure::new(Code::Route, "there is no such path"));
-        }
+        };
         if self.parts.method != Method::POST {
             return Err(Failure::new(Code::Method, "the method is not POST"));
         }
@@ -119,11 +124,22 @@ impl Visit {
         let parameters = Parameters::parse(body)?;
         self.credentials.clone()?;
         let unknown = |what: String| Err(Failure::new(Code::UnauthorizedOperation, what));
-        let Some(version) = version(&self.parts.headers) else {
-            return unknown("there is no such version".to_owned());
-        };
-        let Some(action) = Action::from_name(&self.action, version) else {
-            return unknown(format!("no permission for the action `{}`", self.action));
+        let no_action = || unknown(format!("no permission for the action `{}`", self.action));
+        let (action, version) = if service == ZEC {
+            let Some(version) = version(&self.parts.headers) else {
+                return unknown("there is no such version".to_owned());
+            };
+            let Some(action) = Action::from_name(&self.action, version) else {
+                return no_action();
+            };
+            (action, version)
+        } else {
+            let version = self.parts.headers.get("x-zc-version").map(HeaderValue::to_str);
+            let version = version.and_then(Result::ok).unwrap_or_default();
+            let Some(action) = Action::of_service(service, version, &self.action) else {
+                return no_action();
+            };
+            (action, Version::V20250901)
         };
         if self.strike(Stage::Admission).is_some() {
             return Err(Failure::new(Code::RequestLimit, "too many requests, try again later"));

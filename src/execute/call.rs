@@ -11,8 +11,8 @@ use super::{
     write::HeldGuard,
 };
 use crate::{
-    catalogue::{Effect, ResourceType},
-    domain::{ActionCall, CallRehearsal, IdempotencyKey, Resource},
+    catalogue::Effect,
+    domain::{ActionCall, CallRehearsal, IdempotencyKey, Resource, Target},
     error::{Error, Problem},
     policy::{AuthorizationRequest, Permit, ResourceData, Verdict},
 };
@@ -46,9 +46,11 @@ impl Executor {
     ) -> Result<Done, Error> {
         let judge = self.decider.judge(context);
         let (permit, readings) = judge.clear_call(call).await?;
-        let CallRehearsal(call) = permit.spend();
-        if call.row().effect.is_change() {
-            judge.check_tags(&call, readings).await?;
+        let CallRehearsal(mut call) = permit.spend();
+        if call.row().effect.is_change()
+            && let Some(readings) = judge.check_tags(&call, readings).await?
+        {
+            call.narrow(|resource| readings.shows(resource));
         }
         Ok(Done::CallRehearsed(call))
     }
@@ -83,12 +85,16 @@ impl Executor {
             action: call.action(),
             destructive: call.row().effect == Effect::Destructive,
             resources: &resources,
-            own: call.row().type_of_the_changed().map(ResourceType::as_str),
+            own: call.row().types_of_the_changed(),
             caller: context.caller.id(),
         };
         // The guard is taken before the tags are read, because an earlier call may be changing them.
         let guard = self.write_path.hold_resources(wanted)?;
-        judge.check_tags(call, readings).await?;
+        let readings = judge.check_tags(call, readings).await?;
+        let permit = match readings {
+            Some(readings) => permit.narrow(|resource| readings.shows(resource)),
+            None => permit,
+        };
         let permit = permit.into_write().map_err(|error| {
             Error::new(Problem::Internal, "a read was taken for a write").with_cause(error)
         })?;
@@ -97,28 +103,36 @@ impl Executor {
 }
 
 impl Judge<'_> {
-    /// Checks that no resource of a write is protected, if the pre-flight is on.
-    async fn check_tags(&self, call: &ActionCall, readings: Option<Readings>) -> Result<(), Error> {
+    /// Checks that no resource of a write is protected, if the pre-flight is on. Returns the resources if they were read.
+    async fn check_tags(
+        &self,
+        call: &ActionCall,
+        readings: Option<Readings>,
+    ) -> Result<Option<Readings>, Error> {
         if !self.checks_before_writes() {
-            return Ok(());
+            return Ok(readings);
         }
         let readings = if let Some(readings) = readings {
             readings
         } else {
-            let resources = call.resources().cloned().collect();
-            readings::read(self.reader(), resources, self.context).await?
+            readings::read(self.reader(), call, self.context).await?
         };
-        let own = call.row().type_of_the_changed();
-        for resource in call.resources() {
-            if let Some(tags) = readings.tags.get(resource) {
-                unprotected(resource, tags)?;
-            } else if own.is_some_and(|own| own.as_str() == resource.kind)
-                && Readings::shows_tags(resource)
-            {
+        for target in call.targets() {
+            let Target::OneOf(resources) = target else { continue };
+            let shown = || resources.iter().filter(|resource| readings.shows(resource));
+            for resource in shown() {
+                if let Some(tags) = readings.tags.get(resource) {
+                    unprotected(resource, tags)?;
+                }
+            }
+            let must_be_shown = |resource: &&Resource| {
+                call.row().changes(&resource.kind) && Readings::shows_tags(resource)
+            };
+            if let (None, Some(resource)) = (shown().next(), resources.iter().find(must_be_shown)) {
                 return Err(not_shown(resource));
             }
         }
-        Ok(())
+        Ok(Some(readings))
     }
 
     /// Decides a call. The resources are read only if the decision depends on them.
@@ -131,9 +145,9 @@ impl Judge<'_> {
             Verdict::Allowed(permit) => (Ok(permit), None),
             Verdict::Denied(denial) => (Err(denial), None),
             Verdict::DependsOnData(pending) => {
-                let resources = pending.operation().as_ref().resources().cloned().collect();
-                let mut readings = readings::read(self.reader(), resources, self.context).await?;
-                reclassify(&mut readings, pending.operation().as_ref());
+                let call = pending.operation().as_ref();
+                let mut readings = readings::read(self.reader(), call, self.context).await?;
+                reclassify(&mut readings, call);
                 let data = ResourceData::Read(&readings.whole);
                 (self.engine.decide(self.requester(), pending, data), Some(readings))
             }
@@ -154,10 +168,9 @@ fn reclassify(readings: &mut Readings, call: &ActionCall) {
     if !call.row().reclassifies() {
         return;
     }
-    let own = call.row().type_of_the_changed().map(ResourceType::as_str);
-    for resource in call.resources().filter(|one| Some(one.kind.as_str()) == own) {
+    for resource in call.resources().filter(|one| call.row().changes(&one.kind)) {
         if let Some(described) = readings.whole.get_mut(resource) {
-            described.would_be = described.after(call).map(Box::new);
+            described.would_be = described.after(call);
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use futures_util::{FutureExt, future::try_join_all};
+
 use super::{RequestContext, failure};
 use crate::{
     catalogue::{Catalogue, ReadBy, ResourceRow},
-    domain::{Described, Location, Resource},
+    domain::{ActionCall, Described, Location, Resource, Target},
     error::{Error, Problem},
     zec::Reader,
 };
@@ -15,6 +17,9 @@ const MOST: usize = 100;
 
 /// The most reads for one request. Everything that lies in something lies in at most four things.
 const MOST_READS: usize = 40;
+
+/// The most reads of one request at once. A resource whose type is unsaid is asked for as each type.
+const AT_ONCE: usize = 8;
 
 /// The types whose resources outlive what they lie in: a snapshot is there after its disk is gone.
 const OUTLIVE: [&str; 1] = ["snapshot"];
@@ -35,6 +40,11 @@ pub(super) struct Readings {
 }
 
 impl Readings {
+    /// Whether ZEC showed it.
+    pub(super) fn shows(&self, resource: &Resource) -> bool {
+        self.tags.contains_key(resource)
+    }
+
     /// Whether an action reads resources of this type by their ids, and shows their tags.
     pub(super) fn shows_tags(resource: &Resource) -> bool {
         let row = Catalogue::in_use().ok().and_then(|catalogue| catalogue.resource(&resource.kind));
@@ -43,24 +53,30 @@ impl Readings {
         })
     }
 
-    /// Adds the images that ZEC did not show among the team's own: they are ZEC's public ones, which lie in nothing.
-    fn add_public_images(&mut self, named: Vec<Resource>) {
-        for resource in named.into_iter().filter(|one| one.kind == IMAGE) {
-            if !self.tags.contains_key(&resource) {
-                self.whole.insert(resource.clone(), Described::without_place(resource));
+    /// Adds the images that ZEC did not show among the team's own: they are ZEC's public ones, which lie in nothing. An id
+    /// that may be something else is not taken for one.
+    fn add_public_images(&mut self, call: &ActionCall) {
+        for target in call.targets() {
+            if let Target::OneOf(resources) = target
+                && let [resource] = resources.as_slice()
+                && resource.kind == IMAGE
+                && !self.shows(resource)
+            {
+                let image = Described::without_place(resource.clone());
+                self.whole.insert(resource.clone(), image);
             }
         }
     }
 }
 
-/// Reads these resources and what they lie in. What ZEC does not show, what lies in something that ZEC does not show, and
+/// Reads the resources of a call and what they lie in. What ZEC does not show, what lies in something that ZEC does not show, and
 /// what no action reads by its id is left out.
 ///
 /// # Errors
 /// When ZEC cannot be read, or the resources are too many.
 pub(super) async fn read(
     reader: &Reader,
-    wanted: Vec<Resource>,
+    call: &ActionCall,
     context: RequestContext<'_>,
 ) -> Result<Readings, Error> {
     let catalogue = Catalogue::in_use().map_err(|error| {
@@ -68,41 +84,51 @@ pub(super) async fn read(
     })?;
     let mut seen: HashSet<Resource> = HashSet::new();
     let mut found: HashMap<Resource, (Described, Location)> = HashMap::new();
-    let named = wanted.clone();
-    let (mut waiting, mut reads) = (wanted, 0);
+    let (mut waiting, mut reads) = (call.resources().cloned().collect::<Vec<_>>(), 0);
     while !waiting.is_empty() {
-        let mut parents = Vec::new();
-        for (row, read_by, ids) in by_type(catalogue, std::mem::take(&mut waiting), &mut seen) {
-            for ids in ids.chunks(read_by.most.unwrap_or(MOST).min(MOST)) {
-                reads += 1;
-                if reads > MOST_READS {
-                    return Err(Error::invalid(
-                        "the call names more resources than the gateway reads for a decision: \
-                         name fewer in one call",
-                    ));
-                }
-                for (described, location) in describe(reader, row, read_by, ids, context).await? {
-                    parents.extend(location.parents.iter().flatten().cloned());
-                    found.insert(described.resource.clone(), (described, location));
-                }
+        let groups = by_type(catalogue, std::mem::take(&mut waiting), &mut seen);
+        let asked: Vec<_> = groups.iter().flat_map(pages).collect();
+        reads += asked.len();
+        if reads > MOST_READS {
+            return Err(Error::invalid(
+                "the call names more resources than the gateway reads for a decision: name fewer in one call",
+            ));
+        }
+        for some in asked.chunks(AT_ONCE) {
+            let mut answers = Vec::new();
+            for page in some {
+                answers.push(describe(reader, *page, context).boxed());
+            }
+            for (described, location) in try_join_all(answers).await?.into_iter().flatten() {
+                waiting.extend(location.parents.iter().flatten().cloned());
+                found.insert(described.resource.clone(), (described, location));
             }
         }
-        waiting = parents;
     }
     let tags = found.iter().map(|(resource, (one, _))| (resource.clone(), one.tags.clone()));
     let mut readings = Readings { tags: tags.collect(), whole: with_lineages(found) };
-    readings.add_public_images(named);
+    readings.add_public_images(call);
     Ok(readings)
 }
 
-/// The resources that were not seen yet, by their types, and how those are read. A type whose read needs more than ids is
-/// left out.
+/// Resources of one type, and how they are read.
+type Group = (&'static ResourceRow, &'static ReadBy, Vec<String>);
+
+/// Some of the resources of a type, as many as one read may name.
+type Page<'a> = (&'static ResourceRow, &'static ReadBy, &'a [String]);
+
+fn pages((row, read_by, ids): &Group) -> impl Iterator<Item = Page<'_>> {
+    let most = read_by.most.unwrap_or(MOST).min(MOST);
+    ids.chunks(most).map(|ids| (*row, *read_by, ids))
+}
+
+/// The resources that were not seen yet, by their types. A type whose read needs more than ids is left out.
 fn by_type(
     catalogue: &'static Catalogue,
     resources: Vec<Resource>,
     seen: &mut HashSet<Resource>,
-) -> Vec<(&'static ResourceRow, &'static ReadBy, Vec<String>)> {
-    let mut groups: Vec<(&ResourceRow, &ReadBy, Vec<String>)> = Vec::new();
+) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
     for resource in resources {
         if !seen.insert(resource.clone()) {
             continue;
@@ -124,9 +150,7 @@ fn by_type(
 
 async fn describe(
     reader: &Reader,
-    row: &'static ResourceRow,
-    read_by: &'static ReadBy,
-    ids: &[String],
+    (row, read_by, ids): Page<'_>,
     context: RequestContext<'_>,
 ) -> Result<Vec<(Described, Location)>, Error> {
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();

@@ -10,6 +10,7 @@ use std::{
 };
 
 use crate::{
+    catalogue::ResourceType,
     domain::{NicId, OperationId, Resource},
     error::{Error, Extra, Problem},
     mutex::lock,
@@ -32,8 +33,8 @@ struct Book {
 struct HeldCall {
     number: u64,
     action: String,
-    /// The type of the resources that the call changes.
-    own: Option<String>,
+    /// The types of the resources that the call changes.
+    own: Vec<ResourceType>,
     caller: String,
     operation: Option<OperationId>,
 }
@@ -44,9 +45,9 @@ pub(super) struct Wanted<'a> {
     pub(super) action: &'a str,
     pub(super) destructive: bool,
     pub(super) resources: &'a [Resource],
-    /// The type of the resources that the call changes; the others it only refers to. `None` if it creates, or if nothing
+    /// The types of the resources that the call changes; the others it only refers to. None if it creates, or if nothing
     /// says which it changes.
-    pub(super) own: Option<&'a str>,
+    pub(super) own: &'a [ResourceType],
     pub(super) caller: &'a str,
 }
 
@@ -68,10 +69,10 @@ impl ResourceGuards {
         let mut book = self.lock();
         for resource in wanted.resources {
             let held = book.held.get(resource).into_iter().flatten();
-            let own = |kind: Option<&str>| kind == Some(resource.kind.as_str());
-            let same = |one: &HeldCall| {
-                one.action == wanted.action && own(wanted.own) && own(one.own.as_deref())
-            };
+            let own =
+                |kinds: &[ResourceType]| kinds.iter().any(|kind| kind.as_str() == resource.kind);
+            let same =
+                |one: &HeldCall| one.action == wanted.action && own(wanted.own) && own(&one.own);
             let mut clashes = held.filter(|one| wanted.destructive || same(one));
             if let Some(earlier) = clashes.next() {
                 return Err(clash(resource, earlier, wanted.caller));
@@ -122,7 +123,7 @@ impl Book {
         let held = HeldCall {
             number: self.next,
             action: wanted.action.to_owned(),
-            own: wanted.own.map(str::to_owned),
+            own: wanted.own.to_vec(),
             caller: wanted.caller.to_owned(),
             operation,
         };
@@ -203,7 +204,8 @@ mod tests {
     fn claim(guards: &ResourceGuards, action: &str, ids: &[&str]) -> Result<ResourceGuard, Error> {
         let resources: Vec<_> = ids.iter().map(|id| Resource::parse(id).unwrap()).collect();
         let destructive = action.starts_with("Delete");
-        let own = Some(if action == "DeleteVpc" || action == "RenameVpc" { "vpc" } else { "disk" });
+        let own = if action == "DeleteVpc" || action == "RenameVpc" { "vpc" } else { "disk" };
+        let own = &[ResourceType::parse(own).unwrap()];
         guards.claim(Wanted { action, destructive, resources: &resources, own, caller: "corp/a" })
     }
 

@@ -72,7 +72,7 @@ impl WritePath {
             action: &view.call.action,
             destructive: true,
             resources: &view.call.resources,
-            own: None,
+            own: &[],
             caller: &view.caller,
         };
         let guard = self.resources.hold(wanted, view.id);

@@ -126,22 +126,38 @@ impl Engine {
         let blind: Vec<&Rule> = candidates.iter().copied().filter(|rule| !rule.looks).collect();
         let nothing_to_read =
             || operation.targets().all(|target| matches!(target, TargetRef::Account));
-        if blind.len() == candidates.len() || nothing_to_read() {
+        let of_unsaid_type = operation.targets().any(is_of_unsaid_type);
+        if !of_unsaid_type && blind.len() == candidates.len() || nothing_to_read() {
             return match self.settle(requester, operation, &candidates, ResourceData::Unread) {
                 Ok(permit) => Verdict::Allowed(permit),
                 Err(denial) => Verdict::Denied(denial),
             };
         }
-        // Some policy reads a resource. The results of the others do not depend on it. If they forbid, or no policy that
-        // reads the resource could still permit, the request is denied without a read.
+        // Some policy reads a resource, or a resource's type is unsaid. The results of the policies that read nothing do not
+        // depend on a resource's data. If they forbid, or no policy that reads the resource could still permit, the request is
+        // denied without a read. A resource of an unsaid type is denied if it is so for every type.
         let looking_permit =
             candidates.iter().any(|rule| rule.looks && rule.could_permit(&operation));
-        let denied: Vec<Denied> = self
+        let mut denied: Vec<Denied> = self
             .each(requester, &operation, &blind, ResourceData::Unread)
             .into_iter()
             .filter_map(|(about, answer)| self.denied(about, answer))
             .filter(|denied| !denied.is_default() || !looking_permit)
             .collect();
+        if denied.is_empty() && blind.len() == candidates.len() {
+            // Every type is allowed, so it does not matter of which it is.
+            return match self.settle(requester, operation, &candidates, ResourceData::Unread) {
+                Ok(permit) => Verdict::Allowed(permit),
+                Err(denial) => Verdict::Denied(denial),
+            };
+        }
+        for target in operation.targets().filter(|target| is_of_unsaid_type(*target)) {
+            let TargetRef::OneOf(resources) = target else { continue };
+            let is_denied = |one: &Resource| denied.iter().any(|denied| denied.resource == *one);
+            if !resources.iter().all(is_denied) {
+                denied.retain(|denied| !resources.contains(&denied.resource));
+            }
+        }
         if denied.is_empty() {
             Verdict::DependsOnData(Pending { operation })
         } else {
@@ -340,6 +356,11 @@ impl Engine {
         let (request, entities) = self.vocabulary.about_the_journal(caller, relevant)?;
         Ok(answer(request, &rules, &entities))
     }
+}
+
+/// Whether an id can be of several types.
+fn is_of_unsaid_type(target: TargetRef<'_>) -> bool {
+    matches!(target, TargetRef::OneOf(resources) if resources.len() > 1)
 }
 
 fn answer<'a>(request: Request, rules: &[&'a Rule], entities: &Entities) -> PolicyAnswer<'a> {

@@ -233,7 +233,7 @@ impl WrittenResource {
             status: self.status.clone(),
             tags: self.tags.clone(),
             lineages: vec![lineage],
-            would_be: None,
+            would_be: Vec::new(),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{ActionCall, ChangeIpv4, Nic, NotAWrite, ReadNic, WriteCall};
+use crate::domain::{ActionCall, ChangeIpv4, Nic, NotAWrite, ReadNic, Resource, WriteCall};
 
 /// Proof that this caller may do exactly this operation. Only a decision in this module makes one, it cannot be copied,
 /// and the operation comes out of it only when it is spent.
@@ -53,6 +53,12 @@ impl From<Permit<ChangeIpv4>> for Permit<WriteCall> {
 }
 
 impl Permit<ActionCall> {
+    /// The same permit, where of a resource whose type was unsaid only the types remain of which ZEC shows it.
+    pub fn narrow(mut self, is_shown: impl Fn(&Resource) -> bool) -> Self {
+        self.operation.narrow(is_shown);
+        self
+    }
+
     /// The same permit, for the write that the call is.
     ///
     /// # Errors

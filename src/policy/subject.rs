@@ -86,7 +86,7 @@ fn of_read<'a>(
     let mut found = false;
     let shown = resources.iter().filter_map(|resource| read.get(resource));
     // A call that changes what policies rely on is decided on the resource as it is, and as it would be.
-    for described in shown.flat_map(|one| [Some(one), one.would_be.as_deref()]).flatten() {
+    for described in shown.flat_map(|one| [one].into_iter().chain(&one.would_be)) {
         for lineage in &described.lineages {
             found = true;
             ask(Subject::Read(described, lineage));

@@ -10,8 +10,11 @@ use crate::{
     domain::{ActionCall, ChangeIpv4, NicId},
 };
 
-/// The path of every ZEC action; the version is a header.
+/// The path of every action of ZEC's own API; the version is a header.
 pub(super) const PATH: &str = "/api/v2/zec";
+
+/// The path of a service, without the service's name.
+pub(super) const PATHS: &str = "/api/v2/";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

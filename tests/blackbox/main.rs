@@ -22,6 +22,7 @@ mod program;
 mod prometheus;
 mod provocations;
 mod secure;
+mod services;
 mod world;
 
 mod access_keys;

@@ -72,12 +72,18 @@ async fn replay(client: &str, wire: &mut impl Wire) {
     }
 }
 
+/// The path of a request: ZEC's clients have the service in it too.
+fn path(headers: &[(&str, &str)]) -> String {
+    let (_, service) = headers.iter().find(|(name, _)| *name == "x-zc-service").unwrap();
+    format!("/api/v2/{service}")
+}
+
 struct Http1<'a>(&'a World);
 
 impl Wire for Http1<'_> {
     async fn send(&mut self, headers: &[(&str, &str)], body: &str) -> Answer {
         let caller = self.0.caller("root", &["admins"]);
-        caller.send("POST", "/api/v2/zec", headers, Some(body)).await
+        caller.send("POST", &path(headers), headers, Some(body)).await
     }
 }
 
@@ -92,8 +98,8 @@ impl Wire for OverTls {
         let own = [("authorization", self.bearer.as_str()), ("content-length", length.as_str())];
         let headers: Vec<_> = headers.iter().copied().chain(own).collect();
         let body = Full::new(Bytes::from(body.to_owned()));
-        let target = "https://localhost/api/v2/zec";
-        self.connection.ask("POST", target, &headers, body).await.unwrap()
+        let target = format!("https://localhost{}", path(&headers));
+        self.connection.ask("POST", &target, &headers, body).await.unwrap()
     }
 }
 

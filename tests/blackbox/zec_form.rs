@@ -107,7 +107,13 @@ const BAD: &[BadCall] = &[
         UNKNOWN,
         "in version `2023-01-01`",
     ),
-    (&[("X-ZC-Action", UNASSIGN), ("X-ZC-Service", "user")], GOOD, 403, UNKNOWN, "not of `user`"),
+    (
+        &[("X-ZC-Action", UNASSIGN), ("X-ZC-Service", "user")],
+        GOOD,
+        403,
+        UNKNOWN,
+        "the path names `zec`",
+    ),
     (&[("X-ZC-Action", UNASSIGN), ("X-ZC-Action", DESCRIBE)], GOOD, 400, INVALID, "appears twice"),
     (
         &[("X-ZC-Action", "DeleteNetworkInterface")],

@@ -37,8 +37,9 @@ def within_rules(case):
         else:
             query["all"] = "true"
         case.query = query
-    if path == "/api/v2/zec":
+    if path == "/api/v2/{service}":
         # What the body may hold depends on the action.
+        case.path_parameters["service"] = "zec"
         headers["X-ZC-Action"] = "DescribeNetworkInterfaces"
         headers.pop("Idempotency-Key", None)  # reads take none
         headers.pop("X-ZC-Version", None)

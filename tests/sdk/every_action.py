@@ -2,10 +2,11 @@
 
     every_action.py GATEWAY CALLS   (GATEWAY is host:port; the caller's token is in the variable TOKEN)
 
-CALLS is a file with a JSON list of {"action", "arguments"}. The SDK's own model serialises the arguments and reads the
-answer.
+CALLS is a file with a JSON list of {"service", "version", "action", "arguments"}. The SDK's own model serialises the
+arguments and reads the answer.
 """
 
+import importlib
 import json
 import os
 import sys
@@ -17,19 +18,20 @@ for name in ("http_proxy", "https_proxy", "all_proxy"):
 
 from zenlayercloud.common.config import Config
 from zenlayercloud.common.credential import TokenCredential
-from zenlayercloud.zec.v20250901 import models
-from zenlayercloud.zec.v20250901.zec_client import ZecClient
 
 gateway, file = sys.argv[1:]
-zec = ZecClient(TokenCredential(os.environ["TOKEN"]), Config(scheme="http", domain=gateway))
+credential, config = TokenCredential(os.environ["TOKEN"]), Config(scheme="http", domain=gateway)
 with open(file, encoding="utf-8") as calls:
     calls = json.load(calls)
 for call in calls:
-    action = call["action"]
+    action, service = call["action"], call["service"]
+    folder = f"zenlayercloud.{service}.v{call['version'].replace('-', '')}"
+    models = importlib.import_module(f"{folder}.models")
+    client = getattr(importlib.import_module(f"{folder}.{service}_client"), f"{service.capitalize()}Client")
     request = getattr(models, action + "Request")()
     request._deserialize(call["arguments"])
     try:
-        answer = getattr(zec, action)(request)
+        answer = getattr(client(credential, config), action)(request)
     except Exception as error:
         sys.exit(f"{action} {call['arguments']}: {error!r}")
     if not answer.requestId.startswith("T"):

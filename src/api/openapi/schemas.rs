@@ -74,12 +74,13 @@ fn actions() -> [(&'static str, Value); 4] {
     });
     let summary = json!({
         "type": "object",
-        "required": ["action", "version", "access", "resourceType"],
+        "required": ["action", "version", "access", "service", "resourceTypes"],
         "properties": {
             "action": { "type": "string" },
             "version": { "type": "string" },
             "access": { "type": "string", "enum": Effect::ALL.map(Effect::label) },
-            "resourceType": { "type": ["string", "null"] },
+            "service": { "type": "string" },
+            "resourceTypes": { "type": "array", "items": { "type": "string" } },
         },
     });
     let parameters = json!({

@@ -30,7 +30,7 @@ const EXAMPLE: &str = "DescribeVpcs";
 /// `POST /actions/{Action}`
 pub(super) fn call(request: &RequestParts<'_>) -> Result<Operation, Error> {
     let query = Query::parse(request.query, &CALL_KEYS)?;
-    let row = row(request, query.one("version").unwrap_or(API_VERSION))?;
+    let row = row(request, query.one("version"))?;
     let call = zec::parse(row, request)?;
     match zec::selection(request, &call)? {
         Some(selection) => nics::change(request, &query, selection),
@@ -47,16 +47,20 @@ pub(super) fn list(request: &RequestParts<'_>) -> Result<PublicPage, Error> {
 /// `GET /actions/{Action}`
 pub(super) fn read(request: &RequestParts<'_>) -> Result<PublicPage, Error> {
     let query = Query::parse(request.query, &["version"])?;
-    row(request, query.one("version").unwrap_or(API_VERSION)).map(PublicPage::Action)
+    row(request, query.one("version")).map(PublicPage::Action)
 }
 
-fn row(request: &RequestParts<'_>, version: &str) -> Result<&'static ActionRow, Error> {
+fn row(request: &RequestParts<'_>, version: Option<&str>) -> Result<&'static ActionRow, Error> {
     let name = request.parameter(0);
-    zec::catalogue()?.action(version, name).ok_or_else(|| {
+    let row = match version {
+        Some(version) => zec::catalogue()?.action(version, name),
+        None => zec::catalogue()?.newest(name),
+    };
+    row.ok_or_else(|| {
         let detail = format!(
             "ZEC has no action `{}` in version `{}`: `GET /actions` lists all",
             excerpt(name),
-            excerpt(version)
+            excerpt(version.unwrap_or(API_VERSION))
         );
         Error::new(Problem::NotFound, detail)
     })
@@ -93,7 +97,8 @@ fn summary(row: &ActionRow) -> Value {
         "action": row.name,
         "version": row.version,
         "access": row.effect.label(),
-        "resourceType": row.resource_type.as_ref().map(ToString::to_string),
+        "service": row.service,
+        "resourceTypes": row.resource_types.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 
@@ -195,7 +200,8 @@ pub(super) fn describe_list() -> Description {
         answer: (JSON, reference("Actions")),
         headers: &[],
         example: Some(json!({ "actions": [{
-            "action": EXAMPLE, "version": API_VERSION, "access": "read", "resourceType": "vpc",
+            "action": EXAMPLE, "version": API_VERSION, "access": "read", "service": "zec",
+            "resourceTypes": ["vpc"],
         }] })),
         links: json!({}),
         curl: "{gateway}/actions",

@@ -33,7 +33,7 @@ static ROUTES: [Route; 15] = [
     route(Method::DELETE, "/nics/{nicId}/ipv4/{address}", Operation(nics::unassign_one), NO_BODY, nics::UNASSIGN, nics::describe_unassign_one),
     route(Method::POST,   "/nics/{nicId}/ipv4",           Operation(nics::assign),       BODY,    nics::ASSIGN,   nics::describe_assign),
     route(Method::GET,    "/nics/{nicId}",                Operation(nics::read),         NO_BODY, nics::READ,     nics::describe_read),
-    route(Method::POST,   "/api/v2/zec",                  ZecCall(zec::call),            BODY,    zec::CALL,      zec::describe),
+    route(Method::POST,   "/api/v2/{service}",            ZecCall(zec::call),            BODY,    zec::CALL,      zec::describe),
     route(Method::POST,   "/actions/{Action}",            ActionCall(actions::call),     BODY,    zec::CALL,      actions::describe_call),
     route(Method::GET,    "/actions/{Action}",            Page(actions::read),           NO_BODY, actions::READ,  actions::describe_read),
     route(Method::GET,    "/actions",                     Page(actions::list),           NO_BODY, &[],            actions::describe_list),

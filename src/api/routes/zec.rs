@@ -1,4 +1,5 @@
-//! ZEC's own form of its API: `/api/v2/zec`, for ZEC's official SDKs and tools.
+//! ZEC's own form of its API: `/api/v2/zec`, for ZEC's official SDKs and tools. They call a few actions of other services too,
+//! at the same host: `/api/v2/{service}`.
 //!
 //! Every action of ZEC's API is decided by the policy on everything that it names. The actions on the private IPv4 addresses
 //! of vNICs become the same operations as the other routes', so the same checks and records apply.
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        describe::{Description, JSON, NIC_ID, Tag, ZEC_REQUEST_ID, reference},
+        describe::{Description, JSON, NIC_ID, Tag, ZEC_REQUEST_ID, path, reference},
         query::Query,
         request::RequestParts,
     },
@@ -42,7 +43,7 @@ const ACTION: HeaderName = HeaderName::from_static("x-zc-action");
 const VERSION: HeaderName = HeaderName::from_static("x-zc-version");
 const SERVICE: HeaderName = HeaderName::from_static("x-zc-service");
 
-/// `POST /api/v2/zec`
+/// `POST /api/v2/{service}`
 pub(super) fn call(request: &RequestParts<'_>) -> Result<Operation, Error> {
     request.bare()?;
     let row = row(request)?;
@@ -104,25 +105,38 @@ pub(super) fn catalogue() -> Result<&'static Catalogue, Error> {
 
 /// The row of the action that the headers name.
 fn row(request: &RequestParts<'_>) -> Result<&'static ActionRow, Error> {
-    if let Some(service) = one(request, &SERVICE)?
-        && service != "zec"
+    let service = request.parameter(0);
+    if !catalogue()?.has_service(service) {
+        let detail = format!(
+            "the gateway performs no action of the service `{}`; nothing was sent: its operators can add one in \
+             `zec.catalogue_file`",
+            excerpt(service)
+        );
+        return Err(Error::new(Problem::UnknownAction, detail));
+    }
+    if let Some(named) = one(request, &SERVICE)?
+        && named != service
     {
         let detail = format!(
-            "the gateway performs actions of the service `zec`, not of `{}`; nothing was sent",
-            excerpt(service)
+            "`X-ZC-Service` names the service `{}`, and the path names `{service}`; nothing was sent",
+            excerpt(named)
         );
         return Err(Error::new(Problem::UnknownAction, detail));
     }
     let name = one(request, &ACTION)?.ok_or_else(|| {
         Error::missing("the header `X-ZC-Action` is missing: it names the action of ZEC's API")
     })?;
-    let version = one(request, &VERSION)?.unwrap_or(API_VERSION);
-    catalogue()?.action(version, name).ok_or_else(|| {
+    let version = one(request, &VERSION)?;
+    let row = match version {
+        Some(version) => catalogue()?.action(version, name),
+        None => catalogue()?.newest(name),
+    };
+    row.filter(|row| row.service == service).ok_or_else(|| {
         let detail = format!(
-            "the gateway knows no action `{}` in version `{}`; nothing was sent: check \
+            "the gateway knows no action `{}` of the service `{service}` in version `{}`; nothing was sent: check \
              `X-ZC-Action` and `X-ZC-Version`",
             excerpt(name),
-            excerpt(version)
+            excerpt(version.unwrap_or(API_VERSION))
         );
         Error::new(Problem::UnknownAction, detail)
     })
@@ -192,6 +206,7 @@ pub(super) fn describe() -> Description {
             "schema": { "type": "string" }, "example": example,
         })
     };
+    let service = json!({ "type": "string", "pattern": "^[a-z]{1,16}$" });
     Description {
         id: "callZec",
         tag: Tag::Addresses,
@@ -200,6 +215,7 @@ pub(super) fn describe() -> Description {
                every action of ZEC's API that the policy allows on everything that the call names, and records \
                every write.",
         parameters: vec![
+            path("service", "The service that performs the action", &service, "zec"),
             header("X-ZC-Action", true, "The action, by ZEC's name", "DescribeNetworkInterfaces"),
             header(
                 "X-ZC-Version",
@@ -207,7 +223,7 @@ pub(super) fn describe() -> Description {
                 "The version of ZEC's API; the default is 2025-09-01",
                 API_VERSION,
             ),
-            header("X-ZC-Service", false, "`zec`, if it is there", "zec"),
+            header("X-ZC-Service", false, "The service in the path, if it is there", "zec"),
             nics::idempotency_key(),
         ],
         body: Some(json!({

@@ -33,7 +33,7 @@ const TAKES_OUT: [&str; 3] = ["Detach", "Unassociate", "UnAssign"];
 /// Resources of every type but vNICs, by type and id.
 #[derive(Debug, Default)]
 pub(super) struct Resources {
-    objects: BTreeMap<(String, String), Map<String, Value>>,
+    pub(super) objects: BTreeMap<(String, String), Map<String, Value>>,
     created: u64,
 }
 
@@ -215,9 +215,9 @@ impl State {
                 _ => {}
             }
         }
-        if let Some(own) = row.type_of_the_changed() {
-            for one in named.iter().filter(|one| one.kinds.contains(&own.as_str())) {
-                self.change_one(row, own.as_str(), one.id, given);
+        for own in row.types_of_the_changed().iter().map(ResourceType::as_str) {
+            for one in named.iter().filter(|one| one.kinds.contains(&own)) {
+                self.change_one(row, own, one.id, given);
             }
         }
         Ok(members)
@@ -226,6 +226,9 @@ impl State {
     fn change_one(&mut self, row: &ActionRow, kind: &str, id: &str, given: &Map<String, Value>) {
         let begins = |names: &[&str]| names.iter().any(|name| row.name.starts_with(name));
         let key = (kind.to_owned(), id.to_owned());
+        if row.reclassifies() {
+            self.reclassify(row, kind, id, given);
+        }
         if begins(&REMOVES) {
             self.resources.objects.remove(&key);
             if kind == ResourceType::NIC {
@@ -247,7 +250,7 @@ impl State {
     }
 }
 
-fn resource_row(kind: &str) -> Option<&'static ResourceRow> {
+pub(super) fn resource_row(kind: &str) -> Option<&'static ResourceRow> {
     Catalogue::in_use().ok()?.resource(kind)
 }
 

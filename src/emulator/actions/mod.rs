@@ -4,6 +4,7 @@ mod any;
 mod assign;
 mod describe;
 mod parameters;
+mod reclassify;
 #[cfg(test)]
 mod tests;
 mod unassign;
@@ -27,7 +28,7 @@ use super::{
     settings::EmptyUnassign,
     version::Version,
 };
-use crate::catalogue::{ActionRow, Catalogue};
+use crate::catalogue::{ActionRow, Catalogue, ZEC};
 pub(super) use parameters::Parameters;
 
 /// The known actions; all others are refused, as ZEC refuses unknown actions.
@@ -51,8 +52,19 @@ impl Action {
             "UnassignNetworkInterfaceIpv4" => Some(Self::Unassign),
             // The Python SDK's client of 2024 spells it like this.
             "UnAssignNetworkInterfaceIpv4" if version == Version::V20240401 => Some(Self::Unassign),
-            _ => Catalogue::in_use().ok()?.action(version.name(), name).map(Self::Any),
+            _ => Self::of_service(ZEC, version.name(), name),
         }
+    }
+
+    /// The action of a service that only its row is known of.
+    pub(super) fn of_service(service: &str, version: &str, name: &str) -> Option<Self> {
+        let row = Catalogue::in_use().ok()?.action(version, name)?;
+        (row.service == service).then_some(Self::Any(row))
+    }
+
+    /// Whether there are actions of this service.
+    pub(super) fn has_service(service: &str) -> bool {
+        Catalogue::in_use().is_ok_and(|catalogue| catalogue.has_service(service))
     }
 
     /// Whether the action changes a vNIC's addresses.

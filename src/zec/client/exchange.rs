@@ -11,6 +11,7 @@ use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    catalogue::ZEC,
     domain::json::Node,
     limit::{Asker, Breaker, BreakerPass},
     metrics::{Kind, Metrics, ZecResult},
@@ -18,6 +19,7 @@ use crate::{
     zec::{
         AccessKey, AccessKeys,
         answer::{self, Failure, MAX_ANSWER, WhyNotSent, ZecAnswer},
+        request::{PATH, PATHS},
         sign,
         skew::Skew,
     },
@@ -44,7 +46,6 @@ pub(super) struct Client {
     pub(super) http: HttpClient,
     /// Scheme and host.
     pub(super) endpoint: Uri,
-    pub(super) path: Uri,
     pub(super) host: HeaderValue,
     pub(super) host_text: String,
     pub(super) keys: AccessKeys,
@@ -58,6 +59,7 @@ pub(super) struct Client {
 
 /// The action, its body, and the key to sign with.
 pub(super) struct SignedCall<'a> {
+    pub(super) service: &'static str,
     pub(super) action: &'static str,
     pub(super) version: &'static str,
     pub(super) body: Bytes,
@@ -144,7 +146,7 @@ impl Client {
         call: SignedCall<'_>,
         signed_at: SystemTime,
     ) -> Result<Request<Full<Bytes>>, String> {
-        let SignedCall { action, version, body, key } = call;
+        let SignedCall { service, action, version, body, key } = call;
         let now = signed_at.duration_since(UNIX_EPOCH).map_err(|_| "the clock is before 1970")?;
         let timestamp = now.as_secs().to_string();
         let authorization =
@@ -154,7 +156,7 @@ impl Client {
         authorization.set_sensitive(true);
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.path.clone();
+        *request.uri_mut() = path(service)?;
         let headers = request.headers_mut();
         headers.reserve(HEADERS);
         headers.insert(header::HOST, self.host.clone());
@@ -164,9 +166,17 @@ impl Client {
         headers.insert(X_ZC_VERSION, HeaderValue::from_static(version));
         headers.insert(X_ZC_TIMESTAMP, HeaderValue::from(now.as_secs()));
         headers.insert(X_ZC_SIGNATURE_METHOD, HeaderValue::from_static(sign::ALGORITHM));
-        headers.insert(X_ZC_SERVICE, HeaderValue::from_static("zec"));
+        headers.insert(X_ZC_SERVICE, HeaderValue::from_static(service));
         Ok(request)
     }
+}
+
+/// The path of a service's actions.
+fn path(service: &'static str) -> Result<Uri, String> {
+    if service == ZEC {
+        return Ok(Uri::from_static(PATH));
+    }
+    Uri::try_from(format!("{PATHS}{service}")).map_err(|error| error.to_string())
 }
 
 fn failure(error: ExchangeError) -> Failure {

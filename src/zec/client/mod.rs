@@ -18,10 +18,10 @@ use tokio::time::Instant;
 use super::{
     AccessKeys, Settings,
     answer::{Failure, WhyNotSent},
-    describe,
-    request::{self, PATH},
+    describe, request,
 };
 use crate::{
+    catalogue::ZEC,
     domain::{API_VERSION, Nic, WriteCall, json::Node},
     error::Fault,
     journal::Ticket,
@@ -150,7 +150,6 @@ fn connect_by(
             .path_and_query("/")
             .build()
             .map_err(|e| bad_endpoint(&e))?,
-        path: Uri::from_static(PATH),
         host: HeaderValue::from_str(&host_text).map_err(|e| bad_endpoint(&e))?,
         host_text,
         keys,
@@ -220,17 +219,18 @@ impl Writer {
         let not_sent =
             |error: &dyn StdError| Failure::NotSent(WhyNotSent::Because(error.to_string()));
         let write = ticket.write().clone();
-        let (version, body) = match &write {
+        let (service, version, body) = match &write {
             WriteCall::Ipv4(change) => {
-                (API_VERSION, request::change(change).map_err(|error| not_sent(&error))?)
+                (ZEC, API_VERSION, request::change(change).map_err(|error| not_sent(&error))?)
             }
             WriteCall::Other(call) => {
-                (call.row().version.as_str(), Bytes::from(call.arguments().canonical()))
+                let (row, body) = (call.row(), Bytes::from(call.arguments().canonical()));
+                (row.service.as_str(), row.version.as_str(), body)
             }
         };
         // Never retried with the previous key: the write might be done twice.
         let key = &self.0.keys.now().current;
-        let call = SignedCall { action: write.action(), version, body, key };
+        let call = SignedCall { service, action: write.action(), version, body, key };
         let sign_at = || ticket.spend().map(|spent| spent.signed_at).map_err(|e| not_sent(&e));
         let take = |response: &Node<'_>, all: &Bytes| {
             let kept = describe::kept(&write, response);

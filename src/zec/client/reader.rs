@@ -17,7 +17,7 @@ use super::{
     exchange::SignedCall,
 };
 use crate::{
-    catalogue::ResourceRow,
+    catalogue::{ResourceRow, ZEC},
     clock,
     domain::{API_VERSION, Action, ActionCall, Described, Location, NicId, json::Node},
     metrics::Kind,
@@ -32,11 +32,19 @@ const RETRY_WAIT: Duration = Duration::from_millis(200);
 /// A call that only reads, as it is sent.
 #[derive(Clone, Copy, Debug)]
 struct Read<'a> {
+    service: &'static str,
     action: &'static str,
     version: &'static str,
     body: &'a Bytes,
     /// What it is about, by which the breaker tells calls apart.
     about: &'a str,
+}
+
+impl<'a> Read<'a> {
+    /// A read of ZEC's own API.
+    const fn of_zec(action: &'static str, body: &'a Bytes, about: &'a str) -> Self {
+        Self { service: ZEC, action, version: API_VERSION, body, about }
+    }
 }
 
 /// A call that can always be made and shows nothing of anybody's. It tells whether ZEC answers.
@@ -100,7 +108,8 @@ impl Reader {
         let body = Bytes::from(call.arguments().canonical());
         let row = call.row();
         let (action, version) = (row.name.as_str(), row.version.as_str());
-        let read = Read { action, version, body: &body, about: request::about(call) };
+        let service = row.service.as_str();
+        let read = Read { service, action, version, body: &body, about: request::about(call) };
         let answer = self.retry(caller, read, |_, all| Ok(all.clone()), deadline).await?;
         Ok(Answered { body: answer.response, request_id: answer.request_id })
     }
@@ -124,7 +133,7 @@ impl Reader {
         let body = request::describe_all(read_by, ids)
             .map_err(|error| Failure::NotSent(WhyNotSent::Because(error.to_string())))?;
         let about = ids.first().copied().unwrap_or_default();
-        let read = Read { action: &read_by.action, version: API_VERSION, body: &body, about };
+        let read = Read::of_zec(&read_by.action, &body, about);
         let take = |response: &Node<'_>, _: &Bytes| describe::resources(row, ids, response);
         Ok(self.retry(caller, read, take, deadline).await?.response)
     }
@@ -138,7 +147,7 @@ impl Reader {
         let body = request::describe(nic)
             .map_err(|e| Failure::NotSent(WhyNotSent::Because(e.to_string())))?;
         let action = Action::DescribeNetworkInterfaces.name();
-        let read = Read { action, version: API_VERSION, body: &body, about: nic.as_str() };
+        let read = Read::of_zec(action, &body, nic.as_str());
         let take = |response: &Node<'_>, all: &Bytes| describe::nic(nic, response, all);
         let Found { response: nic, request_id, zec } =
             self.retry(caller, read, take, deadline).await?;
@@ -153,14 +162,14 @@ impl Reader {
         take: impl Fn(&Node<'_>, &Bytes) -> Result<T, String>,
         deadline: Instant,
     ) -> Result<Found<T>, Failure> {
-        let Read { action, version, body, about } = read;
+        let Read { service, action, version, body, about } = read;
         let who = self.0.breaker.asker(caller, about);
         let keys = self.0.keys.now();
         let (mut key, mut other) = (&keys.current, keys.previous.as_ref());
         let mut retry = 0;
         loop {
             let pass = self.0.admit(Kind::Read, who)?;
-            let call = SignedCall { action, version, body: body.clone(), key };
+            let call = SignedCall { service, action, version, body: body.clone(), key };
             let attempt = self.0.attempt(call, || Ok(clock::now()), &take, pass, deadline);
             let failure = match attempt.await {
                 Ok(ZecAnswer { request_id, response: Ok(response) }) => {
@@ -200,7 +209,7 @@ impl Reader {
         deadline: Instant,
     ) -> Result<(), Failure> {
         let (action, body) = (PROBE.0, Bytes::from_static(PROBE.1));
-        let read = Read { action, version: API_VERSION, body: &body, about };
+        let read = Read::of_zec(action, &body, about);
         self.retry(caller, read, |_, _| Ok(()), deadline).await.map(drop)
     }
 }

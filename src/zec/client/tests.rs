@@ -27,7 +27,13 @@ fn the_signature_shows_in_no_debug_output() {
     let key = &client.keys.now().current;
     let request = client
         .request(
-            SignedCall { action, version: API_VERSION, body: Bytes::from_static(b"{}"), key },
+            SignedCall {
+                service: ZEC,
+                action,
+                version: API_VERSION,
+                body: Bytes::from_static(b"{}"),
+                key,
+            },
             clock::now(),
         )
         .unwrap();
@@ -74,6 +80,7 @@ fn a_write_after_a_pause_does_not_meet_a_connection_that_is_over() {
         let action = Action::UnassignNetworkInterfaceIpv4.name();
         let pass = client.admit(Kind::Write, client.breaker.asker("", "nic-1")).unwrap();
         let call = SignedCall {
+            service: ZEC,
             action,
             version: API_VERSION,
             body: Bytes::from_static(b"{}"),
@@ -120,6 +127,7 @@ async fn where_the_time_is_up_before_there_is_a_connection_nothing_was_sent() {
     );
     let action = Action::UnassignNetworkInterfaceIpv4.name();
     let call = SignedCall {
+        service: ZEC,
         action,
         version: API_VERSION,
         body: Bytes::from_static(b"{}"),
