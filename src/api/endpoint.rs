@@ -45,14 +45,17 @@ pub struct Context {
     pub places: ConcurrencySlots,
     /// The time after which an answer is useless.
     pub deadline: Instant,
+    /// The same for the answer to a read, and for what is read before a write.
+    pub reads_until: Instant,
     /// The request's record for the log.
     pub record: Arc<Record>,
 }
 
 impl Context {
     fn asking<'a>(&'a self, caller: &'a Caller) -> RequestContext<'a> {
-        let Self { places, deadline, record, .. } = self;
-        RequestContext { caller, via: Via::Rest, places, deadline: *deadline, record }
+        let Self { places, record, deadline, reads_until, .. } = self;
+        let (via, deadline, reads_until) = (Via::Rest, *deadline, *reads_until);
+        RequestContext { caller, via, places, deadline, reads_until, record }
     }
 }
 

@@ -186,7 +186,10 @@ impl App {
             draining: drain.begun.clone(),
             limits,
             spans: spans.sink(),
-            request_timeout: server.request_timeout,
+            timeouts: stack::Timeouts {
+                request: server.request_timeout,
+                read: server.read_timeout,
+            },
             allowed_origins,
         };
         let (tls, certificate) = tls.map(|tls| tls.followed(&metrics)).unzip();

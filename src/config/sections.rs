@@ -40,6 +40,7 @@ pub(super) fn server(root: &mut Fields<'_>) -> server::Settings {
         idle_timeout: fields.duration("idle_timeout", seconds(75), &TIMEOUT),
         handshake_timeout: fields.duration("handshake_timeout", seconds(5), &TIMEOUT),
         request_timeout: fields.duration("request_timeout", seconds(30), &ANSWER),
+        read_timeout: fields.duration("read_timeout", seconds(9), &TIMEOUT),
         max_body: fields.size("max_body", 64 * 1024, 16 * 1024 * 1024),
         drain_delay: fields.duration("drain_delay", Duration::ZERO, &DELAY),
         drain_timeout: fields.duration("drain_timeout", seconds(30), &DELAY),

@@ -63,7 +63,7 @@ impl Executor {
         let call = permit.spend();
         let (record, after) = (context.record, context.record.elapsed());
         let caller = context.caller.id();
-        let answered = Box::pin(self.decider.reader.call(caller, &call, context.deadline)).await;
+        let answered = Box::pin(self.decider.reader.call(caller, &call, context.reads_until)).await;
         let request_id = answered.as_ref().ok().map(|answered| &answered.request_id);
         record::called(record, call.action(), after, request_id, answered.as_ref().err());
         let answered = answered.map_err(|failure| failure::of_a_read(&failure))?;

@@ -76,7 +76,7 @@ impl IdempotencyKeys {
         // The journal is read even if another request holds the claim. That request may only be fetching an
         // old answer, and it too holds the claim for a moment.
         let held = self.journal.by_key(caller, &key);
-        match operations::in_time(judge.context.deadline, held).await? {
+        match operations::in_time(judge.context.reads_until, held).await? {
             None => claim.map(|claim| ClaimResult::Claimed(Some(Box::new(claim)))),
             Some(held) if held.fingerprint != fingerprint => Err(reused()),
             Some(held) => {

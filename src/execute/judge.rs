@@ -231,7 +231,7 @@ impl<'a> Judge<'a> {
     async fn look(&self, id: &NicId) -> Result<FoundNic, Error> {
         let record = self.context.record;
         let (action, after) = (Action::DescribeNetworkInterfaces.name(), record.elapsed());
-        let (caller, deadline) = (self.context.caller.id(), self.context.deadline);
+        let (caller, deadline) = (self.context.caller.id(), self.context.reads_until);
         // Boxed: this future is larger than everything else a request waits for, and not every request needs
         // it.
         let found = Box::pin(self.decider.reader.nic_for(caller, id, deadline)).await;

@@ -144,6 +144,8 @@ pub struct RequestContext<'a> {
     pub places: &'a ConcurrencySlots,
     /// When the request's time is up.
     pub deadline: Instant,
+    /// When a read must be answered, and what a write needs must have been read. Some clients wait no longer.
+    pub reads_until: Instant,
     /// The request's log record.
     pub record: &'a Arc<Record>,
 }

@@ -69,7 +69,7 @@ impl OperationsReader<'_> {
 
     /// The operation, if it exists and the caller may see it.
     async fn find(&self, id: OperationId) -> Result<Option<View>, Error> {
-        let found = in_time(self.context.deadline, self.journal.find(id)).await?;
+        let found = in_time(self.context.reads_until, self.journal.find(id)).await?;
         let caller = self.context.caller.id();
         Ok(found.filter(|view| view.caller == caller || self.judge.may_read_operations()))
     }
@@ -90,7 +90,7 @@ impl OperationsReader<'_> {
             limit: shown.saturating_add(1),
             ..wanted
         };
-        let page = in_time(self.context.deadline, self.journal.list(filter)).await?;
+        let page = in_time(self.context.reads_until, self.journal.list(filter)).await?;
         let Page { mut views, searched_to } = page;
         let next = if views.len() > shown {
             views.truncate(shown);

@@ -155,7 +155,8 @@ async fn describe(
 ) -> Result<Vec<(Described, Location)>, Error> {
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let (record, after) = (context.record, context.record.elapsed());
-    let read = Box::pin(reader.describe(context.caller.id(), row, &ids, context.deadline)).await;
+    let until = context.reads_until;
+    let read = Box::pin(reader.describe(context.caller.id(), row, &ids, until)).await;
     super::record::called(record, &read_by.action, after, None, read.as_ref().err());
     read.map_err(|failure| failure::of_a_read(&failure))
 }

@@ -170,7 +170,7 @@ impl WritePath {
         // This comes before anything is recorded: a request that the breaker stops leaves no trace in the
         // journal.
         let pass =
-            self.writer.admit(context.caller.id(), permit.operation(), context.deadline).await;
+            self.writer.admit(context.caller.id(), permit.operation(), context.reads_until).await;
         let pass = pass.map_err(|failure| failure::write_error(&failure))?;
         // The freeze file: the last check before the write is recorded and sent.
         self.freeze.check().await?;

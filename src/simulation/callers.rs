@@ -154,6 +154,7 @@ async fn ask(gateway: &Gateway, caller: &Caller, asked: &Asked) -> Result<Done, 
         via: Via::Rest,
         places: &ConcurrencySlots::default(),
         deadline: Instant::now() + Duration::from_secs(30),
+        reads_until: Instant::now() + Duration::from_secs(9),
         record: &Arc::new(Record::start("r", None, None)),
     };
     gateway.executor.perform(operation, asking).await

@@ -22,7 +22,7 @@ pub(super) fn limit<B>(callers: &Callers, request: &mut Request<B>) -> Result<()
 pub(super) async fn wait(callers: &Callers, context: &Context) -> Result<(), Error> {
     match &context.caller {
         Some(caller) if context.matched.route.waits_for_its_turn() => {
-            callers.wait(caller.id(), context.deadline).await
+            callers.wait(caller.id(), context.reads_until).await
         }
         _ => Ok(()),
     }

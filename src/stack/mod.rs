@@ -14,7 +14,7 @@ mod request_id;
 mod route;
 mod shed;
 
-use std::{convert::Infallible, error::Error as StdError, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error as StdError, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, header};
@@ -32,6 +32,7 @@ use crate::{
     telemetry::Sink,
 };
 use check::check;
+pub use deadline::Timeouts;
 pub use framing::Oddities;
 use from_fn::from_fn;
 use request_state::RequestState;
@@ -54,8 +55,8 @@ pub struct StackParts {
     pub callers: Arc<Callers>,
     /// The current limits, for example on how many requests may run at once.
     pub limits: Live,
-    /// How long a whole answer may take.
-    pub request_timeout: Duration,
+    /// How long answers may take.
+    pub timeouts: Timeouts,
     /// Cancelled when the gateway begins nothing new any more.
     pub draining: CancellationToken,
     /// Takes finished requests, to export their spans; `None` without a collector.
@@ -75,7 +76,7 @@ where
     } = parts;
     let turns = Arc::clone(&callers);
     let (api, counted, running) = (Arc::new(api), Arc::clone(&metrics), AtOnce::default());
-    let timeout = parts.request_timeout;
+    let timeouts = parts.timeouts;
     let service =
         ServiceBuilder::new()
             // Outermost, around everything that can fail. So every request is counted, also if its caller hangs up, and
@@ -99,8 +100,8 @@ where
             .layer(check(move |request: &mut Request<B>| {
                 // Sheds load before any work is done, especially before a signature is checked.
                 shed::shed(&running, &limits, &draining, request)?;
-                // The deadline starts here; every later wait ends at it.
-                deadline::stamp(timeout, request)?;
+                // The deadlines start here; every later wait ends at one of them.
+                deadline::stamp(timeouts, request)?;
                 // A path that two parties could read differently is not even routed.
                 framing::target(request)?;
                 // The path is read once; the policy and ZEC get only what was parsed from it.

@@ -20,8 +20,8 @@ pub(super) struct RequestState {
     pub(super) id: RequestId,
     pub(super) record: Arc<Record>,
     pub(super) places: ConcurrencySlots,
-    /// Until when the request must be answered.
-    pub(super) deadline: Option<Instant>,
+    /// Until when the request must be answered, and until when if it only reads.
+    pub(super) deadlines: Option<(Instant, Instant)>,
     pub(super) matched: Option<Matched>,
     pub(super) caller: Option<Caller>,
 }
@@ -30,7 +30,7 @@ impl RequestState {
     /// The state with nothing but the id and the record.
     pub(super) fn new(id: RequestId, record: Arc<Record>) -> Self {
         let places = ConcurrencySlots::default();
-        Self { id, record, places, deadline: None, matched: None, caller: None }
+        Self { id, record, places, deadlines: None, matched: None, caller: None }
     }
 
     /// The state of a request so far.
@@ -42,10 +42,11 @@ impl RequestState {
     pub(super) fn take(extensions: &mut Extensions) -> Result<Context, Error> {
         let found: Self = extensions.remove().ok_or_else(missing)?;
         let Self { record, places, caller, .. } = found;
-        let (Some(matched), Some(deadline)) = (found.matched, found.deadline) else {
+        let (Some(matched), Some((deadline, reads_until))) = (found.matched, found.deadlines)
+        else {
             return Err(missing());
         };
-        Ok(Context { matched, caller, places, deadline, record })
+        Ok(Context { matched, caller, places, deadline, reads_until, record })
     }
 }
 

@@ -409,6 +409,24 @@ async fn an_answer_is_awaited_no_longer_than_the_request_has() {
     assert_eq!(answer.problem().1, "zec-timeout");
 }
 
+/// Some of ZEC's clients wait ten seconds, and a write may take longer. `server.request_timeout` is the default here.
+#[tokio::test]
+async fn reads_have_less_time_than_writes() {
+    let server = "read_timeout = \"300ms\"".to_owned();
+    let world = Setup { server, ..Setup::default() }.start().await;
+    let late = FaultKind::LateAfter(Duration::from_secs(1));
+    world.zec.inject(Fault::once(late).on(WRITE));
+    let answer = world.alice().delete(&write_target()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    world.zec.inject(Fault::always(FaultKind::Hang));
+    let read = world.alice().get(&format!("/nics/{NIC}")).await;
+    assert_eq!(read.problem().1, "zec-timeout");
+    // What is read before a write counts as a read, so nothing was sent.
+    let target = format!("/nics/{NIC}/ipv4?ipAddresses=10.0.0.22");
+    assert_eq!(world.alice().delete(&target).await.problem().1, "zec-timeout");
+    assert_eq!(world.sent(WRITE).len(), 1);
+}
+
 #[tokio::test]
 async fn a_read_is_not_tried_again_where_no_time_is_left_for_it() {
     // The first retry may come after 200 ms, which is all the time there is.

@@ -8,7 +8,7 @@ use crate::config::REFERENCE;
 /// The list of all keys, repeated here: adding or removing a key must change this list too.
 const KEYS: &str = "
     server.listen server.max_connections server.header_timeout server.body_timeout
-    server.idle_timeout server.handshake_timeout server.request_timeout server.max_body
+    server.idle_timeout server.handshake_timeout server.request_timeout server.read_timeout server.max_body
     server.drain_delay server.drain_timeout server.tls.cert_file server.tls.key_file
     server.tls.client_ca_file server.trusted_proxies admin.listen cors.allowed_origins auth.keys_cache_directory
     auth.proxy auth.proxy_credentials_file auth.issuers.0.ca_file auth.issuers.0.token_file

@@ -33,6 +33,7 @@ fn a_timer_is_neither_zero_nor_endless() {
         "server.idle_timeout",
         "server.handshake_timeout",
         "server.request_timeout",
+        "server.read_timeout",
         "zec.connect_timeout",
         "zec.request_timeout",
     ];
