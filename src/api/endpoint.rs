@@ -16,7 +16,7 @@ use super::{
     software::software,
 };
 use crate::{
-    domain::{Caller, Operation},
+    domain::{Caller, Operation, UnknownFields},
     error::{Error, Problem},
     execute::{Done, Executor, LookupResult, RequestContext, Via},
     limit::{AtOnce, ConcurrencySlots, Live},
@@ -28,6 +28,7 @@ use crate::{
 pub struct Api {
     executor: Arc<Executor>,
     body_limits: BodyLimits,
+    unknown_fields: UnknownFields,
     limits: Live,
     /// Requests on routes without authentication that wait for the end of an empty body.
     strangers: AtOnce,
@@ -62,9 +63,14 @@ impl Context {
 impl Api {
     /// An API over an executor.
     #[must_use]
-    pub fn new(executor: Arc<Executor>, body_limits: BodyLimits, limits: Live) -> Self {
+    pub fn new(
+        executor: Arc<Executor>,
+        body_limits: BodyLimits,
+        unknown_fields: UnknownFields,
+        limits: Live,
+    ) -> Self {
         let (strangers, documents) = (AtOnce::default(), Documents::default());
-        Self { executor, body_limits, limits, strangers, documents }
+        Self { executor, body_limits, unknown_fields, limits, strangers, documents }
     }
 
     /// Answers a request after routing and authentication.
@@ -97,6 +103,7 @@ impl Api {
             headers: &head.headers,
             body: body.as_deref(),
             max_addresses: self.max_addresses(),
+            unknown_fields: self.unknown_fields,
         };
         match (route.handler, &context.caller) {
             (Handler::Page(read), _) => self.page(read(&request)?),

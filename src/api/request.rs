@@ -3,7 +3,7 @@
 use http::HeaderMap;
 
 use super::query::Query;
-use crate::error::Error;
+use crate::{domain::UnknownFields, error::Error};
 
 /// A request after its body has been read.
 pub(super) struct RequestParts<'a> {
@@ -14,6 +14,8 @@ pub(super) struct RequestParts<'a> {
     pub(super) body: Option<&'a [u8]>,
     /// The most addresses that one request may name.
     pub(super) max_addresses: usize,
+    /// What becomes of arguments that an action's row does not have.
+    pub(super) unknown_fields: UnknownFields,
 }
 
 impl RequestParts<'_> {

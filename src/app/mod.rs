@@ -179,7 +179,12 @@ impl App {
         let body_limits = BodyLimits { max: server.max_body, timeout: server.body_timeout };
         let parts = stack::StackParts {
             authenticator: Arc::clone(&authenticator),
-            api: Api::new(Arc::clone(&executor), body_limits, limits.clone()),
+            api: Api::new(
+                Arc::clone(&executor),
+                body_limits,
+                config.zec.unknown_fields,
+                limits.clone(),
+            ),
             router,
             metrics: Arc::clone(&metrics),
             callers: Arc::new(Callers::new(limits.clone())),

@@ -11,6 +11,7 @@ use crate::{
     execute::EipCheck,
     server::Address,
     telemetry::Format,
+    zec::UnknownFields,
 };
 
 const KIB: usize = 1024;
@@ -181,6 +182,15 @@ pub(super) fn eip_check(text: &str) -> Result<EipCheck, String> {
         "address" => Ok(EipCheck::Address),
         "off" => Ok(EipCheck::Off),
         _ => Err(format!("{} is not `nic`, `address` or `off`", shown(text))),
+    }
+}
+
+/// What becomes of unknown arguments.
+pub(super) fn unknown_fields(text: &str) -> Result<UnknownFields, String> {
+    match text {
+        "refuse" => Ok(UnknownFields::Refuse),
+        "pass" => Ok(UnknownFields::Pass),
+        _ => Err(format!("{} is not `refuse` or `pass`", shown(text))),
     }
 }
 

@@ -94,6 +94,7 @@ pub(super) fn zec(root: &mut Fields<'_>) -> (zec::Settings, Preflight) {
         access_key_password_file: fields.path("access_key_password_file"),
         ca_file: fields.path("ca_file"),
         catalogue_file: fields.path("catalogue_file"),
+        unknown_fields: fields.text("unknown_fields", forms::unknown_fields).unwrap_or_default(),
         connect_timeout: fields.duration("connect_timeout", Duration::from_secs(3), &TIMEOUT),
         request_timeout: fields.duration("request_timeout", Duration::from_secs(20), &TIMEOUT),
         proxy: proxy(&mut fields),

@@ -6,7 +6,7 @@ use http::uri::Scheme;
 use humantime::format_duration;
 
 use super::{Config, findings::Findings, origin::ValueOrigin};
-use crate::{auth::KeySource, net::is_loopback};
+use crate::{auth::KeySource, net::is_loopback, zec::UnknownFields};
 
 /// Fetching keys more often than this is too often, because they change once in weeks.
 const SOON: Duration = Duration::from_secs(10);
@@ -23,6 +23,13 @@ pub(super) fn find(config: &Config, findings: &Findings) {
             findings,
             "zec.preflight",
             "the gateway does not check the vNIC before a write: ZEC alone decides whether the vNIC's state allows the change, and the tag `zec-gateway:protected` takes effect only where a policy reads the vNIC",
+        );
+    }
+    if config.zec.unknown_fields == UnknownFields::Pass {
+        warn(
+            findings,
+            "zec.unknown_fields",
+            "the gateway sends arguments that no policy can see: add what is missing in `zec.catalogue_file`, and refuse the rest",
         );
     }
     if !config.journal.enabled {

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{Arguments, ArgumentsError, Call, Resource};
+use super::{Arguments, ArgumentsError, Call, Resource, UnknownFields};
 use crate::catalogue::ActionRow;
 
 /// A call of an action, read completely by the action's row.
@@ -44,7 +44,19 @@ impl ActionCall {
     /// # Errors
     /// When the body is not exactly what the action's row says.
     pub fn parse(row: &'static ActionRow, body: &[u8]) -> Result<Self, ArgumentsError> {
-        let arguments = Arguments::parse(row, body)?;
+        Self::parse_with(row, body, UnknownFields::Refuse)
+    }
+
+    /// As [`Self::parse`], with a choice of what becomes of members that the row does not have.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_with(
+        row: &'static ActionRow,
+        body: &[u8],
+        unknown_fields: UnknownFields,
+    ) -> Result<Self, ArgumentsError> {
+        let arguments = Arguments::parse_with(row, body, unknown_fields)?;
         let targets = targets(row, &arguments);
         Ok(Self { row, arguments, targets })
     }

@@ -27,7 +27,7 @@ mod write_call;
 
 pub use action_call::{ActionCall, CallRehearsal, Target};
 pub use addresses::{Addresses, AddressesError};
-pub use arguments::{Arguments, ArgumentsError, NamedResource};
+pub use arguments::{Arguments, ArgumentsError, NamedResource, UnknownFields};
 pub use call::{API_VERSION, Call};
 pub use caller::{Caller, CallerError, MAX_NAME_BYTES};
 pub use denial::{Denial, Denied, Reason};

@@ -24,5 +24,5 @@ pub(crate) use client::connect_over;
 pub use client::{Answered, FoundNic, Reader, Sent, Writer, check, connect};
 pub use credentials::{AccessKey, AccessKeys};
 pub use request::change_body;
-pub use settings::Settings;
+pub use settings::{Settings, UnknownFields};
 pub use sign::{CONTENT_TYPE, authorization};

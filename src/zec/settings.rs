@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use http::uri::{Authority, Scheme};
 
+pub use crate::domain::UnknownFields;
 use crate::net::ProxySettings;
 
 /// How to reach ZEC (`[zec]`).
@@ -21,6 +22,8 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// The file with actions that the gateway's own catalogue lacks.
     pub catalogue_file: Option<PathBuf>,
+    /// What becomes of arguments that an action's row does not have.
+    pub unknown_fields: UnknownFields,
     /// The timeout of TCP and TLS together.
     pub connect_timeout: Duration,
     /// The timeout of one attempt, from the connection to the last byte of the answer.
@@ -40,6 +43,7 @@ impl Settings {
             access_key_password_file: None,
             ca_file: None,
             catalogue_file: None,
+            unknown_fields: UnknownFields::Refuse,
             connect_timeout: Duration::from_secs(1),
             request_timeout: Duration::from_secs(2),
             proxy: None,

@@ -170,6 +170,23 @@ async fn a_call_that_is_not_exactly_right_is_refused_and_reaches_nobody() {
     assert_eq!(refusal(&act(&world.stranger(), DESCRIBE, "{}").await).0, 401);
 }
 
+/// By the operator's choice. The three actions on addresses are sent as the gateway writes them, so they pass nothing on.
+#[tokio::test]
+async fn with_leave_an_unknown_argument_is_sent_as_it_is() {
+    let policy = r#"@id("all") permit (principal in Zec::Group::"corp/admins", action, resource);"#;
+    let (policy, zec) = (policy.to_owned(), "unknown_fields = \"pass\"".to_owned());
+    let world = Setup { policy, zec, ..Setup::default() }.start().await;
+    let admin = world.caller("root", &["admins"]);
+    let body = r#"{"cidrBlock":"10.0.0.0/16","name":"n","newField":{"b":1.5,"a":[]}}"#;
+    assert_eq!(act(&admin, "CreateVpc", body).await.status, 200);
+    assert_eq!(world.sent("CreateVpc"), [body]);
+    let spelt = r#"{"cidrBlock":"10.0.0.0/16","name":"n","ResourceGroupID":"7"}"#;
+    assert_eq!(act(&admin, "CreateVpc", spelt).await.status, 400);
+    let unassign = format!(r#"{{"nicId":"{NIC}","ipAddresses":["10.0.0.21"],"newField":1}}"#);
+    assert_eq!(act(&admin, UNASSIGN, &unassign).await.status, 400);
+    assert_eq!(world.sent("CreateVpc").len() + world.sent(UNASSIGN).len(), 1);
+}
+
 #[tokio::test]
 async fn the_policy_and_the_vnics_state_decide_as_for_the_other_routes() {
     let world = Setup::default().start().await;

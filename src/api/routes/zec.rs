@@ -19,7 +19,7 @@ use crate::{
     catalogue::{ActionRow, Catalogue},
     domain::{
         API_VERSION, ActionCall, Arguments, ArgumentsError, CallRehearsal, Change, NicId,
-        Operation, Selection, text::excerpt,
+        Operation, Selection, UnknownFields, text::excerpt,
     },
     error::{Error, Problem},
 };
@@ -79,7 +79,13 @@ pub(super) fn parse(
     row: &'static ActionRow,
     request: &RequestParts<'_>,
 ) -> Result<ActionCall, Error> {
-    ActionCall::parse(row, request.body.unwrap_or_default()).map_err(|error| {
+    // A change of addresses is sent as the gateway writes it, so nothing could be passed on.
+    let unknown_fields = match reader_of(row) {
+        Some(_) => UnknownFields::Refuse,
+        None => request.unknown_fields,
+    };
+    let body = request.body.unwrap_or_default();
+    ActionCall::parse_with(row, body, unknown_fields).map_err(|error| {
         let said = error.to_string();
         match error {
             ArgumentsError::Missing(_) | ArgumentsError::Widens { .. } => Error::missing(said),
@@ -93,8 +99,12 @@ pub(super) fn selection(
     request: &RequestParts<'_>,
     call: &ActionCall,
 ) -> Result<Option<Selection>, Error> {
-    let read = OF_ADDRESSES.iter().find(|(name, _)| *name == call.row().name);
-    read.map(|(_, read)| read(request, call.arguments())).transpose()
+    reader_of(call.row()).map(|read| read(request, call.arguments())).transpose()
+}
+
+/// What reads the arguments of an action on addresses.
+fn reader_of(row: &ActionRow) -> Option<ReadArguments> {
+    OF_ADDRESSES.iter().find(|(name, _)| *name == row.name).map(|(_, read)| *read)
 }
 
 /// The catalogue of this program.

@@ -18,7 +18,7 @@ const KEYS: &str = "
     auth.issuers.0.refresh_interval auth.issuers.0.max_stale auth.issuers.0.max_lifetime
     auth.issuers.0.token_types auth.issuers.0.authorized_parties policy.directory
     policy.shadow_directory zec.endpoint zec.access_key_id_file zec.access_key_password_file
-    zec.ca_file zec.catalogue_file zec.connect_timeout zec.request_timeout zec.preflight zec.eip_check zec.proxy
+    zec.ca_file zec.catalogue_file zec.unknown_fields zec.connect_timeout zec.request_timeout zec.preflight zec.eip_check zec.proxy
     zec.proxy_credentials_file
     limits.max_concurrent_requests limits.max_concurrent_per_caller limits.max_addresses
     limits.requests_per_second limits.addresses_per_hour limits.freeze_file journal.path

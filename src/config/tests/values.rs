@@ -321,6 +321,10 @@ fn the_access_key_is_two_files_or_none_and_never_written_here() {
 #[test]
 fn words_come_from_a_list() {
     assert_fault(
+        "zec.unknown_fields = \"drop\"\n",
+        "1: zec.unknown_fields: `drop` is not `refuse` or `pass`",
+    );
+    assert_fault(
         "zec.eip_check = \"on\"\n",
         "1: zec.eip_check: `on` is not `nic`, `address` or `off`",
     );

@@ -37,6 +37,14 @@ fn listening_beyond_loopback_is_dangerous() {
 }
 
 #[test]
+fn what_no_policy_can_see_is_dangerous() {
+    assert_warning(
+        "zec.unknown_fields = \"pass\"\n",
+        "1: zec.unknown_fields: the gateway sends arguments that no policy can see: add what is missing in `zec.catalogue_file`, and refuse the rest",
+    );
+}
+
+#[test]
 fn listening_beyond_loopback_with_tls_is_what_tls_is_for() {
     let lines = "[server]\nlisten = \"0.0.0.0:1\"\ntls = {cert_file = \"c\", key_file = \"k\"}\n";
     assert_eq!(warnings(&parse_after(lines).unwrap()), [""; 0]);

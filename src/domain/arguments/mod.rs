@@ -30,6 +30,16 @@ pub struct NamedResource {
     pub parameter: String,
 }
 
+/// What becomes of a member of a body that the action's row does not have (`zec.unknown_fields`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownFields {
+    /// The call is refused.
+    #[default]
+    Refuse,
+    /// It is sent as it is, although no policy can see it. A name that is only another spelling of a known one is refused.
+    Pass,
+}
+
 /// Why arguments cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArgumentsError {
@@ -99,12 +109,24 @@ impl Arguments {
     /// # Errors
     /// When the body is not exactly what the action's row says.
     pub fn parse(row: &ActionRow, body: &[u8]) -> Result<Self, ArgumentsError> {
+        Self::parse_with(row, body, UnknownFields::Refuse)
+    }
+
+    /// As [`Self::parse`], with a choice of what becomes of members that the row does not have.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_with(
+        row: &ActionRow,
+        body: &[u8],
+        unknown_fields: UnknownFields,
+    ) -> Result<Self, ArgumentsError> {
         if body.is_empty() {
             return Err(ArgumentsError::Empty);
         }
         let node = json::read(body).map_err(|error| ArgumentsError::Json(error.to_string()))?;
         let Node::Object(members) = node else { return Err(ArgumentsError::NotAnObject) };
-        let (members, named) = reader::read(&row.parameters, members)?;
+        let (members, named) = reader::read(&row.parameters, members, unknown_fields)?;
         let this = Self { members, named };
         this.check_together(row)?;
         Ok(this)
@@ -195,8 +217,11 @@ fn strike(
 ) -> Map<String, Value> {
     let struck = |(name, value): (&String, &Value)| {
         let parameter = parameters.iter().find(|one| one.name == *name);
-        // Every value was read by its row, so each has one. A value without a row would be a secret.
-        let value = parameter.map_or(Value::Null, |one| strike_one(one, value, digest));
+        // A value without a parameter may be a secret.
+        let value = parameter.map_or_else(
+            || Value::String(digest(&value.to_string())),
+            |one| strike_one(one, value, digest),
+        );
         (name.clone(), value)
     };
     members.iter().map(struck).collect()

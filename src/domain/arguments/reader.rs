@@ -10,7 +10,7 @@ use super::{
         resource::is_resource_id,
         text::excerpt,
     },
-    ArgumentsError, NamedResource,
+    ArgumentsError, NamedResource, UnknownFields,
 };
 use crate::catalogue::{Meaning, Parameter, Scalar, Shape};
 
@@ -52,13 +52,15 @@ impl fmt::Display for Path<'_> {
 pub(super) fn read(
     parameters: &[Parameter],
     members: Members<'_>,
+    unknown_fields: UnknownFields,
 ) -> Result<(Map<String, Value>, Vec<NamedResource>), ArgumentsError> {
-    let mut reader = ArgumentsReader { named: Vec::new(), values: 0 };
+    let mut reader = ArgumentsReader { unknown_fields, named: Vec::new(), values: 0 };
     let members = reader.object(parameters, members, &Path::Root)?;
     Ok((members, reader.named))
 }
 
 struct ArgumentsReader {
+    unknown_fields: UnknownFields,
     named: Vec<NamedResource>,
     /// How many values were read.
     values: usize,
@@ -75,6 +77,13 @@ impl ArgumentsReader {
         let mut values = BTreeMap::new();
         for (name, node) in members {
             let Some(parameter) = parameters.iter().find(|one| one.name == name) else {
+                if self.unknown_fields == UnknownFields::Pass && meant(parameters, &name).is_none()
+                {
+                    let value = Value::from(node);
+                    self.count_all(&value)?;
+                    values.insert(name.into_owned(), value);
+                    continue;
+                }
                 let path = Path::Member(holder, &name, false);
                 return Err(unknown(parameters, &name, &path.to_string()));
             };
@@ -95,6 +104,16 @@ impl ArgumentsReader {
             return Err(ArgumentsError::TooMany { most: MAX_VALUES, what: "values" });
         }
         Ok(())
+    }
+
+    /// Counts a value that no parameter describes, with everything in it.
+    fn count_all(&mut self, value: &Value) -> Result<(), ArgumentsError> {
+        self.count()?;
+        match value {
+            Value::Array(items) => items.iter().try_for_each(|item| self.count_all(item)),
+            Value::Object(members) => members.values().try_for_each(|item| self.count_all(item)),
+            _ => Ok(()),
+        }
     }
 
     fn value(
@@ -203,13 +222,17 @@ fn is_exact(number: &Number) -> bool {
     in_range && !text.contains(['e', 'E']) && decimals <= MAX_DECIMALS
 }
 
-/// The error of an unknown parameter, with the one that was probably meant: ZEC might accept it in another spelling.
-fn unknown(parameters: &[Parameter], name: &str, path: &str) -> ArgumentsError {
-    let plain = |text: &str| text.replace('_', "").to_ascii_lowercase();
+/// The parameter of which a name is only another spelling. ZEC might accept it so.
+fn meant<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a Parameter> {
+    let plain = |text: &str| text.replace(['_', '-'], "").to_ascii_lowercase();
     // No parameter's name is so long, and a caller may send a very long one.
-    let wanted = (name.len() <= MAX_NAME).then(|| plain(name));
-    let meant = parameters.iter().find(|one| Some(plain(&one.name)) == wanted);
-    let known = match meant {
+    let wanted = (name.len() <= MAX_NAME).then(|| plain(name))?;
+    parameters.iter().find(|one| plain(&one.name) == wanted)
+}
+
+/// The error of an unknown parameter, with the one that was probably meant.
+fn unknown(parameters: &[Parameter], name: &str, path: &str) -> ArgumentsError {
+    let known = match meant(parameters, name) {
         Some(meant) => format!("write `{}`", meant.name),
         None if parameters.is_empty() => "the action takes none here".to_owned(),
         None => {

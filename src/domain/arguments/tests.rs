@@ -206,3 +206,25 @@ proptest! {
         prop_assert_eq!(again.canonical(), read.canonical());
     }
 }
+
+#[test]
+fn with_leave_what_the_row_does_not_have_is_passed_on_and_kept_as_a_secret() {
+    let row = row("CreateVpc");
+    let read = |body: &str| Arguments::parse_with(row, body.as_bytes(), UnknownFields::Pass);
+    let body = r#"{"cidrBlock":"10.0.0.0/16","name":"n","newField":{"a":[1,"x",null]},"tags":{"tags":[{"key":"k","new":1.23456}]}}"#;
+    let passed = read(body).unwrap();
+    assert_eq!(passed.canonical(), body);
+    let recorded = passed.without_secrets(row, &|text| format!("digest of {text}"));
+    assert_eq!(
+        recorded,
+        r#"{"cidrBlock":"10.0.0.0/16","name":"n","newField":"digest of {\"a\":[1,\"x\",null]}","tags":{"tags":[{"key":"k","new":"digest of 1.23456"}]}}"#
+    );
+    // ZEC might take another spelling for the parameter that the policy decides on.
+    for other in ["CidrBlock", "cidr_block", "cidr-block"] {
+        let error = read(&format!(r#"{{"name":"n","{other}":"10.0.0.0/8"}}"#)).unwrap_err();
+        assert!(error.to_string().contains("write `cidrBlock`"), "{error}");
+    }
+    let long = format!(r#"{{"name":"n","new":[{}0]}}"#, "[],".repeat(MAX_VALUES));
+    assert!(matches!(read(&long), Err(ArgumentsError::TooMany { .. })));
+    assert!(matches!(Arguments::parse(row, body.as_bytes()), Err(ArgumentsError::Unknown { .. })));
+}
