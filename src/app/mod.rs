@@ -9,7 +9,8 @@ use std::{future::Future, path::Path, sync::Arc};
 
 use arc_swap::ArcSwap;
 use parts::{
-    Given, LoadedParts, drain, executor, issuer_names, metrics, origins, router, warnings,
+    Given, LoadedParts, api, drain, executor, issuer_names, metrics, origins, router, timeouts,
+    warnings,
 };
 use spans::Spans;
 use tokio::task::JoinHandle;
@@ -17,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use units::{Units, access_key, limits, policy, policy::Policies};
 
 use crate::{
-    api::{Api, BodyLimits},
     auth::Authenticator,
     catalogue::Catalogue,
     config::{Config, Partial},
@@ -175,26 +175,16 @@ impl App {
         let drain = drain(&authenticator, &journal, units.board.clone(), &limits);
         let executor =
             executor(config, given.policies, client, &limits, &drain, &journal, &metrics);
-        let server = &config.server;
-        let body_limits = BodyLimits { max: server.max_body, timeout: server.body_timeout };
         let parts = stack::StackParts {
             authenticator: Arc::clone(&authenticator),
-            api: Api::new(
-                Arc::clone(&executor),
-                body_limits,
-                config.zec.unknown_fields,
-                limits.clone(),
-            ),
+            api: api(config, &executor, &limits),
             router,
             metrics: Arc::clone(&metrics),
             callers: Arc::new(Callers::new(limits.clone())),
             draining: drain.begun.clone(),
             limits,
             spans: spans.sink(),
-            timeouts: stack::Timeouts {
-                request: server.request_timeout,
-                read: server.read_timeout,
-            },
+            timeouts: timeouts(&config.server),
             allowed_origins,
         };
         let (tls, certificate) = tls.map(|tls| tls.followed(&metrics)).unzip();

@@ -9,16 +9,17 @@ use super::{
     units::{Watched, keys, policy::Policies, tls},
 };
 use crate::{
-    api,
+    api::{self, Api, BodyLimits},
     auth::Authenticator,
     config::Config,
     error::Fault,
     execute::{self, Executor, Shadow},
     journal::{self, Journal},
-    limit::{Budget, Freeze, Live},
+    limit::{Budgets, Freeze, Live},
     metrics::Metrics,
     reload::ReloadStatus,
     server::{self, Drain, Readiness},
+    stack::Timeouts,
     zec::{self, AccessKeys, Reader, Writer},
 };
 
@@ -109,13 +110,25 @@ pub(super) fn executor(
         client,
         preflight: config.preflight,
         freeze: Freeze::new(limits.clone()),
-        budget: Budget::new(limits.clone()),
+        budgets: Budgets::new(limits),
         stop: drain.begun.clone(),
         journal: journal.clone(),
         writes: drain.writes.clone(),
         fast_drain: drain.fast_drain.clone(),
         metrics: Arc::clone(metrics),
     }))
+}
+
+/// Builds the innermost service.
+pub(super) fn api(config: &Config, executor: &Arc<Executor>, limits: &Live) -> Api {
+    let Config { server, zec, .. } = config;
+    let bodies = BodyLimits { max: server.max_body, timeout: server.body_timeout };
+    Api::new(Arc::clone(executor), bodies, zec.unknown_fields, limits.clone())
+}
+
+/// How long answers may take.
+pub(super) fn timeouts(server: &server::Settings) -> Timeouts {
+    Timeouts { request: server.request_timeout, read: server.read_timeout }
 }
 
 pub(super) fn router() -> Result<Arc<api::Router>, Fault> {

@@ -149,6 +149,7 @@ impl Urls {
         if args.no_caller_limits {
             config.limits.requests_per_second = 0;
             config.limits.addresses_per_hour = 0;
+            config.limits.destructive_per_hour = 0;
         }
         Ok(config)
     }

@@ -149,6 +149,7 @@ pub(super) fn limits(root: &mut Fields<'_>) -> limit::Settings {
         max_addresses: fields.integer("max_addresses", 50, 1..=1000),
         requests_per_second: fields.integer("requests_per_second", 50, 0..=1_000_000),
         addresses_per_hour: fields.integer("addresses_per_hour", 500, 0..=1_000_000_000),
+        destructive_per_hour: fields.integer("destructive_per_hour", 100, 0..=1_000_000_000),
         freeze_file: fields.path("freeze_file"),
     }
 }

@@ -202,8 +202,8 @@ impl Problem {
             },
             Self::BudgetExceeded => &ProblemEntry {
                 status: 429, code: "BUDGET_EXCEEDED",
-                title: "Too many addresses in an hour",
-                explanation: "You have taken off as many addresses as one caller may within an hour (`limits.addresses_per_hour`); addresses whose outcome is not known count too. Nothing was sent. Wait as `Retry-After` says, or ask the gateway's operators for a higher budget.",
+                title: "Too much removed in an hour",
+                explanation: "You have taken off as many addresses as one caller may within an hour (`limits.addresses_per_hour`), or named as many resources in other destructive calls (`limits.destructive_per_hour`). What has no known outcome counts too. Nothing was sent. Wait as `Retry-After` says, or ask the gateway's operators for a higher budget.",
             },
             Self::ZecRejected => &ProblemEntry {
                 status: 400, code: "INVALID_PARAMETER_VALUE",

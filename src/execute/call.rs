@@ -1,7 +1,7 @@
 //! Calls of any action: decided on every resource that they name, then sent.
 
 use super::{
-    Done, Executor, RequestContext, failure,
+    Done, Executor, RequestContext, cost, failure,
     idempotency::{Claim, ClaimResult, Keyed},
     judge::Judge,
     preflight::unprotected,
@@ -51,6 +51,9 @@ impl Executor {
             && let Some(readings) = judge.check_tags(&call, readings).await?
         {
             call.narrow(|resource| readings.shows(resource));
+        }
+        if let Some((kind, count)) = cost::of_call(&call) {
+            self.write_path.budgets.of(kind).look(context.caller.id(), count)?;
         }
         Ok(Done::CallRehearsed(call))
     }

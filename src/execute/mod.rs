@@ -4,6 +4,7 @@
 //! unknown outcomes.
 
 mod call;
+mod cost;
 mod failure;
 mod guard;
 mod idempotency;
@@ -35,7 +36,7 @@ use crate::{
     },
     error::{Error, Problem},
     journal::{Journal, View},
-    limit::{Budget, ConcurrencySlots, Freeze},
+    limit::{BudgetKind, Budgets, ConcurrencySlots, Freeze},
     metrics::Metrics,
     policy::{Engine, Shown},
     telemetry::Record,
@@ -83,8 +84,8 @@ pub struct ExecutorParts {
     pub preflight: Preflight,
     /// The freeze file, with which operators stop writes.
     pub freeze: Freeze,
-    /// How many addresses each caller may remove per hour.
-    pub budget: Budget,
+    /// How much each caller may remove per hour.
+    pub budgets: Budgets,
     /// The journal that records every write.
     pub journal: Journal,
     /// Cancelled when the gateway stops looking for unknown outcomes.
@@ -169,7 +170,7 @@ impl Executor {
             writer,
             journal: parts.journal,
             freeze: parts.freeze,
-            budget: parts.budget,
+            budgets: parts.budgets,
             guards: Guards::default(),
             resources: ResourceGuards::default(),
             resolver,
@@ -200,7 +201,7 @@ impl Executor {
                 let rehearsed = rehearse::rehearse(
                     &self.decider.judge(context),
                     selection,
-                    &self.write_path.budget,
+                    self.write_path.budgets.of(BudgetKind::Addresses),
                 )
                 .await?;
                 Ok(Done::Rehearsed(Box::new(rehearsed)))

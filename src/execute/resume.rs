@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    cost,
     resolve::{Contests, Open, may_have_changed},
     resource_guard::Wanted,
     write::WritePath,
@@ -13,7 +14,7 @@ use super::{
 use crate::{
     clock,
     domain::OperationId,
-    journal::{Filter, Page, Unassigned, View},
+    journal::{Filter, Page, View},
     limit::Reservation,
 };
 
@@ -90,13 +91,16 @@ impl WritePath {
     /// may still prove not done.
     async fn restore_budgets(&self) -> HashMap<OperationId, Reservation> {
         let since = clock::now().checked_sub(HOUR).unwrap_or(SystemTime::UNIX_EPOCH);
-        let taken = self.journal.recent_unassigned(since).await.unwrap_or_else(|error| {
+        let taken = self.journal.recent_writes(cost::actions(), since).await;
+        let taken = taken.unwrap_or_else(|error| {
             tracing::error!(%error, "the journal could not be read, so the hourly budgets of callers start unused: check the journal");
             Vec::new()
         });
-        let restore = |one: Unassigned| {
-            let reservation = self.budget.restore(&one.caller, one.at, one.addresses)?;
-            Some((one.operation, reservation))
+        let restore = |view: View| {
+            let (kind, count) = cost::of_recorded(&view)?;
+            let reservation =
+                self.budgets.of(kind).restore(&view.caller, view.started_at, count)?;
+            Some((view.id, reservation))
         };
         taken.into_iter().filter_map(restore).collect()
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Done, LEAST_FOR_A_WRITE, RequestContext, failure,
+    Done, LEAST_FOR_A_WRITE, RequestContext, cost, failure,
     guard::{Guard, Guards},
     idempotency::Claim,
     record::{self, Before},
@@ -19,10 +19,10 @@ use super::{
     shield::Shield,
 };
 use crate::{
-    domain::{Change, ChangeIpv4, Nic, OperationId, Outcome, Resource, WriteCall},
+    domain::{ChangeIpv4, Nic, OperationId, Outcome, Resource, WriteCall},
     error::{Error, Problem, caught},
     journal::{Journal, Ticket},
-    limit::{BreakerPass, Budget, Freeze, Reservation},
+    limit::{BreakerPass, BudgetKind, Budgets, Freeze, Reservation},
     metrics::Metrics,
     policy::Permit,
     telemetry::{Record, TraceParent},
@@ -38,7 +38,7 @@ pub(super) struct WritePath {
     pub(super) writer: Writer,
     pub(super) journal: Journal,
     pub(super) freeze: Freeze,
-    pub(super) budget: Budget,
+    pub(super) budgets: Budgets,
     pub(super) guards: Guards,
     pub(super) resources: ResourceGuards,
     pub(super) resolver: Resolver,
@@ -175,10 +175,8 @@ impl WritePath {
         // The freeze file: the last check before the write is recorded and sent.
         self.freeze.check().await?;
         let write = permit.operation();
-        let reservation = match unassigned(write) {
-            Some(count) => Some(self.budget.reserve(context.caller.id(), count)?),
-            None => None,
-        };
+        let reserve = |(kind, count)| self.budgets.of(kind).reserve(context.caller.id(), count);
+        let reservation = cost::of_write(write).map(reserve).transpose()?;
         let key = claim.as_deref().map(Claim::recorded);
         let before = Before { nic, stale: guard.may_be_stale(), zec: self.writer.identity() };
         let evidence = guard.evidence(write, nic);
@@ -260,7 +258,7 @@ impl WritePath {
         let WriteHolds { guard, reservation, claim: _, zec, evidence } = holds;
         match outcome {
             Outcome::Done => {
-                if let Some(count) = unassigned(&write) {
+                if let Some((BudgetKind::Addresses, count)) = cost::of_write(&write) {
                     self.metrics.unassigned(count);
                 }
                 reservation.into_iter().for_each(Reservation::used);
@@ -324,16 +322,6 @@ async fn to_its_end(
 ) -> Result<Sent, Failure> {
     let broke = || Err(Failure::NoAnswer("the sending task panicked".to_owned()));
     caught(sending).await.unwrap_or_else(broke)
-}
-
-/// How many addresses a write takes off a vNIC; `None` if it takes off none.
-fn unassigned(write: &WriteCall) -> Option<usize> {
-    match write {
-        WriteCall::Ipv4(change) if change.change == Change::Unassign => {
-            Some(change.addresses.as_slice().len())
-        }
-        WriteCall::Ipv4(_) | WriteCall::Other(_) => None,
-    }
 }
 
 /// Checks whether enough time is left to begin a write.

@@ -10,7 +10,7 @@ use std::{
 use super::{
     chain::{Entry, Head},
     content::{self, Content},
-    record::{Filter, HeldKey, Holder, KeyClaim, Page, Unassigned, View, millis, moment},
+    record::{Filter, HeldKey, Holder, KeyClaim, Page, View, millis, moment},
     store::{
         Applied, Archive, Closing, Failed, KeyTerms, Ledger, Opened, Opening, Step, Store,
         StoreError, Unheard,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     clock,
-    domain::{Change, OperationId, Outcome},
+    domain::{OperationId, Outcome},
     error::Fault,
     mutex::lock,
 };
@@ -321,14 +321,14 @@ impl Archive for MemoryStore {
         Ok(Some(HeldKey { fingerprint, by }))
     }
 
-    fn unassigned_since(&self, since: SystemTime) -> Result<Vec<Unassigned>, StoreError> {
+    fn writes_since(&self, actions: &[String], since: SystemTime) -> Result<Vec<View>, StoreError> {
         let mut views = self.lock().views(false)?;
         views.retain(|view| {
-            view.call.action == Change::Unassign.action().name()
+            actions.contains(&view.call.action)
                 && view.started_at >= since
                 && matches!(view.outcome, Outcome::Done | Outcome::Unknown | Outcome::Pending)
         });
-        Ok(views.into_iter().filter_map(Unassigned::of).collect())
+        Ok(views)
     }
 
     fn start(&self) -> Result<Option<(Head, SystemTime)>, StoreError> {

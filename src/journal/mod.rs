@@ -32,9 +32,7 @@ pub use handle::{Journal, NotYet};
 pub use offline::{Expected, Offline, check};
 pub use queue::BeginError;
 pub use reads::Unreadable;
-pub use record::{
-    Ending, Filter, HeldKey, Holder, Intent, KeyClaim, Page, ToldProblem, Unassigned, View,
-};
+pub use record::{Ending, Filter, HeldKey, Holder, Intent, KeyClaim, Page, ToldProblem, View};
 pub use secrets::digest as secret_digest;
 pub use settings::Settings;
 pub use ticket::{SIGNED_WITHIN, Spent, TICKET_LIFETIME, Ticket, TooOld};

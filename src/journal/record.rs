@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::domain::{
-    Call, Caller, Change, ChangeIpv4, IdempotencyKey, OperationId, Outcome, Peer, Resource,
+    Call, Caller, ChangeIpv4, IdempotencyKey, OperationId, Outcome, Peer, Resource,
 };
 
 /// What is recorded of a write before it is sent, besides its permit.
@@ -203,32 +203,6 @@ pub struct Page {
     /// The oldest operation that was searched, if the search ended before all of them were. It need not be one of
     /// `views`.
     pub searched_to: Option<OperationId>,
-}
-
-/// Addresses that a caller removed from a vNIC, or may have removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unassigned {
-    /// The write that removed them.
-    pub operation: OperationId,
-    /// The caller's id, such as `corp/alice`.
-    pub caller: String,
-    /// When the write was requested.
-    pub at: SystemTime,
-    /// How many addresses the write removes.
-    pub addresses: usize,
-}
-
-impl Unassigned {
-    /// The addresses that a write removes, if it is an unassign.
-    pub(super) fn of(view: View) -> Option<Self> {
-        let change = view.change.filter(|change| change.change == Change::Unassign)?;
-        Some(Self {
-            operation: view.id,
-            addresses: change.addresses.as_slice().len(),
-            caller: view.caller,
-            at: view.started_at,
-        })
-    }
 }
 
 /// Milliseconds since 1970, as the journal stores them.

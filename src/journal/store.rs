@@ -12,7 +12,7 @@ use std::{
 use super::{
     chain::{Entry, Head},
     clock::SecondClock,
-    record::{Filter, HeldKey, KeyClaim, Page, Unassigned, View},
+    record::{Filter, HeldKey, KeyClaim, Page, View},
 };
 use crate::{
     domain::{OperationId, Outcome, Resource},
@@ -200,8 +200,8 @@ pub(super) trait Archive: Send + Sync {
         expired: SystemTime,
     ) -> Result<Option<HeldKey>, StoreError>;
 
-    /// Unassigns since then that took place or may have.
-    fn unassigned_since(&self, since: SystemTime) -> Result<Vec<Unassigned>, StoreError>;
+    /// Writes of these actions that were requested since then and took place or may have, oldest first.
+    fn writes_since(&self, actions: &[String], since: SystemTime) -> Result<Vec<View>, StoreError>;
 
     /// Where the chain begins and since when; `None` if no entry was ever deleted.
     fn start(&self) -> Result<Option<(Head, SystemTime)>, StoreError>;

@@ -1,4 +1,4 @@
-//! The budget of addresses that a caller may remove within an hour.
+//! The budgets of what a caller may remove within an hour: addresses, and resources of other destructive calls.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,51 +15,85 @@ use crate::{
     mutex::lock,
 };
 
-/// Addresses count for an hour. What is removed within one minute becomes free again together.
+/// Everything counts for an hour. What is removed within one minute becomes free again together.
 const MINUTE: i64 = 60;
 const MINUTES: i64 = 60;
 
-/// How many addresses each caller may remove within an hour. Clones share the count.
+/// What a budget counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BudgetKind {
+    /// Addresses that are taken off vNICs (`limits.addresses_per_hour`).
+    Addresses,
+    /// Resources that any other destructive call names (`limits.destructive_per_hour`).
+    Resources,
+}
+
+/// Both budgets. Clones share the counts.
+#[derive(Clone, Debug)]
+pub struct Budgets {
+    addresses: Budget,
+    resources: Budget,
+}
+
+impl Budgets {
+    /// The budgets of these limits.
+    #[must_use]
+    pub fn new(limits: &Live) -> Self {
+        let budget = |kind| Budget::new(kind, limits.clone());
+        Self { addresses: budget(BudgetKind::Addresses), resources: budget(BudgetKind::Resources) }
+    }
+
+    /// The budget that counts this.
+    #[must_use]
+    pub const fn of(&self, kind: BudgetKind) -> &Budget {
+        match kind {
+            BudgetKind::Addresses => &self.addresses,
+            BudgetKind::Resources => &self.resources,
+        }
+    }
+}
+
+/// How many addresses or resources each caller may remove within an hour. Clones share the count.
 ///
-/// The hour slides by minutes. An address counts for at least an hour and at most a minute more, so no hour
+/// The hour slides by minutes. One counts for at least an hour and at most a minute more, so no hour
 /// ever sees more than the budget.
 #[derive(Clone, Debug)]
 pub struct Budget {
+    kind: BudgetKind,
     limits: Live,
     begun: Instant,
     book: Arc<Mutex<BudgetBook>>,
 }
 
-/// Removed addresses by minute, counted from the start of the budget; minutes before it are negative. There
+/// What was removed by minute, counted from the start of the budget; minutes before it are negative. There
 /// are at most 61 of them.
 type Minutes = BTreeMap<i64, u64>;
 
 #[derive(Debug, Default)]
 struct BudgetBook {
-    /// Holds only callers with addresses that count.
+    /// Holds only callers of whom something counts.
     callers: HashMap<Arc<str>, Minutes>,
     /// Everything before this minute has been dropped.
     swept: Option<i64>,
 }
 
-/// Addresses that are reserved for one write. They count unless they are released.
+/// What is reserved for one write. It counts unless it is released.
 #[derive(Debug)]
 #[must_use = "say what became of the write"]
 pub struct Reservation {
-    /// The caller, the minute and the number of addresses; `None` if the number is 0.
+    /// The caller, the minute and the number; `None` if the number is 0.
     held: Option<(Arc<str>, i64, u64)>,
     book: Arc<Mutex<BudgetBook>>,
 }
 
 impl Budget {
-    /// The budget of `limits.addresses_per_hour`. Addresses are counted even if there is no limit, because a
-    /// reload may set one within the hour.
+    /// A budget of this kind. It counts even if there is no limit, because a reload may set one within the hour.
     #[must_use]
-    pub fn new(limits: Live) -> Self {
-        Self { limits, begun: Instant::now(), book: Arc::default() }
+    pub fn new(kind: BudgetKind, limits: Live) -> Self {
+        Self { kind, limits, begun: Instant::now(), book: Arc::default() }
     }
 
-    /// Reserves `count` addresses of a caller's budget before a write is sent. `caller_id` is [`Caller::id`].
+    /// Reserves `count` of a caller's budget before a write is sent. `caller_id` is [`Caller::id`].
     ///
     /// [`Caller::id`]: crate::domain::Caller::id
     ///
@@ -75,12 +109,12 @@ impl Budget {
         let minute = minute_of(since.as_secs());
         let mut book = lock(&self.book);
         book.forget_before(minute - MINUTES);
-        book.room_for(caller_id, count, per_hour, since)?;
+        book.room_for(caller_id, count, (self.kind, per_hour), since)?;
         let caller_id = book.add(caller_id, minute, count);
         Ok(Reservation { held: Some((caller_id, minute, count)), book: Arc::clone(&self.book) })
     }
 
-    /// Returns what a caller would have left after `count` more addresses, and reserves nothing. `None` if
+    /// Returns what a caller would have left after `count` more, and reserves nothing. `None` if
     /// there is no limit.
     ///
     /// # Errors
@@ -89,13 +123,17 @@ impl Budget {
         let (per_hour, since) = (self.per_hour(), self.begun.elapsed());
         let mut book = lock(&self.book);
         book.forget_before(minute_of(since.as_secs()) - MINUTES);
-        let used = book.room_for(caller_id, count as u64, per_hour, since)?;
+        let used = book.room_for(caller_id, count as u64, (self.kind, per_hour), since)?;
         let left = per_hour.saturating_sub(used.saturating_add(count as u64));
         Ok((per_hour > 0).then_some(left))
     }
 
     fn per_hour(&self) -> u64 {
-        u64::from(self.limits.now().settings.addresses_per_hour)
+        let limits = self.limits.now();
+        u64::from(match self.kind {
+            BudgetKind::Addresses => limits.settings.addresses_per_hour,
+            BudgetKind::Resources => limits.settings.destructive_per_hour,
+        })
     }
 
     /// Counts what a caller removed before this start, as the journal has it. Anything older than an hour is
@@ -120,12 +158,18 @@ impl Budget {
     }
 }
 
-fn exceeded(most: u64, used: u64, count: u64, wait: Option<Duration>) -> Error {
+fn exceeded(kind: BudgetKind, most: u64, used: u64, count: u64, wait: Option<Duration>) -> Error {
     let left = most.saturating_sub(used);
-    let start = format!(
-        "`limits.addresses_per_hour` lets one caller take off {most} addresses within an hour; \
-             {left} are left to you and this would be {count}: nothing was sent,"
-    );
+    let rule = match kind {
+        BudgetKind::Addresses => format!(
+            "`limits.addresses_per_hour` lets one caller take off {most} addresses within an hour"
+        ),
+        BudgetKind::Resources => format!(
+            "`limits.destructive_per_hour` lets one caller name {most} resources in destructive calls within an hour"
+        ),
+    };
+    let start =
+        format!("{rule}; {left} are left to you and this would be {count}: nothing was sent,");
     let seconds = retry_after(wait.unwrap_or(Duration::from_secs(3600)));
     let detail = match wait {
         Some(_) => format!("{start} ask for fewer, or try again in {seconds} s"),
@@ -161,12 +205,12 @@ impl BudgetBook {
         caller_id
     }
 
-    /// How many addresses of a caller count now, if `count` more are within the budget.
+    /// How much of a caller's counts now, if `count` more are within the budget.
     fn room_for(
         &self,
         caller_id: &str,
         count: u64,
-        per_hour: u64,
+        (kind, per_hour): (BudgetKind, u64),
         since: Duration,
     ) -> Result<u64, Error> {
         let minutes = self.callers.get(caller_id);
@@ -174,7 +218,7 @@ impl BudgetBook {
         if per_hour > 0 && used.saturating_add(count) > per_hour {
             let (empty, missing) = (Minutes::new(), used.saturating_add(count) - per_hour);
             let wait = wait(minutes.unwrap_or(&empty), missing, since);
-            return Err(exceeded(per_hour, used, count, wait));
+            return Err(exceeded(kind, per_hour, used, count, wait));
         }
         Ok(used)
     }
@@ -193,14 +237,14 @@ impl BudgetBook {
 }
 
 impl Reservation {
-    /// The write was done: the addresses count.
+    /// The write was done: it counts.
     pub fn used(self) {}
 
-    /// The outcome of the write is unknown: the addresses count, which is the safe reading. So do those of a
-    /// reservation that is dropped.
+    /// The outcome of the write is unknown: it counts, which is the safe reading. So does a reservation that is
+    /// dropped.
     pub fn unknown(self) {}
 
-    /// The write was refused or not sent: the addresses are free again.
+    /// The write was refused or not sent: it does not count.
     pub fn release(mut self) {
         let Some((caller_id, minute, count)) = self.held.take() else { return };
         let mut book = lock(&self.book);
@@ -227,7 +271,8 @@ mod tests {
     const ALICE: &str = "corp/alice";
 
     fn budget(addresses_per_hour: u32) -> Budget {
-        Budget::new(Live::with(|limits| limits.addresses_per_hour = addresses_per_hour))
+        let limits = Live::with(|limits| limits.addresses_per_hour = addresses_per_hour);
+        Budget::new(BudgetKind::Addresses, limits)
     }
 
     fn minutes(count: u64) -> Duration {

@@ -62,6 +62,7 @@ impl Live {
             max_addresses: 1000,
             requests_per_second: 0,
             addresses_per_hour: 0,
+            destructive_per_hour: 0,
             freeze_file: None,
         };
         change(&mut settings);

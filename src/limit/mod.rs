@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub use at_once::{AtOnce, Slot};
 pub use breaker::{Asker, Breaker, BreakerPass, Probe};
-pub use budget::{Budget, Reservation};
+pub use budget::{Budget, BudgetKind, Budgets, Reservation};
 pub use callers::Callers;
 pub use freeze::Freeze;
 pub use in_flight::{CallerSlot, InFlightPerCaller};

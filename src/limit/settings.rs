@@ -15,6 +15,8 @@ pub struct Settings {
     pub requests_per_second: u32,
     /// The most addresses that one caller may unassign per hour; 0 means no limit.
     pub addresses_per_hour: u32,
+    /// The most resources that one caller may name in other destructive calls per hour; 0 means no limit.
+    pub destructive_per_hour: u32,
     /// While this file exists, every write is refused.
     pub freeze_file: Option<PathBuf>,
 }

@@ -21,7 +21,7 @@ use crate::{
         self, Journal,
         simulated::{Disk, Fate, Place, Written},
     },
-    limit::{Budget, Freeze, Live},
+    limit::{Budget, BudgetKind, Budgets, Freeze, Live},
     metrics::Metrics,
     policy::{Engine, Source},
     zec::{self, AccessKey, Settings},
@@ -168,14 +168,15 @@ async fn start(
         zec::connect_over(Arc::new(way), &settings, key.into(), Arc::clone(&metrics)).unwrap();
     journal.set_second_clock(client.0.clock());
     let limits = Live::with(|limits| limits.addresses_per_hour = plan.budget);
-    let budget = Budget::new(limits.clone());
+    let budgets = Budgets::new(&limits);
+    let budget = budgets.of(BudgetKind::Addresses).clone();
     let executor = Arc::new(Executor::new(ExecutorParts {
         policy: policy(),
         shadow: None,
         client,
         preflight: Preflight { on: plan.preflight, eip_check: EipCheck::Nic },
         freeze: Freeze::new(limits),
-        budget: budget.clone(),
+        budgets,
         journal: journal.clone(),
         stop: stop.clone(),
         fast_drain: fast_drain.clone(),

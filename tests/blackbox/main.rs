@@ -40,6 +40,7 @@ mod decoding;
 mod deploy_kubernetes;
 mod deploy_prometheus;
 mod deploy_systemd;
+mod destructive;
 mod docs;
 mod egress;
 mod errors;

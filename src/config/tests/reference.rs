@@ -21,7 +21,7 @@ const KEYS: &str = "
     zec.ca_file zec.catalogue_file zec.unknown_fields zec.connect_timeout zec.request_timeout zec.preflight zec.eip_check zec.proxy
     zec.proxy_credentials_file
     limits.max_concurrent_requests limits.max_concurrent_per_caller limits.max_addresses
-    limits.requests_per_second limits.addresses_per_hour limits.freeze_file journal.path
+    limits.requests_per_second limits.addresses_per_hour limits.destructive_per_hour limits.freeze_file journal.path
     journal.enabled journal.keep_months log.format log.level telemetry.otlp_endpoint
     telemetry.otlp_sample_percent telemetry.otlp_period telemetry.otlp_timeout";
 

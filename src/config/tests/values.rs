@@ -105,6 +105,7 @@ fn counts_have_bounds() {
         ("limits.max_addresses = 1001", "1 to 1000"),
         ("limits.requests_per_second = -1", "0 to 1000000"),
         ("limits.addresses_per_hour = 4294967296", "0 to 1000000000"),
+        ("limits.destructive_per_hour = 4294967296", "0 to 1000000000"),
     ];
     for (line, range) in cases {
         let (key, number) = line.split_once(" = ").unwrap();

@@ -7,10 +7,10 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::{
-    domain::{Addresses, Caller, NicId},
+    domain::{Addresses, Caller, Change, NicId},
     execute::resolve::{Patience, Turns},
     journal::Intent,
-    limit::Live,
+    limit::{Budget, Live},
     policy::{Engine, Source, Verdict},
     zec::{self, AccessKey, Settings},
 };
@@ -78,7 +78,8 @@ async fn a_send_that_breaks_may_have_been_sent() {
 
 #[tokio::test]
 async fn what_was_set_aside_for_a_write_that_is_not_sent_is_given_back() {
-    let budget = Budget::new(Live::with(|limits| limits.addresses_per_hour = 1));
+    let limits = Live::with(|limits| limits.addresses_per_hour = 1);
+    let budget = Budget::new(BudgetKind::Addresses, limits);
     drop(Unsent(Some(budget.reserve("corp/alice", 1).unwrap())));
     let mut unsent = Unsent(Some(budget.reserve("corp/alice", 1).unwrap()));
     // Handed over with the write, whose outcome decides about it.
@@ -106,7 +107,7 @@ fn write_path(journal: &Journal, metrics: &Arc<Metrics>) -> WritePath {
         writer,
         journal: journal.clone(),
         freeze: Freeze::new(limits.clone()),
-        budget: Budget::new(limits),
+        budgets: Budgets::new(&limits),
         guards: Guards::default(),
         resources: ResourceGuards::default(),
         resolver,

@@ -20,7 +20,7 @@ use super::{
     content,
     queue::{Begin, BeginError, Queue, Receipt, What},
     reads::{Reads, Unreadable},
-    record::{Ending, Filter, HeldKey, Intent, KeyClaim, Page, Unassigned, View},
+    record::{Ending, Filter, HeldKey, Intent, KeyClaim, Page, View},
     secrets, sqlite,
     store::{Archive, KeptAnswer, Opening, StoreError, Unheard},
     ticket::{AskedAt, Ticket},
@@ -178,16 +178,17 @@ impl Journal {
         inner.keyed.run(move |archive, _| archive.by_key(&caller, &key, expired)).await
     }
 
-    /// The unassigns requested since then that took place or may have, oldest first. A budget must count them
-    /// after a restart.
+    /// The writes of these actions that were requested since then and took place or may have, oldest first. A
+    /// budget must count them after a restart.
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub async fn recent_unassigned(
+    pub async fn recent_writes(
         &self,
+        actions: Vec<String>,
         since: SystemTime,
-    ) -> Result<Vec<Unassigned>, Unreadable> {
-        self.read(move |archive, _| archive.unassigned_since(since)).await
+    ) -> Result<Vec<View>, Unreadable> {
+        self.read(move |archive, _| archive.writes_since(&actions, since)).await
     }
 
     /// Whether writes can be recorded, as far as is known; true without a journal.

@@ -13,13 +13,13 @@ use super::{
     COLUMNS, FileWatch, OpenedJournal, entry, index, list, reading, stored_drop, stored_start,
 };
 use crate::{
-    domain::{Change, OperationId},
+    domain::OperationId,
     error::Fault,
     journal::{
         chain::{Entry, Head},
         content,
         reads::MAX_READS,
-        record::{Filter, HeldKey, Holder, Page, Unassigned, View, millis},
+        record::{Filter, HeldKey, Holder, Page, View, millis},
         store::{Archive, StoreError, Unheard},
     },
     mutex::lock,
@@ -160,14 +160,14 @@ impl Archive for SqliteArchive {
         })
     }
 
-    fn unassigned_since(&self, since: SystemTime) -> Result<Vec<Unassigned>, StoreError> {
+    fn writes_since(&self, actions: &[String], since: SystemTime) -> Result<Vec<View>, StoreError> {
+        let places = vec!["?"; actions.len()].join(", ");
         let sql = format!(
-            "{VIEW} p.action = ?1 AND p.at >= ?2 AND p.outcome IN ('done', 'unknown', 'pending') ORDER BY p.seq"
+            "{VIEW} p.action IN ({places}) AND p.at >= ? AND p.outcome IN ('done', 'unknown', 'pending') ORDER BY p.seq"
         );
-        let action = Change::Unassign.action().name().to_owned();
-        let values = vec![action.into(), millis(since).into()];
-        let views = self.with(|connection| views(connection, &sql, values))?;
-        Ok(views.into_iter().filter_map(Unassigned::of).collect())
+        let actions = actions.iter().map(|action| action.clone().into());
+        let values = actions.chain([millis(since).into()]).collect();
+        self.with(|connection| views(connection, &sql, values))
     }
 
     fn start(&self) -> Result<Option<(Head, SystemTime)>, StoreError> {

@@ -142,7 +142,7 @@ impl Archive for Slow {
 
     fn close_idle(&self) {}
 
-    fn unassigned_since(&self, _: SystemTime) -> Result<Vec<Unassigned>, StoreError> {
+    fn writes_since(&self, _: &[String], _: SystemTime) -> Result<Vec<View>, StoreError> {
         Ok(Vec::new())
     }
 }
@@ -225,11 +225,13 @@ async fn a_budget_remembers_what_was_taken_off_or_may_have_been() {
     let assign = ChangeIpv4 { change: Change::Assign, ..unassign("nic-1", &["10.0.0.4"]) };
     let _ticket = journal.begin(permit_of(assign), intent("assigning")).await.unwrap();
     let since = start - Duration::from_secs(1);
-    let spent = journal.recent_unassigned(since).await.unwrap();
-    let spent: Vec<_> = spent.iter().map(|s| (s.caller.as_str(), s.addresses)).collect();
-    assert_eq!(spent, [("corp/pending", 2), ("corp/done", 2), ("corp/unknown", 2)]);
+    let counted = vec![Change::Unassign.action().name().to_owned()];
+    let spent = journal.recent_writes(counted.clone(), since).await.unwrap();
+    let spent: Vec<_> = spent.iter().map(|view| view.caller.as_str()).collect();
+    assert_eq!(spent, ["corp/pending", "corp/done", "corp/unknown"]);
+    assert!(journal.recent_writes(vec!["DeleteVpc".to_owned()], since).await.unwrap().is_empty());
     let later = SystemTime::now() + Duration::from_secs(1);
-    assert!(journal.recent_unassigned(later).await.unwrap().is_empty());
+    assert!(journal.recent_writes(counted, later).await.unwrap().is_empty());
     journal.close().await;
 }
 
