@@ -173,6 +173,7 @@ fn done(done: Done) -> Answer {
         }
         Done::Rehearsed(rehearsed) => reply::ok(reply::rehearsed(&rehearsed).to_string()),
         Done::Nic(shown) => reply::ok(shown.nic().raw().get().to_owned()),
+        Done::Found(found) => reply::ok(reply::found(&found)),
         Done::Answered { body, .. } => reply::bytes(body),
         Done::CallRehearsed(call) => reply::ok(reply::call_rehearsed(&call).to_string()),
         Done::Changed { change, request_id, operation } => {
@@ -193,6 +194,7 @@ fn action_answer(done: Done) -> Result<Answer, Error> {
         }
         Done::Replayed(done) => reply::replayed(action_answer(*done)?),
         done @ (Done::Nic(_)
+        | Done::Found(_)
         | Done::NothingToDo { .. }
         | Done::Rehearsed(_)
         | Done::CallRehearsed(_)) => self::done(done),
@@ -207,7 +209,11 @@ fn zec_answer(done: Done) -> Result<Answer, Error> {
         }
         Done::Answered { body, .. } => Ok(reply::bytes(body)),
         Done::Replayed(done) => zec_answer(*done).map(reply::replayed),
-        Done::Nic(_) | Done::NothingToDo { .. } | Done::Rehearsed(_) | Done::CallRehearsed(_) => {
+        Done::Nic(_)
+        | Done::Found(_)
+        | Done::NothingToDo { .. }
+        | Done::Rehearsed(_)
+        | Done::CallRehearsed(_) => {
             Err(Error::new(Problem::Internal, "a result that ZEC has no form for"))
         }
     }

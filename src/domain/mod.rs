@@ -10,6 +10,7 @@ mod call;
 mod caller;
 mod denial;
 mod described;
+mod find;
 mod idempotency_key;
 mod ipv4;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use call::{API_VERSION, Call};
 pub use caller::{Caller, CallerError, MAX_NAME_BYTES};
 pub use denial::{Denial, Denied, Reason};
 pub use described::{Described, DescribedError, Location};
+pub use find::{Cursor, FindNics, NicFilter};
 pub use idempotency_key::{IdempotencyKey, IdempotencyKeyError};
 pub use ipv4::{Action, Change, ChangeIpv4, ReadNic, Rehearsal, Selection, UnassignAll};
 pub use nic::{Nic, NicError};

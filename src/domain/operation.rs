@@ -1,6 +1,8 @@
 //! What a caller can ask for, after parsing.
 
-use super::{Action, ActionCall, CallRehearsal, IdempotencyKey, ReadNic, Resource, Selection};
+use super::{
+    Action, ActionCall, CallRehearsal, FindNics, IdempotencyKey, ReadNic, Resource, Selection,
+};
 
 /// The most resources of a call that a line of the log names.
 const MAX_SHOWN: usize = 5;
@@ -10,6 +12,8 @@ const MAX_SHOWN: usize = 5;
 pub enum Operation {
     /// Show one vNIC.
     Read(ReadNic),
+    /// Look for vNICs.
+    Find(Box<FindNics>),
     /// Change a vNIC's addresses; with a key, once, however often the caller sends the request.
     Change(Selection, Option<IdempotencyKey>),
     /// Say what a change would do, without doing it.
@@ -25,7 +29,7 @@ impl Operation {
     #[must_use]
     pub fn action(&self) -> &'static str {
         match self {
-            Self::Read(_) => Action::DescribeNetworkInterfaces.name(),
+            Self::Read(_) | Self::Find(_) => Action::DescribeNetworkInterfaces.name(),
             Self::Change(selection, _) | Self::DryRun(selection) => {
                 selection.change().action().name()
             }
@@ -38,6 +42,7 @@ impl Operation {
     pub fn about(&self) -> String {
         match self {
             Self::Read(read) => read.nic.to_string(),
+            Self::Find(_) => String::new(),
             Self::Change(selection, _) | Self::DryRun(selection) => selection.nic().to_string(),
             Self::Call(call, _) | Self::DryRunCall(CallRehearsal(call)) => {
                 let first: Vec<String> =
@@ -56,6 +61,7 @@ impl Operation {
             Self::Change(Selection::Listed(change), _)
             | Self::DryRun(Selection::Listed(change)) => change.addresses.as_slice().len(),
             Self::Read(_)
+            | Self::Find(_)
             | Self::Call(..)
             | Self::DryRunCall(_)
             | Self::Change(Selection::All(_), _)

@@ -6,6 +6,7 @@
 mod call;
 mod cost;
 mod failure;
+mod find;
 mod guard;
 mod idempotency;
 mod judge;
@@ -46,6 +47,7 @@ use crate::{
 pub use crate::policy::Via;
 #[cfg(fuzzing)]
 pub(crate) use failure::write_error as fuzz_entry;
+pub use find::FoundNics;
 use guard::Guards;
 use idempotency::{ClaimResult, IdempotencyKeys, Keyed};
 use judge::Decider;
@@ -103,6 +105,8 @@ pub struct ExecutorParts {
 pub enum Done {
     /// The vNIC that a read shows.
     Nic(Shown),
+    /// The vNICs that a search found.
+    Found(FoundNics),
     /// A change that ZEC reports as done.
     Changed {
         /// The change, with the addresses that were sent.
@@ -193,6 +197,7 @@ impl Executor {
     ) -> Result<Done, Error> {
         match operation {
             Operation::Read(read) => self.read(read, context).await,
+            Operation::Find(find) => Box::pin(self.find(*find, context)).await,
             Operation::Change(selection, key) => self.change(selection, key, context).await,
             // Boxed, so that the other operations do not pay for its size.
             Operation::Call(call, key) => Box::pin(self.call(*call, key, context)).await,

@@ -22,16 +22,16 @@ use super::{
     subject::{ResourceData, Subject, for_each_subject},
     vocabulary::Vocabulary,
 };
-use crate::domain::{Caller, Denial, Denied, ReadNic, Reason, Resource};
+use crate::domain::{Caller, Denial, Denied, Reason, Resource};
 
 /// The policy in force. It decides with Cedar what a caller may do, and denies by default.
 #[derive(Debug)]
 pub struct Engine {
     version: Arc<str>,
-    vocabulary: Arc<Vocabulary>,
-    index: Index,
+    pub(super) vocabulary: Arc<Vocabulary>,
+    pub(super) index: Index,
     rules: Vec<Rule>,
-    groups: HashSet<String, FastHash>,
+    pub(super) groups: HashSet<String, FastHash>,
 }
 
 /// The policy's answer to a request.
@@ -193,31 +193,12 @@ impl Engine {
         self.decide(requester, Pending { operation }, data)
     }
 
-    /// Whether a caller may learn that a vNIC does not exist. Policies that need no data must allow the caller to see
-    /// it, and no policy that reads the vNIC could have forbidden that.
-    #[must_use]
-    pub fn may_learn_of_absence<'a>(
-        &self,
-        requester: impl Into<Requester<'a>>,
-        read: ReadNic,
-    ) -> bool {
-        let requester = requester.into();
-        let candidates = self.candidates(requester.caller, &read);
-        if candidates.iter().any(|rule| rule.looks && !rule.permits) {
-            return false;
-        }
-        let blind: Vec<&Rule> = candidates.into_iter().filter(|rule| !rule.looks).collect();
-        self.settle(requester, read, &blind, ResourceData::Unread).is_ok()
-    }
-
-    /// Whether a caller may see everyone's operations. If a policy cannot be evaluated, the answer is no.
-    #[must_use]
-    pub fn may_read_operations(&self, caller: &Caller) -> bool {
-        self.about_the_journal(caller).is_ok_and(|answer| answer.allows())
-    }
-
     /// The policies that can matter to the request, by their scope.
-    fn candidates<O: AuthorizationRequest>(&self, caller: &Caller, operation: &O) -> Vec<&Rule> {
+    pub(super) fn candidates<O: AuthorizationRequest>(
+        &self,
+        caller: &Caller,
+        operation: &O,
+    ) -> Vec<&Rule> {
         let number = self.vocabulary.number(operation.action());
         let numbers = number.map(|number| self.index.candidates(caller, number));
         let mut rules = self.numbered(numbers.unwrap_or_default());
@@ -225,12 +206,12 @@ impl Engine {
         rules
     }
 
-    fn numbered(&self, numbers: Vec<usize>) -> Vec<&Rule> {
+    pub(super) fn numbered(&self, numbers: Vec<usize>) -> Vec<&Rule> {
         numbers.into_iter().filter_map(|number| self.rules.get(number)).collect()
     }
 
     /// Returns a permit only if every question is allowed.
-    fn settle<O: AuthorizationRequest>(
+    pub(super) fn settle<O: AuthorizationRequest>(
         &self,
         requester: Requester<'_>,
         operation: O,
@@ -349,13 +330,6 @@ impl Engine {
         policies.sort();
         Some(Denied { address, resource: about.subject.resource(), policies, failed })
     }
-
-    fn about_the_journal(&self, caller: &Caller) -> Result<PolicyAnswer<'_>, VocabularyError> {
-        let rules = self.numbered(self.index.about_the_journal(caller));
-        let relevant = |group: &str| self.groups.contains(group);
-        let (request, entities) = self.vocabulary.about_the_journal(caller, relevant)?;
-        Ok(answer(request, &rules, &entities))
-    }
 }
 
 /// Whether an id can be of several types.
@@ -363,7 +337,11 @@ fn is_of_unsaid_type(target: TargetRef<'_>) -> bool {
     matches!(target, TargetRef::OneOf(resources) if resources.len() > 1)
 }
 
-fn answer<'a>(request: Request, rules: &[&'a Rule], entities: &Entities) -> PolicyAnswer<'a> {
+pub(super) fn answer<'a>(
+    request: Request,
+    rules: &[&'a Rule],
+    entities: &Entities,
+) -> PolicyAnswer<'a> {
     let evaluator = Evaluator::new(request, entities, Extensions::all_available());
     PolicyAnswer::of(rules, &evaluator)
 }

@@ -17,6 +17,7 @@ mod index;
 mod literals;
 mod load;
 mod looks;
+mod may;
 mod names;
 mod offline;
 mod permit;

@@ -41,6 +41,42 @@ pub(super) fn nic(
     Ok(Some(Box::new(nic)))
 }
 
+/// How many vNICs a page of a search has. ZEC shows up to 1,000, but a page must fit into the largest answer that is read.
+pub const NICS_OF_A_PAGE: usize = 100;
+
+/// A page of ZEC's list of vNICs.
+#[derive(Debug)]
+pub struct NicPage {
+    /// The vNICs, in ZEC's order.
+    pub nics: Vec<Box<Nic>>,
+    /// How many pass ZEC's filters, on all pages.
+    pub total: u64,
+}
+
+/// The page in the answer to a search: `response` is the parsed object, and `all` the bytes that contain it.
+///
+/// # Errors
+/// What is wrong with the answer.
+pub(super) fn nics(response: &Node<'_>, all: &[u8]) -> Result<NicPage, String> {
+    let nodes = match response.get("dataSet") {
+        Some(Node::List(nodes)) => nodes.as_slice(),
+        Some(Node::Null) => &[],
+        _ => return Err("no list of vNICs".to_owned()),
+    };
+    let total = match response.get("totalCount") {
+        Some(Node::Number(total)) => total.as_u64(),
+        _ => None,
+    };
+    let total = total.ok_or("no count of vNICs")?;
+    let bytes = if nodes.is_empty() { Vec::new() } else { bytes_of_each(all)? };
+    if nodes.len() != bytes.len() || nodes.len() > NICS_OF_A_PAGE {
+        return Err(format!("{} vNICs on a page", nodes.len()));
+    }
+    let read = |(node, bytes)| Nic::read(node, bytes).map(Box::new);
+    let nics: Result<Vec<_>, _> = nodes.iter().zip(bytes).map(read).collect();
+    Ok(NicPage { nics: nics.map_err(|error| error.to_string())?, total })
+}
+
 /// The resources of a type in the answer to a read by these ids, each at most once. One that was not asked for makes the
 /// answer unusable.
 ///
@@ -105,20 +141,31 @@ pub(super) fn kept(write: &WriteCall, response: &Node<'_>) -> Option<String> {
     (text.len() <= MAX_KEPT).then_some(text)
 }
 
+/// An answer with a list, of which only the list is read.
+#[derive(Deserialize)]
+struct Envelope<T> {
+    response: ListOf<T>,
+}
+
+#[derive(Deserialize)]
+struct ListOf<T> {
+    #[serde(rename = "dataSet")]
+    data_set: T,
+}
+
 /// The exact bytes of the one vNIC in an answer.
 fn bytes_of_the_only_one(all: &[u8]) -> Result<Box<RawValue>, String> {
-    #[derive(Deserialize)]
-    struct Envelope {
-        response: Response,
-    }
-    #[derive(Deserialize)]
-    struct Response {
-        #[serde(rename = "dataSet")]
-        data_set: [Box<RawValue>; 1],
-    }
-    let envelope: Envelope = serde_json::from_slice(all).map_err(|error| error.to_string())?;
+    let envelope: Envelope<[Box<RawValue>; 1]> =
+        serde_json::from_slice(all).map_err(|error| error.to_string())?;
     let [nic] = envelope.response.data_set;
     Ok(nic)
+}
+
+/// The exact bytes of each vNIC in an answer.
+fn bytes_of_each(all: &[u8]) -> Result<Vec<Box<RawValue>>, String> {
+    let envelope: Envelope<Vec<Box<RawValue>>> =
+        serde_json::from_slice(all).map_err(|error| error.to_string())?;
+    Ok(envelope.response.data_set)
 }
 
 #[cfg(test)]

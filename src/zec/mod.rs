@@ -23,6 +23,7 @@ pub use answer::{Failure, WhyNotSent};
 pub(crate) use client::connect_over;
 pub use client::{Answered, FoundNic, Reader, Sent, Writer, check, connect};
 pub use credentials::{AccessKey, AccessKeys};
+pub use describe::{NICS_OF_A_PAGE, NicPage};
 pub use request::change_body;
 pub use settings::{Settings, UnknownFields};
 pub use sign::{CONTENT_TYPE, authorization};

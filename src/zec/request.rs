@@ -4,10 +4,13 @@ use std::net::Ipv4Addr;
 
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::json;
+
+use super::describe::NICS_OF_A_PAGE;
 
 use crate::{
     catalogue::ReadBy,
-    domain::{ActionCall, ChangeIpv4, NicId},
+    domain::{ActionCall, ChangeIpv4, NicFilter, NicId},
 };
 
 /// The path of every action of ZEC's own API; the version is a header.
@@ -47,6 +50,34 @@ pub(super) fn describe_all(read_by: &ReadBy, ids: &[&str]) -> Result<Bytes, serd
     members.insert(read_by.ids.clone(), ids.into());
     members.insert("pageNum".to_owned(), 1.into());
     members.insert("pageSize".to_owned(), ids.len().into());
+    serialize(&members)
+}
+
+/// The body that asks for a page of vNICs.
+pub(super) fn nics(filter: &NicFilter, page: u32) -> Result<Bytes, serde_json::Error> {
+    let NicFilter { address: _, name, region, vpc, subnet, instance, tag } = filter;
+    let mut members = serde_json::Map::new();
+    let texts = [
+        ("name", name),
+        ("regionId", region),
+        ("vpcId", vpc),
+        ("subnetId", subnet),
+        ("instanceId", instance),
+    ];
+    for (member, value) in texts {
+        members.extend(value.as_ref().map(|value| (member.to_owned(), value.as_str().into())));
+    }
+    match tag {
+        Some((key, Some(value))) => {
+            members.insert("tags".to_owned(), json!([{ "key": key, "value": value }]));
+        }
+        Some((key, None)) => {
+            members.insert("tagKeys".to_owned(), json!([key]));
+        }
+        None => {}
+    }
+    members.insert("pageNum".to_owned(), page.into());
+    members.insert("pageSize".to_owned(), NICS_OF_A_PAGE.into());
     serialize(&members)
 }
 

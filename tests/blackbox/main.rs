@@ -15,6 +15,7 @@
 mod client;
 #[cfg(feature = "otlp")]
 mod collector;
+mod find;
 mod frames;
 mod idempotency;
 mod idp;

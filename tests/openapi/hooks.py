@@ -37,6 +37,9 @@ def within_rules(case):
         else:
             query["all"] = "true"
         case.query = query
+    if case.method == "POST" and path == "/nics/{nicId}/ipv4":
+        # Which addresses fit depends on the vNIC's subnet, and a search shows other vNICs than the example's.
+        case.path_parameters["nicId"] = "1612345678901234567"
     if path == "/api/v2/{service}":
         # What the body may hold depends on the action.
         case.path_parameters["service"] = "zec"

@@ -105,6 +105,19 @@ fn actions() -> [(&'static str, Value); 4] {
     [("ActionAnswer", answer), ("ActionSummary", summary), ("Action", action), ("Actions", list)]
 }
 
+fn nics() -> Value {
+    json!({
+        "type": "object",
+        "required": ["nics", "examined", "complete", "cursor"],
+        "properties": {
+            "nics": { "type": "array", "items": reference("Nic") },
+            "examined": { "type": "integer", "minimum": 0 },
+            "complete": { "type": "boolean" },
+            "cursor": { "type": ["string", "null"] },
+        },
+    })
+}
+
 /// Every schema; `max_addresses` is the most that one request may name.
 pub(super) fn all(max_addresses: usize) -> Value {
     let mut schemas = json!({
@@ -128,6 +141,7 @@ pub(super) fn all(max_addresses: usize) -> Value {
                 "secondaryIpv4s": { "type": ["array", "null"], "items": reference("Ipv4") },
             },
         },
+        "Nics": nics(),
         "Caller": {
             "type": "object",
             "required": ["issuer", "subject", "groups"],

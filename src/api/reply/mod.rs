@@ -2,6 +2,7 @@
 
 mod caller;
 mod change;
+mod found;
 mod operation;
 mod problem;
 mod zec;
@@ -11,6 +12,7 @@ use http::{HeaderName, HeaderValue, Response, header};
 
 pub(super) use caller::caller;
 pub(super) use change::{changed, nothing_to_do, rehearsed};
+pub(super) use found::found;
 pub(super) use operation::{operation, operations};
 pub(super) use problem::explanation;
 pub use problem::problem;

@@ -2,6 +2,7 @@
 //! page come from this table.
 
 pub(super) mod actions;
+mod find;
 mod nics;
 mod operations;
 mod pages;
@@ -28,10 +29,11 @@ const BODY: bool = true;
 const NO_BODY: bool = false;
 
 #[rustfmt::skip] // One line for each route reads as the table that it is.
-static ROUTES: [Route; 15] = [
+static ROUTES: [Route; 16] = [
     route(Method::DELETE, "/nics/{nicId}/ipv4",           Operation(nics::unassign),     BODY,    nics::UNASSIGN, nics::describe_unassign),
     route(Method::DELETE, "/nics/{nicId}/ipv4/{address}", Operation(nics::unassign_one), NO_BODY, nics::UNASSIGN, nics::describe_unassign_one),
     route(Method::POST,   "/nics/{nicId}/ipv4",           Operation(nics::assign),       BODY,    nics::ASSIGN,   nics::describe_assign),
+    route(Method::GET,    "/nics",                        Operation(find::find),         NO_BODY, find::FIND,     find::describe),
     route(Method::GET,    "/nics/{nicId}",                Operation(nics::read),         NO_BODY, nics::READ,     nics::describe_read),
     route(Method::POST,   "/api/v2/{service}",            ZecCall(zec::call),            BODY,    zec::CALL,      zec::describe),
     route(Method::POST,   "/actions/{Action}",            ActionCall(actions::call),     BODY,    zec::CALL,      actions::describe_call),
@@ -187,6 +189,7 @@ pub(crate) fn fuzz_entry(
     // An empty body counts as absent, and some routes read no body, as in `endpoint`.
     let body = body.filter(|body| !body.is_empty() && matched.route.takes_body);
     let request = super::request::RequestParts {
+        unknown_fields: crate::domain::UnknownFields::Refuse,
         parameters: &matched.parameters,
         query: target.query(),
         headers: &headers,

@@ -27,7 +27,7 @@ const LIST_KEYS: [&str; 6] = ["nic", "resource", "outcome", "requestId", "limit"
 
 /// The most operations that a list may show, and the default number.
 const MAX_LISTED: usize = 100;
-const LISTED: usize = 20;
+pub(super) const LISTED: usize = 20;
 
 /// `GET /operations/{operationId}`
 pub(super) fn read(request: &RequestParts<'_>) -> Result<Lookup, Error> {
@@ -93,7 +93,7 @@ fn request_id(text: &str) -> Result<String, Error> {
 }
 
 /// A number has only one form: no sign, no leading zero.
-fn limit(text: &str) -> Result<usize, Error> {
+pub(super) fn limit(text: &str) -> Result<usize, Error> {
     (1..=MAX_LISTED).find(|limit| limit.to_string() == text).ok_or_else(|| {
         Error::invalid(format!("`limit` is `{}`: use 1 to {MAX_LISTED}", excerpt(text)))
     })

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use super::{
     super::{
         answer::{Failure, WhyNotSent, ZecAnswer},
-        describe, request,
+        describe::{self, NicPage},
+        request,
     },
     Answered, Busy, FoundNic, Reader,
     exchange::SignedCall,
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     catalogue::{ResourceRow, ZEC},
     clock,
-    domain::{API_VERSION, Action, ActionCall, Described, Location, NicId, json::Node},
+    domain::{API_VERSION, Action, ActionCall, Described, Location, NicFilter, NicId, json::Node},
     metrics::Kind,
 };
 
@@ -135,6 +136,26 @@ impl Reader {
         let about = ids.first().copied().unwrap_or_default();
         let read = Read::of_zec(&read_by.action, &body, about);
         let take = |response: &Node<'_>, _: &Bytes| describe::resources(row, ids, response);
+        Ok(self.retry(caller, read, take, deadline).await?.response)
+    }
+
+    /// Reads a page of the vNICs that pass ZEC's filters, for a caller. The pages count from 1.
+    ///
+    /// # Errors
+    /// As [`Reader::nic_for`].
+    pub async fn nics(
+        &self,
+        caller: &str,
+        filter: &NicFilter,
+        page: u32,
+        deadline: Instant,
+    ) -> Result<NicPage, Failure> {
+        let _busy = Busy::begin(&self.0.busy);
+        let body = request::nics(filter, page)
+            .map_err(|error| Failure::NotSent(WhyNotSent::Because(error.to_string())))?;
+        let action = Action::DescribeNetworkInterfaces.name();
+        let read = Read::of_zec(action, &body, action);
+        let take = |response: &Node<'_>, all: &Bytes| describe::nics(response, all);
         Ok(self.retry(caller, read, take, deadline).await?.response)
     }
 

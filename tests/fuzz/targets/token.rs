@@ -14,9 +14,8 @@ use serde_json::Value;
 use zec_gateway::{auth::Algorithm, fuzz};
 
 /// The possible values of a token's `alg`.
-const ALGORITHMS: [&str; 10] = [
-    "ES256", "ES384", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA", "Ed25519",
-];
+const ALGORITHMS: [&str; 10] =
+    ["ES256", "ES384", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA", "Ed25519"];
 
 /// Members that name a key, or change what the rest means.
 const REFUSED: [&str; 7] = ["crit", "jku", "jwk", "x5u", "x5c", "enc", "zip"];
@@ -61,7 +60,10 @@ fn plain(token: &str, parts: &fuzz::TokenParts) {
     };
     let header = json(header);
     assert!(ALGORITHMS.contains(&header["alg"].as_str().expect("a text")), "{header}");
-    assert_eq!(Algorithm::from_name(header["alg"].as_str().expect("a text")), Some(parts.algorithm));
+    assert_eq!(
+        Algorithm::from_name(header["alg"].as_str().expect("a text")),
+        Some(parts.algorithm)
+    );
     assert!(REFUSED.iter().all(|name| header.get(name).is_none()), "{header}");
     assert_eq!(header.get("kid").and_then(Value::as_str), parts.key_id.as_deref());
     assert!(header.get("kid").is_none_or(Value::is_string));
