@@ -2,8 +2,8 @@
 
 use crate::{domain::text::excerpt, error::Error};
 
-/// The keys of a query, read strictly. Nothing is decoded, because two readers of an escape may disagree. The one
-/// exception is the slash of `resource`, which its route accepts as `%2F` too.
+/// The keys of a query, read strictly. Nothing is decoded here, because two readers of an escape may disagree. The routes
+/// decode what decides nothing: the slash of `resource`, and the texts of a search.
 #[derive(Debug, Default)]
 pub(super) struct Query<'a> {
     pairs: Vec<(&'a str, &'a str)>,

@@ -220,7 +220,7 @@ mod tests {
     fn unknown_paths_are_404_and_unknown_methods_405_with_allow() {
         let router = Router::new().unwrap();
         for path in
-            ["/", "/nics", "/nics/a/", "/nics/a/ipv4/", "/nics/a/ipv6", "/operations/", "/metrics"]
+            ["/", "/nic", "/nics/a/", "/nics/a/ipv4/", "/nics/a/ipv6", "/operations/", "/metrics"]
         {
             let (route, error) = router.route(&Method::GET, path).unwrap_err();
             assert_eq!((route, error.problem()), (None, Problem::NotFound), "{path}");
