@@ -59,7 +59,7 @@ async fn a_denial_names_the_addresses_the_policies_and_the_caller() {
 async fn unknown_routes_and_methods_are_not_mistaken_for_zecs_answers() {
     let world = World::start().await;
     let stranger = world.stranger();
-    for target in ["/", "/nics", "/nics/n/ipv6", "/metrics", "/livez", "/readyz", "/operations/"] {
+    for target in ["/", "/nic", "/nics/n/ipv6", "/metrics", "/livez", "/readyz", "/operations/"] {
         let (status, slug, code) = stranger.get(target).await.problem();
         assert_eq!((status, slug.as_str(), code.as_str()), (404, "not-found", "ROUTE_NOT_FOUND"));
     }
