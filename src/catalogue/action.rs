@@ -262,14 +262,8 @@ pub(super) fn read(
             _ => row.known("resource_type", ResourceType::parse_all)?,
         };
         let (service, version) = match versions {
-            Versions::Same(service, version) => (*service, *version),
-            Versions::Each => {
-                let checked = |column, is_it: fn(&str) -> bool| {
-                    row.known(column, |cell| is_it(cell).then_some(()))
-                        .and_then(|()| row.cell(column))
-                };
-                (checked("service", is_service)?, checked("version", is_version)?)
-            }
+            Versions::Same(service, version) => ((*service).to_owned(), (*version).to_owned()),
+            Versions::Each => (row.known("service", service)?, row.known("version", version)?),
         };
         let answer = of_actions.answers.get(name).cloned();
         let alternatives = of_actions.alternatives.get(name).cloned().unwrap_or_default();
@@ -279,8 +273,8 @@ pub(super) fn read(
         }
         actions.push(ActionRow {
             name: name.to_owned(),
-            service: service.to_owned(),
-            version: version.to_owned(),
+            service,
+            version,
             effect: row.known("access", Effect::from_label)?,
             resource_types,
             asynchronous: row.known("async", Certainty::from_label)?,
@@ -296,14 +290,15 @@ pub(super) fn read(
 }
 
 /// A service's name: 1 to 16 lower-case letters. It becomes a part of a path.
-pub(super) fn is_service(text: &str) -> bool {
-    (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase())
+pub(super) fn service(text: &str) -> Option<String> {
+    let fits = (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase());
+    fits.then(|| text.to_owned())
 }
 
 /// A version of an API, which is a date. It becomes a header.
-pub(super) fn is_version(text: &str) -> bool {
+pub(super) fn version(text: &str) -> Option<String> {
     let fits = |(place, b): (usize, u8)| {
         if [4, 7].contains(&place) { b == b'-' } else { b.is_ascii_digit() }
     };
-    text.len() == 10 && text.bytes().enumerate().all(fits)
+    (text.len() == 10 && text.bytes().enumerate().all(fits)).then(|| text.to_owned())
 }

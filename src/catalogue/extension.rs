@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     ActionRow, CatalogueError, LATEST, OLDER, ZEC,
-    action::{self, OfActions, Versions, is_service, is_version},
+    action::{self, OfActions, Versions},
     parameter,
     table::Table,
 };
@@ -65,14 +65,14 @@ impl WrittenAction {
     /// The row of the action, read as the tables are.
     fn row(self) -> Result<ActionRow, CatalogueError> {
         let service = self.service.as_deref().unwrap_or(ZEC);
-        if !is_service(service) {
+        if action::service(service).is_none() {
             return Err(self.fault("is of no service, whose name has 1 to 16 lower-case letters"));
         }
         let version = match (self.version.as_deref(), service) {
             (None, ZEC) => LATEST,
             (Some(version), ZEC) if [LATEST, OLDER].contains(&version) => version,
             (_, ZEC) => return Err(self.fault("is of no version that the gateway sends")),
-            (Some(version), _) if is_version(version) => version,
+            (Some(version), _) if action::version(version).is_some() => version,
             _ => return Err(self.fault("needs the `version` of its service, as 2025-09-01")),
         };
         let is_name = |text: &str| {

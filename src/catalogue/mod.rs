@@ -160,12 +160,15 @@ impl Catalogue {
         self.actions.get(*self.places.get(version)?.get(name)?)
     }
 
-    /// The newest known version of the action of this name.
+    /// The action of this name in this version, or in the newest known one if none is named.
     #[must_use]
-    pub fn newest(&self, name: &str) -> Option<&ActionRow> {
-        // Actions of other services have one version each, and no name of ZEC's.
-        let of_any = || self.actions.iter().find(|row| row.name == name);
-        self.action(LATEST, name).or_else(of_any)
+    pub fn named(&self, name: &str, version: Option<&str>) -> Option<&ActionRow> {
+        let Some(version) = version else {
+            // Actions of other services have one version each, and no name of ZEC's.
+            let of_any = || self.actions.iter().find(|row| row.name == name);
+            return self.action(LATEST, name).or_else(of_any);
+        };
+        self.action(version, name)
     }
 
     /// Whether some known action is of this service.

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::{Done, Executor, RequestContext, failure, judge::Judge, record};
+use super::{Done, Executor, RequestContext, failure, record};
 use crate::{
-    domain::{Action, Cursor, Denial, Denied, FindNics, Nic, ReadNic, Resource},
+    domain::{Action, Cursor, Denial, Denied, FindNics, Resource},
     error::Error,
     metrics::Decision,
     policy::Shown,
@@ -61,7 +61,8 @@ impl Executor {
                 }
                 // A vNIC that is made or deleted meanwhile moves others to another page.
                 if seen.insert(nic.id.clone())
-                    && let Some(shown) = judge.show(nic)
+                    && let Some(permit) = judge.permit_to_see(&nic)
+                    && let Ok(shown) = permit.show(nic)
                 {
                     found.examined += 1;
                     found.nics.extend(find.filter.passes(shown.nic()).then_some(shown));
@@ -89,14 +90,5 @@ impl Executor {
         let action = Action::DescribeNetworkInterfaces.name();
         record::called(record, action, after, None, read.as_ref().err());
         read.map_err(|failure| failure::of_a_read(&failure))
-    }
-}
-
-impl Judge<'_> {
-    /// The vNIC, if the caller may see it.
-    fn show(&self, nic: Box<Nic>) -> Option<Shown> {
-        let read = ReadNic { nic: nic.id.clone() };
-        let permit = self.engine.judge(self.requester(), read, &*nic).ok()?;
-        permit.show(nic).ok()
     }
 }

@@ -99,8 +99,13 @@ impl<'a> Judge<'a> {
 
     /// Whether the caller may see a vNIC that was read for another reason.
     pub(super) fn may_see(&self, nic: &Nic) -> bool {
+        self.permit_to_see(nic).is_some()
+    }
+
+    /// The permit to show a vNIC that was read for another reason, if the caller may see it.
+    pub(super) fn permit_to_see(&self, nic: &Nic) -> Option<Permit<ReadNic>> {
         let read = ReadNic { nic: nic.id.clone() };
-        self.engine.judge(self.requester(), read, nic).is_ok()
+        self.engine.judge(self.requester(), read, nic).ok()
     }
 
     /// Whether the caller may see the operations of all callers.

@@ -128,10 +128,7 @@ impl Engine {
             || operation.targets().all(|target| matches!(target, TargetRef::Account));
         let of_unsaid_type = operation.targets().any(is_of_unsaid_type);
         if !of_unsaid_type && blind.len() == candidates.len() || nothing_to_read() {
-            return match self.settle(requester, operation, &candidates, ResourceData::Unread) {
-                Ok(permit) => Verdict::Allowed(permit),
-                Err(denial) => Verdict::Denied(denial),
-            };
+            return self.settle(requester, operation, &candidates, ResourceData::Unread).into();
         }
         // Some policy reads a resource, or a resource's type is unsaid. The results of the policies that read nothing do not
         // depend on a resource's data. If they forbid, or no policy that reads the resource could still permit, the request is
@@ -146,18 +143,10 @@ impl Engine {
             .collect();
         if denied.is_empty() && blind.len() == candidates.len() {
             // Every type is allowed, so it does not matter of which it is.
-            return match self.settle(requester, operation, &candidates, ResourceData::Unread) {
-                Ok(permit) => Verdict::Allowed(permit),
-                Err(denial) => Verdict::Denied(denial),
-            };
+            return self.settle(requester, operation, &candidates, ResourceData::Unread).into();
         }
-        for target in operation.targets().filter(|target| is_of_unsaid_type(*target)) {
-            let TargetRef::OneOf(resources) = target else { continue };
-            let is_denied = |one: &Resource| denied.iter().any(|denied| denied.resource == *one);
-            if !resources.iter().all(is_denied) {
-                denied.retain(|denied| !resources.contains(&denied.resource));
-            }
-        }
+        let open = still_open(&operation, &denied);
+        denied.retain(|denied| !open.contains(&denied.resource));
         if denied.is_empty() {
             Verdict::DependsOnData(Pending { operation })
         } else {
@@ -330,6 +319,29 @@ impl Engine {
         policies.sort();
         Some(Denied { address, resource: about.subject.resource(), policies, failed })
     }
+}
+
+impl<O> From<Result<Permit<O>, Denial>> for Verdict<O> {
+    fn from(decided: Result<Permit<O>, Denial>) -> Self {
+        match decided {
+            Ok(permit) => Self::Allowed(permit),
+            Err(denial) => Self::Denied(denial),
+        }
+    }
+}
+
+/// The resources of an unsaid type that are not denied as every type that they may have.
+fn still_open(operation: &impl AuthorizationRequest, denied: &[Denied]) -> HashSet<Resource> {
+    let denied: HashSet<&Resource> = denied.iter().map(|denied| &denied.resource).collect();
+    let mut open = HashSet::new();
+    for target in operation.targets().filter(|target| is_of_unsaid_type(*target)) {
+        if let TargetRef::OneOf(resources) = target
+            && !resources.iter().all(|resource| denied.contains(resource))
+        {
+            open.extend(resources.iter().cloned());
+        }
+    }
+    open
 }
 
 /// Whether an id can be of several types.

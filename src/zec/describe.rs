@@ -1,7 +1,6 @@
 //! What ZEC shows in its answers: the vNIC of `DescribeNetworkInterfaces`, resources of any type, and what was not done.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     catalogue::{Holds, Presence, ResourceRow, ResourceType},
@@ -18,21 +17,14 @@ pub(super) fn nic(
     response: &Node<'_>,
     all: &[u8],
 ) -> Result<Option<Box<Nic>>, String> {
-    let nics = match response.get("dataSet") {
-        Some(Node::List(nics)) => nics.as_slice(),
-        // ZEC's other way to write an empty list; if the member is absent, the answer is unusable.
-        Some(Node::Null) => &[],
-        _ => return Err("no list of vNICs".to_owned()),
-    };
-    let total = match response.get("totalCount") {
-        Some(Node::Number(total)) => total.as_u64(),
-        _ => None,
-    };
-    let total = total.ok_or("no count of vNICs")?;
+    let (nics, total) = list_of_nics(response)?;
     let nic = match nics {
         [] if total == 0 => return Ok(None),
         [] => return Err(format!("no vNIC of {total} shown")),
-        [nic] => Nic::read(nic, bytes_of_the_only_one(all)?).map_err(|error| error.to_string())?,
+        [nic] => {
+            let [bytes] = bytes_of_the_list::<[_; 1]>(all)?;
+            Nic::read(nic, bytes).map_err(|error| error.to_string())?
+        }
         _ => return Err("several vNICs instead of one".to_owned()),
     };
     if nic.id != *asked {
@@ -58,8 +50,21 @@ pub struct NicPage {
 /// # Errors
 /// What is wrong with the answer.
 pub(super) fn nics(response: &Node<'_>, all: &[u8]) -> Result<NicPage, String> {
-    let nodes = match response.get("dataSet") {
-        Some(Node::List(nodes)) => nodes.as_slice(),
+    let (nodes, total) = list_of_nics(response)?;
+    let bytes: Vec<_> = if nodes.is_empty() { Vec::new() } else { bytes_of_the_list(all)? };
+    if nodes.len() != bytes.len() || nodes.len() > NICS_OF_A_PAGE {
+        return Err(format!("{} vNICs on a page", nodes.len()));
+    }
+    let read = |(node, bytes)| Nic::read(node, bytes).map(Box::new);
+    let nics: Result<Vec<_>, _> = nodes.iter().zip(bytes).map(read).collect();
+    Ok(NicPage { nics: nics.map_err(|error| error.to_string())?, total })
+}
+
+/// The list of vNICs in an answer, and how many there are on all pages.
+fn list_of_nics<'a, 'b>(response: &'a Node<'b>) -> Result<(&'a [Node<'b>], u64), String> {
+    let nics = match response.get("dataSet") {
+        Some(Node::List(nics)) => nics.as_slice(),
+        // ZEC's other way to write an empty list; if the member is absent, the answer is unusable.
         Some(Node::Null) => &[],
         _ => return Err("no list of vNICs".to_owned()),
     };
@@ -67,14 +72,7 @@ pub(super) fn nics(response: &Node<'_>, all: &[u8]) -> Result<NicPage, String> {
         Some(Node::Number(total)) => total.as_u64(),
         _ => None,
     };
-    let total = total.ok_or("no count of vNICs")?;
-    let bytes = if nodes.is_empty() { Vec::new() } else { bytes_of_each(all)? };
-    if nodes.len() != bytes.len() || nodes.len() > NICS_OF_A_PAGE {
-        return Err(format!("{} vNICs on a page", nodes.len()));
-    }
-    let read = |(node, bytes)| Nic::read(node, bytes).map(Box::new);
-    let nics: Result<Vec<_>, _> = nodes.iter().zip(bytes).map(read).collect();
-    Ok(NicPage { nics: nics.map_err(|error| error.to_string())?, total })
+    Ok((nics, total.ok_or("no count of vNICs")?))
 }
 
 /// The resources of a type in the answer to a read by these ids, each at most once. One that was not asked for makes the
@@ -141,30 +139,18 @@ pub(super) fn kept(write: &WriteCall, response: &Node<'_>) -> Option<String> {
     (text.len() <= MAX_KEPT).then_some(text)
 }
 
-/// An answer with a list, of which only the list is read.
-#[derive(Deserialize)]
-struct Envelope<T> {
-    response: ListOf<T>,
-}
-
-#[derive(Deserialize)]
-struct ListOf<T> {
-    #[serde(rename = "dataSet")]
-    data_set: T,
-}
-
-/// The exact bytes of the one vNIC in an answer.
-fn bytes_of_the_only_one(all: &[u8]) -> Result<Box<RawValue>, String> {
-    let envelope: Envelope<[Box<RawValue>; 1]> =
-        serde_json::from_slice(all).map_err(|error| error.to_string())?;
-    let [nic] = envelope.response.data_set;
-    Ok(nic)
-}
-
-/// The exact bytes of each vNIC in an answer.
-fn bytes_of_each(all: &[u8]) -> Result<Vec<Box<RawValue>>, String> {
-    let envelope: Envelope<Vec<Box<RawValue>>> =
-        serde_json::from_slice(all).map_err(|error| error.to_string())?;
+/// The exact bytes of each vNIC in an answer: `T` is a list of [`RawValue`]s.
+fn bytes_of_the_list<T: DeserializeOwned>(all: &[u8]) -> Result<T, String> {
+    #[derive(Deserialize)]
+    struct Envelope<T> {
+        response: Response<T>,
+    }
+    #[derive(Deserialize)]
+    struct Response<T> {
+        #[serde(rename = "dataSet")]
+        data_set: T,
+    }
+    let envelope: Envelope<T> = serde_json::from_slice(all).map_err(|error| error.to_string())?;
     Ok(envelope.response.data_set)
 }
 

@@ -52,11 +52,7 @@ pub(super) fn read(request: &RequestParts<'_>) -> Result<PublicPage, Error> {
 
 fn row(request: &RequestParts<'_>, version: Option<&str>) -> Result<&'static ActionRow, Error> {
     let name = request.parameter(0);
-    let row = match version {
-        Some(version) => zec::catalogue()?.action(version, name),
-        None => zec::catalogue()?.newest(name),
-    };
-    row.ok_or_else(|| {
+    zec::catalogue()?.named(name, version).ok_or_else(|| {
         let detail = format!(
             "ZEC has no action `{}` in version `{}`: `GET /actions` lists all",
             excerpt(name),

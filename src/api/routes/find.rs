@@ -92,7 +92,7 @@ fn cursor(value: &str) -> Result<Cursor, Error> {
 
 pub(super) fn describe() -> Description {
     let none = &Value::Null;
-    let form = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,129}$";
+    let form = format!("^[^\\u0000-\\u001f\\u007f-\\u009f]{{1,{MAX_TEXT}}}$");
     let text = json!({ "type": "string", "pattern": form });
     let address = json!({ "type": "string", "format": "ipv4" });
     let id = json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" });
@@ -112,12 +112,7 @@ pub(super) fn describe() -> Description {
             only("subnetId", "Only those in this subnet"),
             only("instanceId", "Only those of this instance"),
             query("tag", "Only those with this tag: `env`, or `env=lab`", &text, none),
-            query(
-                "limit",
-                "How many at most, 1 to 100; the default is 20",
-                &json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 20 }),
-                none,
-            ),
+            operations::limit_query(),
             query(
                 "cursor",
                 "Where to go on: an answer's `cursor`",

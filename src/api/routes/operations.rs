@@ -99,6 +99,16 @@ pub(super) fn limit(text: &str) -> Result<usize, Error> {
     })
 }
 
+/// The query parameter that [`limit`] reads.
+pub(super) fn limit_query() -> Value {
+    query(
+        "limit",
+        &format!("How many at most, 1 to {MAX_LISTED}; the default is {LISTED}"),
+        &json!({ "type": "integer", "minimum": 1, "maximum": MAX_LISTED, "default": LISTED }),
+        &Value::Null,
+    )
+}
+
 pub(super) fn describe_read() -> Description {
     let id =
         path("operationId", "An answer's `operationId`", &reference("OperationId"), OPERATION_ID);
@@ -143,12 +153,7 @@ pub(super) fn describe_list() -> Description {
                 &reference("RequestId"),
                 none,
             ),
-            query(
-                "limit",
-                "How many at most, 1 to 100; the default is 20",
-                &json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 20 }),
-                none,
-            ),
+            limit_query(),
             query(
                 "before",
                 "Only those older than this operation, which you must be allowed to see",

@@ -137,11 +137,8 @@ fn row(request: &RequestParts<'_>) -> Result<&'static ActionRow, Error> {
         Error::missing("the header `X-ZC-Action` is missing: it names the action of ZEC's API")
     })?;
     let version = one(request, &VERSION)?;
-    let row = match version {
-        Some(version) => catalogue()?.action(version, name),
-        None => catalogue()?.newest(name),
-    };
-    row.filter(|row| row.service == service).ok_or_else(|| {
+    let row = catalogue()?.named(name, version).filter(|row| row.service == service);
+    row.ok_or_else(|| {
         let detail = format!(
             "the gateway knows no action `{}` of the service `{service}` in version `{}`; nothing was sent: check \
              `X-ZC-Action` and `X-ZC-Version`",

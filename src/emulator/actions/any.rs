@@ -80,13 +80,7 @@ fn object(row: &ResourceRow, id: &str, given: &Map<String, Value>) -> Map<String
     if let Some(zone) = &row.zone {
         object.entry(zone).or_insert(json!(ZONE));
     }
-    if let Some(group) = &row.group {
-        let own = text("resourceGroupId").unwrap_or(GROUP);
-        match group.split_once('.') {
-            Some((holder, member)) => object.insert(holder.to_owned(), json!({ member: own })),
-            None => object.insert(group.clone(), json!(own)),
-        };
-    }
+    set_group(row, &mut object, text("resourceGroupId").unwrap_or(GROUP));
     if row.has_tags {
         let tags = given.get("tags").cloned().unwrap_or_else(|| json!({ "tags": [] }));
         object.insert("tags".to_owned(), tags);
@@ -96,6 +90,15 @@ fn object(row: &ResourceRow, id: &str, given: &Map<String, Value>) -> Map<String
         object.entry(member).or_insert(given);
     }
     object
+}
+
+/// Puts an object into a resource group, if its type has one.
+pub(super) fn set_group(row: &ResourceRow, object: &mut Map<String, Value>, id: &str) {
+    let Some(path) = &row.group else { return };
+    match path.split_once('.') {
+        Some((holder, member)) => object.insert(holder.to_owned(), json!({ member: id })),
+        None => object.insert(path.clone(), json!(id)),
+    };
 }
 
 impl State {
@@ -227,7 +230,7 @@ impl State {
         let begins = |names: &[&str]| names.iter().any(|name| row.name.starts_with(name));
         let key = (kind.to_owned(), id.to_owned());
         if row.reclassifies() {
-            self.reclassify(row, kind, id, given);
+            self.reclassify(kind, id, given);
         }
         if begins(&REMOVES) {
             self.resources.objects.remove(&key);

@@ -1,22 +1,18 @@
-//! The actions of other services that change the tags or the resource group of a resource, and nothing else.
+//! The actions that change the tags or the resource group of a resource.
 
 use serde_json::{Map, Value, json};
 
-use super::{State, any::resource_row};
-use crate::catalogue::{ActionRow, ResourceType, ZEC};
+use super::{
+    State,
+    any::{resource_row, set_group},
+};
+use crate::catalogue::ResourceType;
 
 impl State {
-    /// Changes the tags and the resource group of one resource, by the actions that change nothing else.
-    pub(super) fn reclassify(
-        &mut self,
-        row: &ActionRow,
-        kind: &str,
-        id: &str,
-        given: &Map<String, Value>,
-    ) {
+    /// Changes the resource group of one resource, and single tags of it.
+    pub(super) fn reclassify(&mut self, kind: &str, id: &str, given: &Map<String, Value>) {
         let (tags, removed) = (given.get("replaceTags"), given.get("deleteTagKeys"));
         let group = given.get("resourceGroupId").and_then(Value::as_str);
-        let group = group.filter(|_| row.service != ZEC);
         if let (ResourceType::NIC, Some(nic)) = (kind, self.nics.get_mut(id)) {
             let before = json!({ "tags": objects(&nic.seed.tags) });
             nic.seed.tags = pairs(changed_tags(tags, removed, &before).get("tags"));
@@ -31,13 +27,8 @@ impl State {
                 let before = object.remove("tags").unwrap_or_default();
                 object.insert("tags".to_owned(), changed_tags(tags, removed, &before));
             }
-            if let (Some(path), Some(group)) = (&row.group, group) {
-                match path.split_once('.') {
-                    Some((holder, member)) => {
-                        object.insert(holder.to_owned(), json!({ member: group }))
-                    }
-                    None => object.insert(path.clone(), json!(group)),
-                };
+            if let Some(group) = group {
+                set_group(row, object, group);
             }
         }
     }
