@@ -195,9 +195,23 @@ impl Catalogue {
         self.resources.iter().find(|row| row.kind.as_str() == kind)
     }
 
-    /// Checks that each type that an action names is known.
+    /// Checks that each type that an action names is known, and that what an id of several types names can be found out:
+    /// each of them is read by its id.
     fn check_types(&self) -> Result<(), CatalogueError> {
         for action in &self.actions {
+            let readable = |kind: &ResourceType| {
+                let read_by = self.resource(kind.as_str()).and_then(|row| row.read_by.as_ref());
+                kind.is_of_another_product() || read_by.is_some_and(|read| read.also.is_none())
+            };
+            for types in action.parameters.iter().flat_map(Parameter::unsaid_types) {
+                if let Some(kind) = types.iter().find(|kind| !readable(kind)) {
+                    let what = format!(
+                        "`{}` has an id of several types, and no action reads a `{kind}` by its id",
+                        action.name
+                    );
+                    return Err(CatalogueError::in_table("actions", what));
+                }
+            }
             let named = action.parameters.iter().flat_map(Parameter::types);
             let answered = action.answer.iter().flat_map(|held| &held.resource_types);
             for kind in action.resource_types.iter().chain(named).chain(answered) {

@@ -109,6 +109,15 @@ impl Parameter {
         own.into_iter().chain(self.members().iter().flat_map(Self::types)).collect()
     }
 
+    /// The types of each id of it or its members that can be of several.
+    pub(super) fn unsaid_types(&self) -> Vec<&[ResourceType]> {
+        let own = match &self.meaning {
+            Meaning::Id(types) if types.len() > 1 => vec![types.as_slice()],
+            _ => Vec::new(),
+        };
+        own.into_iter().chain(self.members().iter().flat_map(Self::unsaid_types)).collect()
+    }
+
     /// Whether it holds tags.
     #[must_use]
     pub fn sets_tags(&self) -> bool {

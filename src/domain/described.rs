@@ -27,7 +27,7 @@ pub struct Described {
     /// Its tags by key.
     pub tags: BTreeMap<String, String>,
     /// What it lies in: the resource group, the region and every resource around it. There are several lineages if it lies
-    /// in several places at once, such as a security group of two VPCs; there is always one.
+    /// in several places at once, such as a security group of two VPCs. There is none if not all of it is known.
     pub lineages: Vec<Vec<Resource>>,
     /// The same resource as a call could leave it, if the call changes its tags or its resource group. There are two if
     /// ZEC does not say which one it will be.

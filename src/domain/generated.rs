@@ -23,7 +23,8 @@ pub(crate) fn arguments(random: &mut fastrand::Rng) -> (&'static ActionRow, Valu
             Err(
                 ArgumentsError::Widens { .. }
                 | ArgumentsError::Alternatives(_)
-                | ArgumentsError::Missing(_),
+                | ArgumentsError::Missing(_)
+                | ArgumentsError::RepeatedTag(_),
             ) => {}
             read => {
                 read.unwrap();

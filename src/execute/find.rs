@@ -19,7 +19,7 @@ const MOST_PAGES: u32 = 10;
 pub struct FoundNics {
     /// The vNICs that the caller may see and that pass the filter, in ZEC's order.
     pub nics: Vec<Shown>,
-    /// How many vNICs that the caller may see were looked at. It says nothing of others.
+    /// How many vNICs that the caller may see were looked at.
     pub examined: usize,
     /// Where to go on; `None` at the end of the list.
     pub next: Option<Cursor>,
@@ -50,7 +50,11 @@ impl Executor {
             && at.page < last
             && found.nics.len() < find.limit
         {
-            let NicPage { nics, total } = self.page(&find, at.page, context).await?;
+            let NicPage { nics, total } = match self.page(&find, at.page, context).await {
+                // What was found is shown, and the caller goes on from there.
+                Err(_) if at != find.start => break,
+                page => page?,
+            };
             let full = nics.len();
             let mut next = at.page.checked_add(1).map(|page| Cursor { page, skip: 0 });
             let skip = usize::try_from(at.skip).unwrap_or(usize::MAX);

@@ -33,7 +33,7 @@ static NOWHERE: [Vec<Resource>; 1] = [Vec::new()];
 /// The resources that were read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Readings {
-    /// Each with everything around it. A resource is left out if something that it lies in is not known.
+    /// Each with everything around it. A resource has no lineage if something that it lies in is not known.
     pub(super) whole: HashMap<Resource, Described>,
     /// The tags of every resource that ZEC showed.
     pub(super) tags: HashMap<Resource, BTreeMap<String, String>>,
@@ -161,8 +161,8 @@ async fn describe(
     read.map_err(|failure| failure::of_a_read(&failure))
 }
 
-/// Gives each resource its lineages. A resource is left out if something that it lies in is not known: a policy about that
-/// would not see it.
+/// Gives each resource its lineages. A resource gets none if something that it lies in is not known: a policy about that
+/// would not see it, so nothing permits anything on it.
 fn with_lineages(
     mut found: HashMap<Resource, (Described, Location)>,
 ) -> HashMap<Resource, Described> {
@@ -185,6 +185,9 @@ fn with_lineages(
             }
         }
         if ready.is_empty() {
+            let unplaced =
+                found.into_iter().map(|(resource, (described, _))| (resource, described));
+            done.extend(unplaced);
             return done;
         }
         for (resource, lineages) in ready {

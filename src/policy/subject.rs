@@ -87,8 +87,11 @@ fn of_read<'a>(
     let shown = resources.iter().filter_map(|resource| read.get(resource));
     // A call that changes what policies rely on is decided on the resource as it is, and as it would be.
     for described in shown.flat_map(|one| [one].into_iter().chain(&one.would_be)) {
+        found = true;
+        if described.lineages.is_empty() {
+            ask(Subject::Unreadable(&described.resource));
+        }
         for lineage in &described.lineages {
-            found = true;
             ask(Subject::Read(described, lineage));
         }
     }

@@ -140,6 +140,10 @@ fn a_faulty_file_of_actions_is_a_fault_that_says_what_is_wrong() {
             "two services have an action",
         ),
         (
+            "[[action]]\nname = \"A\"\naccess = \"write\"\n[[action.parameter]]\nfield = \"anyId\"\ntype = \"string\"\nkind = \"id:vpc|byoip\"",
+            "no action reads a `byoip` by its id",
+        ),
+        (
             "[[action]]\nname = \"A\"\naccess = \"write\"\ncreates = \"id\"",
             "name its `resource_type`",
         ),

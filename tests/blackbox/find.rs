@@ -78,7 +78,13 @@ async fn a_caller_finds_the_vnics_that_they_may_see_and_no_trace_of_others() {
     }
     // What is counted are the vNICs that the caller may see, whatever else there is.
     assert_eq!(find(&team, "?ipAddress=10.9.0.4").await["examined"], 3);
-    assert_eq!(find(&team, "?name=box-1").await["examined"], 0);
+    assert_eq!(find(&team, "?name=box-1").await["examined"], 3);
+    // ZEC is not asked for names, tags and addresses, so that no place in its list tells of hidden ones.
+    let asked = world.sent(READ);
+    let plain = |body: &String| {
+        !["box", "BOX", "secret", "lab", "10.9"].iter().any(|text| body.contains(text))
+    };
+    assert!(asked.iter().all(plain), "{asked:?}");
     // ZEC's objects are shown as they are.
     let id = "1700000000000000003";
     let one = team.get(&format!("/nics/{id}")).await.json();
@@ -89,9 +95,12 @@ async fn a_caller_finds_the_vnics_that_they_may_see_and_no_trace_of_others() {
 async fn a_long_list_is_read_in_steps() {
     let world = world(1_150).await;
     let (team, admin) = (world.caller("t", &["team"]), world.caller("root", &["admins"]));
-    // The address is on the last page, which one request does not reach.
+    // The last vNIC is on a page that one request does not reach.
     let query = "?name=box-1149";
-    assert_eq!(names(&find(&admin, query).await), ["Box-1149"]);
+    let first = find(&admin, query).await;
+    assert_eq!((names(&first), &first["complete"]), (vec![], &false.into()));
+    let query = format!("{query}&cursor={}", first["cursor"].as_str().unwrap());
+    assert_eq!(names(&find(&admin, &query).await), ["Box-1149"]);
     let sent = world.sent(READ).len();
     let first = find(&team, "?ipAddress=10.1.1.1").await;
     assert_eq!((names(&first).len(), &first["complete"]), (0, &false.into()));
@@ -128,6 +137,7 @@ async fn who_may_see_no_vnic_is_refused_without_a_request_to_zec() {
         ("?tag=a%0a", "1 to 129 characters"),
         ("?limit=101", "use 1 to 100"),
         ("?cursor=0-0", "`cursor` of an answer"),
+        ("?cursor=4294967295-0", "`cursor` of an answer"),
         ("?nic=1", "unknown query key `nic`"),
     ] {
         let answer = admin.get(&format!("/nics{query}")).await;
@@ -137,4 +147,23 @@ async fn who_may_see_no_vnic_is_refused_without_a_request_to_zec() {
     assert!(world.nothing_was_sent());
     world.zec.inject(Fault::always(FaultKind::NotJson200));
     assert_eq!(admin.get("/nics").await.problem().1, "zec-bad-answer");
+}
+
+/// A search that is cut short by ZEC goes on where it was.
+#[tokio::test]
+async fn what_was_found_before_zec_failed_is_shown() {
+    let world = world(250).await;
+    let admin = world.caller("root", &["admins"]);
+    // The first page comes as usual, and every later one not at all.
+    let usual = FaultKind::LateAfter(std::time::Duration::ZERO);
+    world.zec.inject(Fault::once(usual).on(READ));
+    world.zec.inject(Fault::always(FaultKind::NotJson200).on(READ));
+    let first = find(&admin, "?tag=env=lab+1").await;
+    assert_eq!((names(&first), &first["complete"]), (vec!["Box-3"], &false.into()));
+    let cursor = first["cursor"].as_str().unwrap().to_owned();
+    assert_eq!(cursor, "2-0");
+    let next = format!("?tag=env=lab+1&cursor={cursor}");
+    assert_eq!(admin.get(&format!("/nics{next}")).await.problem().1, "zec-bad-answer");
+    world.zec.clear_faults();
+    assert_eq!(find(&admin, &next).await["complete"], true);
 }

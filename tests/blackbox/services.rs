@@ -89,6 +89,27 @@ async fn a_resource_is_decided_by_the_type_that_it_turns_out_to_have() {
     assert_eq!(admin.get("/operations?resource=disk/3").await.json()["operations"], json!([]));
 }
 
+/// What lies in something that ZEC does not show cannot be judged, whatever else has the same id.
+#[tokio::test]
+async fn a_type_that_cannot_be_placed_is_denied_though_another_can_be() {
+    const PLACED: &str = r#"
+    @id("tagged") permit (principal in Zec::Group::"corp/team", action, resource) when {
+      resource is Zec::Image && resource.hasTag("env") || resource is Zec::Disk && resource.hasTag("env")
+    };
+    @id("prod") forbid (principal, action, resource is Zec::Disk in Zec::Instance::"9");"#;
+    let world = Setup { policy: PLACED.to_owned(), ..Setup::default() }.start().await;
+    let team = world.caller("t", &["team"]);
+    let tags = json!({ "tags": [{ "key": "env", "value": "" }] });
+    let body = json!({ "resourceUuid": "7", "replaceTags": [{ "key": "env", "value": "x" }] });
+    world.zec.insert_resource("image", "7", &json!({ "tags": tags }));
+    assert_eq!(call(&team, TAGS, &body).await.status, 200);
+    world.zec.insert_resource("disk", "7", &json!({ "tags": tags, "instanceId": "9" }));
+    let answer = call(&team, TAGS, &body).await;
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    assert_eq!(answer.json()["denied"][0]["resource"], "disk/7");
+    assert_eq!(world.sent(TAGS.2).len(), 1);
+}
+
 #[tokio::test]
 async fn zec_is_asked_at_the_path_of_the_service() {
     let world = world().await;

@@ -4,6 +4,7 @@
 //! differently: no unknown member, no member twice, no value of another type.
 
 mod reader;
+mod tags;
 
 use std::fmt;
 
@@ -84,6 +85,9 @@ pub enum ArgumentsError {
     /// Several parameters say the same thing, and ZEC would heed only one.
     #[error("only one of `{}` may be given, because ZEC heeds one and ignores the others", .0.join("`, `"))]
     Alternatives(Vec<String>),
+    /// A write names a tag's key twice, so no source says which tags it leaves.
+    #[error("the tag key `{0}` is named twice: name each key once")]
+    RepeatedTag(String),
     /// There are more values, or more named resources, than the gateway reads.
     #[error("the body holds more than {most} {what}: send several calls")]
     TooMany {
@@ -129,6 +133,9 @@ impl Arguments {
         let (members, named) = reader::read(&row.parameters, members, unknown_fields)?;
         let this = Self { members, named };
         this.check_together(row)?;
+        if row.effect.is_change() {
+            tags::check(&row.parameters, &this.members)?;
+        }
         Ok(this)
     }
 

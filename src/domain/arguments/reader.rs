@@ -77,8 +77,7 @@ impl ArgumentsReader {
         let mut values = BTreeMap::new();
         for (name, node) in members {
             let Some(parameter) = parameters.iter().find(|one| one.name == name) else {
-                if self.unknown_fields == UnknownFields::Pass && meant(parameters, &name).is_none()
-                {
+                if self.unknown_fields == UnknownFields::Pass && is_new(parameters, &name) {
                     let value = Value::from(node);
                     self.count_all(&value)?;
                     values.insert(name.into_owned(), value);
@@ -220,6 +219,14 @@ fn is_exact(number: &Number) -> bool {
     let in_range = number.as_f64().is_some_and(|value| value.abs() < MAX_MAGNITUDE);
     let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
     in_range && !text.contains(['e', 'E']) && decimals <= MAX_DECIMALS
+}
+
+/// Whether a name can be that of a parameter that ZEC has added: it is plain, as all of ZEC's are, and no other spelling of
+/// a known one. A reader that folds letters beyond ASCII might take another name for a known one.
+fn is_new(parameters: &[Parameter], name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    let fits = (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(plain);
+    fits && meant(parameters, name).is_none()
 }
 
 /// The parameter of which a name is only another spelling. ZEC might accept it so.

@@ -224,7 +224,41 @@ fn with_leave_what_the_row_does_not_have_is_passed_on_and_kept_as_a_secret() {
         let error = read(&format!(r#"{{"name":"n","{other}":"10.0.0.0/8"}}"#)).unwrap_err();
         assert!(error.to_string().contains("write `cidrBlock`"), "{error}");
     }
+    // Nor is it a spelling that only some readers take for it.
+    let padded = format!("cidr{}Block", "_".repeat(60));
+    for other in [padded.as_str(), "cidrBloc\u{212a}", "cidrBlock\u{200b}", ""] {
+        let error = read(&format!(r#"{{"name":"n","{other}":"10.0.0.0/8"}}"#)).unwrap_err();
+        assert!(matches!(error, ArgumentsError::Unknown { .. }), "{other}: {error}");
+    }
     let long = format!(r#"{{"name":"n","new":[{}0]}}"#, "[],".repeat(MAX_VALUES));
     assert!(matches!(read(&long), Err(ArgumentsError::TooMany { .. })));
     assert!(matches!(Arguments::parse(row, body.as_bytes()), Err(ArgumentsError::Unknown { .. })));
+}
+
+/// No source says which of two tags with one key remains, or whether ZEC removes before it sets.
+#[test]
+fn a_write_names_each_tag_once() {
+    let refused = |action: &str, body: &str| Arguments::parse(row(action), body.as_bytes()).err();
+    let twice = Some(ArgumentsError::RepeatedTag("team".to_owned()));
+    let tags = r#"{"policyId":"1","tags":{"tags":[{"key":"team","value":"a"},{"key":"team","value":"b"}]}}"#;
+    assert_eq!(refused("ModifyPolicy", tags), twice);
+    let own = |body: &str| {
+        let row =
+            Catalogue::built_in().unwrap().action("2025-10-14", "ModifyResourceTags").unwrap();
+        Arguments::parse(row, body.as_bytes()).err()
+    };
+    for body in [
+        r#"{"resourceUuid":"1","replaceTags":[{"key":"team"}],"deleteTagKeys":["team"]}"#,
+        r#"{"resourceUuid":"1","replaceTags":[{"key":"team"},{"key":"a"},{"key":"team"}]}"#,
+        r#"{"resourceUuid":"1","deleteTagKeys":["team","team"]}"#,
+    ] {
+        assert_eq!(own(body), twice, "{body}");
+    }
+    let without = r#"{"resourceUuid":"1","replaceTags":[{"value":"a"}]}"#;
+    assert_eq!(own(without), Some(ArgumentsError::Missing("replaceTags[].key".to_owned())));
+    let fine =
+        r#"{"resourceUuid":"1","replaceTags":[{"key":"a"},{"key":"b"}],"deleteTagKeys":["c"]}"#;
+    assert_eq!(own(fine), None);
+    // A filter may repeat itself: it leaves nothing behind.
+    assert_eq!(refused("DescribeVpcs", r#"{"tagKeys":["team","team"]}"#), None);
 }
