@@ -139,7 +139,7 @@ pub(super) fn kept(write: &WriteCall, response: &Node<'_>) -> Option<String> {
     (text.len() <= MAX_KEPT).then_some(text)
 }
 
-/// The exact bytes of each vNIC in an answer: `T` is a list of [`RawValue`]s.
+/// The exact bytes of each vNIC in an answer: `T` is a list of `RawValue`s.
 fn bytes_of_the_list<T: DeserializeOwned>(all: &[u8]) -> Result<T, String> {
     #[derive(Deserialize)]
     struct Envelope<T> {
