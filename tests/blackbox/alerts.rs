@@ -132,7 +132,7 @@ async fn every_alert_fires_in_a_real_prometheus_and_every_panel_of_the_dashboard
     let targets = |provocations: &[Provocation]| -> Vec<_> {
         provocations.iter().map(|one| one.admin).collect()
     };
-    let prometheus = Prometheus::start(&targets(&provocations)).await;
+    let prometheus = Prometheus::start(&targets(&provocations));
     until_all_is_well(&prometheus, &provocations).await;
 
     for provocation in &mut provocations {

@@ -25,7 +25,7 @@ use crate::{
     client::{self, PATIENCE},
     frames::{DATA, END_HEADERS, END_STREAM, HEADERS, Raw, frame, request},
     program::{Files, Served, run},
-    real_parts::{left_out, unpacked},
+    real_parts::{free_address, left_out, unpacked},
     secure::{Authority, Client},
     world::{KEY_ID, NIC, PASSWORD, World},
 };
@@ -65,7 +65,7 @@ async fn start(program: &str, places: Places<'_>, text: &str) -> Front {
     let at = |name: &str| files.path().join(name).display().to_string();
     let pair = places.authority.server(2100);
     fs::write(files.path().join("gateway.pem"), format!("{}{}", pair.cert, pair.key)).unwrap();
-    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let address = free_address();
     let text = text
         .replace("bind :443", &format!("bind {address}"))
         .replace("listen 443", &format!("listen {address}"))

@@ -25,7 +25,7 @@ use zec_gateway::issuer::{Grant, Signer, key_set};
 use crate::{
     client::PATIENCE,
     idp::Provider,
-    real_parts::{left_out, unpacked},
+    real_parts::{free_address, left_out, unpacked},
     secure::Authority,
     world::{NIC, Setup, World},
 };
@@ -50,7 +50,7 @@ impl Proxy {
     /// A proxy that requires `gateway:secret` and tunnels only to these ports.
     async fn start(ports: &[u16]) -> Self {
         let files = tempfile::tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let address = free_address();
         let connect: Vec<_> = ports.iter().map(|port| format!("ConnectPort {port}")).collect();
         let connect = connect.join("\n");
         let log = files.path().join("log");

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex};
 use tokio::{net::TcpListener, sync::oneshot};
 use zec_gateway::issuer::{Signer, key_set, serve_key_set};
 
-use crate::world::{Setup, World};
+use crate::{
+    real_parts::free_address,
+    world::{Setup, World},
+};
 
 /// An identity provider whose key set can be changed while it runs.
 struct Provider {
@@ -73,7 +76,7 @@ async fn a_provider_that_talks_nonsense_leaves_the_keys_at_hand_in_use() {
 
 #[tokio::test]
 async fn without_keys_the_gateway_is_not_ready_and_says_503_not_401() {
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let nobody = free_address();
     let world = world(&format!("http://{nobody}/jwks.json")).await;
     let answer = world.alice().get("/whoami").await;
     assert_eq!(answer.problem().1, "identity-provider-unavailable");

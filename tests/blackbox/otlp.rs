@@ -11,6 +11,7 @@ use crate::{
     client,
     collector::{Collector, Manner, attribute},
     program::{Files, Served},
+    real_parts::free_address,
     secure::Authority,
     world::{KEY_ID, NIC, PASSWORD, Setup, World},
 };
@@ -274,9 +275,7 @@ async fn a_collector_that_hangs_keeps_no_gateway_from_stopping() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_is_away_is_told_of_once_and_once_more_when_it_is_back() {
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = gone.local_addr().unwrap();
-    drop(gone);
+    let address = free_address();
     let (mut served, files) = served(address, "20ms").await;
     assert_eq!(whoami(&served, &files).await, 200);
     served.until("the collector does not accept spans");

@@ -13,11 +13,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::Child,
 };
 
-use crate::{client::PATIENCE, real_parts::need};
+use crate::{
+    client::PATIENCE,
+    real_parts::{free_address, need},
+};
 
 pub const CONFIG: &str = include_str!("../../deploy/prometheus/prometheus.yml");
 pub const RULES: &str = include_str!("../../deploy/prometheus/rules.yml");
@@ -34,12 +37,11 @@ pub struct Prometheus {
 
 impl Prometheus {
     /// Starts scraping these admin listeners.
-    pub async fn start(targets: &[SocketAddr]) -> Self {
+    pub fn start(targets: &[SocketAddr]) -> Self {
         let files = tempfile::tempdir().unwrap();
         fs::write(files.path().join("rules.yml"), faster(RULES)).unwrap();
         fs::write(files.path().join("prometheus.yml"), config(targets)).unwrap();
-        // The kernel chooses a port, which Prometheus then uses.
-        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let address = free_address();
         let child = tokio::process::Command::new(need(Path::new("/usr/bin/prometheus")))
             .arg(format!("--config.file={}", files.path().join("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", files.path().join("data").display()))

@@ -3,8 +3,10 @@
 
 use std::{
     io::Write,
+    net::{self, SocketAddr},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{self, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
 };
 
 use secrecy::SecretString;
@@ -27,6 +29,20 @@ pub fn need(path: &Path) -> &Path {
     let hint = "run scripts/test, which installs it";
     assert!(path.exists(), "{} is not there: {hint}", path.display());
     path
+}
+
+/// An address at which nothing listens, for a program that does not choose its port itself. Each call returns another
+/// one. All are below the range from which Linux chooses ports (32768 to 60999), so no other test gets one meanwhile.
+pub fn free_address() -> SocketAddr {
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let first = 12_000 + u16::try_from(process::id() % 200).unwrap() * 100;
+    loop {
+        let port = first + TAKEN.fetch_add(1, Ordering::Relaxed);
+        assert!(port < 32_768, "no port is free");
+        if let Ok(listener) = net::TcpListener::bind(("127.0.0.1", port)) {
+            return listener.local_addr().unwrap();
+        }
+    }
 }
 
 /// A program from the Debian packages that `scripts/test` unpacks, with the libraries beside it.
@@ -101,7 +117,7 @@ async fn a_real_prometheus_scrapes_the_gateway_and_answers_a_query() {
     }
     let world = World::start().await;
     world.alice().get("/whoami").await;
-    let prometheus = Prometheus::start(&[world.admin]).await;
+    let prometheus = Prometheus::start(&[world.admin]);
     let query = "zec_gateway_http_requests_total{method=\"GET\",route=\"/whoami\",code=\"200\"}";
     assert_eq!(prometheus.numbers(query).await, [1.0]);
 }

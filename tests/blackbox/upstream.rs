@@ -1,6 +1,6 @@
 //! ZEC's faults and the resulting answers to the caller: every fault, for a read and for a write.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use tokio::{
@@ -13,6 +13,7 @@ use zec_gateway::{
 };
 
 use crate::{
+    real_parts::free_address,
     secure::Authority,
     world::{KEY_ID, NIC, Setup, World},
 };
@@ -269,14 +270,9 @@ async fn the_wrong_key_is_our_fault_never_the_callers() {
     assert!(answer.header("www-authenticate").is_none());
 }
 
-/// An address where nothing listens.
-async fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
-}
-
 #[tokio::test]
 async fn where_nobody_listens_nothing_was_sent_and_a_client_may_retry() {
-    let endpoint = Some(format!("http://{}", nobody().await));
+    let endpoint = Some(format!("http://{}", free_address()));
     let blunt = Setup::without_preflight("the vNIC could not be read either");
     let world = Setup { endpoint, ..blunt }.start().await;
     for answer in [
@@ -430,7 +426,7 @@ async fn reads_have_less_time_than_writes() {
 #[tokio::test]
 async fn a_read_is_not_tried_again_where_no_time_is_left_for_it() {
     // The first retry may come after 200 ms, which is all the time there is.
-    let endpoint = Some(format!("http://{}", nobody().await));
+    let endpoint = Some(format!("http://{}", free_address()));
     let hurry = Some(Duration::from_millis(200));
     let world = Setup { endpoint, hurry, ..Setup::default() }.start().await;
     let answer = world.alice().get(&format!("/nics/{NIC}")).await;
