@@ -15,6 +15,7 @@ pub mod lanes;
 pub mod metrics;
 pub mod mutex;
 pub mod net;
+pub mod seldom;
 pub mod telemetry;
 
 // A request's way in, its decision and its way out.

@@ -109,6 +109,7 @@ pub(super) fn executor(
         shadow: policies.shadow.map(|shadow| Shadow::new(shadow, Arc::clone(metrics))),
         client,
         preflight: config.preflight,
+        limits: limits.clone(),
         freeze: Freeze::new(limits.clone()),
         budgets: Budgets::new(limits),
         stop: drain.begun.clone(),

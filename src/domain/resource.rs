@@ -42,6 +42,12 @@ impl Resource {
         Self { kind: "account".to_owned(), id: Self::ACCOUNT_ID.to_owned() }
     }
 
+    /// The resource of an id whose type is unsaid.
+    #[must_use]
+    pub fn of_unsaid_type(id: &str) -> Self {
+        Self { kind: "resource".to_owned(), id: id.to_owned() }
+    }
+
     /// The id, if this is a vNIC.
     #[must_use]
     pub fn nic_id(&self) -> Option<&str> {

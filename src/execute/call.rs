@@ -118,7 +118,7 @@ impl Judge<'_> {
         let readings = if let Some(readings) = readings {
             readings
         } else {
-            readings::read(self.reader(), call, self.context).await?
+            readings::read((self.reader(), self.limits()), call, self.context).await?
         };
         for target in call.targets() {
             let Target::OneOf(resources) = target else { continue };
@@ -149,7 +149,8 @@ impl Judge<'_> {
             Verdict::Denied(denial) => (Err(denial), None),
             Verdict::DependsOnData(pending) => {
                 let call = pending.operation().as_ref();
-                let mut readings = readings::read(self.reader(), call, self.context).await?;
+                let mut readings =
+                    readings::read((self.reader(), self.limits()), call, self.context).await?;
                 reclassify(&mut readings, call);
                 let data = ResourceData::Read(&readings.whole);
                 (self.engine.decide(self.requester(), pending, data), Some(readings))

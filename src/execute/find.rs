@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Done, Executor, RequestContext, failure, record};
+use super::{Done, Executor, RequestContext, failure, judge::Judge, record};
 use crate::{
     domain::{Action, Cursor, Denial, Denied, FindNics, Resource},
     error::Error,
@@ -50,7 +50,7 @@ impl Executor {
             && at.page < last
             && found.nics.len() < find.limit
         {
-            let NicPage { nics, total } = match self.page(&find, at.page, context).await {
+            let NicPage { nics, total } = match self.page(&judge, &find, at.page).await {
                 // What was found is shown, and the caller goes on from there.
                 Err(_) if at != find.start => break,
                 page => page?,
@@ -64,7 +64,8 @@ impl Executor {
                     break;
                 }
                 // A vNIC that is made or deleted meanwhile moves others to another page.
-                if seen.insert(nic.id.clone())
+                if let Some(nic) = nic
+                    && seen.insert(nic.id.clone())
                     && let Some(permit) = judge.permit_to_see(&nic)
                     && let Ok(shown) = permit.show(nic)
                 {
@@ -81,12 +82,11 @@ impl Executor {
         Ok(Done::Found(found))
     }
 
-    async fn page(
-        &self,
-        find: &FindNics,
-        page: u32,
-        context: RequestContext<'_>,
-    ) -> Result<NicPage, Error> {
+    async fn page(&self, judge: &Judge<'_>, find: &FindNics, page: u32) -> Result<NicPage, Error> {
+        if page != find.start.page {
+            judge.context.count_further_reads(judge.limits()).await?;
+        }
+        let context = judge.context;
         let (record, after) = (context.record, context.record.elapsed());
         let (caller, until) = (context.caller.id(), context.reads_until);
         let reader = &self.decider.reader;

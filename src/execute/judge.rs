@@ -14,6 +14,7 @@ use super::{
 use crate::{
     domain::{Action, ActionCall, ChangeIpv4, Denial, Denied, Nic, NicId, ReadNic, Resource},
     error::Error,
+    limit::Live,
     metrics::{Decision, Metrics},
     policy::{AuthorizationRequest, Engine, NicRequest, Permit, Requester, ShadowQuery, Verdict},
     zec::{FoundNic, Reader},
@@ -27,6 +28,7 @@ pub(super) struct Decider {
     pub(super) shadow: Option<Shadow>,
     pub(super) reader: Reader,
     pub(super) preflight: Preflight,
+    pub(super) limits: Live,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -55,6 +57,11 @@ impl<'a> Judge<'a> {
     /// The half of ZEC's client that can only read.
     pub(super) fn reader(&self) -> &Reader {
         &self.decider.reader
+    }
+
+    /// The limits of callers.
+    pub(super) fn limits(&self) -> &Live {
+        &self.decider.limits
     }
 
     /// Whether resources are read and checked before a write.

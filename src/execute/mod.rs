@@ -37,7 +37,7 @@ use crate::{
     },
     error::{Error, Problem},
     journal::{Journal, View},
-    limit::{BudgetKind, Budgets, ConcurrencySlots, Freeze},
+    limit::{BudgetKind, Budgets, ConcurrencySlots, Freeze, Live},
     metrics::Metrics,
     policy::{Engine, Shown},
     telemetry::Record,
@@ -84,6 +84,8 @@ pub struct ExecutorParts {
     pub client: (Reader, Writer),
     /// The check of the vNIC's state before a write.
     pub preflight: Preflight,
+    /// The limits, for the rate at which each caller's requests lead to reads.
+    pub limits: Live,
     /// The freeze file, with which operators stop writes.
     pub freeze: Freeze,
     /// How much each caller may remove per hour.
@@ -155,6 +157,17 @@ pub struct RequestContext<'a> {
     pub record: &'a Arc<Record>,
 }
 
+impl RequestContext<'_> {
+    /// Counts further reads for the same request as a request of its caller, and waits until the caller may make them. So a
+    /// request that needs many reads costs its caller as much as several requests.
+    ///
+    /// # Errors
+    /// 429 `rate-limited` if that would be after the reads must have been answered.
+    async fn count_further_reads(&self, limits: &Live) -> Result<(), Error> {
+        limits.wait_for_turn(self.caller.id(), self.reads_until).await
+    }
+}
+
 impl Executor {
     /// Makes an executor of its parts.
     #[must_use]
@@ -182,7 +195,8 @@ impl Executor {
             fast_drain: parts.fast_drain,
             metrics: Arc::clone(&metrics),
         };
-        let decider = Decider { policy, shadow, reader, preflight, metrics };
+        let limits = parts.limits;
+        let decider = Decider { policy, shadow, reader, preflight, limits, metrics };
         Self { decider, keys, write_path: Arc::new(write_path) }
     }
 

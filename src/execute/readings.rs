@@ -9,6 +9,7 @@ use crate::{
     catalogue::{Catalogue, ReadBy, ResourceRow},
     domain::{ActionCall, Described, Location, Resource, Target},
     error::{Error, Problem},
+    limit::Live,
     zec::Reader,
 };
 
@@ -18,7 +19,8 @@ const MOST: usize = 100;
 /// The most reads for one request. Everything that lies in something lies in at most four things.
 const MOST_READS: usize = 40;
 
-/// The most reads of one request at once. A resource whose type is unsaid is asked for as each type.
+/// The most reads of one request at once. They count together as one request of the caller. A resource whose type is
+/// unsaid is asked for as each type.
 const AT_ONCE: usize = 8;
 
 /// The types whose resources outlive what they lie in: a snapshot is there after its disk is gone.
@@ -73,9 +75,9 @@ impl Readings {
 /// what no action reads by its id is left out.
 ///
 /// # Errors
-/// When ZEC cannot be read, or the resources are too many.
+/// When ZEC cannot be read, the resources are too many, or the caller may make no further read in time.
 pub(super) async fn read(
-    reader: &Reader,
+    (reader, limits): (&Reader, &Live),
     call: &ActionCall,
     context: RequestContext<'_>,
 ) -> Result<Readings, Error> {
@@ -88,13 +90,17 @@ pub(super) async fn read(
     while !waiting.is_empty() {
         let groups = by_type(catalogue, std::mem::take(&mut waiting), &mut seen);
         let asked: Vec<_> = groups.iter().flat_map(pages).collect();
+        let before = reads;
         reads += asked.len();
         if reads > MOST_READS {
             return Err(Error::invalid(
                 "the call names more resources than the gateway reads for a decision: name fewer in one call",
             ));
         }
-        for some in asked.chunks(AT_ONCE) {
+        for (number, some) in asked.chunks(AT_ONCE).enumerate() {
+            if before > 0 || number > 0 {
+                context.count_further_reads(limits).await?;
+            }
             let mut answers = Vec::new();
             for page in some {
                 answers.push(describe(reader, *page, context).boxed());

@@ -25,13 +25,15 @@ pub(super) struct ResourceGuards(Arc<Mutex<Book>>);
 
 #[derive(Debug, Default)]
 struct Book {
-    held: HashMap<Resource, Vec<HeldCall>>,
+    /// The calls that hold something, by number.
+    calls: HashMap<u64, HeldCall>,
+    /// Each held resource with the numbers of the calls that hold it.
+    held: HashMap<Resource, Vec<u64>>,
     next: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct HeldCall {
-    number: u64,
     action: String,
     /// The types of the resources that the call changes.
     own: Vec<ResourceType>,
@@ -68,7 +70,7 @@ impl ResourceGuards {
     pub(super) fn claim(&self, wanted: Wanted<'_>) -> Result<ResourceGuard, Error> {
         let mut book = self.lock();
         for resource in wanted.resources {
-            let held = book.held.get(resource).into_iter().flatten();
+            let held = book.calls_on(resource);
             let own =
                 |kinds: &[ResourceType]| kinds.iter().any(|kind| kind.as_str() == resource.kind);
             let same =
@@ -105,10 +107,8 @@ impl ResourceGuards {
             return Ok(());
         }
         let nic = Resource::nic(nic);
-        match book.held.get(&nic).and_then(|held| held.first()) {
-            Some(earlier) => Err(clash(&nic, earlier, caller)),
-            None => Ok(()),
-        }
+        let earlier = book.calls_on(&nic).next();
+        earlier.map_or(Ok(()), |earlier| Err(clash(&nic, earlier, caller)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
@@ -118,33 +118,32 @@ impl ResourceGuards {
 }
 
 impl Book {
+    /// The calls that hold a resource, the earliest first.
+    fn calls_on(&self, resource: &Resource) -> impl Iterator<Item = &HeldCall> {
+        let numbers = self.held.get(resource).into_iter().flatten();
+        numbers.filter_map(|number| self.calls.get(number))
+    }
+
     fn hold(&mut self, wanted: Wanted<'_>, operation: Option<OperationId>) -> u64 {
         self.next += 1;
         let held = HeldCall {
-            number: self.next,
             action: wanted.action.to_owned(),
             own: wanted.own.to_vec(),
             caller: wanted.caller.to_owned(),
             operation,
         };
+        self.calls.insert(self.next, held);
         for resource in wanted.resources {
-            self.held.entry(resource.clone()).or_default().push(held.clone());
+            self.held.entry(resource.clone()).or_default().push(self.next);
         }
         self.next
     }
 
-    fn each(&mut self, guard: (u64, &[Resource]), mut change: impl FnMut(&mut HeldCall)) {
-        let (number, resources) = guard;
-        for resource in resources {
-            let held = self.held.get_mut(resource).into_iter().flatten();
-            held.filter(|one| one.number == number).for_each(&mut change);
-        }
-    }
-
     fn release(&mut self, number: u64, resources: &[Resource]) {
+        self.calls.remove(&number);
         for resource in resources {
             if let Some(held) = self.held.get_mut(resource) {
-                held.retain(|one| one.number != number);
+                held.retain(|one| *one != number);
                 if held.is_empty() {
                     self.held.remove(resource);
                 }
@@ -156,8 +155,9 @@ impl Book {
 impl ResourceGuard {
     /// Sets the operation id under which the journal records the call.
     pub(super) fn name(&self, operation: Option<OperationId>) {
-        let guard = (self.number, self.resources.as_slice());
-        self.guards.lock().each(guard, |held| held.operation = operation);
+        if let Some(held) = self.guards.lock().calls.get_mut(&self.number) {
+            held.operation = operation;
+        }
     }
 
     /// The call may be sent from now on, so only an outcome releases its resources.
@@ -228,7 +228,11 @@ mod tests {
         assert!(claim(&guards, "AttachDisks", &["disk/4"]).is_ok());
         drop(first);
         assert!(claim(&guards, "DeleteDisk", &["disk/1"]).is_ok());
-        assert!(guards.lock().held.is_empty(), "nothing is kept of what was not sent");
+        let book = guards.lock();
+        assert!(
+            book.held.is_empty() && book.calls.is_empty(),
+            "something is kept of what was not sent"
+        );
     }
 
     #[test]

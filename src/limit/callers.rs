@@ -1,10 +1,6 @@
 //! The limits of each caller: request rate and requests in flight.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
-
-use super::{CallerSlot, InFlightPerCaller, Live, retry_after};
+use super::{CallerSlot, InFlightPerCaller, Live, rates::too_often};
 use crate::error::{Error, Problem};
 
 /// The limits of each caller: how often it may ask, and how many requests it may have in flight.
@@ -36,25 +32,7 @@ impl Callers {
         self.begin(caller_id)
     }
 
-    /// Waits until a caller may send a request, and counts it. The caller's requests that wait are in flight, so there are
-    /// at most `limits.max_concurrent_per_caller` of them.
-    ///
-    /// # Errors
-    /// 429 `rate-limited`, with the time to wait, if that is later than `until`.
-    pub async fn wait(&self, caller_id: &str, until: Instant) -> Result<(), Error> {
-        loop {
-            let limits = self.limits.now();
-            let Err(wait) = limits.rates.check(caller_id) else { return Ok(()) };
-            let most = limits.settings.requests_per_second;
-            drop(limits);
-            if Instant::now() + wait > until {
-                return Err(too_often(wait, most));
-            }
-            tokio::time::sleep(wait).await;
-        }
-    }
-
-    /// Admits a caller's request, whatever the caller's rate: [`Self::wait`] counts it. Hold the returned slot until the
+    /// Admits a caller's request, whatever the caller's rate: [`Live::wait_for_turn`] counts it. Hold the returned slot until the
     /// request is answered.
     ///
     /// # Errors
@@ -74,31 +52,9 @@ impl Callers {
     }
 }
 
-fn too_often(wait: Duration, most: u32) -> Error {
-    let wait = retry_after(wait);
-    Error::new(
-        Problem::RateLimited,
-        format!(
-            "you send more requests than `limits.requests_per_second`, {most}, allows one \
-             caller: nothing was sent, try again in {wait} s and then more slowly"
-        ),
-    )
-    .with_retry_after(wait)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn who_waits_is_admitted_in_time_or_told_when() {
-        let callers = callers(1, 10);
-        let now = Instant::now();
-        callers.wait("corp/alice", now).await.unwrap();
-        let late = callers.wait("corp/alice", now).await.unwrap_err();
-        assert_eq!((late.problem(), late.retry_after()), (Problem::RateLimited, Some(1)));
-        callers.wait("corp/alice", now + Duration::from_secs(60)).await.unwrap();
-    }
 
     fn callers(requests_per_second: u32, max_concurrent_per_caller: usize) -> Callers {
         Callers::new(Live::with(|limits| {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::time::Instant;
 
-use super::{Rates, Settings};
+use super::{Rates, Settings, rates::too_often};
+use crate::error::Error;
 
 /// The limits in force, which can be replaced while requests are in flight. Clones share them.
 ///
@@ -37,6 +39,24 @@ impl Live {
     #[must_use]
     pub fn now(&self) -> Arc<Limits> {
         self.0.load_full()
+    }
+
+    /// Waits until a caller may send a request, and counts it. The caller's requests that wait are in flight, so there are
+    /// at most `limits.max_concurrent_per_caller` of them.
+    ///
+    /// # Errors
+    /// 429 `rate-limited`, with the time to wait, if that is later than `until`.
+    pub async fn wait_for_turn(&self, caller_id: &str, until: Instant) -> Result<(), Error> {
+        loop {
+            let limits = self.now();
+            let Err(wait) = limits.rates.check(caller_id) else { return Ok(()) };
+            let most = limits.settings.requests_per_second;
+            drop(limits);
+            if Instant::now() + wait > until {
+                return Err(too_often(wait, most));
+            }
+            tokio::time::sleep(wait).await;
+        }
     }
 
     /// Replaces all limits at once. Requests in flight count against the new limits. How often callers have
@@ -79,7 +99,20 @@ impl Live {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::error::Problem;
+
+    #[tokio::test]
+    async fn who_waits_is_admitted_in_time_or_told_when() {
+        let live = Live::with(|limits| limits.requests_per_second = 1);
+        let now = Instant::now();
+        live.wait_for_turn("corp/alice", now).await.unwrap();
+        let late = live.wait_for_turn("corp/alice", now).await.unwrap_err();
+        assert_eq!((late.problem(), late.retry_after()), (Problem::RateLimited, Some(1)));
+        live.wait_for_turn("corp/alice", now + Duration::from_secs(60)).await.unwrap();
+    }
 
     #[test]
     fn how_often_a_caller_has_asked_outlives_a_reload_that_leaves_its_limit_alone() {

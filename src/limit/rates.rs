@@ -13,6 +13,9 @@ use governor::{
     state::keyed::HashMapStateStore,
 };
 
+use super::retry_after;
+use crate::error::{Error, Problem};
+
 /// How many callers may be remembered before the first sweep.
 const SWEEP_FROM: usize = 1024;
 
@@ -72,6 +75,19 @@ impl<C: Clock + Clone> Rates<C> {
         let next = limiter.len().saturating_mul(2).max(SWEEP_FROM);
         self.sweep_at.store(next, Ordering::Relaxed);
     }
+}
+
+/// The refusal of a caller who has to wait.
+pub(super) fn too_often(wait: Duration, most: u32) -> Error {
+    let wait = retry_after(wait);
+    Error::new(
+        Problem::RateLimited,
+        format!(
+            "you send more requests than `limits.requests_per_second`, {most}, allows one \
+             caller: nothing was sent, try again in {wait} s and then more slowly"
+        ),
+    )
+    .with_retry_after(wait)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use super::{
     rule::Rule,
     schema::type_name,
     subject::{ResourceData, Subject, for_each_subject},
+    unsaid::{self, is_of_unsaid_type},
     vocabulary::Vocabulary,
 };
 use crate::domain::{Caller, Denial, Denied, Reason, Resource};
@@ -145,12 +146,12 @@ impl Engine {
             // Every type is allowed, so it does not matter of which it is.
             return self.settle(requester, operation, &candidates, ResourceData::Unread).into();
         }
-        let open = still_open(&operation, &denied);
+        let open = unsaid::still_open(&operation, &denied);
         denied.retain(|denied| !open.contains(&denied.resource));
         if denied.is_empty() {
             Verdict::DependsOnData(Pending { operation })
         } else {
-            Verdict::Denied(Denial { denied })
+            Verdict::Denied(unsaid::denial(&operation, denied))
         }
     }
 
@@ -223,7 +224,7 @@ impl Engine {
             let policies = allowed_by.into_iter().map(str::to_owned).collect();
             Ok(Permit::grant(operation, policies, Arc::clone(&self.version)))
         } else {
-            Err(Denial { denied })
+            Err(unsaid::denial(&operation, denied))
         }
     }
 
@@ -311,7 +312,7 @@ impl Engine {
         if answer.allows() {
             return None;
         }
-        for (rule, error) in &answer.failed {
+        for (rule, error) in answer.failed.iter().filter(|(rule, _)| rule.said_to_fail.is_due()) {
             tracing::warn!(policy.version = %self.version, policy = rule.id, error, "a policy could not be evaluated: denied");
         }
         let failed = answer.failed.iter().map(|(rule, _)| rule.as_reason()).collect();
@@ -328,25 +329,6 @@ impl<O> From<Result<Permit<O>, Denial>> for Verdict<O> {
             Err(denial) => Self::Denied(denial),
         }
     }
-}
-
-/// The resources of an unsaid type that are not denied as every type that they may have.
-fn still_open(operation: &impl AuthorizationRequest, denied: &[Denied]) -> HashSet<Resource> {
-    let denied: HashSet<&Resource> = denied.iter().map(|denied| &denied.resource).collect();
-    let mut open = HashSet::new();
-    for target in operation.targets().filter(|target| is_of_unsaid_type(*target)) {
-        if let TargetRef::OneOf(resources) = target
-            && !resources.iter().all(|resource| denied.contains(resource))
-        {
-            open.extend(resources.iter().cloned());
-        }
-    }
-    open
-}
-
-/// Whether an id can be of several types.
-fn is_of_unsaid_type(target: TargetRef<'_>) -> bool {
-    matches!(target, TargetRef::OneOf(resources) if resources.len() > 1)
 }
 
 pub(super) fn answer<'a>(

@@ -25,10 +25,13 @@ use super::{
     index::Index,
     literals::{self, Never},
     looks,
-    rule::Rule,
+    rule::{Rule, SAY_AGAIN},
     vocabulary::Vocabulary,
 };
-use crate::error::{Fault, line_at};
+use crate::{
+    error::{Fault, line_at},
+    seldom::Seldom,
+};
 
 /// A policy file.
 #[derive(Clone, Debug)]
@@ -327,6 +330,7 @@ fn build(named: &[FoundPolicy<'_>], vocabulary: Arc<Vocabulary>, sources: &[Sour
                 _ => None,
             },
             condition: AsRef::<ast::Policy>::as_ref(policy).condition(),
+            said_to_fail: Seldom::new(SAY_AGAIN),
         });
     }
     Engine::assemble(version(sources), vocabulary, index, rules, groups)

@@ -27,6 +27,7 @@ mod schema;
 mod settings;
 mod shadow_query;
 mod subject;
+mod unsaid;
 mod vocabulary;
 
 use crate::catalogue::{Catalogue, CatalogueError};

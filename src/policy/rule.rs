@@ -1,8 +1,14 @@
 //! A loaded policy with the facts found while it was loaded.
 
+use std::time::Duration;
+
 use cedar_policy_core::ast::Expr;
 
 use super::looks::Needs;
+use crate::seldom::Seldom;
+
+/// How often the log says that the policy cannot be evaluated. A search asks it about hundreds of vNICs.
+pub(super) const SAY_AGAIN: Duration = Duration::from_mins(1);
 
 /// A loaded policy with the facts found while it was loaded.
 #[derive(Debug)]
@@ -19,4 +25,6 @@ pub(super) struct Rule {
     pub(super) only_id: Option<String>,
     /// Its scope and its conditions as one expression.
     pub(super) condition: Expr,
+    /// When the log said that it could not be evaluated.
+    pub(super) said_to_fail: Seldom,
 }

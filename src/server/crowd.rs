@@ -14,7 +14,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{phase::Phase, seat::Shared};
 
-use crate::mutex::lock;
+use crate::{mutex::lock, seldom::Seldom};
 
 /// How long a connection that was asked to end may take before another one is asked.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -28,6 +28,7 @@ pub(super) struct Crowd {
     most: usize,
     began: Instant,
     inner: Mutex<Inner>,
+    said_to_be_full: Seldom,
     /// Notified when there may be room for the connection that waits.
     changed: Notify,
 }
@@ -43,7 +44,6 @@ struct Inner {
     asked: Option<u64>,
     /// Whether a new connection waits for room.
     wanted: bool,
-    said: Option<Instant>,
 }
 
 /// How many connections there are, by what they do.
@@ -64,6 +64,7 @@ impl Crowd {
             most,
             began: Instant::now(),
             inner: Mutex::default(),
+            said_to_be_full: Seldom::new(SAY_AGAIN),
             changed: Notify::new(),
         })
     }
@@ -160,13 +161,10 @@ impl Crowd {
     }
 
     fn say_that_it_is_full(&self) {
-        let mut inner = self.inner();
-        if inner.said.is_some_and(|said| said.elapsed() < SAY_AGAIN) {
+        if !self.said_to_be_full.is_due() {
             return;
         }
-        inner.said = Some(Instant::now());
-        let ConnectionCounts { active, idle, anonymous } = inner.counts();
-        drop(inner);
+        let ConnectionCounts { active, idle, anonymous } = self.counts();
         tracing::warn!(
             max_connections = self.most,
             active,

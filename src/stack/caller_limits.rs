@@ -3,7 +3,11 @@
 use http::Request;
 
 use super::request_state::RequestState;
-use crate::{api::Context, error::Error, limit::Callers};
+use crate::{
+    api::Context,
+    error::Error,
+    limit::{Callers, Live},
+};
 
 /// Refuses a request if its caller sends requests too often or has too many in flight; other callers are served
 /// meanwhile. A public route has no caller, and so no such limit. A route whose requests wait for their turn is only
@@ -19,10 +23,10 @@ pub(super) fn limit<B>(callers: &Callers, request: &mut Request<B>) -> Result<()
 }
 
 /// Waits for the turn of a request on a route whose requests wait.
-pub(super) async fn wait(callers: &Callers, context: &Context) -> Result<(), Error> {
+pub(super) async fn wait(limits: &Live, context: &Context) -> Result<(), Error> {
     match &context.caller {
         Some(caller) if context.matched.route.waits_for_its_turn() => {
-            callers.wait(caller.id(), context.reads_until).await
+            limits.wait_for_turn(caller.id(), context.reads_until).await
         }
         _ => Ok(()),
     }

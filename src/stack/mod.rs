@@ -74,7 +74,7 @@ where
     let StackParts {
         authenticator, api, router, metrics, callers, limits, draining, spans, ..
     } = parts;
-    let turns = Arc::clone(&callers);
+    let turns = limits.clone();
     let (api, counted, running) = (Arc::new(api), Arc::clone(&metrics), AtOnce::default());
     let timeouts = parts.timeouts;
     let service =
@@ -120,10 +120,10 @@ where
                 let api = Arc::clone(&api);
                 let (mut head, body) = request.into_parts();
                 let context = RequestState::take(&mut head.extensions);
-                let callers = Arc::clone(&turns);
+                let limits = turns.clone();
                 Box::pin(async move {
                     let context = context?;
-                    caller_limits::wait(&callers, &context).await?;
+                    caller_limits::wait(&limits, &context).await?;
                     api.answer(&head, body, &context).await
                 })
             }));

@@ -39,8 +39,8 @@ pub const NICS_OF_A_PAGE: usize = 100;
 /// A page of ZEC's list of vNICs.
 #[derive(Debug)]
 pub struct NicPage {
-    /// The vNICs, in ZEC's order.
-    pub nics: Vec<Box<Nic>>,
+    /// The vNICs, in ZEC's order; `None` in the place of one that cannot be read.
+    pub nics: Vec<Option<Box<Nic>>>,
     /// How many pass ZEC's filters, on all pages.
     pub total: u64,
 }
@@ -55,9 +55,15 @@ pub(super) fn nics(response: &Node<'_>, all: &[u8]) -> Result<NicPage, String> {
     if nodes.len() != bytes.len() || nodes.len() > NICS_OF_A_PAGE {
         return Err(format!("{} vNICs on a page", nodes.len()));
     }
-    let read = |(node, bytes)| Nic::read(node, bytes).map(Box::new);
-    let nics: Result<Vec<_>, _> = nodes.iter().zip(bytes).map(read).collect();
-    Ok(NicPage { nics: nics.map_err(|error| error.to_string())?, total })
+    let read = |(node, bytes)| match Nic::read(node, bytes) {
+        Ok(nic) => Some(Box::new(nic)),
+        Err(error) => {
+            // The others are of use without it.
+            tracing::warn!(%error, "a vNIC in ZEC's list cannot be read: it is left out");
+            None
+        }
+    };
+    Ok(NicPage { nics: nodes.iter().zip(bytes).map(read).collect(), total })
 }
 
 /// The list of vNICs in an answer, and how many there are on all pages.

@@ -12,6 +12,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("labels", &[]),
     ("mutex", &[]),
+    ("seldom", &[]),
     ("domain", &["catalogue"]),
     ("error", &["domain"]),
     ("files", &[]),
@@ -20,7 +21,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("net", &["error", "files", "lanes", "mutex"]),
     ("telemetry", &["domain", "error", "mutex"]),
     ("auth", &["domain", "error", "files", "metrics", "net"]),
-    ("policy", &["catalogue", "domain", "error", "files"]),
+    ("policy", &["catalogue", "domain", "error", "files", "seldom"]),
     ("limit", &["clock", "domain", "error", "files", "metrics", "mutex"]),
     ("journal", &["clock", "domain", "error", "files", "metrics", "mutex", "policy"]),
     (
@@ -63,7 +64,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "server",
         &[
             "auth", "domain", "error", "files", "journal", "lanes", "limit", "metrics", "mutex",
-            "reload", "stack",
+            "reload", "seldom", "stack",
         ],
     ),
     ("reload", &["files", "mutex"]),

@@ -20,7 +20,10 @@ const POLICY: &str = r#"
 
 /// A world with this many vNICs more, every third of them the team's.
 async fn world(count: usize) -> World {
-    let world = Setup { policy: POLICY.to_owned(), ..Setup::default() }.start().await;
+    filled(Setup { policy: POLICY.to_owned(), ..Setup::default() }.start().await, count)
+}
+
+fn filled(world: World, count: usize) -> World {
     for number in 0..count {
         let group = if number % 3 == 0 { "team" } else { "other" };
         world.zec.insert_nic(NicSeed {
@@ -147,6 +150,26 @@ async fn who_may_see_no_vnic_is_refused_without_a_request_to_zec() {
     assert!(world.nothing_was_sent());
     world.zec.inject(Fault::always(FaultKind::NotJson200));
     assert_eq!(admin.get("/nics").await.problem().1, "zec-bad-answer");
+}
+
+/// One vNIC of ZEC's that the gateway cannot read hides no other.
+#[tokio::test]
+async fn a_vnic_that_cannot_be_read_is_left_out() {
+    let world = world(2).await;
+    world.zec.insert_nic(NicSeed { id: "no id".to_owned(), ..NicSeed::default() });
+    let found = find(&world.caller("root", &["admins"]), "?name=box").await;
+    assert_eq!((names(&found), &found["complete"]), (vec!["Box-0", "Box-1"], &true.into()));
+}
+
+/// A search that needs more pages than its caller may read in time goes on where it was.
+#[tokio::test]
+async fn a_caller_pays_for_each_further_page_with_the_rate() {
+    let (policy, server) = (POLICY.to_owned(), "read_timeout = \"1s\"".to_owned());
+    let setup = Setup { policy, server, requests_per_second: Some(1), ..Setup::default() };
+    let world = filled(setup.start().await, 250);
+    let found = find(&world.caller("root", &["admins"]), "?name=box-249").await;
+    assert_eq!((&found["complete"], &found["cursor"]), (&false.into(), &"2-0".into()));
+    assert_eq!(world.sent(READ).len(), 1);
 }
 
 /// A search that is cut short by ZEC goes on where it was.

@@ -106,8 +106,39 @@ async fn a_type_that_cannot_be_placed_is_denied_though_another_can_be() {
     world.zec.insert_resource("disk", "7", &json!({ "tags": tags, "instanceId": "9" }));
     let answer = call(&team, TAGS, &body).await;
     assert_eq!(answer.status, 403, "{}", answer.text());
-    assert_eq!(answer.json()["denied"][0]["resource"], "disk/7");
+    assert_eq!(answer.json()["denied"][0]["resource"], "resource/7");
     assert_eq!(world.sent(TAGS.2).len(), 1);
+}
+
+/// A type would tell a caller who may see nothing that the resource is there.
+#[tokio::test]
+async fn a_refusal_names_each_id_of_an_unsaid_type_once_and_no_type() {
+    let world = world().await;
+    let (team, sales) = (world.caller("t", &["team"]), world.caller("s", &["sales"]));
+    for (who, ids, refused) in [
+        (&team, &["5", "404", "1"][..], &["resource/5", "resource/404"][..]),
+        (&sales, &["5", "404"], &["resource/5", "resource/404"]),
+    ] {
+        let body = json!({ "resources": ids, "resourceGroupId": "team" });
+        let answer = call(who, GROUP, &body).await;
+        assert_eq!(answer.status, 403, "{}", answer.text());
+        let denied = answer.json()["denied"].as_array().unwrap().clone();
+        let named: Vec<_> = denied.iter().map(|one| one["resource"].clone()).collect();
+        assert_eq!(named, refused, "{denied:?}");
+    }
+}
+
+/// The type of an id is found by reads of every type, eight at a time count as a request of the caller.
+#[tokio::test]
+async fn a_caller_pays_for_each_read_with_the_rate() {
+    let (policy, server) = (POLICY.to_owned(), "read_timeout = \"1s\"".to_owned());
+    let setup = Setup { policy, server, requests_per_second: Some(1), ..Setup::default() };
+    let world = setup.start().await;
+    world.zec.insert_resource("vpc", "1", &json!({ "resourceGroupId": "team" }));
+    let body = json!({ "resourceUuid": "1", "replaceTags": [{ "key": "env", "value": "x" }] });
+    let answer = call(&world.caller("t", &["team"]), TAGS, &body).await;
+    assert_eq!(answer.problem().1, "rate-limited", "{}", answer.text());
+    assert_eq!((world.sent(TAGS.2).len(), world.zec.requests().len()), (0, 8));
 }
 
 #[tokio::test]

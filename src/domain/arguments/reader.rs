@@ -12,7 +12,7 @@ use super::{
     },
     ArgumentsError, NamedResource, UnknownFields,
 };
-use crate::catalogue::{Meaning, Parameter, Scalar, Shape};
+use crate::catalogue::{Meaning, Parameter, ResourceType, Scalar, Shape};
 
 /// The most digits after the point of a fraction: a policy sees no more.
 const MAX_DECIMALS: usize = 4;
@@ -28,6 +28,10 @@ pub(super) const MAX_VALUES: usize = 50_000;
 
 /// The most resources that one call can name. ZEC takes 100 in a list, and no call has more than two long lists.
 const MAX_NAMED: usize = 200;
+
+/// The most resources that the ids of one call may name if each is taken as every type that it can have. The policy decides
+/// on each of them: an id that may be of any of the 18 types can come 44 times.
+const MAX_POSSIBLE: usize = 800;
 
 /// The path to a parameter, for messages.
 enum Path<'a> {
@@ -54,7 +58,7 @@ pub(super) fn read(
     members: Members<'_>,
     unknown_fields: UnknownFields,
 ) -> Result<(Map<String, Value>, Vec<NamedResource>), ArgumentsError> {
-    let mut reader = ArgumentsReader { unknown_fields, named: Vec::new(), values: 0 };
+    let mut reader = ArgumentsReader { unknown_fields, named: Vec::new(), possible: 0, values: 0 };
     let members = reader.object(parameters, members, &Path::Root)?;
     Ok((members, reader.named))
 }
@@ -62,6 +66,8 @@ pub(super) fn read(
 struct ArgumentsReader {
     unknown_fields: UnknownFields,
     named: Vec<NamedResource>,
+    /// How many resources the ids may name, each as every type that it can have.
+    possible: usize,
     /// How many values were read.
     values: usize,
 }
@@ -144,6 +150,26 @@ impl ArgumentsReader {
         }
     }
 
+    fn name_resource(
+        &mut self,
+        types: &[ResourceType],
+        id: &str,
+        path: &Path<'_>,
+    ) -> Result<(), ArgumentsError> {
+        if self.named.len() == MAX_NAMED {
+            return Err(ArgumentsError::TooMany { most: MAX_NAMED, what: "ids of resources" });
+        }
+        self.possible += types.len();
+        if self.possible > MAX_POSSIBLE {
+            let most = MAX_POSSIBLE / types.len().max(1);
+            let what = "ids of resources whose type the call does not say";
+            return Err(ArgumentsError::TooMany { most, what });
+        }
+        let (types, id, parameter) = (types.to_vec(), id.to_owned(), path.to_string());
+        self.named.push(NamedResource { types, id, parameter });
+        Ok(())
+    }
+
     fn scalar(
         &mut self,
         scalar: Scalar,
@@ -160,15 +186,7 @@ impl ArgumentsReader {
                         if !is_resource_id(&text) {
                             return Err(wrong("an id: 1 to 64 letters, digits, `-` and `_`"));
                         }
-                        if self.named.len() == MAX_NAMED {
-                            let what = "ids of resources";
-                            return Err(ArgumentsError::TooMany { most: MAX_NAMED, what });
-                        }
-                        self.named.push(NamedResource {
-                            types: types.clone(),
-                            id: text.clone().into_owned(),
-                            parameter: path.to_string(),
-                        });
+                        self.name_resource(types, &text, path)?;
                     }
                     Meaning::Address if text.parse::<IpAddr>().is_err() => {
                         return Err(wrong("an IP address, as `10.0.0.2` or `2001:db8::2`"));

@@ -235,6 +235,21 @@ fn with_leave_what_the_row_does_not_have_is_passed_on_and_kept_as_a_secret() {
     assert!(matches!(Arguments::parse(row, body.as_bytes()), Err(ArgumentsError::Unknown { .. })));
 }
 
+/// Each id is decided as every type that it can have.
+#[test]
+fn few_ids_of_an_unsaid_type_may_be_named() {
+    let row = Catalogue::built_in().unwrap().named("AddResourceResourceGroup", None).unwrap();
+    let read = |count: usize| {
+        let ids: Vec<_> = (0..count).map(|id| id.to_string()).collect();
+        let body = serde_json::json!({ "resources": ids, "resourceGroupId": "g" });
+        Arguments::parse(row, body.to_string().as_bytes())
+    };
+    let most = read(44).unwrap();
+    assert_eq!(most.named()[0].types.len(), 18);
+    let error = read(45).unwrap_err().to_string();
+    assert!(error.contains("more than 44 ids of resources whose type"), "{error}");
+}
+
 /// No source says which of two tags with one key remains, or whether ZEC removes before it sets.
 #[test]
 fn a_write_names_each_tag_once() {
