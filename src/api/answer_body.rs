@@ -2,13 +2,15 @@
 
 use bytes::Bytes;
 
-use crate::{limit::ConcurrencySlots, metrics::InFlightGauge};
+use crate::{execute::LongAnswer, limit::ConcurrencySlots, metrics::InFlightGauge};
 
-/// The complete body of an answer, with everything that the sender holds until it has been sent.
+/// The body of an answer, with everything that the sender holds until it has been sent.
 #[derive(Debug, Default)]
 pub struct AnswerBody {
     /// The bytes to send.
     pub bytes: Bytes,
+    /// A long answer of ZEC's, in place of the bytes.
+    pub long: Option<Box<LongAnswer>>,
     /// Whether the request had an accepted token.
     pub authenticated: bool,
     /// The concurrency slots that the request takes. `None` if no limit of a caller bounds the number of waiting

@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, sync::Arc};
 
-use http::request;
+use http::{Version, request};
 use http_body::Body;
 use tokio::time::Instant;
 
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     domain::{Caller, Operation, UnknownFields},
     error::{Error, Problem},
-    execute::{Done, Executor, LookupResult, RequestContext, Via},
+    execute::{Done, Executor, LookupResult, RequestContext, Via, ZecBody},
     limit::{AtOnce, ConcurrencySlots, Live},
     telemetry::{Asked, Record},
 };
@@ -56,7 +56,7 @@ impl Context {
     fn asking<'a>(&'a self, caller: &'a Caller) -> RequestContext<'a> {
         let Self { places, record, deadline, reads_until, .. } = self;
         let (via, deadline, reads_until) = (Via::Rest, *deadline, *reads_until);
-        RequestContext { caller, via, places, deadline, reads_until, record }
+        RequestContext { caller, via, places, deadline, reads_until, in_pieces: false, record }
     }
 }
 
@@ -97,6 +97,7 @@ impl Api {
             body::refuse(body, context.deadline, strangers).await?;
             None
         };
+        let in_pieces = head.version > Version::HTTP_10;
         let request = RequestParts {
             parameters,
             query: head.uri.query(),
@@ -117,11 +118,12 @@ impl Api {
             (Handler::ZecCall(read), Some(caller)) => {
                 let said = software(&head.headers);
                 context.record.note(|facts| facts.software = said);
-                let asking = RequestContext { via: Via::Api, ..context.asking(caller) };
+                let asking = RequestContext { via: Via::Api, in_pieces, ..context.asking(caller) };
                 zec_answer(self.perform(read(&request)?, asking).await?)
             }
             (Handler::ActionCall(read), Some(caller)) => {
-                action_answer(self.perform(read(&request)?, context.asking(caller)).await?)
+                let asking = RequestContext { in_pieces, ..context.asking(caller) };
+                action_answer(self.perform(read(&request)?, asking).await?)
             }
             (
                 Handler::Caller(_)
@@ -174,7 +176,7 @@ fn done(done: Done) -> Answer {
         Done::Rehearsed(rehearsed) => reply::ok(reply::rehearsed(&rehearsed).to_string()),
         Done::Nic(shown) => reply::ok(shown.nic().raw().get().to_owned()),
         Done::Found(found) => reply::ok(reply::found(&found)),
-        Done::Answered { body, .. } => reply::bytes(body),
+        Done::Answered { body, .. } => reply::zec_body(body),
         Done::CallRehearsed(call) => reply::ok(reply::call_rehearsed(&call).to_string()),
         Done::Changed { change, request_id, operation } => {
             reply::ok(reply::changed(&change, &request_id, operation))
@@ -185,12 +187,16 @@ fn done(done: Done) -> Answer {
 /// The answer in the gateway's own form of ZEC's: with the operation's id beside it.
 fn action_answer(done: Done) -> Result<Answer, Error> {
     Ok(match done {
-        Done::Answered { body, operation } => {
+        Done::Answered { body: ZecBody::Whole(body), operation: Some(operation) } => {
             reply::bytes(reply::with_operation(&body, operation).into())
         }
+        Done::Answered { body, .. } => reply::zec_body(body),
         Done::Changed { change, request_id, operation } => {
             let body = reply::zec_change(&request_id, &change);
-            reply::bytes(reply::with_operation(body.as_bytes(), operation).into())
+            reply::bytes(match operation {
+                Some(operation) => reply::with_operation(body.as_bytes(), operation).into(),
+                None => body.into(),
+            })
         }
         Done::Replayed(done) => reply::replayed(action_answer(*done)?),
         done @ (Done::Nic(_)
@@ -207,7 +213,7 @@ fn zec_answer(done: Done) -> Result<Answer, Error> {
         Done::Changed { change, request_id, .. } => {
             Ok(reply::ok(reply::zec_change(&request_id, &change)))
         }
-        Done::Answered { body, .. } => Ok(reply::bytes(body)),
+        Done::Answered { body, .. } => Ok(reply::zec_body(body)),
         Done::Replayed(done) => zec_answer(*done).map(reply::replayed),
         Done::Nic(_)
         | Done::Found(_)

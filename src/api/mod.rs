@@ -14,6 +14,7 @@ mod routes;
 mod software;
 mod target;
 
+pub use crate::execute::{BrokenOff, LongAnswer, Piece};
 pub use answer_body::AnswerBody;
 pub use body::BodyLimits;
 pub use endpoint::{Api, Context};

@@ -66,7 +66,8 @@ impl Executor {
         let call = permit.spend();
         let (record, after) = (context.record, context.record.elapsed());
         let caller = context.caller.id();
-        let answered = Box::pin(self.decider.reader.call(caller, &call, context.reads_until)).await;
+        let (until, ends_at) = (context.reads_until, context.in_pieces.then_some(context.deadline));
+        let answered = Box::pin(self.decider.reader.call(caller, &call, until, ends_at)).await;
         let request_id = answered.as_ref().ok().map(|answered| &answered.request_id);
         record::called(record, call.action(), after, request_id, answered.as_ref().err());
         let answered = answered.map_err(|failure| failure::of_a_read(&failure))?;

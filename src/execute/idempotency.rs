@@ -21,6 +21,7 @@ use crate::{
     error::{Error, Extra, Problem},
     journal::{Holder, Journal, KeyClaim, View, secret_digest},
     mutex::lock,
+    zec::ZecBody,
 };
 
 /// Seconds after which a caller may ask again: about as long as a write takes.
@@ -249,7 +250,8 @@ fn call_again(view: View) -> Result<Done, Error> {
             let own = format!("{{\"requestId\":{id}}}");
             let response = response.as_deref().map_or(own.as_str(), RawValue::get);
             let body = format!("{{\"requestId\":{id},\"response\":{response}}}");
-            Ok(Done::Answered { body: body.into(), operation: Some(view.id) })
+            let body = ZecBody::Whole(body.into());
+            Ok(Done::Answered { body, operation: Some(view.id) })
         }
         (Outcome::Rejected | Outcome::Unknown, _) => Err(told_again(view).replayed()),
         (Outcome::Pending | Outcome::NotSent | Outcome::NotDone, _) => Err(running(Some(view.id))),

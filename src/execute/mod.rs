@@ -26,7 +26,6 @@ mod write;
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -44,7 +43,10 @@ use crate::{
     zec::{Reader, Writer},
 };
 
-pub use crate::policy::Via;
+pub use crate::{
+    policy::Via,
+    zec::{BrokenOff, LongAnswer, Piece, ZecBody},
+};
 #[cfg(fuzzing)]
 pub(crate) use failure::write_error as fuzz_entry;
 pub use find::FoundNics;
@@ -131,8 +133,8 @@ pub enum Done {
     Rehearsed(Box<Rehearsed>),
     /// ZEC's answer to a call of any other action.
     Answered {
-        /// The whole answer, byte for byte.
-        body: Bytes,
+        /// The answer, byte for byte.
+        body: ZecBody,
         /// The operation id in the journal; `None` for a read, and without a journal.
         operation: Option<OperationId>,
     },
@@ -153,6 +155,8 @@ pub struct RequestContext<'a> {
     pub deadline: Instant,
     /// When a read must be answered, and what a write needs must have been read. Some clients wait no longer.
     pub reads_until: Instant,
+    /// Whether a long answer may be passed on piece by piece. HTTP/1.0 cannot show that an answer broke off.
+    pub in_pieces: bool,
     /// The request's log record.
     pub record: &'a Arc<Record>,
 }

@@ -26,7 +26,7 @@ use crate::{
     metrics::Metrics,
     policy::Permit,
     telemetry::{Record, TraceParent},
-    zec::{Failure, Sent, Writer},
+    zec::{Failure, Sent, Writer, ZecBody},
 };
 
 /// The part of a write's time that is reserved for making its outcome durable.
@@ -236,7 +236,7 @@ impl WritePath {
                 context.record.note(|facts| facts.zec_request_id = Some(request_id.clone()));
                 Ok(match write {
                     WriteCall::Ipv4(change) => Done::Changed { change, request_id, operation },
-                    WriteCall::Other(_) => Done::Answered { body, operation },
+                    WriteCall::Other(_) => Done::Answered { body: ZecBody::Whole(body), operation },
                 })
             }
             Err(failure) => Err(record::named(&failure, operation, tell)),

@@ -57,6 +57,7 @@ pub struct Metrics {
     tls_certificate_expiry: IntGaugeVec,
     zec_requests: IntCounterVec,
     zec_durations: HistogramVec,
+    zec_broken_answers: IntCounter,
     zec_clock_skew: Gauge,
     zec_breaker_open: IntGaugeVec,
     zec_breaker_open_nics: IntGaugeVec,
@@ -101,6 +102,7 @@ impl Metrics {
             tls_certificate_expiry: make.gauges("tls_certificate_expiry_timestamp_seconds", "When the listener's own certificate expires, in Unix seconds.", &[])?,
             zec_requests: make.counters("zec_requests_total", "Requests to ZEC.", &["action", "outcome"])?,
             zec_durations: make.histograms("zec_request_duration_seconds", "Seconds that a request to ZEC took.", &["action"], &DURATION_BUCKETS)?,
+            zec_broken_answers: make.counter("zec_broken_answers_total", "Long answers of ZEC that broke off after the caller had got a part.")?,
             zec_clock_skew: make.float_gauge("zec_clock_skew_seconds", "Seconds that ZEC's clock is ahead of ours, by its last answer; ZEC refuses signatures past 300.")?,
             zec_breaker_open: make.gauges("zec_breaker_open", "1 while requests to ZEC are refused without being sent, because ZEC failed too often at several vNICs or could not be reached.", &["kind"])?,
             zec_breaker_open_nics: make.gauges("zec_breaker_open_nics", "vNICs for which requests to ZEC are refused without being sent, because ZEC failed too often there.", &["kind"])?,
@@ -228,6 +230,11 @@ impl Metrics {
     pub fn zec_answered(&self, action: &'static str, outcome: ZecResult, took: Duration) {
         self.zec_requests.with_label_values(&[action, outcome.label()]).inc();
         self.zec_durations.with_label_values(&[action]).observe(took.as_secs_f64());
+    }
+
+    /// Counts a long answer of ZEC's that broke off after its caller had got a part of it.
+    pub fn zec_answer_broke_off(&self) {
+        self.zec_broken_answers.inc();
     }
 
     /// Sets by how many seconds ZEC's clock is ahead of the gateway's.

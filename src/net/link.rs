@@ -3,12 +3,12 @@
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
-use http_body::Body;
+use http_body::{Body, Frame};
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
@@ -17,6 +17,9 @@ use hyper::{
 use tokio::task::coop::unconstrained;
 
 use super::{BoxError, ExchangeError, Stream, causes, with_causes};
+
+/// How much of an answer is read at once, in bytes. An answer in flight takes little more room than a few pieces.
+const PIECE: usize = 32 * 1024;
 
 /// The future of an answer's head.
 pub(super) type Answering = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>> + Send>>;
@@ -33,7 +36,8 @@ pub(super) struct Link {
 impl Link {
     pub(super) async fn new(stream: Stream) -> hyper::Result<Box<Self>> {
         // Without `writev` a request is sent in one piece: it is small, and over TLS two pieces would be two records.
-        let (sender, connection) = Builder::new().writev(false).handshake(stream).await?;
+        let (sender, connection) =
+            Builder::new().writev(false).max_buf_size(PIECE).handshake(stream).await?;
         Ok(Box::new(Self { sender, connection: Some(connection) }))
     }
 
@@ -57,52 +61,67 @@ impl Link {
         Box::pin(self.sender.send_request(request))
     }
 
-    /// Returns the complete answer to what was sent, with a body of at most `limit` bytes.
-    pub(super) async fn answer(
+    /// Returns the answer to what was sent: its body up to the piece that makes it longer than `first` bytes, and the body
+    /// itself if there is more of it.
+    pub(super) async fn begin(
         &mut self,
         mut answering: Answering,
-        limit: usize,
-    ) -> Result<Response<Bytes>, ExchangeError> {
+        first: usize,
+    ) -> Result<Response<(Bytes, Option<Incoming>)>, ExchangeError> {
         let head = poll_fn(|cx| {
             self.drive(cx);
             poll_unwoken(|cx| answering.as_mut().poll(cx))
         });
-        let (head, body) = head.await.map_err(|error| failure(&error))?.into_parts();
-        let cut = |error: BoxError| ExchangeError::Cut {
-            status: head.status,
-            cause: with_causes(&*error),
-        };
-        let body = self.whole(body, limit).await.map_err(cut)?;
-        Ok(Response::from_parts(head, body))
+        let (head, mut body) = head.await.map_err(|error| failure(&error))?.into_parts();
+        let begun = self.read(&mut body, first).await;
+        let (begun, is_whole) = begun.map_err(|error| ExchangeError::cut(head.status, &*error))?;
+        Ok(Response::from_parts(head, (begun, (!is_whole).then_some(body))))
     }
 
-    async fn whole(&mut self, mut body: Incoming, limit: usize) -> Result<Bytes, BoxError> {
-        let (mut first, mut all) = (Bytes::new(), BytesMut::new());
-        while !body.is_end_stream() {
-            let frame = poll_fn(|cx| {
-                // Polling the body asks for more data, which the connection then reads.
-                let asked = poll_unwoken(|cx| Pin::new(&mut body).poll_frame(cx));
-                if asked.is_ready() {
-                    return asked;
+    /// Reads a body to its end, or until it is longer than `first` bytes. Returns whether it is read to its end.
+    async fn read(&mut self, body: &mut Incoming, first: usize) -> Result<(Bytes, bool), BoxError> {
+        let (mut one, mut all) = (Bytes::new(), BytesMut::new());
+        let mut is_whole = body.is_end_stream();
+        while !is_whole && one.len().max(all.len()) <= first {
+            let Some(data) = poll_fn(|cx| self.poll_data(body, cx)).await.transpose()? else {
+                is_whole = true;
+                break;
+            };
+            if one.is_empty() {
+                one = data;
+            } else {
+                if all.is_empty() {
+                    all.extend_from_slice(&one);
                 }
-                self.drive(cx);
-                poll_unwoken(|cx| Pin::new(&mut body).poll_frame(cx))
-            });
-            let Some(frame) = frame.await else { break };
-            let Ok(data) = frame?.into_data() else { continue };
-            if data.len() > limit - first.len().max(all.len()) {
-                return Err(format!("more than {limit} bytes").into());
+                all.extend_from_slice(&data);
             }
-            if first.is_empty() {
-                first = data;
-                continue;
-            }
-            if all.is_empty() {
-                all.extend_from_slice(&first);
-            }
-            all.extend_from_slice(&data);
+            is_whole = body.is_end_stream();
         }
-        Ok(if all.is_empty() { first } else { all.freeze() })
+        Ok((if all.is_empty() { one } else { all.freeze() }, is_whole))
+    }
+
+    /// The next piece of a body; `None` at its end.
+    pub(super) fn poll_data(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BoxError>>> {
+        loop {
+            if body.is_end_stream() {
+                return Poll::Ready(None);
+            }
+            // Polling the body asks for more data, which the connection then reads.
+            let mut frame = poll_unwoken(|cx| Pin::new(&mut *body).poll_frame(cx));
+            if frame.is_pending() {
+                self.drive(cx);
+                frame = poll_unwoken(|cx| Pin::new(&mut *body).poll_frame(cx));
+            }
+            match ready!(frame).transpose()?.map(Frame::into_data) {
+                None => return Poll::Ready(None),
+                Some(Ok(data)) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),
+                Some(_) => {}
+            }
+        }
     }
 
     /// Lets the connection make what progress it can.

@@ -4,6 +4,7 @@
 mod link;
 mod pool;
 mod proxy;
+mod rest;
 #[cfg(test)]
 pub(crate) mod simulated;
 
@@ -36,6 +37,7 @@ use self::{
 use crate::{error::Fault, files, lanes};
 
 pub use proxy::ProxySettings;
+pub use rest::{BegunBody, BodyRest};
 
 /// An error, boxed so that layers which do not know each other can pass it on.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -72,6 +74,14 @@ pub enum ExchangeError {
         /// The cause, as text.
         cause: String,
     },
+}
+
+impl ExchangeError {
+    /// An answer whose body is too long or breaks off.
+    #[must_use]
+    pub fn cut(status: StatusCode, cause: &(dyn StdError + 'static)) -> Self {
+        Self::Cut { status, cause: with_causes(cause) }
+    }
 }
 
 impl HttpClient {
@@ -148,9 +158,27 @@ impl Lease<'_> {
     /// The error tells how far the request came.
     pub fn exchange(
         self,
-        mut request: Request<Full<Bytes>>,
+        request: Request<Full<Bytes>>,
         limit: usize,
     ) -> impl Future<Output = Result<Response<Bytes>, ExchangeError>> {
+        let begun = self.begin(request, limit);
+        async move {
+            let (head, body) = begun.await?.into_parts();
+            let cut = |error: BoxError| ExchangeError::cut(head.status, &*error);
+            let body = body.whole(limit).await.map_err(cut)?;
+            Ok(Response::from_parts(head, body))
+        }
+    }
+
+    /// As [`Self::exchange`], but returns as soon as more than `first` bytes of the body were read.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn begin(
+        self,
+        mut request: Request<Full<Bytes>>,
+        first: usize,
+    ) -> impl Future<Output = Result<Response<BegunBody>, ExchangeError>> {
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
         let sent = match self.0 {
             PooledLink::Real { mut link, pool, to } => {
@@ -162,14 +190,14 @@ impl Lease<'_> {
         async move {
             match sent {
                 OnItsWay::Real { answering, mut link, pool, to } => {
-                    let answer = link.answer(answering, limit).await?;
-                    if link.is_open() {
-                        pool.put(to, link);
-                    }
-                    Ok(answer)
+                    let (head, (first, rest)) = link.begin(answering, first).await?.into_parts();
+                    let rest = BodyRest::of(rest, link, pool, to);
+                    Ok(Response::from_parts(head, BegunBody { first, rest }))
                 }
                 #[cfg(test)]
-                OnItsWay::Simulated(answer) => answer.await,
+                OnItsWay::Simulated(answer) => {
+                    Ok(answer.await?.map(|first| BegunBody { first, rest: None }))
+                }
             }
         }
     }

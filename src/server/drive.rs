@@ -89,7 +89,7 @@ pub(super) fn counted(
                 phase.know();
             }
             let answer = match protocol {
-                Protocol::Http1(left, leaving) => over_http1(answer, left, &leaving),
+                Protocol::Http1(left, leaving) => over_http1(answer, &phase, left, &leaving),
                 Protocol::Http2(strangers) => over_http2(answer, phase, &strangers),
             };
             // Only after the answer counts as waiting: otherwise the connection would seem to rest in between.
@@ -99,12 +99,20 @@ pub(super) fn counted(
     })
 }
 
-fn over_http1(mut answer: Answer, left: Left, leaving: &CancellationToken) -> Response<Outgoing> {
+fn over_http1(
+    mut answer: Answer,
+    phase: &Phase,
+    left: Left,
+    leaving: &CancellationToken,
+) -> Response<Outgoing> {
     if left.has_body() || leaving.is_cancelled() {
         let close = HeaderValue::from_static("close");
         answer.headers_mut().insert(header::CONNECTION, close);
     }
-    answer.map(|body| Outgoing::new(body, SentBy::Http1(left), None))
+    answer.map(|body| {
+        let waits = body.long.is_some().then(|| (phase.clone(), phase.waits()));
+        Outgoing::new(body, SentBy::Http1(left, waits), None)
+    })
 }
 
 fn over_http2(answer: Answer, phase: Phase, strangers: &AtOnce) -> Response<Outgoing> {

@@ -2,9 +2,9 @@
 //! byte, not only until hyper has it. Over HTTP/2 the caller reads within the windows that it grants.
 
 use std::{
-    fmt, mem,
+    mem,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::{Buf, Bytes};
@@ -14,7 +14,7 @@ use super::{phase::Phase, wire::Left};
 use crate::{
     limit::{ConcurrencySlots, Slot},
     metrics::InFlightGauge,
-    stack::AnswerBody,
+    stack::{AnswerBody, BrokenOff, LongAnswer, Piece},
 };
 
 /// The places that an answer holds until it is sent.
@@ -28,8 +28,9 @@ pub(super) struct HeldUntilSent {
 /// How the gateway detects that an answer is sent.
 #[derive(Debug)]
 pub(super) enum SentBy {
-    /// hyper copies the answer into its buffer. The answer is sent when the buffer is flushed.
-    Http1(Left),
+    /// hyper copies the answer into its buffer. The answer is sent when the buffer is flushed. A long answer waits, as over
+    /// HTTP/2, until its last piece is in the buffer.
+    Http1(Left, Option<(Phase, u64)>),
     /// h2 keeps the bytes as they are and drops them once they are written. The number is the time since when they
     /// wait.
     Http2(Phase, u64),
@@ -39,6 +40,8 @@ pub(super) enum SentBy {
 #[derive(Debug)]
 pub(super) struct Outgoing {
     bytes: Bytes,
+    /// A long answer of ZEC's, in place of the bytes.
+    long: Option<Box<LongAnswer>>,
     sending: Option<Sending>,
     refused: bool,
 }
@@ -47,65 +50,76 @@ impl Outgoing {
     /// Makes a body that releases its places once it is sent. `stranger` is the place of an answer to a request without
     /// a good token.
     pub(super) fn new(body: AnswerBody, way: SentBy, stranger: Option<Slot>) -> Self {
-        let AnswerBody { bytes, places, running, .. } = body;
+        let AnswerBody { bytes, long, places, running, .. } = body;
         let held = HeldUntilSent { _places: places, _running: running, _stranger: stranger };
-        Self { bytes, sending: Some(Sending { held, way }), refused: false }
+        Self { bytes, long, sending: Some(Sending { held, way }), refused: false }
     }
 
     /// Makes a body that breaks off, so that its stream is reset.
     pub(super) fn refused(body: AnswerBody) -> Self {
-        Self { bytes: body.bytes, sending: None, refused: true }
+        Self { bytes: body.bytes, long: None, sending: None, refused: true }
     }
 }
 
-/// Too many answers to requests without a good token wait to be read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TooManyUnread;
-
-impl fmt::Display for TooManyUnread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("too many answers to requests without a token wait to be taken")
-    }
+/// Why an answer breaks off.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum Unsendable {
+    #[error("too many answers to requests without a token wait to be taken")]
+    TooManyUnread,
+    #[error(transparent)]
+    BrokenOff(#[from] BrokenOff),
 }
-
-impl std::error::Error for TooManyUnread {}
 
 impl Body for Outgoing {
-    type Data = Piece;
-    type Error = TooManyUnread;
+    type Data = OutgoingPiece;
+    type Error = Unsendable;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Piece>, TooManyUnread>>> {
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<OutgoingPiece>, Unsendable>>> {
         if mem::take(&mut self.refused) {
             self.bytes.clear();
-            return Poll::Ready(Some(Err(TooManyUnread)));
+            return Poll::Ready(Some(Err(Unsendable::TooManyUnread)));
+        }
+        if let Some(long) = &mut self.long {
+            match ready!(long.poll_piece(cx)) {
+                Ok(Piece::Next(bytes)) => {
+                    let piece = OutgoingPiece { bytes, _sending: None };
+                    return Poll::Ready(Some(Ok(Frame::data(piece))));
+                }
+                Ok(Piece::Last(bytes)) => self.bytes = bytes,
+                Err(error) => return Poll::Ready(Some(Err(error.into()))),
+            }
+            self.long = None;
         }
         if self.bytes.is_empty() {
             return Poll::Ready(None);
         }
         let (bytes, sending) = (mem::take(&mut self.bytes), self.sending.take());
-        Poll::Ready(Some(Ok(Frame::data(Piece { bytes, _sending: sending }))))
+        Poll::Ready(Some(Ok(Frame::data(OutgoingPiece { bytes, _sending: sending }))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_empty()
+        self.bytes.is_empty() && self.long.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.bytes.len() as u64)
+        match &self.long {
+            None => SizeHint::with_exact(self.bytes.len() as u64),
+            Some(long) => long.length().map(SizeHint::with_exact).unwrap_or_default(),
+        }
     }
 }
 
 /// The bytes of an answer, with the places that they hold.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(super) struct OutgoingPiece {
     bytes: Bytes,
     _sending: Option<Sending>,
 }
 
-impl Buf for Piece {
+impl Buf for OutgoingPiece {
     fn remaining(&self) -> usize {
         self.bytes.remaining()
     }
@@ -129,7 +143,12 @@ struct Sending {
 impl Drop for Sending {
     fn drop(&mut self) {
         match &self.way {
-            SentBy::Http1(left) => left.hold_until_flushed(mem::take(&mut self.held)),
+            SentBy::Http1(left, waits) => {
+                left.hold_until_flushed(mem::take(&mut self.held));
+                if let Some((phase, since)) = waits {
+                    phase.taken(*since);
+                }
+            }
             SentBy::Http2(phase, since) => phase.taken(*since),
         }
     }

@@ -86,7 +86,10 @@ impl Phase {
     pub(super) fn rests(&self, long: Duration) -> bool {
         let packed = self.packed();
         let nothing = running(packed) == 0 && packed & HEAD == 0;
-        nothing && !self.shared.is_unsent() && self.at(packed).elapsed() >= long
+        nothing && !self.shared.is_unsent() && self.at(packed).elapsed() >= long && {
+            // A long answer may wait for ZEC while everything that came of it is written.
+            self.shared.unread().is_empty()
+        }
     }
 
     /// Records whether something is still to be written.

@@ -155,6 +155,7 @@ async fn ask(gateway: &Gateway, caller: &Caller, asked: &Asked) -> Result<Done, 
         places: &ConcurrencySlots::default(),
         deadline: Instant::now() + Duration::from_secs(30),
         reads_until: Instant::now() + Duration::from_secs(9),
+        in_pieces: false,
         record: &Arc::new(Record::start("r", None, None)),
     };
     gateway.executor.perform(operation, asking).await

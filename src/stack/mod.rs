@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_http::set_header::SetResponseHeaderLayer;
 
-pub use crate::api::{Answer, AnswerBody};
+pub use crate::api::{Answer, AnswerBody, BrokenOff, LongAnswer, Piece};
 use crate::{
     api::{Api, Router},
     auth::Authenticator,

@@ -62,6 +62,7 @@ fn without_body(answer: &mut Answer) {
     let length = HeaderValue::from(answer.body().bytes.len());
     answer.headers_mut().insert(CONTENT_LENGTH, length);
     answer.body_mut().bytes = Bytes::new();
+    answer.body_mut().long = None;
 }
 
 /// Of several headers, it is not clear which one is valid, so none is used.

@@ -7,6 +7,7 @@ mod credentials;
 mod describe;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz_entry;
+mod long;
 mod request;
 mod settings;
 mod sign;
@@ -24,6 +25,7 @@ pub(crate) use client::connect_over;
 pub use client::{Answered, FoundNic, Reader, Sent, Writer, check, connect};
 pub use credentials::{AccessKey, AccessKeys};
 pub use describe::{NICS_OF_A_PAGE, NicPage};
+pub use long::{BrokenOff, LongAnswer, Piece, ZecBody};
 pub use request::change_body;
 pub use settings::{Settings, UnknownFields};
 pub use sign::{CONTENT_TYPE, authorization};

@@ -53,6 +53,7 @@ mod identity;
 mod identity_page;
 mod journal;
 mod limits;
+mod long_answers;
 mod main_path;
 mod metrics;
 mod odd_files;

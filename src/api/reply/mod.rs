@@ -19,6 +19,7 @@ pub use problem::problem;
 pub(super) use zec::{call_rehearsed, with_operation, zec_change};
 
 use super::answer_body::AnswerBody;
+use crate::execute::ZecBody;
 
 /// An answer from the gateway.
 pub type Answer = Response<AnswerBody>;
@@ -67,6 +68,16 @@ pub(super) fn bytes(body: Bytes) -> Answer {
     let mut answer = Response::new(body.into());
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
+}
+
+/// ZEC's answer, unchanged.
+pub(super) fn zec_body(body: ZecBody) -> Answer {
+    match body {
+        ZecBody::Whole(body) => bytes(body),
+        ZecBody::Long(long) => {
+            bytes(Bytes::new()).map(|body| AnswerBody { long: Some(long), ..body })
+        }
+    }
 }
 
 /// Marks an answer as the repeated answer to an earlier request.

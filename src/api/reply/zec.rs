@@ -21,8 +21,7 @@ pub(in crate::api) fn zec_change(id: &str, change: &ChangeIpv4) -> String {
 }
 
 /// An answer of ZEC's with the operation's id as its first member. ZEC's own bytes stay as they are.
-pub(in crate::api) fn with_operation(answer: &[u8], operation: Option<OperationId>) -> Vec<u8> {
-    let Some(id) = operation else { return answer.to_vec() };
+pub(in crate::api) fn with_operation(answer: &[u8], id: OperationId) -> Vec<u8> {
     // ZEC's answer was read as an object with members.
     let begin = answer.iter().position(|byte| *byte == b'{').map_or(0, |at| at + 1);
     let mut whole = format!("{{\"operationId\":\"{id}\",").into_bytes();
@@ -50,11 +49,10 @@ mod tests {
     fn the_operations_id_is_added_and_zecs_bytes_stay() {
         let id = OperationId::new();
         let answer = br#" {"requestId":"T1","response":{"x":1.50}}"#;
-        let whole = String::from_utf8(with_operation(answer, Some(id))).unwrap();
+        let whole = String::from_utf8(with_operation(answer, id)).unwrap();
         assert_eq!(
             whole,
             format!(r#"{{"operationId":"{id}","requestId":"T1","response":{{"x":1.50}}}}"#)
         );
-        assert_eq!(with_operation(answer, None), answer);
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 use http_body_util::Full;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, error::Elapsed, timeout_at};
 
 use crate::{
     catalogue::ZEC,
@@ -17,8 +17,9 @@ use crate::{
     metrics::{Kind, Metrics, ZecResult},
     net::{ExchangeError, HttpClient},
     zec::{
-        AccessKey, AccessKeys,
+        AccessKey, AccessKeys, LongAnswer, ZecBody,
         answer::{self, Failure, MAX_ANSWER, WhyNotSent, ZecAnswer},
+        long::BEGINNING,
         request::{PATH, PATHS},
         sign,
         skew::Skew,
@@ -74,10 +75,10 @@ impl Client {
         &self,
         call: SignedCall<'_>,
         sign_at: impl FnOnce() -> Result<SystemTime, Failure>,
-        take: impl FnOnce(&Node<'_>, &Bytes) -> T,
+        take: impl Take<T>,
         pass: BreakerPass,
         deadline: Instant,
-    ) -> Result<ZecAnswer<T>, Failure> {
+    ) -> Result<ZecAnswer<Result<T, String>>, Failure> {
         let (started, action) = (Instant::now(), call.action);
         let until = deadline.min(started + self.request_timeout);
         let result = self.exchange(call, sign_at, take, until).await;
@@ -111,22 +112,35 @@ impl Client {
         &self,
         call: SignedCall<'_>,
         sign_at: impl FnOnce() -> Result<SystemTime, Failure>,
-        take: impl FnOnce(&Node<'_>, &Bytes) -> T,
+        take: impl Take<T>,
         until: Instant,
-    ) -> Result<ZecAnswer<T>, Failure> {
+    ) -> Result<ZecAnswer<Result<T, String>>, Failure> {
+        let action = call.action;
         let link = timeout_at(until, self.http.link(&self.endpoint)).await;
         let link = link.map_err(|_| Failure::NotSent(WhyNotSent::Late))?.map_err(failure)?;
         // Signed only when the request can go out, because connecting takes time.
         let signed_at = sign_at()?;
         let request = self.request(call, signed_at);
         let request = request.map_err(|cause| Failure::NotSent(WhyNotSent::Because(cause)))?;
-        let exchange = link.exchange(request, MAX_ANSWER);
-        let answer = timeout_at(until, exchange).await;
-        let answer = answer.map_err(|_| Failure::NoAnswer(TOO_LONG.to_owned()))?;
-        let (head, body) = answer.map_err(failure)?.into_parts();
+        let ends_at = take.ends_at();
+        let first = if ends_at.is_some() { BEGINNING } else { MAX_ANSWER };
+        let begun = timeout_at(until, link.begin(request, first)).await;
+        let (head, body) = begun.map_err(too_long)?.map_err(failure)?.into_parts();
         let date = self.skew.observe(&head.headers, &self.metrics);
-        let take = |response: &Node<'_>, _: &[u8]| take(response, &body);
-        let answer = answer::read(head.status, &head.headers, &body, take);
+        let body = match ends_at {
+            Some(ends_at) => LongAnswer::of(&head, body, ends_at, (action, &self.metrics)),
+            None => Err(body),
+        };
+        let answer = match body {
+            Ok((request_id, long)) => Ok(ZecAnswer { request_id, response: take.long(long) }),
+            Err(body) => {
+                let body = timeout_at(until, body.whole(MAX_ANSWER)).await.map_err(too_long)?;
+                let body =
+                    body.map_err(|error| failure(ExchangeError::cut(head.status, &*error)))?;
+                let take = |response: &Node<'_>, _: &[u8]| take.whole(response, &body);
+                answer::read(head.status, &head.headers, &body, take)
+            }
+        };
         match (&answer, date) {
             (Ok(_), None) => self.skew.accepted(signed_at),
             (Ok(_) | Err(Failure::Rejected { .. } | Failure::Throttled { .. }), Some(date)) => {
@@ -168,6 +182,53 @@ impl Client {
         headers.insert(X_ZC_SIGNATURE_METHOD, HeaderValue::from_static(sign::ALGORITHM));
         headers.insert(X_ZC_SERVICE, HeaderValue::from_static(service));
         Ok(request)
+    }
+}
+
+fn too_long(_: Elapsed) -> Failure {
+    Failure::NoAnswer(TOO_LONG.to_owned())
+}
+
+/// What is made of an answer that reports success. An error says what is wrong with the answer.
+pub(super) trait Take<T>: Sized {
+    /// When an answer must have ended that is passed on piece by piece; `None` if every answer is read as a whole.
+    fn ends_at(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Takes what it needs of an answer that was read as a whole: `response` is the parsed object.
+    fn whole(self, response: &Node<'_>, all: &Bytes) -> Result<T, String>;
+
+    /// Takes a long answer, of which the beginning was read.
+    fn long(self, _: Box<LongAnswer>) -> Result<T, String> {
+        Err("it is long".to_owned())
+    }
+}
+
+impl<T, F: FnOnce(&Node<'_>, &Bytes) -> Result<T, String>> Take<T> for F {
+    fn whole(self, response: &Node<'_>, all: &Bytes) -> Result<T, String> {
+        self(response, all)
+    }
+}
+
+/// Takes the body as it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Body {
+    /// As [`Take::ends_at`].
+    pub(super) ends_at: Option<Instant>,
+}
+
+impl Take<ZecBody> for Body {
+    fn ends_at(&self) -> Option<Instant> {
+        self.ends_at
+    }
+
+    fn whole(self, _: &Node<'_>, all: &Bytes) -> Result<ZecBody, String> {
+        Ok(ZecBody::Whole(all.clone()))
+    }
+
+    fn long(self, answer: Box<LongAnswer>) -> Result<ZecBody, String> {
+        Ok(ZecBody::Long(answer))
     }
 }
 

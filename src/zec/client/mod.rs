@@ -16,7 +16,7 @@ use http::{HeaderValue, Uri, uri::Scheme};
 use tokio::time::Instant;
 
 use super::{
-    AccessKeys, Settings,
+    AccessKeys, Settings, ZecBody,
     answer::{Failure, WhyNotSent},
     describe, request,
 };
@@ -68,8 +68,8 @@ pub struct Sent {
 /// ZEC's answer to a call that only reads.
 #[derive(Debug)]
 pub struct Answered {
-    /// ZEC's whole answer, byte for byte.
-    pub body: Bytes,
+    /// ZEC's answer, byte for byte.
+    pub body: ZecBody,
     /// ZEC's id of the request.
     pub request_id: String,
 }
@@ -234,10 +234,13 @@ impl Writer {
         let sign_at = || ticket.spend().map(|spent| spent.signed_at).map_err(|e| not_sent(&e));
         let take = |response: &Node<'_>, all: &Bytes| {
             let kept = describe::kept(&write, response);
-            (describe::failed(&write, response), kept, all.clone())
+            Ok((describe::failed(&write, response), kept, all.clone()))
         };
         let answer = self.0.attempt(call, sign_at, take, pass, deadline).await?;
-        let ((failed, kept, body), request_id) = (answer.response, answer.request_id);
+        let request_id = answer.request_id;
+        let (failed, kept, body) = answer
+            .response
+            .map_err(|cause| Failure::BadAnswer { cause, request_id: Some(request_id.clone()) })?;
         Ok(Sent { write, request_id, body, failed, kept })
     }
 }

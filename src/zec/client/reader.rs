@@ -15,7 +15,7 @@ use super::{
         request,
     },
     Answered, Busy, FoundNic, Reader,
-    exchange::SignedCall,
+    exchange::{Body, SignedCall, Take},
 };
 use crate::{
     catalogue::{ResourceRow, ZEC},
@@ -95,7 +95,8 @@ impl Reader {
         self.0.busy.load(Ordering::Relaxed) > 0
     }
 
-    /// Makes a call that only reads, for a caller. It is retried as [`Reader::nic_for`].
+    /// Makes a call that only reads, for a caller. It is retried as [`Reader::nic_for`]. The answer must begin by the first
+    /// time. If it is long and `ends_at` is given, it is passed on piece by piece and ends by then.
     ///
     /// # Errors
     /// As there.
@@ -104,6 +105,7 @@ impl Reader {
         caller: &str,
         call: &ActionCall,
         deadline: Instant,
+        ends_at: Option<Instant>,
     ) -> Result<Answered, Failure> {
         let _busy = Busy::begin(&self.0.busy);
         let body = Bytes::from(call.arguments().canonical());
@@ -111,8 +113,9 @@ impl Reader {
         let (action, version) = (row.name.as_str(), row.version.as_str());
         let service = row.service.as_str();
         let read = Read { service, action, version, body: &body, about: request::about(call) };
-        let answer = self.retry(caller, read, |_, all| Ok(all.clone()), deadline).await?;
-        Ok(Answered { body: answer.response, request_id: answer.request_id })
+        let answer = self.retry(caller, read, Body { ends_at }, deadline).await?;
+        let Found { response: body, request_id, .. } = answer;
+        Ok(Answered { body, request_id })
     }
 
     /// Reads resources of one type by their ids, for a caller. What ZEC does not show is left out. There may be at most as
@@ -180,7 +183,7 @@ impl Reader {
         &self,
         caller: &str,
         read: Read<'_>,
-        take: impl Fn(&Node<'_>, &Bytes) -> Result<T, String>,
+        take: impl Take<T> + Copy,
         deadline: Instant,
     ) -> Result<Found<T>, Failure> {
         let Read { service, action, version, body, about } = read;
@@ -191,7 +194,7 @@ impl Reader {
         loop {
             let pass = self.0.admit(Kind::Read, who)?;
             let call = SignedCall { service, action, version, body: body.clone(), key };
-            let attempt = self.0.attempt(call, || Ok(clock::now()), &take, pass, deadline);
+            let attempt = self.0.attempt(call, || Ok(clock::now()), take, pass, deadline);
             let failure = match attempt.await {
                 Ok(ZecAnswer { request_id, response: Ok(response) }) => {
                     return Ok(Found { response, request_id, zec: self.0.identity(key) });
@@ -231,7 +234,8 @@ impl Reader {
     ) -> Result<(), Failure> {
         let (action, body) = (PROBE.0, Bytes::from_static(PROBE.1));
         let read = Read::of_zec(action, &body, about);
-        self.retry(caller, read, |_, _| Ok(()), deadline).await.map(drop)
+        let take = |_: &Node<'_>, _: &Bytes| Ok(());
+        self.retry(caller, read, take, deadline).await.map(drop)
     }
 }
 

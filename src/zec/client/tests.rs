@@ -86,7 +86,7 @@ fn a_write_after_a_pause_does_not_meet_a_connection_that_is_over() {
             body: Bytes::from_static(b"{}"),
             key: &keys.current,
         };
-        client.attempt(call, || Ok(clock::now()), |_, _| (), pass, deadline)
+        client.attempt(call, || Ok(clock::now()), |_: &Node<'_>, _: &Bytes| Ok(()), pass, deadline)
     };
     let scenario = async {
         assert!(attempt().await.is_ok());
@@ -133,7 +133,9 @@ async fn where_the_time_is_up_before_there_is_a_connection_nothing_was_sent() {
         body: Bytes::from_static(b"{}"),
         key: &keys.current,
     };
-    let attempt = client.attempt(call, || Ok(clock::now()), |_, _| (), pass, deadline).await;
+    let attempt = client
+        .attempt(call, || Ok(clock::now()), |_: &Node<'_>, _: &Bytes| Ok(()), pass, deadline)
+        .await;
     assert!(matches!(attempt, Err(Failure::NotSent(_))), "{attempt:?}");
 }
 
