@@ -9,6 +9,7 @@ pub use crate::auth::fuzz_entry::{Keys, TokenParts};
 use crate::{
     api,
     auth::{self, IssuerSettings},
+    catalogue::{self, ActionRow, CatalogueError},
     domain::{Caller, ChangeIpv4, Nic, NicId, Operation},
     error::Error,
     execute, server, zec,
@@ -21,10 +22,19 @@ use crate::{
 pub fn operation(
     method: &Method,
     target: &Uri,
+    headers: &HeaderMap,
     body: Option<&[u8]>,
     max_addresses: usize,
 ) -> Result<Operation, Error> {
-    api::fuzz_entry(method, target, body, max_addresses)
+    api::fuzz_entry(method, target, headers, body, max_addresses)
+}
+
+/// The actions that an operator's file adds.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn added_actions(text: &str) -> Result<Vec<ActionRow>, CatalogueError> {
+    catalogue::fuzz_entry(text)
 }
 
 /// The body that goes to ZEC for a change.

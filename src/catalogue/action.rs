@@ -25,6 +25,8 @@ pub struct ActionRow {
     pub resource_types: Vec<ResourceType>,
     /// Whether ZEC answers before the work is done.
     pub asynchronous: Certainty,
+    /// What proves that a call was done if ZEC's answer is lost.
+    pub proof: Proof,
     /// Its parameters.
     pub parameters: Vec<Parameter>,
     /// Groups of parameters for one thing. ZEC heeds one of a group and ignores the others, so a call may have one.
@@ -129,6 +131,17 @@ labels! {
         Write = "write",
         /// Changes something for good, or takes it away.
         Destructive = "destructive",
+    }
+}
+
+labels! {
+    /// What proves that a call was done.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Proof by label, from from_label {
+        /// ZEC no longer shows the resources of the action's own type that the call names.
+        Gone = "gone",
+        /// Nothing.
+        Nothing = "-",
     }
 }
 
@@ -278,6 +291,7 @@ pub(super) fn read(
             effect: row.known("access", Effect::from_label)?,
             resource_types,
             asynchronous: row.known("async", Certainty::from_label)?,
+            proof: row.known("proof", Proof::from_label)?,
             parameters,
             alternatives,
             answer: answer.ok_or_else(|| row.fault(format!("`{name}` has no row of answers")))?,

@@ -15,7 +15,7 @@ use super::{
 const NAME: &str = "catalogue_file";
 
 /// The columns of the tables that a file is read as.
-const ACTIONS: &str = "action\taccess\tresource_type\tasync";
+const ACTIONS: &str = "action\taccess\tresource_type\tasync\tproof";
 const PARAMETERS: &str = "action\tfield\ttype\trequired\tkind\tif_absent\tdeprecated";
 const ANSWERS: &str = "action\tpath\tholds\tresource_type\teffect";
 
@@ -34,6 +34,7 @@ struct WrittenAction {
     access: String,
     resource_type: Option<String>,
     asynchronous: Option<String>,
+    proof: Option<String>,
     /// The member of the answer with the id, or with `[]` the ids, of what the action creates.
     creates: Option<String>,
     #[serde(default)]
@@ -55,7 +56,7 @@ struct WrittenParameter {
 ///
 /// # Errors
 /// When the file is not TOML of this form, or an action breaks a rule of the tables.
-pub(super) fn read(text: &str) -> Result<Vec<ActionRow>, CatalogueError> {
+pub(crate) fn read(text: &str) -> Result<Vec<ActionRow>, CatalogueError> {
     let fault = |error: toml::de::Error| CatalogueError::in_table(NAME, error.to_string());
     let file: ActionsFile = toml::from_str(text).map_err(fault)?;
     file.action.into_iter().map(WrittenAction::row).collect()
@@ -98,7 +99,8 @@ impl WrittenAction {
     fn action(&self) -> Result<String, CatalogueError> {
         let kind = self.resource_type.as_deref().unwrap_or("catalog");
         let asynchronous = self.asynchronous.as_deref().unwrap_or("unknown");
-        self.cells(&[&self.name, &self.access, kind, asynchronous])
+        let proof = self.proof.as_deref().unwrap_or("-");
+        self.cells(&[&self.name, &self.access, kind, asynchronous, proof])
     }
 
     fn parameters(&self) -> Result<String, CatalogueError> {

@@ -11,7 +11,9 @@ mod table;
 
 use std::{collections::HashMap, sync::OnceLock};
 
-pub use action::{ActionRow, Effect, Held, Holds, Presence};
+pub use action::{ActionRow, Effect, Held, Holds, Presence, Proof};
+#[cfg(fuzzing)]
+pub(crate) use extension::read as fuzz_entry;
 pub use parameter::{IfAbsent, Meaning, Parameter, Scalar, Shape};
 pub use resource::{ReadBy, ResourceRow, ResourceType};
 pub use table::CatalogueError;

@@ -137,9 +137,9 @@ fn a_table_that_breaks_a_rule_is_refused_with_its_line() {
 /// The text of a table, and the tables with one of them replaced.
 fn with(replace: impl FnOnce(&mut Tables<'_>)) -> Result<Catalogue, CatalogueError> {
     let mut tables = Tables {
-        services_actions: "service\tversion\taction\taccess\tresource_type\tasync",
+        services_actions: "service\tversion\taction\taccess\tresource_type\tasync\tproof",
         services_parameters: "action\tfield\ttype\trequired\tkind\tif_absent\tdeprecated",
-        actions: "action\taccess\tresource_type\tasync\nA\twrite\tnic\tno",
+        actions: "action\taccess\tresource_type\tasync\tproof\nA\twrite\tnic\tno\t-",
         parameters: "action\tfield\ttype\trequired\tkind\tif_absent\tdeprecated\nA\tnicId\tstring\tyes\tid:nic\t-\tno",
         older_parameters: "action\tfield\ttype\trequired\tkind\tif_absent\tdeprecated",
         resources: "resource_type\tdescribe_action\tid_filter\tmax_ids\talso_required\tid_field\tname_field\tstatus_field\tregion_field\tzone_field\tresource_group_field\ttags\tparent_fields\nnic\t-\t-\t-\t-\tnicId\t-\t-\t-\t-\t-\t-\t-",
@@ -155,10 +155,11 @@ fn tables_that_do_not_fit_together_are_refused() {
     with(|_| {}).unwrap();
     let fault = |replace: fn(&mut Tables<'_>)| with(replace).unwrap_err().to_string();
     let twice = fault(|t| {
-        t.actions = "action\taccess\tresource_type\tasync\nA\twrite\tnic\tno\nA\tread\tnic\tno";
+        t.actions = "action\taccess\tresource_type\tasync\tproof\nA\twrite\tnic\tno\t-\nA\tread\tnic\tno\t-";
     });
     assert!(twice.contains("`A` has no row of parameters"), "{twice}");
-    let unknown = fault(|t| t.actions = "action\taccess\tresource_type\tasync\nA\twrite\tvpc\tno");
+    let unknown =
+        fault(|t| t.actions = "action\taccess\tresource_type\tasync\tproof\nA\twrite\tvpc\tno\t-");
     assert!(unknown.contains("`A` names the unknown type `vpc`"), "{unknown}");
     let unnamed = fault(|t| {
         t.parameters = "action\tfield\ttype\trequired\tkind\tif_absent\tdeprecated\nA\txId\tstring\tyes\tid:vpc\t-\tno";

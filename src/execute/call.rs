@@ -7,6 +7,7 @@ use super::{
     preflight::unprotected,
     readings::{self, Readings},
     record,
+    resolve::that_go,
     resource_guard::Wanted,
     write::HeldGuard,
 };
@@ -95,14 +96,13 @@ impl Executor {
         // The guard is taken before the tags are read, because an earlier call may be changing them.
         let guard = self.write_path.hold_resources(wanted)?;
         let readings = judge.check_tags(call, readings).await?;
-        let permit = match readings {
-            Some(readings) => permit.narrow(|resource| readings.shows(resource)),
-            None => permit,
-        };
+        let shows = |resource: &Resource| readings.as_ref().is_some_and(|all| all.shows(resource));
+        let goes = that_go(call, shows);
+        let permit = if readings.is_some() { permit.narrow(shows) } else { permit };
         let permit = permit.into_write().map_err(|error| {
             Error::new(Problem::Internal, "a read was taken for a write").with_cause(error)
         })?;
-        self.write_path.write(permit, None, HeldGuard::Resources(guard), claim, context).await
+        self.write_path.write(permit, None, HeldGuard::Resources(guard, goes), claim, context).await
     }
 }
 

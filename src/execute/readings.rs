@@ -164,7 +164,7 @@ async fn describe(
     let until = context.reads_until;
     let read = Box::pin(reader.describe(context.caller.id(), row, &ids, until)).await;
     super::record::called(record, &read_by.action, after, None, read.as_ref().err());
-    read.map_err(|failure| failure::of_a_read(&failure))
+    read.map(|found| found.resources).map_err(|failure| failure::of_a_read(&failure))
 }
 
 /// Gives each resource its lineages. A resource gets none if something that it lies in is not known: a policy about that

@@ -2,12 +2,13 @@
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use super::{
     cost,
-    resolve::{Contests, Open, may_have_changed},
+    resolve::{Contests, Open, OpenCall, may_have_changed},
     resource_guard::Wanted,
     write::WritePath,
 };
@@ -77,7 +78,14 @@ impl WritePath {
             caller: &view.caller,
         };
         let guard = self.resources.hold(wanted, view.id);
-        self.resolver.let_end(Some(view.id), || guard.release());
+        // The journal does not say whether ZEC showed the resources before, so their absence proves nothing.
+        let open = OpenCall {
+            operation: Some(view.id),
+            goes: Vec::new(),
+            asked_at: view.started_at,
+            zec: Arc::default(),
+        };
+        self.resolver.look_for(open, || guard.release());
         tracing::warn!(
             operation = %view.id,
             outcome = view.outcome.label(),

@@ -14,7 +14,7 @@ use super::{
     guard::{Guard, Guards},
     idempotency::Claim,
     record::{self, Before},
-    resolve::{Evidence, Open, Resolver},
+    resolve::{Evidence, Open, OpenCall, Resolver},
     resource_guard::{ResourceGuard, ResourceGuards, Wanted},
     shield::Shield,
 };
@@ -53,8 +53,8 @@ pub(super) struct WritePath {
 pub(super) enum HeldGuard {
     /// Of a change of a vNIC's addresses.
     Addresses(Guard),
-    /// Of any other call.
-    Resources(ResourceGuard),
+    /// Of any other call, with the resources that ZEC shows no longer once it is done.
+    Resources(ResourceGuard, Vec<Resource>),
 }
 
 impl HeldGuard {
@@ -62,21 +62,21 @@ impl HeldGuard {
     fn name(&self, operation: Option<OperationId>) {
         match self {
             Self::Addresses(guard) => guard.name(operation),
-            Self::Resources(guard) => guard.name(operation),
+            Self::Resources(guard, _) => guard.name(operation),
         }
     }
 
     const fn sends(&mut self) {
         match self {
             Self::Addresses(guard) => guard.sends(),
-            Self::Resources(guard) => guard.sends(),
+            Self::Resources(guard, _) => guard.sends(),
         }
     }
 
     fn release(self, changed: bool) {
         match self {
             Self::Addresses(guard) => guard.release(changed),
-            Self::Resources(guard) => guard.release(),
+            Self::Resources(guard, _) => guard.release(),
         }
     }
 
@@ -277,7 +277,16 @@ impl WritePath {
                         reservation,
                     });
                 }
-                (_, guard) => self.resolver.let_end(operation, || guard.release(true)),
+                (_, mut guard) => {
+                    let goes = match &mut guard {
+                        HeldGuard::Resources(_, goes) => std::mem::take(goes),
+                        HeldGuard::Addresses(_) => Vec::new(),
+                    };
+                    let zec_time = self.resolver.reader.time();
+                    let asked_at = zec_time.map_or(at, |zec| zec.min(at));
+                    let open = OpenCall { operation, goes, asked_at, zec };
+                    self.resolver.look_for(open, || guard.release(true));
+                }
             },
             Outcome::Rejected | Outcome::NotSent | Outcome::NotDone => {
                 reservation.into_iter().for_each(Reservation::release);

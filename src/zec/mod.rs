@@ -22,7 +22,7 @@ pub const SIGNATURE_LIFETIME: Duration = Duration::from_mins(5);
 pub use answer::{Failure, WhyNotSent};
 #[cfg(test)]
 pub(crate) use client::connect_over;
-pub use client::{Answered, FoundNic, Reader, Sent, Writer, check, connect};
+pub use client::{Answered, FoundNic, FoundResources, Reader, Sent, Writer, check, connect};
 pub use credentials::{AccessKey, AccessKeys};
 pub use describe::{NICS_OF_A_PAGE, NicPage};
 pub use long::{BrokenOff, LongAnswer, Piece, ZecBody};

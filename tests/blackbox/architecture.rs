@@ -127,7 +127,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "zec",
         ],
     ),
-    ("fuzz", &["api", "auth", "domain", "error", "execute", "server", "zec"]),
+    ("fuzz", &["api", "auth", "catalogue", "domain", "error", "execute", "server", "zec"]),
 ];
 
 /// Constructors that only some modules may call, where the type alone cannot enforce that.

@@ -38,6 +38,7 @@ mod cors;
 mod crowded;
 mod cut_off;
 mod decoding;
+mod deletions;
 mod deploy_kubernetes;
 mod deploy_prometheus;
 mod deploy_systemd;

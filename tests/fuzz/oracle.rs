@@ -41,6 +41,24 @@ pub fn strict(text: &[u8]) -> Option<Value> {
     (!names_a_key_twice(text)).then_some(value)
 }
 
+/// Without nulls in objects, as canonical text.
+pub fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let mut kept: Vec<_> = members.iter().filter(|(_, value)| !value.is_null()).collect();
+            kept.sort_by_key(|(name, _)| name.as_str());
+            let member = |(name, value): &(&String, &Value)| {
+                format!("{}:{}", Value::from(name.as_str()), canonical(value))
+            };
+            format!("{{{}}}", kept.iter().map(member).collect::<Vec<_>>().join(","))
+        }
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(","))
+        }
+        other => other.to_string(),
+    }
+}
+
 /// The authenticator of a gateway with one issuer, whose private key is unknown.
 pub fn authenticator() -> zec_gateway::auth::Authenticator {
     use zec_gateway::{auth, issuer, metrics::Metrics};

@@ -179,25 +179,27 @@ fn no_such_path() -> Error {
 pub(crate) fn fuzz_entry(
     method: &http::Method,
     target: &http::Uri,
+    headers: &http::HeaderMap,
     body: Option<&[u8]>,
     max_addresses: usize,
 ) -> Result<crate::domain::Operation, Error> {
     super::check_target(target)?;
     let router = Router::new().map_err(|error| Error::invalid(error.to_string()))?;
     let matched = router.route(method, target.path()).map_err(|(_, error)| error)?;
-    let headers = http::HeaderMap::new();
     // An empty body counts as absent, and some routes read no body, as in `endpoint`.
     let body = body.filter(|body| !body.is_empty() && matched.route.takes_body);
     let request = super::request::RequestParts {
         unknown_fields: crate::domain::UnknownFields::Refuse,
         parameters: &matched.parameters,
         query: target.query(),
-        headers: &headers,
+        headers,
         body,
         max_addresses,
     };
     match matched.route.handler {
-        Handler::Operation(read) => read(&request),
+        Handler::Operation(read) | Handler::ActionCall(read) | Handler::ZecCall(read) => {
+            read(&request)
+        }
         _ => Err(Error::invalid("this route performs no operation")),
     }
 }

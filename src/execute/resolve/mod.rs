@@ -1,8 +1,9 @@
-//! Finds out unknown outcomes of writes by reading the vNIC.
+//! Finds out unknown outcomes of changes of addresses by reading the vNIC, and of calls by reading their resources (`calls`).
 //!
 //! What the vNIC shows is evidence only while nothing else can have changed it through the gateway, and only
 //! within the write's own time. After that the outcome stays unknown for good.
 
+mod calls;
 mod turns;
 
 use std::{
@@ -23,6 +24,7 @@ use crate::{
     metrics::Metrics,
     zec::{Reader, SIGNATURE_LIFETIME},
 };
+pub(super) use calls::{OpenCall, that_go};
 pub(super) use turns::Turns;
 
 /// How long the gateway waits before it tries again to record an outcome.
@@ -179,23 +181,6 @@ impl Resolver {
     /// How long the gateway looks for unknown outcomes.
     pub(super) fn patience(&self) -> Patience {
         self.patience.get().copied().unwrap_or_default()
-    }
-
-    /// Ends a write of an action for which nothing proves an outcome: when the write can no longer take effect, its outcome
-    /// stays unknown. Until then the write counts as unfinished; `release` runs after it.
-    pub(super) fn let_end(
-        &self,
-        operation: Option<OperationId>,
-        release: impl FnOnce() + Send + 'static,
-    ) {
-        let (this, stop) = (self.clone(), self.stop.clone());
-        let give_up = self.patience().give_up;
-        tokio::spawn(stop.run_until_cancelled_owned(async move {
-            tokio::time::sleep(give_up).await;
-            let detail = "nothing proves an outcome for the action, so the outcome stays unknown";
-            this.record(operation, given_up(detail)).await;
-            release();
-        }));
     }
 
     /// Starts the search for a write's outcome, in a task of its own.

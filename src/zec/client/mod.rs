@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     catalogue::ZEC,
-    domain::{API_VERSION, Nic, WriteCall, json::Node},
+    domain::{API_VERSION, Described, Location, Nic, WriteCall, json::Node},
     error::Fault,
     journal::Ticket,
     limit::{Breaker, BreakerPass},
@@ -47,6 +47,15 @@ pub struct FoundNic {
     /// ZEC's id of the request.
     pub request_id: String,
     /// The ZEC and the access key with which it was read, as [`Writer::identity`].
+    pub zec: Arc<str>,
+}
+
+/// The resources that ZEC showed of those asked for.
+#[derive(Debug)]
+pub struct FoundResources {
+    /// Each with where it lies.
+    pub resources: Vec<(Described, Location)>,
+    /// As [`FoundNic::zec`].
     pub zec: Arc<str>,
 }
 

@@ -14,13 +14,13 @@ use super::{
         describe::{self, NicPage},
         request,
     },
-    Answered, Busy, FoundNic, Reader,
+    Answered, Busy, FoundNic, FoundResources, Reader,
     exchange::{Body, SignedCall, Take},
 };
 use crate::{
     catalogue::{ResourceRow, ZEC},
     clock,
-    domain::{API_VERSION, Action, ActionCall, Described, Location, NicFilter, NicId, json::Node},
+    domain::{API_VERSION, Action, ActionCall, NicFilter, NicId, json::Node},
     metrics::Kind,
 };
 
@@ -129,7 +129,7 @@ impl Reader {
         row: &'static ResourceRow,
         ids: &[&str],
         deadline: Instant,
-    ) -> Result<Vec<(Described, Location)>, Failure> {
+    ) -> Result<FoundResources, Failure> {
         let _busy = Busy::begin(&self.0.busy);
         let unreadable =
             || Failure::NotSent(WhyNotSent::Because(format!("no `{}` can be read", row.kind)));
@@ -139,7 +139,9 @@ impl Reader {
         let about = ids.first().copied().unwrap_or_default();
         let read = Read::of_zec(&read_by.action, &body, about);
         let take = |response: &Node<'_>, _: &Bytes| describe::resources(row, ids, response);
-        Ok(self.retry(caller, read, take, deadline).await?.response)
+        let Found { response: resources, zec, .. } =
+            self.retry(caller, read, take, deadline).await?;
+        Ok(FoundResources { resources, zec })
     }
 
     /// Reads a page of the vNICs that pass ZEC's filters, for a caller. The pages count from 1.

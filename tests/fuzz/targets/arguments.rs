@@ -7,31 +7,13 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use zec_gateway::{catalogue::Catalogue, domain::Arguments};
 
-/// Without nulls in objects, as canonical text.
-fn canonical(value: &Value) -> String {
-    match value {
-        Value::Object(members) => {
-            let mut kept: Vec<_> = members.iter().filter(|(_, value)| !value.is_null()).collect();
-            kept.sort_by_key(|(name, _)| name.as_str());
-            let member = |(name, value): &(&String, &Value)| {
-                format!("{}:{}", Value::from(name.as_str()), canonical(value))
-            };
-            format!("{{{}}}", kept.iter().map(member).collect::<Vec<_>>().join(","))
-        }
-        Value::Array(items) => {
-            format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(","))
-        }
-        other => other.to_string(),
-    }
-}
-
 fuzz_target!(|input: &[u8]| {
     let [high, low, body @ ..] = input else { return };
     let rows = Catalogue::built_in().expect("the tables are sound").actions();
     let row = &rows[usize::from(u16::from_be_bytes([*high, *low])) % rows.len()];
     let Ok(read) = Arguments::parse(row, body) else { return };
     let sent: Value = serde_json::from_slice(body).expect("what is accepted is JSON");
-    assert_eq!(read.canonical(), canonical(&sent));
+    assert_eq!(read.canonical(), oracle::canonical(&sent));
     for named in read.named() {
         assert!(!named.id.is_empty() && named.id.len() <= 64);
         assert!(read.canonical().contains(&format!("\"{}\"", named.id)), "an id that was not sent");

@@ -1,30 +1,34 @@
 //! Target and body in, operation out. A decoded operation is within its grammar, means the same in each of its
 //! spellings, and is what goes to ZEC.
 //!
-//! An input is a line `METHOD TARGET`, and the body after its line feed.
+//! An input is a line `METHOD TARGET` or `METHOD TARGET ACTION`, and the body after its line feed. The action is the header
+//! `X-ZC-Action`.
 
 #![no_main]
 
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
-use http::{Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
 use zec_gateway::{
-    domain::{Change, ChangeIpv4, NicId, Operation, Selection, UnassignAll},
+    domain::{ActionCall, Change, ChangeIpv4, NicId, Operation, Selection, UnassignAll},
     fuzz,
 };
 
 const MAX: usize = 5;
+const ACTION: http::HeaderName = http::HeaderName::from_static("x-zc-action");
 
 fuzz_target!(|input: &[u8]| {
     let mut parts = input.splitn(2, |byte| *byte == b'\n');
     let (line, body) = (parts.next().unwrap_or_default(), parts.next());
-    let mut words = line.splitn(2, |byte| *byte == b' ');
+    let mut words = line.splitn(3, |byte| *byte == b' ');
     let method = words.next().and_then(|method| Method::from_bytes(method).ok());
     let target = words.next().and_then(|target| Uri::try_from(target).ok());
     let (Some(method), Some(target)) = (method, target) else { return };
-    let Ok(operation) = fuzz::operation(&method, &target, body, MAX) else { return };
+    let action = words.next().and_then(|action| HeaderValue::from_bytes(action).ok());
+    let headers = action.map(|action| (ACTION, action)).into_iter().collect::<HeaderMap>();
+    let Ok(operation) = fuzz::operation(&method, &target, &headers, body, MAX) else { return };
 
     let path = target.path();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/".contains(&byte);
@@ -34,11 +38,16 @@ fuzz_target!(|input: &[u8]| {
         assert!(method == Method::GET && path == "/nics" && (1..=100).contains(&find.limit));
         return;
     }
+    if path.starts_with("/actions/") || path.starts_with("/api/") {
+        let named = headers.get(ACTION).and_then(|action| action.to_str().ok());
+        let name = path.strip_prefix("/actions/").or(named).expect("an action");
+        return call(&method, path, name, &operation, body.expect("a body"));
+    }
     let nic = match &operation {
         Operation::Read(read) => &read.nic,
         Operation::Change(selection, _) | Operation::DryRun(selection) => selection.nic(),
         Operation::Find(_) | Operation::Call(..) | Operation::DryRunCall(_) => {
-            unreachable!("no route of these")
+            unreachable!("no other route of these")
         }
     };
     id(nic);
@@ -67,10 +76,35 @@ fuzz_target!(|input: &[u8]| {
             assert!(!target.query().is_some_and(|query| query.contains("ipAddress")));
         }
         Operation::Find(_) | Operation::Call(..) | Operation::DryRunCall(_) => {
-            unreachable!("no route of these")
+            unreachable!("no other route of these")
         }
     }
 });
+
+/// A call is of the action that was named, at its service, and holds what was sent and nothing else.
+fn call(method: &Method, path: &str, name: &str, operation: &Operation, body: &[u8]) {
+    assert!(method == Method::POST);
+    let sent = oracle::strict(body).expect("strict JSON");
+    let of = |call: &ActionCall| {
+        assert_eq!(call.action(), name);
+        let service = path.strip_prefix("/api/v2/");
+        assert!(service.is_none_or(|service| service == call.row().service));
+        assert_eq!(call.arguments().canonical(), oracle::canonical(&sent));
+    };
+    match operation {
+        Operation::Call(call, _) => of(call),
+        Operation::DryRunCall(call) => of(&call.0),
+        Operation::Change(selection, _) | Operation::DryRun(selection) => {
+            assert_eq!(sent["nicId"], selection.nic().as_str());
+            if let Selection::Listed(change) = selection {
+                let texts = sent.to_string();
+                let said = |one: &Ipv4Addr| texts.contains(&format!("\"{one}\""));
+                assert!(change.addresses.as_slice().iter().all(said));
+            }
+        }
+        Operation::Read(_) | Operation::Find(_) => unreachable!("no action becomes one of these"),
+    }
+}
 
 /// Whether the query has exactly this pair.
 fn says(target: &Uri, pair: &str) -> bool {
@@ -119,6 +153,7 @@ fn again(change: &ChangeIpv4) {
     let (nic, list) = (change.nic.as_str(), change.addresses.as_slice());
     assert_eq!(value, json!({ "nicId": nic, "ipAddresses": list }));
 
+    let none = HeaderMap::new();
     let method = if change.change == Change::Assign { Method::POST } else { Method::DELETE };
     let target = format!("/nics/{nic}/ipv4");
     let uri = target.parse().expect("a target");
@@ -127,11 +162,11 @@ fn again(change: &ChangeIpv4) {
         Ok(Operation::Change(Selection::Listed(again), _)) => again == *change,
         _ => false,
     };
-    assert!(same(fuzz::operation(&method, &uri, Some(body.as_bytes()), MAX)));
+    assert!(same(fuzz::operation(&method, &uri, &none, Some(body.as_bytes()), MAX)));
     if change.change == Change::Unassign {
         let pairs: Vec<String> =
             list.iter().map(|one: &Ipv4Addr| format!("ipAddresses={one}")).collect();
         let uri = format!("{target}?{}", pairs.join("&")).parse().expect("a target");
-        assert!(same(fuzz::operation(&method, &uri, None, MAX)));
+        assert!(same(fuzz::operation(&method, &uri, &none, None, MAX)));
     }
 }

@@ -1,0 +1,89 @@
+//! Deletions whose answer is lost: the gateway looks for what was to go, and says `done` once ZEC shows it no longer.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use zec_gateway::{
+    emulator::{Fault, FaultKind},
+    execute::Patience,
+};
+
+use crate::{
+    client::{Answer, PATIENCE},
+    world::{Setup, World},
+};
+
+const POLICY: &str = r#"@id("all") permit (principal, action, resource);"#;
+
+/// Looks often, and gives up after this time.
+fn looking(give_up: Duration) -> Patience {
+    let often = Duration::from_millis(20);
+    Patience { first: often, longest: often, give_up, ..Patience::default() }
+}
+
+async fn world(give_up: Duration, zec: &str) -> World {
+    let (policy, zec) = (POLICY.to_owned(), zec.to_owned());
+    let setup = Setup { policy, zec, patience: looking(give_up), ..Setup::without_rate() };
+    let world = setup.start().await;
+    for id in ["1", "2"] {
+        world.zec.insert_resource("subnet", id, &json!({ "name": "lab" }));
+    }
+    world
+}
+
+/// Deletes subnets, and loses ZEC's answer. Returns the operation's id.
+async fn lost(world: &World, fault: FaultKind, ids: &[&str]) -> String {
+    world.zec.inject(Fault::once(fault).on("DeleteSubnets"));
+    let body = json!({ "subnetIds": ids }).to_string();
+    let answer = world.alice().post("/actions/DeleteSubnets", &body).await;
+    assert_eq!(answer.problem().1, "outcome-unknown", "{}", answer.text());
+    answer.json()["operationId"].as_str().unwrap().to_owned()
+}
+
+async fn outcome(world: &World, id: &str) -> Value {
+    world.alice().get(&format!("/operations/{id}")).await.json()["outcome"].take()
+}
+
+/// Waits until nothing holds the first subnet any more, and returns the answer to its next deletion.
+async fn until_free(world: &World) -> Answer {
+    let alice = world.alice();
+    let free = async {
+        loop {
+            let again = alice.post("/actions/DeleteSubnets", r#"{"subnetIds":["1"]}"#).await;
+            if again.status != 409 || again.problem().1 != "operation-in-progress" {
+                return again;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, free).await.expect("an outcome")
+}
+
+#[tokio::test]
+async fn a_deletion_is_done_once_zec_shows_the_resources_no_longer() {
+    let world = world(Duration::from_hours(1), "").await;
+    let id = lost(&world, FaultKind::CutAfter, &["1", "2"]).await;
+    world.until_metric("operations_total{outcome=\"done\"}", 1.0).await;
+    assert_eq!(outcome(&world, &id).await, "done");
+    let again = until_free(&world).await;
+    assert_eq!(again.json()["code"], "INVALID_SUBNET_NOT_FOUND", "{}", again.text());
+}
+
+#[tokio::test]
+async fn what_zec_still_shows_proves_nothing() {
+    let world = world(Duration::from_secs(2), "").await;
+    let id = lost(&world, FaultKind::Cut, &["1", "2"]).await;
+    let again = until_free(&world).await;
+    assert_eq!(again.status, 200, "{}", again.text());
+    assert_eq!(outcome(&world, &id).await, "unknown");
+    assert!(world.sent("DescribeSubnets").len() > 3, "it was looked for");
+}
+
+#[tokio::test]
+async fn what_was_not_looked_at_before_cannot_be_found_gone() {
+    let world = world(Duration::from_secs(2), "preflight = false").await;
+    let id = lost(&world, FaultKind::CutAfter, &["1"]).await;
+    until_free(&world).await;
+    assert_eq!(outcome(&world, &id).await, "unknown");
+    assert!(world.sent("DescribeSubnets").is_empty());
+}
