@@ -216,6 +216,10 @@ Try what the policy does not allow (the policy is config/policy):
 
   curl -X DELETE -H @{header} '{gateway}/nics/{PROD_NIC}/ipv4?ipAddresses=10.1.0.21'
 
+Call ZEC's API with its own clients (docs/clients.md has a script for the Python SDK), with this token:
+
+  export TOKEN=$(cut -d ' ' -f 3 {header})
+
 List the writes and their outcomes:
 
   zec-gateway journal list {journal}

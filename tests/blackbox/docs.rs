@@ -12,11 +12,13 @@ use zec_gateway::error::Problem;
 
 use crate::{
     program::{REPOSITORY, Running, program, run},
+    real_parts::{left_out, need, output},
     world::{NIC, Setup},
 };
 
 const API: &str = include_str!("../../docs/api.md");
 const RUNBOOK: &str = include_str!("../../docs/runbook.md");
+const CLIENTS: &str = include_str!("../../docs/clients.md");
 const COOKBOOK: &str = include_str!("../../docs/policy-cookbook.md");
 const THREATS: &str = include_str!("../../docs/threats.md");
 
@@ -400,6 +402,43 @@ check() {
   failed=1
 }
 "#;
+
+/// The script of the page for ZEC's own clients, with the token that `dev` says how to set.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_script_for_the_python_sdk_works_as_written() {
+    if left_out("sdk") {
+        return;
+    }
+    let runtime = tempfile::tempdir().unwrap();
+    let args = ["dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    let mut dev = Running::start(program(&args, runtime.path()));
+    let (mut gateway, mut token) = (String::new(), String::new());
+    while token.is_empty() {
+        let line = dev.line();
+        assert!(!line.is_empty(), "dev says nothing of a token");
+        if let Some((_, url)) = line.trim().split_once("gateway    http://") {
+            url.clone_into(&mut gateway);
+        } else if line.trim().starts_with("export TOKEN=") {
+            line.trim().clone_into(&mut token);
+        }
+    }
+    let script = blocks(CLIENTS, "python").concat().replace("127.0.0.1:8080", &gateway);
+    let file = runtime.path().join("script.py");
+    fs::write(&file, script).unwrap();
+    let python = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../test-parts/venv/bin/python");
+    let mut command = Command::new("bash");
+    let line = format!("{token}; exec {} {}", need(&python).display(), file.display());
+    command.args(["-c", &line]).env("HOME", runtime.path());
+    for proxy in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        command.env_remove(proxy);
+    }
+    let (ok, said) = output(&mut command).await;
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(ok && lines.len() == 5, "{said}");
+    assert!(lines[0].ends_with(" lab-web-1") && lines[3].starts_with("deleted 17"), "{said}");
+    assert!(lines[4].starts_with("AUTHFAILURE_UNAUTHORIZED_OPERATION the vNIC"), "{said}");
+    assert!(lines[4].contains("`GET /whoami` shows your groups"), "{said}");
+}
 
 #[test]
 fn the_lines_of_the_api_guide_get_the_answers_that_it_says() {
