@@ -8,6 +8,9 @@ use super::{
     table::{CatalogueError, Row, Table},
 };
 
+/// The longest name of a parameter, in bytes.
+const MAX_NAME: usize = 64;
+
 /// A parameter, or a member of one that is an object.
 #[derive(Clone, Debug)]
 pub struct Parameter {
@@ -211,7 +214,7 @@ pub(super) fn read(table: &Table<'_>) -> Result<HashMap<String, Vec<Parameter>>,
 /// Adds the parameter at the end of a path such as `tags.tags[].key`. What holds it must be there.
 fn add(row: Row<'_>, level: &mut Vec<Parameter>, path: &str) -> Result<(), CatalogueError> {
     if let Some((first, rest)) = path.split_once('.') {
-        let name = first.trim_end_matches("[]");
+        let name = first.strip_suffix("[]").unwrap_or(first);
         let holder = level.iter_mut().find(|one| one.name == name);
         return match holder.map(|holder| &mut holder.shape) {
             Some(Shape::Object(members) | Shape::Objects(members)) => add(row, members, rest),
@@ -219,7 +222,11 @@ fn add(row: Row<'_>, level: &mut Vec<Parameter>, path: &str) -> Result<(), Catal
         };
     }
     let shape = row.known("type", Shape::parse)?;
-    let name = path.trim_end_matches("[]");
+    let name = path.strip_suffix("[]").unwrap_or(path);
+    if !(1..=MAX_NAME).contains(&name.len()) || !name.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        let rule = format!("a parameter's name has 1 to {MAX_NAME} letters and digits");
+        return Err(row.fault(format!("`{path}`: {rule}, and a list ends with `[]`")));
+    }
     if shape.is_list() != path.ends_with("[]") {
         return Err(row.fault(format!("`{path}` does not fit its type: only lists end with `[]`")));
     }

@@ -3,6 +3,7 @@
 mod directory;
 mod literals;
 mod operations;
+mod seen;
 mod slicing;
 
 use std::path::PathBuf;
