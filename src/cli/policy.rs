@@ -24,6 +24,20 @@ pub(super) enum Command {
     },
     /// Explain who may do what, and why; exits 1 unless the answer is allowed
     Explain(Explain),
+    /// Print who may do what, as a table
+    ///
+    /// A row for anybody, and one for each group and caller that the policies name. A cell is `always`, `never`, or the
+    /// policies whose conditions decide. A caller in several groups may do what any of their rows allows and none forbids.
+    #[command(verbatim_doc_comment)]
+    Matrix {
+        /// The directory with *.cedar
+        directory: PathBuf,
+        /// An action as a column of its own, in place of the groups of actions; may be repeated
+        #[arg(long = "action", value_name = "ACTION")]
+        actions: Vec<String>,
+        #[command(flatten)]
+        catalogue: CatalogueArg,
+    },
     /// Print the Cedar schema that policies are written against
     Schema {
         #[command(flatten)]
@@ -82,11 +96,17 @@ pub(super) struct Explain {
 pub(super) fn run(command: &Command) -> Result<(), Stop> {
     let (Command::Test { catalogue, .. }
     | Command::Explain(Explain { catalogue, .. })
+    | Command::Matrix { catalogue, .. }
     | Command::Schema { catalogue }) = command;
     app::catalogue_file(catalogue.file.as_deref())?;
     match command {
         Command::Test { directory, .. } => test(directory),
         Command::Explain(args) => explain(args),
+        Command::Matrix { directory, actions, .. } => {
+            let (engine, _) = Engine::load(directory)?;
+            say(engine.matrix(actions).map_err(|error| Stop::Usage(error.to_string()))?);
+            Ok(())
+        }
         Command::Schema { .. } => {
             let schema = policy::schema().map_err(|error| Fault::new(error.to_string()))?;
             say(schema.trim_end());

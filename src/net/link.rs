@@ -78,7 +78,7 @@ impl Link {
         Ok(Response::from_parts(head, (begun, (!is_whole).then_some(body))))
     }
 
-    /// Reads a body to its end, or until it is longer than `first` bytes. Returns whether it is read to its end.
+    /// Reads a body to its end, or until it is longer than `first` bytes. Returns whether it is read to its end and no longer.
     async fn read(&mut self, body: &mut Incoming, first: usize) -> Result<(Bytes, bool), BoxError> {
         let (mut one, mut all) = (Bytes::new(), BytesMut::new());
         let mut is_whole = body.is_end_stream();
@@ -97,7 +97,9 @@ impl Link {
             }
             is_whole = body.is_end_stream();
         }
-        Ok((if all.is_empty() { one } else { all.freeze() }, is_whole))
+        let read = if all.is_empty() { one } else { all.freeze() };
+        is_whole &= read.len() <= first;
+        Ok((read, is_whole))
     }
 
     /// The next piece of a body; `None` at its end.

@@ -196,6 +196,10 @@ impl Engine {
         rules
     }
 
+    pub(super) fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter()
+    }
+
     pub(super) fn numbered(&self, numbers: Vec<usize>) -> Vec<&Rule> {
         numbers.into_iter().filter_map(|number| self.rules.get(number)).collect()
     }

@@ -46,6 +46,16 @@ impl ActionSet {
     }
 }
 
+/// A principal that policies name, or anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Principal<'a> {
+    Anybody,
+    /// A caller in this group and in no other.
+    Group(&'a str),
+    /// This caller, in no group.
+    Caller(&'a str),
+}
+
 /// The principals that a policy's scope can match.
 #[derive(Debug, PartialEq, Eq)]
 enum Who {
@@ -79,6 +89,26 @@ impl Index {
     /// The numbers of the policies whose scope can match, each once.
     pub(super) fn candidates(&self, caller: &Caller, action: usize) -> Vec<usize> {
         self.of(caller, |actions| actions.has(action))
+    }
+
+    /// Anybody, and the groups and callers that policies name.
+    pub(super) fn principals(&self) -> Vec<Principal<'_>> {
+        let groups = self.groups.keys().map(|id| Principal::Group(id));
+        let callers = self.callers.keys().map(|id| Principal::Caller(id));
+        let mut all: Vec<_> = groups.chain(callers).chain([Principal::Anybody]).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// The numbers of the policies whose scope can match this principal and action.
+    pub(super) fn numbers_for(&self, principal: Principal<'_>, action: usize) -> Vec<usize> {
+        let own = match principal {
+            Principal::Anybody => None,
+            Principal::Group(id) => self.groups.get(id),
+            Principal::Caller(id) => self.callers.get(id),
+        };
+        let all = self.any.iter().chain(own.into_iter().flatten());
+        all.filter(|one| one.actions.has(action)).map(|one| one.number).collect()
     }
 
     /// The numbers of the policies that decide whether the caller may see everyone's operations.

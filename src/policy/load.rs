@@ -316,6 +316,8 @@ fn build(named: &[FoundPolicy<'_>], vocabulary: Arc<Vocabulary>, sources: &[Sour
             id: policy.id().to_string(),
             reason: policy.annotation("reason").map(str::to_owned),
             permits: policy.effect() == Effect::Permit,
+            always: policy.resource_constraint() == ResourceConstraint::Any
+                && !policy.has_non_scope_constraint(),
             looks: looks::looks_at_resource(policy),
             needs: looks::Needs::of(policy),
             resource_type: match policy.resource_constraint() {

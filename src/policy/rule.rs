@@ -16,6 +16,8 @@ pub(super) struct Rule {
     pub(super) id: String,
     pub(super) reason: Option<String>,
     pub(super) permits: bool,
+    /// Whether it has no condition and its scope names no resource.
+    pub(super) always: bool,
     /// Whether its answer may depend on the resource's data.
     pub(super) looks: bool,
     pub(super) needs: Needs,

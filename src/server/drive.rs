@@ -15,7 +15,7 @@ use tower::Service;
 use super::{
     Stops,
     outgoing::{Outgoing, SentBy},
-    phase::Phase,
+    phase::{LongRequest, Phase},
     wire::Left,
 };
 use crate::{
@@ -62,6 +62,7 @@ pub(super) enum Protocol {
 pub(super) fn counted(
     stack: Stack<Incoming>,
     phase: &Phase,
+    idle: Duration,
     protocol: Protocol,
 ) -> impl HyperService<
     Request<Incoming>,
@@ -88,9 +89,15 @@ pub(super) fn counted(
             if answer.body().authenticated {
                 phase.know();
             }
+            // Until its last piece is on its way, a long answer is a request in flight: ZEC still delivers it.
+            let is_long = answer.body().long.is_some();
+            let (mut running, mut long) = (running, None);
+            if let Some(request) = running.take_if(|_| is_long) {
+                long = Some(LongRequest::new(request, idle, FAREWELL));
+            }
             let answer = match protocol {
-                Protocol::Http1(left, leaving) => over_http1(answer, &phase, left, &leaving),
-                Protocol::Http2(strangers) => over_http2(answer, phase, &strangers),
+                Protocol::Http1(left, leaving) => over_http1(answer, long, left, &leaving),
+                Protocol::Http2(strangers) => over_http2(answer, long, phase, &strangers),
             };
             // Only after the answer counts as waiting: otherwise the connection would seem to rest in between.
             drop(running);
@@ -101,7 +108,7 @@ pub(super) fn counted(
 
 fn over_http1(
     mut answer: Answer,
-    phase: &Phase,
+    long: Option<LongRequest>,
     left: Left,
     leaving: &CancellationToken,
 ) -> Response<Outgoing> {
@@ -109,21 +116,24 @@ fn over_http1(
         let close = HeaderValue::from_static("close");
         answer.headers_mut().insert(header::CONNECTION, close);
     }
-    answer.map(|body| {
-        let waits = body.long.is_some().then(|| (phase.clone(), phase.waits()));
-        Outgoing::new(body, SentBy::Http1(left, waits), None)
-    })
+    answer.map(|body| Outgoing::new(body, SentBy::Http1(left), None, long))
 }
 
-fn over_http2(answer: Answer, phase: Phase, strangers: &AtOnce) -> Response<Outgoing> {
+fn over_http2(
+    answer: Answer,
+    long: Option<LongRequest>,
+    phase: Phase,
+    strangers: &AtOnce,
+) -> Response<Outgoing> {
     answer.map(|body| {
         let is_strangers = body.places.is_none() && !body.bytes.is_empty();
         let place = is_strangers.then(|| strangers.begin(MAX_UNREAD_BY_STRANGERS));
         if matches!(place, Some(None)) {
             return Outgoing::refused(body);
         }
-        let since = phase.waits();
-        Outgoing::new(body, SentBy::Http2(phase, since), place.flatten())
+        // A long answer has its own timer.
+        let since = long.is_none().then(|| phase.waits());
+        Outgoing::new(body, SentBy::Http2(phase, since), place.flatten(), long)
     })
 }
 

@@ -106,7 +106,7 @@ async fn active<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .max_buf_size(2 * MAX_HEAD as usize)
         // Without `writev` an answer is sent in one piece: it is small.
         .writev(false)
-        .serve_connection(TokioIo::new(wire), counted(stack, phase, protocol));
+        .serve_connection(TokioIo::new(wire), counted(stack, phase, timers.idle, protocol));
     // Between requests the connection is closed regularly, which takes no time; in the middle of a head there is no
     // regular close.
     let at_once = Timers { head: Duration::ZERO, idle: Duration::ZERO };

@@ -72,7 +72,10 @@ pub(super) async fn serve(
         .max_frame_size(MAX_FRAME)
         .max_send_buf_size(MAX_SEND_BUFFER)
         // Extended CONNECT (RFC 8441) stays off, which is the default: there is nothing to tunnel to.
-        .serve_connection(TokioIo::new(stream), counted(stack, phase, Protocol::Http2(strangers)));
+        .serve_connection(
+            TokioIo::new(stream),
+            counted(stack, phase, timers.idle, Protocol::Http2(strangers)),
+        );
     // A connection that arrives while the gateway leaves would otherwise be told to end before its first request.
     let leaving =
         if stops.leaving.is_cancelled() { CancellationToken::new() } else { stops.leaving.clone() };

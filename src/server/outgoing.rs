@@ -10,7 +10,10 @@ use std::{
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
-use super::{phase::Phase, wire::Left};
+use super::{
+    phase::{LongRequest, Phase},
+    wire::Left,
+};
 use crate::{
     limit::{ConcurrencySlots, Slot},
     metrics::InFlightGauge,
@@ -28,12 +31,11 @@ pub(super) struct HeldUntilSent {
 /// How the gateway detects that an answer is sent.
 #[derive(Debug)]
 pub(super) enum SentBy {
-    /// hyper copies the answer into its buffer. The answer is sent when the buffer is flushed. A long answer waits, as over
-    /// HTTP/2, until its last piece is in the buffer.
-    Http1(Left, Option<(Phase, u64)>),
+    /// hyper copies the answer into its buffer. The answer is sent when the buffer is flushed.
+    Http1(Left),
     /// h2 keeps the bytes as they are and drops them once they are written. The number is the time since when they
-    /// wait.
-    Http2(Phase, u64),
+    /// wait; a long answer has none, because it has a timer of its own.
+    Http2(Phase, Option<u64>),
 }
 
 /// The body of an answer, in the form that hyper takes.
@@ -49,10 +51,16 @@ pub(super) struct Outgoing {
 impl Outgoing {
     /// Makes a body that releases its places once it is sent. `stranger` is the place of an answer to a request without
     /// a good token.
-    pub(super) fn new(body: AnswerBody, way: SentBy, stranger: Option<Slot>) -> Self {
+    pub(super) fn new(
+        body: AnswerBody,
+        way: SentBy,
+        stranger: Option<Slot>,
+        request: Option<LongRequest>,
+    ) -> Self {
         let AnswerBody { bytes, long, places, running, .. } = body;
         let held = HeldUntilSent { _places: places, _running: running, _stranger: stranger };
-        Self { bytes, long, sending: Some(Sending { held, way }), refused: false }
+        let sending = Some(Sending { held, way, request });
+        Self { bytes, long, sending, refused: false }
     }
 
     /// Makes a body that breaks off, so that its stream is reset.
@@ -85,6 +93,11 @@ impl Body for Outgoing {
         if let Some(long) = &mut self.long {
             match ready!(long.poll_piece(cx)) {
                 Ok(Piece::Next(bytes)) => {
+                    if let Some(request) =
+                        self.sending.as_ref().and_then(|sending| sending.request.as_ref())
+                    {
+                        request.took();
+                    }
                     let piece = OutgoingPiece { bytes, _sending: None };
                     return Poll::Ready(Some(Ok(Frame::data(piece))));
                 }
@@ -138,18 +151,16 @@ impl Buf for OutgoingPiece {
 struct Sending {
     held: HeldUntilSent,
     way: SentBy,
+    /// Of a long answer, the request that is in flight until then.
+    request: Option<LongRequest>,
 }
 
 impl Drop for Sending {
     fn drop(&mut self) {
         match &self.way {
-            SentBy::Http1(left, waits) => {
-                left.hold_until_flushed(mem::take(&mut self.held));
-                if let Some((phase, since)) = waits {
-                    phase.taken(*since);
-                }
-            }
-            SentBy::Http2(phase, since) => phase.taken(*since),
+            SentBy::Http1(left) => left.hold_until_flushed(mem::take(&mut self.held)),
+            SentBy::Http2(phase, Some(since)) => phase.taken(*since),
+            SentBy::Http2(_, None) => {}
         }
     }
 }

@@ -2,14 +2,17 @@
 
 use std::{
     future::poll_fn,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{task::JoinHandle, time::Instant};
 
 use super::{crowd::Crowd, seat::Shared};
-use crate::domain::Peer;
+use crate::{domain::Peer, mutex::lock};
 
 /// What a connection is doing and since when, shared by its stream, its requests and its timer.
 ///
@@ -86,10 +89,7 @@ impl Phase {
     pub(super) fn rests(&self, long: Duration) -> bool {
         let packed = self.packed();
         let nothing = running(packed) == 0 && packed & HEAD == 0;
-        nothing && !self.shared.is_unsent() && self.at(packed).elapsed() >= long && {
-            // A long answer may wait for ZEC while everything that came of it is written.
-            self.shared.unread().is_empty()
-        }
+        nothing && !self.shared.is_unsent() && self.at(packed).elapsed() >= long
     }
 
     /// Records whether something is still to be written.
@@ -188,6 +188,54 @@ pub(super) struct RunningRequest(Phase);
 impl Drop for RunningRequest {
     fn drop(&mut self) {
         self.0.ended();
+    }
+}
+
+/// A request whose long answer is still coming from ZEC, and is in flight until this is dropped. It counts no longer if no
+/// piece was taken for some time: a caller who reads nothing must keep neither the connection nor a drain.
+#[derive(Debug)]
+pub(super) struct LongRequest {
+    request: Arc<Mutex<Option<RunningRequest>>>,
+    /// When the last piece was taken, in milliseconds from the beginning of the connection.
+    taken_at: Arc<AtomicU64>,
+    phase: Phase,
+    timer: JoinHandle<()>,
+}
+
+impl LongRequest {
+    /// Lets a request go on while no piece waits for longer than `idle`, or than `farewell` during a drain.
+    pub(super) fn new(request: RunningRequest, idle: Duration, farewell: Duration) -> Self {
+        let phase = request.0.clone();
+        let taken_at = Arc::new(AtomicU64::new(phase.now()));
+        let request = Arc::new(Mutex::new(Some(request)));
+        let (held, taken, of) = (Arc::clone(&request), Arc::clone(&taken_at), phase.clone());
+        let timer = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(idle.min(farewell)).await;
+                let drains = of.shared.drains.load(Ordering::Relaxed);
+                let longest = if drains { idle.min(farewell) } else { idle };
+                let at = of.began + Duration::from_millis(taken.load(Ordering::Relaxed));
+                if at.elapsed() >= longest {
+                    // It has waited since the connection began, so it is overdue now.
+                    of.shared.unread().push_front(0);
+                    drop(lock(&held).take());
+                    return;
+                }
+            }
+        });
+        Self { request, taken_at, phase, timer }
+    }
+
+    /// Records that a piece was taken.
+    pub(super) fn took(&self) {
+        self.taken_at.store(self.phase.now(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for LongRequest {
+    fn drop(&mut self) {
+        self.timer.abort();
+        drop(lock(&self.request).take());
     }
 }
 

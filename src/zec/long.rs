@@ -6,11 +6,12 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{
-    StatusCode,
+    HeaderMap, StatusCode,
     header::{CONTENT_ENCODING, TRANSFER_ENCODING},
     response::Parts,
 };
@@ -46,7 +47,13 @@ pub struct LongAnswer {
     next: Bytes,
     rest: Box<BodyRest>,
     passed: u64,
-    until: Pin<Box<Sleep>>,
+    /// The last byte so far that is no white space.
+    last: u8,
+    /// How much longer ZEC may keep the gateway waiting, in all.
+    left: Duration,
+    /// Since when the gateway waits for ZEC.
+    waits_since: Option<Instant>,
+    patience: Pin<Box<Sleep>>,
     request_id: String,
     action: &'static str,
     metrics: Arc<Metrics>,
@@ -74,7 +81,7 @@ impl fmt::Debug for LongAnswer {
 
 impl LongAnswer {
     /// Takes over a body of which the beginning was read, if the beginning shows a success and a cut of the rest would show.
-    /// It must end by `until`. Returns ZEC's id of the request beside it.
+    /// ZEC may keep the gateway waiting as long as it is until `until` now. Returns ZEC's id of the request beside it.
     ///
     /// # Errors
     /// The body, if it must be read as a whole.
@@ -90,7 +97,10 @@ impl LongAnswer {
             next,
             rest,
             passed: 0,
-            until: Box::pin(sleep_until(until)),
+            last: b'{',
+            left: until.saturating_duration_since(Instant::now()),
+            waits_since: None,
+            patience: Box::pin(sleep_until(until)),
             request_id: request_id.clone(),
             action,
             metrics: Arc::clone(metrics),
@@ -109,13 +119,22 @@ impl LongAnswer {
     /// # Errors
     /// When the answer breaks off, is too long, takes too long, or ends as no JSON object does.
     pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, BrokenOff>> {
-        if self.until.as_mut().poll(cx).is_ready() {
+        let Poll::Ready(read) = self.rest.poll_data(cx) else {
+            // Only waiting for ZEC is bounded here. The server bounds how long the caller may take.
+            if self.waits_since.is_none() {
+                self.waits_since = Some(Instant::now());
+                self.patience.as_mut().reset(Instant::now() + self.left);
+            }
+            ready!(self.patience.as_mut().poll(cx));
             return Poll::Ready(Err(self.breaks_off("it took too long")));
-        }
-        let piece = match ready!(self.rest.poll_data(cx)) {
+        };
+        let waited = self.waits_since.take().map(|since| since.elapsed()).unwrap_or_default();
+        self.left = self.left.saturating_sub(waited);
+        self.last = last_byte(&self.next).unwrap_or(self.last);
+        let piece = match read {
             Some(Ok(data)) => Piece::Next(std::mem::replace(&mut self.next, data)),
             Some(Err(error)) => return Poll::Ready(Err(self.breaks_off(&error.to_string()))),
-            None if ends_as_an_object(&self.next) => Piece::Last(std::mem::take(&mut self.next)),
+            None if self.last == b'}' => Piece::Last(std::mem::take(&mut self.next)),
             None => return Poll::Ready(Err(self.breaks_off("it does not end as a JSON object"))),
         };
         let (Piece::Next(bytes) | Piece::Last(bytes)) = &piece;
@@ -144,10 +163,17 @@ impl LongAnswer {
 /// and a cut of the rest would show.
 fn request_id(head: &Parts, begun: &BegunBody) -> Option<String> {
     let length = begun.rest.as_ref()?.length();
-    let shows_a_cut = length.is_some() || head.headers.contains_key(TRANSFER_ENCODING);
+    let shows_a_cut = length.is_some() || is_chunked(&head.headers);
     let fits = length.is_none_or(|rest| begun.first.len() as u64 + rest <= LONGEST);
     let is_plain = head.status == StatusCode::OK && !head.headers.contains_key(CONTENT_ENCODING);
     if shows_a_cut && fits && is_plain { beginning(&begun.first) } else { None }
+}
+
+/// Whether the body is chunked. With any other last coding it ends with the connection (RFC 9112, 6.3).
+fn is_chunked(headers: &HeaderMap) -> bool {
+    let last = headers.get_all(TRANSFER_ENCODING).iter().next_back();
+    let coding = last.and_then(|codings| codings.to_str().ok()?.rsplit(',').next());
+    coding.is_some_and(|coding| coding.trim().eq_ignore_ascii_case("chunked"))
 }
 
 /// The id in a text that begins as `{"requestId":"...","response":{`.
@@ -165,8 +191,9 @@ fn after<'a>(text: &'a [u8], word: &&[u8]) -> Option<&'a [u8]> {
     text.trim_ascii_start().strip_prefix(*word)
 }
 
-fn ends_as_an_object(last: &[u8]) -> bool {
-    last.trim_ascii_end().ends_with(b"}")
+/// The last byte that is no white space.
+fn last_byte(piece: &[u8]) -> Option<u8> {
+    piece.trim_ascii_end().last().copied()
 }
 
 #[cfg(test)]
@@ -193,9 +220,20 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_cut_does_not_end_as_an_object() {
-        assert!(
-            ends_as_an_object(b"]}} \n") && !ends_as_an_object(b"]") && !ends_as_an_object(b"")
-        );
+    fn a_body_shows_a_cut_if_its_last_coding_is_chunked() {
+        for (values, is) in [
+            (&["chunked"][..], true),
+            (&["gzip, Chunked"], true),
+            (&["gzip", "chunked"], true),
+            (&["chunked", "gzip"], false),
+            (&["identity"], false),
+            (&[], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(TRANSFER_ENCODING, value.parse().unwrap());
+            }
+            assert_eq!(is_chunked(&headers), is, "{values:?}");
+        }
     }
 }

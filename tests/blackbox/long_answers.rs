@@ -14,7 +14,7 @@ use zec_gateway::emulator::{Fault, FaultKind};
 
 use crate::{
     client,
-    secure::{self, Authority, Client},
+    secure::{self, Authority, Client, Sent},
     world::{Caller, Setup, World},
 };
 
@@ -27,6 +27,8 @@ const POLICY: &str = r#"@id("all") permit (principal, action, resource);"#;
 enum Framing {
     Length(usize),
     Chunks,
+    /// In another coding than chunks, so the answer ends with the connection.
+    Coded,
     /// Not at all: the answer ends with the connection.
     Close,
 }
@@ -65,6 +67,7 @@ async fn zec(framing: Framing, body: Vec<u8>, then: Then) -> String {
                 let said = match framing {
                     Framing::Length(length) => format!("content-length: {length}\r\n"),
                     Framing::Chunks => "transfer-encoding: chunked\r\n".to_owned(),
+                    Framing::Coded => "transfer-encoding: identity\r\n".to_owned(),
                     Framing::Close => String::new(),
                 };
                 let head = format!("HTTP/1.1 200 OK\r\n{said}\r\n");
@@ -133,6 +136,9 @@ async fn asked(gateway: SocketAddr, request: Request<Full<Bytes>>) -> Seen {
 async fn a_long_answer_comes_byte_for_byte_and_one_that_breaks_off_never_looks_whole() {
     let (three, cut) = (list(3 * MIB), list(3 * MIB)[..2 * MIB].to_vec());
     let bad = "zec-bad-answer";
+    let ends_early = [cut.as_slice(), b"\"}"].concat();
+    // ZEC here sends pieces of 100,000 bytes.
+    let lines = [list(2_000_000).as_slice(), b"\n"].concat();
     let other_order = |bytes: usize| {
         let body = String::from_utf8(list(bytes - 15)).unwrap();
         body.replacen(r#"{"requestId":"T1","#, r#"{"a":0,"requestId":"T1","b":0,"#, 1).into_bytes()
@@ -145,6 +151,14 @@ async fn a_long_answer_comes_byte_for_byte_and_one_that_breaks_off_never_looks_w
         (Framing::Chunks, cut.clone(), Then::End, Ok(false), "cut before it was framed"),
         (Framing::Close, three, Then::Close, Err(bad), "its end cannot be told from a cut"),
         (Framing::Close, list(MIB), Then::Close, Ok(true), "the same, read as a whole"),
+        (
+            Framing::Coded,
+            ends_early,
+            Then::Close,
+            Err(bad),
+            "the same, though it ends as an object",
+        ),
+        (Framing::Chunks, lines, Then::End, Ok(true), "with a line feed in a piece of its own"),
         (Framing::Length(17 * MIB), list(17 * MIB), Then::End, Err(bad), "too long"),
         (Framing::Chunks, list(17 * MIB), Then::End, Ok(false), "too long, and that shows late"),
         (Framing::Chunks, other_order(MIB), Then::End, Ok(true), "read as a whole"),
@@ -170,7 +184,17 @@ async fn a_long_answer_comes_byte_for_byte_and_one_that_breaks_off_never_looks_w
     }
 }
 
-/// A connection without a request keeps nothing but its socket. One that waits for the rest of an answer is none of those.
+/// Asks for an answer and reads no more of it than its beginning.
+async fn unread(world: &World) -> TcpStream {
+    let mut stream = TcpStream::connect(world.gateway).await.unwrap();
+    let head = [("X-ZC-Action", "DescribeVpcs"), ("Content-Type", "application/json")];
+    let text = world.alice().text("POST", "/api/v2/zec", &head, Some("{}"));
+    stream.write_all(text.as_bytes()).await.unwrap();
+    assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+    stream
+}
+
+/// A connection without a request keeps nothing but its socket. One that waits for the rest of an answer keeps everything.
 #[tokio::test]
 async fn an_answer_that_pauses_comes_whole() {
     let body = list(2 * MIB);
@@ -188,16 +212,79 @@ async fn an_answer_that_takes_longer_than_a_request_may_breaks_off() {
     world.until_in_flight(0.0).await;
 }
 
+/// A drain waits for an answer whose rest is still to come.
+#[tokio::test]
+async fn a_drain_waits_for_the_rest_of_an_answer() {
+    let body = list(2 * MIB);
+    let mut world =
+        world(Framing::Chunks, body.clone(), Then::Pause, "drain_timeout = \"20s\"").await;
+    let (gateway, request) = (world.gateway, request(&world.alice(), "/api/v2/zec"));
+    let asking = tokio::spawn(asked(gateway, request));
+    world.until_in_flight(1.0).await;
+    // The head has been answered: only the rest of the answer is in flight.
+    let answered = "http_requests_total{code=\"200\",method=\"POST\",route=\"/api/v2/{service}\"}";
+    world.until_metric(answered, 1.0).await;
+    world.ask_to_stop();
+    let (status, seen) = asking.await.unwrap();
+    assert!(status == 200 && seen.unwrap() == body);
+    assert!(world.stopped().await);
+}
+
+/// A drain waits for nobody who does not read.
+#[tokio::test]
+async fn a_drain_does_not_wait_for_a_caller_who_reads_nothing() {
+    let framing = Framing::Length(15 * MIB);
+    let server = "drain_timeout = \"25s\"";
+    let mut world = world(framing, list(15 * MIB), Then::End, server).await;
+    let _unread = unread(&world).await;
+    world.ask_to_stop();
+    assert!(world.stopped().await, "it was cut off at the end of the drain");
+}
+
+/// A head that begins during a long answer waits for its end, whatever `server.header_timeout` is.
+#[tokio::test]
+async fn a_request_that_comes_during_an_answer_is_served_after_it() {
+    let body = list(2 * MIB);
+    let server = "header_timeout = \"1s\"";
+    let world = world(Framing::Chunks, body.clone(), Then::Pause, server).await;
+    let alice = world.alice();
+    let head = [("X-ZC-Action", "DescribeVpcs"), ("Content-Type", "application/json")];
+    let both = alice.text("POST", "/api/v2/zec", &head, Some("{}"))
+        + &alice.text("GET", "/whoami", &[("Connection", "close")], None);
+    let mut stream = TcpStream::connect(world.gateway).await.unwrap();
+    stream.write_all(both.as_bytes()).await.unwrap();
+    let mut all = Vec::new();
+    let read = tokio::time::timeout(client::PATIENCE, stream.read_to_end(&mut all)).await;
+    read.expect("the end of the connection").unwrap();
+    let second = all.windows(13).rposition(|text| text == b"HTTP/1.1 200 ").unwrap();
+    assert!(second > 2 * MIB, "the second answer came after the first");
+}
+
+#[tokio::test]
+async fn over_http2_the_stream_of_an_answer_that_breaks_off_is_reset() {
+    let authority = Authority::new();
+    let cut = list(3 * MIB)[..2 * MIB].to_vec();
+    let endpoint = Some(zec(Framing::Length(3 * MIB), cut, Then::Close).await);
+    let setup = secure::setup("", &authority.server(2100));
+    let world = Setup { policy: POLICY.to_owned(), endpoint, ..setup }.start().await;
+    let mut http2 = Client::new(&authority).http2(&world).await;
+    let target = "https://localhost/api/v2/zec".parse::<hyper::Uri>().unwrap();
+    let mut head = request(&world.alice(), "/").map(Sent::new);
+    *head.uri_mut() = target;
+    head.headers_mut().remove("host");
+    let answer = http2.sender.send_request(head).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(answer.into_body().collect().await.is_err(), "it looks whole");
+    let whoami = http2.whoami(&world.alice()).await.unwrap();
+    assert_eq!(whoami.status, 200, "the connection serves on");
+}
+
 /// A caller who does not read holds a slot of their own, and not for longer than `server.idle_timeout`.
 #[tokio::test]
 async fn an_answer_that_is_not_read_ends_with_its_connection() {
     let framing = Framing::Length(15 * MIB);
     let world = world(framing, list(15 * MIB), Then::End, "idle_timeout = \"1s\"").await;
-    let mut stream = TcpStream::connect(world.gateway).await.unwrap();
-    let head = [("X-ZC-Action", "DescribeVpcs"), ("Content-Type", "application/json")];
-    let text = world.alice().text("POST", "/api/v2/zec", &head, Some("{}"));
-    stream.write_all(text.as_bytes()).await.unwrap();
-    assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+    let mut stream = unread(&world).await;
     world.until_in_flight(0.0).await;
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest).await;

@@ -2,6 +2,7 @@
 
 mod directory;
 mod literals;
+mod matrix;
 mod operations;
 mod seen;
 mod slicing;
