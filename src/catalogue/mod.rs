@@ -197,14 +197,25 @@ impl Catalogue {
         self.resources.iter().find(|row| row.kind.as_str() == kind)
     }
 
-    /// Checks that each type that an action names is known, and that what an id of several types names can be found out:
-    /// each of them is read by its id.
+    /// Checks that each type that an action names is known, that what an id of several types names can be found out, because
+    /// each of them is read by its id, and that what proves an outcome can be read.
     fn check_types(&self) -> Result<(), CatalogueError> {
         for action in &self.actions {
             let readable = |kind: &ResourceType| {
                 let read_by = self.resource(kind.as_str()).and_then(|row| row.read_by.as_ref());
                 kind.is_of_another_product() || read_by.is_some_and(|read| read.also.is_none())
             };
+            let proves = action.proof == Proof::Gone;
+            let removes_one_type =
+                matches!(action.types_of_the_changed(), [kind] if readable(kind));
+            if proves && !(action.effect == Effect::Destructive && removes_one_type) {
+                let what = format!(
+                    "`{}` has the proof `gone`, which only a destructive action on resources of one type \
+                     has that another action reads by their ids",
+                    action.name
+                );
+                return Err(CatalogueError::in_table("actions", what));
+            }
             for types in action.parameters.iter().flat_map(Parameter::unsaid_types) {
                 if let Some(kind) = types.iter().find(|kind| !readable(kind)) {
                     let what = format!(

@@ -157,6 +157,13 @@ fn with(replace: impl FnOnce(&mut Tables<'_>)) -> Result<Catalogue, CatalogueErr
 fn tables_that_do_not_fit_together_are_refused() {
     with(|_| {}).unwrap();
     let fault = |replace: fn(&mut Tables<'_>)| with(replace).unwrap_err().to_string();
+    let proof = fault(|t| {
+        t.actions = "action\taccess\tresource_type\tasync\tproof\nA\tdestructive\tnic\tno\tgone";
+    });
+    assert!(
+        proof.contains("`A` has the proof `gone`, which only"),
+        "nothing reads a vNIC here: {proof}"
+    );
     let twice = fault(|t| {
         t.actions = "action\taccess\tresource_type\tasync\tproof\nA\twrite\tnic\tno\t-\nA\tread\tnic\tno\t-";
     });

@@ -7,12 +7,12 @@ use super::{
     preflight::unprotected,
     readings::{self, Readings},
     record,
-    resolve::that_go,
+    resolve::removed_by,
     resource_guard::Wanted,
     write::HeldGuard,
 };
 use crate::{
-    catalogue::Effect,
+    catalogue::{Effect, Proof},
     domain::{ActionCall, CallRehearsal, IdempotencyKey, Resource, Target},
     error::{Error, Problem},
     policy::{AuthorizationRequest, Permit, ResourceData, Verdict},
@@ -95,14 +95,18 @@ impl Executor {
         };
         // The guard is taken before the tags are read, because an earlier call may be changing them.
         let guard = self.write_path.hold_resources(wanted)?;
+        // What was read for the decision is older. It does not say whether the resources were still there.
+        let readings = readings.filter(|_| call.row().proof == Proof::Nothing);
         let readings = judge.check_tags(call, readings).await?;
         let shows = |resource: &Resource| readings.as_ref().is_some_and(|all| all.shows(resource));
-        let goes = that_go(call, shows);
+        let removes = removed_by(call, shows);
         let permit = if readings.is_some() { permit.narrow(shows) } else { permit };
         let permit = permit.into_write().map_err(|error| {
             Error::new(Problem::Internal, "a read was taken for a write").with_cause(error)
         })?;
-        self.write_path.write(permit, None, HeldGuard::Resources(guard, goes), claim, context).await
+        self.write_path
+            .write(permit, None, HeldGuard::Resources(guard, removes), claim, context)
+            .await
     }
 }
 
@@ -133,7 +137,10 @@ impl Judge<'_> {
                 call.row().changes(&resource.kind) && Readings::shows_tags(resource)
             };
             if let (None, Some(resource)) = (shown().next(), resources.iter().find(must_be_shown)) {
-                return Err(not_shown(resource));
+                return Err(match resources.as_slice() {
+                    [_] => not_shown(resource),
+                    _ => not_shown(&Resource::of_unsaid_type(&resource.id)),
+                });
             }
         }
         Ok(Some(readings))

@@ -23,6 +23,8 @@ pub struct FoundNics {
     pub examined: usize,
     /// Where to go on; `None` at the end of the list.
     pub next: Option<Cursor>,
+    /// Whether some vNIC was left out because it could not be read.
+    pub left_out: bool,
 }
 
 impl Executor {
@@ -43,7 +45,8 @@ impl Executor {
             };
             return Err(judge.denied(action, &Denial { denied: vec![nothing] }));
         }
-        let mut found = FoundNics { nics: Vec::new(), examined: 0, next: Some(find.start) };
+        let mut found =
+            FoundNics { nics: Vec::new(), examined: 0, next: Some(find.start), left_out: false };
         let mut seen = HashSet::new();
         let last = find.start.page.saturating_add(MOST_PAGES);
         while let Some(at) = found.next
@@ -63,6 +66,7 @@ impl Executor {
                     next = u32::try_from(place).ok().map(|skip| Cursor { page: at.page, skip });
                     break;
                 }
+                found.left_out |= nic.is_none();
                 // A vNIC that is made or deleted meanwhile moves others to another page.
                 if let Some(nic) = nic
                     && seen.insert(nic.id.clone())

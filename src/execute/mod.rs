@@ -63,6 +63,9 @@ use resource_guard::ResourceGuards;
 pub use shadow::Shadow;
 use write::{HeldGuard, WritePath};
 
+/// Further reads of a request start only if at least this much time is left for them.
+const LEAST_FOR_A_READ: Duration = Duration::from_secs(1);
+
 /// A write starts only if at least this much time is left before its deadline. With less, the caller could
 /// get "outcome unknown" where "nothing was sent" is possible.
 const LEAST_FOR_A_WRITE: Duration = Duration::from_secs(1);
@@ -168,7 +171,17 @@ impl RequestContext<'_> {
     /// # Errors
     /// 429 `rate-limited` if that would be after the reads must have been answered.
     async fn count_further_reads(&self, limits: &Live) -> Result<(), Error> {
-        limits.wait_for_turn(self.caller.id(), self.reads_until).await
+        // The reads themselves need time too.
+        let until = self.reads_until.checked_sub(LEAST_FOR_A_READ).unwrap_or(self.reads_until);
+        let waited = limits.wait_for_turn(self.caller.id(), until).await;
+        waited.map_err(|error| {
+            let wait = error.retry_after().unwrap_or(1);
+            let detail = format!(
+                "the request needs more reads at ZEC than `limits.requests_per_second` allows you now: \
+                 nothing was changed, try again in {wait} s"
+            );
+            Error::new(Problem::RateLimited, detail).with_retry_after(wait)
+        })
     }
 }
 

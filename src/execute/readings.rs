@@ -87,20 +87,23 @@ pub(super) async fn read(
     let mut seen: HashSet<Resource> = HashSet::new();
     let mut found: HashMap<Resource, (Described, Location)> = HashMap::new();
     let (mut waiting, mut reads) = (call.resources().cloned().collect::<Vec<_>>(), 0);
+    // The request itself was counted.
+    let mut paid = AT_ONCE;
     while !waiting.is_empty() {
         let groups = by_type(catalogue, std::mem::take(&mut waiting), &mut seen);
         let asked: Vec<_> = groups.iter().flat_map(pages).collect();
-        let before = reads;
         reads += asked.len();
         if reads > MOST_READS {
             return Err(Error::invalid(
                 "the call names more resources than the gateway reads for a decision: name fewer in one call",
             ));
         }
-        for (number, some) in asked.chunks(AT_ONCE).enumerate() {
-            if before > 0 || number > 0 {
+        for some in asked.chunks(AT_ONCE) {
+            if paid < some.len() {
                 context.count_further_reads(limits).await?;
+                paid += AT_ONCE;
             }
+            paid -= some.len();
             let mut answers = Vec::new();
             for page in some {
                 answers.push(describe(reader, *page, context).boxed());

@@ -81,7 +81,7 @@ impl WritePath {
         // The journal does not say whether ZEC showed the resources before, so their absence proves nothing.
         let open = OpenCall {
             operation: Some(view.id),
-            goes: Vec::new(),
+            removes: Vec::new(),
             asked_at: view.started_at,
             zec: Arc::default(),
         };

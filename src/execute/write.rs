@@ -278,13 +278,13 @@ impl WritePath {
                     });
                 }
                 (_, mut guard) => {
-                    let goes = match &mut guard {
-                        HeldGuard::Resources(_, goes) => std::mem::take(goes),
+                    let removes = match &mut guard {
+                        HeldGuard::Resources(_, removes) => std::mem::take(removes),
                         HeldGuard::Addresses(_) => Vec::new(),
                     };
                     let zec_time = self.resolver.reader.time();
                     let asked_at = zec_time.map_or(at, |zec| zec.min(at));
-                    let open = OpenCall { operation, goes, asked_at, zec };
+                    let open = OpenCall { operation, removes, asked_at, zec };
                     self.resolver.look_for(open, || guard.release(true));
                 }
             },

@@ -27,8 +27,8 @@ pub(super) fn still_open(
     open
 }
 
-/// The denial as its caller sees it. An id of an unsaid type has one entry, which does not name the type: a type would tell
-/// a caller who may see nothing that the resource is there.
+/// The denial as its caller sees it. An id of an unsaid type has one entry, which does not name the type that the resource
+/// turned out to have.
 pub(super) fn denial(operation: &impl AuthorizationRequest, denied: Vec<Denied>) -> Denial {
     if !operation.targets().any(is_of_unsaid_type) {
         return Denial { denied };
@@ -47,7 +47,7 @@ pub(super) fn denial(operation: &impl AuthorizationRequest, denied: Vec<Denied>)
         if unsaid.contains(&one.resource) {
             one.resource = Resource::of_unsaid_type(&one.resource.id);
         }
-        let place = *places.entry(one.resource.clone()).or_insert(merged.len());
+        let place = *places.entry((one.resource.clone(), one.address)).or_insert(merged.len());
         match merged.get_mut(place) {
             None => merged.push(one),
             Some(known) => {

@@ -25,7 +25,8 @@ pub struct Settings {
     pub handshake_timeout: Duration,
     /// How long a whole answer may take.
     pub request_timeout: Duration,
-    /// How long the answer to a read may take, and everything that is read before a write.
+    /// How long the answer to a read may take, and everything that is read before a write. Of a long answer this is the
+    /// beginning; ZEC may take `request_timeout` for all of it.
     pub read_timeout: Duration,
     /// The largest body in bytes.
     pub max_body: usize,

@@ -1,10 +1,13 @@
 //! What ZEC shows in its answers: the vNIC of `DescribeNetworkInterfaces`, resources of any type, and what was not done.
 
+use std::{sync::LazyLock, time::Duration};
+
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     catalogue::{Holds, Presence, ResourceRow, ResourceType},
     domain::{Described, Location, Nic, NicId, WriteCall, json::Node},
+    seldom::Seldom,
 };
 
 /// The vNIC in the answer to a read: `response` is the parsed object, and `all` the bytes that contain it.
@@ -36,6 +39,11 @@ pub(super) fn nic(
 /// How many vNICs a page of a search has. ZEC shows up to 1,000, but a page must fit into the largest answer that is read.
 pub const NICS_OF_A_PAGE: usize = 100;
 
+/// How often the log says that vNICs are left out.
+const SAY_AGAIN: Duration = Duration::from_mins(1);
+
+static SAID: LazyLock<Seldom> = LazyLock::new(|| Seldom::new(SAY_AGAIN));
+
 /// A page of ZEC's list of vNICs.
 #[derive(Debug)]
 pub struct NicPage {
@@ -55,15 +63,20 @@ pub(super) fn nics(response: &Node<'_>, all: &[u8]) -> Result<NicPage, String> {
     if nodes.len() != bytes.len() || nodes.len() > NICS_OF_A_PAGE {
         return Err(format!("{} vNICs on a page", nodes.len()));
     }
-    let read = |(node, bytes)| match Nic::read(node, bytes) {
-        Ok(nic) => Some(Box::new(nic)),
-        Err(error) => {
-            // The others are of use without it.
-            tracing::warn!(%error, "a vNIC in ZEC's list cannot be read: it is left out");
-            None
+    let mut last_error = None;
+    let read =
+        |(node, bytes)| Nic::read(node, bytes).map_err(|error| last_error = Some(error)).ok();
+    let nics: Vec<_> = nodes.iter().zip(bytes).map(read).map(|nic| nic.map(Box::new)).collect();
+    if let Some(error) = last_error {
+        let unreadable = nics.iter().filter(|nic| nic.is_none()).count();
+        if unreadable == nics.len() {
+            return Err(error.to_string());
         }
-    };
-    Ok(NicPage { nics: nodes.iter().zip(bytes).map(read).collect(), total })
+        if SAID.is_due() {
+            tracing::warn!(%error, unreadable, "some vNICs in ZEC's list cannot be read: they are left out");
+        }
+    }
+    Ok(NicPage { nics, total })
 }
 
 /// The list of vNICs in an answer, and how many there are on all pages.

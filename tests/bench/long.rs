@@ -227,7 +227,7 @@ fn room() -> f64 {
         assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
         stream
     };
-    // Whatever is made once is made now.
+    // The first answer makes what is made only once.
     drop(ask());
     thread::sleep(Duration::from_secs(2));
     let before = gateway.resident();

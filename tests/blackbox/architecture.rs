@@ -37,6 +37,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "metrics",
             "mutex",
             "net",
+            "seldom",
         ],
     ),
     (

@@ -158,7 +158,7 @@ async fn a_vnic_that_cannot_be_read_is_left_out() {
     let world = world(2).await;
     world.zec.insert_nic(NicSeed { id: "no id".to_owned(), ..NicSeed::default() });
     let found = find(&world.caller("root", &["admins"]), "?name=box").await;
-    assert_eq!((names(&found), &found["complete"]), (vec!["Box-0", "Box-1"], &true.into()));
+    assert_eq!((names(&found), &found["complete"]), (vec!["Box-0", "Box-1"], &false.into()));
 }
 
 /// A search that needs more pages than its caller may read in time goes on where it was.

@@ -19,7 +19,7 @@ pub(in crate::api) fn found(found: &FoundNics) -> String {
     let document = SearchDocument {
         nics,
         examined: found.examined,
-        complete: found.next.is_none(),
+        complete: found.next.is_none() && !found.left_out,
         cursor: found.next.map(|next| next.to_string()),
     };
     // Texts and numbers can always be serialised.

@@ -162,7 +162,10 @@ impl ArgumentsReader {
         self.possible += types.len();
         if self.possible > MAX_POSSIBLE {
             let most = MAX_POSSIBLE / types.len().max(1);
-            let what = "ids of resources whose type the call does not say";
+            let what = match types {
+                [_] => "ids of resources beside those whose type the call does not say",
+                _ => "ids of resources whose type the call does not say",
+            };
             return Err(ArgumentsError::TooMany { most, what });
         }
         let (types, id, parameter) = (types.to_vec(), id.to_owned(), path.to_string());

@@ -19,10 +19,10 @@ const MOST: usize = 100;
 pub(in crate::execute) struct OpenCall {
     /// The operation id in the journal; `None` without a journal.
     pub(in crate::execute) operation: Option<OperationId>,
-    /// What ZEC showed before the call and shows no longer once the call is done, all of one type; empty if nothing proves
-    /// an outcome.
-    pub(in crate::execute) goes: Vec<Resource>,
-    /// When the call was requested, by the gateway's clock or by ZEC's, whichever gave the earlier time.
+    /// What ZEC showed before the call and shows no longer once the call is done, all of one type. Empty if nothing proves an
+    /// outcome.
+    pub(in crate::execute) removes: Vec<Resource>,
+    /// When the call was requested. ZEC's clock counts if it is behind the gateway's.
     pub(in crate::execute) asked_at: SystemTime,
     /// The ZEC and the key with which it was sent.
     pub(in crate::execute) zec: Arc<str>,
@@ -30,7 +30,7 @@ pub(in crate::execute) struct OpenCall {
 
 /// The resources of a call that ZEC shows no longer once it is done, if each of them was shown before. If one was not, its
 /// absence proves nothing.
-pub(in crate::execute) fn that_go(
+pub(in crate::execute) fn removed_by(
     call: &ActionCall,
     was_shown: impl Fn(&Resource) -> bool,
 ) -> Vec<Resource> {
@@ -52,7 +52,13 @@ impl Resolver {
     ) {
         let (this, stop) = (self.clone(), self.stop.clone());
         tokio::spawn(stop.run_until_cancelled_owned(async move {
-            let ending = if this.went(&open).await {
+            let gone = this.are_gone(&open).await;
+            tracing::info!(
+                operation = open.operation.map(|id| id.to_string()),
+                outcome = if gone { Outcome::Done } else { Outcome::Unknown }.label(),
+                "the gateway looks no longer for the outcome of a call"
+            );
+            let ending = if gone {
                 let detail = "the gateway looked for the resources, which ZEC shows no longer";
                 Ending { detail: Some(detail.to_owned()), ..Ending::new(Outcome::Done) }
             } else {
@@ -65,15 +71,15 @@ impl Resolver {
 
     /// Waits until ZEC shows none of the resources, or until the call can no longer take effect. That ZEC still shows one
     /// proves nothing, because the work may go on for long.
-    async fn went(&self, open: &OpenCall) -> bool {
+    async fn are_gone(&self, open: &OpenCall) -> bool {
         let patience = self.patience();
         let catalogue = Catalogue::in_use().ok();
-        let row = open.goes.first().and_then(|one| catalogue?.resource(&one.kind));
+        let row = open.removes.first().and_then(|one| catalogue?.resource(&one.kind));
         let Some(row) = row else {
             tokio::time::sleep(patience.give_up).await;
             return false;
         };
-        let (mut wait, begun) = (patience.first, Instant::now());
+        let (mut wait, begun, mut were_gone) = (patience.first, Instant::now(), false);
         loop {
             // Jitter, so that the searches for calls that failed together do not run in step.
             tokio::time::sleep(wait.mul_f64(1.0 - fastrand::f64() / 4.0)).await;
@@ -86,15 +92,17 @@ impl Resolver {
             if self.reader.time().is_some_and(is_late) || begun.elapsed() >= LONGEST {
                 return false;
             }
-            if gone {
+            // Twice in a row, because one read may have come from a copy that lags behind.
+            if gone && were_gone {
                 return true;
             }
+            were_gone = gone;
         }
     }
 
     /// Whether ZEC shows none of the resources, asked at the same ZEC with the same key.
     async fn shows_none(&self, row: &'static ResourceRow, open: &OpenCall) -> bool {
-        let ids: Vec<&str> = open.goes.iter().map(|one| one.id.as_str()).collect();
+        let ids: Vec<&str> = open.removes.iter().map(|one| one.id.as_str()).collect();
         let most = row.read_by.as_ref().and_then(|read| read.most).unwrap_or(MOST).min(MOST);
         for ids in ids.chunks(most.max(1)) {
             match self.reader.describe("", row, ids, Instant::now() + LOOK).await {
@@ -122,7 +130,7 @@ mod tests {
         };
         let names = |call: &ActionCall, shown: &[&str]| -> Vec<String> {
             let was_shown = |one: &Resource| shown.contains(&one.to_string().as_str());
-            that_go(call, was_shown).iter().map(ToString::to_string).collect()
+            removed_by(call, was_shown).iter().map(ToString::to_string).collect()
         };
         let subnets = call("DeleteSubnets", r#"{"subnetIds":["1","2"]}"#);
         assert_eq!(names(&subnets, &["subnet/1", "subnet/2"]), ["subnet/1", "subnet/2"]);

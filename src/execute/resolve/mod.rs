@@ -24,7 +24,7 @@ use crate::{
     metrics::Metrics,
     zec::{Reader, SIGNATURE_LIFETIME},
 };
-pub(super) use calls::{OpenCall, that_go};
+pub(super) use calls::{OpenCall, removed_by};
 pub(super) use turns::Turns;
 
 /// How long the gateway waits before it tries again to record an outcome.

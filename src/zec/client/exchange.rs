@@ -211,14 +211,14 @@ impl<T, F: FnOnce(&Node<'_>, &Bytes) -> Result<T, String>> Take<T> for F {
     }
 }
 
-/// Takes the body as it is.
+/// Takes the whole body, or the long answer, as it is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Body {
+pub(super) struct Unchanged {
     /// As [`Take::ends_at`].
     pub(super) ends_at: Option<Instant>,
 }
 
-impl Take<ZecBody> for Body {
+impl Take<ZecBody> for Unchanged {
     fn ends_at(&self) -> Option<Instant> {
         self.ends_at
     }

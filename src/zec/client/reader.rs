@@ -15,7 +15,7 @@ use super::{
         request,
     },
     Answered, Busy, FoundNic, FoundResources, Reader,
-    exchange::{Body, SignedCall, Take},
+    exchange::{SignedCall, Take, Unchanged},
 };
 use crate::{
     catalogue::{ResourceRow, ZEC},
@@ -113,7 +113,7 @@ impl Reader {
         let (action, version) = (row.name.as_str(), row.version.as_str());
         let service = row.service.as_str();
         let read = Read { service, action, version, body: &body, about: request::about(call) };
-        let answer = self.retry(caller, read, Body { ends_at }, deadline).await?;
+        let answer = self.retry(caller, read, Unchanged { ends_at }, deadline).await?;
         let Found { response: body, request_id, .. } = answer;
         Ok(Answered { body, request_id })
     }
