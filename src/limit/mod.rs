@@ -1,7 +1,7 @@
 //! The limits of each caller, and of all callers together: rates, requests in flight and budgets. Also the
 //! operators' freeze file, and the breaker that protects a failing ZEC.
 //!
-//! Nothing here sends, and only [`Callers::wait`] waits; each part allows a request, or returns how long to wait.
+//! Nothing here sends, and only [`Live::wait_for_turn`] waits; each part allows a request, or returns how long to wait.
 
 mod at_once;
 mod breaker;
