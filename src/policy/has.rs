@@ -110,3 +110,31 @@ fn names<'a>(parameters: &'a [Parameter], known: &mut BTreeSet<&'a str>) {
         names(parameter.members(), known);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of an entity's attributes, or of a context's members, in the text of the schema.
+    fn members(block: &str) -> BTreeSet<&str> {
+        block
+            .lines()
+            .filter_map(|line| line.trim().split_once(':'))
+            .map(|(name, _)| name.trim_end_matches('?'))
+            .filter(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+            .collect()
+    }
+
+    #[test]
+    fn every_attribute_of_the_schema_may_follow_a_has() {
+        const SCHEMA: &str = include_str!("schema.cedarschema");
+        let mut found = BTreeSet::new();
+        for entity in SCHEMA.split("\n  entity ").skip(1) {
+            let head = entity.split(';').next().unwrap_or_default();
+            if let Some((_, block)) = head.split_once('{') {
+                found.extend(members(block));
+            }
+        }
+        assert_eq!(found, ATTRIBUTES.into_iter().collect(), "the constant, and the schema");
+    }
+}
