@@ -7,7 +7,7 @@ use clap::Command;
 const BELOW_THE_OPTIONS: &str = "Exit status:\n";
 
 /// Each command's path and page.
-const PAGES: [(&[&str], &str); 18] = [
+const PAGES: [(&[&str], &str); 19] = [
     (&[], include_str!("help/zec-gateway.txt")),
     (&["serve"], include_str!("help/serve.txt")),
     (&["dev"], include_str!("help/dev.txt")),
@@ -18,6 +18,7 @@ const PAGES: [(&[&str], &str); 18] = [
     (&["policy"], include_str!("help/policy.txt")),
     (&["policy", "test"], include_str!("help/policy-test.txt")),
     (&["policy", "explain"], include_str!("help/policy-explain.txt")),
+    (&["policy", "matrix"], include_str!("help/policy-matrix.txt")),
     (&["policy", "schema"], include_str!("help/policy-schema.txt")),
     (&["journal"], include_str!("help/journal.txt")),
     (&["journal", "verify"], include_str!("help/journal-verify.txt")),

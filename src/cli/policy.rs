@@ -25,15 +25,13 @@ pub(super) enum Command {
     /// Explain who may do what, and why; exits 1 unless the answer is allowed
     Explain(Explain),
     /// Print who may do what, as a table
-    ///
-    /// A row for anybody, and one for each group and caller that the policies name. A cell is `always`, `never`, or the
-    /// policies whose conditions decide. A caller in several groups may do what any of their rows allows and none forbids.
-    #[command(verbatim_doc_comment)]
     Matrix {
         /// The directory with *.cedar
         directory: PathBuf,
-        /// An action as a column of its own, in place of the groups of actions; may be repeated
-        #[arg(long = "action", value_name = "ACTION")]
+        /// An action as a column of its own; may be repeated
+        ///
+        /// Without one, the columns are the groups of actions.
+        #[arg(long = "action", value_name = "ACTION", verbatim_doc_comment)]
         actions: Vec<String>,
         #[command(flatten)]
         catalogue: CatalogueArg,
