@@ -206,8 +206,10 @@ impl Catalogue {
                 kind.is_of_another_product() || read_by.is_some_and(|read| read.also.is_none())
             };
             let proves = action.proof == Proof::Gone;
-            let removes_one_type =
-                matches!(action.types_of_the_changed(), [kind] if readable(kind));
+            let removes_one_type = matches!(
+                action.types_of_the_changed(),
+                [kind] if readable(kind) && !kind.is_of_another_product()
+            );
             if proves && !(action.effect == Effect::Destructive && removes_one_type) {
                 let what = format!(
                     "`{}` has the proof `gone`, which only a destructive action on resources of one type \

@@ -9,28 +9,33 @@ const GROUPS: [&str; 7] =
     ["read", "inquiry", "catalogue", "addresses", "write", "destructive", "reclassify"];
 
 /// What a principal may do in one column.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 struct Cell {
-    /// Some actions are always allowed, or under a condition.
-    may: bool,
+    /// The answers for the column's actions that are not always denied. Different actions may have different ones.
+    answers: BTreeSet<ByScope>,
     /// Some actions are never allowed.
     may_not: bool,
-    /// Some actions are allowed without any condition of a `permit`.
+}
+
+/// What the scopes of the policies say of one action.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct ByScope {
+    /// The action is allowed without any condition of a `permit`.
     freely: bool,
-    /// The `permit`s with a condition or a scope of resources.
+    /// Otherwise, the `permit`s with a condition or a scope of resources.
     if_any: BTreeSet<String>,
     /// The `forbid`s with a condition or a scope of resources.
     unless: BTreeSet<String>,
 }
 
-/// The name of an action that the policies cannot name.
+/// The name of an action that ZEC's API does not have.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no action `{0}`: `zec-gateway policy schema` lists them")]
+#[error("ZEC's API has no action `{0}`: `GET /actions` lists them")]
 pub struct UnknownAction(String);
 
 impl Engine {
-    /// Who may do what, as a Markdown table: a row for everybody, and one for each group and each caller that the policies
-    /// name. Without `actions`, the columns are the groups of actions.
+    /// Who may do what, as a Markdown table: a row for anybody, and one for each group and each caller that a policy's scope
+    /// names. Without `actions`, the columns are the groups of actions.
     ///
     /// # Errors
     /// When there is no such action.
@@ -50,7 +55,9 @@ impl Engine {
                     let rules = self.numbered(self.index.numbers_for(principal, *number));
                     cell.add(&rules);
                 }
-                named.extend(cell.if_any.iter().chain(&cell.unless).cloned());
+                for answer in &cell.answers {
+                    named.extend(answer.if_any.iter().chain(&answer.unless).cloned());
+                }
                 texts.push(cell.text());
             }
             lines.push(format!("| {principal} | {} |", texts.join(" | ")));
@@ -87,8 +94,8 @@ impl Engine {
     fn legend(&self, named: &BTreeSet<String>) -> Vec<String> {
         let rules = self.rules().filter(|rule| named.contains(&rule.id));
         let line = |rule: &Rule| match &rule.reason {
-            Some(reason) => format!("- {}: {reason}", rule.id),
-            None => format!("- {}", rule.id),
+            Some(reason) => format!("- {}: {}", cell_text(&rule.id), cell_text(reason)),
+            None => format!("- {}", cell_text(&rule.id)),
         };
         let lines: Vec<String> = rules.map(line).collect();
         if lines.is_empty() { lines } else { [vec![String::new()], lines].concat() }
@@ -104,44 +111,46 @@ impl Cell {
             self.may_not = true;
             return;
         }
-        self.may = true;
-        if permits.iter().any(|rule| rule.always) {
-            self.freely = true;
-        } else {
-            self.if_any.extend(permits.iter().map(|rule| rule.id.clone()));
-        }
-        self.unless.extend(forbids.iter().map(|rule| rule.id.clone()));
+        let ids = |rules: &[&Rule]| rules.iter().map(|rule| rule.id.clone()).collect();
+        let freely = permits.iter().any(|rule| rule.always);
+        let if_any = if freely { BTreeSet::new() } else { ids(&permits) };
+        self.answers.insert(ByScope { freely, if_any, unless: ids(&forbids) });
     }
 
     fn text(&self) -> String {
-        if !self.may {
+        if self.answers.is_empty() {
             return "never".to_owned();
         }
-        let list = |ids: &BTreeSet<String>| ids.iter().cloned().collect::<Vec<_>>().join(" or ");
-        let mut parts = Vec::new();
-        if self.freely {
-            parts.push("always".to_owned());
+        let mut all = ByScope::default();
+        for answer in self.answers.iter().cloned() {
+            all.freely |= answer.freely;
+            all.if_any.extend(answer.if_any);
+            all.unless.extend(answer.unless);
         }
-        if !self.if_any.is_empty() {
-            parts.push(format!("if {}", list(&self.if_any)));
-        }
-        let unless = if self.unless.is_empty() {
-            String::new()
-        } else {
-            format!(", unless {}", list(&self.unless))
+        let list = |word: &str, ids: &BTreeSet<String>| {
+            let ids: Vec<String> = ids.iter().map(|id| cell_text(id)).collect();
+            (!ids.is_empty()).then(|| format!("{word} {}", ids.join(" or ")))
         };
+        let permits = [all.freely.then(|| "always".to_owned()), list("if", &all.if_any)];
+        let permits = permits.into_iter().flatten().collect::<Vec<_>>().join(", or ");
+        let unless = list(", unless", &all.unless).unwrap_or_default();
         // Some action of the group is never allowed, or not under the same conditions as another.
-        let in_part = if self.may_not || parts.len() > 1 { "in part: " } else { "" };
-        format!("{in_part}{}{unless}", parts.join(", or "))
+        let in_part = if self.may_not || self.answers.len() > 1 { "in part: " } else { "" };
+        format!("{in_part}{permits}{unless}")
     }
+}
+
+/// A text that cannot end a cell or a line of the table.
+fn cell_text(text: &str) -> String {
+    text.replace(['\n', '\r'], " ").replace('|', "\\|")
 }
 
 impl std::fmt::Display for Principal<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Anybody => f.write_str("anybody"),
-            Self::Group(id) => write!(f, "group {id}"),
-            Self::Caller(id) => write!(f, "caller {id}"),
+            Self::Group(id) => write!(f, "group {}", cell_text(id)),
+            Self::Caller(id) => write!(f, "caller {}", cell_text(id)),
         }
     }
 }

@@ -90,21 +90,22 @@ impl Body for Outgoing {
             self.bytes.clear();
             return Poll::Ready(Some(Err(Unsendable::TooManyUnread)));
         }
-        if let Some(long) = &mut self.long {
-            match ready!(long.poll_piece(cx)) {
+        let this = &mut *self;
+        if let Some(long) = &mut this.long {
+            let polled = long.poll_piece(cx);
+            let request = this.sending.as_ref().and_then(|sending| sending.request.as_ref());
+            if let Some(request) = request {
+                if polled.is_pending() { request.waits_for_zec() } else { request.has_a_piece() }
+            }
+            match ready!(polled) {
                 Ok(Piece::Next(bytes)) => {
-                    if let Some(request) =
-                        self.sending.as_ref().and_then(|sending| sending.request.as_ref())
-                    {
-                        request.took();
-                    }
                     let piece = OutgoingPiece { bytes, _sending: None };
                     return Poll::Ready(Some(Ok(Frame::data(piece))));
                 }
-                Ok(Piece::Last(bytes)) => self.bytes = bytes,
+                Ok(Piece::Last(bytes)) => this.bytes = bytes,
                 Err(error) => return Poll::Ready(Some(Err(error.into()))),
             }
-            self.long = None;
+            this.long = None;
         }
         if self.bytes.is_empty() {
             return Poll::Ready(None);

@@ -43,6 +43,9 @@ pub(super) const fn since(packed: u64) -> u64 {
     packed >> SINCE
 }
 
+/// The shortest wait of a timer.
+const TICK: Duration = Duration::from_millis(10);
+
 fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX) & (u64::MAX >> SINCE)
 }
@@ -191,51 +194,65 @@ impl Drop for RunningRequest {
     }
 }
 
-/// A request whose long answer is still coming from ZEC, and is in flight until this is dropped. It counts no longer if no
-/// piece was taken for some time: a caller who reads nothing must keep neither the connection nor a drain.
+/// A request whose long answer is still coming from ZEC, and is in flight until this is dropped. It counts no longer if its
+/// caller takes no piece for some time: a caller who reads nothing must keep neither the connection nor a drain.
 #[derive(Debug)]
 pub(super) struct LongRequest {
     request: Arc<Mutex<Option<RunningRequest>>>,
-    /// When the last piece was taken, in milliseconds from the beginning of the connection.
-    taken_at: Arc<AtomicU64>,
+    /// Since when a piece waits for the caller, in milliseconds from the beginning of the connection; [`NO_PIECE`] if none does.
+    waits_since: Arc<AtomicU64>,
     phase: Phase,
     timer: JoinHandle<()>,
 }
+
+/// The gateway waits for ZEC, which has a limit of its own.
+const NO_PIECE: u64 = u64::MAX;
 
 impl LongRequest {
     /// Lets a request go on while no piece waits for longer than `idle`, or than `farewell` during a drain.
     pub(super) fn new(request: RunningRequest, idle: Duration, farewell: Duration) -> Self {
         let phase = request.0.clone();
-        let taken_at = Arc::new(AtomicU64::new(phase.now()));
+        let waits_since = Arc::new(AtomicU64::new(phase.now()));
         let request = Arc::new(Mutex::new(Some(request)));
-        let (held, taken, of) = (Arc::clone(&request), Arc::clone(&taken_at), phase.clone());
+        let (held, waits, of) = (Arc::clone(&request), Arc::clone(&waits_since), phase.clone());
         let timer = tokio::spawn(async move {
+            let tick = idle.min(farewell);
             loop {
-                tokio::time::sleep(idle.min(farewell)).await;
-                let drains = of.shared.drains.load(Ordering::Relaxed);
-                let longest = if drains { idle.min(farewell) } else { idle };
-                let at = of.began + Duration::from_millis(taken.load(Ordering::Relaxed));
-                if at.elapsed() >= longest {
-                    // It has waited since the connection began, so it is overdue now.
-                    of.shared.unread().push_front(0);
-                    drop(lock(&held).take());
-                    return;
+                let longest = if of.shared.drains.load(Ordering::Relaxed) { tick } else { idle };
+                let since = waits.load(Ordering::Relaxed);
+                let ends = of.began + Duration::from_millis(since.min(of.now())) + longest;
+                let left = ends.saturating_duration_since(Instant::now());
+                if since != NO_PIECE && left.is_zero() {
+                    break;
                 }
+                tokio::time::sleep(left.clamp(TICK, tick.max(TICK))).await;
+            }
+            let request = lock(&held).take();
+            if let Some(request) = request {
+                // It has waited since the connection began, so it is overdue now.
+                of.shared.unread().push_front(0);
+                drop(request);
             }
         });
-        Self { request, taken_at, phase, timer }
+        Self { request, waits_since, phase, timer }
     }
 
-    /// Records that a piece was taken.
-    pub(super) fn took(&self) {
-        self.taken_at.store(self.phase.now(), Ordering::Relaxed);
+    /// Records that a piece is on its way to the caller.
+    pub(super) fn has_a_piece(&self) {
+        self.waits_since.store(self.phase.now(), Ordering::Relaxed);
+    }
+
+    /// Records that the gateway waits for ZEC.
+    pub(super) fn waits_for_zec(&self) {
+        self.waits_since.store(NO_PIECE, Ordering::Relaxed);
     }
 }
 
 impl Drop for LongRequest {
     fn drop(&mut self) {
         self.timer.abort();
-        drop(lock(&self.request).take());
+        let request = lock(&self.request).take();
+        drop(request);
     }
 }
 

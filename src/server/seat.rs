@@ -30,7 +30,7 @@ pub(super) struct Shared {
     pub(super) drains: AtomicBool,
     /// Whether something is still to be written.
     unsent: AtomicBool,
-    /// Since when each unread answer waits, over HTTP/2, and each long one that nobody takes. The one that has waited longest is the first.
+    /// Since when each unread answer waits, over HTTP/2, and that a long one is overdue. The one that has waited longest is the first.
     unread: Mutex<VecDeque<u64>>,
     /// Whether a request on it passed authentication.
     known: AtomicBool,

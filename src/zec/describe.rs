@@ -69,9 +69,6 @@ pub(super) fn nics(response: &Node<'_>, all: &[u8]) -> Result<NicPage, String> {
     let nics: Vec<_> = nodes.iter().zip(bytes).map(read).map(|nic| nic.map(Box::new)).collect();
     if let Some(error) = last_error {
         let unreadable = nics.iter().filter(|nic| nic.is_none()).count();
-        if unreadable == nics.len() {
-            return Err(error.to_string());
-        }
         if SAID.is_due() {
             tracing::warn!(%error, unreadable, "some vNICs in ZEC's list cannot be read: they are left out");
         }

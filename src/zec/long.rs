@@ -29,6 +29,9 @@ pub(super) const BEGINNING: usize = 32 * 1024;
 /// The longest answer that is passed on, in bytes. A page of 1,000 instances has several megabytes.
 const LONGEST: u64 = 16 * 1024 * 1024;
 
+/// How long a caller may take for a whole answer: the longest comes in that time at 56 KB a second.
+const LONGEST_TIME: Duration = Duration::from_mins(5);
+
 /// The longest request id that is looked for, in bytes.
 const MOST_OF_AN_ID: usize = 256;
 
@@ -51,6 +54,7 @@ pub struct LongAnswer {
     last: u8,
     /// How much longer ZEC may keep the gateway waiting, in all.
     left: Duration,
+    began: Instant,
     /// Since when the gateway waits for ZEC.
     waits_since: Option<Instant>,
     patience: Pin<Box<Sleep>>,
@@ -70,7 +74,7 @@ pub enum Piece {
 
 /// Why a long answer breaks off.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("ZEC's answer broke off: {0}")]
+#[error("a long answer breaks off: {0}")]
 pub struct BrokenOff(String);
 
 impl fmt::Debug for LongAnswer {
@@ -99,6 +103,7 @@ impl LongAnswer {
             passed: 0,
             last: b'{',
             left: until.saturating_duration_since(Instant::now()),
+            began: Instant::now(),
             waits_since: None,
             patience: Box::pin(sleep_until(until)),
             request_id: request_id.clone(),
@@ -119,6 +124,9 @@ impl LongAnswer {
     /// # Errors
     /// When the answer breaks off, is too long, takes too long, or ends as no JSON object does.
     pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, BrokenOff>> {
+        if self.began.elapsed() > LONGEST_TIME {
+            return Poll::Ready(Err(BrokenOff("its caller takes it too slowly".to_owned())));
+        }
         let Poll::Ready(read) = self.rest.poll_data(cx) else {
             // Only waiting for ZEC is bounded here. The server bounds how long the caller may take.
             if self.waits_since.is_none() {
@@ -199,6 +207,7 @@ fn last_byte(piece: &[u8]) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net;
 
     #[test]
     fn only_what_begins_as_a_success_of_zecs_is_passed_on() {
@@ -235,5 +244,48 @@ mod tests {
             }
             assert_eq!(is_chunked(&headers), is, "{values:?}");
         }
+    }
+
+    /// A caller who takes a piece now and then keeps neither the connection to ZEC nor a slot for hours.
+    #[tokio::test]
+    async fn an_answer_that_is_taken_too_slowly_breaks_off() {
+        use std::{
+            io::{Read, Write},
+            net::TcpListener,
+        };
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let serving = std::thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+            let body =
+                format!(r#"{{"requestId":"T1","response":{{"x":"{}"}}}}"#, "x".repeat(200_000));
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        });
+        let options = net::Options {
+            connect_timeout: Duration::from_secs(5),
+            https: false,
+            trust: net::Trust::System,
+            proxy: None,
+            section: "zec",
+        };
+        let client = net::client(options).unwrap();
+        let request = http::Request::get("/").header("host", "zec");
+        let request = request.body(http_body_util::Full::new(Bytes::new())).unwrap();
+        let begun = client.link(&to).await.unwrap().begin(request, BEGINNING).await.unwrap();
+        let (head, body) = begun.into_parts();
+        let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
+        let until = Instant::now() + Duration::from_secs(30);
+        let (id, mut long) = LongAnswer::of(&head, body, until, ("A", &metrics)).unwrap();
+        assert_eq!(id, "T1");
+        let first = std::future::poll_fn(|cx| long.poll_piece(cx)).await.unwrap();
+        assert!(matches!(first, Piece::Next(_)));
+        tokio::time::pause();
+        tokio::time::advance(LONGEST_TIME + Duration::from_secs(1)).await;
+        let late = std::future::poll_fn(|cx| long.poll_piece(cx)).await.unwrap_err();
+        assert!(late.to_string().contains("too slowly"), "{late}");
+        drop(long);
+        let _ = serving.join();
     }
 }

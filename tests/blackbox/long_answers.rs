@@ -45,8 +45,8 @@ enum Then {
     Pause,
 }
 
-/// Longer than a connection rests before it lets go of its buffers.
-const LONG_PAUSE: Duration = Duration::from_millis(2_500);
+/// Longer than a connection rests before it lets go of its buffers, and than a drain waits for a caller who reads nothing.
+const LONG_PAUSE: Duration = Duration::from_millis(6_500);
 
 /// ZEC's answer to a list, with this many bytes.
 fn list(bytes: usize) -> Vec<u8> {

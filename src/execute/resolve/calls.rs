@@ -56,7 +56,7 @@ impl Resolver {
             tracing::info!(
                 operation = open.operation.map(|id| id.to_string()),
                 outcome = if gone { Outcome::Done } else { Outcome::Unknown }.label(),
-                "the gateway looks no longer for the outcome of a call"
+                "the gateway has stopped looking for the outcome of a call"
             );
             let ending = if gone {
                 let detail = "the gateway looked for the resources, which ZEC shows no longer";

@@ -54,4 +54,16 @@ fn a_group_of_actions_is_what_all_of_them_are() {
     assert_eq!((team[1].as_str(), team[2].as_str()), ("never", "always"));
     assert_eq!(team[4], "in part: if team, unless prod");
     assert_eq!((team[5].as_str(), team[6].as_str()), ("if team, unless prod", "never"));
+    // Two actions of a group under different conditions.
+    let table = engine(
+        r#"@id("a|b") permit (principal, action == Zec::Action::"DeleteVpc", resource) when { context.dryRun };
+        @id("c") permit (principal, action in Zec::Action::"destructive", resource);
+        @id("d") forbid (principal, action == Zec::Action::"DeleteSubnet", resource) when { context.dryRun };"#,
+    );
+    let table = table.matrix(&[]).unwrap();
+    assert!(table.contains("| in part: always, unless d |"), "{table}");
+    let only = engine(
+        r#"@id("a|b") permit (principal, action in Zec::Action::"destructive", resource) when { context.dryRun };"#,
+    );
+    assert!(only.matrix(&[]).unwrap().contains("| if a\\|b |"));
 }
