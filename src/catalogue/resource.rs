@@ -109,6 +109,17 @@ pub struct ReadBy {
     pub also: Option<String>,
 }
 
+/// The most ids of one read, if ZEC documents no lower limit.
+const MOST_IDS: usize = 100;
+
+impl ReadBy {
+    /// How many ids one read may name.
+    #[must_use]
+    pub fn most_ids(&self) -> usize {
+        self.most.unwrap_or(MOST_IDS).clamp(1, MOST_IDS)
+    }
+}
+
 pub(super) fn read(table: &Table<'_>) -> Result<Vec<ResourceRow>, CatalogueError> {
     table
         .rows()

@@ -13,9 +13,6 @@ use crate::{
     zec::Reader,
 };
 
-/// The most ids of one read, if ZEC documents no other limit.
-const MOST: usize = 100;
-
 /// The most reads for one request. Everything that lies in something lies in at most four things.
 const MOST_READS: usize = 40;
 
@@ -127,8 +124,7 @@ type Group = (&'static ResourceRow, &'static ReadBy, Vec<String>);
 type Page<'a> = (&'static ResourceRow, &'static ReadBy, &'a [String]);
 
 fn pages((row, read_by, ids): &Group) -> impl Iterator<Item = Page<'_>> {
-    let most = read_by.most.unwrap_or(MOST).min(MOST);
-    ids.chunks(most).map(|ids| (*row, *read_by, ids))
+    ids.chunks(read_by.most_ids()).map(|ids| (*row, *read_by, ids))
 }
 
 /// The resources that were not seen yet, by their types. A type whose read needs more than ids is left out.

@@ -14,7 +14,7 @@ use super::{
     guard::{Guard, Guards},
     idempotency::Claim,
     record::{self, Before},
-    resolve::{Evidence, Open, OpenCall, Resolver},
+    resolve::{Evidence, Open, OpenCall, Resolver, asked_first},
     resource_guard::{ResourceGuard, ResourceGuards, Wanted},
     shield::Shield,
 };
@@ -77,6 +77,14 @@ impl HeldGuard {
         match self {
             Self::Addresses(guard) => guard.release(changed),
             Self::Resources(guard, _) => guard.release(),
+        }
+    }
+
+    /// The resources that ZEC shows no longer once the write is done.
+    fn take_removed(&mut self) -> Vec<Resource> {
+        match self {
+            Self::Resources(_, removes) => std::mem::take(removes),
+            Self::Addresses(_) => Vec::new(),
         }
     }
 
@@ -278,12 +286,8 @@ impl WritePath {
                     });
                 }
                 (_, mut guard) => {
-                    let removes = match &mut guard {
-                        HeldGuard::Resources(_, removes) => std::mem::take(removes),
-                        HeldGuard::Addresses(_) => Vec::new(),
-                    };
-                    let zec_time = self.resolver.reader.time();
-                    let asked_at = zec_time.map_or(at, |zec| zec.min(at));
+                    let removes = guard.take_removed();
+                    let asked_at = asked_first(at, self.resolver.reader.time());
                     let open = OpenCall { operation, removes, asked_at, zec };
                     self.resolver.look_for(open, || guard.release(true));
                 }

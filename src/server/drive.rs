@@ -15,7 +15,7 @@ use tower::Service;
 use super::{
     Stops,
     outgoing::{Outgoing, SentBy},
-    phase::{LongRequest, Phase},
+    phase::{LongRequest, Phase, TICK},
     wire::Left,
 };
 use crate::{
@@ -34,9 +34,6 @@ pub(super) const MAX_UNREAD_BY_STRANGERS: usize = 1024;
 
 /// No time for a farewell, because a new connection waits for the place. A request that still arrives is answered.
 const AT_ONCE: Timers = Timers { head: Duration::ZERO, idle: Duration::ZERO };
-
-/// The shortest pause between two checks of a phase, however short its timeout.
-const TICK: Duration = Duration::from_millis(10);
 
 /// The timers of a connection (docs/threats.md, row 25). A body has its own timer, in the code that reads it.
 #[derive(Clone, Copy, Debug)]

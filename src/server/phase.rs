@@ -44,7 +44,7 @@ pub(super) const fn since(packed: u64) -> u64 {
 }
 
 /// The shortest wait of a timer.
-const TICK: Duration = Duration::from_millis(10);
+pub(super) const TICK: Duration = Duration::from_millis(10);
 
 fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX) & (u64::MAX >> SINCE)

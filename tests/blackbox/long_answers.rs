@@ -45,7 +45,7 @@ enum Then {
     Pause,
 }
 
-/// Longer than a connection rests before it lets go of its buffers, and than a drain waits for a caller who reads nothing.
+/// A connection at rest frees its buffers earlier, and a drain gives up a caller who does not read earlier.
 const LONG_PAUSE: Duration = Duration::from_millis(6_500);
 
 /// ZEC's answer to a list, with this many bytes.

@@ -4,15 +4,12 @@ use std::{sync::Arc, time::SystemTime};
 
 use tokio::time::Instant;
 
-use super::{LONGEST, LOOK, Resolver, given_up};
+use super::{LOOK, Resolver, Waits, given_up};
 use crate::{
-    catalogue::{Catalogue, Proof, ResourceRow},
+    catalogue::{Catalogue, Proof, ReadBy, ResourceRow},
     domain::{ActionCall, OperationId, Outcome, Resource},
     journal::Ending,
 };
-
-/// The most ids of one read, if ZEC documents no other limit.
-const MOST: usize = 100;
 
 /// A call whose outcome is unknown.
 #[derive(Debug)]
@@ -75,21 +72,18 @@ impl Resolver {
         let patience = self.patience();
         let catalogue = Catalogue::in_use().ok();
         let row = open.removes.first().and_then(|one| catalogue?.resource(&one.kind));
-        let Some(row) = row else {
+        let Some((row, read_by)) = row.and_then(|row| Some((row, row.read_by.as_ref()?))) else {
             tokio::time::sleep(patience.give_up).await;
             return false;
         };
-        let (mut wait, begun, mut were_gone) = (patience.first, Instant::now(), false);
+        let (mut waits, mut were_gone) = (Waits::new(patience), false);
         loop {
-            // Jitter, so that the searches for calls that failed together do not run in step.
-            tokio::time::sleep(wait.mul_f64(1.0 - fastrand::f64() / 4.0)).await;
-            wait = (wait * 2).min(patience.longest);
+            waits.next().await;
             let turn = self.turns.wait(&self.reader, false).await;
-            let gone = self.shows_none(row, open).await;
+            let gone = self.shows_none((row, read_by), open).await;
             drop(turn);
             // Checked after the read: from then on anybody may have removed the resources directly at ZEC.
-            let is_late = |now| now >= open.asked_at + patience.give_up;
-            if self.reader.time().is_some_and(is_late) || begun.elapsed() >= LONGEST {
+            if self.has_passed(open.asked_at, patience.give_up) || waits.is_over() {
                 return false;
             }
             // Twice in a row, because one read may have come from a copy that lags behind.
@@ -101,10 +95,13 @@ impl Resolver {
     }
 
     /// Whether ZEC shows none of the resources, asked at the same ZEC with the same key.
-    async fn shows_none(&self, row: &'static ResourceRow, open: &OpenCall) -> bool {
+    async fn shows_none(
+        &self,
+        (row, read_by): (&'static ResourceRow, &ReadBy),
+        open: &OpenCall,
+    ) -> bool {
         let ids: Vec<&str> = open.removes.iter().map(|one| one.id.as_str()).collect();
-        let most = row.read_by.as_ref().and_then(|read| read.most).unwrap_or(MOST).min(MOST);
-        for ids in ids.chunks(most.max(1)) {
+        for ids in ids.chunks(read_by.most_ids()) {
             match self.reader.describe("", row, ids, Instant::now() + LOOK).await {
                 Ok(found) if found.zec == open.zec && found.resources.is_empty() => {}
                 Ok(_) => return false,

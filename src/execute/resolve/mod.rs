@@ -4,6 +4,7 @@
 //! within the write's own time. After that the outcome stays unknown for good.
 
 mod calls;
+mod waits;
 mod turns;
 
 use std::{
@@ -26,17 +27,13 @@ use crate::{
 };
 pub(super) use calls::{OpenCall, removed_by};
 pub(super) use turns::Turns;
+use waits::Waits;
 
 /// How long the gateway waits before it tries again to record an outcome.
 const RECORD_AGAIN: Duration = Duration::from_secs(5);
 
 /// The timeout of one read.
 const LOOK: Duration = Duration::from_secs(30);
-
-/// No search goes on for longer than this. It ends a search in which ZEC's clock does not say that the
-/// write's time is over. The reason is either a wrong clock when the write was requested, or that ZEC does
-/// not answer.
-const LONGEST: Duration = Duration::from_hours(1);
 
 /// How often the gateway reads a vNIC for an unknown outcome, and for how long. `give_up` and `proof` are
 /// times by ZEC's clock, counted from the moment at which the write was requested.
@@ -61,6 +58,11 @@ impl Default for Patience {
             proof: SIGNED_WITHIN + SIGNATURE_LIFETIME + LAG,
         }
     }
+}
+
+/// The earlier of both times at which a write was requested: the gateway's clock may have been ahead of ZEC's.
+pub(super) fn asked_first(asked_at: SystemTime, zec_time: Option<SystemTime>) -> SystemTime {
+    zec_time.map_or(asked_at, |zec| zec.min(asked_at))
 }
 
 /// A write whose outcome is unknown.
@@ -148,7 +150,7 @@ impl Open {
     /// When the write was requested, by whichever clock gave the earlier time: the gateway's may have been
     /// ahead.
     fn asked_first(&self) -> SystemTime {
-        self.zec_time.map_or(self.asked_at, |zec| zec.min(self.asked_at))
+        asked_first(self.asked_at, self.zec_time)
     }
 
     /// What a vNIC proves about the write, read from the given ZEC with the given key.
@@ -183,6 +185,11 @@ impl Resolver {
         self.patience.get().copied().unwrap_or_default()
     }
 
+    /// Whether this much time has passed since then, by ZEC's clock.
+    fn has_passed(&self, since: SystemTime, long: Duration) -> bool {
+        self.reader.time().is_some_and(|now| now >= since + long)
+    }
+
     /// Starts the search for a write's outcome, in a task of its own.
     pub(super) fn take_on(&self, open: Open) {
         let (this, stop) = (Arc::new(self.clone()), self.stop.clone());
@@ -191,14 +198,10 @@ impl Resolver {
 
     async fn resolve(self: Arc<Self>, open: Open) {
         let patience = self.patience();
-        let (mut wait, begun) = (patience.first, Instant::now());
+        let mut waits = Waits::new(patience);
         loop {
-            // Jitter, so that the searches for writes that failed together do not run in step.
-            tokio::time::sleep(wait.mul_f64(1.0 - fastrand::f64() / 4.0)).await;
-            wait = (wait * 2).min(patience.longest);
-            let since =
-                |begin: SystemTime, long| self.reader.time().is_some_and(|now| now >= begin + long);
-            let has_passed = |long| since(open.asked_at, long);
+            waits.next().await;
+            let has_passed = |long| self.has_passed(open.asked_at, long);
             let turn = self.turns.wait(&self.reader, has_passed(patience.proof)).await;
             // Checked before the read: what the read then shows was true when ZEC could no longer make the
             // change.
@@ -208,7 +211,7 @@ impl Resolver {
             // Checked after the read, because the first answer of a run is what tells the time by ZEC's
             // clock. After `give_up`, anybody may have changed the vNIC directly at ZEC, so what it shows
             // proves nothing.
-            if since(open.asked_first(), patience.give_up) || begun.elapsed() >= LONGEST {
+            if self.has_passed(open.asked_first(), patience.give_up) || waits.is_over() {
                 return self.give_up(open).await;
             }
             match found {
