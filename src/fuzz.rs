@@ -10,7 +10,7 @@ use crate::{
     api,
     auth::{self, IssuerSettings},
     catalogue::{self, ActionRow, CatalogueError},
-    domain::{Caller, ChangeIpv4, Nic, NicId, Operation},
+    domain::{ActionCall, Caller, ChangeIpv4, Nic, NicId, Operation},
     error::Error,
     execute, server, zec,
 };
@@ -40,9 +40,9 @@ pub fn added_actions(text: &str) -> Result<Vec<ActionRow>, CatalogueError> {
 /// The body that goes to ZEC for a change.
 ///
 /// # Errors
-/// When it cannot be serialised.
-pub fn change_body(change: &ChangeIpv4) -> Result<Vec<u8>, String> {
-    zec::fuzz_entry::change(change)
+/// When the catalogue of this program is broken.
+pub fn change_body(change: &ChangeIpv4) -> Result<String, CatalogueError> {
+    ActionCall::of_change(change).map(|call| call.arguments().canonical())
 }
 
 /// Takes a token apart.

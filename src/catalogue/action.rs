@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::{
     Certainty,
     parameter::{Meaning, Parameter, Shape},
+    proof::Proof,
     resource::ResourceType,
     table::{CatalogueError, Table},
 };
@@ -131,17 +132,6 @@ labels! {
         Write = "write",
         /// Changes something for good, or takes it away.
         Destructive = "destructive",
-    }
-}
-
-labels! {
-    /// What proves that a call was done.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Proof by label, from from_label {
-        /// ZEC no longer shows the resources of the action's own type that the call names.
-        Gone = "gone",
-        /// Nothing.
-        Nothing = "-",
     }
 }
 
@@ -291,7 +281,7 @@ pub(super) fn read(
             effect: row.known("access", Effect::from_label)?,
             resource_types,
             asynchronous: row.known("async", Certainty::from_label)?,
-            proof: row.known("proof", Proof::from_label)?,
+            proof: row.known("proof", Proof::parse)?,
             parameters,
             alternatives,
             answer: answer.ok_or_else(|| row.fault(format!("`{name}` has no row of answers")))?,

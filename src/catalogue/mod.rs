@@ -6,15 +6,17 @@
 mod action;
 mod extension;
 mod parameter;
+mod proof;
 mod resource;
 mod table;
 
 use std::{collections::HashMap, sync::OnceLock};
 
-pub use action::{ActionRow, Effect, Held, Holds, Presence, Proof};
+pub use action::{ActionRow, Effect, Held, Holds, Presence};
 #[cfg(fuzzing)]
 pub(crate) use extension::read as fuzz_entry;
 pub use parameter::{IfAbsent, Meaning, Parameter, Scalar, Shape};
+pub use proof::{Proof, ShownValue};
 pub use resource::{ReadBy, ResourceRow, ResourceType};
 pub use table::CatalogueError;
 
@@ -137,7 +139,7 @@ impl Catalogue {
         Ok(this)
     }
 
-    /// Notes the place of each action.
+    /// Notes the place of each action, and which members of resources prove an outcome.
     fn place(&mut self) -> Result<(), CatalogueError> {
         self.places.clear();
         let mut services: HashMap<&str, &str> = HashMap::new();
@@ -152,6 +154,11 @@ impl Catalogue {
                 let what = format!("`{}` has two rows", action.name);
                 return Err(CatalogueError::in_table("actions", what));
             }
+        }
+        for resource in &mut self.resources {
+            let changing = self.actions.iter().filter(|row| row.changes(resource.kind.as_str()));
+            let members = changing.flat_map(|row| row.proof.members()).map(str::to_owned);
+            resource.proving = members.collect();
         }
         Ok(())
     }
@@ -205,17 +212,7 @@ impl Catalogue {
                 let read_by = self.resource(kind.as_str()).and_then(|row| row.read_by.as_ref());
                 kind.is_of_another_product() || read_by.is_some_and(|read| read.also.is_none())
             };
-            let proves = action.proof == Proof::Gone;
-            let removes_one_type = matches!(
-                action.types_of_the_changed(),
-                [kind] if readable(kind) && !kind.is_of_another_product()
-            );
-            if proves && !(action.effect == Effect::Destructive && removes_one_type) {
-                let what = format!(
-                    "`{}` has the proof `gone`, which only a destructive action on resources of one type \
-                     has that another action reads by their ids",
-                    action.name
-                );
+            if let Some(what) = Proof::fault(action, readable) {
                 return Err(CatalogueError::in_table("actions", what));
             }
             for types in action.parameters.iter().flat_map(Parameter::unsaid_types) {

@@ -1,6 +1,6 @@
 //! The types of resources, and how one is read.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use super::table::{CatalogueError, Table};
 
@@ -82,6 +82,8 @@ pub struct ResourceRow {
     pub has_tags: bool,
     /// The members that hold the ids of the resources in which it lies.
     parents: Vec<String>,
+    /// The members whose values prove the outcome of some action.
+    pub proving: BTreeSet<String>,
 }
 
 impl ResourceRow {
@@ -150,6 +152,7 @@ pub(super) fn read(table: &Table<'_>) -> Result<Vec<ResourceRow>, CatalogueError
                 group: text("resource_group_field")?,
                 has_tags: row.optional("tags")?.is_some(),
                 parents: several("parent_fields")?,
+                proving: BTreeSet::new(),
             })
         })
         .collect()

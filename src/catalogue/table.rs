@@ -12,7 +12,7 @@ pub struct CatalogueError {
 }
 
 impl CatalogueError {
-    pub(super) fn in_table(table: &str, what: String) -> Self {
+    pub(crate) fn in_table(table: &str, what: String) -> Self {
         Self { table: table.to_owned(), line: None, what }
     }
 }

@@ -1,9 +1,7 @@
 //! Calls of ZEC's API, in the form in which the journal keeps them.
 
-use std::net::Ipv4Addr;
-
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Deserialize;
+use serde_json::{Map, Value, value::RawValue};
 
 use super::{Action, Addresses, Change, ChangeIpv4, NicId, Resource};
 use crate::catalogue::LATEST;
@@ -28,27 +26,19 @@ pub struct Call {
     pub arguments: Box<RawValue>,
 }
 
-/// Sorted by name, as canonical JSON has it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ChangeArguments<'a> {
-    ip_addresses: &'a [Ipv4Addr],
-    nic_id: &'a str,
-}
-
 impl ChangeIpv4 {
-    /// The call that makes this change.
+    /// The arguments of the call that makes this change, by the parameters of the action's row. The addresses are always
+    /// a list: `ipAddress` is deprecated, and ZEC prefers the list (docs/threats.md, row 13).
     #[must_use]
-    pub fn call(&self) -> Call {
-        let arguments =
-            ChangeArguments { ip_addresses: self.addresses.as_slice(), nic_id: self.nic.as_str() };
-        Call {
-            action: self.change.action().name().to_owned(),
-            api_version: API_VERSION.to_owned(),
-            resources: vec![Resource::nic(&self.nic)],
-            // Texts and addresses can always be serialised.
-            arguments: serde_json::value::to_raw_value(&arguments).unwrap_or_default(),
-        }
+    pub fn arguments(&self) -> Map<String, Value> {
+        let addresses = self.addresses.as_slice().iter();
+        let addresses = addresses.map(|address| Value::String(address.to_string())).collect();
+        [
+            ("ipAddresses".to_owned(), Value::Array(addresses)),
+            ("nicId".to_owned(), self.nic.as_str().into()),
+        ]
+        .into_iter()
+        .collect()
     }
 
     /// The change that a call makes, if it is one of this kind.
@@ -79,6 +69,7 @@ impl ChangeIpv4 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::WriteCall;
 
     fn change() -> ChangeIpv4 {
         ChangeIpv4 {
@@ -88,9 +79,13 @@ mod tests {
         }
     }
 
+    fn recorded(change: ChangeIpv4) -> Call {
+        WriteCall::of_change(change).unwrap().recorded(&|_| panic!("a change has no secret"))
+    }
+
     #[test]
     fn a_change_becomes_a_call_and_a_change_again() {
-        let call = change().call();
+        let call = recorded(change());
         let arguments = r#"{"ipAddresses":["10.0.0.3","10.0.0.2"],"nicId":"nic-1"}"#;
         assert_eq!(call.arguments.get(), arguments);
         assert_eq!(call.resources, [Resource::parse("nic/nic-1").unwrap()]);
@@ -100,7 +95,7 @@ mod tests {
     #[test]
     fn a_call_that_this_program_does_not_know_is_no_change() {
         let with = |spoil: fn(&mut Call)| {
-            let mut call = change().call();
+            let mut call = recorded(change());
             spoil(&mut call);
             ChangeIpv4::of(&call)
         };

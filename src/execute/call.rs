@@ -7,7 +7,7 @@ use super::{
     preflight::unprotected,
     readings::{self, Readings},
     record,
-    resolve::removed_by,
+    resolve::CallProof,
     resource_guard::Wanted,
     write::HeldGuard,
 };
@@ -99,13 +99,14 @@ impl Executor {
         let readings = readings.filter(|_| call.row().proof == Proof::Nothing);
         let readings = judge.check_tags(call, readings).await?;
         let shows = |resource: &Resource| readings.as_ref().is_some_and(|all| all.shows(resource));
-        let removes = removed_by(call, shows);
+        let before = |resource: &Resource| readings.as_ref()?.shown(resource);
+        let proof = CallProof::of(call, before);
         let permit = if readings.is_some() { permit.narrow(shows) } else { permit };
         let permit = permit.into_write().map_err(|error| {
             Error::new(Problem::Internal, "a read was taken for a write").with_cause(error)
         })?;
         self.write_path
-            .write(permit, None, HeldGuard::Resources(guard, removes), claim, context)
+            .write(permit, None, HeldGuard::Resources(guard, proof), claim, context)
             .await
     }
 }

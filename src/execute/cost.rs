@@ -11,9 +11,9 @@ use crate::{
 
 /// What a write counts for, and how much: `None` if it removes nothing.
 pub(super) fn of_write(write: &WriteCall) -> Option<(BudgetKind, usize)> {
-    match write {
-        WriteCall::Ipv4(change) => of_change(change),
-        WriteCall::Other(call) => of_call(call),
+    match write.change() {
+        Some(change) => of_change(change),
+        None => of_call(write.call()),
     }
 }
 

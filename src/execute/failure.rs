@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    catalogue::CatalogueError,
     domain::{Caller, Denial, Denied, NicId, Reason, Resource, WriteCall},
     error::{Error, Extra, Problem},
     limit::retry_after,
@@ -94,6 +95,11 @@ pub(crate) fn write_error(failure: &Failure) -> Error {
     unknown_or_not_done(failure, LOOK)
 }
 
+/// The error if the catalogue of this program cannot be used.
+pub(super) fn broken_catalogue(error: CatalogueError) -> Error {
+    Error::new(Problem::Internal, "the catalogue is broken").with_cause(error)
+}
+
 /// The error of a failed call of any other action. Nothing proves what became of it.
 fn call_error(failure: &Failure) -> Error {
     unknown_or_not_done(failure, LOOK_YOURSELF)
@@ -101,9 +107,9 @@ fn call_error(failure: &Failure) -> Error {
 
 /// The function that makes the caller's error of a failed write.
 pub(super) fn of_a_write(write: &WriteCall) -> fn(&Failure) -> Error {
-    match write {
-        WriteCall::Ipv4(_) => write_error,
-        WriteCall::Other(_) => call_error,
+    match write.change() {
+        Some(_) => write_error,
+        None => call_error,
     }
 }
 

@@ -288,6 +288,7 @@ impl Executor {
         let (permit, nic, guard) = judge.clear(change, nic, false, hold).await?;
         let asked = permit.operation().clone();
         let guard = HeldGuard::Addresses(guard);
+        let permit = permit.into_write().map_err(failure::broken_catalogue)?;
         let done = self.write_path.write(permit, nic.as_deref(), guard, claim, context).await;
         done.map_err(|error| judge.hide(&asked, error))
     }

@@ -8,7 +8,7 @@ use super::{RequestContext, failure};
 use crate::{
     catalogue::{Catalogue, ReadBy, ResourceRow},
     domain::{ActionCall, Described, Location, Resource, Target},
-    error::{Error, Problem},
+    error::Error,
     limit::Live,
     zec::Reader,
 };
@@ -42,6 +42,11 @@ impl Readings {
     /// Whether ZEC showed it.
     pub(super) fn shows(&self, resource: &Resource) -> bool {
         self.tags.contains_key(resource)
+    }
+
+    /// The resource as ZEC showed it.
+    pub(super) fn shown(&self, resource: &Resource) -> Option<&Described> {
+        self.whole.get(resource).filter(|_| self.shows(resource))
     }
 
     /// Whether an action reads resources of this type by their ids, and shows their tags.
@@ -78,9 +83,7 @@ pub(super) async fn read(
     call: &ActionCall,
     context: RequestContext<'_>,
 ) -> Result<Readings, Error> {
-    let catalogue = Catalogue::in_use().map_err(|error| {
-        Error::new(Problem::Internal, "the catalogue is broken").with_cause(error)
-    })?;
+    let catalogue = Catalogue::in_use().map_err(failure::broken_catalogue)?;
     let mut seen: HashSet<Resource> = HashSet::new();
     let mut found: HashMap<Resource, (Described, Location)> = HashMap::new();
     let (mut waiting, mut reads) = (call.resources().cloned().collect::<Vec<_>>(), 0);

@@ -135,14 +135,10 @@ pub(super) async fn end(
 
 /// The outcome of a write that ZEC reports as done.
 fn done(sent: &Sent) -> Ending {
-    let accepted = matches!(
-        &sent.write,
-        WriteCall::Other(call) if call.row().asynchronous == Certainty::Yes
-    );
     Ending {
         zec_request_id: Some(sent.request_id.clone()),
         failed: sent.failed.clone(),
-        accepted,
+        accepted: sent.write.call().row().asynchronous == Certainty::Yes,
         response: sent.kept.clone(),
         ..Ending::new(Outcome::Done)
     }

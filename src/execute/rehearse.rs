@@ -2,12 +2,11 @@
 
 use std::{collections::HashSet, net::Ipv4Addr};
 
-use super::{judge::Judge, select};
+use super::{failure, judge::Judge, select};
 use crate::{
-    domain::{Action, Change, ChangeIpv4, Nic, NicId, Rehearsal, Selection},
-    error::{Error, Problem},
+    domain::{Action, ActionCall, Change, ChangeIpv4, Nic, NicId, Rehearsal, Selection},
+    error::Error,
     limit::Budget,
-    zec,
 };
 
 /// What a change would do.
@@ -51,15 +50,13 @@ pub(super) async fn rehearse(
         Change::Assign => None,
         Change::Unassign => budget.look(caller, change.addresses.as_slice().len())?,
     };
-    let body = zec::change_body(&change).map_err(|error| {
-        Error::new(Problem::Internal, "the request to ZEC cannot be serialised").with_cause(error)
-    })?;
+    let call = ActionCall::of_change(&change).map_err(failure::broken_catalogue)?;
     let lists = nic.filter(|nic| judge.may_see(nic)).map(|nic| lists(&change, &nic));
     Ok(Rehearsed {
         action: change.change.action(),
         addresses: change.addresses.as_slice().to_vec(),
         nic: change.nic,
-        body: Some(body),
+        body: Some(call.arguments().canonical()),
         lists,
         budget_left,
     })

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     cost,
-    resolve::{Contests, Open, OpenCall, may_have_changed},
+    resolve::{CallProof, Contests, Open, OpenCall, may_have_changed},
     resource_guard::Wanted,
     write::WritePath,
 };
@@ -78,10 +78,10 @@ impl WritePath {
             caller: &view.caller,
         };
         let guard = self.resources.hold(wanted, view.id);
-        // The journal does not say whether ZEC showed the resources before, so their absence proves nothing.
+        // The journal does not say what ZEC showed before, so what ZEC shows now proves nothing.
         let open = OpenCall {
             operation: Some(view.id),
-            removes: Vec::new(),
+            proof: CallProof::default(),
             asked_at: view.started_at,
             zec: Arc::default(),
         };

@@ -14,7 +14,7 @@ use super::{
     guard::{Guard, Guards},
     idempotency::Claim,
     record::{self, Before},
-    resolve::{Evidence, Open, OpenCall, Resolver, asked_first},
+    resolve::{CallProof, Evidence, Open, OpenCall, Resolver, asked_first},
     resource_guard::{ResourceGuard, ResourceGuards, Wanted},
     shield::Shield,
 };
@@ -53,8 +53,8 @@ pub(super) struct WritePath {
 pub(super) enum HeldGuard {
     /// Of a change of a vNIC's addresses.
     Addresses(Guard),
-    /// Of any other call, with the resources that ZEC shows no longer once it is done.
-    Resources(ResourceGuard, Vec<Resource>),
+    /// Of any other call, with what can prove that it was done.
+    Resources(ResourceGuard, CallProof),
 }
 
 impl HeldGuard {
@@ -80,11 +80,11 @@ impl HeldGuard {
         }
     }
 
-    /// The resources that ZEC shows no longer once the write is done.
-    fn take_removed(&mut self) -> Vec<Resource> {
+    /// What can prove that the call was done.
+    fn take_proof(&mut self) -> CallProof {
         match self {
-            Self::Resources(_, removes) => std::mem::take(removes),
-            Self::Addresses(_) => Vec::new(),
+            Self::Resources(_, proof) => std::mem::take(proof),
+            Self::Addresses(_) => CallProof::default(),
         }
     }
 
@@ -94,8 +94,8 @@ impl HeldGuard {
     }
 
     fn evidence(&self, write: &WriteCall, nic: Option<&Nic>) -> Evidence {
-        match (self, write) {
-            (Self::Addresses(guard), WriteCall::Ipv4(change)) => {
+        match (self, write.change()) {
+            (Self::Addresses(guard), Some(change)) => {
                 Evidence::from(change, nic, guard.may_be_stale(), guard.is_contested())
             }
             _ => Evidence::None,
@@ -164,13 +164,12 @@ impl WritePath {
     /// Anything that kept it from being sent, ZEC's refusal, or an unknown outcome.
     pub(super) async fn write(
         self: &Arc<Self>,
-        permit: impl Into<Permit<WriteCall>>,
+        permit: Permit<WriteCall>,
         nic: Option<&Nic>,
         guard: HeldGuard,
         claim: Option<Box<Claim>>,
         context: RequestContext<'_>,
     ) -> Result<Done, Error> {
-        let permit = permit.into();
         // From here on a drain waits for this write, or the write does not begin.
         let _awaited = self.tasks.token();
         self.not_in_a_hurry()?;
@@ -242,9 +241,9 @@ impl WritePath {
         match sent {
             Ok(Sent { write, request_id, body, .. }) => {
                 context.record.note(|facts| facts.zec_request_id = Some(request_id.clone()));
-                Ok(match write {
-                    WriteCall::Ipv4(change) => Done::Changed { change, request_id, operation },
-                    WriteCall::Other(_) => Done::Answered { body: ZecBody::Whole(body), operation },
+                Ok(match write.change().cloned() {
+                    Some(change) => Done::Changed { change, request_id, operation },
+                    None => Done::Answered { body: ZecBody::Whole(body), operation },
                 })
             }
             Err(failure) => Err(record::named(&failure, operation, tell)),
@@ -272,11 +271,11 @@ impl WritePath {
                 reservation.into_iter().for_each(Reservation::used);
                 guard.release(true);
             }
-            Outcome::Unknown | Outcome::Pending => match (write, guard) {
-                (WriteCall::Ipv4(change), HeldGuard::Addresses(guard)) => {
+            Outcome::Unknown | Outcome::Pending => match (write.change(), guard) {
+                (Some(change), HeldGuard::Addresses(guard)) => {
                     self.resolver.take_on(Open {
                         operation,
-                        change,
+                        change: change.clone(),
                         asked_at: at,
                         zec_time: self.resolver.reader.time(),
                         zec: Some(zec),
@@ -286,9 +285,9 @@ impl WritePath {
                     });
                 }
                 (_, mut guard) => {
-                    let removes = guard.take_removed();
+                    let proof = guard.take_proof();
                     let asked_at = asked_first(at, self.resolver.reader.time());
-                    let open = OpenCall { operation, removes, asked_at, zec };
+                    let open = OpenCall { operation, proof, asked_at, zec };
                     self.resolver.look_for(open, || guard.release(true));
                 }
             },

@@ -93,8 +93,7 @@ impl AuthorizationRequest for ChangeIpv4 {
     }
 
     fn arguments(&self) -> Cow<'_, Map<String, Value>> {
-        let addresses = self.addresses.as_slice();
-        members(json!({ "nicId": self.nic.as_str(), "ipAddresses": addresses }))
+        Cow::Owned(Self::arguments(self))
     }
 }
 
@@ -122,7 +121,7 @@ impl AuthorizationRequest for Rehearsal {
     }
 
     fn arguments(&self) -> Cow<'_, Map<String, Value>> {
-        self.0.arguments()
+        AuthorizationRequest::arguments(&self.0)
     }
 }
 

@@ -234,6 +234,7 @@ impl WrittenResource {
             tags: self.tags.clone(),
             lineages: vec![lineage],
             would_be: Vec::new(),
+            proving: BTreeMap::new(),
         })
     }
 }

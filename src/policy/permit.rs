@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::domain::{ActionCall, ChangeIpv4, Nic, NotAWrite, ReadNic, Resource, WriteCall};
+use crate::{
+    catalogue::CatalogueError,
+    domain::{ActionCall, ChangeIpv4, Nic, NotAWrite, ReadNic, Resource, WriteCall},
+};
 
 /// Proof that this caller may do exactly this operation. Only a decision in this module makes one, it cannot be copied,
 /// and the operation comes out of it only when it is spent.
@@ -44,11 +47,14 @@ impl<O> Permit<O> {
     }
 }
 
-/// The same permit, for the write that the change is.
-impl From<Permit<ChangeIpv4>> for Permit<WriteCall> {
-    fn from(permit: Permit<ChangeIpv4>) -> Self {
-        let Permit { operation, policies, version } = permit;
-        Self { operation: WriteCall::Ipv4(operation), policies, version }
+impl Permit<ChangeIpv4> {
+    /// The same permit, for the call that makes the change.
+    ///
+    /// # Errors
+    /// When the catalogue of this program is broken.
+    pub fn into_write(self) -> Result<Permit<WriteCall>, CatalogueError> {
+        let Self { operation, policies, version } = self;
+        Ok(Permit { operation: WriteCall::of_change(operation)?, policies, version })
     }
 }
 

@@ -125,13 +125,13 @@ fn read(row: &ResourceRow, object: &Node<'_>) -> Result<(Described, Location), S
     }
     let raw = serde_json::value::to_raw_value(&serde_json::Value::from(object.clone()));
     let nic = Nic::read(object, raw.map_err(|error| said(&error))?);
-    Ok((Described::nic(Box::new(nic.map_err(|error| said(&error))?)), Location::default()))
+    let nic = Box::new(nic.map_err(|error| said(&error))?);
+    Ok((Described::nic(nic, row, object), Location::default()))
 }
 
 /// What ZEC did not do of a write although it reports success: the lists that the action's row names, as JSON.
 pub(super) fn failed(write: &WriteCall, response: &Node<'_>) -> Option<String> {
-    let WriteCall::Other(call) = write else { return None };
-    let lists = call.row().answer.iter().filter(|held| held.presence == Presence::Failed);
+    let lists = write.call().row().answer.iter().filter(|held| held.presence == Presence::Failed);
     let mut failed = Vec::new();
     for held in lists.filter(|held| matches!(held.holds, Holds::Ids | Holds::Objects)) {
         let name = held.path.as_deref().unwrap_or_default().trim_end_matches("[]");
@@ -145,10 +145,10 @@ pub(super) fn failed(write: &WriteCall, response: &Node<'_>) -> Option<String> {
 /// The longest answer to a write that the record keeps, in bytes. Lists of created ids are shorter.
 const MAX_KEPT: usize = 16 * 1024;
 
-/// What the record keeps of the answer to a call: the whole `response`, unless it is long or holds a secret.
+/// What the record keeps of the answer to a call: the whole `response`, unless it is long or holds a secret. The answer to a
+/// change of addresses says nothing new.
 pub(super) fn kept(write: &WriteCall, response: &Node<'_>) -> Option<String> {
-    let WriteCall::Other(call) = write else { return None };
-    if call.row().answers_a_secret() {
+    if write.change().is_some() || write.call().row().answers_a_secret() {
         return None;
     }
     let text = serde_json::to_string(&serde_json::Value::from(response.clone())).ok()?;

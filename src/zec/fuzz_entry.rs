@@ -2,13 +2,8 @@
 
 use http::{HeaderMap, StatusCode};
 
-use super::{Failure, answer, describe, request};
-use crate::domain::{ChangeIpv4, Nic, NicId, json::Node};
-
-/// The body of a change.
-pub(crate) fn change(wanted: &ChangeIpv4) -> Result<Vec<u8>, String> {
-    request::change(wanted).map(|body| body.to_vec()).map_err(|error| error.to_string())
-}
+use super::{Failure, answer, describe};
+use crate::domain::{Nic, NicId, json::Node};
 
 /// The request id in an answer to a write.
 pub(crate) fn written(

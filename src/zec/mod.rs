@@ -26,6 +26,5 @@ pub use client::{Answered, FoundNic, FoundResources, Reader, Sent, Writer, check
 pub use credentials::{AccessKey, AccessKeys};
 pub use describe::{NICS_OF_A_PAGE, NicPage};
 pub use long::{BrokenOff, LongAnswer, Piece, ZecBody};
-pub use request::change_body;
 pub use settings::{Settings, UnknownFields};
 pub use sign::{CONTENT_TYPE, authorization};

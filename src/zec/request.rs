@@ -1,7 +1,5 @@
 //! The bodies of requests to ZEC.
 
-use std::net::Ipv4Addr;
-
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -9,7 +7,7 @@ use super::describe::NICS_OF_A_PAGE;
 
 use crate::{
     catalogue::ReadBy,
-    domain::{ActionCall, ChangeIpv4, NicFilter, NicId},
+    domain::{ActionCall, NicFilter, NicId},
 };
 
 /// The path of every action of ZEC's own API; the version is a header.
@@ -22,20 +20,6 @@ pub(super) const PATHS: &str = "/api/v2/";
 #[serde(rename_all = "camelCase")]
 struct Describe<'a> {
     nic_ids: [&'a str; 1],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ChangeBody<'a> {
-    nic_id: &'a str,
-    // Always the list: `ipAddress` is deprecated, and ZEC prefers the list (docs/threats.md, row 13).
-    ip_addresses: &'a [Ipv4Addr],
-}
-
-impl<'a> ChangeBody<'a> {
-    fn of(change: &'a ChangeIpv4) -> Self {
-        Self { nic_id: change.nic.as_str(), ip_addresses: change.addresses.as_slice() }
-    }
 }
 
 /// The body that asks for one vNIC.
@@ -72,35 +56,6 @@ pub(super) fn about(call: &ActionCall) -> &str {
     call.resources().next().map_or(call.action(), |resource| resource.id.as_str())
 }
 
-/// The body of a change, the same for assign and unassign.
-pub(super) fn change(change: &ChangeIpv4) -> Result<Bytes, serde_json::Error> {
-    serialize(&ChangeBody::of(change))
-}
-
-/// The same body as text, for a dry run to show.
-///
-/// # Errors
-/// When it cannot be serialised.
-pub fn change_body(wanted: &ChangeIpv4) -> Result<String, serde_json::Error> {
-    serde_json::to_string(&ChangeBody::of(wanted))
-}
-
 fn serialize(body: &impl Serialize) -> Result<Bytes, serde_json::Error> {
     serde_json::to_vec(body).map(Bytes::from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{Addresses, Change};
-
-    #[test]
-    fn a_change_names_the_vnic_and_the_list_and_nothing_else() {
-        let body = change(&ChangeIpv4 {
-            change: Change::Unassign,
-            nic: NicId::parse("nic-1").unwrap(),
-            addresses: Addresses::parse(["10.0.0.3", "10.0.0.2"], 9).unwrap(),
-        });
-        assert_eq!(body.unwrap(), r#"{"nicId":"nic-1","ipAddresses":["10.0.0.3","10.0.0.2"]}"#);
-    }
 }

@@ -29,7 +29,7 @@ use tokio::{
 use zec_gateway::{
     app::{App, AppListeners},
     config::Config,
-    domain::{Addresses, Caller, Change, ChangeIpv4, NicId, Outcome},
+    domain::{Addresses, Caller, Change, ChangeIpv4, NicId, Outcome, WriteCall},
     issuer::{Grant, Signer, key_set},
     journal::{Ending, Intent, Journal, Settings},
     metrics::Metrics,
@@ -60,14 +60,14 @@ fn engine() -> Engine {
     Engine::from_sources(&[Source { path: "bench.cedar".into(), text }]).unwrap().0
 }
 
-fn permit(engine: &Engine, caller: &Caller) -> Permit<ChangeIpv4> {
+fn permit(engine: &Engine, caller: &Caller) -> Permit<WriteCall> {
     let change = ChangeIpv4 {
         change: Change::Unassign,
         nic: NicId::parse("1612345678901234567").unwrap(),
         addresses: Addresses::parse(["10.0.0.21"], 9).unwrap(),
     };
     match engine.ask(caller, change) {
-        Verdict::Allowed(permit) => permit,
+        Verdict::Allowed(permit) => permit.into_write().unwrap(),
         _ => panic!("the policy allows everything"),
     }
 }

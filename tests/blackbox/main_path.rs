@@ -23,7 +23,7 @@ async fn one_delete_becomes_one_signed_request_and_the_address_leaves() {
     assert_eq!(look.action, "DescribeNetworkInterfaces");
     assert!(request.authenticated);
     assert_eq!(request.action, "UnassignNetworkInterfaceIpv4");
-    assert_eq!(request.body, format!(r#"{{"nicId":"{NIC}","ipAddresses":["10.0.0.21"]}}"#));
+    assert_eq!(request.body, format!(r#"{{"ipAddresses":["10.0.0.21"],"nicId":"{NIC}"}}"#));
 }
 
 #[tokio::test]

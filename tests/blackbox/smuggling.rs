@@ -235,7 +235,7 @@ async fn what_is_not_ambiguous_is_framed_as_it_says() {
     let length = format!("Content-Length: {0}\r\nContent-Length: {0}", body.len());
     let text = delete(&world, &length, &format!("{body}{tail}"));
     assert_eq!(statuses(&world, &text).await, [200, 200]);
-    let sent = |address| format!(r#"{{"nicId":"{NIC}","ipAddresses":["{address}"]}}"#);
+    let sent = |address| format!(r#"{{"ipAddresses":["{address}"],"nicId":"{NIC}"}}"#);
     let both = [sent("10.0.0.21"), sent("10.0.0.22")];
     assert_eq!(world.sent("UnassignNetworkInterfaceIpv4"), both);
 

@@ -10,7 +10,10 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::json::{self, Node};
+use super::{
+    ChangeIpv4,
+    json::{self, Node},
+};
 use crate::catalogue::{ActionRow, IfAbsent, Meaning, Parameter, ResourceType};
 
 /// The arguments of a call, checked against the action's row.
@@ -139,6 +142,16 @@ impl Arguments {
         Ok(this)
     }
 
+    /// The arguments of the call that makes a change of addresses.
+    pub(super) fn of_change(row: &ActionRow, change: &ChangeIpv4) -> Self {
+        let named = row.required_id().map(|parameter| NamedResource {
+            types: parameter.types().into_iter().cloned().collect(),
+            id: change.nic.to_string(),
+            parameter: parameter.name.clone(),
+        });
+        Self { members: change.arguments(), named: named.into_iter().collect() }
+    }
+
     /// Checks what the parameters mean together: none that must be there is missing, and no two of them contradict.
     fn check_together(&self, row: &ActionRow) -> Result<(), ArgumentsError> {
         let given = |name: &str| self.given().any(|one| one == name);
@@ -182,6 +195,9 @@ impl Arguments {
     /// The arguments as canonical JSON for a record: `digest` gives what replaces a secret.
     #[must_use]
     pub fn without_secrets(&self, row: &ActionRow, digest: &impl Fn(&str) -> String) -> String {
+        if !needs_strike(&row.parameters, &self.members) {
+            return self.canonical();
+        }
         let members = strike(&row.parameters, &self.members, digest);
         serde_json::to_string(&members).unwrap_or_default()
     }
@@ -213,6 +229,24 @@ impl Arguments {
     #[must_use]
     pub fn named(&self) -> &[NamedResource] {
         &self.named
+    }
+}
+
+/// Whether some value is a secret, or may be one because it has no parameter.
+fn needs_strike(parameters: &[Parameter], members: &Map<String, Value>) -> bool {
+    let struck = |(name, value): (&String, &Value)| {
+        let parameter = parameters.iter().find(|one| one.name == *name);
+        parameter.is_none_or(|one| one.meaning == Meaning::Secret || holds_members(value))
+    };
+    members.iter().any(struck)
+}
+
+/// Whether a value has members of its own, which may be secrets.
+fn holds_members(value: &Value) -> bool {
+    match value {
+        Value::Object(_) => true,
+        Value::Array(items) => items.first().is_some_and(Value::is_object),
+        _ => false,
     }
 }
 

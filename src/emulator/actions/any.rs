@@ -239,6 +239,12 @@ impl State {
             }
             return;
         }
+        if let (ResourceType::NIC, Some(nic)) = (kind, self.nics.get_mut(id)) {
+            let given = given.get("instanceId").and_then(Value::as_str).map(str::to_owned);
+            if given.is_some() || begins(&TAKES_OUT) {
+                nic.seed.instance = given;
+            }
+        }
         let Some(object) = self.resources.objects.get_mut(&key) else { return };
         let parents: Vec<String> = resource_row(kind)
             .map(|row| row.parents().map(|(member, _)| member.to_owned()).collect())

@@ -25,7 +25,7 @@ use crate::{
     metrics::Metrics,
     zec::{Reader, SIGNATURE_LIFETIME},
 };
-pub(super) use calls::{OpenCall, removed_by};
+pub(super) use calls::{CallProof, OpenCall};
 pub(super) use turns::Turns;
 use waits::Waits;
 

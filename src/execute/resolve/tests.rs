@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{Addresses, NicId};
+use crate::domain::{Addresses, NicId, WriteCall};
 
 fn change(change: Change) -> ChangeIpv4 {
     ChangeIpv4 {
@@ -146,7 +146,7 @@ fn view(addresses: &[&str], outcome: Outcome) -> View {
     View {
         id: OperationId::new(),
         outcome,
-        call: change.call(),
+        call: WriteCall::of_change(change.clone()).unwrap().recorded(&|_| String::new()),
         change: Some(change),
         caller: "corp/a".to_owned(),
         policies: Vec::new(),

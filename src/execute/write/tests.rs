@@ -15,7 +15,7 @@ use crate::{
     zec::{self, AccessKey, Settings},
 };
 
-fn permit() -> Permit<ChangeIpv4> {
+fn permit() -> Permit<WriteCall> {
     let text = "@id(\"any\") permit (principal, action, resource);".to_owned();
     let (engine, _) =
         Engine::from_sources(&[Source { path: PathBuf::from("t.cedar"), text }]).unwrap();
@@ -26,7 +26,7 @@ fn permit() -> Permit<ChangeIpv4> {
     };
     let alice = Caller::vouch("corp", "alice", [""; 0]).unwrap();
     match engine.ask(&alice, change) {
-        Verdict::Allowed(permit) => permit,
+        Verdict::Allowed(permit) => permit.into_write().unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -137,7 +137,8 @@ async fn a_write_whose_action_is_not_known_weighs_on_others_and_ends_as_unknown(
     let write_path = write_path(&journal, &metrics);
     write_path.resume(vec![unknown]).await;
     let wanted = permit().operation().clone();
-    let guard = write_path.guards.claim(&wanted, "corp/bob", Instant::now()).unwrap();
+    let guard =
+        write_path.guards.claim(wanted.change().unwrap(), "corp/bob", Instant::now()).unwrap();
     assert!(guard.is_contested());
     let ended = async {
         loop {

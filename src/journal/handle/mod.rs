@@ -100,10 +100,9 @@ impl Journal {
     /// the idempotency key in the last 24 h by both clocks, unless that write never happened.
     pub async fn begin(
         &self,
-        permit: impl Into<Permit<WriteCall>>,
+        permit: Permit<WriteCall>,
         intent: Intent,
     ) -> Result<Ticket, BeginError> {
-        let permit = permit.into();
         let asked = AskedAt::now();
         let Some(inner) = &self.0 else { return Ok(Ticket::new(permit, None, asked)) };
         let opening = opening(&permit, intent, (asked.at, inner.second_clock.theirs()));

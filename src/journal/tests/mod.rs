@@ -35,7 +35,7 @@ use super::{
 use crate::{
     domain::{
         Addresses, Caller, Change, ChangeIpv4, IdempotencyKey, NicId, OperationId, Outcome,
-        Resource,
+        Resource, WriteCall,
     },
     metrics::Metrics,
     policy::{Engine, Permit, Source, Verdict},
@@ -257,12 +257,12 @@ fn caller(name: &str) -> Caller {
     Caller::vouch("corp", name, [""; 0]).unwrap()
 }
 
-fn permit_of(change: ChangeIpv4) -> Permit<ChangeIpv4> {
+fn permit_of(change: ChangeIpv4) -> Permit<WriteCall> {
     let text = "@id(\"any\") permit (principal, action, resource);".to_owned();
     let (engine, _) =
         Engine::from_sources(&[Source { path: PathBuf::from("t.cedar"), text }]).unwrap();
     match engine.ask(&caller("alice"), change) {
-        Verdict::Allowed(permit) => permit,
+        Verdict::Allowed(permit) => permit.into_write().unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -275,7 +275,7 @@ fn unassign(nic: &str, addresses: &[&str]) -> ChangeIpv4 {
     }
 }
 
-fn permit() -> Permit<ChangeIpv4> {
+fn permit() -> Permit<WriteCall> {
     permit_of(unassign("nic-1", &["10.0.0.2", "10.0.0.3"]))
 }
 

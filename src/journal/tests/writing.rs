@@ -1,7 +1,6 @@
 //! Tests of the writer: intents, outcomes, batches and late commits.
 
 use super::*;
-use crate::domain::WriteCall;
 
 #[tokio::test]
 async fn an_intent_is_on_disk_before_there_is_a_ticket_and_its_outcome_before_it_is_over() {
@@ -11,8 +10,8 @@ async fn an_intent_is_on_disk_before_there_is_a_ticket_and_its_outcome_before_it
     let id = ticket.operation().unwrap();
     let kept = copy_of(&desk).offline().find(id).unwrap().unwrap();
     assert_eq!((kept.outcome, kept.finished_at), (Outcome::Pending, None));
-    let WriteCall::Ipv4(change) = ticket.spend().unwrap().write else { panic!("another write") };
-    assert_eq!(change, unassign("nic-1", &["10.0.0.2", "10.0.0.3"]));
+    let write = ticket.spend().unwrap().write;
+    assert_eq!(*write.change().unwrap(), unassign("nic-1", &["10.0.0.2", "10.0.0.3"]));
     journal.end(id, Ending::new(Outcome::Done)).await.unwrap();
     let kept = copy_of(&desk).offline().find(id).unwrap().unwrap();
     assert_eq!(kept.outcome, Outcome::Done);

@@ -21,8 +21,7 @@ use super::{
     describe, request,
 };
 use crate::{
-    catalogue::ZEC,
-    domain::{API_VERSION, Described, Location, Nic, WriteCall, json::Node},
+    domain::{Described, Location, Nic, WriteCall, json::Node},
     error::Fault,
     journal::Ticket,
     limit::{Breaker, BreakerPass},
@@ -183,19 +182,16 @@ impl Writer {
         write: &WriteCall,
         deadline: Instant,
     ) -> Result<BreakerPass, Failure> {
-        let about = match write {
-            WriteCall::Ipv4(change) => change.nic.as_str(),
-            WriteCall::Other(call) => request::about(call),
-        };
+        let about = request::about(write.call());
         let who = self.0.breaker.asker(caller, about);
         // One read serves all waiting writes. The breaker gets its result.
         if let Some(look) = self.0.breaker.look(who) {
             let reader = Reader(Arc::clone(&self.0));
-            let seen = match write {
-                WriteCall::Ipv4(change) => {
+            let seen = match write.change() {
+                Some(change) => {
                     Box::pin(reader.nic_for(caller, &change.nic, deadline)).await.map(drop)
                 }
-                WriteCall::Other(_) => Box::pin(reader.probe(caller, about, deadline)).await,
+                None => Box::pin(reader.probe(caller, about, deadline)).await,
             };
             match seen {
                 Err(Failure::Spared { .. }) => look.spared(),
@@ -228,18 +224,11 @@ impl Writer {
         let not_sent =
             |error: &dyn StdError| Failure::NotSent(WhyNotSent::Because(error.to_string()));
         let write = ticket.write().clone();
-        let (service, version, body) = match &write {
-            WriteCall::Ipv4(change) => {
-                (ZEC, API_VERSION, request::change(change).map_err(|error| not_sent(&error))?)
-            }
-            WriteCall::Other(call) => {
-                let (row, body) = (call.row(), Bytes::from(call.arguments().canonical()));
-                (row.service.as_str(), row.version.as_str(), body)
-            }
-        };
+        let (row, body) = (write.call().row(), Bytes::from(write.call().arguments().canonical()));
         // Never retried with the previous key: the write might be done twice.
         let key = &self.0.keys.now().current;
-        let call = SignedCall { service, action: write.action(), version, body, key };
+        let (service, action, version) = (&*row.service, &*row.name, &*row.version);
+        let call = SignedCall { service, action, version, body, key };
         let sign_at = || ticket.spend().map(|spent| spent.signed_at).map_err(|e| not_sent(&e));
         let take = |response: &Node<'_>, all: &Bytes| {
             let kept = describe::kept(&write, response);

@@ -13,6 +13,7 @@ use secrecy::SecretString;
 
 use super::*;
 use crate::{
+    catalogue::ZEC,
     clock,
     domain::{API_VERSION, Action, NicId},
     zec::AccessKey,

@@ -1,4 +1,4 @@
-//! Deletions whose answer is lost: the gateway looks for what was to go, and says `done` once ZEC shows it no longer.
+//! Calls whose answer is lost: the gateway looks at their resources, and says `done` once ZEC shows what proves it.
 
 use std::time::Duration;
 
@@ -33,9 +33,13 @@ async fn world(give_up: Duration, zec: &str) -> World {
 
 /// Deletes subnets, and loses ZEC's answer. Returns the operation's id.
 async fn lost(world: &World, fault: FaultKind, ids: &[&str]) -> String {
-    world.zec.inject(Fault::once(fault).on("DeleteSubnets"));
-    let body = json!({ "subnetIds": ids }).to_string();
-    let answer = world.alice().post("/actions/DeleteSubnets", &body).await;
+    lost_call(world, fault, "DeleteSubnets", &json!({ "subnetIds": ids })).await
+}
+
+/// Makes a call, and loses ZEC's answer. Returns the operation's id.
+async fn lost_call(world: &World, fault: FaultKind, action: &str, arguments: &Value) -> String {
+    world.zec.inject(Fault::once(fault).on(action));
+    let answer = world.alice().post(&format!("/actions/{action}"), &arguments.to_string()).await;
     assert_eq!(answer.problem().1, "outcome-unknown", "{}", answer.text());
     answer.json()["operationId"].as_str().unwrap().to_owned()
 }
@@ -86,4 +90,33 @@ async fn what_was_not_looked_at_before_cannot_be_found_gone() {
     until_free(&world).await;
     assert_eq!(outcome(&world, &id).await, "unknown");
     assert!(world.sent("DescribeSubnets").is_empty());
+}
+
+#[tokio::test]
+async fn a_call_is_done_once_zec_shows_what_it_gives() {
+    let world = world(Duration::from_hours(1), "").await;
+    world.zec.insert_resource("instance", "7", &json!({ "instanceName": "web", "subnetId": "1" }));
+    world.zec.insert_resource("disk", "5", &json!({ "diskName": "data" }));
+    let nic = crate::world::NIC;
+    let calls = [
+        ("AttachDisks", json!({ "diskIds": ["5"], "instanceId": "7" })),
+        ("AttachNetworkInterface", json!({ "nicId": nic, "instanceId": "7" })),
+        ("ModifyInstancesAttribute", json!({ "instanceIds": ["7"], "instanceName": "web-2" })),
+    ];
+    for (done, (action, arguments)) in (1_u32..).zip(calls) {
+        let id = lost_call(&world, FaultKind::CutAfter, action, &arguments).await;
+        world.until_metric("operations_total{outcome=\"done\"}", done.into()).await;
+        assert_eq!(outcome(&world, &id).await, "done", "{action}");
+    }
+}
+
+#[tokio::test]
+async fn what_zec_showed_before_the_call_proves_nothing_after_it() {
+    let world = world(Duration::from_secs(2), "").await;
+    world.zec.insert_resource("disk", "5", &json!({ "diskName": "data" }));
+    let name = json!({ "diskIds": ["5"], "diskName": "data" });
+    let id = lost_call(&world, FaultKind::Cut, "ModifyDisksAttributes", &name).await;
+    world.until_metric("operations_total{outcome=\"unknown\"}", 1.0).await;
+    assert_eq!(outcome(&world, &id).await, "unknown");
+    assert_eq!(world.sent("DescribeDisks").len(), 1, "one look before the call, and none after it");
 }

@@ -1,15 +1,13 @@
 //! A resource of any type as ZEC describes it, with the members that policies may use.
 
+mod after;
+mod location;
+
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
-use super::{ActionCall, Nic, Resource, json::Node, nic::tags};
-use crate::catalogue::{ResourceRow, ResourceType};
-
-/// The parameters of an action that changes some of a resource's tags: those to set, and the keys of those to remove.
-const REPLACED_TAGS: &str = "replaceTags";
-const REMOVED_TAGS: &str = "deleteTagKeys";
+use super::{Nic, Resource, json::Node, nic::tags};
+use crate::catalogue::ResourceRow;
+pub use location::Location;
 
 /// A resource as ZEC described it.
 ///
@@ -32,19 +30,8 @@ pub struct Described {
     /// The same resource as a call could leave it, if the call changes its tags or its resource group. There are two if
     /// ZEC does not say which one it will be.
     pub would_be: Vec<Self>,
-}
-
-/// The members of an object that say where a resource lies.
-#[derive(Clone, Debug, Default)]
-pub struct Location {
-    /// Whether its type has a resource group of its own. Then it has no other.
-    pub has_group: bool,
-    /// Its own resource group; `None` if its type has none, or ZEC shows none.
-    pub group: Option<String>,
-    /// Its regions; most types have one.
-    pub regions: Vec<String>,
-    /// For each member with parents: the resources that it names.
-    pub parents: Vec<Vec<Resource>>,
+    /// The members that can prove an outcome, where they are texts. No policy sees them.
+    pub proving: BTreeMap<String, String>,
 }
 
 /// The object lacks a member, or it has another type than ZEC documents.
@@ -93,6 +80,7 @@ impl Described {
             tags,
             lineages: Vec::new(),
             would_be: Vec::new(),
+            proving: proving(row, object),
         };
         Ok((described, location))
     }
@@ -108,13 +96,15 @@ impl Described {
             tags: BTreeMap::new(),
             lineages: vec![Vec::new()],
             would_be: Vec::new(),
+            proving: BTreeMap::new(),
         }
     }
 
-    /// A vNIC, which says itself what it lies in.
+    /// A vNIC, which says itself what it lies in. It was read from this object.
     #[must_use]
-    pub fn nic(nic: Box<Nic>) -> Self {
+    pub fn nic(nic: Box<Nic>, row: &ResourceRow, object: &Node<'_>) -> Self {
         Self {
+            proving: proving(row, object),
             resource: Resource::nic(&nic.id),
             name: Some(nic.name.clone()),
             status: Some(nic.status.clone()),
@@ -126,119 +116,10 @@ impl Described {
     }
 }
 
-impl Described {
-    /// The resource as a call could leave it, with other tags or in another resource group; empty if it changes neither.
-    #[must_use]
-    pub fn after(&self, call: &ActionCall) -> Vec<Self> {
-        let (given, removed) =
-            (call.arguments().get(REPLACED_TAGS), call.arguments().get(REMOVED_TAGS));
-        if call.row().parameters.iter().any(|one| one.name == REPLACED_TAGS) {
-            // No source says whether tags that the call does not name remain.
-            let given = given.map(given_tags);
-            let is_removed = |key: &str| {
-                let keys = removed.and_then(Value::as_array);
-                keys.is_some_and(|keys| keys.iter().any(|one| one == key))
-            };
-            let mut merged = self.tags.clone();
-            merged.extend(given.clone().unwrap_or_default());
-            merged.retain(|key, _| !is_removed(key));
-            let both = given.into_iter().chain([merged]);
-            return both.map(|tags| self.with_tags(tags)).collect();
-        }
-
-        let mut after = self.clone();
-        let mut changed = false;
-        for parameter in &call.row().parameters {
-            let Some(value) = call.arguments().get(&parameter.name) else { continue };
-            if parameter.names_group()
-                && let Some(id) = value.as_str()
-            {
-                changed = true;
-                let group =
-                    Resource { kind: ResourceType::RESOURCE_GROUP.to_owned(), id: id.to_owned() };
-                for lineage in &mut after.lineages {
-                    lineage.retain(|one| one.kind != ResourceType::RESOURCE_GROUP);
-                    lineage.push(group.clone());
-                }
-                if let Some(nic) = &mut after.nic {
-                    nic.resource_group = Some(id.to_owned());
-                }
-            }
-            if parameter.sets_tags() {
-                changed = true;
-                after = after.with_tags(given_tags(value));
-            }
-        }
-        if changed { vec![after] } else { Vec::new() }
-    }
-
-    fn with_tags(&self, tags: BTreeMap<String, String>) -> Self {
-        let mut this = self.clone();
-        if let Some(nic) = &mut this.nic {
-            nic.tags.clone_from(&tags);
-        }
-        Self { tags, ..this }
-    }
-}
-
-/// The tags in an argument such as `{"tags":[{"key":"env","value":"lab"}]}`.
-fn given_tags(value: &Value) -> BTreeMap<String, String> {
-    let list = value.get("tags").unwrap_or(value).as_array();
-    let text = |tag: &Value, name: &str| Some(tag.get(name)?.as_str()?.to_owned());
-    let pair = |tag: &Value| Some((text(tag, "key")?, text(tag, "value").unwrap_or_default()));
-    list.into_iter().flatten().filter_map(pair).collect()
-}
-
-impl Location {
-    /// The lineages of a resource at this location. `of` gives those of a parent; a parent that it does not know is an error.
-    ///
-    /// A group of the resource's own is its only one. Where a member names several parents, or there are several regions,
-    /// each is a lineage of its own.
-    ///
-    /// # Errors
-    /// The parent that is not known.
-    pub fn lineages<'a>(
-        &self,
-        of: impl Fn(&Resource) -> Option<&'a [Vec<Resource>]>,
-    ) -> Result<Vec<Vec<Resource>>, Resource> {
-        let in_own = |kind: &str, id: &String| Resource { kind: kind.to_owned(), id: id.clone() };
-        let mut all: Vec<Vec<Resource>> =
-            vec![self.group.iter().map(|id| in_own(ResourceType::RESOURCE_GROUP, id)).collect()];
-        all = combined(
-            all,
-            &self
-                .regions
-                .iter()
-                .map(|id| vec![in_own(ResourceType::REGION, id)])
-                .collect::<Vec<_>>(),
-        );
-        for parents in &self.parents {
-            let mut through = Vec::new();
-            for parent in parents {
-                for lineage in of(parent).ok_or_else(|| parent.clone())? {
-                    let inherited = lineage.iter().filter(|one| {
-                        let group = one.kind == ResourceType::RESOURCE_GROUP && self.has_group;
-                        let region = one.kind == ResourceType::REGION && !self.regions.is_empty();
-                        !group && !region
-                    });
-                    through.push([parent.clone()].into_iter().chain(inherited.cloned()).collect());
-                }
-            }
-            all = combined(all, &through);
-        }
-        Ok(all)
-    }
-}
-
-/// Each lineage with each of the others; unchanged if there are no others.
-fn combined(all: Vec<Vec<Resource>>, with: &[Vec<Resource>]) -> Vec<Vec<Resource>> {
-    if with.is_empty() {
-        return all;
-    }
-    let join = |one: &Vec<Resource>| {
-        with.iter().map(|more| [one.as_slice(), more].concat()).collect::<Vec<_>>()
-    };
-    all.iter().flat_map(join).collect()
+/// The members that can prove an outcome, where they are texts.
+fn proving(row: &ResourceRow, object: &Node<'_>) -> BTreeMap<String, String> {
+    let text = |name: &String| Some((name.clone(), object.get(name)?.as_str()?.to_owned()));
+    row.proving.iter().filter_map(text).collect()
 }
 
 /// The resource group's id, at `resourceGroupId` or `resourceGroup.resourceGroupId`. A null or an empty object is no group.
@@ -281,7 +162,10 @@ fn texts(object: &Node<'_>, member: &str) -> Result<Vec<String>, DescribedError>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{catalogue::Catalogue, domain::json};
+    use crate::{
+        catalogue::Catalogue,
+        domain::{ActionCall, json},
+    };
 
     fn read(kind: &str, object: &str) -> Result<(Described, Location), String> {
         let row = Catalogue::built_in().unwrap().resource(kind).unwrap();
