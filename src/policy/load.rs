@@ -14,7 +14,6 @@ use cedar_policy::{
     ActionConstraint, Effect, Policy, PolicyId, PolicySet, PrincipalConstraint, ResourceConstraint,
     ValidationError, ValidationMode, Validator,
 };
-use cedar_policy_core::ast;
 use miette::Diagnostic;
 
 use super::{
@@ -25,13 +24,10 @@ use super::{
     index::Index,
     literals::{self, Never},
     looks,
-    rule::{Rule, SAY_AGAIN},
+    rule::Rule,
     vocabulary::Vocabulary,
 };
-use crate::{
-    error::{Fault, line_at},
-    seldom::Seldom,
-};
+use crate::error::{Fault, line_at};
 
 /// A policy file.
 #[derive(Clone, Debug)]
@@ -312,28 +308,7 @@ fn build(named: &[FoundPolicy<'_>], vocabulary: Arc<Vocabulary>, sources: &[Sour
     for (number, FoundPolicy { policy, .. }) in named.iter().enumerate() {
         index.insert(number, policy, &vocabulary);
         groups.extend(looks::groups_named(policy));
-        rules.push(Rule {
-            id: policy.id().to_string(),
-            reason: policy.annotation("reason").map(str::to_owned),
-            permits: policy.effect() == Effect::Permit,
-            always: policy.resource_constraint() == ResourceConstraint::Any
-                && !policy.has_non_scope_constraint(),
-            looks: looks::looks_at_resource(policy),
-            needs: looks::Needs::of(policy),
-            resource_type: match policy.resource_constraint() {
-                ResourceConstraint::Eq(uid) => Some(uid.type_name().to_string()),
-                ResourceConstraint::Is(kind) | ResourceConstraint::IsIn(kind, _) => {
-                    Some(kind.to_string())
-                }
-                ResourceConstraint::Any | ResourceConstraint::In(_) => None,
-            },
-            only_id: match policy.resource_constraint() {
-                ResourceConstraint::Eq(uid) => Some(uid.id().unescaped().to_owned()),
-                _ => None,
-            },
-            condition: AsRef::<ast::Policy>::as_ref(policy).condition(),
-            said_to_fail: Seldom::new(SAY_AGAIN),
-        });
+        rules.push(Rule::of(policy));
     }
     Engine::assemble(version(sources), vocabulary, index, rules, groups)
 }

@@ -52,7 +52,8 @@ impl Engine {
             for (_, numbers) in &columns {
                 let mut cell = Cell::default();
                 for number in numbers {
-                    let rules = self.numbered(self.index.numbers_for(principal, *number));
+                    let mut rules = self.numbered(self.index.numbers_for(principal, *number));
+                    rules.retain(|rule| self.can_concern(rule, *number));
                     cell.add(&rules);
                 }
                 for answer in &cell.answers {
@@ -64,6 +65,15 @@ impl Engine {
         }
         lines.extend(self.legend(&named));
         Ok(lines.join("\n"))
+    }
+
+    /// Whether the action is decided on resources of the type that the policy's scope names.
+    fn can_concern(&self, rule: &Rule, number: usize) -> bool {
+        let Some(own) = &rule.resource_type else { return true };
+        let vocabulary = &self.vocabulary;
+        let action = vocabulary.actions_and_groups().nth(number).map(|(action, _)| action);
+        let types = action.and_then(|action| vocabulary.schema.resources_for_action(action));
+        types.is_some_and(|mut types| types.any(|kind| kind.to_string() == *own))
     }
 
     /// Each column's name and the numbers of its actions.
@@ -90,12 +100,14 @@ impl Engine {
         Ok(GROUPS.iter().filter_map(column).collect())
     }
 
-    /// The policies that the table names, each with its reason.
+    /// The policies that the table names, each with its conditions and its reason.
     fn legend(&self, named: &BTreeSet<String>) -> Vec<String> {
         let rules = self.rules().filter(|rule| named.contains(&rule.id));
-        let line = |rule: &Rule| match &rule.reason {
-            Some(reason) => format!("- {}: {}", cell_text(&rule.id), cell_text(reason)),
-            None => format!("- {}", cell_text(&rule.id)),
+        let line = |rule: &Rule| {
+            let about = [Some(rule.conditions.clone()), rule.reason.as_deref().map(cell_text)];
+            let about: Vec<String> =
+                about.into_iter().flatten().filter(|one| !one.is_empty()).collect();
+            format!("- {}: {}", cell_text(&rule.id), about.join("; "))
         };
         let lines: Vec<String> = rules.map(line).collect();
         if lines.is_empty() { lines } else { [vec![String::new()], lines].concat() }

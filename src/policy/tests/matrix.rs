@@ -31,9 +31,9 @@ fn a_cell_is_always_or_never_or_names_the_policies_that_decide() {
         "| group corp/team | always | if team, unless prod | if team | never |",
         "| caller corp/ci | always | if one, unless prod | never | never |",
         "",
-        "- team: the team's own VPCs",
-        "- one",
-        "- prod",
+        "- team: for `resource in Zec::ResourceGroup::\"team\"`; the team's own VPCs",
+        "- one: when `context.dryRun`",
+        "- prod: for `resource is Zec::Vpc` when `resource.hasTag(\"prod\")`",
     ];
     assert_eq!(table.lines().collect::<Vec<_>>(), wanted, "{table}");
     let error = engine.matrix(&["DeleteEverything".to_owned()]).unwrap_err().to_string();
@@ -53,7 +53,8 @@ fn a_group_of_actions_is_what_all_of_them_are() {
     assert_eq!(team[0], "in part: always", "only the catalogues");
     assert_eq!((team[1].as_str(), team[2].as_str()), ("never", "always"));
     assert_eq!(team[4], "in part: if team, unless prod");
-    assert_eq!((team[5].as_str(), team[6].as_str()), ("if team, unless prod", "never"));
+    // `prod` concerns VPCs alone, and other actions of the group are about other resources.
+    assert_eq!((team[5].as_str(), team[6].as_str()), ("in part: if team, unless prod", "never"));
     // Two actions of a group under different conditions.
     let table = engine(
         r#"@id("a|b") permit (principal, action == Zec::Action::"DeleteVpc", resource) when { context.dryRun };
@@ -62,6 +63,15 @@ fn a_group_of_actions_is_what_all_of_them_are() {
     );
     let table = table.matrix(&[]).unwrap();
     assert!(table.contains("| in part: always, unless d |"), "{table}");
+    // A scope of a type that an action never has is no condition of it.
+    let typed = engine(
+        r#"@id("a") permit (principal, action, resource is Zec::Vpc);
+        @id("b") permit (principal, action == Zec::Action::"DeleteSubnet", resource);
+        @id("c") forbid (principal, action, resource is Zec::Vpc) when { resource.hasTag("prod") };"#,
+    );
+    let actions = ["DeleteVpc", "DeleteSubnet", "DeletePolicy"].map(str::to_owned);
+    let table = typed.matrix(&actions).unwrap();
+    assert!(table.contains("| if a, unless c | always | never |"), "{table}");
     let only = engine(
         r#"@id("a|b") permit (principal, action in Zec::Action::"destructive", resource) when { context.dryRun };"#,
     );
