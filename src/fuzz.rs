@@ -10,7 +10,7 @@ use crate::{
     api,
     auth::{self, IssuerSettings},
     catalogue::{self, ActionRow, CatalogueError},
-    domain::{ActionCall, Caller, ChangeIpv4, Nic, NicId, Operation},
+    domain::{Caller, Nic, NicId, Operation},
     error::Error,
     execute, server, zec,
 };
@@ -35,14 +35,6 @@ pub fn operation(
 /// What is wrong with the file.
 pub fn added_actions(text: &str) -> Result<Vec<ActionRow>, CatalogueError> {
     catalogue::fuzz_entry(text)
-}
-
-/// The body that goes to ZEC for a change.
-///
-/// # Errors
-/// When the catalogue of this program is broken.
-pub fn change_body(change: &ChangeIpv4) -> Result<String, CatalogueError> {
-    ActionCall::of_change(change).map(|call| call.arguments().canonical())
 }
 
 /// Takes a token apart.

@@ -107,6 +107,12 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
              that file",
         ));
     }
+    if scheme.eq_ignore_ascii_case("zc2-hmac-sha256") {
+        return Err(missing(
+            "the call is signed with an access key, which this gateway does not take: give the client your token \
+             instead, as docs/clients.md says",
+        ));
+    }
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(missing("the `Authorization` header is of another scheme"));
     }

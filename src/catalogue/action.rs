@@ -61,6 +61,11 @@ impl ActionRow {
         self.changes_what_is_there().then_some((list, member))
     }
 
+    /// Whether it is the same action in the same version.
+    pub(super) fn is_the_same_as(&self, other: &Self) -> bool {
+        self.version == other.version && self.name == other.name
+    }
+
     /// The types of the resources that a call of it changes; none if it only creates or reads, or names no type.
     #[must_use]
     pub fn types_of_the_changed(&self) -> &[ResourceType] {

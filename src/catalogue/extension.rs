@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::{
-    ActionRow, CatalogueError, LATEST, OLDER, ZEC,
+    ActionRow, CatalogueError, Effect, LATEST, OLDER, ZEC,
     action::{self, OfActions, Versions},
     parameter,
     table::Table,
@@ -55,11 +55,60 @@ struct WrittenParameter {
 /// The actions in a file, each with its version.
 ///
 /// # Errors
-/// When the file is not TOML of this form, or an action breaks a rule of the tables.
+/// When the file is not TOML of this form, or actions break rules of the tables: then all faults at once.
 pub(crate) fn read(text: &str) -> Result<Vec<ActionRow>, CatalogueError> {
     let fault = |error: toml::de::Error| CatalogueError::in_table(NAME, error.to_string());
     let file: ActionsFile = toml::from_str(text).map_err(fault)?;
-    file.action.into_iter().map(WrittenAction::row).collect()
+    let (mut rows, mut faults) = (Vec::<ActionRow>::new(), Vec::new());
+    for action in file.action {
+        let name: String = action.name.escape_debug().take(64).collect();
+        match action.row() {
+            Ok(row) if rows.iter().any(|one| one.is_the_same_as(&row)) => {
+                let what = "appears twice: keep one of them".to_owned();
+                faults.push(CatalogueError::in_table(NAME, what).of_action(&name));
+            }
+            Ok(row) => rows.push(row),
+            Err(error) => faults.push(error.of_action(&name)),
+        }
+    }
+    let all = faults.into_iter().reduce(|all, one| all.and(&one));
+    all.map_or(Ok(rows), Err)
+}
+
+/// Checks that a row which replaces a known one does not let a policy see less of a call.
+///
+/// # Errors
+/// What it hides.
+pub(super) fn check_replacement(known: &ActionRow, new: &ActionRow) -> Result<(), CatalogueError> {
+    let fault = |what: String| CatalogueError::in_table(NAME, what).of_action(&new.name);
+    if rank(new.effect) < rank(known.effect) {
+        let (known, new) = (known.effect.label(), new.effect.label());
+        return Err(fault(format!(
+            "the gateway knows it as `{known}`, and `access` is `{new}`: policies for `{known}` would not cover it"
+        )));
+    }
+    for parameter in &known.parameters {
+        let same = new.parameters.iter().find(|one| one.name == parameter.name);
+        if let Some(same) = same
+            && parameter.must_not_be(same)
+        {
+            return Err(fault(format!(
+                "the gateway knows the kind of `{}`, and the file names another: a policy or a record would not treat \
+                 it as what it is",
+                parameter.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// How much an action of this effect can do.
+const fn rank(effect: Effect) -> u8 {
+    match effect {
+        Effect::Read | Effect::Inquiry => 0,
+        Effect::Write => 1,
+        Effect::Destructive => 2,
+    }
 }
 
 impl WrittenAction {
@@ -67,20 +116,20 @@ impl WrittenAction {
     fn row(self) -> Result<ActionRow, CatalogueError> {
         let service = self.service.as_deref().unwrap_or(ZEC);
         if action::service(service).is_none() {
-            return Err(self.fault("is of no service, whose name has 1 to 16 lower-case letters"));
+            return Err(fault("is of no service, whose name has 1 to 16 lower-case letters"));
         }
         let version = match (self.version.as_deref(), service) {
             (None, ZEC) => LATEST,
             (Some(version), ZEC) if [LATEST, OLDER].contains(&version) => version,
-            (_, ZEC) => return Err(self.fault("is of no version that the gateway sends")),
+            (_, ZEC) => return Err(fault("is of no version that the gateway sends")),
             (Some(version), _) if action::version(version).is_some() => version,
-            _ => return Err(self.fault("needs the `version` of its service, as 2025-09-01")),
+            _ => return Err(fault("needs the `version` of its service, as 2025-09-01")),
         };
         let is_name = |text: &str| {
             !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric())
         };
         if !is_name(&self.name) {
-            return Err(self.fault("is no action's name, which has 1 to 64 letters and digits"));
+            return Err(fault("is no action's name, which has 1 to 64 letters and digits"));
         }
         let action = format!("{ACTIONS}\n{}", self.action()?);
         let parameters = format!("{PARAMETERS}\n{}", self.parameters()?);
@@ -93,25 +142,36 @@ impl WrittenAction {
         let versions = Versions::Same(service, version);
         let rows =
             action::read(&Table::read(NAME, &action)?, &versions, true, parameters, &of_actions)?;
-        rows.into_iter().next().ok_or_else(|| self.fault("has no row"))
+        rows.into_iter().next().ok_or_else(|| fault("has no row"))
     }
 
     fn action(&self) -> Result<String, CatalogueError> {
         let kind = self.resource_type.as_deref().unwrap_or("catalog");
         let asynchronous = self.asynchronous.as_deref().unwrap_or("unknown");
         let proof = self.proof.as_deref().unwrap_or("-");
-        self.cells(&[&self.name, &self.access, kind, asynchronous, proof])
+        cells(&[&self.name, &self.access, kind, asynchronous, proof])
     }
 
     fn parameters(&self) -> Result<String, CatalogueError> {
         if self.parameter.is_empty() {
-            return self.cells(&[&self.name, "-", "-", "-", "-", "-", "-"]);
+            return cells(&[&self.name, "-", "-", "-", "-", "-", "-"]);
+        }
+        // Only an id with its kind is decided on, so nobody may forget to say it.
+        let is_id = |one: &&WrittenParameter| {
+            let name = one.field.trim_end_matches("[]");
+            one.kind.is_none() && (name.ends_with("Id") || name.ends_with("Ids"))
+        };
+        if let Some(one) = self.parameter.iter().find(is_id) {
+            return Err(fault(&format!(
+                "has `{}` without a `kind`: write `id:` and the type, such as `id:vpc`, or `plain` if it names no resource",
+                one.field
+            )));
         }
         let row = |one: &WrittenParameter| {
             let required = one.required.as_deref().unwrap_or("unknown");
             let kind = one.kind.as_deref().unwrap_or("plain");
             let if_absent = one.if_absent.as_deref().unwrap_or("-");
-            self.cells(&[&self.name, &one.field, &one.shape, required, kind, if_absent, "no"])
+            cells(&[&self.name, &one.field, &one.shape, required, kind, if_absent, "no"])
         };
         let rows: Result<Vec<String>, _> = self.parameter.iter().map(row).collect();
         Ok(rows?.join("\n"))
@@ -119,25 +179,25 @@ impl WrittenAction {
 
     fn answer(&self) -> Result<String, CatalogueError> {
         match (&self.creates, &self.resource_type) {
-            (None, _) => self.cells(&[&self.name, "-", "none", "-", "-"]),
+            (None, _) => cells(&[&self.name, "-", "none", "-", "-"]),
             (Some(path), Some(kind)) => {
                 let holds = if path.ends_with("[]") { "ids" } else { "id" };
-                self.cells(&[&self.name, path, holds, kind, "created"])
+                cells(&[&self.name, path, holds, kind, "created"])
             }
-            (Some(_), None) => Err(self.fault("creates something, so name its `resource_type`")),
+            (Some(_), None) => Err(fault("creates something, so name its `resource_type`")),
         }
     }
+}
 
-    /// A row of a table.
-    fn cells(&self, cells: &[&str]) -> Result<String, CatalogueError> {
-        if cells.iter().any(|cell| cell.contains(['\t', '\n', '\r'])) {
-            return Err(self.fault("has a value with a tab or a line feed"));
-        }
-        Ok(cells.join("\t"))
+/// A row of a table.
+fn cells(cells: &[&str]) -> Result<String, CatalogueError> {
+    if cells.iter().any(|cell| cell.contains(['\t', '\n', '\r'])) {
+        return Err(fault("has a value with a tab or a line feed"));
     }
+    Ok(cells.join("\t"))
+}
 
-    fn fault(&self, what: &str) -> CatalogueError {
-        let name: String = self.name.escape_debug().take(64).collect();
-        CatalogueError::in_table(NAME, format!("`{name}` {what}"))
-    }
+/// A fault of an action. Its name is added where the file is read.
+fn fault(what: &str) -> CatalogueError {
+    CatalogueError::in_table(NAME, what.to_owned())
 }

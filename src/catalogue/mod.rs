@@ -98,9 +98,11 @@ impl Catalogue {
     pub fn extend(text: &str) -> Result<(), CatalogueError> {
         let mut whole = Self::built_in()?.clone();
         for row in extension::read(text)? {
-            let is_it = |one: &ActionRow| one.version == row.version && one.name == row.name;
-            match whole.actions.iter_mut().find(|one| is_it(one)) {
-                Some(known) => *known = row,
+            match whole.actions.iter_mut().find(|one| one.is_the_same_as(&row)) {
+                Some(known) => {
+                    extension::check_replacement(known, &row)?;
+                    *known = row;
+                }
                 None => whole.actions.push(row),
             }
         }

@@ -112,6 +112,15 @@ impl Parameter {
         own.into_iter().chain(self.members().iter().flat_map(Self::types)).collect()
     }
 
+    /// Whether another row may not say `other` of the same parameter: it names a resource or a secret, and `other` does not
+    /// say so.
+    pub(super) fn must_not_be(&self, other: &Self) -> bool {
+        let matters = matches!(self.meaning, Meaning::Id(_) | Meaning::Secret);
+        let same = |one: &Self| self.members().iter().find(|own| own.name == one.name).cloned();
+        let hidden = |one: &Self| same(one).is_some_and(|own| own.must_not_be(one));
+        matters && self.meaning != other.meaning || other.members().iter().any(hidden)
+    }
+
     /// The types of each id of it or its members that can be of several.
     pub(super) fn unsaid_types(&self) -> Vec<&[ResourceType]> {
         let own = match &self.meaning {

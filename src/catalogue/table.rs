@@ -4,16 +4,29 @@ use std::collections::HashMap;
 
 /// A row that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the table `{table}`{}: {what}", .line.map(|line| format!(", line {line}")).unwrap_or_default())]
+#[error("{place}: {what}")]
 pub struct CatalogueError {
-    table: String,
-    line: Option<usize>,
+    place: String,
     what: String,
 }
 
 impl CatalogueError {
     pub(crate) fn in_table(table: &str, what: String) -> Self {
-        Self { table: table.to_owned(), line: None, what }
+        Self { place: format!("the table `{table}`"), what }
+    }
+
+    fn in_line(table: &str, line: usize, what: String) -> Self {
+        Self { place: format!("the table `{table}`, line {line}"), what }
+    }
+
+    /// The same fault, in an operator's own words: there an action is no line of a table.
+    pub(super) fn of_action(self, name: &str) -> Self {
+        Self { place: format!("the action `{name}`"), what: self.what }
+    }
+
+    /// Both faults.
+    pub(super) fn and(self, other: &Self) -> Self {
+        Self { what: format!("{}; {other}", self.what), ..self }
     }
 }
 
@@ -37,11 +50,8 @@ impl<'a> Table<'a> {
     /// Reads a table. Every row must have every column, and no cell may be empty: `-` is the absence of a value.
     pub(super) fn read(name: &'a str, text: &'a str) -> Result<Self, CatalogueError> {
         let mut lines = text.lines().enumerate();
-        let fault = |line: usize, what: &str| CatalogueError {
-            table: name.to_owned(),
-            line: Some(line + 1),
-            what: what.to_owned(),
-        };
+        let fault =
+            |line: usize, what: &str| CatalogueError::in_line(name, line + 1, what.to_owned());
         let (_, header) = lines.next().ok_or_else(|| fault(0, "there is no line of columns"))?;
         let names: Vec<&str> = header.split('\t').collect();
         let columns: HashMap<&str, usize> =
@@ -94,6 +104,6 @@ impl<'a> Row<'a> {
     }
 
     pub(super) fn fault(&self, what: String) -> CatalogueError {
-        CatalogueError { table: self.table.name.to_owned(), line: Some(self.line), what }
+        CatalogueError::in_line(self.table.name, self.line, what)
     }
 }

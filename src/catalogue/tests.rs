@@ -184,3 +184,38 @@ fn tables_that_do_not_fit_together_are_refused() {
     let unknown = fault(|t| t.alternatives = "action\tfields\nA\tnicId,vpcId");
     assert!(unknown.contains("no parameter `vpcId` to choose from"), "{unknown}");
 }
+
+#[test]
+fn a_file_says_all_its_faults_by_the_names_of_actions() {
+    let fault = |text: &str| match extension::read(text) {
+        Ok(rows) => rows
+            .iter()
+            .find_map(|row| {
+                let known = catalogue().action(&row.version, &row.name)?;
+                extension::check_replacement(known, row).err()
+            })
+            .map(|error| error.to_string())
+            .unwrap_or_default(),
+        Err(error) => error.to_string(),
+    };
+    let action = |name: &str, more: &str| format!("[[action]]\nname = \"{name}\"\n{more}\n");
+    let parameter = |more: &str| format!("[[action.parameter]]\ntype = \"string\"\n{more}\n");
+    let read = "access = \"read\"";
+    let two = action("A", "access = \"reads\"") + &action("B", "access = \"look\"");
+    let said = fault(&two);
+    assert!(said.contains("the action `A`: `reads` is no value of `access`"), "{said}");
+    assert!(said.contains("the action `B`: `look` is no value"), "{said}");
+    let twice = action("A", read) + &action("A", read);
+    assert!(fault(&twice).contains("the action `A`: appears twice"));
+    let lowered = fault(&action("DeleteVpc", read));
+    assert!(lowered.contains("knows it as `destructive`, and `access` is `read`"), "{lowered}");
+    let unsaid = fault(&(action("A", read) + &parameter("field = \"vpcId\"")));
+    assert!(unsaid.contains("has `vpcId` without a `kind`"), "{unsaid}");
+    let plain = parameter("field = \"vpcId\"\nkind = \"plain\"");
+    assert_eq!(fault(&(action("A", read) + &plain)), "");
+    let hidden = fault(&(action("DeleteVpc", "access = \"destructive\"") + &plain));
+    assert!(hidden.contains("the gateway knows the kind of `vpcId`"), "{hidden}");
+    let secret = parameter("field = \"password\"\nkind = \"plain\"");
+    let hidden = fault(&(action("ResetInstancePassword", "access = \"write\"") + &secret));
+    assert!(hidden.contains("the gateway knows the kind of `password`"), "{hidden}");
+}

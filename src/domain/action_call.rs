@@ -2,8 +2,8 @@
 
 use serde_json::value::RawValue;
 
-use super::{Arguments, ArgumentsError, Call, ChangeIpv4, Resource, UnknownFields};
-use crate::catalogue::{ActionRow, Catalogue, CatalogueError, LATEST};
+use super::{Arguments, ArgumentsError, Call, Resource, UnknownFields};
+use crate::catalogue::ActionRow;
 
 /// A call of an action, read completely by the action's row.
 #[derive(Clone, Debug)]
@@ -61,21 +61,6 @@ impl ActionCall {
         Ok(Self { row, arguments, targets })
     }
 
-    /// The call that makes a change of addresses. The row is the program's own, whatever an operator's file says of the
-    /// action.
-    ///
-    /// # Errors
-    /// When the catalogue of this program is broken.
-    pub fn of_change(change: &ChangeIpv4) -> Result<Self, CatalogueError> {
-        let action = change.change.action().name();
-        let row = Catalogue::built_in()?
-            .action(LATEST, action)
-            .ok_or_else(|| CatalogueError::in_table("actions", format!("`{action}` has no row")))?;
-        let arguments = Arguments::of_change(row, change);
-        let targets = vec![Target::OneOf(vec![Resource::nic(&change.nic)])];
-        Ok(Self { row, arguments, targets })
-    }
-
     /// The row of the action.
     #[must_use]
     pub const fn row(&self) -> &'static ActionRow {
@@ -117,6 +102,12 @@ impl ActionCall {
             Target::OneOf(resources) => resources.as_slice(),
             Target::Account => &[],
         })
+    }
+
+    /// The id of the first resource that it names, or else the action's name. The breaker tells calls apart by it.
+    #[must_use]
+    pub fn about(&self) -> &str {
+        self.resources().next().map_or(self.action(), |resource| resource.id.as_str())
     }
 
     /// The call as the journal keeps it; `digest` gives what replaces a secret.
@@ -161,7 +152,7 @@ fn targets(row: &ActionRow, arguments: &Arguments) -> Vec<Target> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Addresses, Change, NicId};
+    use crate::catalogue::Catalogue;
 
     fn call(action: &str, body: &str) -> ActionCall {
         let row = Catalogue::built_in().unwrap().action("2025-09-01", action).unwrap();
@@ -199,23 +190,6 @@ mod tests {
             ("DescribeRegions", "{}", &["account"]),
         ] {
             assert_eq!(targets(action, body), wanted, "{action} {body}");
-        }
-    }
-
-    #[test]
-    fn a_change_of_addresses_is_the_call_that_its_row_reads() {
-        for change in [Change::Assign, Change::Unassign] {
-            let change = ChangeIpv4 {
-                change,
-                nic: NicId::parse("nic-1").unwrap(),
-                addresses: Addresses::parse(["10.0.0.3", "10.0.0.2"], 9).unwrap(),
-            };
-            let made = ActionCall::of_change(&change).unwrap();
-            let body = made.arguments().canonical();
-            let read = ActionCall::parse(made.row(), body.as_bytes()).unwrap();
-            assert_eq!(made.action(), change.change.action().name());
-            assert!(made.arguments() == read.arguments(), "{body}");
-            assert_eq!(made.targets(), read.targets());
         }
     }
 

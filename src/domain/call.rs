@@ -1,6 +1,8 @@
 //! Calls of ZEC's API, in the form in which the journal keeps them.
 
-use serde::Deserialize;
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 
 use super::{Action, Addresses, Change, ChangeIpv4, NicId, Resource};
@@ -26,19 +28,34 @@ pub struct Call {
     pub arguments: Box<RawValue>,
 }
 
+/// The arguments of a change of addresses. The names are sorted, as in canonical JSON. The addresses are always a list:
+/// `ipAddress` is deprecated, and ZEC prefers the list (docs/threats.md, row 13).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangeArguments<'a> {
+    ip_addresses: &'a [Ipv4Addr],
+    nic_id: &'a str,
+}
+
 impl ChangeIpv4 {
-    /// The arguments of the call that makes this change, by the parameters of the action's row. The addresses are always
-    /// a list: `ipAddress` is deprecated, and ZEC prefers the list (docs/threats.md, row 13).
+    /// The body of the call that makes this change, as canonical JSON.
+    #[must_use]
+    pub fn body(&self) -> String {
+        // Texts and addresses can always be serialised.
+        serde_json::to_string(&self.written()).unwrap_or_default()
+    }
+
+    /// The arguments of the same call, as values.
     #[must_use]
     pub fn arguments(&self) -> Map<String, Value> {
-        let addresses = self.addresses.as_slice().iter();
-        let addresses = addresses.map(|address| Value::String(address.to_string())).collect();
-        [
-            ("ipAddresses".to_owned(), Value::Array(addresses)),
-            ("nicId".to_owned(), self.nic.as_str().into()),
-        ]
-        .into_iter()
-        .collect()
+        match serde_json::to_value(self.written()) {
+            Ok(Value::Object(members)) => members,
+            _ => Map::new(),
+        }
+    }
+
+    fn written(&self) -> ChangeArguments<'_> {
+        ChangeArguments { ip_addresses: self.addresses.as_slice(), nic_id: self.nic.as_str() }
     }
 
     /// The change that a call makes, if it is one of this kind.

@@ -24,6 +24,7 @@ pub(crate) fn arguments(random: &mut fastrand::Rng) -> (&'static ActionRow, Valu
                 ArgumentsError::Widens { .. }
                 | ArgumentsError::Alternatives(_)
                 | ArgumentsError::Missing(_)
+                | ArgumentsError::Required(_)
                 | ArgumentsError::RepeatedTag(_),
             ) => {}
             read => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    catalogue::{Catalogue, Effect},
+    catalogue::{ActionRow, Catalogue, Effect},
     domain::{ActionCall, Change, ChangeIpv4, WriteCall},
     journal::View,
     limit::BudgetKind,
@@ -13,7 +13,7 @@ use crate::{
 pub(super) fn of_write(write: &WriteCall) -> Option<(BudgetKind, usize)> {
     match write.change() {
         Some(change) => of_change(change),
-        None => of_call(write.call()),
+        None => of_resources(write.row(), write.named_resources()),
     }
 }
 
@@ -25,8 +25,11 @@ pub(super) fn of_change(change: &ChangeIpv4) -> Option<(BudgetKind, usize)> {
 
 /// A destructive call counts for each resource that it names, and for one if it names none.
 pub(super) fn of_call(call: &ActionCall) -> Option<(BudgetKind, usize)> {
-    let count = call.resources().count().max(1);
-    (call.row().effect == Effect::Destructive).then_some((BudgetKind::Resources, count))
+    of_resources(call.row(), call.resources().count())
+}
+
+fn of_resources(row: &ActionRow, named: usize) -> Option<(BudgetKind, usize)> {
+    (row.effect == Effect::Destructive).then_some((BudgetKind::Resources, named.max(1)))
 }
 
 /// A recorded write counts as it did when it was made.

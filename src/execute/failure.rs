@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     catalogue::CatalogueError,
-    domain::{Caller, Denial, Denied, NicId, Reason, Resource, WriteCall},
+    domain::{Caller, Denial, Denied, NicId, Reason, Resource, WriteCall, text::excerpt},
     error::{Error, Extra, Problem},
     limit::retry_after,
     zec::Failure,
@@ -12,13 +12,13 @@ use crate::{
 
 /// The 403 `policy-denied`: what the policy denied, which policies did so, and the caller as the policy sees
 /// them.
-pub(super) fn denied(caller: &Caller, denial: &Denial) -> Error {
+pub(super) fn denied(caller: &Caller, action: &str, denial: &Denial) -> Error {
     let extra = Extra::Denied { denied: denial.denied.clone(), caller: caller.clone() };
-    Error::new(Problem::PolicyDenied, why(denial)).with_extra(extra)
+    Error::new(Problem::PolicyDenied, why(caller, action, denial)).with_extra(extra)
 }
 
 /// The first thing that was denied, and by which policy: users of an SDK see nothing else.
-fn why(denial: &Denial) -> String {
+fn why(caller: &Caller, action: &str, denial: &Denial) -> String {
     let what = |denied: &Denied| match (denied.address, denied.resource.nic_id()) {
         (Some(address), _) => address.to_string(),
         (None, Some(nic)) => format!("the vNIC `{nic}`"),
@@ -44,9 +44,12 @@ fn why(denial: &Denial) -> String {
             format!("the policy `{id}` forbids this ({reason})")
         }
         (None, Some(Reason { id, reason: None })) => format!("the policy `{id}` forbids this"),
-        (None, None) => {
-            "no policy allows this: `GET /whoami` shows your groups, is one missing?".to_owned()
-        }
+        (None, None) => format!(
+            "no policy allows {} `{action}`: ask the policy's authors, or for a group that may do this; \
+             `GET /whoami` shows yours{}",
+            excerpt(caller.id()),
+            if_wrong(first)
+        ),
     };
     match denied.len() - 1 {
         0 => format!("{what}: {why}; nothing was sent"),
@@ -54,8 +57,20 @@ fn why(denial: &Denial) -> String {
     }
 }
 
+/// A resource that ZEC does not show is denied too, so that nobody learns which ids there are.
+fn if_wrong(denied: &Denied) -> &'static str {
+    if denied.address.is_some() || denied.resource == Resource::account() {
+        ""
+    } else {
+        "; a wrong id has this answer too"
+    }
+}
+
 /// ZEC's code for a vNIC that does not exist.
 pub(super) const NO_SUCH_NIC: &str = "INVALID_NIC_NOT_FOUND";
+
+/// ZEC's code for a key that lacks a right, and for an action that ZEC does not have (docs/zec-api.md).
+const NO_SUCH_RIGHT: &str = "AUTHFAILURE_UNAUTHORIZED_OPERATION";
 
 /// The error for a vNIC that ZEC does not show: it has ZEC's own status and code.
 pub(super) fn no_such_nic(nic: &NicId) -> Error {
@@ -163,6 +178,12 @@ fn refused(failure: &Failure) -> Error {
             Error::new(Problem::RateLimited, "ZEC throttles the team's key; nothing was done, wait and try again")
                 .with_zec_request_id(request_id.clone())
         }
+        Failure::CredentialsRefused { request_id, code } if code == NO_SUCH_RIGHT => Error::new(
+            Problem::ZecCredentialsRefused,
+            "ZEC does not let the gateway's key do this, or has no such action; your token is fine: tell the \
+             gateway's operators",
+        )
+        .with_zec_request_id(request_id.clone()),
         Failure::CredentialsRefused { request_id, .. } => Error::new(
             Problem::ZecCredentialsRefused,
             "ZEC does not accept the gateway's own key; your token is fine: tell the gateway's operators",

@@ -269,7 +269,7 @@ impl<'a> Judge<'a> {
         if error.code() != failure::NO_SUCH_NIC || self.may_learn_of_absence(nic) {
             return error;
         }
-        failure::denied(caller, &unread(operation))
+        failure::denied(caller, operation.action(), &unread(operation))
     }
 
     pub(super) fn may_learn_of_absence(&self, nic: &NicId) -> bool {
@@ -296,7 +296,7 @@ impl<'a> Judge<'a> {
             facts.policies.sort_unstable();
             facts.policies.dedup();
         });
-        failure::denied(self.context.caller, denial)
+        failure::denied(self.context.caller, action, denial)
     }
 }
 

@@ -138,7 +138,7 @@ fn done(sent: &Sent) -> Ending {
     Ending {
         zec_request_id: Some(sent.request_id.clone()),
         failed: sent.failed.clone(),
-        accepted: sent.write.call().row().asynchronous == Certainty::Yes,
+        accepted: sent.write.row().asynchronous == Certainty::Yes,
         response: sent.kept.clone(),
         ..Ending::new(Outcome::Done)
     }

@@ -2,9 +2,9 @@
 
 use std::{collections::HashSet, net::Ipv4Addr};
 
-use super::{failure, judge::Judge, select};
+use super::{judge::Judge, select};
 use crate::{
-    domain::{Action, ActionCall, Change, ChangeIpv4, Nic, NicId, Rehearsal, Selection},
+    domain::{Action, Change, ChangeIpv4, Nic, NicId, Rehearsal, Selection},
     error::Error,
     limit::Budget,
 };
@@ -50,13 +50,13 @@ pub(super) async fn rehearse(
         Change::Assign => None,
         Change::Unassign => budget.look(caller, change.addresses.as_slice().len())?,
     };
-    let call = ActionCall::of_change(&change).map_err(failure::broken_catalogue)?;
+    let body = change.body();
     let lists = nic.filter(|nic| judge.may_see(nic)).map(|nic| lists(&change, &nic));
     Ok(Rehearsed {
         action: change.change.action(),
         addresses: change.addresses.as_slice().to_vec(),
         nic: change.nic,
-        body: Some(call.arguments().canonical()),
+        body: Some(body),
         lists,
         budget_left,
     })

@@ -247,7 +247,7 @@ impl Engine {
         let (alone, several) = ([Ok(Vec::new())], self.beside(needs, data));
         let beside = several.as_deref().unwrap_or(&alone);
         let addresses = operation.addresses();
-        let mut results = Vec::new();
+        let mut results = Vec::with_capacity(addresses.len().max(1));
         let mut ask_about = |subject: Subject<'d>| {
             let resource = self.vocabulary.subject_uid(subject);
             for beside in beside {

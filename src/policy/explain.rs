@@ -53,7 +53,8 @@ impl Engine {
                 let on = if of_one_nic {
                     "the vNIC: give the output of `GET /nics/{nicId}` as --nic-file"
                 } else {
-                    "the data of the resources, which the gateway reads from ZEC"
+                    "the resources, which the gateway reads from ZEC: write a case with `resources` and run \
+                     `zec-gateway policy test`"
                 };
                 let _ = writeln!(text, "answer      depends on {on}");
                 false

@@ -177,7 +177,11 @@ impl Vocabulary {
         let known: &[Entity] = if needs.action { &self.action(action)?.entities } else { &[] };
         let subject = own.as_ref().map(|entity| entity.uid().clone());
         let beside = beside.iter().filter(|entity| Some(entity.uid()) != subject.as_ref());
-        together(known.iter().cloned().chain([caller]).chain(own).chain(beside.cloned()))
+        let mut all = Vec::with_capacity(known.len() + 2);
+        all.extend_from_slice(known);
+        all.extend([caller].into_iter().chain(own));
+        all.extend(beside.cloned());
+        together(all)
     }
 
     /// The other resources of a request that were read, as entities in the context. A resource with several lineages is in
@@ -357,7 +361,7 @@ impl CedarQuery<'_> {
 
 /// Combines entities of which each lists all its ancestors itself. Callers and resources are one step below their
 /// parents, and the schema's actions list all their groups.
-fn together(entities: impl Iterator<Item = Entity>) -> Result<Entities, VocabularyError> {
+fn together(entities: impl IntoIterator<Item = Entity>) -> Result<Entities, VocabularyError> {
     let extensions = Extensions::all_available();
     let closed = TCComputation::AssumeAlreadyComputed;
     Entities::from_entities(entities, None::<&NoEntitiesSchema>, closed, extensions)

@@ -131,7 +131,7 @@ fn read(row: &ResourceRow, object: &Node<'_>) -> Result<(Described, Location), S
 
 /// What ZEC did not do of a write although it reports success: the lists that the action's row names, as JSON.
 pub(super) fn failed(write: &WriteCall, response: &Node<'_>) -> Option<String> {
-    let lists = write.call().row().answer.iter().filter(|held| held.presence == Presence::Failed);
+    let lists = write.row().answer.iter().filter(|held| held.presence == Presence::Failed);
     let mut failed = Vec::new();
     for held in lists.filter(|held| matches!(held.holds, Holds::Ids | Holds::Objects)) {
         let name = held.path.as_deref().unwrap_or_default().trim_end_matches("[]");
@@ -148,7 +148,7 @@ const MAX_KEPT: usize = 16 * 1024;
 /// What the record keeps of the answer to a call: the whole `response`, unless it is long or holds a secret. The answer to a
 /// change of addresses says nothing new.
 pub(super) fn kept(write: &WriteCall, response: &Node<'_>) -> Option<String> {
-    if write.change().is_some() || write.call().row().answers_a_secret() {
+    if write.change().is_some() || write.row().answers_a_secret() {
         return None;
     }
     let text = serde_json::to_string(&serde_json::Value::from(response.clone())).ok()?;

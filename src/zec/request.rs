@@ -7,7 +7,7 @@ use super::describe::NICS_OF_A_PAGE;
 
 use crate::{
     catalogue::ReadBy,
-    domain::{ActionCall, NicFilter, NicId},
+    domain::{NicFilter, NicId},
 };
 
 /// The path of every action of ZEC's own API; the version is a header.
@@ -49,11 +49,6 @@ pub(super) fn nics(filter: &NicFilter, page: u32) -> Result<Bytes, serde_json::E
     members.insert("pageNum".to_owned(), page.into());
     members.insert("pageSize".to_owned(), NICS_OF_A_PAGE.into());
     serialize(&members)
-}
-
-/// What a call is about, by which the breaker tells calls apart: the first resource, or else the action.
-pub(super) fn about(call: &ActionCall) -> &str {
-    call.resources().next().map_or(call.action(), |resource| resource.id.as_str())
 }
 
 fn serialize(body: &impl Serialize) -> Result<Bytes, serde_json::Error> {

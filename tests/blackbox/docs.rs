@@ -437,7 +437,10 @@ async fn the_script_for_the_python_sdk_works_as_written() {
     assert!(ok && lines.len() == 5, "{said}");
     assert!(lines[0].ends_with(" lab-web-1") && lines[3].starts_with("deleted 17"), "{said}");
     assert!(lines[4].starts_with("AUTHFAILURE_UNAUTHORIZED_OPERATION the vNIC"), "{said}");
-    assert!(lines[4].contains("`GET /whoami` shows your groups"), "{said}");
+    assert!(
+        lines[4].contains("ask the policy's authors, or for a group that may do this"),
+        "{said}"
+    );
 }
 
 #[test]

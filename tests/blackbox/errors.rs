@@ -115,8 +115,8 @@ when { context.address == ip("10.0.0.21") };
     );
     assert_eq!(
         message("ipAddresses=10.9.0.1&ipAddresses=10.9.0.2&ipAddresses=10.0.0.22").await,
-        "10.9.0.1: no policy allows this: `GET /whoami` shows your groups, is one missing?; `denied` has 1 more; \
-         nothing was sent"
+        "10.9.0.1: no policy allows corp/alice `UnassignNetworkInterfaceIpv4`: ask the policy's authors, or for a \
+         group that may do this; `GET /whoami` shows yours; `denied` has 1 more; nothing was sent"
     );
     assert!(world.nothing_was_sent());
 }

@@ -308,7 +308,12 @@ async fn a_rule_about_a_resource_in_the_request_is_never_without_its_data() {
     world.zec.insert_resource("security-group", "32", &json!({ "vpcIds": ["1", "2"] }));
     world.zec.insert_resource("security-group", "33", &json!({ "vpcIds": ["1"] }));
     let row = |action: &str| Catalogue::built_in().unwrap().action("2025-09-01", action).unwrap();
-    let machine = |group: &str| json!({ "zoneId": "z", "instanceType": "t", "securityGroupId": group, "imageId": "public" });
+    world.zec.insert_resource("subnet", "5", &json!({ "vpcId": "2" }));
+    let machine = |group: &str| {
+        json!({
+            "zoneId": "z", "instanceType": "t", "securityGroupId": group, "imageId": "public", "subnetId": "5",
+        })
+    };
     for (action, arguments, status) in [
         ("CreateSubnet", json!({ "vpcId": "1", "cidrBlock": "10.0.0.0/24" }), 403),
         ("CreateSubnet", json!({ "vpcId": "2", "cidrBlock": "10.0.0.0/24" }), 200),

@@ -120,7 +120,7 @@ const BAD: &[BadCall] = &[
         r#"{"nicId":"1"}"#,
         403,
         UNKNOWN,
-        "no policy allows this",
+        "no policy allows corp/alice `DeleteNetworkInterface`: ask the policy's authors",
     ),
     // A client that sends a request again may have lost the body.
     (NAMED, "", 400, INVALID, "the body is empty"),

@@ -83,7 +83,7 @@ refused(lambda: unassign(nicId=nic), "MISSING_PARAMETER", "no address is named")
 refused(
     lambda: change("DeleteVpc", models.DeleteVpcRequest(), vpcId="1"),
     "AUTHFAILURE_UNAUTHORIZED_OPERATION",
-    "no policy allows this",
+    "no policy allows corp/alice `DeleteVpc`",
 )
 assert zec.DescribeVpcs(models.DescribeVpcsRequest()).totalCount == 1
 zec = client("not-a-token")

@@ -26,6 +26,7 @@ pub(in crate::api) fn with_operation(answer: &[u8], id: OperationId) -> Vec<u8> 
     let begin = answer.iter().position(|byte| *byte == b'{').map_or(0, |at| at + 1);
     let mut whole = format!("{{\"operationId\":\"{id}\",").into_bytes();
     whole.extend_from_slice(answer.get(begin..).unwrap_or_default());
+    whole.push(b'\n');
     whole
 }
 
@@ -52,7 +53,9 @@ mod tests {
         let whole = String::from_utf8(with_operation(answer, id)).unwrap();
         assert_eq!(
             whole,
-            format!(r#"{{"operationId":"{id}","requestId":"T1","response":{{"x":1.50}}}}"#)
+            format!(
+                "{{\"operationId\":\"{id}\",\"requestId\":\"T1\",\"response\":{{\"x\":1.50}}}}\n"
+            )
         );
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     catalogue::{ActionRow, Certainty, IfAbsent, Meaning, Parameter, Shape},
-    domain::{API_VERSION, Operation, text::excerpt},
+    domain::{API_VERSION, Operation},
     error::{Error, Problem},
 };
 
@@ -53,11 +53,7 @@ pub(super) fn read(request: &RequestParts<'_>) -> Result<PublicPage, Error> {
 fn row(request: &RequestParts<'_>, version: Option<&str>) -> Result<&'static ActionRow, Error> {
     let name = request.parameter(0);
     zec::catalogue()?.named(name, version).ok_or_else(|| {
-        let detail = format!(
-            "ZEC has no action `{}` in version `{}`: `GET /actions` lists all",
-            excerpt(name),
-            excerpt(version.unwrap_or(API_VERSION))
-        );
+        let detail = format!("{}: `GET /actions` lists all", zec::no_such_action(name, version));
         Error::new(Problem::NotFound, detail)
     })
 }

@@ -88,7 +88,9 @@ pub(super) fn parse(
     ActionCall::parse_with(row, body, unknown_fields).map_err(|error| {
         let said = error.to_string();
         match error {
-            ArgumentsError::Missing(_) | ArgumentsError::Widens { .. } => Error::missing(said),
+            ArgumentsError::Missing(_)
+            | ArgumentsError::Required(_)
+            | ArgumentsError::Widens { .. } => Error::missing(said),
             _ => Error::invalid(said),
         }
     })
@@ -140,13 +142,24 @@ fn row(request: &RequestParts<'_>) -> Result<&'static ActionRow, Error> {
     let row = catalogue()?.named(name, version).filter(|row| row.service == service);
     row.ok_or_else(|| {
         let detail = format!(
-            "the gateway knows no action `{}` of the service `{service}` in version `{}`; nothing was sent: check \
-             `X-ZC-Action` and `X-ZC-Version`",
-            excerpt(name),
-            excerpt(version.unwrap_or(API_VERSION))
+            "{}, at the service `{service}`; nothing was sent: check `X-ZC-Action` and `X-ZC-Version`",
+            no_such_action(name, version)
         );
         Error::new(Problem::UnknownAction, detail)
     })
+}
+
+/// Says that there is no such action, and names another version or spelling that there is.
+pub(super) fn no_such_action(name: &str, version: Option<&str>) -> String {
+    let rows = catalogue().map(Catalogue::actions).unwrap_or_default();
+    let known = rows.iter().find(|row| row.name.eq_ignore_ascii_case(name));
+    let hint = match known {
+        Some(row) if row.name == name => format!(", but in version `{}`", row.version),
+        Some(row) => format!(", but `{}`", row.name),
+        None => String::new(),
+    };
+    let version = excerpt(version.unwrap_or(API_VERSION));
+    format!("the gateway knows no action `{}` in version `{version}`{hint}", excerpt(name))
 }
 
 /// The value of a header that a request may have once.

@@ -10,11 +10,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::{
-    ChangeIpv4,
-    json::{self, Node},
-};
-use crate::catalogue::{ActionRow, IfAbsent, Meaning, Parameter, ResourceType};
+use super::json::{self, Node};
+use crate::catalogue::{ActionRow, Certainty, IfAbsent, Meaning, Parameter, ResourceType};
 
 /// The arguments of a call, checked against the action's row.
 #[derive(Clone, PartialEq)]
@@ -75,6 +72,9 @@ pub enum ArgumentsError {
     /// The parameter that names what the call is about is missing.
     #[error("`{0}` is missing: it names what the call is about")]
     Missing(String),
+    /// A parameter that ZEC requires is missing, and it names a resource that a policy decides on.
+    #[error("`{0}` is missing: ZEC requires it, and the policy decides on it")]
+    Required(String),
     /// Without this parameter the call would change what it does not name.
     #[error(
         "`{parameter}` is missing: without it, ZEC acts on more than the call names ({effect}), which no policy can decide; name them"
@@ -142,16 +142,6 @@ impl Arguments {
         Ok(this)
     }
 
-    /// The arguments of the call that makes a change of addresses.
-    pub(super) fn of_change(row: &ActionRow, change: &ChangeIpv4) -> Self {
-        let named = row.required_id().map(|parameter| NamedResource {
-            types: parameter.types().into_iter().cloned().collect(),
-            id: change.nic.to_string(),
-            parameter: parameter.name.clone(),
-        });
-        Self { members: change.arguments(), named: named.into_iter().collect() }
-    }
-
     /// Checks what the parameters mean together: none that must be there is missing, and no two of them contradict.
     fn check_together(&self, row: &ActionRow) -> Result<(), ArgumentsError> {
         let given = |name: &str| self.given().any(|one| one == name);
@@ -174,6 +164,12 @@ impl Arguments {
             if items.is_none_or(|items| items.is_empty() || !items.iter().all(has)) {
                 return Err(ArgumentsError::Missing(format!("{}[].{}", list.name, member.name)));
             }
+        }
+        // What is decided on must be there: ZEC might choose another resource than the policy saw.
+        let names_a_resource = |one: &&Parameter| matches!(&one.meaning, Meaning::Id(types) if types.iter().any(|kind| !kind.is_of_another_product()));
+        let required = row.parameters.iter().filter(|one| one.required == Certainty::Yes);
+        if let Some(absent) = required.filter(names_a_resource).find(|one| !given(&one.name)) {
+            return Err(ArgumentsError::Required(absent.name.clone()));
         }
         for parameter in &row.parameters {
             let IfAbsent::Widens { effect, unless } = &parameter.if_absent else { continue };

@@ -277,3 +277,14 @@ fn a_write_names_each_tag_once() {
     // A filter may repeat itself: it leaves nothing behind.
     assert_eq!(refused("DescribeVpcs", r#"{"tagKeys":["team","team"]}"#), None);
 }
+
+#[test]
+fn a_resource_that_zec_requires_is_named() {
+    let refused = |action: &str, body: &str| Arguments::parse(row(action), body.as_bytes()).err();
+    let required = |name: &str| Some(ArgumentsError::Required(name.to_owned()));
+    for body in ["{}", r#"{"name":"n"}"#, r#"{"subnetId":null}"#] {
+        assert_eq!(refused("CreateNetworkInterface", body), required("subnetId"), "{body}");
+    }
+    assert_eq!(refused("AttachDisks", r#"{"diskIds":["1"]}"#), required("instanceId"));
+    assert_eq!(refused("CreateNetworkInterface", r#"{"subnetId":"1"}"#), None);
+}

@@ -110,7 +110,14 @@ impl State {
         given: &Map<String, Value>,
     ) {
         if kind == ResourceType::NIC {
-            let seed = NicSeed { id: id.to_owned(), ..NicSeed::default() };
+            let text = |name: &str| given.get(name).and_then(Value::as_str).map(str::to_owned);
+            let own = NicSeed::default();
+            let seed = NicSeed {
+                id: id.to_owned(),
+                name: text("name").unwrap_or(own.name),
+                resource_group: text("resourceGroupId").map(|id| (id, "group".to_owned())),
+                ..NicSeed::default()
+            };
             self.insert(seed, std::time::SystemTime::now());
         } else if let Some(row) = resource_row(kind) {
             self.resources.insert(row, id, given);

@@ -1,7 +1,7 @@
 //! One request to ZEC: signed for this attempt, sent once over a connection, and its answer read.
 
 use std::{
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{Arc, LazyLock, atomic::AtomicUsize},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -234,8 +234,9 @@ impl Take<ZecBody> for Unchanged {
 
 /// The path of a service's actions.
 fn path(service: &'static str) -> Result<Uri, String> {
+    static OWN: LazyLock<Uri> = LazyLock::new(|| Uri::from_static(PATH));
     if service == ZEC {
-        return Ok(Uri::from_static(PATH));
+        return Ok(OWN.clone());
     }
     Uri::try_from(format!("{PATHS}{service}")).map_err(|error| error.to_string())
 }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::{
     AccessKeys, Settings, ZecBody,
     answer::{Failure, WhyNotSent},
-    describe, request,
+    describe,
 };
 use crate::{
     domain::{Described, Location, Nic, WriteCall, json::Node},
@@ -182,7 +182,7 @@ impl Writer {
         write: &WriteCall,
         deadline: Instant,
     ) -> Result<BreakerPass, Failure> {
-        let about = request::about(write.call());
+        let about = write.about();
         let who = self.0.breaker.asker(caller, about);
         // One read serves all waiting writes. The breaker gets its result.
         if let Some(look) = self.0.breaker.look(who) {
@@ -224,7 +224,7 @@ impl Writer {
         let not_sent =
             |error: &dyn StdError| Failure::NotSent(WhyNotSent::Because(error.to_string()));
         let write = ticket.write().clone();
-        let (row, body) = (write.call().row(), Bytes::from(write.call().arguments().canonical()));
+        let (row, body) = (write.row(), Bytes::from(write.body()));
         // Never retried with the previous key: the write might be done twice.
         let key = &self.0.keys.now().current;
         let (service, action, version) = (&*row.service, &*row.name, &*row.version);

@@ -112,7 +112,7 @@ impl Reader {
         let row = call.row();
         let (action, version) = (row.name.as_str(), row.version.as_str());
         let service = row.service.as_str();
-        let read = Read { service, action, version, body: &body, about: request::about(call) };
+        let read = Read { service, action, version, body: &body, about: call.about() };
         let answer = self.retry(caller, read, Unchanged { ends_at }, deadline).await?;
         let Found { response: body, request_id, .. } = answer;
         Ok(Answered { body, request_id })

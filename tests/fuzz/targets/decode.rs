@@ -148,8 +148,7 @@ fn addresses(change: &ChangeIpv4, target: &Uri, body: Option<&[u8]>) {
 
 /// The body for ZEC means the same to any reader, and the gateway decodes it to the same change.
 fn again(change: &ChangeIpv4) {
-    let sent = fuzz::change_body(change).expect("a body for ZEC");
-    let value = oracle::strict(sent.as_bytes()).expect("strict JSON");
+    let value = oracle::strict(change.body().as_bytes()).expect("strict JSON");
     let (nic, list) = (change.nic.as_str(), change.addresses.as_slice());
     assert_eq!(value, json!({ "nicId": nic, "ipAddresses": list }));
 
