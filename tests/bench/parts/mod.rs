@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "no benchmark needs all of it")]
 
+pub(crate) mod program;
+
 use std::{
     path::{Path, PathBuf},
     pin::pin,
