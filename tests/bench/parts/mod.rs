@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "no benchmark needs all of it")]
 
+pub(crate) mod company;
 pub(crate) mod program;
 
 use std::{
