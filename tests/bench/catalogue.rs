@@ -13,24 +13,20 @@
 mod parts;
 
 use std::{
-    fs,
     hint::black_box,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
-use http::header::AUTHORIZATION;
 use parts::{
-    Identity, company,
-    program::{PROGRAM, callgrind, collected, listening, message, write_files},
+    company,
+    program::{Gateway, PROGRAM, callgrind, collected, message},
 };
 use serde_json::value::RawValue;
-use tempfile::TempDir;
 use zec_gateway::{
     domain::{ChangeIpv4, Nic},
     policy::{Engine, Permit, Source, Verdict},
@@ -65,18 +61,27 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["stage", TEN] => count_decisions(&company::ten()),
+        ["stage", TEN] => count_decisions(&[company::ten()]),
         ["stage", THOUSAND] => count_decisions(&company::thousand()),
         ["--bench"] => {
-            reads("101 addresses", ANY, 100);
-            reads("1 address", ANY, 0);
-            reads("101 addresses, decided by its resource group", IN_GROUP, 100);
-            reads("1 address, decided by its resource group", IN_GROUP, 0);
+            all_reads();
             decisions();
             starts();
         }
-        _ => panic!("usage: cargo bench --locked --bench catalogue"),
+        ["reads", "--bench"] => all_reads(),
+        ["decisions", "--bench"] => decisions(),
+        ["starts", "--bench"] => starts(),
+        _ => {
+            panic!("usage: cargo bench --locked --bench catalogue [-- reads | decisions | starts]")
+        }
     }
+}
+
+fn all_reads() {
+    reads("101 addresses", ANY, 100);
+    reads("1 address", ANY, 0);
+    reads("101 addresses, decided by its resource group", IN_GROUP, 100);
+    reads("1 address, decided by its resource group", IN_GROUP, 0);
 }
 
 /// Prints a figure beside its limit.
@@ -93,76 +98,6 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// The instructions of one of this many.
 fn each(instructions: u64, count: u32) -> f64 {
     f64::from(u32::try_from(instructions).unwrap()) / f64::from(count)
-}
-
-/// A gateway that runs. It is killed when it is dropped.
-struct Gateway {
-    child: Child,
-    public: SocketAddr,
-    admin: SocketAddr,
-    bearer: String,
-    /// The lines of its log that the bench waits for.
-    log: Receiver<String>,
-    _files: TempDir,
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Gateway {
-    /// Starts it by a command that ends with the program.
-    fn start(mut command: Command, policy: &str, zec: SocketAddr) -> Self {
-        let files = tempfile::tempdir().unwrap();
-        let identity = Identity::new(files.path());
-        write_files(files.path(), policy, false, zec);
-        command.args(["serve", "--config"]).arg(files.path().join("gateway.toml"));
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut said = BufReader::new(child.stderr.take().unwrap());
-        let [public, admin] = listening(&mut said);
-        let (lines, log) = channel();
-        // Every line is read, so that the gateway never keeps or drops one.
-        thread::spawn(move || {
-            let wanted = |line: &String| line.contains("reloaded: ") || line.contains("Collected");
-            for line in said.lines().map(Result::unwrap).filter(wanted) {
-                let _ = lines.send(line);
-            }
-        });
-        let bearer = identity.fresh()[AUTHORIZATION].to_str().unwrap().to_owned();
-        Self { child, public, admin, bearer, log, _files: files }
-    }
-
-    fn is_ready(&self) -> bool {
-        let mut answer = String::new();
-        let mut stream = TcpStream::connect(self.admin).unwrap();
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-        stream.read_to_string(&mut answer).unwrap();
-        answer.starts_with("HTTP/1.1 200")
-    }
-
-    fn signal(&self, name: &str) {
-        Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
-    }
-
-    /// The processor time that its threads have used, in microseconds.
-    fn used(&self) -> f64 {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let used = tasks.map(|task| {
-            let stat = fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
-            stat.split(' ').next().unwrap().parse::<f64>().unwrap()
-        });
-        used.sum::<f64>() / 1e3
-    }
-
-    /// The memory that it occupies, in MiB.
-    fn resident(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
-    }
 }
 
 /// A ZEC with one vNIC, which has its primary address and this many more.
@@ -232,7 +167,7 @@ fn reads(what: &str, policy: &str, more: usize) {
     let zec = zec(more);
     let mut command = Command::new("taskset");
     command.args(["-c", "0", PROGRAM]);
-    let gateway = Gateway::start(command, policy, zec);
+    let gateway = Gateway::start(command, &[policy.to_owned()], zec);
     let mut caller = BufReader::new(TcpStream::connect(gateway.public).unwrap());
     let forms = forms(&gateway.bearer);
     let mut turn = |form: usize| {
@@ -263,7 +198,8 @@ fn reads(what: &str, policy: &str, more: usize) {
 /// The instructions of one read.
 fn instructions(form: usize, policy: &str, zec: SocketAddr) -> f64 {
     let [few, many] = [FEW, MANY].map(|times| {
-        let mut gateway = Gateway::start(callgrind(&[], Path::new(PROGRAM)), policy, zec);
+        let mut gateway =
+            Gateway::start(callgrind(&[], Path::new(PROGRAM)), &[policy.to_owned()], zec);
         let mut caller = BufReader::new(TcpStream::connect(gateway.public).unwrap());
         ask(&mut caller, &forms(&gateway.bearer)[form], times);
         drop(caller);
@@ -275,8 +211,8 @@ fn instructions(form: usize, policy: &str, zec: SocketAddr) -> f64 {
 }
 
 /// An engine with these policies, and the vNIC that they decide on.
-fn engine(policy: &str) -> (Engine, Nic) {
-    let source = Source { path: PathBuf::from("company.cedar"), text: policy.to_owned() };
+fn engine(policies: &[String]) -> (Engine, Nic) {
+    let source = Source { path: PathBuf::from("company.cedar"), text: policies.concat() };
     let (engine, warnings) = Engine::from_sources(&[source]).unwrap();
     assert_eq!(warnings, []);
     let answer: serde_json::Value = serde_json::from_str(&described(0)).unwrap();
@@ -295,8 +231,8 @@ fn decide((engine, nic): &(Engine, Nic), change: ChangeIpv4) -> Permit<ChangeIpv
 }
 
 /// The decisions that callgrind observes.
-fn count_decisions(policy: &str) {
-    let engine = engine(policy);
+fn count_decisions(policies: &[String]) {
+    let engine = engine(policies);
     for _ in 0..FEW {
         drop(black_box(decide(&engine, parts::change())));
     }
@@ -314,7 +250,7 @@ fn measured(stage: &mut dyn FnMut()) {
 
 /// Compares a decision by a thousand policies with one by ten.
 fn decisions() {
-    let engines = [company::ten(), company::thousand()].map(|policy| engine(&policy));
+    let engines = [vec![company::ten()], company::thousand()].map(|policies| engine(&policies));
     println!("{} and {} policies", engines[0].0.len(), engines[1].0.len());
     let (mut all, mut ratios) = ([Vec::new(), Vec::new()], Vec::new());
     for number in 0..=DECISION_TURNS {
@@ -350,9 +286,11 @@ struct Began {
     resident_after: f64,
 }
 
-fn start(policy: &str) -> Began {
+type Figure = fn(&Began) -> f64;
+
+fn start(policies: &[String]) -> Began {
     let started = Instant::now();
-    let gateway = Gateway::start(Command::new(PROGRAM), policy, zec(0));
+    let gateway = Gateway::start(Command::new(PROGRAM), policies, zec(0));
     while !gateway.is_ready() {}
     let (ready, resident) = (started.elapsed().as_secs_f64() * 1e3, gateway.resident());
     let started = Instant::now();
@@ -363,28 +301,40 @@ fn start(policy: &str) -> Began {
     Began { ready, resident, reload, resident_after: gateway.resident() }
 }
 
-/// Compares starts with ten policies and with a thousand.
+/// Compares starts with ten policies and with a thousand, which are in one file or in a file for each team.
 fn starts() {
-    let sets = [company::ten(), company::thousand()];
-    let began: Vec<[Began; 2]> =
-        (0..STARTS).map(|_| sets.each_ref().map(|policy| start(policy))).collect();
-    let of = |which: usize, figure: fn(&Began) -> f64| {
-        median(began.iter().map(|both| figure(&both[which])).collect())
+    let thousand = company::thousand();
+    let sets = [vec![company::ten()], vec![thousand.concat()], thousand];
+    let names =
+        ["10 policies", "1,000 policies in one file", "1,000 policies, a file for each team"];
+    let began: Vec<[Began; 3]> =
+        (0..STARTS).map(|_| sets.each_ref().map(|policies| start(policies))).collect();
+    let all = |which: usize, figure: Figure| {
+        let mut values: Vec<f64> = began.iter().map(|one| figure(&one[which])).collect();
+        values.sort_by(f64::total_cmp);
+        values
     };
-    for (which, name) in [(0, "10 policies"), (1, "1,000 policies")] {
-        println!(
-            "{name}: ready after {:.0} ms, then {:.1} MiB resident; reloaded within {:.0} ms, then {:.1} MiB",
-            of(which, |one| one.ready),
-            of(which, |one| one.resident),
-            of(which, |one| one.reload),
-            of(which, |one| one.resident_after)
-        );
+    let of = |which: usize, figure: Figure| median(all(which, figure));
+    for (which, name) in names.iter().enumerate() {
+        let figures: [(&str, Figure); 4] = [
+            ("ms until it is ready", |one| one.ready),
+            ("MiB resident then", |one| one.resident),
+            ("ms for a reload", |one| one.reload),
+            ("MiB resident then", |one| one.resident_after),
+        ];
+        for (what, figure) in figures {
+            let values = all(which, figure);
+            let (least, most) = (values[0], values[STARTS - 1]);
+            println!("{name}: {:.1} {what} ({least:.1} to {most:.1})", of(which, figure));
+        }
     }
     tell("a start until it is ready, 10 policies", of(0, |one| one.ready), "ms", 150.0);
-    tell("a start that loads 1,000 policies", of(1, |one| one.ready), "ms", 3000.0);
-    tell("a reload of 1,000 policies", of(1, |one| one.reload), "ms", 3000.0);
-    let more = of(1, |one| one.resident) - of(0, |one| one.resident);
-    tell("1,000 policies instead of 10, resident after the start", more, "MiB", 8.0);
-    let more = of(1, |one| one.resident_after) - of(0, |one| one.resident_after);
-    tell("1,000 policies instead of 10, resident after a reload", more, "MiB", 8.0);
+    for (which, name) in names.iter().enumerate().skip(1) {
+        tell(&format!("a start with {name}"), of(which, |one| one.ready), "ms", 3000.0);
+        tell(&format!("a reload of {name}"), of(which, |one| one.reload), "ms", 3000.0);
+        let more = of(which, |one| one.resident) - of(0, |one| one.resident);
+        tell(&format!("{name}, more than 10 resident after the start"), more, "MiB", 8.0);
+        let more = of(which, |one| one.resident_after) - of(0, |one| one.resident_after);
+        tell(&format!("{name}, more than 10 resident after a reload"), more, "MiB", 8.0);
+    }
 }

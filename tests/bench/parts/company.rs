@@ -42,14 +42,13 @@ pub(crate) fn ten() -> String {
     text
 }
 
-/// A thousand policies: those for everybody, and those of 124 teams.
-pub(crate) fn thousand() -> String {
+/// A thousand policies: the text of those for everybody, and the text of each of 124 teams.
+pub(crate) fn thousand() -> Vec<String> {
     let teams = (1000 - EVERYBODY.len()) / OF_A_TEAM;
     let actions = actions();
     assert!(teams * SINGLE > actions.len(), "some actions have no policy");
-    let mut text = EVERYBODY.join("\n");
-    text.extend((0..teams).map(|number| team(&actions, number)));
-    text
+    let of_teams = (0..teams).map(|number| team(&actions, number));
+    [EVERYBODY.join("\n")].into_iter().chain(of_teams).collect()
 }
 
 /// Every action that a policy can name.
