@@ -21,13 +21,7 @@ mod parts;
 mod stages;
 mod whole;
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    net::TcpListener,
-    path::Path,
-    process::{Command, ExitCode},
-};
+use std::{collections::BTreeMap, fs, net::TcpListener, process::ExitCode};
 
 /// The file of the recorded figures.
 const FIGURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/count/figures.txt");
@@ -128,20 +122,4 @@ fn compare() -> bool {
         return false;
     }
     true
-}
-
-/// A program under callgrind, with an environment in which nothing can change the count.
-fn callgrind(options: &[&str], program: &Path) -> Command {
-    let mut command = Command::new("valgrind");
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).args(options).arg(program);
-    command
-}
-
-/// The number of instructions in callgrind's report.
-fn collected(said: &str) -> u64 {
-    let line = said.lines().find_map(|line| line.split_once("Collected : "));
-    let count = line.map_or(0, |(_, count)| count.trim().parse().unwrap());
-    assert!(count > 0, "callgrind counted nothing: {said}");
-    count
 }

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use crate::whole;
+use crate::{parts::program::PROGRAM, whole};
 
 /// The file with the list.
 const ORDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/link/order.txt");
@@ -64,7 +64,7 @@ pub(crate) fn is_current() -> bool {
 /// The program's functions, each with its section.
 fn symbols() -> BTreeSet<(String, String)> {
     let mut nm = Command::new("nm");
-    let listed = nm.args(["--defined-only", "--format=sysv"]).arg(whole::PROGRAM).output().unwrap();
+    let listed = nm.args(["--defined-only", "--format=sysv"]).arg(PROGRAM).output().unwrap();
     assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
     let text = String::from_utf8(listed.stdout).unwrap();
     // name|value|class|type|size|line|section

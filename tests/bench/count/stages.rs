@@ -13,9 +13,9 @@ use zec_gateway::{
     zec,
 };
 
-use crate::{
-    callgrind, collected,
-    parts::{self, Identity, access_key, at_once, policies},
+use crate::parts::{
+    self, Identity, access_key, at_once, policies,
+    program::{callgrind, collected},
 };
 
 /// The name of each stage, in the order of counting.

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Command, Stdio},
@@ -14,12 +14,10 @@ use std::{
 use http::header::AUTHORIZATION;
 use zec_gateway::issuer::{Signer, key_set};
 
-use crate::{
-    callgrind, collected,
-    parts::{self, Identity},
+use crate::parts::{
+    self, Identity,
+    program::{PROGRAM, callgrind, collected, listening, message, write_files},
 };
-
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_zec-gateway");
 
 const FEW: u64 = 50;
 const MANY: u64 = 550;
@@ -99,7 +97,7 @@ unless { [4, 5].contains(context.addressCount) || context.addressCount == 9 - 1 
 /// Loads the policies of the cookbook, and keys of every kind.
 fn load(zec: SocketAddr, options: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
-    write_files(directory.path(), true, zec);
+    write_files(directory.path(), &parts::policy_text(25), true, zec);
     let signers = [Signer::es256(), Signer::rs256(), Signer::eddsa()].map(Result::unwrap);
     fs::write(directory.path().join("jwks.json"), key_set(&signers.each_ref())).unwrap();
     let cookbook = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/policy-cookbook.md");
@@ -117,12 +115,12 @@ fn load(zec: SocketAddr, options: &[&str]) {
 fn run(scenario: &Scenario, zec: SocketAddr, requests: u64, options: &[&str]) -> String {
     let directory = tempfile::tempdir().unwrap();
     let identity = Identity::new(directory.path());
-    write_files(directory.path(), scenario.careful, zec);
+    write_files(directory.path(), &parts::policy_text(25), scenario.careful, zec);
     let mut serve = callgrind(options, Path::new(PROGRAM));
     serve.args(["serve", "--config"]).arg(directory.path().join("gateway.toml"));
     let mut child = serve.stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
-    let gateway = listening(&mut log);
+    let [gateway, _] = listening(&mut log);
     let rest = thread::spawn(move || {
         let mut said = String::new();
         log.read_to_string(&mut said).unwrap();
@@ -142,39 +140,6 @@ fn run(scenario: &Scenario, zec: SocketAddr, requests: u64, options: &[&str]) ->
     rest.join().unwrap()
 }
 
-fn write_files(directory: &Path, careful: bool, zec: SocketAddr) {
-    let put = |name: &str, text: &str| fs::write(directory.join(name), text).unwrap();
-    put("ak", "id");
-    put("sk", "password");
-    fs::create_dir(directory.join("policy")).unwrap();
-    put("policy/teams.cedar", &parts::policy_text(25));
-    let issuer = parts::ISSUER;
-    put(
-        "gateway.toml",
-        &format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\ndrain_delay = \"0s\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [[auth.issuers]]\nname = \"corp\"\nissuer = \"{issuer}\"\naudiences = [\"zec-gateway\"]\n\
-             jwks_file = \"jwks.json\"\n[policy]\ndirectory = \"policy\"\n\
-             [zec]\nendpoint = \"http://{zec}\"\naccess_key_id_file = \"ak\"\naccess_key_password_file = \"sk\"\n\
-             preflight = {careful}\n[limits]\nrequests_per_second = 0\naddresses_per_hour = 0\n\
-             [journal]\nenabled = {careful}\npath = \"journal.db\"\n"
-        ),
-    );
-}
-
-/// Reads the log until it contains the listening address.
-fn listening(log: &mut impl BufRead) -> SocketAddr {
-    let mut said = String::new();
-    while log.read_line(&mut said).unwrap() > 0 {
-        let line = said.lines().last().unwrap();
-        if line.contains("\"serving\"") {
-            let event: serde_json::Value = serde_json::from_str(line).unwrap();
-            return event["listen"].as_str().unwrap().parse().unwrap();
-        }
-    }
-    panic!("the gateway does not serve: {said}");
-}
-
 fn ask(caller: &mut BufReader<TcpStream>, scenario: &Scenario, bearer: &str) {
     let target = format!("/nics/{}/ipv4?ipAddresses={}", parts::NIC, scenario.address);
     let head =
@@ -182,27 +147,6 @@ fn ask(caller: &mut BufReader<TcpStream>, scenario: &Scenario, bearer: &str) {
     caller.get_mut().write_all(head.as_bytes()).unwrap();
     let (status, _) = message(caller).unwrap();
     assert!(status.starts_with(&format!("HTTP/1.1 {}", scenario.status)), "{status}");
-}
-
-/// Reads a message: its head, then its body by its length.
-fn message(stream: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
-    let (mut head, mut length) = (String::new(), 0);
-    loop {
-        let start = head.len();
-        if stream.read_line(&mut head).ok()? == 0 {
-            return None;
-        }
-        let line = head[start..].to_ascii_lowercase();
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        if line == "\r\n" {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).ok()?;
-    Some((head, body))
 }
 
 fn stub() -> SocketAddr {

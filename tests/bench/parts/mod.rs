@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "no benchmark needs all of it")]
 
+pub(crate) mod company;
+pub(crate) mod program;
+
 use std::{
     path::{Path, PathBuf},
     pin::pin,
