@@ -18,6 +18,11 @@ pub fn excerpt_of(text: &str, most: usize) -> String {
 /// The first `most` characters that are not control characters.
 #[must_use]
 pub fn plain(text: &str, most: usize) -> String {
+    // Most texts are printable ASCII, of which each byte is a character.
+    let is_printable = text.bytes().fold(true, |all, byte| all & matches!(byte, b' '..=b'~'));
+    if is_printable {
+        return text.get(..most.min(text.len())).unwrap_or_default().to_owned();
+    }
     text.chars().filter(|c| !c.is_control()).take(most).collect()
 }
 
@@ -30,5 +35,6 @@ mod tests {
         assert_eq!(excerpt(&"\n".repeat(9000)), "\\n".repeat(64));
         assert_eq!(excerpt_of("a\u{1b}[2Jb", 4), "a\\u{1b}[2");
         assert_eq!(plain("a\u{1b}[2J\nbc", 5), "a[2Jb");
+        assert_eq!((plain("abc", 2), plain("abc", 9)), ("ab".to_owned(), "abc".to_owned()));
     }
 }
