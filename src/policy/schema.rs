@@ -5,6 +5,8 @@ use std::{
     fmt::Write as _,
 };
 
+use cedar_policy::{Schema, SchemaFragment};
+
 use crate::catalogue::{
     ActionRow, Catalogue, Effect, Holds, IfAbsent, Meaning, Parameter, ResourceRow, ResourceType,
     Scalar, Shape,
@@ -110,6 +112,45 @@ pub(super) fn kinds(catalogue: &Catalogue) -> BTreeSet<String> {
 
 /// The whole schema.
 pub(super) fn text(catalogue: &Catalogue) -> String {
+    let mut text = entities(catalogue);
+    for action in actions(catalogue) {
+        text.push_str(&action.text());
+    }
+    text.push_str("}\n");
+    text
+}
+
+/// The schema, as Cedar has read it.
+///
+/// # Errors
+/// What is wrong with the text.
+pub(super) fn read(catalogue: &Catalogue) -> Result<Schema, String> {
+    let mut all = Vec::new();
+    for text in fragments(catalogue) {
+        let read = SchemaFragment::from_cedarschema_str(&text).map_err(|error| error.to_string());
+        all.push(read?.0);
+    }
+    Schema::from_schema_fragments(all).map_err(|error| error.to_string())
+}
+
+/// The schema in pieces, each of which is a schema by its form. Cedar's parser takes many times the memory of its text, and
+/// the allocator keeps that.
+fn fragments(catalogue: &Catalogue) -> impl Iterator<Item = String> {
+    let several: Vec<String> = actions(catalogue)
+        .chunks(ACTIONS_OF_A_FRAGMENT)
+        .map(|some| {
+            let texts: String = some.iter().map(ActionType::text).collect();
+            format!("namespace Zec {{\n{texts}}}\n")
+        })
+        .collect();
+    [entities(catalogue) + "}\n"].into_iter().chain(several)
+}
+
+/// How many actions are in a piece of the schema.
+const ACTIONS_OF_A_FRAGMENT: usize = 16;
+
+/// The beginning of the schema: everything but the catalogue's actions.
+fn entities(catalogue: &Catalogue) -> String {
     let mut text = HEAD.to_owned();
     let own: BTreeSet<String> =
         catalogue.resources().iter().map(|row| row.kind.to_string()).collect();
@@ -126,10 +167,6 @@ pub(super) fn text(catalogue: &Catalogue) -> String {
         text.push_str(&entity(catalogue, row));
     }
     let _ = writeln!(text, "\n  // Every action, by ZEC's name.");
-    for action in actions(catalogue) {
-        text.push_str(&action.text());
-    }
-    text.push_str("}\n");
     text
 }
 
@@ -258,6 +295,33 @@ mod tests {
             std::fs::write(path, &text).unwrap();
         }
         assert_eq!(include_str!("schema.cedarschema"), text, "read the diff, then write the file");
+    }
+
+    #[test]
+    fn the_pieces_of_the_schema_are_the_whole() {
+        let catalogue = Catalogue::built_in().unwrap();
+        let (whole, _) = Schema::from_cedarschema_str(&text(catalogue)).unwrap();
+        let pieces = read(catalogue).unwrap();
+        assert_eq!(pieces.action_entities().unwrap(), whole.action_entities().unwrap());
+        let types = |schema: &Schema| {
+            let mut all: Vec<String> = schema.entity_types().map(ToString::to_string).collect();
+            all.sort_unstable();
+            all
+        };
+        assert_eq!(types(&pieces), types(&whole));
+        for action in whole.actions() {
+            let of = |schema: &Schema| {
+                let mut all: Vec<String> = schema
+                    .resources_for_action(action)
+                    .into_iter()
+                    .flatten()
+                    .map(ToString::to_string)
+                    .collect();
+                all.sort_unstable();
+                all
+            };
+            assert_eq!(of(&pieces), of(&whole), "{action}");
+        }
     }
 
     #[test]

@@ -80,8 +80,7 @@ impl Vocabulary {
     }
 
     fn new(catalogue: &Catalogue) -> Result<Self, String> {
-        let (schema, _warnings) = Schema::from_cedarschema_str(&schema::text(catalogue))
-            .map_err(|error| error.to_string())?;
+        let schema = schema::read(catalogue)?;
         let named = |name: &str| EntityType::from_str(name).map_err(|error| error.to_string());
         let mut types = HashMap::default();
         for kind in schema::kinds(catalogue) {
