@@ -52,6 +52,8 @@ impl Source {
 struct FoundPolicy<'a> {
     source: &'a Source,
     offset: usize,
+    /// Where the piece of the file begins that Cedar has read it from. Cedar's places count from there.
+    base: usize,
     policy: Policy,
 }
 
@@ -68,11 +70,15 @@ impl FoundPolicy<'_> {
         has::unknown_names(&self.policy, vocabulary).into_iter().map(fault).collect()
     }
 
+    /// The place in the file of what Cedar found here; the policy's own, if Cedar says nothing.
+    fn place(&self, offset: Option<usize>) -> usize {
+        offset.map_or(self.offset, |offset| self.base + offset)
+    }
+
     /// A fault for each literal that can never match.
     fn never(&self, issuers: Option<&[String]>) -> Vec<Fault> {
         let never = literals::never(&self.policy, issuers).into_iter();
-        let fault =
-            |Never { offset, why }| self.source.fault(why, Some(offset.unwrap_or(self.offset)));
+        let fault = |Never { offset, why }| self.source.fault(why, Some(self.place(offset)));
         never.map(fault).collect()
     }
 }
@@ -198,31 +204,39 @@ fn parse(source: &Source) -> Result<Vec<FoundPolicy<'_>>, Vec<Fault>> {
         let text = "a policy is nested too deeply: write several policies, or replace a long chain of `||` by a set";
         return Err(vec![source.fault(text, Some(offset))]);
     }
-    let set = PolicySet::from_str(&source.text).map_err(|errors| {
-        errors.iter().map(|error| source.fault(said(error), offset(error))).collect::<Vec<_>>()
-    })?;
-    if let Some(template) = set.templates().next() {
-        let offset = source.text.find(&template.to_string());
-        return Err(vec![source.fault(
-            "templates are not accepted: write the policy out for each principal or resource",
-            offset,
-        )]);
-    }
-    let mut after = HashMap::new();
-    let mut policies: Vec<_> = set
-        .policies()
-        .map(|policy| {
+    let mut policies = Vec::new();
+    for (base, piece) in depth::pieces(&source.text) {
+        let Ok(set) = PolicySet::from_str(piece) else { return Err(faults_of_form(source)) };
+        if let Some(template) = set.templates().next() {
+            let offset = source.text.find(&template.to_string());
+            return Err(vec![source.fault(
+                "templates are not accepted: write the policy out for each principal or resource",
+                offset,
+            )]);
+        }
+        let mut after = HashMap::new();
+        policies.extend(set.policies().map(|policy| {
             // Cedar keeps a policy's text but not its place. Equal texts keep the order of the file.
             let text = policy.to_string();
             let from = after.get(&text).copied().unwrap_or(0);
-            let rest = source.text.get(from..).unwrap_or_default();
+            let rest = piece.get(from..).unwrap_or_default();
             let offset = rest.find(&text).map_or(from, |at| from + at);
             after.insert(text, offset + 1);
-            FoundPolicy { source, offset, policy: policy.clone() }
-        })
-        .collect();
+            FoundPolicy { source, offset: base + offset, base, policy: policy.clone() }
+        }));
+    }
     policies.sort_by_key(|found| found.offset);
     Ok(policies)
+}
+
+/// Why a file is no list of policies, as Cedar says it of the whole file.
+fn faults_of_form(source: &Source) -> Vec<Fault> {
+    match PolicySet::from_str(&source.text) {
+        Ok(_) => vec![source.fault("cannot be read in pieces: write one policy to a line", None)],
+        Err(errors) => {
+            errors.iter().map(|error| source.fault(said(error), offset(error))).collect()
+        }
+    }
 }
 
 /// Gives each policy the id from its `@id` annotation.
@@ -258,8 +272,8 @@ fn validate(
     };
     let place = |id: &PolicyId, error: &dyn Diagnostic, text: String| {
         match named.iter().find(|found| found.policy.id() == id) {
-            // Cedar's labels, if there are any, count from the start of the policy's file.
-            Some(found) => found.source.fault(text, Some(offset(error).unwrap_or(found.offset))),
+            // Cedar's labels, if there are any, count from the start of the policy's piece.
+            Some(found) => found.source.fault(text, Some(found.place(offset(error)))),
             None => Fault::new(text),
         }
     };

@@ -268,6 +268,29 @@ fn every_fault_is_said_at_once_with_its_line() {
     assert!(template[0].contains("templates"), "{template:?}");
 }
 
+/// Cedar reads a long file in pieces.
+#[test]
+fn faults_far_down_in_a_long_file_have_their_lines() {
+    let fine = |number: usize| {
+        format!(
+            "@id(\"{number}\") permit (principal in Zec::Group::\"corp/a\", action, resource);\n"
+        )
+    };
+    let long: String = (0..2_000).map(fine).collect();
+    let far = faults(&format!(
+        "{long}@id(\"x\") permit (principal, action, resource is Nic)\nwhen {{ resource.nmae == \"x\" }};\n\
+         @id(\"y\") permit (principal, action, resource)\nwhen {{ principal in Zec::Group::\"a\" }};\n\
+         @id(\"1\") permit (principal, action, resource);"
+    ));
+    for (line, word) in [(2_001, "Nic"), (2_004, "issuer"), (2_005, "`1`")] {
+        let place = format!("test.cedar:{line}: ");
+        let said = far.iter().any(|fault| fault.starts_with(&place) && fault.contains(word));
+        assert!(said, "line {line}, {word}: {far:#.300?}");
+    }
+    let broken = faults(&format!("{long}permit (principal, action resource);\n{long}"));
+    assert!(broken[0].starts_with("test.cedar:2001: "), "{:.300}", broken[0]);
+}
+
 /// Cedar's own advice, to put `hasTag` and `&&` in front, would reverse the meaning.
 #[test]
 fn the_opposite_of_a_tag_is_told_how_it_is_written() {
