@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::{
-    ActionRow, CatalogueError, Effect, LATEST, OLDER, ZEC,
+    ActionRow, CatalogueError, LATEST, OLDER, ZEC,
     action::{self, OfActions, Versions},
     parameter,
     table::Table,
@@ -75,40 +75,26 @@ pub(crate) fn read(text: &str) -> Result<Vec<ActionRow>, CatalogueError> {
     all.map_or(Ok(rows), Err)
 }
 
-/// Checks that a row which replaces a known one does not let a policy see less of a call.
+/// A known row with the parameters that a file adds. Everything else stays as the tables have it: policies, guards and records
+/// rely on it. A row of another version of the action is the known one, for that version.
 ///
 /// # Errors
-/// What it hides.
-pub(super) fn check_replacement(known: &ActionRow, new: &ActionRow) -> Result<(), CatalogueError> {
-    let fault = |what: String| CatalogueError::in_table(NAME, what).of_action(&new.name);
-    if rank(new.effect) < rank(known.effect) {
-        let (known, new) = (known.effect.label(), new.effect.label());
+/// Where the file contradicts the row.
+pub(super) fn merged(known: &ActionRow, new: ActionRow) -> Result<ActionRow, CatalogueError> {
+    let name = new.name.clone();
+    let fault = |what: String| fault(&what).of_action(&name);
+    if known.effect != new.effect {
         return Err(fault(format!(
-            "the gateway knows it as `{known}`, and `access` is `{new}`: policies for `{known}` would not cover it"
+            "the gateway knows it with `access = \"{}\"`: write that",
+            known.effect.label()
         )));
     }
-    for parameter in &known.parameters {
-        let same = new.parameters.iter().find(|one| one.name == parameter.name);
-        if let Some(same) = same
-            && parameter.must_not_be(same)
-        {
-            return Err(fault(format!(
-                "the gateway knows the kind of `{}`, and the file names another: a policy or a record would not treat \
-                 it as what it is",
-                parameter.name
-            )));
-        }
+    if known.service != new.service {
+        return Err(fault(format!("the gateway knows it at the service `{}`", known.service)));
     }
-    Ok(())
-}
-
-/// How much an action of this effect can do.
-const fn rank(effect: Effect) -> u8 {
-    match effect {
-        Effect::Read | Effect::Inquiry => 0,
-        Effect::Write => 1,
-        Effect::Destructive => 2,
-    }
+    let mut row = ActionRow { version: new.version, ..known.clone() };
+    parameter::add_all(&mut row.parameters, new.parameters).map_err(fault)?;
+    Ok(row)
 }
 
 impl WrittenAction {
@@ -159,12 +145,12 @@ impl WrittenAction {
         // Only an id with its kind is decided on, so nobody may forget to say it.
         let is_id = |one: &&WrittenParameter| {
             let name = one.field.trim_end_matches("[]");
-            one.kind.is_none() && (name.ends_with("Id") || name.ends_with("Ids"))
+            one.kind.is_none() && ["Id", "Ids", "IdList"].iter().any(|end| name.ends_with(end))
         };
         if let Some(one) = self.parameter.iter().find(is_id) {
             return Err(fault(&format!(
                 "has `{}` without a `kind`: write `id:` and the type, such as `id:vpc`, or `plain` if it names no resource",
-                one.field
+                one.field.escape_debug()
             )));
         }
         let row = |one: &WrittenParameter| {

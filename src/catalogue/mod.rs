@@ -90,30 +90,45 @@ impl Catalogue {
         }
     }
 
-    /// Adds the actions of an operator's file, or replaces those of the same name and version. It must come before
-    /// anything else uses the catalogue, and only once.
+    /// Adds the actions of an operator's file. To a known action it adds the parameters. It must come before anything else
+    /// uses the catalogue, and only once.
     ///
     /// # Errors
     /// When the file breaks a rule, or another file was added before.
     pub fn extend(text: &str) -> Result<(), CatalogueError> {
         let mut whole = Self::built_in()?.clone();
-        for row in extension::read(text)? {
-            match whole.actions.iter_mut().find(|one| one.is_the_same_as(&row)) {
-                Some(known) => {
-                    extension::check_replacement(known, &row)?;
-                    *known = row;
-                }
-                None => whole.actions.push(row),
-            }
-        }
-        whole.place()?;
-        whole.check_types()?;
+        whole.add(extension::read(text)?)?;
         let (known, _) = EXTENDED.get_or_init(|| (text.to_owned(), whole));
         if known == text {
             return Ok(());
         }
         let what = "another file was added before: restart the program".to_owned();
         Err(CatalogueError::in_table("catalogue_file", what))
+    }
+
+    /// Adds rows of an operator's file.
+    ///
+    /// # Errors
+    /// Every row that contradicts a known one, or the first that breaks another rule.
+    fn add(&mut self, rows: Vec<ActionRow>) -> Result<(), CatalogueError> {
+        let mut faults = Vec::new();
+        for row in rows {
+            let same = self.actions.iter().position(|one| one.is_the_same_as(&row));
+            let named = || self.actions.iter().position(|one| one.name == row.name);
+            let Some(known) = same.or_else(named).and_then(|place| self.actions.get(place)) else {
+                self.actions.push(row);
+                continue;
+            };
+            match (extension::merged(known, row), same.and_then(|at| self.actions.get_mut(at))) {
+                (Err(fault), _) => faults.push(fault),
+                (Ok(row), Some(known)) => *known = row,
+                (Ok(row), None) => self.actions.push(row),
+            }
+        }
+        match faults.into_iter().reduce(|all, one| all.and(&one)) {
+            Some(faults) => Err(faults),
+            None => self.place().and_then(|()| self.check_types()),
+        }
     }
 
     fn read(tables: &Tables<'_>) -> Result<Self, CatalogueError> {
@@ -214,24 +229,24 @@ impl Catalogue {
                 let read_by = self.resource(kind.as_str()).and_then(|row| row.read_by.as_ref());
                 kind.is_of_another_product() || read_by.is_some_and(|read| read.also.is_none())
             };
-            if let Some(what) = Proof::fault(action, readable) {
-                return Err(CatalogueError::in_table("actions", what));
+            let fault =
+                |what: String| CatalogueError::in_table("actions", what).of_action(&action.name);
+            if let Some(what) = Proof::fault(action, &self.actions, readable) {
+                return Err(fault(what));
             }
             for types in action.parameters.iter().flat_map(Parameter::unsaid_types) {
                 if let Some(kind) = types.iter().find(|kind| !readable(kind)) {
                     let what = format!(
-                        "`{}` has an id of several types, and no action reads a `{kind}` by its id",
-                        action.name
+                        "has an id of several types, and no action reads a `{kind}` by its id"
                     );
-                    return Err(CatalogueError::in_table("actions", what));
+                    return Err(fault(what));
                 }
             }
             let named = action.parameters.iter().flat_map(Parameter::types);
             let answered = action.answer.iter().flat_map(|held| &held.resource_types);
             for kind in action.resource_types.iter().chain(named).chain(answered) {
                 if self.resource(kind.as_str()).is_none() && !kind.is_of_another_product() {
-                    let what = format!("`{}` names the unknown type `{kind}`", action.name);
-                    return Err(CatalogueError::in_table("actions", what));
+                    return Err(fault(format!("names the unknown type `{kind}`")));
                 }
             }
         }

@@ -112,13 +112,26 @@ impl Parameter {
         own.into_iter().chain(self.members().iter().flat_map(Self::types)).collect()
     }
 
-    /// Whether another row may not say `other` of the same parameter: it names a resource or a secret, and `other` does not
-    /// say so.
-    pub(super) fn must_not_be(&self, other: &Self) -> bool {
-        let matters = matches!(self.meaning, Meaning::Id(_) | Meaning::Secret);
-        let same = |one: &Self| self.members().iter().find(|own| own.name == one.name).cloned();
-        let hidden = |one: &Self| same(one).is_some_and(|own| own.must_not_be(one));
-        matters && self.meaning != other.meaning || other.members().iter().any(hidden)
+    /// Takes in what another row says of the same parameter: further members, and whether ZEC requires it.
+    fn take_in(&mut self, other: Self) -> Result<(), String> {
+        let differs = format!(
+            "the gateway knows `{}` with another type or kind: leave it out, or write the known ones",
+            self.name
+        );
+        if !self.meaning.is_the_same_as(&other.meaning) {
+            return Err(differs);
+        }
+        match (&mut self.shape, other.shape) {
+            (Shape::Object(known), Shape::Object(new))
+            | (Shape::Objects(known), Shape::Objects(new)) => add_all(known, new)?,
+            (Shape::One(known), Shape::One(new)) | (Shape::Many(known), Shape::Many(new))
+                if *known == new => {}
+            _ => return Err(differs),
+        }
+        if other.required != Certainty::Unknown {
+            self.required = other.required;
+        }
+        Ok(())
     }
 
     /// The types of each id of it or its members that can be of several.
@@ -152,7 +165,30 @@ impl Parameter {
     }
 }
 
+/// Adds parameters to those of a row. What the row says of those that it has stays.
+///
+/// # Errors
+/// Where a known parameter is contradicted.
+pub(super) fn add_all(known: &mut Vec<Parameter>, new: Vec<Parameter>) -> Result<(), String> {
+    for one in new {
+        match known.iter_mut().find(|own| own.name == one.name) {
+            Some(own) => own.take_in(one)?,
+            None => known.push(one),
+        }
+    }
+    Ok(())
+}
+
 impl Meaning {
+    fn is_the_same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Id(own), Self::Id(others)) => {
+                own.len() == others.len() && own.iter().all(|kind| others.contains(kind))
+            }
+            _ => self == other,
+        }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "plain" => Self::Plain,

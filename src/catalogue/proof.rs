@@ -47,13 +47,13 @@ impl Proof {
         values.iter().map(|value| value.member.as_str())
     }
 
-    /// What is wrong with an action's proof, if something is. `is_readable` says whether another action reads resources of
-    /// a type by their ids.
+    /// What is wrong with an action's proof, if something is. `all` are the actions of the catalogue, and `is_readable` says
+    /// whether one of them reads resources of a type by their ids.
     pub(super) fn fault(
         action: &ActionRow,
+        all: &[ActionRow],
         is_readable: impl Fn(&ResourceType) -> bool,
     ) -> Option<String> {
-        let name = &action.name;
         let changes_one_type = matches!(
             action.types_of_the_changed(),
             [kind] if is_readable(kind) && !kind.is_of_another_product()
@@ -61,22 +61,30 @@ impl Proof {
         match &action.proof {
             Self::Nothing => None,
             Self::Gone if action.effect == Effect::Destructive && changes_one_type => None,
-            Self::Gone => Some(format!(
-                "`{name}` has the proof `gone`, which only a destructive action on resources of one type has that \
-                 another action reads by their ids"
-            )),
-            Self::Shows(_) if !changes_one_type => Some(format!(
-                "`{name}` has a proof by what ZEC shows, which only a write on resources of one type has that another \
-                 action reads by their ids"
-            )),
+            Self::Gone => Some(
+                "has the proof `gone`, but is not destructive, or does not change one type of resources that can be read \
+                 by their ids"
+                    .to_owned(),
+            ),
+            Self::Shows(_) if !changes_one_type => Some(
+                "has a proof by what ZEC shows, but does not change one type of resources that can be read by their ids"
+                    .to_owned(),
+            ),
             Self::Shows(values) => {
                 let is_there =
                     |name: &&String| action.parameters.iter().any(|one| one.name == **name);
                 let mut named = values.iter().flat_map(|value| &value.parameters);
-                let unknown = named.find(|name| !is_there(name))?;
-                Some(format!(
-                    "the proof of `{name}` names `{unknown}`, which is no parameter of it"
-                ))
+                if let Some(unknown) = named.find(|name| !is_there(name)) {
+                    return Some(format!("its proof names `{unknown}`, which is no parameter of it"));
+                }
+                let proves_the_same = |other: &&ActionRow| {
+                    let own = |member: &str| action.proof.members().any(|one| one == member);
+                    other.name != action.name
+                        && other.types_of_the_changed() == action.types_of_the_changed()
+                        && other.proof.members().any(own)
+                };
+                let other = all.iter().find(proves_the_same)?;
+                Some(format!("`{}` has the same proof, so neither proves anything", other.name))
             }
         }
     }

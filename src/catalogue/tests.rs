@@ -161,7 +161,7 @@ fn tables_that_do_not_fit_together_are_refused() {
         t.actions = "action\taccess\tresource_type\tasync\tproof\nA\tdestructive\tnic\tno\tgone";
     });
     assert!(
-        proof.contains("`A` has the proof `gone`, which only"),
+        proof.contains("the action `A`: has the proof `gone`, but"),
         "nothing reads a vNIC here: {proof}"
     );
     let twice = fault(|t| {
@@ -170,11 +170,11 @@ fn tables_that_do_not_fit_together_are_refused() {
     assert!(twice.contains("`A` has no row of parameters"), "{twice}");
     let unknown =
         fault(|t| t.actions = "action\taccess\tresource_type\tasync\tproof\nA\twrite\tvpc\tno\t-");
-    assert!(unknown.contains("`A` names the unknown type `vpc`"), "{unknown}");
+    assert!(unknown.contains("the action `A`: names the unknown type `vpc`"), "{unknown}");
     let unnamed = fault(|t| {
         t.parameters = "action\tfield\ttype\trequired\tkind\tif_absent\tdeprecated\nA\txId\tstring\tyes\tid:vpc\t-\tno";
     });
-    assert!(unnamed.contains("`A` names the unknown type `vpc`"), "{unnamed}");
+    assert!(unnamed.contains("the action `A`: names the unknown type `vpc`"), "{unnamed}");
     let no_answer = fault(|t| t.answers = "action\tpath\tholds\tresource_type\teffect");
     assert!(no_answer.contains("`A` has no row of answers"), "{no_answer}");
     let stray = fault(|t| {
@@ -185,37 +185,100 @@ fn tables_that_do_not_fit_together_are_refused() {
     assert!(unknown.contains("no parameter `vpcId` to choose from"), "{unknown}");
 }
 
+fn extended(text: &str) -> Result<Catalogue, String> {
+    let mut whole = catalogue().clone();
+    let rows = extension::read(text).map_err(|error| error.to_string())?;
+    whole.add(rows).map(|()| whole).map_err(|error| error.to_string())
+}
+
+fn written(name: &str, access: &str, more: &str) -> String {
+    format!("[[action]]\nname = \"{name}\"\naccess = \"{access}\"\n{more}\n")
+}
+
+fn with_parameter(field: &str, more: &str) -> String {
+    format!("[[action.parameter]]\nfield = \"{field}\"\ntype = \"string\"\n{more}\n")
+}
+
 #[test]
 fn a_file_says_all_its_faults_by_the_names_of_actions() {
-    let fault = |text: &str| match extension::read(text) {
-        Ok(rows) => rows
-            .iter()
-            .find_map(|row| {
-                let known = catalogue().action(&row.version, &row.name)?;
-                extension::check_replacement(known, row).err()
-            })
-            .map(|error| error.to_string())
-            .unwrap_or_default(),
-        Err(error) => error.to_string(),
+    let fault = |text: &str| extended(text).unwrap_err();
+    let two = fault(&(written("A", "reads", "") + &written("B", "look", "")));
+    assert!(two.contains("the action `A`: `reads` is no value of `access`"), "{two}");
+    assert!(two.contains("the action `B`: `look` is no value"), "{two}");
+    let twice = fault(&(written("A", "read", "") + &written("A", "read", "")));
+    assert!(twice.contains("the action `A`: appears twice"), "{twice}");
+    let known = fault(&(written("DeleteVpc", "read", "") + &written("DeleteSubnet", "write", "")));
+    let said = "the action `DeleteVpc`: the gateway knows it with `access = \"destructive\"`";
+    assert!(known.contains(said), "{known}");
+    assert!(known.contains("the action `DeleteSubnet`: the gateway knows it"), "{known}");
+    let elsewhere = "service = \"ccs\"\nversion = \"2025-09-02\"";
+    let moved = fault(&written("DeleteVpc", "destructive", elsewhere));
+    assert!(moved.contains("the gateway knows it at the service `zec`"), "{moved}");
+    for field in ["vpcId", "vpcIds[]", "ipv4IdList[]"] {
+        let unsaid = fault(&(written("A", "read", "") + &with_parameter(field, "")));
+        assert!(unsaid.contains("without a `kind`"), "{unsaid}");
+    }
+    extended(&(written("A", "read", "") + &with_parameter("vpcId", "kind = \"plain\""))).unwrap();
+}
+
+#[test]
+fn a_proof_fits_its_action_and_no_other_has_the_same() {
+    let fault = |kind: &str, more: &str| {
+        let of_type = format!("resource_type = \"{kind}\"\n{more}");
+        let id = with_parameter(&format!("{kind}Id"), &format!("kind = \"id:{kind}\""));
+        extended(&(written("A", "write", &of_type) + &id + &with_parameter("name", ""))).err()
     };
-    let action = |name: &str, more: &str| format!("[[action]]\nname = \"{name}\"\n{more}\n");
-    let parameter = |more: &str| format!("[[action.parameter]]\ntype = \"string\"\n{more}\n");
-    let read = "access = \"read\"";
-    let two = action("A", "access = \"reads\"") + &action("B", "access = \"look\"");
-    let said = fault(&two);
-    assert!(said.contains("the action `A`: `reads` is no value of `access`"), "{said}");
-    assert!(said.contains("the action `B`: `look` is no value"), "{said}");
-    let twice = action("A", read) + &action("A", read);
-    assert!(fault(&twice).contains("the action `A`: appears twice"));
-    let lowered = fault(&action("DeleteVpc", read));
-    assert!(lowered.contains("knows it as `destructive`, and `access` is `read`"), "{lowered}");
-    let unsaid = fault(&(action("A", read) + &parameter("field = \"vpcId\"")));
-    assert!(unsaid.contains("has `vpcId` without a `kind`"), "{unsaid}");
-    let plain = parameter("field = \"vpcId\"\nkind = \"plain\"");
-    assert_eq!(fault(&(action("A", read) + &plain)), "");
-    let hidden = fault(&(action("DeleteVpc", "access = \"destructive\"") + &plain));
-    assert!(hidden.contains("the gateway knows the kind of `vpcId`"), "{hidden}");
-    let secret = parameter("field = \"password\"\nkind = \"plain\"");
-    let hidden = fault(&(action("ResetInstancePassword", "access = \"write\"") + &secret));
-    assert!(hidden.contains("the gateway knows the kind of `password`"), "{hidden}");
+    for (proof, said) in [
+        ("shows:name", "`shows:name` is no value of `proof`"),
+        ("shows:na-me=name", "is no value of `proof`"),
+        ("shows:name=title", "names `title`, which is no parameter"),
+        ("gone", "has the proof `gone`, but is not destructive"),
+    ] {
+        let found = fault("vpc", &format!("proof = \"{proof}\"")).unwrap();
+        assert!(found.contains(said), "{proof}: {found}");
+    }
+    let creates = fault("vpc", "proof = \"shows:name=name\"\ncreates = \"vpcId\"").unwrap();
+    assert!(creates.contains("does not change one type"), "{creates}");
+    let same = fault("disk", "proof = \"shows:diskName=name\"").unwrap();
+    assert!(same.contains("has the same proof, so neither proves anything"), "{same}");
+    assert_eq!(fault("vpc", "proof = \"shows:name=name\""), None);
+}
+
+/// Policies, guards and records rely on what the tables say of an action.
+#[test]
+fn a_file_only_adds_parameters_to_a_known_action() {
+    let said = |name: &str, access: &str, field: &str| {
+        extended(&(written(name, access, "") + &with_parameter(field, "kind = \"plain\""))).err()
+    };
+    for (name, access, field) in
+        [("DeleteVpc", "destructive", "vpcId"), ("ResetInstancePassword", "write", "password")]
+    {
+        let said = said(name, access, field).unwrap();
+        assert!(said.contains("with another type or kind"), "{name}: {said}");
+    }
+    let known = |whole: &Catalogue, name: &str| whole.action(LATEST, name).unwrap().clone();
+    let whole =
+        extended(&(written("AssociateEipAddress", "write", "") + &with_parameter("note", "")));
+    let [before, after] =
+        [catalogue(), &whole.unwrap()].map(|whole| known(whole, "AssociateEipAddress"));
+    assert_eq!(after.parameters.len(), before.parameters.len() + 1);
+    assert_eq!(after.alternatives, before.alternatives);
+    assert_eq!((after.resource_types, after.proof), (before.resource_types, before.proof));
+    assert_eq!(after.answer.len(), before.answer.len());
+    // An operator can say that ZEC does not require a parameter.
+    let optional = with_parameter("subnetId", "kind = \"id:subnet\"\nrequired = \"no\"");
+    let whole = extended(&(written("CreateNetworkInterface", "write", "") + &optional)).unwrap();
+    let row = known(&whole, "CreateNetworkInterface");
+    let subnet = row.parameters.iter().find(|one| one.name == "subnetId").unwrap();
+    assert_eq!(subnet.required, Certainty::No);
+}
+
+#[test]
+fn another_version_of_a_known_action_is_the_known_one() {
+    let older = "version = \"2024-04-01\"";
+    let lowered = extended(&written("ModifyEipBandwidth", "read", older)).unwrap_err();
+    assert!(lowered.contains("the gateway knows it with `access = \"write\"`"), "{lowered}");
+    let whole = extended(&written("ModifyEipBandwidth", "write", older)).unwrap();
+    let row = whole.action(OLDER, "ModifyEipBandwidth").unwrap();
+    assert!(row.required_id().is_some_and(|id| id.name == "eipId"));
 }

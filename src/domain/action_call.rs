@@ -1,7 +1,5 @@
 //! A call of any action of ZEC's API, and the resources that a policy decides it on.
 
-use serde_json::value::RawValue;
-
 use super::{Arguments, ArgumentsError, Call, Resource, UnknownFields};
 use crate::catalogue::ActionRow;
 
@@ -114,13 +112,7 @@ impl ActionCall {
     #[must_use]
     pub fn recorded(&self, digest: &impl Fn(&str) -> String) -> Call {
         let arguments = self.arguments.without_secrets(self.row, digest);
-        Call {
-            action: self.row.name.clone(),
-            api_version: self.row.version.clone(),
-            resources: self.resources().cloned().collect(),
-            // It was written from values, so it is JSON.
-            arguments: RawValue::from_string(arguments).unwrap_or_default(),
-        }
+        Call::of(self.row, self.resources().cloned().collect(), arguments)
     }
 }
 

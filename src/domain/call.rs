@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 
 use super::{Action, Addresses, Change, ChangeIpv4, NicId, Resource};
-use crate::catalogue::LATEST;
+use crate::catalogue::{ActionRow, LATEST};
 
 /// The version of ZEC's API that the gateway speaks.
 pub const API_VERSION: &str = LATEST;
@@ -26,6 +26,18 @@ pub struct Call {
     pub resources: Vec<Resource>,
     /// The arguments as canonical JSON: members sorted by name, no white space.
     pub arguments: Box<RawValue>,
+}
+
+impl Call {
+    /// A call of a row. The arguments were written from values, so they are JSON.
+    pub(super) fn of(row: &ActionRow, resources: Vec<Resource>, arguments: String) -> Self {
+        Self {
+            action: row.name.clone(),
+            api_version: row.version.clone(),
+            resources,
+            arguments: RawValue::from_string(arguments).unwrap_or_default(),
+        }
+    }
 }
 
 /// The arguments of a change of addresses. The names are sorted, as in canonical JSON. The addresses are always a list:

@@ -2,8 +2,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use serde_json::value::RawValue;
-
 use super::{ActionCall, Call, Change, ChangeIpv4, Resource};
 use crate::catalogue::{ActionRow, Catalogue, CatalogueError, LATEST};
 
@@ -102,16 +100,11 @@ impl WriteCall {
     /// The call as the journal keeps it; `digest` gives what replaces a secret.
     #[must_use]
     pub fn recorded(&self, digest: &impl Fn(&str) -> String) -> Call {
-        let (resources, arguments) = match &self.arguments {
-            WriteArguments::Ipv4(change) => (vec![Resource::nic(&change.nic)], change.body()),
-            WriteArguments::Read(call) => return call.recorded(digest),
-        };
-        Call {
-            action: self.row.name.clone(),
-            api_version: self.row.version.clone(),
-            resources,
-            // It was written from values, so it is JSON.
-            arguments: RawValue::from_string(arguments).unwrap_or_default(),
+        match &self.arguments {
+            WriteArguments::Ipv4(change) => {
+                Call::of(self.row, vec![Resource::nic(&change.nic)], change.body())
+            }
+            WriteArguments::Read(call) => call.recorded(digest),
         }
     }
 }

@@ -91,6 +91,7 @@ impl Executor {
             destructive: call.row().effect == Effect::Destructive,
             resources: &resources,
             own: call.row().types_of_the_changed(),
+            provable: call.row().proof != Proof::Nothing,
             caller: context.caller.id(),
         };
         // The guard is taken before the tags are read, because an earlier call may be changing them.
@@ -100,7 +101,11 @@ impl Executor {
         let readings = judge.check_tags(call, readings).await?;
         let shows = |resource: &Resource| readings.as_ref().is_some_and(|all| all.shows(resource));
         let before = |resource: &Resource| readings.as_ref()?.shown(resource);
-        let proof = CallProof::of(call, before);
+        let proof = if guard.is_after_another() {
+            CallProof::default()
+        } else {
+            CallProof::of(call, before)
+        };
         let permit = if readings.is_some() { permit.narrow(shows) } else { permit };
         let permit = permit.into_write().map_err(|error| {
             Error::new(Problem::Internal, "a read was taken for a write").with_cause(error)

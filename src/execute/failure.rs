@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    catalogue::CatalogueError,
+    catalogue::{CatalogueError, Proof},
     domain::{Caller, Denial, Denied, NicId, Reason, Resource, WriteCall, text::excerpt},
     error::{Error, Extra, Problem},
     limit::retry_after,
@@ -59,11 +59,8 @@ fn why(caller: &Caller, action: &str, denial: &Denial) -> String {
 
 /// A resource that ZEC does not show is denied too, so that nobody learns which ids there are.
 fn if_wrong(denied: &Denied) -> &'static str {
-    if denied.address.is_some() || denied.resource == Resource::account() {
-        ""
-    } else {
-        "; a wrong id has this answer too"
-    }
+    let is_account = denied.resource == Resource::account();
+    if is_account { "" } else { "; a wrong id has this answer too" }
 }
 
 /// ZEC's code for a vNIC that does not exist.
@@ -115,16 +112,22 @@ pub(super) fn broken_catalogue(error: CatalogueError) -> Error {
     Error::new(Problem::Internal, "the catalogue is broken").with_cause(error)
 }
 
-/// The error of a failed call of any other action. Nothing proves what became of it.
+/// The error of a failed call whose outcome nothing proves.
 fn call_error(failure: &Failure) -> Error {
     unknown_or_not_done(failure, LOOK_YOURSELF)
 }
 
+/// The error of a failed call whose outcome ZEC may prove.
+fn provable_call_error(failure: &Failure) -> Error {
+    unknown_or_not_done(failure, LOOK_AND_WAIT)
+}
+
 /// The function that makes the caller's error of a failed write.
 pub(super) fn of_a_write(write: &WriteCall) -> fn(&Failure) -> Error {
-    match write.change() {
-        Some(_) => write_error,
-        None => call_error,
+    match (write.change(), &write.row().proof) {
+        (Some(_), _) => write_error,
+        (None, Proof::Nothing) => call_error,
+        (None, Proof::Gone | Proof::Shows(_)) => provable_call_error,
     }
 }
 
@@ -138,6 +141,10 @@ const LOOK: &str = "do not repeat it before `GET /operations/{operationId}` says
 const LOOK_YOURSELF: &str = "the gateway cannot find out what became of it, so look at the resources yourself before you \
                              repeat it; ZEC may still do it for seven minutes; `GET /operations/{operationId}` keeps \
                              what was sent";
+
+/// What to do after a call that ZEC may prove done.
+const LOOK_AND_WAIT: &str = "the gateway looks at the resources for fifteen minutes: do not repeat it before \
+                             `GET /operations/{operationId}` says `done`; if it says `unknown`, look at them yourself";
 
 fn unknown_or_not_done(failure: &Failure, look: &str) -> Error {
     let cause = failure.to_string();

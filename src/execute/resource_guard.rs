@@ -7,7 +7,10 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use crate::{
     catalogue::ResourceType,
@@ -18,6 +21,12 @@ use crate::{
 
 /// Seconds after which a caller may ask again: about as long as a write takes.
 const RETRY_AFTER: u32 = 5;
+
+/// How long ZEC may still work on a call that it answered. Until then, what ZEC shows may be that call's effect.
+const LATE: Duration = Duration::from_mins(15);
+
+/// How many calls are remembered for that time. If there are more, what ZEC shows proves nothing for as long.
+const MAX_REMEMBERED: usize = 10_000;
 
 /// The resources that calls hold. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +39,16 @@ struct Book {
     /// Each held resource with the numbers of the calls that hold it.
     held: HashMap<Resource, Vec<u64>>,
     next: u64,
+    late: LateEffects,
+}
+
+/// The calls whose effect may still come, of actions whose outcome ZEC may prove.
+#[derive(Debug, Default)]
+struct LateEffects {
+    /// Each action on a resource, with the time at which it had an outcome.
+    calls: HashMap<(String, Resource), Instant>,
+    /// There were too many of them.
+    full: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -50,6 +69,8 @@ pub(super) struct Wanted<'a> {
     /// The types of the resources that the call changes; the others it only refers to. None if it creates, or if nothing
     /// says which it changes.
     pub(super) own: &'a [ResourceType],
+    /// Whether ZEC may prove its outcome.
+    pub(super) provable: bool,
     pub(super) caller: &'a str,
 }
 
@@ -60,6 +81,10 @@ pub(super) struct ResourceGuard {
     number: u64,
     resources: Vec<Resource>,
     sent: bool,
+    /// The action, if ZEC may prove its outcome.
+    provable: Option<String>,
+    /// Whether what ZEC shows may be the effect of an earlier call of the same action.
+    after_another: bool,
 }
 
 impl ResourceGuards {
@@ -81,20 +106,41 @@ impl ResourceGuards {
             }
         }
         let number = book.hold(wanted, None);
+        let after_another = wanted.provable && book.late.may_come(wanted);
         drop(book);
-        Ok(ResourceGuard {
+        Ok(self.guard(wanted, number, (false, after_another)))
+    }
+
+    fn guard(
+        &self,
+        wanted: Wanted<'_>,
+        number: u64,
+        (sent, after_another): (bool, bool),
+    ) -> ResourceGuard {
+        ResourceGuard {
             guards: self.clone(),
             number,
             resources: wanted.resources.to_vec(),
-            sent: false,
-        })
+            sent,
+            provable: wanted.provable.then(|| wanted.action.to_owned()),
+            after_another,
+        }
     }
 
     /// Holds the resources of an earlier run's call, which may have been sent.
     pub(super) fn hold(&self, wanted: Wanted<'_>, operation: OperationId) -> ResourceGuard {
         let number = self.lock().hold(wanted, Some(operation));
-        let resources = wanted.resources.to_vec();
-        ResourceGuard { guards: self.clone(), number, resources, sent: true }
+        self.guard(wanted, number, (true, true))
+    }
+
+    /// Remembers a call of an earlier run that had an outcome: its effect may still come.
+    pub(super) fn remember(&self, action: &str, resources: &[Resource]) {
+        self.lock().late.remember(action, resources);
+    }
+
+    /// Any call may have been made lately.
+    pub(super) fn anything_may_come(&self) {
+        self.lock().late.full = Some(Instant::now());
     }
 
     /// Checks that no call on a vNIC is without an outcome: it may change the addresses.
@@ -152,7 +198,35 @@ impl Book {
     }
 }
 
+impl LateEffects {
+    fn remember(&mut self, action: &str, resources: &[Resource]) {
+        let now = Instant::now();
+        if self.calls.len() + resources.len() > MAX_REMEMBERED {
+            self.calls.retain(|_, ended| now.duration_since(*ended) < LATE);
+        }
+        if self.calls.len() + resources.len() > MAX_REMEMBERED {
+            self.full = Some(now);
+            return;
+        }
+        let each = resources.iter().map(|one| ((action.to_owned(), one.clone()), now));
+        self.calls.extend(each);
+    }
+
+    /// Whether the effect of an earlier call of the same action on one of the resources may still come.
+    fn may_come(&self, wanted: Wanted<'_>) -> bool {
+        let is_late = |ended: &Instant| ended.elapsed() < LATE;
+        let key = |one: &Resource| (wanted.action.to_owned(), one.clone());
+        let earlier = |one: &Resource| self.calls.get(&key(one)).is_some_and(is_late);
+        self.full.as_ref().is_some_and(is_late) || wanted.resources.iter().any(earlier)
+    }
+}
+
 impl ResourceGuard {
+    /// Whether what ZEC shows may be the effect of an earlier call of the same action, so that it proves nothing.
+    pub(super) const fn is_after_another(&self) -> bool {
+        self.after_another
+    }
+
     /// Sets the operation id under which the journal records the call.
     pub(super) fn name(&self, operation: Option<OperationId>) {
         if let Some(held) = self.guards.lock().calls.get_mut(&self.number) {
@@ -165,9 +239,14 @@ impl ResourceGuard {
         self.sent = true;
     }
 
-    /// Releases the resources because there is an outcome.
-    pub(super) fn release(mut self) {
-        self.guards.lock().release(self.number, &self.resources);
+    /// Releases the resources because there is an outcome. With `changed`, the effect of the call may still come.
+    pub(super) fn release(mut self, changed: bool) {
+        let mut book = self.guards.lock();
+        if let (true, Some(action)) = (changed, &self.provable) {
+            book.late.remember(action, &self.resources);
+        }
+        book.release(self.number, &self.resources);
+        drop(book);
         self.sent = true;
     }
 }
@@ -206,7 +285,31 @@ mod tests {
         let destructive = action.starts_with("Delete");
         let own = if action == "DeleteVpc" || action == "RenameVpc" { "vpc" } else { "disk" };
         let own = &[ResourceType::parse(own).unwrap()];
-        guards.claim(Wanted { action, destructive, resources: &resources, own, caller: "corp/a" })
+        let provable = action == "AttachDisks";
+        let caller = "corp/a";
+        guards.claim(Wanted { action, destructive, resources: &resources, own, provable, caller })
+    }
+
+    /// ZEC may still work on a call that it answered.
+    #[tokio::test(start_paused = true)]
+    async fn what_zec_shows_soon_after_the_same_call_may_be_its_effect() {
+        let guards = ResourceGuards::default();
+        let is_after_another =
+            |action: &str, id: &str| claim(&guards, action, &[id]).unwrap().is_after_another();
+        claim(&guards, "AttachDisks", &["disk/1", "instance/2"]).unwrap().release(false);
+        assert!(!is_after_another("AttachDisks", "disk/1"), "it changed nothing");
+        claim(&guards, "AttachDisks", &["disk/1", "instance/2"]).unwrap().release(true);
+        assert!(is_after_another("AttachDisks", "disk/1"));
+        assert!(!is_after_another("AttachDisks", "disk/3"));
+        assert!(!is_after_another("RenameDisk", "disk/1"), "nothing proves its outcome");
+        tokio::time::advance(LATE).await;
+        assert!(!is_after_another("AttachDisks", "disk/1"));
+        let many: Vec<_> = (0..=MAX_REMEMBERED)
+            .map(|id| Resource::parse(&format!("disk/{id}")).unwrap())
+            .collect();
+        guards.remember("AttachDisks", &many);
+        assert!(guards.lock().late.calls.len() <= MAX_REMEMBERED);
+        assert!(is_after_another("AttachDisks", "disk/x"), "too many to remember");
     }
 
     #[test]
@@ -257,7 +360,7 @@ mod tests {
         let guard = claim(&guards, "AttachNetworkInterface", &["nic/1", "instance/2"]).unwrap();
         assert!(guards.free(&nic, "corp/b").is_err());
         assert!(guards.free(&NicId::parse("2").unwrap(), "corp/b").is_ok());
-        guard.release();
+        guard.release(true);
         assert!(guards.free(&nic, "corp/b").is_ok());
     }
 }

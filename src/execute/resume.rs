@@ -13,6 +13,7 @@ use super::{
     write::WritePath,
 };
 use crate::{
+    catalogue::{ActionRow, Catalogue, Proof},
     clock,
     domain::OperationId,
     journal::{Filter, Page, View},
@@ -34,13 +35,17 @@ impl WritePath {
         let newest = self.journal.list(Filter::newest(RECENT)).await.unwrap_or_else(|error| {
             tracing::error!(%error, "the journal could not be read, so any address counts as changed lately: check the journal");
             self.guards.anything_may_have_changed();
+            self.resources.anything_may_come();
             Page::default()
         });
         let newest = newest.views;
         for view in newest.iter().filter(|view| may_have_changed(view)) {
             match &view.change {
                 Some(change) => self.guards.changed(change),
-                None => self.guards.anything_may_have_changed(),
+                None => {
+                    self.guards.anything_may_have_changed();
+                    self.resources.remember(&view.call.action, &view.call.resources);
+                }
             }
         }
         let contests = Contests::among(&newest, &unfinished);
@@ -69,12 +74,16 @@ impl WritePath {
     /// Holds the resources of an earlier run's call until nothing can be done about its outcome any more.
     fn let_end(&self, view: &View) {
         self.guards.anything_may_change(self.resolver.patience().proof);
+        let row = Catalogue::in_use()
+            .ok()
+            .and_then(|catalogue| catalogue.action(&view.call.api_version, &view.call.action));
         // Nothing says how destructive a call of an unknown action is, so it waits for every other.
         let wanted = Wanted {
             action: &view.call.action,
             destructive: true,
             resources: &view.call.resources,
-            own: &[],
+            own: row.map(ActionRow::types_of_the_changed).unwrap_or_default(),
+            provable: row.is_some_and(|row| row.proof != Proof::Nothing),
             caller: &view.caller,
         };
         let guard = self.resources.hold(wanted, view.id);
@@ -85,13 +94,13 @@ impl WritePath {
             asked_at: view.started_at,
             zec: Arc::default(),
         };
-        self.resolver.look_for(open, || guard.release());
+        self.resolver.look_for(open, || guard.release(true));
         tracing::warn!(
             operation = %view.id,
             outcome = view.outcome.label(),
             action = view.call.action,
             caller = view.caller,
-            "a write of an earlier run has no final outcome, and nothing proves one for its action, so the outcome will stay unknown: check its resources yourself"
+            "a write of an earlier run has no final outcome, and nothing proves one after a restart, so the outcome will stay unknown: check its resources yourself"
         );
     }
 

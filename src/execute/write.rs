@@ -76,7 +76,7 @@ impl HeldGuard {
     fn release(self, changed: bool) {
         match self {
             Self::Addresses(guard) => guard.release(changed),
-            Self::Resources(guard, _) => guard.release(),
+            Self::Resources(guard, _) => guard.release(changed),
         }
     }
 

@@ -137,7 +137,7 @@ fn a_faulty_file_of_actions_is_a_fault_that_says_what_is_wrong() {
         ("[[action]]\nname = \"A\"\naccess = \"read\"\nservice = \"ccs\"", "needs the `version`"),
         (
             "[[action]]\nname = \"DescribeVpcs\"\naccess = \"read\"\nservice = \"ccs\"\nversion = \"2025-09-02\"",
-            "two services have an action",
+            "the gateway knows it at the service `zec`",
         ),
         (
             "[[action]]\nname = \"A\"\naccess = \"write\"\n[[action.parameter]]\nfield = \"anyId\"\ntype = \"string\"\nkind = \"id:vpc|byoip\"",
@@ -195,7 +195,9 @@ async fn an_added_action_is_decided_and_sent() {
     assert_eq!(call(&["engineers"], r#"{"vpcs":["1"]}"#).await.status, 400);
     assert!(zec.requests().is_empty());
     // The emulator does not know the action, so it answers as ZEC does to an unknown one.
-    assert_eq!(call(&["engineers"], body).await.status, 502);
+    let unknown = call(&["engineers"], body).await;
+    assert_eq!(unknown.status, 502);
+    assert!(unknown.text().contains("or has no such action"), "{}", unknown.text());
     let sent: Vec<_> = zec.requests().into_iter().map(|one| (one.action, one.body)).collect();
     assert_eq!(sent, [("DescribeVpcFlowLogs".to_owned(), body.as_bytes().to_vec().into())]);
 }

@@ -173,6 +173,10 @@ async fn what_clients_get_wrong_is_named_as_it_should_be() {
     let answer = world.stranger().send("GET", "/whoami", &basic, None).await;
     assert_eq!(answer.problem().1, "missing-token");
     assert!(answer.text().contains("is Basic") && answer.text().contains("~/.netrc"));
+    let key = "ZC2-HMAC-SHA256 Credential=id, SignedHeaders=content-type;host, Signature=00";
+    let answer = world.stranger().send("GET", "/whoami", &[("Authorization", key)], None).await;
+    assert_eq!(answer.problem().1, "missing-token");
+    assert!(answer.text().contains("an access key, which this gateway does not take"));
 }
 
 #[tokio::test]

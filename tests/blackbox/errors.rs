@@ -116,7 +116,8 @@ when { context.address == ip("10.0.0.21") };
     assert_eq!(
         message("ipAddresses=10.9.0.1&ipAddresses=10.9.0.2&ipAddresses=10.0.0.22").await,
         "10.9.0.1: no policy allows corp/alice `UnassignNetworkInterfaceIpv4`: ask the policy's authors, or for a \
-         group that may do this; `GET /whoami` shows yours; `denied` has 1 more; nothing was sent"
+         group that may do this; `GET /whoami` shows yours; a wrong id has this answer too; `denied` has 1 more; \
+         nothing was sent"
     );
     assert!(world.nothing_was_sent());
 }

@@ -41,6 +41,7 @@ async fn lost_call(world: &World, fault: FaultKind, action: &str, arguments: &Va
     world.zec.inject(Fault::once(fault).on(action));
     let answer = world.alice().post(&format!("/actions/{action}"), &arguments.to_string()).await;
     assert_eq!(answer.problem().1, "outcome-unknown", "{}", answer.text());
+    assert!(answer.text().contains("the gateway looks at the resources"), "{}", answer.text());
     answer.json()["operationId"].as_str().unwrap().to_owned()
 }
 

@@ -99,7 +99,27 @@ type BadCall =
 /// Headers, a body, and the status, the code and a text that the answer must have.
 const BAD: &[BadCall] = &[
     (&[], GOOD, 400, MISSING, "`X-ZC-Action` is missing"),
-    (&[("X-ZC-Action", "unassignNetworkInterfaceIpv4")], GOOD, 403, UNKNOWN, "knows no action"),
+    (
+        &[("X-ZC-Action", "unassignNetworkInterfaceIpv4")],
+        GOOD,
+        403,
+        UNKNOWN,
+        "`unassignNetworkInterfaceIpv4` in version `2025-09-01`, but `UnassignNetworkInterfaceIpv4`",
+    ),
+    (
+        &[("X-ZC-Action", "DescribeVpcs"), ("X-ZC-Version", "2023-01-01")],
+        GOOD,
+        403,
+        UNKNOWN,
+        "in version `2023-01-01`, but in version `2025-09-01`",
+    ),
+    (
+        &[("X-ZC-Action", "ModifyResourceTags"), ("X-ZC-Version", "2025-10-14")],
+        GOOD,
+        403,
+        UNKNOWN,
+        "in version `2025-10-14`, but at the service `zrm`",
+    ),
     (
         &[("X-ZC-Action", UNASSIGN), ("X-ZC-Version", "2023-01-01")],
         GOOD,
@@ -120,7 +140,8 @@ const BAD: &[BadCall] = &[
         r#"{"nicId":"1"}"#,
         403,
         UNKNOWN,
-        "no policy allows corp/alice `DeleteNetworkInterface`: ask the policy's authors",
+        "no policy allows corp/alice `DeleteNetworkInterface`: ask the policy's authors, or for a group that may do this; \
+         `GET /whoami` shows yours; a wrong id has this answer too; nothing was sent",
     ),
     // A client that sends a request again may have lost the body.
     (NAMED, "", 400, INVALID, "the body is empty"),

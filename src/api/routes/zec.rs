@@ -142,7 +142,7 @@ fn row(request: &RequestParts<'_>) -> Result<&'static ActionRow, Error> {
     let row = catalogue()?.named(name, version).filter(|row| row.service == service);
     row.ok_or_else(|| {
         let detail = format!(
-            "{}, at the service `{service}`; nothing was sent: check `X-ZC-Action` and `X-ZC-Version`",
+            "{}; `{service}` was called, and nothing was sent: check `X-ZC-Action` and `X-ZC-Version`",
             no_such_action(name, version)
         );
         Error::new(Problem::UnknownAction, detail)
@@ -152,14 +152,19 @@ fn row(request: &RequestParts<'_>) -> Result<&'static ActionRow, Error> {
 /// Says that there is no such action, and names another version or spelling that there is.
 pub(super) fn no_such_action(name: &str, version: Option<&str>) -> String {
     let rows = catalogue().map(Catalogue::actions).unwrap_or_default();
-    let known = rows.iter().find(|row| row.name.eq_ignore_ascii_case(name));
-    let hint = match known {
-        Some(row) if row.name == name => format!(", but in version `{}`", row.version),
-        Some(row) => format!(", but `{}`", row.name),
-        None => String::new(),
+    let version = version.unwrap_or(API_VERSION);
+    let of_name = || rows.iter().find(|row| row.name == name);
+    let known = rows.iter().find(|row| row.name == name && row.version == version);
+    let hint = match known.or_else(of_name) {
+        Some(row) if row.version == version => format!(", but at the service `{}`", row.service),
+        Some(row) => format!(", but in version `{}`", row.version),
+        None => rows
+            .iter()
+            .find(|row| row.name.eq_ignore_ascii_case(name))
+            .map_or_else(String::new, |row| format!(", but `{}`", row.name)),
     };
-    let version = excerpt(version.unwrap_or(API_VERSION));
-    format!("the gateway knows no action `{}` in version `{version}`{hint}", excerpt(name))
+    let (name, version) = (excerpt(name), excerpt(version));
+    format!("the gateway knows no action `{name}` in version `{version}`{hint}")
 }
 
 /// The value of a header that a request may have once.
