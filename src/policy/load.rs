@@ -12,7 +12,7 @@ use std::{
 use aws_lc_rs::digest;
 use cedar_policy::{
     ActionConstraint, Effect, Policy, PolicyId, PolicySet, PrincipalConstraint, ResourceConstraint,
-    ValidationError, ValidationMode, Validator,
+    Schema, ValidationError, ValidationMode, Validator,
 };
 use miette::Diagnostic;
 
@@ -25,9 +25,13 @@ use super::{
     literals::{self, Never},
     looks,
     rule::Rule,
+    schema,
     vocabulary::Vocabulary,
 };
-use crate::error::{Fault, line_at};
+use crate::{
+    catalogue::Catalogue,
+    error::{Fault, line_at},
+};
 
 /// A policy file.
 #[derive(Clone, Debug)]
@@ -170,12 +174,14 @@ impl Engine {
         faults.extend(found.iter().flat_map(|found| found.never(issuers)));
         faults.extend(found.iter().flat_map(|found| found.unknown_names(&vocabulary)));
         let named = name(found, &mut faults);
-        let warnings = validate(&named, &vocabulary, &mut faults);
-        if faults.is_empty() {
-            Ok((build(&named, vocabulary, sources), warnings))
-        } else {
-            Err(faults)
-        }
+        // Built first: what stays in memory and the schema, which goes again, are then apart.
+        let engine = build(&named, vocabulary, sources);
+        let warnings =
+            match Catalogue::in_use().map_err(|error| error.to_string()).and_then(schema::read) {
+                Ok(schema) => validate(&named, schema, &mut faults),
+                Err(why) => return Err(vec![Fault::new(format!("the schema is broken: {why}"))]),
+            };
+        if faults.is_empty() { Ok((engine, warnings)) } else { Err(faults) }
     }
 }
 
@@ -258,11 +264,7 @@ fn name<'a>(found: Vec<FoundPolicy<'a>>, faults: &mut Vec<Fault>) -> Vec<FoundPo
     named
 }
 
-fn validate(
-    named: &[FoundPolicy<'_>],
-    vocabulary: &Vocabulary,
-    faults: &mut Vec<Fault>,
-) -> Vec<Fault> {
+fn validate(named: &[FoundPolicy<'_>], schema: Schema, faults: &mut Vec<Fault>) -> Vec<Fault> {
     let set = match PolicySet::from_policies(named.iter().map(|found| found.policy.clone())) {
         Ok(set) => set,
         Err(error) => {
@@ -277,7 +279,7 @@ fn validate(
             None => Fault::new(text),
         }
     };
-    let result = Validator::new(vocabulary.schema.clone()).validate(&set, ValidationMode::Strict);
+    let result = Validator::new(schema).validate(&set, ValidationMode::Strict);
     // Cedar checks a policy once for each action that its scope covers, and would say the same of many.
     let mut places: Vec<(PolicyId, Option<usize>, usize)> = Vec::new();
     let mut first = Vec::new();

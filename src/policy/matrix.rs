@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{engine::Engine, index::Principal, rule::Rule};
+use super::{engine::Engine, index::Principal, rule::Rule, schema};
+use crate::catalogue::Catalogue;
 
 /// The columns of a table without actions of its own: the groups of actions.
 const GROUPS: [&str; 7] =
@@ -47,13 +48,17 @@ impl Engine {
             format!("| ---{} |", " | ---".repeat(names.len())),
         ];
         let mut named = BTreeSet::new();
+        let types = Catalogue::in_use().map(schema::actions).unwrap_or_default();
         for principal in self.index.principals() {
             let mut texts = Vec::new();
             for (_, numbers) in &columns {
                 let mut cell = Cell::default();
                 for number in numbers {
                     let mut rules = self.numbered(self.index.numbers_for(principal, *number));
-                    rules.retain(|rule| self.can_concern(rule, *number));
+                    // The vocabulary numbers the actions in the same order.
+                    let is_about =
+                        |own: &str| types.get(*number).is_some_and(|one| one.is_about(own));
+                    rules.retain(|rule| rule.resource_type.as_deref().is_none_or(is_about));
                     cell.add(&rules);
                 }
                 for answer in &cell.answers {
@@ -65,15 +70,6 @@ impl Engine {
         }
         lines.extend(self.legend(&named));
         Ok(lines.join("\n"))
-    }
-
-    /// Whether the action is decided on resources of the type that the policy's scope names.
-    fn can_concern(&self, rule: &Rule, number: usize) -> bool {
-        let Some(own) = &rule.resource_type else { return true };
-        let vocabulary = &self.vocabulary;
-        let action = vocabulary.actions_and_groups().nth(number).map(|(action, _)| action);
-        let types = action.and_then(|action| vocabulary.schema.resources_for_action(action));
-        types.is_some_and(|mut types| types.any(|kind| kind.to_string() == *own))
     }
 
     /// Each column's name and the numbers of its actions.

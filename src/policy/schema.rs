@@ -26,8 +26,8 @@ const HEAD: &str = include_str!("schema_head.cedarschema");
 pub(super) struct ActionType {
     /// The name.
     pub(super) name: String,
-    /// The groups that it is in.
-    groups: Vec<&'static str>,
+    /// All groups that it is in.
+    pub(super) groups: Vec<&'static str>,
     /// The types of the resources that it is decided on.
     resource_types: BTreeSet<String>,
     /// Whether it may be decided on the account.
@@ -48,6 +48,13 @@ pub(super) fn actions(catalogue: &Catalogue) -> Vec<ActionType> {
 }
 
 impl ActionType {
+    /// Whether it is decided on resources of this Cedar type.
+    pub(super) fn is_about(&self, own: &str) -> bool {
+        let own = own.strip_prefix("Zec::").unwrap_or(own);
+        self.on_account && own == "Account"
+            || self.resource_types.iter().any(|kind| type_name(kind) == own)
+    }
+
     fn of(name: &str, rows: &[&ActionRow]) -> Self {
         let mut parameters = Vec::new();
         let mut resource_types = BTreeSet::new();
@@ -62,6 +69,15 @@ impl ActionType {
             groups.insert(0, "addresses");
         }
         Self { name: name.to_owned(), groups, resource_types, on_account, parameters }
+    }
+}
+
+/// The groups that a group is in, as `schema_head.cedarschema` says it.
+pub(super) fn parents_of_group(group: &str) -> &'static [&'static str] {
+    match group {
+        "inquiry" | "catalogue" => &["read"],
+        "destructive" | "reclassify" | "addresses" => &["write"],
+        _ => &[],
     }
 }
 

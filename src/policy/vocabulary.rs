@@ -10,7 +10,7 @@ use std::{
     time::SystemTime,
 };
 
-use cedar_policy::{EntityUid, Schema};
+use cedar_policy::{EntityUid, ParseErrors};
 use cedar_policy_core::{
     ast::{Context, Entity, EntityType, EntityUID, EntityUIDEntry, PartialValue, Request, Value},
     entities::{Entities, NoEntitiesSchema, TCComputation},
@@ -38,7 +38,6 @@ const JOURNAL: &str = "operations";
 /// The schema's names in parsed form, so that no request has to parse them.
 #[derive(Debug)]
 pub(super) struct Vocabulary {
-    pub(super) schema: Schema,
     caller: EntityType,
     group: EntityType,
     nic: EntityType,
@@ -80,7 +79,6 @@ impl Vocabulary {
     }
 
     fn new(catalogue: &Catalogue) -> Result<Self, String> {
-        let schema = schema::read(catalogue)?;
         let named = |name: &str| EntityType::from_str(name).map_err(|error| error.to_string());
         let mut types = HashMap::default();
         for kind in schema::kinds(catalogue) {
@@ -88,12 +86,11 @@ impl Vocabulary {
             types.insert(kind, name);
         }
         let own = |kind: &str| types.get(kind).cloned().ok_or_else(|| format!("no type `{kind}`"));
-        let names = action_names(&schema)?;
         let mut actions = Vec::new();
         let mut numbers = HashMap::default();
         for action in schema::actions(catalogue) {
             numbers.insert(action.name.clone(), actions.len());
-            actions.push(names(&action.name, action.parameters)?);
+            actions.push(action_names(&action.name, &action.groups, action.parameters)?);
         }
         Ok(Self {
             caller: named("Zec::Caller")?,
@@ -105,12 +102,11 @@ impl Vocabulary {
             region: own(ResourceType::REGION)?,
             account: uid(&named("Zec::Account")?, Resource::ACCOUNT_ID),
             journal: uid(&named("Zec::Journal")?, JOURNAL),
-            read_operations: names("ReadOperations", Vec::new())?,
+            read_operations: action_names("ReadOperations", &[], Vec::new())?,
             types: Types::new(types),
             actions,
             numbers,
             makers: Makers::new()?,
-            schema,
         })
     }
 
@@ -367,21 +363,25 @@ fn together(entities: impl IntoIterator<Item = Entity>) -> Result<Entities, Voca
         .map_err(unspeakable)
 }
 
-/// Finds the names of actions in a schema.
+/// The names of an action in these groups, which are all that it is in.
 fn action_names(
-    schema: &Schema,
-) -> Result<impl Fn(&str, Vec<Parameter>) -> Result<ActionNames, String> + use<>, String> {
-    let all = schema.action_entities().map_err(|error| error.to_string())?;
-    let by_uid: HashMap<EntityUid, Entity> =
-        all.iter().map(|entity| (entity.uid(), entity.as_ref().clone())).collect();
-    Ok(move |name: &str, parameters| {
-        let uid = format!("Zec::Action::\"{name}\"");
-        let uid = EntityUid::from_str(&uid).map_err(|error| error.to_string())?;
-        let groups = all.ancestors(&uid).into_iter().flatten().cloned();
-        let with_groups: Vec<EntityUid> = groups.chain([uid.clone()]).collect();
-        let entities = with_groups.iter().filter_map(|uid| by_uid.get(uid).cloned()).collect();
-        Ok(ActionNames { uid, with_groups, entities, parameters })
-    })
+    name: &str,
+    groups: &[&str],
+    parameters: Vec<Parameter>,
+) -> Result<ActionNames, String> {
+    let all = groups.iter().map(|group| (*group, schema::parents_of_group(group)));
+    let (mut with_groups, mut entities) = (Vec::new(), Vec::new());
+    for (name, within) in all.chain([(name, groups)]) {
+        let uid = |name: &&str| EntityUid::from_str(&format!("Zec::Action::\"{name}\""));
+        let own = uid(&name).map_err(|error| error.to_string())?;
+        let parents = within.iter().map(|name| Ok(uid(name)?.as_ref().clone()));
+        let parents = parents.collect::<Result<_, ParseErrors>>().map_err(|e| e.to_string())?;
+        let uid = own.as_ref().clone();
+        entities.push(Entity::new_with_attr_partial_value(uid, [], HashSet::new(), parents, []));
+        with_groups.push(own);
+    }
+    let uid = with_groups.last().cloned().ok_or("an action without a name")?;
+    Ok(ActionNames { uid, with_groups, entities, parameters })
 }
 
 /// A resource without its data.

@@ -1,7 +1,8 @@
 //! Slicing changes nothing: the candidates give the same result as the whole set.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
+use cedar_policy::Schema;
 use cedar_policy_core::{
     ast::{EntityUIDEntry, Request},
     authorizer::{AuthorizationError, Authorizer, Decision},
@@ -79,15 +80,22 @@ fn policies() -> impl Strategy<Value = String> {
     })
 }
 
+/// The schema of the catalogue, read once.
+fn schema() -> &'static Schema {
+    static READ: LazyLock<Schema> =
+        LazyLock::new(|| schema::read(Catalogue::built_in().unwrap()).unwrap());
+    &READ
+}
+
 /// The same request, checked against the schema.
-fn checked(request: &Request, vocabulary: &vocabulary::Vocabulary) -> Request {
+fn checked(request: &Request) -> Request {
     let known = |one: &EntityUIDEntry| (one.uid().unwrap().clone(), None);
     Request::new(
         known(request.principal()),
         known(request.action()),
         known(request.resource()),
         request.context().unwrap().clone(),
-        Some(vocabulary.schema.as_ref()),
+        Some(schema().as_ref()),
         Extensions::all_available(),
     )
     .unwrap()
@@ -98,8 +106,7 @@ fn authorized(text: &str, request: &Request, entities: &Entities) -> [BTreeSet<S
     // This looks up every ancestor again and checks names and types against the schema. A name that the schema does not
     // have would make a policy about it silently false.
     let extensions = Extensions::all_available();
-    let vocabulary = vocabulary::Vocabulary::in_use().unwrap();
-    let schema = CoreSchema::new(vocabulary.schema.as_ref());
+    let schema = CoreSchema::new(schema().as_ref());
     let entities = Entities::from_entities(
         entities.iter().cloned(),
         Some(&schema),
@@ -107,7 +114,7 @@ fn authorized(text: &str, request: &Request, entities: &Entities) -> [BTreeSet<S
         extensions,
     )
     .unwrap();
-    let request = checked(request, &vocabulary);
+    let request = checked(request);
     let set = every_policy(text);
     let response = Authorizer::new().is_authorized(request, set.as_ref(), &entities);
     let failed = response.diagnostics.errors.iter().map(|error| {
@@ -175,7 +182,7 @@ proptest! {
             };
             for subject in subjects {
                 let resource = vocabulary.subject_uid(subject).unwrap();
-                checked(&question.about(&resource, address).unwrap(), &vocabulary);
+                checked(&question.about(&resource, address).unwrap());
             }
         }
     }
