@@ -4,6 +4,7 @@
 //! read is described at the field that it fills.
 
 mod action;
+mod check;
 mod extension;
 mod parameter;
 mod proof;
@@ -127,7 +128,7 @@ impl Catalogue {
         }
         match faults.into_iter().reduce(|all, one| all.and(&one)) {
             Some(faults) => Err(faults),
-            None => self.place().and_then(|()| self.check_types()),
+            None => self.place().and_then(|()| check::types(&self.actions, &self.resources)),
         }
     }
 
@@ -152,7 +153,7 @@ impl Catalogue {
         actions.extend(action::read(&rows, &Versions::Each, true, parameters, &of_actions)?);
         let mut this = Self { actions, places: HashMap::new(), resources };
         this.place()?;
-        this.check_types()?;
+        check::types(&this.actions, &this.resources)?;
         Ok(this)
     }
 
@@ -219,38 +220,6 @@ impl Catalogue {
     #[must_use]
     pub fn resource(&self, kind: &str) -> Option<&ResourceRow> {
         self.resources.iter().find(|row| row.kind.as_str() == kind)
-    }
-
-    /// Checks that each type that an action names is known, that what an id of several types names can be found out, because
-    /// each of them is read by its id, and that what proves an outcome can be read.
-    fn check_types(&self) -> Result<(), CatalogueError> {
-        for action in &self.actions {
-            let readable = |kind: &ResourceType| {
-                let read_by = self.resource(kind.as_str()).and_then(|row| row.read_by.as_ref());
-                kind.is_of_another_product() || read_by.is_some_and(|read| read.also.is_none())
-            };
-            let fault =
-                |what: String| CatalogueError::in_table("actions", what).of_action(&action.name);
-            if let Some(what) = Proof::fault(action, &self.actions, readable) {
-                return Err(fault(what));
-            }
-            for types in action.parameters.iter().flat_map(Parameter::unsaid_types) {
-                if let Some(kind) = types.iter().find(|kind| !readable(kind)) {
-                    let what = format!(
-                        "has an id of several types, and no action reads a `{kind}` by its id"
-                    );
-                    return Err(fault(what));
-                }
-            }
-            let named = action.parameters.iter().flat_map(Parameter::types);
-            let answered = action.answer.iter().flat_map(|held| &held.resource_types);
-            for kind in action.resource_types.iter().chain(named).chain(answered) {
-                if self.resource(kind.as_str()).is_none() && !kind.is_of_another_product() {
-                    return Err(fault(format!("names the unknown type `{kind}`")));
-                }
-            }
-        }
-        Ok(())
     }
 }
 

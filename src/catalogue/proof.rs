@@ -1,10 +1,5 @@
 //! What proves that a call was done if ZEC's answer is lost.
 
-use super::{
-    action::{ActionRow, Effect},
-    resource::ResourceType,
-};
-
 /// What proves that a call was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
@@ -45,48 +40,6 @@ impl Proof {
             Self::Gone | Self::Nothing => &[],
         };
         values.iter().map(|value| value.member.as_str())
-    }
-
-    /// What is wrong with an action's proof, if something is. `all` are the actions of the catalogue, and `is_readable` says
-    /// whether one of them reads resources of a type by their ids.
-    pub(super) fn fault(
-        action: &ActionRow,
-        all: &[ActionRow],
-        is_readable: impl Fn(&ResourceType) -> bool,
-    ) -> Option<String> {
-        let changes_one_type = matches!(
-            action.types_of_the_changed(),
-            [kind] if is_readable(kind) && !kind.is_of_another_product()
-        );
-        match &action.proof {
-            Self::Nothing => None,
-            Self::Gone if action.effect == Effect::Destructive && changes_one_type => None,
-            Self::Gone => Some(
-                "has the proof `gone`, but is not destructive, or does not change one type of resources that can be read \
-                 by their ids"
-                    .to_owned(),
-            ),
-            Self::Shows(_) if !changes_one_type => Some(
-                "has a proof by what ZEC shows, but does not change one type of resources that can be read by their ids"
-                    .to_owned(),
-            ),
-            Self::Shows(values) => {
-                let is_there =
-                    |name: &&String| action.parameters.iter().any(|one| one.name == **name);
-                let mut named = values.iter().flat_map(|value| &value.parameters);
-                if let Some(unknown) = named.find(|name| !is_there(name)) {
-                    return Some(format!("its proof names `{unknown}`, which is no parameter of it"));
-                }
-                let proves_the_same = |other: &&ActionRow| {
-                    let own = |member: &str| action.proof.members().any(|one| one == member);
-                    other.name != action.name
-                        && other.types_of_the_changed() == action.types_of_the_changed()
-                        && other.proof.members().any(own)
-                };
-                let other = all.iter().find(proves_the_same)?;
-                Some(format!("`{}` has the same proof, so neither proves anything", other.name))
-            }
-        }
     }
 }
 
