@@ -40,12 +40,11 @@ impl WritePath {
         });
         let newest = newest.views;
         for view in newest.iter().filter(|view| may_have_changed(view)) {
-            match &view.change {
-                Some(change) => self.guards.changed(change),
-                None => {
-                    self.guards.anything_may_have_changed();
-                    self.resources.remember(&view.call.action, &view.call.resources);
-                }
+            if let Some(change) = &view.change {
+                self.guards.changed(change);
+            } else {
+                self.guards.anything_may_have_changed();
+                self.resources.remember(&view.call.action, &view.call.resources);
             }
         }
         let contests = Contests::among(&newest, &unfinished);

@@ -1,8 +1,16 @@
 //! Names in the form in which Cedar has them.
 
-use std::{collections::HashMap, fmt::Display};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Display,
+    str::FromStr,
+};
 
-use cedar_policy_core::ast::{Eid, EntityType, EntityUID};
+use cedar_policy::EntityUid;
+use cedar_policy_core::ast::{Eid, Entity, EntityType, EntityUID};
+
+use super::schema::parents_of_group;
+use crate::catalogue::Parameter;
 
 /// The hash for lookups of names: a caller may be in hundreds of groups. Names from callers are never inserted, so
 /// callers cannot fill the table with colliding names.
@@ -36,6 +44,41 @@ impl Types {
     pub(super) fn uid(&self, kind: &str, id: &str) -> Result<EntityUID, VocabularyError> {
         Ok(uid(self.get(kind)?, id))
     }
+}
+
+/// An action, as a request names it.
+#[derive(Debug)]
+pub(super) struct ActionNames {
+    pub(super) uid: EntityUid,
+    pub(super) with_groups: Vec<EntityUid>,
+    /// The action and its groups, which is all that `action in ...` needs.
+    pub(super) entities: Vec<Entity>,
+    /// The parameters of every version.
+    pub(super) parameters: Vec<Parameter>,
+}
+
+/// The names of an action in these groups, which are all that it is in.
+pub(super) fn action_names(
+    name: &str,
+    groups: &[&str],
+    parameters: Vec<Parameter>,
+) -> Result<ActionNames, String> {
+    let all = groups.iter().map(|group| (*group, parents_of_group(group)));
+    let (mut with_groups, mut entities) = (Vec::new(), Vec::new());
+    for (name, within) in all.chain([(name, groups)]) {
+        let uid = |name: &&str| {
+            let uid = EntityUid::from_str(&format!("Zec::Action::\"{name}\""));
+            uid.map_err(|error| error.to_string())
+        };
+        let own = uid(&name)?;
+        let parents = within.iter().map(|name| Ok(uid(name)?.as_ref().clone()));
+        let parents = parents.collect::<Result<_, String>>()?;
+        let uid = own.as_ref().clone();
+        entities.push(Entity::new_with_attr_partial_value(uid, [], HashSet::new(), parents, []));
+        with_groups.push(own);
+    }
+    let uid = with_groups.last().cloned().ok_or("an action without a name")?;
+    Ok(ActionNames { uid, with_groups, entities, parameters })
 }
 
 /// The entity of a type with an id.

@@ -10,7 +10,7 @@ use std::{
     time::SystemTime,
 };
 
-use cedar_policy::{EntityUid, ParseErrors};
+use cedar_policy::EntityUid;
 use cedar_policy_core::{
     ast::{Context, Entity, EntityType, EntityUID, EntityUIDEntry, PartialValue, Request, Value},
     entities::{Entities, NoEntitiesSchema, TCComputation},
@@ -21,7 +21,7 @@ use super::{
     authorization_request::AuthorizationRequest,
     context::{Makers, RequestValues},
     looks::Needs,
-    names::{FastHash, Types, VocabularyError, uid, unspeakable},
+    names::{ActionNames, FastHash, Types, VocabularyError, action_names, uid, unspeakable},
     requester::Requester,
     schema::{self, type_name},
     subject::Subject,
@@ -52,16 +52,6 @@ pub(super) struct Vocabulary {
     numbers: HashMap<String, usize, FastHash>,
     read_operations: ActionNames,
     makers: Makers,
-}
-
-#[derive(Debug)]
-struct ActionNames {
-    uid: EntityUid,
-    with_groups: Vec<EntityUid>,
-    /// The action and its groups, which is all that `action in ...` needs.
-    entities: Vec<Entity>,
-    /// The parameters of every version.
-    parameters: Vec<Parameter>,
 }
 
 impl Vocabulary {
@@ -361,27 +351,6 @@ fn together(entities: impl IntoIterator<Item = Entity>) -> Result<Entities, Voca
     let closed = TCComputation::AssumeAlreadyComputed;
     Entities::from_entities(entities, None::<&NoEntitiesSchema>, closed, extensions)
         .map_err(unspeakable)
-}
-
-/// The names of an action in these groups, which are all that it is in.
-fn action_names(
-    name: &str,
-    groups: &[&str],
-    parameters: Vec<Parameter>,
-) -> Result<ActionNames, String> {
-    let all = groups.iter().map(|group| (*group, schema::parents_of_group(group)));
-    let (mut with_groups, mut entities) = (Vec::new(), Vec::new());
-    for (name, within) in all.chain([(name, groups)]) {
-        let uid = |name: &&str| EntityUid::from_str(&format!("Zec::Action::\"{name}\""));
-        let own = uid(&name).map_err(|error| error.to_string())?;
-        let parents = within.iter().map(|name| Ok(uid(name)?.as_ref().clone()));
-        let parents = parents.collect::<Result<_, ParseErrors>>().map_err(|e| e.to_string())?;
-        let uid = own.as_ref().clone();
-        entities.push(Entity::new_with_attr_partial_value(uid, [], HashSet::new(), parents, []));
-        with_groups.push(own);
-    }
-    let uid = with_groups.last().cloned().ok_or("an action without a name")?;
-    Ok(ActionNames { uid, with_groups, entities, parameters })
 }
 
 /// A resource without its data.
