@@ -124,13 +124,14 @@ impl Engine {
     ) -> Verdict<O> {
         let requester = requester.into();
         let candidates = self.candidates(requester.caller, &operation);
-        let blind: Vec<&Rule> = candidates.iter().copied().filter(|rule| !rule.looks).collect();
+        let none_looks = candidates.iter().all(|rule| !rule.looks);
         let nothing_to_read =
             || operation.targets().all(|target| matches!(target, TargetRef::Account));
         let of_unsaid_type = operation.targets().any(is_of_unsaid_type);
-        if !of_unsaid_type && blind.len() == candidates.len() || nothing_to_read() {
+        if !of_unsaid_type && none_looks || nothing_to_read() {
             return self.settle(requester, operation, &candidates, ResourceData::Unread).into();
         }
+        let blind: Vec<&Rule> = candidates.iter().copied().filter(|rule| !rule.looks).collect();
         // Some policy reads a resource, or a resource's type is unsaid. The results of the policies that read nothing do not
         // depend on a resource's data. If they forbid, or no policy that reads the resource could still permit, the request is
         // denied without a read. A resource of an unsaid type is denied if it is so for every type.
@@ -142,7 +143,7 @@ impl Engine {
             .filter_map(|(about, answer)| self.denied(about, answer))
             .filter(|denied| !denied.is_default() || !looking_permit)
             .collect();
-        if denied.is_empty() && blind.len() == candidates.len() {
+        if denied.is_empty() && none_looks {
             // Every type is allowed, so it does not matter of which it is.
             return self.settle(requester, operation, &candidates, ResourceData::Unread).into();
         }

@@ -199,21 +199,21 @@ impl Vocabulary {
         needs: Needs,
     ) -> Result<CedarQuery<'_>, VocabularyError> {
         let action = self.action(operation.action())?;
-        let mut context = BTreeMap::from([("dryRun".into(), Value::from(operation.is_dry_run()))]);
-        if needs.context {
+        let made = if needs.context {
             let now =
                 humantime::format_rfc3339_seconds(requester.now.unwrap_or_else(SystemTime::now));
             let request = RequestValues { makers: &self.makers, types: &self.types };
             let request = request.record(&action.parameters, &operation.arguments())?;
-            context.insert("via".into(), Value::from(requester.via.label()));
-            context.insert("now".into(), self.makers.datetime(now)?);
-            context.insert("request".into(), request);
-        }
+            Some((Value::from(requester.via.label()), self.makers.datetime(now)?, request))
+        } else {
+            None
+        };
         Ok(CedarQuery {
             vocabulary: self,
             caller: known_uid(uid(&self.caller, requester.caller.id())),
             action: known_uid(action.uid.as_ref().clone()),
-            context: Context::Value(Arc::new(context)),
+            dry_run: operation.is_dry_run(),
+            made,
         })
     }
 
@@ -317,7 +317,9 @@ pub(super) struct CedarQuery<'a> {
     vocabulary: &'a Vocabulary,
     caller: EntityUIDEntry,
     action: EntityUIDEntry,
-    context: Context,
+    dry_run: bool,
+    /// The members of the context that have to be made: `via`, `now` and `request`.
+    made: Option<(Value, Value, Value)>,
 }
 
 impl CedarQuery<'_> {
@@ -327,18 +329,21 @@ impl CedarQuery<'_> {
         subject: &EntityUID,
         address: Option<(Ipv4Addr, usize)>,
     ) -> Result<Request, VocabularyError> {
-        let context = match (&self.context, address) {
-            (Context::Value(members), Some((address, count))) => {
-                let mut members = members.as_ref().clone();
-                let count = i64::try_from(count).unwrap_or(i64::MAX);
-                members.insert("address".into(), self.vocabulary.makers.ip(address)?);
-                members.insert("addressCount".into(), Value::from(count));
-                Context::Value(Arc::new(members))
-            }
-            (context, _) => context.clone(),
+        let dry_run = ("dryRun".into(), Value::from(self.dry_run));
+        let mut context = match address {
+            Some((address, count)) => BTreeMap::from([
+                dry_run,
+                ("address".into(), self.vocabulary.makers.ip(address)?),
+                ("addressCount".into(), Value::from(i64::try_from(count).unwrap_or(i64::MAX))),
+            ]),
+            None => BTreeMap::from([dry_run]),
         };
-        let resource = known_uid(subject.clone());
-        let (Self { caller, action, .. }, context) = (self, Some(context));
+        if let Some((via, now, request)) = &self.made {
+            let made = [("via", via), ("now", now), ("request", request)];
+            context.extend(made.map(|(name, value)| (name.into(), value.clone())));
+        }
+        let context = Some(Context::Value(Arc::new(context)));
+        let (resource, Self { caller, action, .. }) = (known_uid(subject.clone()), self);
         // Not checked against the schema: the policies were checked when they were loaded.
         Ok(Request::new_unchecked(caller.clone(), action.clone(), resource, context))
     }
