@@ -28,10 +28,7 @@ use super::{
     schema,
     vocabulary::Vocabulary,
 };
-use crate::{
-    catalogue::Catalogue,
-    error::{Fault, line_at},
-};
+use crate::error::{Fault, line_at};
 
 /// A policy file.
 #[derive(Clone, Debug)]
@@ -174,13 +171,11 @@ impl Engine {
         faults.extend(found.iter().flat_map(|found| found.never(issuers)));
         faults.extend(found.iter().flat_map(|found| found.unknown_names(&vocabulary)));
         let named = name(found, &mut faults);
-        // Built first: what stays in memory and the schema, which goes again, are then apart.
         let engine = build(&named, vocabulary, sources);
-        let warnings =
-            match Catalogue::in_use().map_err(|error| error.to_string()).and_then(schema::read) {
-                Ok(schema) => validate(&named, schema, &mut faults),
-                Err(why) => return Err(vec![Fault::new(format!("the schema is broken: {why}"))]),
-            };
+        let warnings = match schema::in_use() {
+            Ok(schema) => validate(&named, schema.clone(), &mut faults),
+            Err(why) => return Err(vec![Fault::new(format!("the schema is broken: {why}"))]),
+        };
         if faults.is_empty() { Ok((engine, warnings)) } else { Err(faults) }
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
+    sync::OnceLock,
 };
 
 use cedar_policy::{Schema, SchemaFragment};
@@ -136,11 +137,17 @@ pub(super) fn text(catalogue: &Catalogue) -> String {
     text
 }
 
-/// The schema, as Cedar has read it.
+/// The schema of the catalogue in use, as Cedar has read it. It is read once.
 ///
 /// # Errors
-/// What is wrong with the text.
-pub(super) fn read(catalogue: &Catalogue) -> Result<Schema, String> {
+/// What is wrong with it.
+pub(super) fn in_use() -> Result<&'static Schema, String> {
+    static IN_USE: OnceLock<Result<Schema, String>> = OnceLock::new();
+    let make = || Catalogue::in_use().map_err(|error| error.to_string()).and_then(self::read);
+    IN_USE.get_or_init(make).as_ref().map_err(Clone::clone)
+}
+
+fn read(catalogue: &Catalogue) -> Result<Schema, String> {
     let mut all = Vec::new();
     for text in fragments(catalogue) {
         let read = SchemaFragment::from_cedarschema_str(&text).map_err(|error| error.to_string());

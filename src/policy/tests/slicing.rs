@@ -1,8 +1,7 @@
 //! Slicing changes nothing: the candidates give the same result as the whole set.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::collections::BTreeSet;
 
-use cedar_policy::Schema;
 use cedar_policy_core::{
     ast::{EntityUIDEntry, Request},
     authorizer::{AuthorizationError, Authorizer, Decision},
@@ -80,13 +79,6 @@ fn policies() -> impl Strategy<Value = String> {
     })
 }
 
-/// The schema of the catalogue, read once.
-fn schema() -> &'static Schema {
-    static READ: LazyLock<Schema> =
-        LazyLock::new(|| schema::read(Catalogue::built_in().unwrap()).unwrap());
-    &READ
-}
-
 /// The same request, checked against the schema.
 fn checked(request: &Request) -> Request {
     let known = |one: &EntityUIDEntry| (one.uid().unwrap().clone(), None);
@@ -95,7 +87,7 @@ fn checked(request: &Request) -> Request {
         known(request.action()),
         known(request.resource()),
         request.context().unwrap().clone(),
-        Some(schema().as_ref()),
+        Some(schema::in_use().unwrap().as_ref()),
         Extensions::all_available(),
     )
     .unwrap()
@@ -106,7 +98,7 @@ fn authorized(text: &str, request: &Request, entities: &Entities) -> [BTreeSet<S
     // This looks up every ancestor again and checks names and types against the schema. A name that the schema does not
     // have would make a policy about it silently false.
     let extensions = Extensions::all_available();
-    let schema = CoreSchema::new(schema().as_ref());
+    let schema = CoreSchema::new(schema::in_use().unwrap().as_ref());
     let entities = Entities::from_entities(
         entities.iter().cloned(),
         Some(&schema),
