@@ -171,9 +171,10 @@ impl Engine {
         faults.extend(found.iter().flat_map(|found| found.never(issuers)));
         faults.extend(found.iter().flat_map(|found| found.unknown_names(&vocabulary)));
         let named = name(found, &mut faults);
+        // Built first: what stays in memory is then apart from the schema, which goes again.
         let engine = build(&named, vocabulary, sources);
         let warnings = match schema::in_use() {
-            Ok(schema) => validate(&named, schema.clone(), &mut faults),
+            Ok(schema) => validate(&named, schema, &mut faults),
             Err(why) => return Err(vec![Fault::new(format!("the schema is broken: {why}"))]),
         };
         if faults.is_empty() { Ok((engine, warnings)) } else { Err(faults) }

@@ -137,14 +137,15 @@ pub(super) fn text(catalogue: &Catalogue) -> String {
     text
 }
 
-/// The schema of the catalogue in use, as Cedar has read it. It is read once.
+/// The schema of the catalogue in use, as Cedar has read it. Only a load needs it, so nothing keeps its 2 MiB. A build without
+/// optimisation does, because there each reading takes long, and tests load often.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn in_use() -> Result<&'static Schema, String> {
-    static IN_USE: OnceLock<Result<Schema, String>> = OnceLock::new();
-    let make = || Catalogue::in_use().map_err(|error| error.to_string()).and_then(self::read);
-    IN_USE.get_or_init(make).as_ref().map_err(Clone::clone)
+pub(super) fn in_use() -> Result<Schema, String> {
+    static KEPT: OnceLock<Result<Schema, String>> = OnceLock::new();
+    let make = || Catalogue::in_use().map_err(|error| error.to_string()).and_then(read);
+    if cfg!(debug_assertions) { KEPT.get_or_init(make).clone() } else { make() }
 }
 
 fn read(catalogue: &Catalogue) -> Result<Schema, String> {

@@ -98,7 +98,8 @@ fn authorized(text: &str, request: &Request, entities: &Entities) -> [BTreeSet<S
     // This looks up every ancestor again and checks names and types against the schema. A name that the schema does not
     // have would make a policy about it silently false.
     let extensions = Extensions::all_available();
-    let schema = CoreSchema::new(schema::in_use().unwrap().as_ref());
+    let schema = schema::in_use().unwrap();
+    let schema = CoreSchema::new(schema.as_ref());
     let entities = Entities::from_entities(
         entities.iter().cloned(),
         Some(&schema),
