@@ -166,7 +166,10 @@ impl Arguments {
             }
         }
         // What is decided on must be there: ZEC might choose another resource than the policy saw.
-        let names_a_resource = |one: &&Parameter| matches!(&one.meaning, Meaning::Id(types) if types.iter().any(|kind| !kind.is_of_another_product()));
+        let names_a_resource = |one: &&Parameter| match &one.meaning {
+            Meaning::Id(types) => types.iter().any(|kind| !kind.is_of_another_product()),
+            _ => false,
+        };
         let required = row.parameters.iter().filter(|one| one.required == Certainty::Yes);
         if let Some(absent) = required.filter(names_a_resource).find(|one| !given(&one.name)) {
             return Err(ArgumentsError::Required(absent.name.clone()));
