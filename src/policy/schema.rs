@@ -308,6 +308,8 @@ fn scalar_type(scalar: Scalar, meaning: &Meaning) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use cedar_policy_core::validator::ValidatorEntityType;
+
     use super::*;
 
     /// The golden file, so that a change of the schema is read in a diff. `ZEC_GATEWAY_WRITE_SCHEMA=1` writes it.
@@ -328,11 +330,19 @@ mod tests {
         let pieces = read(catalogue).unwrap();
         assert_eq!(pieces.action_entities().unwrap(), whole.action_entities().unwrap());
         let types = |schema: &Schema| {
-            let mut all: Vec<String> = schema.entity_types().map(ToString::to_string).collect();
-            all.sort_unstable();
-            all
+            let one = |kind: &ValidatorEntityType| {
+                let (attributes, tags) = (kind.attributes(), kind.tag_type());
+                format!("{} {attributes:?} {tags:?}", kind.name())
+            };
+            schema.as_ref().entity_types().map(one).collect::<BTreeSet<String>>()
         };
         assert_eq!(types(&pieces), types(&whole));
+        let contexts = |schema: &Schema| {
+            let all = schema.as_ref().action_ids();
+            all.map(|one| format!("{} {:?}", one.name(), one.context_type()))
+                .collect::<BTreeSet<String>>()
+        };
+        assert_eq!(contexts(&pieces), contexts(&whole));
         for action in whole.actions() {
             let of = |schema: &Schema| {
                 let mut all: Vec<String> = schema
