@@ -74,6 +74,15 @@ pub(super) struct Wanted<'a> {
     pub(super) caller: &'a str,
 }
 
+impl<'a> Wanted<'a> {
+    /// The resources that the call changes.
+    fn changed(self) -> impl Iterator<Item = &'a Resource> {
+        let own = self.own;
+        let is_own = move |one: &&Resource| own.iter().any(|kind| kind.as_str() == one.kind);
+        self.resources.iter().filter(is_own)
+    }
+}
+
 /// Holds the resources of one call.
 #[derive(Debug)]
 pub(super) struct ResourceGuard {
@@ -81,8 +90,8 @@ pub(super) struct ResourceGuard {
     number: u64,
     resources: Vec<Resource>,
     sent: bool,
-    /// The action, if ZEC may prove its outcome.
-    provable: Option<String>,
+    /// The action, and the resources that it changes, if ZEC may prove its outcome.
+    provable: Option<(String, Vec<Resource>)>,
     /// Whether what ZEC shows may be the effect of an earlier call of the same action.
     after_another: bool,
 }
@@ -122,7 +131,9 @@ impl ResourceGuards {
             number,
             resources: wanted.resources.to_vec(),
             sent,
-            provable: wanted.provable.then(|| wanted.action.to_owned()),
+            provable: wanted
+                .provable
+                .then(|| (wanted.action.to_owned(), wanted.changed().cloned().collect())),
             after_another,
         }
     }
@@ -217,7 +228,7 @@ impl LateEffects {
         let is_late = |ended: &Instant| ended.elapsed() < LATE;
         let key = |one: &Resource| (wanted.action.to_owned(), one.clone());
         let earlier = |one: &Resource| self.calls.get(&key(one)).is_some_and(is_late);
-        self.full.as_ref().is_some_and(is_late) || wanted.resources.iter().any(earlier)
+        self.full.as_ref().is_some_and(is_late) || wanted.changed().any(earlier)
     }
 }
 
@@ -242,8 +253,8 @@ impl ResourceGuard {
     /// Releases the resources because there is an outcome. With `changed`, the effect of the call may still come.
     pub(super) fn release(mut self, changed: bool) {
         let mut book = self.guards.lock();
-        if let (true, Some(action)) = (changed, &self.provable) {
-            book.late.remember(action, &self.resources);
+        if let (true, Some((action, resources))) = (changed, &self.provable) {
+            book.late.remember(action, resources);
         }
         book.release(self.number, &self.resources);
         drop(book);
@@ -301,6 +312,9 @@ mod tests {
         claim(&guards, "AttachDisks", &["disk/1", "instance/2"]).unwrap().release(true);
         assert!(is_after_another("AttachDisks", "disk/1"));
         assert!(!is_after_another("AttachDisks", "disk/3"));
+        let other = claim(&guards, "AttachDisks", &["disk/3", "instance/2"]).unwrap();
+        assert!(!other.is_after_another(), "another disk for the same machine");
+        drop(other);
         assert!(!is_after_another("RenameDisk", "disk/1"), "nothing proves its outcome");
         tokio::time::advance(LATE).await;
         assert!(!is_after_another("AttachDisks", "disk/1"));
