@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     os::{
         fd::OwnedFd,
@@ -27,7 +27,12 @@ fn told(socket: &UnixDatagram, last: &str) -> Vec<String> {
     let mut told: Vec<String> = Vec::new();
     let mut buffer = [0; 512];
     while told.last().is_none_or(|one| one != last) {
-        let length = socket.recv(&mut buffer).unwrap_or_else(|e| panic!("{e} after {told:?}"));
+        let length = match socket.recv(&mut buffer) {
+            Ok(length) => length,
+            // A signal to this process, for example that a child has ended, is no answer.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => panic!("{error} after {told:?}"),
+        };
         told.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
     }
     told

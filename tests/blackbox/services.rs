@@ -164,7 +164,7 @@ async fn every_other_service_and_action_is_refused() {
         (("bmc", "2022-11-20", "DescribeInstances"), "no action of the service `bmc`"),
         (("zec2", "2025-09-01", "DescribeVpcs"), "no action of the service `zec2`"),
         (("user", "2024-05-29", "DeleteResourceGroup"), "no action `DeleteResourceGroup`"),
-        (("user", "2025-09-01", "DescribeVpcs"), "no action `DescribeVpcs` of the service `user`"),
+        (("user", "2025-09-01", "DescribeVpcs"), "but at the service `zec`; `user` was called"),
         (("zec", "2025-10-14", "ModifyResourceTags"), "no action `ModifyResourceTags`"),
         (("user", "2024-05-30", "AddResourceResourceGroup"), "in version `2024-05-30`"),
     ] {
