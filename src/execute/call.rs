@@ -12,7 +12,7 @@ use super::{
     write::HeldGuard,
 };
 use crate::{
-    catalogue::{Effect, Proof},
+    catalogue::Proof,
     domain::{ActionCall, CallRehearsal, IdempotencyKey, Resource, Target},
     error::{Error, Problem},
     policy::{AuthorizationRequest, Permit, ResourceData, Verdict},
@@ -88,10 +88,8 @@ impl Executor {
         let resources: Vec<Resource> = call.resources().cloned().collect();
         let wanted = Wanted {
             action: call.action(),
-            destructive: call.row().effect == Effect::Destructive,
+            row: Some(call.row()),
             resources: &resources,
-            own: call.row().types_of_the_changed(),
-            provable: call.row().proof != Proof::Nothing,
             caller: context.caller.id(),
         };
         // The guard is taken before the tags are read, because an earlier call may be changing them.

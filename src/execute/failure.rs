@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     catalogue::{CatalogueError, Proof},
-    domain::{Caller, Denial, Denied, NicId, Reason, Resource, WriteCall, text::excerpt},
+    domain::{Caller, Denial, Denied, NicId, Reason, Resource, WriteCall, text::plain},
     error::{Error, Extra, Problem},
     limit::retry_after,
     zec::Failure,
@@ -16,6 +16,9 @@ pub(super) fn denied(caller: &Caller, action: &str, denial: &Denial) -> Error {
     let extra = Extra::Denied { denied: denial.denied.clone(), caller: caller.clone() };
     Error::new(Problem::PolicyDenied, why(caller, action, denial)).with_extra(extra)
 }
+
+/// The most characters of a caller's id in a message.
+const MAX_CALLER: usize = 64;
 
 /// The first thing that was denied, and by which policy: users of an SDK see nothing else.
 fn why(caller: &Caller, action: &str, denial: &Denial) -> String {
@@ -47,7 +50,7 @@ fn why(caller: &Caller, action: &str, denial: &Denial) -> String {
         (None, None) => format!(
             "no policy allows {} `{action}`: ask the policy's authors, or for a group that may do this; \
              `GET /whoami` shows yours{}",
-            excerpt(caller.id()),
+            plain(caller.id(), MAX_CALLER),
             if_wrong(first)
         ),
     };

@@ -13,7 +13,7 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    catalogue::ResourceType,
+    catalogue::{ActionRow, Effect, Proof, ResourceType},
     domain::{NicId, OperationId, Resource},
     error::{Error, Extra, Problem},
     mutex::lock,
@@ -54,8 +54,7 @@ struct LateEffects {
 #[derive(Debug)]
 struct HeldCall {
     action: String,
-    /// The types of the resources that the call changes.
-    own: Vec<ResourceType>,
+    row: Option<&'static ActionRow>,
     caller: String,
     operation: Option<OperationId>,
 }
@@ -64,23 +63,25 @@ struct HeldCall {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
     pub(super) action: &'a str,
-    pub(super) destructive: bool,
+    /// The action's row; `None` for an action of an earlier run that the gateway does not know.
+    pub(super) row: Option<&'static ActionRow>,
     pub(super) resources: &'a [Resource],
-    /// The types of the resources that the call changes; the others it only refers to. None if it creates, or if nothing
-    /// says which it changes.
-    pub(super) own: &'a [ResourceType],
-    /// Whether ZEC may prove its outcome.
-    pub(super) provable: bool,
     pub(super) caller: &'a str,
 }
 
-impl<'a> Wanted<'a> {
-    /// The resources that the call changes.
-    fn changed(self) -> impl Iterator<Item = &'a Resource> {
-        let own = self.own;
-        let is_own = move |one: &&Resource| own.iter().any(|kind| kind.as_str() == one.kind);
-        self.resources.iter().filter(is_own)
-    }
+/// The types of the resources that a call changes; the others it only refers to. None if it creates, or if nothing says which
+/// it changes.
+fn changed_by(row: Option<&'static ActionRow>) -> &'static [ResourceType] {
+    row.map(ActionRow::types_of_the_changed).unwrap_or_default()
+}
+
+/// Whether ZEC may prove the outcome of a call.
+fn is_provable(row: Option<&ActionRow>) -> bool {
+    row.is_some_and(|row| row.proof != Proof::Nothing)
+}
+
+fn is_of(types: &[ResourceType], resource: &Resource) -> bool {
+    types.iter().any(|kind| kind.as_str() == resource.kind)
 }
 
 /// Holds the resources of one call.
@@ -90,8 +91,6 @@ pub(super) struct ResourceGuard {
     number: u64,
     resources: Vec<Resource>,
     sent: bool,
-    /// The action, and the resources that it changes, if ZEC may prove its outcome.
-    provable: Option<(String, Vec<Resource>)>,
     /// Whether what ZEC shows may be the effect of an earlier call of the same action.
     after_another: bool,
 }
@@ -103,45 +102,29 @@ impl ResourceGuards {
     /// 409 `operation-in-progress` if the same call on one of them has no outcome, or any call if this one is destructive.
     pub(super) fn claim(&self, wanted: Wanted<'_>) -> Result<ResourceGuard, Error> {
         let mut book = self.lock();
+        // Nothing says how destructive a call of an unknown action is.
+        let destructive = wanted.row.is_none_or(|row| row.effect == Effect::Destructive);
         for resource in wanted.resources {
-            let held = book.calls_on(resource);
-            let own =
-                |kinds: &[ResourceType]| kinds.iter().any(|kind| kind.as_str() == resource.kind);
-            let same =
-                |one: &HeldCall| one.action == wanted.action && own(wanted.own) && own(&one.own);
-            let mut clashes = held.filter(|one| wanted.destructive || same(one));
+            let changes = |row| is_of(changed_by(row), resource);
+            let same = |one: &HeldCall| {
+                one.action == wanted.action && changes(wanted.row) && changes(one.row)
+            };
+            let mut clashes = book.calls_on(resource).filter(|one| destructive || same(one));
             if let Some(earlier) = clashes.next() {
                 return Err(clash(resource, earlier, wanted.caller));
             }
         }
-        let number = book.hold(wanted, None);
-        let after_another = wanted.provable && book.late.may_come(wanted);
+        let (number, resources) = (book.hold(wanted, None), wanted.resources.to_vec());
+        let after_another = is_provable(wanted.row) && book.late.may_come(wanted);
         drop(book);
-        Ok(self.guard(wanted, number, (false, after_another)))
-    }
-
-    fn guard(
-        &self,
-        wanted: Wanted<'_>,
-        number: u64,
-        (sent, after_another): (bool, bool),
-    ) -> ResourceGuard {
-        ResourceGuard {
-            guards: self.clone(),
-            number,
-            resources: wanted.resources.to_vec(),
-            sent,
-            provable: wanted
-                .provable
-                .then(|| (wanted.action.to_owned(), wanted.changed().cloned().collect())),
-            after_another,
-        }
+        Ok(ResourceGuard { guards: self.clone(), number, resources, sent: false, after_another })
     }
 
     /// Holds the resources of an earlier run's call, which may have been sent.
     pub(super) fn hold(&self, wanted: Wanted<'_>, operation: OperationId) -> ResourceGuard {
-        let number = self.lock().hold(wanted, Some(operation));
-        self.guard(wanted, number, (true, true))
+        let (number, resources) =
+            (self.lock().hold(wanted, Some(operation)), wanted.resources.to_vec());
+        ResourceGuard { guards: self.clone(), number, resources, sent: true, after_another: true }
     }
 
     /// Remembers a call of an earlier run that had an outcome: its effect may still come.
@@ -185,7 +168,7 @@ impl Book {
         self.next += 1;
         let held = HeldCall {
             action: wanted.action.to_owned(),
-            own: wanted.own.to_vec(),
+            row: wanted.row,
             caller: wanted.caller.to_owned(),
             operation,
         };
@@ -196,8 +179,15 @@ impl Book {
         self.next
     }
 
-    fn release(&mut self, number: u64, resources: &[Resource]) {
-        self.calls.remove(&number);
+    /// With `changed`, the effect of the call may still come.
+    fn release(&mut self, number: u64, resources: &[Resource], changed: bool) {
+        if let Some(held) = self.calls.remove(&number)
+            && changed
+            && is_provable(held.row)
+        {
+            let own = resources.iter().filter(|one| is_of(changed_by(held.row), one));
+            self.late.remember(&held.action, own);
+        }
         for resource in resources {
             if let Some(held) = self.held.get_mut(resource) {
                 held.retain(|one| *one != number);
@@ -210,17 +200,18 @@ impl Book {
 }
 
 impl LateEffects {
-    fn remember(&mut self, action: &str, resources: &[Resource]) {
+    fn remember<'a>(&mut self, action: &str, resources: impl IntoIterator<Item = &'a Resource>) {
         let now = Instant::now();
-        if self.calls.len() + resources.len() > MAX_REMEMBERED {
-            self.calls.retain(|_, ended| now.duration_since(*ended) < LATE);
+        for resource in resources {
+            if self.calls.len() >= MAX_REMEMBERED {
+                self.calls.retain(|_, ended| now.duration_since(*ended) < LATE);
+            }
+            if self.calls.len() >= MAX_REMEMBERED {
+                self.full = Some(now);
+                return;
+            }
+            self.calls.insert((action.to_owned(), resource.clone()), now);
         }
-        if self.calls.len() + resources.len() > MAX_REMEMBERED {
-            self.full = Some(now);
-            return;
-        }
-        let each = resources.iter().map(|one| ((action.to_owned(), one.clone()), now));
-        self.calls.extend(each);
     }
 
     /// Whether the effect of an earlier call of the same action on one of the resources may still come.
@@ -228,7 +219,8 @@ impl LateEffects {
         let is_late = |ended: &Instant| ended.elapsed() < LATE;
         let key = |one: &Resource| (wanted.action.to_owned(), one.clone());
         let earlier = |one: &Resource| self.calls.get(&key(one)).is_some_and(is_late);
-        self.full.as_ref().is_some_and(is_late) || wanted.changed().any(earlier)
+        let mut own = wanted.resources.iter().filter(|one| is_of(changed_by(wanted.row), one));
+        self.full.as_ref().is_some_and(is_late) || own.any(earlier)
     }
 }
 
@@ -252,12 +244,7 @@ impl ResourceGuard {
 
     /// Releases the resources because there is an outcome. With `changed`, the effect of the call may still come.
     pub(super) fn release(mut self, changed: bool) {
-        let mut book = self.guards.lock();
-        if let (true, Some((action, resources))) = (changed, &self.provable) {
-            book.late.remember(action, resources);
-        }
-        book.release(self.number, &self.resources);
-        drop(book);
+        self.guards.lock().release(self.number, &self.resources, changed);
         self.sent = true;
     }
 }
@@ -265,7 +252,7 @@ impl ResourceGuard {
 impl Drop for ResourceGuard {
     fn drop(&mut self) {
         if !self.sent {
-            self.guards.lock().release(self.number, &self.resources);
+            self.guards.lock().release(self.number, &self.resources, false);
         }
     }
 }
@@ -290,15 +277,13 @@ fn clash(resource: &Resource, earlier: &HeldCall, caller: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::Catalogue;
 
     fn claim(guards: &ResourceGuards, action: &str, ids: &[&str]) -> Result<ResourceGuard, Error> {
         let resources: Vec<_> = ids.iter().map(|id| Resource::parse(id).unwrap()).collect();
-        let destructive = action.starts_with("Delete");
-        let own = if action == "DeleteVpc" || action == "RenameVpc" { "vpc" } else { "disk" };
-        let own = &[ResourceType::parse(own).unwrap()];
-        let provable = action == "AttachDisks";
-        let caller = "corp/a";
-        guards.claim(Wanted { action, destructive, resources: &resources, own, provable, caller })
+        let row = Catalogue::built_in().unwrap().named(action, None);
+        assert!(row.is_some(), "{action}");
+        guards.claim(Wanted { action, row, resources: &resources, caller: "corp/a" })
     }
 
     /// ZEC may still work on a call that it answered.
@@ -315,7 +300,7 @@ mod tests {
         let other = claim(&guards, "AttachDisks", &["disk/3", "instance/2"]).unwrap();
         assert!(!other.is_after_another(), "another disk for the same machine");
         drop(other);
-        assert!(!is_after_another("RenameDisk", "disk/1"), "nothing proves its outcome");
+        assert!(!is_after_another("ResizeDisk", "disk/1"), "nothing proves its outcome");
         tokio::time::advance(LATE).await;
         assert!(!is_after_another("AttachDisks", "disk/1"));
         let many: Vec<_> = (0..=MAX_REMEMBERED)
@@ -336,15 +321,15 @@ mod tests {
         let other = claim(&guards, "AttachDisks", &["disk/3", "instance/2"]);
         assert!(other.is_ok(), "another disk for the same machine");
         drop(other);
-        assert!(claim(&guards, "DeleteInstance", &["instance/2"]).is_err(), "what it refers to");
-        assert!(claim(&guards, "DeleteDisk", &["disk/1"]).is_err());
+        assert!(claim(&guards, "ReleaseInstances", &["instance/2"]).is_err(), "what it refers to");
+        assert!(claim(&guards, "ReleaseDisk", &["disk/1"]).is_err());
         assert!(
-            claim(&guards, "ModifyDisk", &["disk/1"]).is_ok(),
+            claim(&guards, "ModifyDisksAttributes", &["disk/1"]).is_ok(),
             "another call that can be undone"
         );
         assert!(claim(&guards, "AttachDisks", &["disk/4"]).is_ok());
         drop(first);
-        assert!(claim(&guards, "DeleteDisk", &["disk/1"]).is_ok());
+        assert!(claim(&guards, "ReleaseDisk", &["disk/1"]).is_ok());
         let book = guards.lock();
         assert!(
             book.held.is_empty() && book.calls.is_empty(),
@@ -363,7 +348,7 @@ mod tests {
         drop(guard);
         let error = claim(&guards, "DeleteVpc", &["vpc/1"]).unwrap_err();
         assert_eq!(error.extra(), Some(&Extra::Operation(id)));
-        guards.lock().release(number.0, &number.1);
+        guards.lock().release(number.0, &number.1, false);
         assert!(claim(&guards, "DeleteVpc", &["vpc/1"]).is_ok());
     }
 

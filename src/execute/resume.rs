@@ -13,7 +13,7 @@ use super::{
     write::WritePath,
 };
 use crate::{
-    catalogue::{ActionRow, Catalogue, Proof},
+    catalogue::Catalogue,
     clock,
     domain::OperationId,
     journal::{Filter, Page, View},
@@ -76,13 +76,10 @@ impl WritePath {
         let row = Catalogue::in_use()
             .ok()
             .and_then(|catalogue| catalogue.action(&view.call.api_version, &view.call.action));
-        // Nothing says how destructive a call of an unknown action is, so it waits for every other.
         let wanted = Wanted {
             action: &view.call.action,
-            destructive: true,
+            row,
             resources: &view.call.resources,
-            own: row.map(ActionRow::types_of_the_changed).unwrap_or_default(),
-            provable: row.is_some_and(|row| row.proof != Proof::Nothing),
             caller: &view.caller,
         };
         let guard = self.resources.hold(wanted, view.id);

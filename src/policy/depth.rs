@@ -12,9 +12,6 @@ const DEEPEST: usize = 300;
 /// For each bracket, the parser descends through every level of its grammar.
 const BRACKET: usize = 4;
 
-/// The length at which a piece of a text ends with the next policy, in bytes.
-const PIECE: usize = 16 << 10;
-
 /// The depth of a place in the text.
 #[derive(Default)]
 struct Depth {
@@ -95,25 +92,8 @@ pub(super) fn too_deep(text: &str) -> Option<usize> {
     None
 }
 
-/// The text in pieces of whole policies, each with the offset at which it begins. Cedar's parser takes many times the memory
-/// of its text, and the allocator keeps that.
-pub(super) fn pieces(text: &str) -> Vec<(usize, &str)> {
-    let (mut pieces, mut begin, mut rest) = (Vec::new(), 0, text);
-    while !rest.is_empty() {
-        let (token, after) = rest.split_at_checked(token(rest)).unwrap_or((rest, ""));
-        let end = text.len() - after.len();
-        // A semicolon ends a policy, and is in nothing else but texts and comments.
-        if token == ";" && end - begin >= PIECE || after.is_empty() {
-            pieces.extend(text.get(begin..end).map(|piece| (begin, piece)));
-            begin = end;
-        }
-        rest = after;
-    }
-    pieces
-}
-
 /// The length in bytes of the token at the start of the text. Anything that is no token counts as one character.
-fn token(text: &str) -> usize {
+pub(super) fn token(text: &str) -> usize {
     let first = text.chars().next().map_or(1, char::len_utf8);
     let up_to = |end: Option<usize>| end.unwrap_or(text.len());
     if text.starts_with("//") {
@@ -151,22 +131,6 @@ mod tests {
         for wide in [set, policies, words, mixed, row, "if_ ".repeat(5000), "ää\"ä".to_owned()] {
             assert_eq!(too_deep(&wide), None, "{wide:.60}");
         }
-    }
-
-    #[test]
-    fn pieces_are_whole_policies_and_all_of_the_text() {
-        let policy = "@id(\"a;b\") // c;d\npermit (principal, action, resource) when { true };\n";
-        let text = policy.repeat(1_000) + "// the end";
-        let found = pieces(&text);
-        assert!(
-            found.len() > 3 && found.iter().all(|(_, piece)| piece.len() < PIECE + policy.len())
-        );
-        assert_eq!(found.iter().map(|(_, piece)| *piece).collect::<String>(), text);
-        for (begin, piece) in &found {
-            assert!(text[*begin..].starts_with(piece));
-        }
-        assert!(found.iter().rev().skip(1).all(|(_, piece)| piece.ends_with("};")));
-        assert!(pieces("").is_empty());
     }
 
     #[test]

@@ -24,6 +24,7 @@ use super::{
     index::Index,
     literals::{self, Never},
     looks,
+    pieces::pieces,
     rule::Rule,
     schema,
     vocabulary::Vocabulary,
@@ -207,7 +208,7 @@ fn parse(source: &Source) -> Result<Vec<FoundPolicy<'_>>, Vec<Fault>> {
         return Err(vec![source.fault(text, Some(offset))]);
     }
     let mut policies = Vec::new();
-    for (base, piece) in depth::pieces(&source.text) {
+    for (base, piece) in pieces(&source.text) {
         let Ok(set) = PolicySet::from_str(piece) else { return Err(faults_of_form(source)) };
         if let Some(template) = set.templates().next() {
             let offset = source.text.find(&template.to_string());

@@ -22,6 +22,7 @@ mod may;
 mod names;
 mod offline;
 mod permit;
+mod pieces;
 mod requester;
 mod rule;
 mod schema;

@@ -171,9 +171,9 @@ fn reads(what: &str, policy: &str, more: usize) {
     let mut caller = BufReader::new(TcpStream::connect(gateway.public).unwrap());
     let forms = forms(&gateway.bearer);
     let mut turn = |form: usize| {
-        let before = gateway.used();
+        let before = gateway.process.used();
         ask(&mut caller, &forms[form], READS);
-        (gateway.used() - before) / f64::from(READS)
+        (gateway.process.used() - before) / f64::from(READS)
     };
     let (mut all, mut ratios) = ([Vec::new(), Vec::new()], Vec::new());
     for number in 0..=TURNS {
@@ -204,7 +204,7 @@ fn instructions(form: usize, policy: &str, zec: SocketAddr) -> f64 {
         ask(&mut caller, &forms(&gateway.bearer)[form], times);
         drop(caller);
         gateway.signal("-TERM");
-        assert!(gateway.child.wait().unwrap().success());
+        assert!(gateway.process.0.wait().unwrap().success());
         collected(&gateway.log.iter().collect::<String>())
     });
     each(many - few, MANY - FEW)
@@ -292,13 +292,13 @@ fn start(policies: &[String]) -> Began {
     let started = Instant::now();
     let gateway = Gateway::start(Command::new(PROGRAM), policies, zec(0));
     while !gateway.is_ready() {}
-    let (ready, resident) = (started.elapsed().as_secs_f64() * 1e3, gateway.resident());
+    let (ready, resident) = (started.elapsed().as_secs_f64() * 1e3, gateway.process.resident());
     let started = Instant::now();
     gateway.signal("-HUP");
     let said = |line: &String| line.contains("\"policy\"");
     while !said(&gateway.log.recv_timeout(Duration::from_secs(60)).unwrap()) {}
     let reload = started.elapsed().as_secs_f64() * 1e3;
-    Began { ready, resident, reload, resident_after: gateway.resident() }
+    Began { ready, resident, reload, resident_after: gateway.process.resident() }
 }
 
 /// Compares starts with ten policies and with a thousand, which are in one file or in a file for each team.

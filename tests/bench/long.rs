@@ -3,26 +3,29 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a benchmark that cannot run should say so and stop"
 )]
+
+mod parts;
 
 use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
+use parts::{ISSUER, process::Process};
 use tempfile::TempDir;
 use tokio::{net::TcpSocket, runtime};
 use zec_gateway::issuer::{Grant, Signer, key_set};
 
-const ISSUER: &str = "https://sso.example.com";
 const MIB: usize = 1024 * 1024;
 
 /// How many lists one turn asks for, and how many turns each proxy has.
@@ -35,16 +38,9 @@ const HELD_LENGTH: usize = 12 * MIB;
 
 /// A running proxy on processor 0. It is killed when it is dropped.
 struct Proxy {
-    child: Child,
+    process: Process,
     address: SocketAddr,
     _files: TempDir,
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Proxy {
@@ -61,23 +57,7 @@ impl Proxy {
         while TcpStream::connect(address).is_err() {
             thread::sleep(Duration::from_millis(20));
         }
-        Self { child, address, _files: files }
-    }
-
-    /// The processor time that it has used, in seconds: fields 14 and 15 of `proc_pid_stat(5)`, in hundredths.
-    fn used(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let after_name = stat.rsplit_once(") ").unwrap().1;
-        let fields: Vec<&str> = after_name.split(' ').collect();
-        let ticks: u32 = [11, 12].map(|at: usize| fields[at].parse::<u32>().unwrap()).iter().sum();
-        f64::from(ticks) / 100.0
-    }
-
-    /// The memory that it occupies, in KiB.
-    fn resident(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        Self { process: Process(child), address, _files: files }
     }
 }
 
@@ -198,12 +178,12 @@ fn read(stream: &mut TcpStream, length: usize, buffer: &mut [u8]) {
 fn turn(proxy: &Proxy, request: &str) -> f64 {
     let mut stream = TcpStream::connect(proxy.address).unwrap();
     let mut buffer = vec![0; 256 * 1024];
-    let before = proxy.used();
+    let before = proxy.process.used();
     for _ in 0..LISTS {
         stream.write_all(request.as_bytes()).unwrap();
         read(&mut stream, MIB, &mut buffer);
     }
-    (proxy.used() - before) * 1e6 / f64::from(u32::try_from(LISTS).unwrap())
+    (proxy.process.used() - before) / f64::from(u32::try_from(LISTS).unwrap())
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -231,16 +211,16 @@ fn room() -> f64 {
     let mut first = TcpStream::connect(gateway.address).unwrap();
     first.write_all(request.as_bytes()).unwrap();
     read(&mut first, HELD_LENGTH, &mut vec![0; 256 * 1024]);
-    let before = gateway.resident();
+    let before = gateway.process.resident();
     let held: Vec<_> = (0..HELD).map(|_| ask()).collect();
     let until = Instant::now() + Duration::from_secs(5);
     let mut most = 0.0;
     while Instant::now() < until {
-        most = gateway.resident().max(most);
+        most = gateway.process.resident().max(most);
         thread::sleep(Duration::from_millis(50));
     }
     drop(held);
-    (most - before) / f64::from(u32::try_from(HELD).unwrap())
+    (most - before) * 1024.0 / f64::from(u32::try_from(HELD).unwrap())
 }
 
 fn main() {

@@ -111,12 +111,12 @@ impl State {
     ) {
         if kind == ResourceType::NIC {
             let text = |name: &str| given.get(name).and_then(Value::as_str).map(str::to_owned);
-            let own = NicSeed::default();
+            let usual = NicSeed::default();
             let seed = NicSeed {
                 id: id.to_owned(),
-                name: text("name").unwrap_or(own.name),
+                name: text("name").unwrap_or(usual.name),
                 resource_group: text("resourceGroupId").map(|id| (id, "group".to_owned())),
-                ..NicSeed::default()
+                ..usual
             };
             self.insert(seed, std::time::SystemTime::now());
         } else if let Some(row) = resource_row(kind) {

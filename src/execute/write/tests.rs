@@ -7,28 +7,40 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::{
-    domain::{Addresses, Caller, Change, NicId},
+    catalogue::Catalogue,
+    domain::{ActionCall, Addresses, Caller, Change, NicId},
     execute::resolve::{Patience, Turns},
-    journal::Intent,
+    journal::{Ending, Intent},
     limit::{Budget, Live},
-    policy::{Engine, Source, Verdict},
+    policy::{AuthorizationRequest, Engine, Source, Verdict},
     zec::{self, AccessKey, Settings},
 };
 
-fn permit() -> Permit<WriteCall> {
+fn allowed<O: AuthorizationRequest + std::fmt::Debug>(operation: O) -> Permit<O> {
     let text = "@id(\"any\") permit (principal, action, resource);".to_owned();
     let (engine, _) =
         Engine::from_sources(&[Source { path: PathBuf::from("t.cedar"), text }]).unwrap();
+    let alice = Caller::vouch("corp", "alice", [""; 0]).unwrap();
+    match engine.ask(&alice, operation) {
+        Verdict::Allowed(permit) => permit,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn permit() -> Permit<WriteCall> {
     let change = ChangeIpv4 {
         change: Change::Unassign,
         nic: NicId::parse("nic-1").unwrap(),
         addresses: Addresses::parse(["10.0.0.21"], 9).unwrap(),
     };
-    let alice = Caller::vouch("corp", "alice", [""; 0]).unwrap();
-    match engine.ask(&alice, change) {
-        Verdict::Allowed(permit) => permit.into_write().unwrap(),
-        other => panic!("{other:?}"),
-    }
+    allowed(change).into_write().unwrap()
+}
+
+/// To attach a disk.
+fn attach(disk: &str) -> Permit<WriteCall> {
+    let row = Catalogue::built_in().unwrap().named("AttachDisks", None).unwrap();
+    let body = format!(r#"{{"diskIds":["{disk}"],"instanceId":"7"}}"#);
+    allowed(ActionCall::parse(row, body.as_bytes()).unwrap()).into_write().unwrap()
 }
 
 fn intent() -> Intent {
@@ -117,16 +129,50 @@ fn write_path(journal: &Journal, metrics: &Arc<Metrics>) -> WritePath {
     }
 }
 
+fn journal_in(files: &tempfile::TempDir) -> crate::journal::Settings {
+    let path = files.path().join("journal.db");
+    crate::journal::Settings { path, enabled: true, keep_months: 0 }
+}
+
+/// An earlier run left one call without an outcome, and had one that ZEC may still be working on.
+#[tokio::test]
+async fn after_a_restart_the_same_call_waits_and_what_zec_shows_may_be_the_earlier_ones_effect() {
+    let files = tempfile::tempdir().unwrap();
+    let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
+    let (journal, _) = Journal::open(&journal_in(&files), Arc::clone(&metrics)).unwrap();
+    let mut ids = Vec::new();
+    for disk in ["1", "2"] {
+        let begun = journal.begin(attach(disk), intent()).await.unwrap();
+        ids.push(begun.operation().unwrap());
+        begun.spend().unwrap();
+    }
+    journal.end(ids[0], Ending::new(Outcome::Done)).await.unwrap();
+    let open = journal.find(ids[1]).await.unwrap().unwrap();
+    let write_path = write_path(&journal, &metrics);
+    write_path.resume(vec![open]).await;
+    let claim = |action: &str, disk: &str| {
+        let row = Catalogue::built_in().unwrap().named(action, None);
+        let resources = [Resource::parse(&format!("disk/{disk}")).unwrap()];
+        write_path.resources.claim(Wanted {
+            action,
+            row,
+            resources: &resources,
+            caller: "corp/bob",
+        })
+    };
+    assert!(claim("AttachDisks", "1").unwrap().is_after_another());
+    assert!(!claim("AttachDisks", "3").unwrap().is_after_another());
+    assert_eq!(claim("AttachDisks", "2").unwrap_err().problem(), Problem::OperationInProgress);
+    assert!(claim("ResizeDisk", "2").is_ok(), "another call that can be undone");
+    journal.close().await;
+}
+
 /// Such a write must not stay pending for good, or nothing older could ever be deleted. As long as it may take effect,
 /// no vNIC proves anything.
 #[tokio::test]
 async fn a_write_whose_action_is_not_known_weighs_on_others_and_ends_as_unknown() {
     let files = tempfile::tempdir().unwrap();
-    let settings = crate::journal::Settings {
-        path: files.path().join("journal.db"),
-        enabled: true,
-        keep_months: 0,
-    };
+    let settings = journal_in(&files);
     let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
     let (journal, _) = Journal::open(&settings, Arc::clone(&metrics)).unwrap();
     let begun = journal.begin(permit(), intent()).await.unwrap();

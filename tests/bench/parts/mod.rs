@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "no benchmark needs all of it")]
 
 pub(crate) mod company;
+pub(crate) mod process;
 pub(crate) mod program;
 
 use std::{

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
 };
@@ -13,7 +13,7 @@ use std::{
 use http::header::AUTHORIZATION;
 use tempfile::TempDir;
 
-use super::{ISSUER, Identity};
+use super::{ISSUER, Identity, process::Process};
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_zec-gateway");
 
@@ -91,20 +91,13 @@ pub(crate) fn message(stream: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
 
 /// A gateway that runs. It is killed when it is dropped.
 pub(crate) struct Gateway {
-    pub(crate) child: Child,
+    pub(crate) process: Process,
     pub(crate) public: SocketAddr,
     admin: SocketAddr,
     pub(crate) bearer: String,
     /// The lines of its log that the bench waits for.
     pub(crate) log: Receiver<String>,
     _files: TempDir,
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Gateway {
@@ -129,7 +122,7 @@ impl Gateway {
             }
         });
         let bearer = identity.fresh()[AUTHORIZATION].to_str().unwrap().to_owned();
-        Self { child, public, admin, bearer, log, _files: files }
+        Self { process: Process(child), public, admin, bearer, log, _files: files }
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -141,23 +134,6 @@ impl Gateway {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
-    }
-
-    /// The processor time that its threads have used, in microseconds.
-    pub(crate) fn used(&self) -> f64 {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let used = tasks.map(|task| {
-            let stat = fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
-            stat.split(' ').next().unwrap().parse::<f64>().unwrap()
-        });
-        used.sum::<f64>() / 1e3
-    }
-
-    /// The memory that it occupies, in MiB.
-    pub(crate) fn resident(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+        Command::new("kill").args([name, &self.process.0.id().to_string()]).status().unwrap();
     }
 }
