@@ -121,3 +121,22 @@ async fn what_zec_showed_before_the_call_proves_nothing_after_it() {
     assert_eq!(outcome(&world, &id).await, "unknown");
     assert_eq!(world.sent("DescribeDisks").len(), 1, "one look before the call, and none after it");
 }
+
+/// ZEC may still work on a call that it answered.
+#[tokio::test]
+async fn what_may_be_the_effect_of_an_earlier_call_proves_nothing() {
+    let world = world(Duration::from_secs(2), "").await;
+    world.zec.insert_resource("instance", "7", &json!({ "instanceName": "web", "subnetId": "1" }));
+    world.zec.insert_resource("disk", "5", &json!({ "diskName": "data" }));
+    let attach = json!({ "diskIds": ["5"], "instanceId": "7" });
+    for (action, arguments) in
+        [("AttachDisks", attach.clone()), ("DetachDisks", json!({ "diskIds": ["5"] }))]
+    {
+        let answer =
+            world.alice().post(&format!("/actions/{action}"), &arguments.to_string()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let id = lost_call(&world, FaultKind::CutAfter, "AttachDisks", &attach).await;
+    world.until_metric("operations_total{outcome=\"unknown\"}", 1.0).await;
+    assert_eq!(outcome(&world, &id).await, "unknown");
+}
