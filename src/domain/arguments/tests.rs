@@ -288,3 +288,20 @@ fn a_resource_that_zec_requires_is_named() {
     assert_eq!(refused("AttachDisks", r#"{"diskIds":["1"]}"#), required("instanceId"));
     assert_eq!(refused("CreateNetworkInterface", r#"{"subnetId":"1"}"#), None);
 }
+
+/// A value that no parameter explains may be a secret, however deep it is.
+#[test]
+fn a_record_has_a_digest_of_each_value_without_a_parameter() {
+    let record = |body: &str| {
+        let row = row("CreateVpc");
+        let read = Arguments::parse_with(row, body.as_bytes(), UnknownFields::Pass).unwrap();
+        read.without_secrets(row, &|_| "digest".to_owned())
+    };
+    assert_eq!(record(r#"{"name":"n"}"#), r#"{"name":"n"}"#);
+    assert_eq!(record(r#"{"name":"n","note":"s"}"#), r#"{"name":"n","note":"digest"}"#);
+    let nested = record(r#"{"tags":{"note":"s","tags":[{"key":"k","note":"s","value":"v"}]}}"#);
+    assert_eq!(
+        nested,
+        r#"{"tags":{"note":"digest","tags":[{"key":"k","note":"digest","value":"v"}]}}"#
+    );
+}

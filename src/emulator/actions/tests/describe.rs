@@ -144,3 +144,14 @@ fn filters_that_zec_does_not_document_are_refused() {
         assert_eq!(zec.describe(&filter), refused(code), "{filter}");
     }
 }
+
+#[test]
+fn a_new_vnic_has_the_name_and_the_group_that_were_given() {
+    let mut zec = Zec::new();
+    zec.state.insert_resource("subnet", "s", &serde_json::Map::new());
+    let wanted = json!({"subnetId": "s", "name": "probe", "resourceGroupId": "g"});
+    let created = zec.call("CreateNetworkInterface", &wanted).unwrap();
+    let nic = zec.nic(created["nicId"].as_str().unwrap());
+    assert_eq!(nic["name"], "probe");
+    assert_eq!(nic["resourceGroup"]["resourceGroupId"], "g");
+}
