@@ -84,6 +84,22 @@ async fn no_answer_of_a_route_makes_a_new_series() {
     assert!(world.metric(refused).await == 3.0);
 }
 
+/// There are 247 actions, so only those of the gateway's own routes have series from the start.
+#[tokio::test]
+async fn a_rare_action_has_a_series_from_its_first_use_and_an_invented_one_never() {
+    let world = World::start().await;
+    let about = |metrics: &str, action: &str| {
+        metrics.lines().filter(|line| line.contains(&format!("\"{action}\""))).count()
+    };
+    assert_eq!(about(&world.metrics().await, "DeleteVpc"), 0);
+    world.alice().post("/actions/DeleteVpc", r#"{"vpcId":"1"}"#).await;
+    world.alice().post("/actions/DeleteNothing", "{}").await;
+    let denied = r#"policy_decisions_total{action="DeleteVpc",decision="deny"}"#;
+    assert!(world.metric(denied).await == 1.0);
+    let metrics = world.metrics().await;
+    assert_eq!((about(&metrics, "DeleteVpc"), about(&metrics, "DeleteNothing")), (1, 0));
+}
+
 #[tokio::test]
 async fn requests_are_counted_by_route_method_and_code() {
     let world = World::start().await;
