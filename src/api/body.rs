@@ -47,6 +47,25 @@ where
     B: Body,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
+    let bytes = read_raw(headers, body, limits, deadline).await?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    declared_as_json(headers)?;
+    Ok(Some(bytes))
+}
+
+/// Reads a body within its limits, whatever it holds.
+pub(super) async fn read_raw<B>(
+    headers: &HeaderMap,
+    body: B,
+    limits: BodyLimits,
+    deadline: Instant,
+) -> Result<Bytes, Error>
+where
+    B: Body,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
     let too_large = || {
         Error::new(
             Problem::BodyTooLarge,
@@ -59,34 +78,23 @@ where
     }
     // Most requests have no body and need no timer.
     if body.is_end_stream() {
-        return Ok(None);
+        return Ok(Bytes::new());
     }
     let declared = headers.contains_key(header::CONTENT_LENGTH)
         || headers.contains_key(header::TRANSFER_ENCODING);
     let most = if declared { limits.max } else { 0 };
     let until = deadline.min(Instant::now() + limits.timeout);
-    let bytes = match collect(body, most, until).await {
-        Ok(bytes) => bytes,
-        Err(Unread::Late) => {
-            return Err(Error::invalid(
-                "the body did not arrive in time: send it whole and at once",
-            ));
+    collect(body, most, until).await.map_err(|unread| match unread {
+        Unread::Late => {
+            Error::invalid("the body did not arrive in time: send it whole and at once")
         }
-        Err(Unread::TooLarge) => {
-            return Err(if declared { too_large() } else { undeclared() });
+        Unread::TooLarge if declared => too_large(),
+        Unread::TooLarge => undeclared(),
+        Unread::Broken(cause) => {
+            Error::invalid("the body ended early or its framing is wrong: send it whole")
+                .with_cause(cause)
         }
-        Err(Unread::Broken(cause)) => {
-            return Err(Error::invalid(
-                "the body ended early or its framing is wrong: send it whole",
-            )
-            .with_cause(cause));
-        }
-    };
-    if bytes.is_empty() {
-        return Ok(None);
-    }
-    declared_as_json(headers)?;
-    Ok(Some(bytes))
+    })
 }
 
 /// Why the body could not be read completely.

@@ -2,7 +2,8 @@
 
 use std::{error::Error as StdError, sync::Arc};
 
-use http::{Version, request};
+use bytes::Bytes;
+use http::{HeaderMap, Version, request};
 use http_body::Body;
 use tokio::time::Instant;
 
@@ -11,7 +12,7 @@ use super::{
     docs::{self, Documents},
     reply::{self, Answer},
     request::RequestParts,
-    route::{Handler, PublicPage},
+    route::{Handler, PublicPage, Route},
     routes::{Matched, actions},
     software::software,
 };
@@ -89,9 +90,7 @@ impl Api {
     {
         let Matched { route, parameters } = &context.matched;
         let body = if route.takes_body {
-            let limits =
-                BodyLimits { max: route.max_body(self.body_limits.max), ..self.body_limits };
-            body::read(&head.headers, body, limits, context.deadline).await?
+            body::read(&head.headers, body, self.limits_of(route), context.deadline).await?
         } else {
             let strangers = context.caller.is_none().then_some(&self.strangers);
             body::refuse(body, context.deadline, strangers).await?;
@@ -134,6 +133,28 @@ impl Api {
                 None,
             ) => Err(Error::new(Problem::Internal, "a route without a caller")),
         }
+    }
+
+    /// Reads the body of a request on that route within its limits, before it is known who calls.
+    ///
+    /// # Errors
+    /// When the body is too large, does not come in time, or breaks off.
+    pub async fn read_body<B>(
+        &self,
+        route: &Route,
+        headers: &HeaderMap,
+        body: B,
+        deadline: Instant,
+    ) -> Result<Bytes, Error>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        body::read_raw(headers, body, self.limits_of(route), deadline).await
+    }
+
+    fn limits_of(&self, route: &Route) -> BodyLimits {
+        BodyLimits { max: route.max_body(self.body_limits.max), ..self.body_limits }
     }
 
     async fn perform(

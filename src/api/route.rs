@@ -118,6 +118,13 @@ impl Route {
         matches!(self.handler, Handler::ZecCall(_))
     }
 
+    /// Whether a request may be signed with an access key of the gateway's own. Only ZEC's own clients sign, and they call
+    /// nothing else.
+    #[must_use]
+    pub const fn takes_access_keys(&self) -> bool {
+        matches!(self.handler, Handler::ZecCall(_))
+    }
+
     /// The callers that the route admits.
     #[must_use]
     pub const fn access(&self) -> Access {

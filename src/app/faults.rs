@@ -1,7 +1,7 @@
 //! The faults of a configuration and of the files that it names, if not everything can be loaded.
 
 use super::{
-    parts::{issuer_names, metrics},
+    parts::{issuer_names, metrics, token_issuers},
     spans::Spans,
     units::{access_key, keys, policy, tls},
 };
@@ -36,7 +36,7 @@ pub(super) fn of_all(partial: &Partial) -> Vec<Fault> {
 /// Returns the faults of everything but the policy and the access key; those of the journal only if `journal` is set.
 pub(super) fn of_the_others(config: &Config, journal: bool) -> Vec<Fault> {
     let mut faults = Vec::new();
-    match metrics(&issuer_names(config)) {
+    match metrics(&token_issuers(config)) {
         Ok(metrics) => {
             faults.extend(keys::load(&config.auth, metrics.clone()).err().unwrap_or_default());
             faults.extend(Spans::load(config, &metrics).err());

@@ -10,7 +10,7 @@ use std::{future::Future, path::Path, sync::Arc};
 use arc_swap::ArcSwap;
 use parts::{
     Given, LoadedParts, api, drain, executor, issuer_names, metrics, origins, router, timeouts,
-    warnings,
+    token_issuers, warnings,
 };
 use spans::Spans;
 use tokio::task::JoinHandle;
@@ -160,7 +160,7 @@ impl App {
         journal: impl FnOnce(Arc<Metrics>) -> Result<(Journal, Vec<View>), Fault>,
     ) -> Result<Self, Vec<Fault>> {
         let one = |fault: Fault| vec![fault];
-        let metrics = metrics(&issuer_names(config)).map_err(one)?;
+        let metrics = metrics(&token_issuers(config)).map_err(one)?;
         let LoadedParts { authenticator, client, tls, spans, units } =
             LoadedParts::load(config, given.keys, &metrics)?;
         let warnings = warnings(config, tls.as_ref(), &authenticator);
@@ -251,6 +251,9 @@ impl App {
         let (following, spans) = (self.follow(), self.spans.start());
         let authenticator = Arc::clone(&self.authenticator);
         let keys = tokio::spawn(async move { authenticator.refresh_forever().await });
+        let access_keys = self.authenticator.issued_keys().cloned();
+        let watching =
+            access_keys.clone().map(|keys| tokio::spawn(async move { keys.watch_forever().await }));
         self.authenticator.first_keys().await;
         let admin = tokio::spawn(server::serve_admin(
             listeners.admin,
@@ -274,6 +277,10 @@ impl App {
         // By now every request has been answered, or never will be.
         spans.stop().await;
         keys.abort();
+        watching.iter().for_each(JoinHandle::abort);
+        if let Some(keys) = access_keys {
+            keys.keep_uses().await;
+        }
         admin.abort();
         following.iter().for_each(JoinHandle::abort);
         in_time

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::{self, Api, BodyLimits},
-    auth::Authenticator,
+    auth::{Authenticator, KEYS_ISSUER},
     config::Config,
     error::Fault,
     execute::{self, Executor, Shadow},
@@ -136,7 +136,14 @@ pub(super) fn router() -> Result<Arc<api::Router>, Fault> {
     api::Router::new().map(Arc::new).map_err(|error| Fault::new(error.to_string()))
 }
 
+/// The names before `/` that policies may speak of: those of the issuers, and that of callers with access keys.
 pub(super) fn issuer_names(config: &Config) -> Vec<String> {
+    let keys = config.auth.access_keys.iter().map(|_| KEYS_ISSUER.to_owned());
+    token_issuers(config).into_iter().chain(keys).collect()
+}
+
+/// The names of the issuers of tokens.
+pub(super) fn token_issuers(config: &Config) -> Vec<String> {
     config.auth.issuers.iter().map(|issuer| issuer.name.clone()).collect()
 }
 

@@ -1,16 +1,19 @@
-//! Turns a bearer token into a [`Caller`].
+//! Turns what a request offers into a [`Caller`]: a bearer token, or a signature with an access key.
 //!
-//! The token's `iss` selects the issuer, its `kid` selects the key within that issuer's own set, and the key determines
-//! the algorithm. Nothing that decides comes from the token alone.
+//! `door.rs` finds the scheme by what the header says. A token's `iss` selects the issuer, its `kid` selects the key
+//! within that issuer's own set, and the key determines the algorithm. Nothing that decides comes from the token alone.
 //!
 //! Keys are fetched and refreshed off the request path. Only a token with an unknown `kid` or a bad signature waits,
 //! for a second at most, for the refresh that it triggers.
 
+mod access_keys;
 mod algorithm;
+mod bearer;
 mod cache;
 mod claim;
 mod claims;
 mod demand;
+mod door;
 mod discovery;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz_entry;
@@ -23,21 +26,28 @@ mod refusal;
 mod settings;
 mod token;
 
-use std::{io, path::Path, sync::Arc, time::SystemTime};
+use std::{io, net::IpAddr, path::Path, sync::Arc, time::SystemTime};
 
 use http::HeaderMap;
 
+pub use access_keys::{
+    AccessKeySettings, ISSUER as KEYS_ISSUER, IssuedKeys, KeyEntry, KeyFile, KeyState, LastUses,
+    MasterFile, NEED_TLS, NetworkError, NewKey, SignedHead, SignedRequest, network, replace_file,
+};
 pub use algorithm::Algorithm;
 pub use claim::{ClaimPath, GroupsForm};
+use door::Offered;
 use issuer::Issuer;
 use keys::KeySet;
 use refresh::Refresher;
 use refusal::Refusal;
 pub use settings::{IssuerSettings, KeySource, Settings};
-use token::{Compact, Headers, Token};
+use token::Headers;
+#[cfg(fuzzing)]
+use token::{Compact, Token};
 
 use crate::{
-    domain::{Caller, json::Node},
+    domain::Caller,
     error::{Error, Fault},
     files,
     metrics::{AuthResult, Metrics},
@@ -61,7 +71,17 @@ pub struct Authenticator {
     refresher: Refresher,
     warnings: Vec<Fault>,
     headers: Headers,
+    issued_keys: Option<Arc<IssuedKeys>>,
     metrics: Arc<Metrics>,
+}
+
+/// What identifies a caller.
+#[derive(Debug)]
+pub enum Identified {
+    /// The head of the request was enough.
+    Caller(Caller),
+    /// The request is signed: its body must be read, and passed to [`Authenticator::check_signature`].
+    ByBody(Box<SignedRequest>),
 }
 
 impl Authenticator {
@@ -101,7 +121,8 @@ impl Authenticator {
             issuers.push(Arc::new(issuer));
         }
         if faults.is_empty() {
-            Ok(Self { issuers, refresher, warnings, headers: Headers::new(), metrics })
+            let headers = Headers::new();
+            Ok(Self { issuers, refresher, warnings, headers, issued_keys: None, metrics })
         } else {
             Err(faults)
         }
@@ -179,7 +200,21 @@ impl Authenticator {
         self.refresher.forever(&self.issuers).await;
     }
 
-    /// Identifies the caller by the request's one bearer token.
+    /// Takes signatures with these access keys too.
+    #[must_use]
+    pub fn with_access_keys(mut self, keys: Arc<IssuedKeys>) -> Self {
+        self.warnings.extend(keys.warnings(SystemTime::now()));
+        self.issued_keys = Some(keys);
+        self
+    }
+
+    /// The access keys, if there are any.
+    #[must_use]
+    pub const fn issued_keys(&self) -> Option<&Arc<IssuedKeys>> {
+        self.issued_keys.as_ref()
+    }
+
+    /// Identifies the caller by a token, on a route that takes no signatures.
     ///
     /// Waits only if the current keys do not verify the token, and then for a second at most.
     ///
@@ -191,46 +226,93 @@ impl Authenticator {
         now: SystemTime,
     ) -> Result<Caller, Error> {
         let mut issuer = None;
-        let result = self.verify(headers, now, &mut issuer).await;
-        let counted = result.as_ref().err().map_or(AuthResult::Ok, |no| no.result);
-        self.metrics.token_checked(issuer, counted);
-        result.map_err(Refusal::into_error)
+        let verified = match door::offered(headers) {
+            Ok(Offered::Token(text)) => self.verify(text, now, &mut issuer).await,
+            Ok(Offered::Signature(_)) => Err(self.access_keys().err().unwrap_or_else(elsewhere)),
+            Err(refusal) => Err(refusal),
+        };
+        self.counted(issuer, verified)
+    }
+
+    /// Identifies the caller by a token, or reads what a signature with an access key says, on a route that takes both.
+    ///
+    /// Waits as [`Self::authenticate`] does.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate`]; also when the head of a signed request shows that it cannot be accepted.
+    pub async fn authenticate_or_begin(
+        &self,
+        head: SignedHead<'_>,
+        now: SystemTime,
+    ) -> Result<Identified, Error> {
+        let mut issuer = None;
+        let identified = match door::offered(head.headers) {
+            Ok(Offered::Token(text)) => {
+                self.verify(text, now, &mut issuer).await.map(Identified::Caller)
+            }
+            Ok(Offered::Signature(text)) => match self.access_keys() {
+                Ok(keys) => {
+                    issuer = Some(KEYS_ISSUER);
+                    match keys.begin(text, head, now) {
+                        // It is counted when its signature is checked.
+                        Ok(signed) => return Ok(Identified::ByBody(Box::new(signed))),
+                        Err(refusal) => Err(refusal),
+                    }
+                }
+                Err(refusal) => Err(refusal),
+            },
+            Err(refusal) => Err(refusal),
+        };
+        self.counted(issuer, identified)
+    }
+
+    /// Checks the signature of a request whose body has been read. `client` is where it came from.
+    ///
+    /// # Errors
+    /// 401 if the signature is not accepted.
+    pub fn check_signature(
+        &self,
+        signed: &SignedRequest,
+        body: &[u8],
+        client: Option<IpAddr>,
+        now: SystemTime,
+    ) -> Result<Caller, Error> {
+        self.counted(Some(KEYS_ISSUER), signed.check(body, client, now))
     }
 
     async fn verify<'a>(
         &'a self,
-        headers: &HeaderMap,
+        token: &str,
         now: SystemTime,
         named: &mut Option<&'a str>,
     ) -> Result<Caller, Refusal> {
-        let text = token::bearer(headers)?;
-        let id = memory::id(text);
-        for issuer in &self.issuers {
-            if let Some(caller) = issuer.remembered(&id, now) {
-                *named = Some(issuer.name());
-                return Ok(caller);
-            }
-        }
-        let compact = Compact::split(text)?;
-        let token = Token::read(&compact, &self.headers)?;
-        let issuer = match token.claims.get("iss").and_then(Node::as_str) {
-            Some(iss) if !iss.is_empty() => self.issuers.iter().find(|issuer| issuer.is(iss)),
-            _ => return Err(Refusal::malformed("the token's `iss` is missing or not a string")),
-        };
-        let Some(issuer) = issuer else {
-            return Err(Refusal::new(
-                AuthResult::UnknownIssuer,
-                "the token comes from an issuer that this gateway does not know",
-            ));
-        };
-        *named = Some(issuer.name());
-        let keys = issuer.verify_signature(&token, now).await?;
-        let (caller, validity, found) = claims::check(&token.claims, issuer.settings(), now)?;
-        issuer.note(found);
-        keys.memory.keep(id, &caller, validity);
-        self.headers.keep(&token);
-        Ok(caller)
+        bearer::verify(&self.issuers, &self.headers, token, now, named).await
     }
+
+    fn access_keys(&self) -> Result<&IssuedKeys, Refusal> {
+        self.issued_keys.as_deref().ok_or_else(|| {
+            Refusal::new(
+                AuthResult::Missing,
+                "the call is signed with an access key, which this gateway does not take: give the client your token \
+                 instead, as docs/clients.md says",
+            )
+        })
+    }
+
+    fn counted<T>(&self, issuer: Option<&str>, result: Result<T, Refusal>) -> Result<T, Error> {
+        let counted = result.as_ref().err().map_or(AuthResult::Ok, |refusal| refusal.result);
+        self.metrics.token_checked(issuer, counted);
+        result.map_err(Refusal::into_error)
+    }
+}
+
+/// The refusal of a signature where no client of ZEC's calls.
+fn elsewhere() -> Refusal {
+    Refusal::new(
+        AuthResult::Missing,
+        "only calls of `/api/v2/...` may be signed with an access key: send a token here, in one header \
+         `Authorization: Bearer <JWT>`",
+    )
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Why a token is refused: the text for the caller and the label for metrics.
+//! Why a caller is not let in: the text for the caller and the label for metrics.
 
 use std::borrow::Cow;
 
@@ -7,16 +7,18 @@ use crate::{
     metrics::AuthResult,
 };
 
-/// Why a token is not accepted: the text for the caller and the label for metrics.
+/// Why a token or a signature is not accepted: the text for the caller and the label for metrics.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) result: AuthResult,
     detail: Cow<'static, str>,
+    /// ZEC's own code for it, if it has a better one than the problem's.
+    code: Option<&'static str>,
 }
 
 impl Refusal {
     pub(super) fn new(result: AuthResult, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { result, detail: detail.into() }
+        Self { result, detail: detail.into(), code: None }
     }
 
     pub(super) fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
@@ -27,15 +29,25 @@ impl Refusal {
         Self::new(AuthResult::BadClaims, detail)
     }
 
+    pub(super) fn with_code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
+    }
+
     /// The error answer for the caller.
     pub(super) fn into_error(self) -> Error {
         let problem = match self.result {
             AuthResult::Missing => Problem::MissingToken,
             AuthResult::KeysUnavailable => Problem::IdentityProviderUnavailable,
+            AuthResult::TooManyUnverified => Problem::Overloaded,
             _ => Problem::InvalidToken,
         };
         // The log has it too, for operators whose callers all get 401.
         let cause = self.detail.to_string();
-        Error::new(problem, self.detail).with_cause(cause)
+        let error = Error::new(problem, self.detail).with_cause(cause);
+        match self.code {
+            Some(code) => error.with_code(code),
+            None => error,
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use http::Uri;
 
-use super::{Algorithm, ClaimPath, GroupsForm};
+use super::{AccessKeySettings, Algorithm, ClaimPath, GroupsForm};
 use crate::net::ProxySettings;
 
 /// Which issuers may identify callers (`[auth]`).
@@ -16,6 +16,8 @@ pub struct Settings {
     pub proxy: Option<ProxySettings>,
     /// The trusted issuers, at least one; each has a unique name and a unique `issuer`.
     pub issuers: Vec<IssuerSettings>,
+    /// The gateway's own access keys; if `None`, no caller may sign with one.
+    pub access_keys: Option<AccessKeySettings>,
 }
 
 /// One trusted issuer (`[[auth.issuers]]`).

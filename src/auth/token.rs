@@ -3,14 +3,10 @@
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderMap, header::AUTHORIZATION};
 use quick_cache::sync::Cache;
 
 use super::{Algorithm, keys::KeyNames, refusal::Refusal};
-use crate::{
-    domain::json::{self, Members, Node},
-    metrics::AuthResult,
-};
+use crate::domain::json::{self, Members, Node};
 
 /// The longest token, in bytes. A token from Entra ID with 199 groups, the most that it puts into one, has 11.6 KB. All
 /// headers together may have 32 KiB.
@@ -80,43 +76,6 @@ impl Headers {
             None => Header::parse(text).map(Arc::new),
         }
     }
-}
-
-/// The one bearer token of a request.
-///
-/// # Errors
-/// When there is no token, more than one, or another scheme.
-pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
-    const HINT: &str = "send one header `Authorization: Bearer <JWT>`";
-    let missing = |why: &str| Refusal::new(AuthResult::Missing, format!("{why}: {HINT}"));
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = match (values.next(), values.next()) {
-        (None, _) => return Err(missing("the request has no token")),
-        (Some(value), None) => value,
-        (Some(_), Some(_)) => {
-            return Err(Refusal::malformed(format!("several `Authorization` headers: {HINT}")));
-        }
-    };
-    let Some((scheme, token)) = value.to_str().ok().and_then(|text| text.split_once(' ')) else {
-        return Err(missing("the `Authorization` header holds no token"));
-    };
-    if scheme.eq_ignore_ascii_case("basic") {
-        return Err(missing(
-            "the `Authorization` header is Basic, with a user and a password; some clients, such \
-             as Python's requests, replace yours with one from `~/.netrc`: look for this host in \
-             that file",
-        ));
-    }
-    if scheme.eq_ignore_ascii_case("zc2-hmac-sha256") {
-        return Err(missing(
-            "the call is signed with an access key, which this gateway does not take: give the client your token \
-             instead, as docs/clients.md says",
-        ));
-    }
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(missing("the `Authorization` header is of another scheme"));
-    }
-    Ok(token.trim_matches(' '))
 }
 
 impl<'a> Compact<'a> {

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use super::{
-    Signals, Stop, bind_tcp, block_on, lanes, raise_file_limit, reload_everything,
+    Signals, Stop, bind_tcp, block_on, key, lanes, raise_file_limit, reload_everything,
     runtime_files::RuntimeFiles, say, start_logging, token,
 };
 use crate::{
@@ -94,7 +94,9 @@ async fn dev(args: &Args, log_format: Option<Format>, lanes: Lanes) -> Result<()
     let recorded = files.for_a_journal()?;
     let mut config = urls.config(args)?;
     config.journal.path = recorded.path().join("journal.db");
-    // `dev` has no files, so there is nothing to reload.
+    files.make_access_keys(&key::fresh_secret()?)?;
+    config.auth.access_keys = Some(files.access_keys());
+    // The access keys are all that `dev` reloads.
     let _level = start_logging(&config.log, log_format)?;
     raise_file_limit();
     let key = AccessKey::new(access_key_id.clone(), &password)?;

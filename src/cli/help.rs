@@ -7,7 +7,7 @@ use clap::Command;
 const BELOW_THE_OPTIONS: &str = "Exit status:\n";
 
 /// Each command's path and page.
-const PAGES: [(&[&str], &str); 19] = [
+const PAGES: [(&[&str], &str); 25] = [
     (&[], include_str!("help/zec-gateway.txt")),
     (&["serve"], include_str!("help/serve.txt")),
     (&["dev"], include_str!("help/dev.txt")),
@@ -25,6 +25,12 @@ const PAGES: [(&[&str], &str); 19] = [
     (&["journal", "list"], include_str!("help/journal-list.txt")),
     (&["journal", "show"], include_str!("help/journal-show.txt")),
     (&["journal", "export"], include_str!("help/journal-export.txt")),
+    (&["key"], include_str!("help/key.txt")),
+    (&["key", "new"], include_str!("help/key-new.txt")),
+    (&["key", "list"], include_str!("help/key-list.txt")),
+    (&["key", "end"], include_str!("help/key-end.txt")),
+    (&["key", "check"], include_str!("help/key-check.txt")),
+    (&["key", "rotate-master"], include_str!("help/key-rotate-master.txt")),
     (&["token"], include_str!("help/token.txt")),
     (&["completions"], include_str!("help/completions.txt")),
 ];

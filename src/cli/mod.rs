@@ -7,6 +7,7 @@ mod emulator;
 mod health;
 mod help;
 mod journal;
+mod key;
 mod operators;
 mod policy;
 mod reload;
@@ -69,6 +70,9 @@ enum Command {
     /// Read a journal, of a stopped or a running gateway
     #[command(subcommand)]
     Journal(journal::Command),
+    /// Give out access keys of the gateway's own, list them, and end them
+    #[command(subcommand)]
+    Key(key::Command),
     /// Sign a token, for development and tests
     Token(token::Args),
     /// Print completions for a shell: bash, zsh, fish, elvish or powershell
@@ -113,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Reload(args) => reload::run(&args),
         Command::Policy(command) => policy::run(&command),
         Command::Journal(command) => journal::run(&command),
+        Command::Key(command) => key::run(&command),
         Command::Token(args) => token::run(&args),
         Command::Completions(args) => {
             completions::run(&args);

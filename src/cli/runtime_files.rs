@@ -8,10 +8,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::error::Fault;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{auth::AccessKeySettings, error::Fault};
 
 const KEY: &str = "key.pem";
 const ISSUER: &str = "issuer";
+/// The file of access keys, the master secret, and the last uses.
+const ACCESS_KEYS: [&str; 3] = ["access-keys.toml", "access-keys-master", "access-keys-used.json"];
 
 /// The directory for the files of a running `dev`.
 #[derive(Debug)]
@@ -58,6 +62,23 @@ impl RuntimeFiles {
             })
         };
         Ok((read(KEY)?, read(ISSUER)?))
+    }
+
+    /// The files of the access keys, which outlive each `dev`.
+    pub(super) fn access_keys(&self) -> AccessKeySettings {
+        let [file, master_file, state_file] = ACCESS_KEYS.map(|name| self.directory.join(name));
+        AccessKeySettings { file, master_file, state_file }
+    }
+
+    /// Makes the files of the access keys that are not there yet, with this master secret.
+    pub(super) fn make_access_keys(&self, master: &SecretString) -> Result<(), Fault> {
+        let [file, master_file, _] = ACCESS_KEYS;
+        for (name, text) in [(file, ""), (master_file, master.expose_secret())] {
+            if !self.directory.join(name).exists() {
+                self.put(name, text)?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes a header line with a token, for `curl -H @FILE`, so that the token does not get into a shell's history.

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     app::{App, AppListeners, Reloader},
+    auth::NEED_TLS,
     error::Fault,
     server::{self, Address, Listener},
     telemetry::Format,
@@ -42,7 +43,12 @@ pub(super) fn run(args: &Args, log_format: Option<Format>) -> Result<(), Stop> {
             public: listeners(inherited.public, &config.server.listen, "server.listen").await?,
             admin: listeners(inherited.admin, &config.server.admin_listen, "admin.listen").await?,
         };
-        announce(&listeners, handed_over, config.server.tls.is_some());
+        let tls = config.server.tls.is_some();
+        if config.auth.access_keys.is_some() && !tls && !listeners.public.are_local() {
+            // The configuration does not know a socket that was handed over.
+            return Err(Fault::new(NEED_TLS).at_key("auth.access_keys").into());
+        }
+        announce(&listeners, handed_over, tls);
         let lanes = app.lanes.clone();
         let ready = || {
             systemd.ready();

@@ -1,13 +1,13 @@
 //! The forms of texts in the file: durations, sizes, addresses, names.
 
-use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, time::Duration};
 
 use humantime::format_duration;
 use ipnet::IpNet;
 
 use super::tree::shown;
 use crate::{
-    auth::{Algorithm, GroupsForm},
+    auth::{Algorithm, GroupsForm, NetworkError, network},
     execute::EipCheck,
     server::Address,
     telemetry::Format,
@@ -110,20 +110,10 @@ pub(super) fn proxy_network(text: &str) -> Result<Option<IpNet>, String> {
     if text == "unix" {
         return Ok(None);
     }
-    let network =
-        text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    match network {
-        Some(network) if network.trunc() == network => Ok(Some(network)),
-        Some(network) => Err(format!(
-            "{} has bits set beyond its mask: write `{}`, or the address alone",
-            shown(text),
-            network.trunc()
-        )),
-        None => Err(format!(
-            "{} is neither an address, as `10.0.0.5`, nor a network, as `10.0.0.0/24`, nor `unix`",
-            shown(text)
-        )),
-    }
+    network(text).map(Some).map_err(|error| {
+        let or_unix = if error == NetworkError::Other { ", nor `unix`" } else { "" };
+        format!("{} {error}{or_unix}", shown(text))
+    })
 }
 
 /// An issuer's name. It is the part before `/` in Cedar ids and a label of metrics, so few characters are allowed.

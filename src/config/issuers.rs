@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use super::{
+    access_keys::access_keys,
     fields::{Fields, TextOrTexts},
     forms, sections, url,
 };
@@ -38,11 +39,8 @@ pub(super) fn auth(root: &mut Fields<'_>) -> auth::Settings {
         fields.fault("issuers", format!("is empty: {hint}"));
     }
     let issuers = tables.unwrap_or_default().into_iter();
-    auth::Settings {
-        keys_cache_directory,
-        proxy,
-        issuers: issuers.map(|table| issuer(table, &mut taken)).collect(),
-    }
+    let issuers = issuers.map(|table| issuer(table, &mut taken)).collect();
+    auth::Settings { keys_cache_directory, proxy, issuers, access_keys: access_keys(&mut fields) }
 }
 
 /// One issuer. A faulty issuer keeps its place in the list, because messages number the issuers. An unreadable name

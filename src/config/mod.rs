@@ -6,6 +6,7 @@
 //! faulty configuration.
 //! `partial` is what remains of a configuration that has faults.
 
+mod access_keys;
 mod collector;
 mod fields;
 mod changes;
@@ -156,6 +157,7 @@ impl Config {
             let values = changes::values(&root);
             let mut config = Self::read(path, &mut Fields::root(root, &findings));
             config.source = ConfigSource { text: text.to_owned(), variables, values };
+            access_keys::check(&mut config, &findings);
             warnings::find(&config, &findings);
             config
         });

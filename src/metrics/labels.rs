@@ -1,7 +1,7 @@
 //! The closed sets of label values.
 
 labels! {
-    /// The result of checking a token.
+    /// The result of checking a token, or a signature with an access key.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum AuthResult by label {
         /// The token was accepted.
@@ -16,7 +16,7 @@ labels! {
         UnknownKey = "unknown_key",
         /// The signature does not match the key.
         BadSignature = "bad_signature",
-        /// The token has expired.
+        /// The token or the access key has expired.
         Expired = "expired",
         /// The token is not valid yet.
         NotYetValid = "not_yet_valid",
@@ -26,6 +26,12 @@ labels! {
         BadClaims = "bad_claims",
         /// The gateway has no keys of its issuer.
         KeysUnavailable = "keys_unavailable",
+        /// The time of a signature is too far from the gateway's clock.
+        WrongTime = "wrong_time",
+        /// The access key may not be used from where the request came.
+        WrongNetwork = "wrong_network",
+        /// Too many requests of one access key wait for their bodies.
+        TooManyUnverified = "too_many_unverified",
     }
 }
 

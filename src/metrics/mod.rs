@@ -36,6 +36,19 @@ const DURATION_BUCKETS: [f64; 14] =
 
 const FROM_FILE: u64 = u64::MAX;
 
+/// How many access keys there are, by whether they are good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyCounts {
+    /// Those that are good for more than two weeks.
+    pub valid: usize,
+    /// Those that end within two weeks.
+    pub ending: usize,
+    /// Those that have ended.
+    pub ended: usize,
+    /// When the next one ends, since 1970.
+    pub next_end: Option<Duration>,
+}
+
 /// Every metric of the gateway.
 #[derive(Debug)]
 pub struct Metrics {
@@ -55,6 +68,8 @@ pub struct Metrics {
     reloads: IntCounterVec,
     last_reload_successful: IntGauge,
     tls_certificate_expiry: IntGaugeVec,
+    access_keys: IntGaugeVec,
+    access_key_next_end: IntGaugeVec,
     zec_requests: IntCounterVec,
     zec_durations: HistogramVec,
     zec_broken_answers: IntCounter,
@@ -85,7 +100,7 @@ impl Metrics {
         let metrics = Self {
             http: HttpMetrics::new(&make, routes)?,
             journal: JournalMetrics::new(&make)?,
-            auth_results: make.counters("auth_results_total", "Tokens checked.", &["issuer", "result"])?,
+            auth_results: make.counters("auth_results_total", "Tokens and signatures with access keys checked.", &["issuer", "result"])?,
             issuers: issuers
                 .iter()
                 .map(|name| IssuerKeys { name: name.clone(), fetched: AtomicU64::new(0) })
@@ -100,6 +115,9 @@ impl Metrics {
             last_reload_successful: make.gauge("last_reload_successful", "1 if the files on disk are in force, for everything that is reloaded.")?,
             // Without TLS this series does not exist, because 0 would be a date long past.
             tls_certificate_expiry: make.gauges("tls_certificate_expiry_timestamp_seconds", "When the listener's own certificate expires, in Unix seconds.", &[])?,
+            // Without access keys neither of the two exists; without one that has yet to end, only the first.
+            access_keys: make.gauges("access_keys", "Access keys of the gateway's own: good for more than 14 days, ending within them, and ended.", &["state"])?,
+            access_key_next_end: make.gauges("access_key_next_end_timestamp_seconds", "When the next access key ends, in Unix seconds.", &[])?,
             zec_requests: make.counters("zec_requests_total", "Requests to ZEC.", &["action", "outcome"])?,
             zec_durations: make.histograms("zec_request_duration_seconds", "Seconds that a request to ZEC took.", &["action"], &DURATION_BUCKETS)?,
             zec_broken_answers: make.counter("zec_broken_answers_total", "Long answers of ZEC that broke off after the caller had got a part.")?,
@@ -224,6 +242,29 @@ impl Metrics {
     pub fn certificate_expires(&self, at: u64) {
         let series = self.tls_certificate_expiry.with_label_values::<&str>(&[]);
         series.set(i64::try_from(at).unwrap_or(i64::MAX));
+    }
+
+    /// Creates the series of callers that `issuer` stands for: those with access keys.
+    pub fn access_keys_taken(&self, issuer: &str) {
+        for result in AuthResult::ALL {
+            self.auth_results.with_label_values(&[issuer, result.label()]);
+        }
+    }
+
+    /// Sets how many access keys there are, and when the next one ends.
+    pub fn access_keys(&self, counts: &KeyCounts) {
+        let KeyCounts { valid, ending, ended, next_end } = counts;
+        for (state, count) in [("valid", valid), ("ending", ending), ("ended", ended)] {
+            let series = self.access_keys.with_label_values(&[state]);
+            series.set(i64::try_from(*count).unwrap_or(i64::MAX));
+        }
+        match next_end {
+            Some(end) => {
+                let series = self.access_key_next_end.with_label_values::<&str>(&[]);
+                series.set(i64::try_from(end.as_secs()).unwrap_or(i64::MAX));
+            }
+            None => self.access_key_next_end.reset(),
+        }
     }
 
     /// Counts a request to ZEC that ended, and how long it took.

@@ -223,7 +223,12 @@ mod tests {
     /// Serves operators beside these lanes, and returns the address.
     async fn served(lanes: Lanes) -> std::net::SocketAddr {
         let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
-        let nobody = Settings { keys_cache_directory: None, proxy: None, issuers: Vec::new() };
+        let nobody = Settings {
+            keys_cache_directory: None,
+            proxy: None,
+            issuers: Vec::new(),
+            access_keys: None,
+        };
         let authenticator = Authenticator::load(&nobody, Arc::clone(&metrics)).unwrap();
         let freeze = Freeze::new(Live::with(|_| {}));
         let readiness = Arc::new(Readiness::new(

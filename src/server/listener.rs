@@ -123,6 +123,12 @@ impl Listeners {
         self.all.iter().filter_map(|listener| listener.address().ok())
     }
 
+    /// Whether no other machine can reach any of them. One whose address is not reported might be reached.
+    #[must_use]
+    pub fn are_local(&self) -> bool {
+        self.all.iter().all(|listener| listener.address().is_ok_and(|address| address.is_local()))
+    }
+
     /// Accepts the next connection of any of them. Each call polls another socket first, so that all have the same
     /// priority.
     pub(super) async fn accept(&self, turn: &mut usize) -> io::Result<(Socket, Origin)> {

@@ -1,36 +1,99 @@
-//! The layer that authenticates the caller and removes the token.
+//! The layer that authenticates the caller and removes the credentials.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{error::Error as StdError, net::IpAddr, sync::Arc, time::SystemTime};
 
-use http::{Request, header};
+use bytes::Bytes;
+use http::{Request, header, uri::Authority};
+use http_body::Body;
+use http_body_util::{Either, Full};
 use tower::{Service, ServiceExt};
 
 use super::request_state::RequestState;
 use crate::{
-    api::{Access, Answer},
-    auth::Authenticator,
+    api::{Access, Answer, Api, Matched},
+    auth::{Authenticator, Identified, SignedHead, SignedRequest},
+    domain::{Caller, Origin},
     error::{Error, Problem},
 };
 
-/// Authenticates the caller if the route requires it. No later layer sees the token.
+/// The body of a request after this layer: as it came, or read already, because a signature covers it.
+pub(super) type CheckedBody<B> = Either<B, Full<Bytes>>;
+
+/// Authenticates the caller if the route requires it. No later layer sees the credentials.
 pub(super) async fn authenticate<B, S>(
     authenticator: Arc<Authenticator>,
+    api: Arc<Api>,
     mut request: Request<B>,
     mut next: S,
 ) -> Result<Answer, Error>
 where
-    S: Service<Request<B>, Response = Answer, Error = Error>,
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    S: Service<Request<CheckedBody<B>>, Response = Answer, Error = Error>,
 {
-    match RequestState::of(&mut request)?.matched.as_ref().map(|matched| matched.route.access()) {
-        Some(Access::Public) => {}
-        Some(Access::Caller) => {
-            let caller = authenticator.authenticate(request.headers(), SystemTime::now()).await?;
-            let found = RequestState::of(&mut request)?;
-            found.record.note(|facts| facts.caller = Some(caller.id().to_owned()));
-            found.caller = Some(caller);
+    let Some(Matched { route, .. }) = &RequestState::of(&mut request)?.matched else {
+        return Err(Error::new(Problem::Internal, "a request without a route"));
+    };
+    let mut request = match route.access() {
+        Access::Public => request.map(Either::Left),
+        Access::Caller if route.takes_access_keys() => {
+            let head = SignedHead {
+                headers: request.headers(),
+                authority: request.uri().authority().map(Authority::as_str),
+            };
+            match authenticator.authenticate_or_begin(head, SystemTime::now()).await? {
+                Identified::Caller(caller) => {
+                    note(&mut request, caller)?;
+                    request.map(Either::Left)
+                }
+                Identified::ByBody(signed) => {
+                    by_body(&authenticator, &api, request, &signed).await?
+                }
+            }
         }
-        None => return Err(Error::new(Problem::Internal, "a request without a route")),
-    }
+        Access::Caller => {
+            let caller = authenticator.authenticate(request.headers(), SystemTime::now()).await?;
+            note(&mut request, caller)?;
+            request.map(Either::Left)
+        }
+    };
     request.headers_mut().remove(header::AUTHORIZATION);
     next.ready().await?.call(request).await
+}
+
+/// Reads the body, which the signature covers, and then checks it.
+async fn by_body<B>(
+    authenticator: &Authenticator,
+    api: &Api,
+    mut request: Request<B>,
+    signed: &SignedRequest,
+) -> Result<Request<CheckedBody<B>>, Error>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let found = RequestState::of(&mut request)?;
+    let (client, (matched, deadline)) = (client(found), found.to_read()?);
+    let route = matched.route;
+    let (head, body) = request.into_parts();
+    let body = api.read_body(route, &head.headers, body, deadline).await?;
+    let mut request = Request::from_parts(head, Either::Right(Full::new(body.clone())));
+    let caller = authenticator.check_signature(signed, &body, client, SystemTime::now())?;
+    note(&mut request, caller)?;
+    Ok(request)
+}
+
+fn note<B>(request: &mut Request<B>, caller: Caller) -> Result<(), Error> {
+    let found = RequestState::of(request)?;
+    found.record.note(|facts| facts.caller = Some(caller.id().to_owned()));
+    found.caller = Some(caller);
+    Ok(())
+}
+
+/// The address from which a request came: the peer's, or the one that a trusted proxy names.
+fn client(found: &RequestState) -> Option<IpAddr> {
+    match found.record.peer()?.client {
+        Origin::Tcp(address) => Some(address.ip()),
+        Origin::Unix | Origin::Unknown => None,
+    }
 }

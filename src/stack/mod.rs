@@ -31,6 +31,7 @@ use crate::{
     metrics::Metrics,
     telemetry::Sink,
 };
+use authenticate::CheckedBody;
 use check::check;
 pub use deadline::Timeouts;
 pub use framing::Oddities;
@@ -76,7 +77,7 @@ where
     } = parts;
     let turns = limits.clone();
     let (api, counted, running) = (Arc::new(api), Arc::clone(&metrics), AtOnce::default());
-    let timeouts = parts.timeouts;
+    let (timeouts, reader) = (parts.timeouts, Arc::clone(&api));
     let service =
         ServiceBuilder::new()
             // Outermost, around everything that can fail. So every request is counted, also if its caller hangs up, and
@@ -110,13 +111,21 @@ where
                 framing::headers(request)
             }))
             // Before any byte of the body is read: a request without a good token costs a few signature checks at most.
+            // Only a signature with an access key covers the body, which is then read to its bound.
             .layer(from_fn(move |request, next| {
-                authenticate::authenticate(Arc::clone(&authenticator), request, next)
+                authenticate::authenticate(
+                    Arc::clone(&authenticator),
+                    Arc::clone(&reader),
+                    request,
+                    next,
+                )
             }))
             // As soon as the caller is known, so that one caller's many or slow requests do not take the places of
             // others.
-            .layer(check(move |request: &mut Request<B>| caller_limits::limit(&callers, request)))
-            .service(tower::service_fn(move |request: Request<B>| {
+            .layer(check(move |request: &mut Request<CheckedBody<B>>| {
+                caller_limits::limit(&callers, request)
+            }))
+            .service(tower::service_fn(move |request: Request<CheckedBody<B>>| {
                 let api = Arc::clone(&api);
                 let (mut head, body) = request.into_parts();
                 let context = RequestState::take(&mut head.extensions);

@@ -38,6 +38,14 @@ impl RequestState {
         request.extensions_mut().get_mut().ok_or_else(missing)
     }
 
+    /// What [`Api::read_body`] needs of a request: its route, and until when it must be answered.
+    pub(super) fn to_read(&self) -> Result<(&Matched, Instant), Error> {
+        match (&self.matched, self.deadlines) {
+            (Some(matched), Some((deadline, _))) => Ok((matched, deadline)),
+            _ => Err(missing()),
+        }
+    }
+
     /// Takes the complete state, for the API.
     pub(super) fn take(extensions: &mut Extensions) -> Result<Context, Error> {
         let found: Self = extensions.remove().ok_or_else(missing)?;

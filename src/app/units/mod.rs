@@ -1,6 +1,7 @@
 //! The units: files that are reloaded while the gateway serves. Each unit is reloaded separately, whole or not at all.
 
 pub(super) mod access_key;
+pub(super) mod issued_keys;
 pub(super) mod keys;
 pub(super) mod limits;
 pub(super) mod policy;

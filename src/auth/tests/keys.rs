@@ -218,7 +218,7 @@ fn two_issuers_that_share_a_kid_never_cross() {
     }
     let names = ["corp".to_owned(), "partner".to_owned()];
     let metrics = Arc::new(Metrics::new(&[], &names).unwrap());
-    let settings = Settings { keys_cache_directory: None, proxy: None, issuers };
+    let settings = Settings { keys_cache_directory: None, proxy: None, issuers, access_keys: None };
     let auth = Authenticator::load(&settings, metrics).unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let check = |signer: &Signer, iss: &str| {

@@ -75,7 +75,12 @@ fn world_with(change: impl FnOnce(&mut IssuerSettings)) -> World {
     std::fs::write(&file, key_set(&[&es, &rs, &ed])).unwrap();
     let mut issuer = settings("corp", ISS, file);
     change(&mut issuer);
-    let settings = Settings { keys_cache_directory: None, proxy: None, issuers: vec![issuer] };
+    let settings = Settings {
+        keys_cache_directory: None,
+        proxy: None,
+        issuers: vec![issuer],
+        access_keys: None,
+    };
     let metrics = Metrics::new(&[], &["corp".to_owned()]).unwrap();
     let auth = Authenticator::load(&settings, Arc::new(metrics)).unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();

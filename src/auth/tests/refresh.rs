@@ -10,7 +10,7 @@ pub(super) fn fetched(uri: &str) -> Settings {
     let mut issuer = settings("corp", ISS, "no-file".into());
     issuer.keys = KeySource::Url(uri.parse().unwrap());
     issuer.max_stale = Duration::from_mins(5);
-    Settings { keys_cache_directory: None, proxy: None, issuers: vec![issuer] }
+    Settings { keys_cache_directory: None, proxy: None, issuers: vec![issuer], access_keys: None }
 }
 
 pub(super) fn metrics() -> Arc<Metrics> {

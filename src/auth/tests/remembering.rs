@@ -3,7 +3,7 @@
 use tokio::time::advance;
 
 use super::{refresh::Remote, *};
-use crate::domain::json;
+use crate::domain::json::{self, Node};
 
 #[test]
 fn a_verified_token_is_known_again() {
@@ -124,7 +124,12 @@ fn issuers_do_not_share_a_memory() {
         settings(name, iss, file.clone())
     });
     let names = ["corp".to_owned(), "partner".to_owned()];
-    let settings = Settings { keys_cache_directory: None, proxy: None, issuers: both.to_vec() };
+    let settings = Settings {
+        keys_cache_directory: None,
+        proxy: None,
+        issuers: both.to_vec(),
+        access_keys: None,
+    };
     let auth = Authenticator::load(&settings, Metrics::new(&[], &names).unwrap().into()).unwrap();
     let mut headers = HeaderMap::new();
     let bearer = format!("Bearer {}", world.es.sign(&world.claims()).unwrap());

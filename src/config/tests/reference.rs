@@ -11,7 +11,8 @@ const KEYS: &str = "
     server.idle_timeout server.handshake_timeout server.request_timeout server.read_timeout server.max_body
     server.drain_delay server.drain_timeout server.tls.cert_file server.tls.key_file
     server.tls.client_ca_file server.trusted_proxies admin.listen cors.allowed_origins auth.keys_cache_directory
-    auth.proxy auth.proxy_credentials_file auth.issuers.0.ca_file auth.issuers.0.token_file
+    auth.proxy auth.proxy_credentials_file auth.access_keys.file auth.access_keys.master_file
+    auth.access_keys.state_file auth.issuers.0.ca_file auth.issuers.0.token_file
     auth.issuers.0.use_proxy auth.issuers.0.name auth.issuers.0.issuer auth.issuers.0.audiences auth.issuers.0.algorithms
     auth.issuers.0.jwks_file auth.issuers.0.jwks_url auth.issuers.0.discovery
     auth.issuers.0.subject_claim auth.issuers.0.groups_claim auth.issuers.0.groups_form auth.issuers.0.leeway

@@ -1,0 +1,310 @@
+//! Access keys that the gateway itself gives out, for clients that know no tokens: they sign each request as they would
+//! sign it for ZEC (ZC2-HMAC-SHA256; docs/zec-api.md, section 2).
+//!
+//! The check is written apart from the signer of the gateway's own requests (`zec/sign.rs`), so that the same fault in
+//! both cannot hide itself. It remembers no signatures: clients send the same request again, with the same signature.
+
+mod edit;
+mod file;
+mod header;
+mod issued;
+mod master;
+mod networks;
+mod signature;
+mod uses;
+
+use std::{
+    io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::ArcSwap;
+use http::HeaderMap;
+use tokio::sync::OwnedSemaphorePermit;
+
+pub use edit::{NewKey, replace_file};
+pub use file::{KeyEntry, KeyFile};
+use header::Claimed;
+pub(super) use header::SCHEME;
+pub use issued::KeyState;
+use issued::{Issued, IssuedKey, Verifier};
+pub use master::MasterFile;
+pub use networks::{NetworkError, network};
+use signature::Canonical;
+pub use uses::LastUses;
+
+use super::refusal::Refusal;
+use crate::{
+    domain::Caller,
+    error::Fault,
+    files::ReadFile,
+    metrics::{AuthResult, KeyCounts, Metrics},
+};
+
+/// The issuer's name of callers with access keys: in policies, the record and metrics.
+pub const ISSUER: &str = "keys";
+
+/// Why signatures need a connection that nobody else can read.
+pub const NEED_TLS: &str = "access keys need TLS, or a listener on loopback: a signature covers neither the action \
+    nor the path, so a call that others can read lets them make other calls for five minutes; set `[server.tls]`, or \
+    listen on loopback";
+
+/// How far a timestamp may be from our clock, either way. ZEC's own bound (docs/zec-api.md, section 1).
+const MAX_SKEW: Duration = Duration::from_secs(300);
+
+/// How often the gateway looks which keys end soon, and keeps the last uses.
+const TICK: Duration = Duration::from_secs(60);
+
+/// ZEC's codes of signatures that are refused; its clients read them (docs/zec-api.md, section 4).
+const BAD_SIGNATURE: &str = "AUTHFAILURE_SIGNATURE_FAILURE";
+const WRONG_TIME: &str = "AUTHFAILURE_SIGNATURE_EXPIRED";
+
+/// Where the keys are (`[auth.access_keys]`).
+#[derive(Clone, Debug)]
+pub struct AccessKeySettings {
+    /// The file of keys, which holds no secret.
+    pub file: PathBuf,
+    /// The file with the master secret, from which every password is derived.
+    pub master_file: PathBuf,
+    /// The file in which the gateway keeps when each key was last used.
+    pub state_file: PathBuf,
+}
+
+/// The access keys in force.
+#[derive(Debug)]
+pub struct IssuedKeys {
+    settings: AccessKeySettings,
+    issued: ArcSwap<Issued>,
+    /// The last uses that the file holds.
+    kept: ArcSwap<LastUses>,
+    metrics: Arc<Metrics>,
+}
+
+/// The head of a request, as far as a signature speaks of it.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedHead<'a> {
+    /// The headers as they came.
+    pub headers: &'a HeaderMap,
+    /// `:authority`, or the host of the target, if the request has no header `Host`.
+    pub authority: Option<&'a str>,
+}
+
+/// A request whose signature can be checked once its body has been read.
+#[derive(Debug)]
+pub struct SignedRequest {
+    /// The key that the request names; `None` if there is no such key.
+    key: Option<Arc<IssuedKey>>,
+    verifier: Arc<Verifier>,
+    canonical: Canonical,
+    signature: signature::Signature,
+    /// Counts this body among those that are read for nobody yet.
+    _place: OwnedSemaphorePermit,
+}
+
+impl IssuedKeys {
+    /// Loads the keys, and the last uses that were kept; `read` reads the files.
+    ///
+    /// # Errors
+    /// Every fault of the file of keys and of the master secret.
+    pub fn load(
+        settings: &AccessKeySettings,
+        metrics: Arc<Metrics>,
+        read: ReadFile<'_>,
+    ) -> Result<Self, Vec<Fault>> {
+        let uses = LastUses::read(&settings.state_file).unwrap_or_else(|error| {
+            tracing::warn!("{error}; the last uses of access keys are not known");
+            LastUses::default()
+        });
+        let issued = Issued::load(settings, read, &uses)?;
+        metrics.access_keys_taken(ISSUER);
+        let (issued, kept) = (ArcSwap::from_pointee(issued), ArcSwap::from_pointee(uses));
+        let keys = Self { settings: settings.clone(), issued, kept, metrics };
+        keys.count(SystemTime::now());
+        Ok(keys)
+    }
+
+    /// Replaces all keys by those that are now in the files. Returns how many there are.
+    ///
+    /// # Errors
+    /// Every fault; the keys before stay in force.
+    pub fn reload(&self, read: ReadFile<'_>) -> Result<usize, Vec<Fault>> {
+        let before = self.issued.load();
+        let issued = Issued::reload(&self.settings, read, &before)?;
+        let keys = issued.len();
+        self.issued.store(Arc::new(issued));
+        let now = SystemTime::now();
+        self.count(now);
+        for fault in self.issued.load().ending_soon(now) {
+            tracing::warn!("{fault}");
+        }
+        Ok(keys)
+    }
+
+    /// The settings that name the files.
+    #[must_use]
+    pub const fn settings(&self) -> &AccessKeySettings {
+        &self.settings
+    }
+
+    /// A warning for each key that ends soon.
+    #[must_use]
+    pub fn warnings(&self, now: SystemTime) -> Vec<Fault> {
+        self.issued.load().ending_soon(now)
+    }
+
+    /// Looks at the head of a signed request: its form, its time, and the key that it names. `text` is the value of
+    /// `Authorization` after the scheme.
+    ///
+    /// # Errors
+    /// When the form or the time is wrong, or when too many bodies are read for this key already.
+    pub(super) fn begin(
+        &self,
+        text: &str,
+        head: SignedHead<'_>,
+        now: SystemTime,
+    ) -> Result<SignedRequest, Refusal> {
+        let claimed = Claimed::parse(text)?;
+        let timestamp = header::timestamp(head.headers)?;
+        check_time(timestamp.seconds, now)?;
+        let canonical = Canonical::new(&claimed, head, timestamp.text)?;
+        let issued = self.issued.load();
+        let key = issued.find(claimed.id).cloned();
+        // A key that does not exist is checked like one that does, and the answer comes after the same work.
+        let verifier = key.as_ref().map_or(&issued.unknown, |key| &key.verifier);
+        let place = Arc::clone(&verifier.places).try_acquire_owned().map_err(|_| {
+            Refusal::new(
+                AuthResult::TooManyUnverified,
+                "too many requests of this access key are being read already; nothing was sent, try again",
+            )
+        })?;
+        let verifier = Arc::clone(verifier);
+        let signature = claimed.signature;
+        Ok(SignedRequest { key, verifier, canonical, signature, _place: place })
+    }
+
+    /// Looks every minute which keys end soon, and keeps the last uses; for ever.
+    pub async fn watch_forever(&self) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut told = None;
+        loop {
+            ticks.tick().await;
+            let now = SystemTime::now();
+            self.count(now);
+            let day = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+                / (24 * 3600);
+            if told.replace(day) != Some(day) {
+                for fault in self.warnings(now) {
+                    tracing::warn!("{fault}");
+                }
+            }
+            self.keep_uses().await;
+        }
+    }
+
+    /// Writes the last uses to their file, if there are any that it does not hold.
+    pub async fn keep_uses(&self) {
+        let uses = Arc::new(self.issued.load().last_uses());
+        if *uses == **self.kept.load() {
+            return;
+        }
+        let (path, written) = (self.settings.state_file.clone(), Arc::clone(&uses));
+        let written = tokio::task::spawn_blocking(move || written.write(&path)).await;
+        match written.unwrap_or_else(|error| Err(error.to_string())) {
+            Ok(()) => self.kept.store(uses),
+            Err(error) => tracing::warn!("{error}; the last uses of access keys are not kept"),
+        }
+    }
+
+    fn count(&self, now: SystemTime) {
+        self.metrics.access_keys(&self.issued.load().counts(now));
+    }
+}
+
+impl SignedRequest {
+    /// Checks the signature of a request over its body, then that the key has not ended and may be used from `client`.
+    ///
+    /// # Errors
+    /// When the caller must not be let in.
+    pub(super) fn check(
+        &self,
+        body: &[u8],
+        client: Option<IpAddr>,
+        now: SystemTime,
+    ) -> Result<Caller, Refusal> {
+        let good = self.canonical.is_signed(&self.verifier, &self.signature, body, now);
+        let Some(key) = self.key.as_ref().filter(|_| good) else {
+            return Err(Refusal::new(
+                AuthResult::BadSignature,
+                "the access key does not exist, or the signature is not the one that its password makes: check id and \
+                 password; nothing between client and gateway may change `Host`, `Content-Type` or the body",
+            )
+            .with_code(BAD_SIGNATURE));
+        };
+        // Only who holds the password is told more.
+        if now >= key.entry.ends {
+            return Err(Refusal::new(
+                AuthResult::Expired,
+                format!(
+                    "this access key ended at {}: ask the gateway's operators for a new one",
+                    humantime::format_rfc3339_seconds(key.entry.ends)
+                ),
+            ));
+        }
+        if !networks::admit(&key.entry.from, client) {
+            return Err(Refusal::new(
+                AuthResult::WrongNetwork,
+                "this access key may not be used from where you call: use it on the network that it was given out for",
+            ));
+        }
+        key.note_use(now);
+        Ok(key.caller.clone())
+    }
+}
+
+fn check_time(timestamp: u64, now: SystemTime) -> Result<(), Refusal> {
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let away = timestamp.abs_diff(now);
+    if away <= MAX_SKEW.as_secs() {
+        return Ok(());
+    }
+    let side = if timestamp < now { "behind" } else { "ahead of" };
+    Err(Refusal::new(
+        AuthResult::WrongTime,
+        format!("`X-ZC-Timestamp` is {away} s {side} the gateway's clock, and 300 s are allowed: set the client's clock, and sign each try anew"),
+    )
+    .with_code(WRONG_TIME))
+}
+
+/// Reads a file as text, or says why not.
+fn text_of(path: &Path, key: &str, read: ReadFile<'_>) -> Result<String, Fault> {
+    let fault = |text: String| Fault::new(text).in_file(path).at_key(key.to_owned());
+    let bytes = read(path).map_err(|error: io::Error| fault(format!("cannot be read: {error}")))?;
+    // Bytes that are not text are not shown, not even in part.
+    String::from_utf8(bytes).map_err(|_| fault("is not UTF-8".to_owned()))
+}
+
+impl Issued {
+    fn counts(&self, now: SystemTime) -> KeyCounts {
+        let mut counts = KeyCounts::default();
+        for key in self.all() {
+            match key.entry.state(now) {
+                KeyState::Valid => counts.valid += 1,
+                KeyState::Ending => counts.ending += 1,
+                KeyState::Ended => {
+                    counts.ended += 1;
+                    continue;
+                }
+            }
+            let ends = key.entry.ends.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            counts.next_end = Some(counts.next_end.map_or(ends, |next| next.min(ends)));
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,294 @@
+//! Signatures: which are accepted, which are refused, and why; the files of keys; their changes.
+
+mod edits;
+mod files;
+mod forged;
+mod vectors;
+
+use std::{cell::RefCell, collections::BTreeMap, path::Path, time::UNIX_EPOCH};
+
+use http::{HeaderValue, header::HOST};
+use secrecy::ExposeSecret;
+
+use super::*;
+
+pub(super) const ID: &str = "zgkabcdefghjkmnpqrstuv";
+const MASTER: &str = "master-secret-of-the-tests-0123456789";
+const BODY: &[u8] = br#"{"nicId": "1612345678901234567"}"#;
+const NOW: u64 = 1_800_000_000;
+
+/// A key of each kind: a good one, one that has ended, one that is bound to a network.
+const FILE: &str = r#"
+[[key]]
+id = "zgkabcdefghjkmnpqrstuv"
+name = "ci-terraform"
+groups = ["deployers"]
+ends = 2027-02-01T00:00:00Z
+
+[[key]]
+id = "zgkended"
+name = "old"
+ends = 2020-01-01T00:00:00Z
+
+[[key]]
+id = "zgkbound"
+name = "bound"
+ends = 2027-02-01T00:00:00Z
+from = ["10.20.0.0/16"]
+"#;
+
+fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+/// Keys whose files a test changes.
+struct World {
+    keys: IssuedKeys,
+    files: RefCell<BTreeMap<&'static str, String>>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::of(FILE, &format!("{MASTER}\n"))
+    }
+
+    fn of(file: &str, master: &str) -> Self {
+        let settings = AccessKeySettings {
+            file: "keys.toml".into(),
+            master_file: "master".into(),
+            state_file: "/no/such/directory".into(),
+        };
+        let files = RefCell::new(BTreeMap::from([
+            ("keys.toml", file.to_owned()),
+            ("master", master.to_owned()),
+        ]));
+        let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
+        let keys = IssuedKeys::load(&settings, metrics, &|path| read(&files, path)).unwrap();
+        Self { keys, files }
+    }
+
+    fn put(&self, name: &'static str, text: &str) {
+        self.files.borrow_mut().insert(name, text.to_owned());
+        self.keys.reload(&|path| read(&self.files, path)).unwrap();
+    }
+
+    /// Whether the request's caller is let in, and if not, why not.
+    fn check(&self, request: &Request) -> Result<String, Refusal> {
+        let head = SignedHead { headers: &request.headers, authority: request.authority };
+        let signed = self.keys.begin(&request.authorization, head, request.now)?;
+        let caller = signed.check(&request.body, request.client, request.now)?;
+        Ok(caller.id().to_owned())
+    }
+}
+
+fn read(files: &RefCell<BTreeMap<&'static str, String>>, path: &Path) -> io::Result<Vec<u8>> {
+    let text = files.borrow().get(path.to_str().unwrap()).cloned();
+    text.map(String::into_bytes).ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// A signed request, which a test may change before or after it is signed.
+#[derive(Clone)]
+struct Request {
+    headers: HeaderMap,
+    authority: Option<&'static str>,
+    authorization: String,
+    body: Vec<u8>,
+    client: Option<IpAddr>,
+    now: SystemTime,
+}
+
+impl Request {
+    /// A good request of that key.
+    fn of(id: &str) -> Self {
+        let password = MasterFile::parse(Path::new("master"), MASTER).unwrap().password(id);
+        Self::signed(id, password.expose_secret(), &["content-type", "host"])
+    }
+
+    fn signed(id: &str, password: &str, names: &[&str]) -> Self {
+        let mut request = Self {
+            headers: HeaderMap::new(),
+            authority: None,
+            authorization: String::new(),
+            body: BODY.to_vec(),
+            client: None,
+            now: at(NOW),
+        };
+        request.put("host", "127.0.0.1:8080");
+        request.put("content-type", "application/json");
+        request.put("x-zc-timestamp", &NOW.to_string());
+        request.put("x-zc-signature-method", SCHEME);
+        request.put("x-extra", "value");
+        request.sign(id, password, names);
+        request
+    }
+
+    fn put(&mut self, name: &'static str, value: &str) {
+        self.headers.insert(name, HeaderValue::from_str(value).unwrap());
+    }
+
+    /// Signs the request as ZEC's clients do.
+    fn sign(&mut self, id: &str, password: &str, names: &[&str]) {
+        let value = |name: &str| match self.headers.get(name) {
+            Some(value) => value.to_str().unwrap().to_owned(),
+            None => self.authority.unwrap().to_owned(),
+        };
+        let lines: Vec<_> = names.iter().map(|name| format!("{name}:{}", value(name))).collect();
+        let (lines, names) = (lines.join("\n"), names.join(";"));
+        self.sign_text(id, password, &names, &format!("POST\n/\n\n{lines}\n\n{names}\n"));
+    }
+
+    /// Signs that text, and the hash of the body behind it.
+    fn sign_text(&mut self, id: &str, password: &str, names: &str, text: &str) {
+        use aws_lc_rs::{digest, hmac};
+        let hex = |bytes: &[u8]| {
+            let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            digits.concat()
+        };
+        let sha = |text: &[u8]| hex(digest::digest(&digest::SHA256, text).as_ref());
+        let canonical = sha(format!("{text}{}", sha(&self.body)).as_bytes());
+        let time = self.headers["x-zc-timestamp"].to_str().unwrap();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, password.as_bytes());
+        let tag = hmac::sign(&key, format!("{SCHEME}\n{time}\n{canonical}").as_bytes());
+        self.authorization =
+            format!("Credential={id}, SignedHeaders={names}, Signature={}", hex(tag.as_ref()));
+    }
+}
+
+#[test]
+fn a_good_signature_names_its_caller() {
+    let world = World::new();
+    assert_eq!(world.check(&Request::of(ID)).unwrap(), "keys/ci-terraform");
+    let mut bound = Request::of("zgkbound");
+    bound.client = Some("10.20.1.2".parse().unwrap());
+    assert_eq!(world.check(&bound).unwrap(), "keys/bound");
+    let issued = world.keys.issued.load();
+    let caller = &issued.find(ID).unwrap().caller;
+    assert_eq!(caller.group_ids().collect::<Vec<_>>(), ["keys/deployers"]);
+}
+
+#[test]
+fn values_may_be_signed_in_lower_case_and_further_headers_too() {
+    let world = World::new();
+    let password = MasterFile::parse(Path::new("master"), MASTER).unwrap().password(ID);
+    let mut request = Request::of(ID);
+    request.put("host", "Gateway.Example.COM:8443");
+    request.put("content-type", "application/json; charset=UTF-8");
+    request.put("x-extra", "Some Value");
+    request.put("x-zc-action", "DescribeNetworkInterfaces");
+    let names = ["content-type", "host", "x-extra", "x-zc-action"];
+    request.sign(ID, password.expose_secret(), &names);
+    assert!(world.check(&request).is_ok(), "as sent");
+    let lowered = "POST\n/\n\ncontent-type:application/json; charset=utf-8\nhost:gateway.example.com:8443\n\
+                   x-extra:some value\nx-zc-action:describenetworkinterfaces\n\ncontent-type;host;x-extra;x-zc-action\n";
+    request.sign_text(ID, password.expose_secret(), &names.join(";"), lowered);
+    assert!(world.check(&request).is_ok(), "in lower case");
+    // Over HTTP/2 the host is in `:authority`.
+    let mut request = Request::of(ID);
+    request.headers.remove(HOST);
+    request.authority = Some("gateway.example.com:443");
+    request.sign(ID, password.expose_secret(), &["content-type", "host"]);
+    assert!(world.check(&request).is_ok(), "over HTTP/2");
+}
+
+#[test]
+fn the_clocks_may_differ_by_five_minutes_either_way() {
+    let world = World::new();
+    for (away, good) in [(-300, true), (300, true), (-301, false), (301, false)] {
+        let mut request = Request::of(ID);
+        request.now = at(NOW.checked_add_signed(away).unwrap());
+        assert_eq!(world.check(&request).is_ok(), good, "{away}");
+    }
+}
+
+#[test]
+fn the_passwords_before_a_rotation_are_taken_until_their_time_is_over() {
+    let world = World::new();
+    let old = Request::of(ID);
+    let before = MasterFile::parse(Path::new("master"), MASTER).unwrap();
+    let fresh = secrecy::SecretString::from("another-master-secret-0123456789-abc");
+    let rotated = before.rotated(&fresh, Duration::from_secs(60), at(NOW));
+    let after = MasterFile::parse(Path::new("master"), rotated.expose_secret()).unwrap();
+    let new = Request::signed(ID, after.password(ID).expose_secret(), &["content-type", "host"]);
+    assert!(world.check(&old).is_ok() && world.check(&new).is_err());
+    world.put("master", rotated.expose_secret());
+    for (later, is_old_taken) in [(0, true), (59, true), (60, false)] {
+        let (mut old, mut new) = (old.clone(), new.clone());
+        (old.now, new.now) = (at(NOW + later), at(NOW + later));
+        assert_eq!(world.check(&old).is_ok(), is_old_taken, "{later}");
+        assert!(world.check(&new).is_ok(), "{later}");
+    }
+}
+
+#[test]
+fn a_key_that_is_taken_out_or_ends_is_refused_from_then_on() {
+    let world = World::new();
+    assert!(world.check(&Request::of(ID)).is_ok());
+    let mut late = Request::of(ID);
+    let end = humantime::parse_rfc3339("2027-02-01T00:00:00Z").unwrap();
+    late.now = end;
+    let seconds = end.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    late.put("x-zc-timestamp", &seconds.to_string());
+    let password = MasterFile::parse(Path::new("master"), MASTER).unwrap().password(ID);
+    late.sign(ID, password.expose_secret(), &["content-type", "host"]);
+    assert_eq!(world.check(&late).unwrap_err().result, AuthResult::Expired);
+    late.now = end - Duration::from_secs(1);
+    assert!(world.check(&late).is_ok());
+    world.put("keys.toml", "");
+    assert_eq!(world.check(&Request::of(ID)).unwrap_err().result, AuthResult::BadSignature);
+}
+
+#[test]
+fn few_bodies_are_read_for_a_key_before_its_signature_is_checked() {
+    let world = World::new();
+    let begin = |id: &str| {
+        let request = Request::of(id);
+        let head = SignedHead { headers: &request.headers, authority: None };
+        world.keys.begin(&request.authorization, head, request.now)
+    };
+    let mut held: Vec<_> = (0..64).map(|_| begin(ID).unwrap()).collect();
+    let refused = begin(ID).unwrap_err();
+    assert_eq!(refused.result, AuthResult::TooManyUnverified);
+    assert_eq!(refused.into_error().problem(), crate::error::Problem::Overloaded);
+    // Another key's are not concerned, and neither are those of nobody. These have places of their own, all together.
+    assert!(begin("zgkended").is_ok());
+    let strangers: Vec<_> = (0..64).map(|n| begin(&format!("zgkstranger{n}")).unwrap()).collect();
+    assert_eq!(begin("zgkanother").unwrap_err().result, AuthResult::TooManyUnverified);
+    // A reload does not give a key new places.
+    world.put("keys.toml", FILE);
+    assert!(begin(ID).is_err() && begin("zgkanother").is_err());
+    held.pop();
+    drop(strangers);
+    assert!(begin(ID).is_ok() && begin("zgkanother").is_ok());
+}
+
+#[test]
+fn the_last_use_is_kept_in_a_file_and_over_reloads_and_restarts() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("keys.toml"), FILE).unwrap();
+    std::fs::write(path("master"), MASTER).unwrap();
+    let settings = AccessKeySettings {
+        file: path("keys.toml"),
+        master_file: path("master"),
+        state_file: path("used.json"),
+    };
+    let load = || {
+        let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
+        let keys = IssuedKeys::load(&settings, metrics, &crate::files::read).unwrap();
+        World { keys, files: RefCell::default() }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let world = load();
+    runtime.block_on(world.keys.keep_uses());
+    assert!(!path("used.json").exists(), "nothing to keep");
+    world.check(&Request::of(ID)).unwrap();
+    assert!(world.check(&Request::of("zgkended")).is_err());
+    world.keys.reload(&crate::files::read).unwrap();
+    runtime.block_on(world.keys.keep_uses());
+    let uses = LastUses::read(&path("used.json")).unwrap();
+    assert_eq!((uses.of(ID), uses.of("zgkended"), uses.of("zgkbound")), (NOW, 0, 0));
+    assert_eq!(load().keys.issued.load().last_uses(), uses);
+    // A file that cannot be read costs nothing but what it knew.
+    std::fs::write(path("used.json"), "{").unwrap();
+    assert_eq!(load().keys.issued.load().last_uses(), LastUses::default());
+}
