@@ -241,6 +241,27 @@ fn sockets_of_systemd_that_strangers_reach_are_warned_of() {
 }
 
 #[test]
+fn a_socket_of_systemd_that_strangers_reach_takes_no_access_keys() {
+    let files = files();
+    let at = |name: &str| files.directory.path().join(name);
+    std::fs::write(at("access-keys.toml"), "").unwrap();
+    std::fs::write(at("master"), "0123456789abcdef0123456789abcdef").unwrap();
+    let text = std::fs::read_to_string(files.config()).unwrap();
+    std::fs::write(files.config(), format!("{text}{}", crate::issued_keys::CONFIGURED)).unwrap();
+    let sockets = [(); 2].map(|()| TcpListener::bind("0.0.0.0:0").unwrap().into());
+    let names = ["callers", "operators"];
+    let done = with_sockets(&files.serve("info"), sockets, &names).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("auth.access_keys: access keys need TLS"), "{said}");
+    let local = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().into());
+    let mut child = with_sockets(&files.serve("info"), local, &names).spawn().unwrap();
+    until(&mut child, "\"serving\"");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn what_is_handed_over_and_is_no_listening_socket_is_refused() {
     let files = files();
     let pair = UnixDatagram::pair().unwrap();
