@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 
 use super::{
     Algorithm, Compact, IssuerSettings, KeySet, Token, claims, discovery,
+    door::{self, Offered},
     keys::KeyNames,
-    token::{self, Headers},
+    token::Headers,
 };
 use crate::domain::{
     Caller,
@@ -36,7 +37,10 @@ pub(crate) fn token(text: &str) -> Option<TokenParts> {
 }
 
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    token::bearer(headers).ok()
+    match door::offered(headers).ok()? {
+        Offered::Token(token) => Some(token),
+        Offered::Signature(_) => None,
+    }
 }
 
 pub(crate) fn claims(claims: &[u8], settings: &IssuerSettings, now: SystemTime) -> Option<Caller> {

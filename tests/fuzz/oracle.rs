@@ -66,7 +66,8 @@ pub fn authenticator() -> zec_gateway::auth::Authenticator {
     let signer = issuer::Signer::es256().unwrap();
     std::fs::write(&file, issuer::key_set(&[&signer])).unwrap();
     let issuers = vec![settings(auth::KeySource::File(file.clone()))];
-    let settings = auth::Settings { keys_cache_directory: None, proxy: None, issuers, access_keys: None };
+    let settings =
+        auth::Settings { keys_cache_directory: None, proxy: None, issuers, access_keys: None };
     let metrics = Metrics::new(&[], &["corp".to_owned()]).unwrap();
     let authenticator = auth::Authenticator::load(&settings, metrics.into()).unwrap();
     std::fs::remove_file(file).unwrap();
