@@ -1,10 +1,10 @@
 //! Opens and reads the files that operators name: it never waits for a pipe or a device, and reads a bounded number of
-//! bytes.
+//! bytes. Replaces files as a whole.
 
 use std::{
     ffi::OsStr,
     fs::{self, File, OpenOptions, ReadDir},
-    io::{self, Read},
+    io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -54,6 +54,28 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 pub fn read_text(path: &Path) -> io::Result<String> {
     String::from_utf8(read(path)?)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
+/// Puts a new file in the place of one at this path, which is whole at every moment. `prepare` may give it an owner and
+/// permissions; otherwise only our user can read it.
+///
+/// # Errors
+/// Fails if the file cannot be written; the file before is then intact.
+pub fn replace(
+    path: &Path,
+    bytes: &[u8],
+    prepare: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = parent.unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(bytes)?;
+    prepare(file.as_file())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    // The new file is there already. Without this, the one before might come back after a crash.
+    let _ = File::open(directory).and_then(|directory| directory.sync_all());
+    Ok(())
 }
 
 /// The content of a directory, each list in alphabetical order.

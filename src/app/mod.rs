@@ -278,10 +278,12 @@ impl App {
         spans.stop().await;
         keys.abort();
         watching.iter().for_each(JoinHandle::abort);
-        if let Some(keys) = access_keys {
-            keys.keep_uses().await;
-        }
         admin.abort();
+        if let Some(keys) = access_keys
+            && let Err(error) = keys.keep_uses().await
+        {
+            tracing::warn!("{error}; the last uses of access keys are not kept");
+        }
         following.iter().for_each(JoinHandle::abort);
         in_time
     }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::DirBuilder,
-    io::{self, Read, Write},
+    io::{self, Read},
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -93,12 +93,7 @@ impl Cache {
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
-        // Only our user can read the file, and it gets its name only once all of it is on disk.
-        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
+        files::replace(path, bytes, |_| Ok(()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, header::AUTHORIZATION};
 
-use super::{access_keys, refusal::Refusal};
+use super::{issued_keys, refusal::Refusal};
 use crate::metrics::AuthResult;
 
 const HINT: &str = "send one header `Authorization: Bearer <JWT>`";
@@ -36,7 +36,7 @@ pub(super) fn offered(headers: &HeaderMap) -> Result<Offered<'_>, Refusal> {
     if scheme.eq_ignore_ascii_case("bearer") {
         return Ok(Offered::Token(rest.trim_matches(' ')));
     }
-    if scheme.eq_ignore_ascii_case(access_keys::SCHEME) {
+    if scheme.eq_ignore_ascii_case(issued_keys::SCHEME) {
         return Ok(Offered::Signature(rest.trim_matches(' ')));
     }
     if scheme.eq_ignore_ascii_case("basic") {

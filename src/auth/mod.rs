@@ -6,7 +6,7 @@
 //! Keys are fetched and refreshed off the request path. Only a token with an unknown `kid` or a bad signature waits,
 //! for a second at most, for the refresh that it triggers.
 
-mod access_keys;
+mod issued_keys;
 mod algorithm;
 mod bearer;
 mod cache;
@@ -30,13 +30,14 @@ use std::{io, net::IpAddr, path::Path, sync::Arc, time::SystemTime};
 
 use http::HeaderMap;
 
-pub use access_keys::{
-    AccessKeySettings, ISSUER as KEYS_ISSUER, IssuedKeys, KeyEntry, KeyFile, KeyState, LastUses,
-    MasterFile, NEED_TLS, NetworkError, NewKey, SignedHead, SignedRequest, network, replace_file,
-};
 pub use algorithm::Algorithm;
 pub use claim::{ClaimPath, GroupsForm};
 use door::Offered;
+pub use issued_keys::{
+    ISSUER as KEYS_ISSUER, IssuedKeySettings, IssuedKeys, KeyEntry, KeyFile, KeyState, LastUses,
+    MasterFile, NEED_TLS, NetworkError, NewKey, SignedHead, SignedRequest, fresh_master, network,
+    replace_file,
+};
 use issuer::Issuer;
 use keys::KeySet;
 use refresh::Refresher;
@@ -167,10 +168,11 @@ impl Authenticator {
         &self.warnings
     }
 
-    /// Whether at least one issuer has keys.
+    /// Whether somebody can call: at least one issuer has keys, or there is an access key.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.issuers.iter().any(|issuer| issuer.has_keys())
+            || self.issued_keys.as_ref().is_some_and(|keys| keys.any())
     }
 
     /// The issuers' names, and whether each has keys, for `/readyz`.
@@ -251,9 +253,9 @@ impl Authenticator {
                 self.verify(text, now, &mut issuer).await.map(Identified::Caller)
             }
             Ok(Offered::Signature(text)) => match self.access_keys() {
-                Ok(keys) => {
+                Ok(_) => {
                     issuer = Some(KEYS_ISSUER);
-                    match keys.begin(text, head, now) {
+                    match IssuedKeys::begin(text, head, now) {
                         // It is counted when its signature is checked.
                         Ok(signed) => return Ok(Identified::ByBody(Box::new(signed))),
                         Err(refusal) => Err(refusal),
@@ -277,7 +279,8 @@ impl Authenticator {
         client: Option<IpAddr>,
         now: SystemTime,
     ) -> Result<Caller, Error> {
-        self.counted(Some(KEYS_ISSUER), signed.check(body, client, now))
+        let checked = self.access_keys().and_then(|keys| keys.check(signed, body, client, now));
+        self.counted(Some(KEYS_ISSUER), checked)
     }
 
     async fn verify<'a>(

@@ -14,11 +14,13 @@ pub(super) struct Refusal {
     detail: Cow<'static, str>,
     /// ZEC's own code for it, if it has a better one than the problem's.
     code: Option<&'static str>,
+    /// The access key that the request names, for the log.
+    key: Option<String>,
 }
 
 impl Refusal {
     pub(super) fn new(result: AuthResult, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { result, detail: detail.into(), code: None }
+        Self { result, detail: detail.into(), code: None, key: None }
     }
 
     pub(super) fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
@@ -34,16 +36,24 @@ impl Refusal {
         self
     }
 
+    /// Adds the id of the access key, which has only letters and digits, for the log.
+    pub(super) fn about(mut self, key: &str) -> Self {
+        self.key = Some(key.to_owned());
+        self
+    }
+
     /// The error answer for the caller.
     pub(super) fn into_error(self) -> Error {
         let problem = match self.result {
             AuthResult::Missing => Problem::MissingToken,
             AuthResult::KeysUnavailable => Problem::IdentityProviderUnavailable,
-            AuthResult::TooManyUnverified => Problem::Overloaded,
             _ => Problem::InvalidToken,
         };
         // The log has it too, for operators whose callers all get 401.
-        let cause = self.detail.to_string();
+        let cause = match &self.key {
+            Some(key) => format!("{} (access key {key})", self.detail),
+            None => self.detail.to_string(),
+        };
         let error = Error::new(problem, self.detail).with_cause(cause);
         match self.code {
             Some(code) => error.with_code(code),

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use http::Uri;
 
-use super::{AccessKeySettings, Algorithm, ClaimPath, GroupsForm};
+use super::{Algorithm, ClaimPath, GroupsForm, IssuedKeySettings};
 use crate::net::ProxySettings;
 
 /// Which issuers may identify callers (`[auth]`).
@@ -17,7 +17,7 @@ pub struct Settings {
     /// The trusted issuers, at least one; each has a unique name and a unique `issuer`.
     pub issuers: Vec<IssuerSettings>,
     /// The gateway's own access keys; if `None`, no caller may sign with one.
-    pub access_keys: Option<AccessKeySettings>,
+    pub access_keys: Option<IssuedKeySettings>,
 }
 
 /// One trusted issuer (`[[auth.issuers]]`).

@@ -8,11 +8,12 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use super::{
-    Signals, Stop, bind_tcp, block_on, key, lanes, raise_file_limit, reload_everything,
+    Signals, Stop, bind_tcp, block_on, lanes, raise_file_limit, reload_everything,
     runtime_files::RuntimeFiles, say, start_logging, token,
 };
 use crate::{
     app::{App, AppListeners},
+    auth::fresh_master,
     config::Config,
     emulator::{self, Emulator},
     error::Fault,
@@ -26,10 +27,11 @@ use crate::{
 /// The configuration, with placeholders for the addresses.
 const CONFIG: &str = include_str!("../../config/dev/gateway.toml");
 
-/// The policy of the repository's example.
-const POLICY: [(&str, &str); 2] = [
+/// The policy of the repository's example, and one for callers with access keys.
+const POLICY: [(&str, &str); 3] = [
     ("guards.cedar", include_str!("../../config/policy/guards.cedar")),
     ("netops.cedar", include_str!("../../config/policy/netops.cedar")),
+    ("terraform.cedar", include_str!("../../config/dev/terraform.cedar")),
 ];
 
 /// The lifetime of the printed token: a working day.
@@ -94,7 +96,7 @@ async fn dev(args: &Args, log_format: Option<Format>, lanes: Lanes) -> Result<()
     let recorded = files.for_a_journal()?;
     let mut config = urls.config(args)?;
     config.journal.path = recorded.path().join("journal.db");
-    files.make_access_keys(&key::fresh_secret()?)?;
+    files.make_access_keys(&fresh_master()?)?;
     config.auth.access_keys = Some(files.access_keys());
     // The access keys are all that `dev` reloads.
     let _level = start_logging(&config.log, log_format)?;

@@ -1,18 +1,19 @@
 //! `key`: gives out access keys of the gateway's own, lists them, and ends them.
 
 use std::{
-    path::PathBuf,
+    io,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Stop, complain, configuration, runtime_files::RuntimeFiles, say};
+use super::{Stop, complain, configuration, print, runtime_files::RuntimeFiles, say};
 use crate::{
     auth::{
-        AccessKeySettings, KEYS_ISSUER, KeyEntry, KeyFile, KeyState, LastUses, MasterFile, NewKey,
-        network, replace_file,
+        IssuedKeySettings, KEYS_ISSUER, KeyEntry, KeyFile, KeyState, LastUses, MasterFile, NewKey,
+        fresh_master, network, replace_file,
     },
     error::Fault,
     files,
@@ -23,37 +24,38 @@ use crate::{
 const PUBLIC: u32 = 0o644;
 const SECRET: u32 = 0o600;
 
-/// The random bytes of a new master secret.
-const MASTER_BYTES: usize = 32;
-
 /// How long a key may live, and how long an older master secret may be taken.
 const MAX_SPAN: Duration = Duration::from_secs(2 * 366 * 24 * 3600);
 
 /// How soon a running gateway knows of a change by itself.
-const TAKES_EFFECT: &str = "a running gateway knows of this within some seconds; `zec-gateway reload` makes it load the file at once";
+const TAKES_EFFECT: &str =
+    "a running gateway loads the file within some seconds, or at once with `zec-gateway reload`";
+
+/// The same of a master secret, of which systemd gives a service a copy.
+const MASTER_TAKES_EFFECT: &str = "a running gateway loads it within some seconds; if systemd passes it as a credential, run `systemctl reload`";
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Make a new access key, and print its id and its password, this once
     New(New),
     /// Show all access keys: when each ends, and when it was last used
-    List(Where),
+    List(FilesArgs),
     /// End an access key now
     End {
         /// The id of a key, or the name of a caller, whose keys all end
         key: String,
         #[command(flatten)]
-        place: Where,
+        files: FilesArgs,
     },
     /// Check the file of keys and the master secret, and say which keys end soon
-    Check(Where),
+    Check(FilesArgs),
     /// Replace the master secret, and print the new password of each key
     RotateMaster {
-        /// How long the passwords of before are taken as well
+        /// How long the previous passwords stay valid, at most
         #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = keep)]
         keep: Duration,
         #[command(flatten)]
-        place: Where,
+        files: FilesArgs,
     },
 }
 
@@ -76,42 +78,43 @@ pub(super) struct New {
     #[arg(long, value_name = "NETWORK", value_parser = network, verbatim_doc_comment)]
     from: Vec<IpNet>,
     #[command(flatten)]
-    place: Where,
+    files: FilesArgs,
 }
 
 /// Where the keys are.
 #[derive(Debug, clap::Args)]
-pub(super) struct Where {
+pub(super) struct FilesArgs {
     /// The configuration, whose table `auth.access_keys` names the files
     ///
     /// Without it, the files of `dev`.
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     config: Option<PathBuf>,
-    /// The file with the master secret, if not the one that the configuration names
+    /// The file with the master secret
     ///
-    /// Without it, that one. systemd gives a service a copy, which nobody else can read.
+    /// Without it, `auth.access_keys.master_file` of the configuration. systemd gives a
+    /// service a copy, which nobody else can read: then name the original here.
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     master_file: Option<PathBuf>,
 }
 
 /// The files of the keys, and the record of what was done with them.
-struct Place {
-    settings: AccessKeySettings,
+struct KeyFiles {
+    settings: IssuedKeySettings,
     journal: Option<Settings>,
 }
 
 pub(super) fn run(command: &Command) -> Result<(), Stop> {
     match command {
         Command::New(args) => new(args),
-        Command::List(place) => list(&place.find()?),
-        Command::End { key, place } => end_now(key, &place.find()?),
-        Command::Check(place) => check(&place.find()?),
-        Command::RotateMaster { keep, place } => rotate_master(*keep, &place.find()?),
+        Command::List(files) => list(&files.find()?),
+        Command::End { key, files } => end_now(key, &files.find()?),
+        Command::Check(files) => check(&files.find()?),
+        Command::RotateMaster { keep, files } => rotate_master(*keep, &files.find()?),
     }
 }
 
-impl Where {
-    fn find(&self) -> Result<Place, Stop> {
+impl FilesArgs {
+    fn find(&self) -> Result<KeyFiles, Stop> {
         let (settings, journal) = match &self.config {
             None => (RuntimeFiles::open()?.access_keys(), None),
             Some(path) => {
@@ -124,30 +127,41 @@ impl Where {
             }
         };
         let master_file = self.master_file.clone().unwrap_or(settings.master_file);
-        Ok(Place { settings: AccessKeySettings { master_file, ..settings }, journal })
+        Ok(KeyFiles { settings: IssuedKeySettings { master_file, ..settings }, journal })
     }
 }
 
-impl Place {
-    /// The file of keys.
+impl KeyFiles {
     fn keys(&self) -> Result<KeyFile, Vec<Fault>> {
         let path = &self.settings.file;
+        let text = files::read_text(path).map_err(|error| unreadable(path, &error, ""))?;
+        KeyFile::parse(path, text)
+    }
+
+    /// As [`Self::keys`]; without a file there are no keys yet.
+    fn keys_if_any(&self) -> Result<KeyFile, Vec<Fault>> {
+        let path = &self.settings.file;
         match files::read_text(path) {
-            Ok(text) => KeyFile::parse(path, text),
-            Err(error) => Err(vec![Fault::new(format!("cannot be read: {error}")).in_file(path)]),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                KeyFile::parse(path, String::new())
+            }
+            _ => self.keys(),
         }
     }
 
     fn master(&self) -> Result<MasterFile, Vec<Fault>> {
         let path = &self.settings.master_file;
-        let text = files::read_text(path).map_err(|error| {
-            vec![Fault::new(format!("cannot be read: {error}; `zec-gateway key rotate-master` makes the file if there is none")).in_file(path)]
-        })?;
+        let hint = "; `zec-gateway key rotate-master` makes the file if there is none";
+        let text = files::read_text(path).map_err(|error| unreadable(path, &error, hint))?;
         MasterFile::parse(path, &text)
     }
 }
 
-/// When a key ends. One that lives for years is one that nobody renews in time.
+fn unreadable(path: &Path, error: &io::Error, hint: &str) -> Vec<Fault> {
+    vec![Fault::new(format!("cannot be read: {error}{hint}")).in_file(path)]
+}
+
+/// When a key ends. Nobody renews in time what lives for many years.
 fn end(text: &str) -> Result<SystemTime, String> {
     let now = SystemTime::now();
     let ends = humantime::parse_rfc3339(text).ok();
@@ -155,7 +169,7 @@ fn end(text: &str) -> Result<SystemTime, String> {
         .or_else(|| humantime::parse_duration(text).ok().and_then(|span| now.checked_add(span)));
     match ends.map(|ends| (ends, ends.duration_since(now))) {
         Some((ends, Ok(left))) if !left.is_zero() && left <= MAX_SPAN => Ok(ends),
-        Some(_) => Err("a key ends within two years, and not before it begins".to_owned()),
+        Some(_) => Err("the end must be in the future, at most two years from now".to_owned()),
         None => {
             Err("write a duration, as 90d, or a time in UTC, as 2027-03-01T00:00:00Z".to_owned())
         }
@@ -168,52 +182,52 @@ fn keep(text: &str) -> Result<Duration, String> {
 }
 
 fn new(args: &New) -> Result<(), Stop> {
-    let place = args.place.find()?;
-    let master = place.master()?;
+    let files = args.files.find()?;
+    // Before the key is made, because it would be worth nothing without a master secret.
+    files.master()?;
     let New { name, groups, ends, from, .. } = args;
     let key =
         NewKey { name: name.clone(), groups: groups.clone(), ends: *ends, from: from.clone() };
-    let path = &place.settings.file;
+    let path = &files.settings.file;
     let id = replace_file(path, PUBLIC, |before| {
         KeyFile::parse(path, before.unwrap_or_default())?.with_new(&key)
     })?;
-    say(format_args!("id        {id}"));
-    say(format_args!("password  {}", master.password(&id).expose_secret()));
+    // And after it, because another command may have replaced the secret meanwhile, without knowing of the key.
+    let password = files.master()?.password(&id);
+    print(format_args!("id        {id}\npassword  {}", password.expose_secret()))?;
     complain(format_args!(
         "note: the password is not shown again; `{KEYS_ISSUER}/{name}` is the caller, until {}; {TAKES_EFFECT}",
-        humantime::format_rfc3339_seconds(*ends)
+        time(*ends)
     ));
     Ok(())
 }
 
-fn list(place: &Place) -> Result<(), Stop> {
-    let keys = place.keys()?;
-    let uses = LastUses::read(&place.settings.state_file).unwrap_or_else(|error| {
+fn list(files: &KeyFiles) -> Result<(), Stop> {
+    let keys = files.keys()?;
+    let uses = LastUses::read(&files.settings.state_file).unwrap_or_else(|error| {
         complain(format_args!("note: {error}"));
         LastUses::default()
     });
-    let journal = place.journal.as_ref().filter(|journal| journal.enabled && journal.path.exists());
+    let journal = files.journal.as_ref().filter(|journal| journal.enabled && journal.path.exists());
     let journal = journal.map(|journal| Offline::open(&journal.path)).transpose()?;
     let now = SystemTime::now();
+    let or_never = |at: Option<SystemTime>| at.map_or_else(|| "never".to_owned(), time);
     for key in keys.entries() {
-        let used = match uses.of(&key.id) {
-            0 => "never".to_owned(),
-            at => time(SystemTime::UNIX_EPOCH + Duration::from_secs(at)),
-        };
         let wrote = match &journal {
-            Some(journal) => last_write(journal, key)?.map_or_else(|| "never".to_owned(), time),
+            Some(journal) => or_never(last_write(journal, key)?),
             None => "not recorded".to_owned(),
         };
         let all =
             |items: Vec<String>| if items.is_empty() { "-".to_owned() } else { items.join(",") };
         say(format_args!(
-            "{}  {KEYS_ISSUER}/{}  {}  ends {}  groups {}  from {}  used {used}  wrote {wrote}",
+            "{}  {KEYS_ISSUER}/{}  {}  ends {}  groups {}  from {}  used {}  wrote {wrote}",
             key.id,
             key.name,
-            word(key.state(now)),
+            label(key.state(now)),
             time(key.ends),
             all(key.groups.clone()),
             all(key.from.iter().map(ToString::to_string).collect()),
+            or_never(uses.of(&key.id)),
         ));
     }
     Ok(())
@@ -226,21 +240,23 @@ fn last_write(journal: &Offline, key: &KeyEntry) -> Result<Option<SystemTime>, F
     Ok(newest.first().map(|view| view.started_at))
 }
 
-fn end_now(which: &str, place: &Place) -> Result<(), Stop> {
-    let (path, now) = (&place.settings.file, SystemTime::now());
+fn end_now(which: &str, files: &KeyFiles) -> Result<(), Stop> {
+    let (path, now) = (&files.settings.file, SystemTime::now());
     let ended = replace_file(path, PUBLIC, |before| {
         let file = KeyFile::parse(path, before.unwrap_or_default())?;
-        let named = |key: &&KeyEntry| key.id == which || key.name == which;
-        let good = |key: &&KeyEntry| key.state(now) != KeyState::Ended;
-        let ending: Vec<KeyEntry> =
-            file.entries().iter().filter(named).filter(good).cloned().collect();
-        if ending.is_empty() {
-            let known = file.entries().iter().any(|key| named(&key));
-            let text =
-                if known { "has ended already" } else { "is neither the id nor the name of a key" };
-            return Err(vec![Fault::new(format!("`{which}` {text}")).in_file(path)]);
+        let all = file.entries().iter();
+        // An id names one key, whatever names others have.
+        let by_id: Vec<_> = all.clone().filter(|key| key.id == which).collect();
+        let by_name = || all.filter(|key| key.name == which).collect();
+        let meant: Vec<&KeyEntry> = if by_id.is_empty() { by_name() } else { by_id };
+        let good = meant.iter().filter(|key| key.state(now) != KeyState::Ended);
+        let ending: Vec<KeyEntry> = good.copied().cloned().collect();
+        let fault = |text: &str| vec![Fault::new(format!("`{which}` {text}")).in_file(path)];
+        match (meant.is_empty(), ending.is_empty()) {
+            (true, _) => Err(fault("is neither the id nor the name of a key")),
+            (false, true) => Err(fault("has ended already")),
+            (false, false) => Ok((file.with_end(&ending, now), ending)),
         }
-        Ok((file.with_end(&ending, now), ending))
     })?;
     for key in ended {
         say(format_args!("{}  {KEYS_ISSUER}/{}  ended", key.id, key.name));
@@ -249,13 +265,12 @@ fn end_now(which: &str, place: &Place) -> Result<(), Stop> {
     Ok(())
 }
 
-fn check(place: &Place) -> Result<(), Stop> {
-    let (keys, _) = match (place.keys(), place.master()) {
-        (Ok(keys), Ok(master)) => (keys, master),
-        (keys, master) => {
-            let faults = [keys.err(), master.err()];
-            return Err(Stop::Faulty(faults.into_iter().flatten().flatten().collect()));
-        }
+fn check(files: &KeyFiles) -> Result<(), Stop> {
+    let (keys, master) = (files.keys(), files.master());
+    let faults: Vec<_> = master.err().into_iter().flatten().collect();
+    let keys = match keys {
+        Ok(keys) if faults.is_empty() => keys,
+        keys => return Err(Stop::Faulty([keys.err().unwrap_or_default(), faults].concat())),
     };
     let now = SystemTime::now();
     for warning in keys.ending_soon(now) {
@@ -264,7 +279,7 @@ fn check(place: &Place) -> Result<(), Stop> {
     let count = |state| keys.entries().iter().filter(|key| key.state(now) == state).count();
     say(format_args!(
         "{}: {} keys, {} of them end within 14 days, {} have ended",
-        place.settings.file.display(),
+        files.settings.file.display(),
         keys.entries().len(),
         count(KeyState::Ending),
         count(KeyState::Ended)
@@ -272,10 +287,11 @@ fn check(place: &Place) -> Result<(), Stop> {
     Ok(())
 }
 
-fn rotate_master(keep: Duration, place: &Place) -> Result<(), Stop> {
-    let (path, now) = (&place.settings.master_file, SystemTime::now());
-    let keys = if place.settings.file.exists() { Some(place.keys()?) } else { None };
-    let fresh = fresh_secret()?;
+fn rotate_master(keep: Duration, files: &KeyFiles) -> Result<(), Stop> {
+    let (path, now) = (&files.settings.master_file, SystemTime::now());
+    // Before the secret is replaced, so that a fault in it stops the command.
+    files.keys_if_any()?;
+    let fresh = fresh_master()?;
     let master = replace_file(path, SECRET, |before| {
         let text = match before {
             Some(before) => MasterFile::parse(path, &before)?.rotated(&fresh, keep, now),
@@ -284,29 +300,25 @@ fn rotate_master(keep: Duration, place: &Place) -> Result<(), Stop> {
         let master = MasterFile::parse(path, text.expose_secret())?;
         Ok((text.expose_secret().to_owned(), master))
     })?;
-    let good = keys.iter().flat_map(KeyFile::entries);
-    for key in good.filter(|key| key.state(now) != KeyState::Ended) {
+    // And after it, so that no key is left out that was made meanwhile.
+    let keys = files.keys_if_any()?;
+    for key in keys.entries().iter().filter(|key| key.state(now) != KeyState::Ended) {
         let password = master.password(&key.id);
-        say(format_args!("{}  {KEYS_ISSUER}/{}  {}", key.id, key.name, password.expose_secret()));
+        print(format_args!(
+            "{}  {KEYS_ISSUER}/{}  {}",
+            key.id,
+            key.name,
+            password.expose_secret()
+        ))?;
     }
     complain(format_args!(
-        "note: the passwords are not shown again; those of before are taken for {} more; {TAKES_EFFECT}",
+        "note: the passwords are not shown again; the previous ones stay valid for {}; {MASTER_TAKES_EFFECT}",
         humantime::format_duration(keep)
     ));
     Ok(())
 }
 
-/// A new master secret.
-pub(super) fn fresh_secret() -> Result<SecretString, Fault> {
-    let mut random = [0; MASTER_BYTES];
-    aws_lc_rs::rand::fill(&mut random)
-        .map_err(|_| Fault::new("the system gives no random bytes: try again"))?;
-    let digits = random.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    let digits = digits.filter_map(|digit| char::from_digit(digit.into(), 16));
-    Ok(SecretString::from(digits.collect::<String>()))
-}
-
-const fn word(state: KeyState) -> &'static str {
+const fn label(state: KeyState) -> &'static str {
     match state {
         KeyState::Valid => "good",
         KeyState::Ending => "ends soon",

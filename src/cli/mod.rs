@@ -152,6 +152,14 @@ fn say(line: impl Display) {
     let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
+/// Prints on stdout what cannot be shown a second time.
+fn print(line: impl Display) -> Result<(), Fault> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| {
+        Fault::new(format!("the passwords could not be printed: {error}; `zec-gateway key rotate-master` makes new ones"))
+    })
+}
+
 /// Prints a line on stderr, after pending log lines.
 fn complain(line: impl Display) {
     telemetry::print_line(&line.to_string());

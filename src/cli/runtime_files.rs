@@ -10,7 +10,7 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{auth::AccessKeySettings, error::Fault};
+use crate::{auth::IssuedKeySettings, error::Fault};
 
 const KEY: &str = "key.pem";
 const ISSUER: &str = "issuer";
@@ -65,9 +65,9 @@ impl RuntimeFiles {
     }
 
     /// The files of the access keys, which outlive each `dev`.
-    pub(super) fn access_keys(&self) -> AccessKeySettings {
+    pub(super) fn access_keys(&self) -> IssuedKeySettings {
         let [file, master_file, state_file] = ACCESS_KEYS.map(|name| self.directory.join(name));
-        AccessKeySettings { file, master_file, state_file }
+        IssuedKeySettings { file, master_file, state_file }
     }
 
     /// Makes the files of the access keys that are not there yet, with this master secret.

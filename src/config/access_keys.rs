@@ -1,20 +1,20 @@
 //! `[auth.access_keys]`: access keys of the gateway's own.
 
 use super::{Config, fields::Fields, findings::Findings, origin::ValueOrigin};
-use crate::auth::{AccessKeySettings, KEYS_ISSUER, NEED_TLS};
+use crate::auth::{IssuedKeySettings, KEYS_ISSUER, NEED_TLS};
 
 /// The name of the file of last uses, beside the journal, if the configuration names no other.
 const STATE_FILE: &str = "access-keys-used.json";
 
 /// The table, if it is there and has both files.
-pub(super) fn access_keys(auth: &mut Fields<'_>) -> Option<AccessKeySettings> {
+pub(super) fn access_keys(auth: &mut Fields<'_>) -> Option<IssuedKeySettings> {
     let mut fields = auth.optional_table("access_keys")?;
     let file = fields.required_path("file", "name the file that `zec-gateway key new` writes");
     let hint = "name the file with the master secret, which `zec-gateway key rotate-master` makes";
     let master_file = fields.required_path("master_file", hint);
     // Completed by `check`, because it depends on another table.
     let state_file = fields.path("state_file").unwrap_or_default();
-    Some(AccessKeySettings { file: file?, master_file: master_file?, state_file })
+    Some(IssuedKeySettings { file: file?, master_file: master_file?, state_file })
 }
 
 /// Checks what depends on other tables: the listener, and the issuers' names.

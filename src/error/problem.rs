@@ -7,9 +7,9 @@ labels! {
     pub enum Problem by slug, from from_slug {
         /// Malformed path, query, body, address or header.
         InvalidRequest = "invalid-request",
-        /// No token.
+        /// No token or access key.
         MissingToken = "missing-token",
-        /// A token that is not accepted.
+        /// A token or access key that is not accepted.
         InvalidToken = "invalid-token",
         /// The policy denies the request.
         PolicyDenied = "policy-denied",
@@ -122,13 +122,13 @@ impl Problem {
             },
             Self::MissingToken => &ProblemEntry {
                 status: 401, code: "AUTHFAILURE_INVALID_AUTHORIZATION",
-                title: "No token",
-                explanation: "The gateway wants exactly one header `Authorization: Bearer <JWT>` with a token of your company's identity provider. The gateway does not accept a token in the query or in a cookie.",
+                title: "No token or access key",
+                explanation: "The gateway wants exactly one header `Authorization: Bearer <JWT>` with a token of your company's identity provider. Only calls of `/api/v2/...` may be signed with an access key of the gateway's own instead. The gateway does not accept a token in the query or in a cookie.",
             },
             Self::InvalidToken => &ProblemEntry {
                 status: 401, code: "AUTHFAILURE_INVALID_AUTHORIZATION",
-                title: "The token is not accepted",
-                explanation: "The token is expired, not yet valid, meant for somebody else, from an issuer the gateway does not know, malformed, or not signed by its issuer's key; `detail` says which, unless saying so would help an attacker. Get a fresh token and try again; `GET /whoami` shows what the gateway reads in it.",
+                title: "The token or access key is not accepted",
+                explanation: "The token is expired, not yet valid, meant for somebody else, from an issuer the gateway does not know, malformed, or not signed by its issuer's key; `detail` says which, unless saying so would help an attacker. Get a fresh token and try again; `GET /whoami` shows what the gateway reads in it. Of an access key: its signature or its time is wrong, or it has ended, or it is for another network.",
             },
             Self::PolicyDenied => &ProblemEntry {
                 status: 403, code: "AUTHFAILURE_UNAUTHORIZED_OPERATION",

@@ -11,6 +11,7 @@ mod freeze;
 mod in_flight;
 mod live;
 mod slots;
+mod unverified;
 mod rates;
 mod settings;
 
@@ -26,6 +27,7 @@ pub use live::{Limits, Live};
 pub use rates::Rates;
 pub use settings::Settings;
 pub use slots::ConcurrencySlots;
+pub use unverified::{UnverifiedBodies, UnverifiedBody};
 
 /// A wait in the form of `Retry-After`: whole seconds, rounded up, at least 1.
 #[must_use]

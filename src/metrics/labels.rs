@@ -30,8 +30,6 @@ labels! {
         WrongTime = "wrong_time",
         /// The access key may not be used from where the request came.
         WrongNetwork = "wrong_network",
-        /// Too many requests of one access key wait for their bodies.
-        TooManyUnverified = "too_many_unverified",
     }
 }
 

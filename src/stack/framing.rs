@@ -8,7 +8,7 @@ use http::{
 use crate::{api::check_target, error::Error};
 
 /// Headers that may appear once: of several, two parties might each read a different one (docs/threats.md, row 10). A
-/// second `Authorization` is refused with 401, by the code that checks tokens.
+/// second `Authorization` is refused with 401, by `auth`.
 const ONCE: [HeaderName; 2] = [header::CONTENT_TYPE, HeaderName::from_static("idempotency-key")];
 
 /// The schemes that an absolute target may have.

@@ -27,7 +27,7 @@ pub use crate::api::{Answer, AnswerBody, BrokenOff, LongAnswer, Piece};
 use crate::{
     api::{Api, Router},
     auth::Authenticator,
-    limit::{AtOnce, Callers, Live},
+    limit::{AtOnce, Callers, Live, UnverifiedBodies},
     metrics::Metrics,
     telemetry::Sink,
 };
@@ -77,65 +77,62 @@ where
     } = parts;
     let turns = limits.clone();
     let (api, counted, running) = (Arc::new(api), Arc::clone(&metrics), AtOnce::default());
-    let (timeouts, reader) = (parts.timeouts, Arc::clone(&api));
-    let service =
-        ServiceBuilder::new()
-            // Outermost, around everything that can fail. So every request is counted, also if its caller hangs up, and
-            // every answer and log event can be found by the request's id.
-            .layer(from_fn(move |request, next| {
-                observe::observe(Arc::clone(&metrics), spans.clone(), request, next)
-            }))
-            // On every answer: no cache may store it, and no browser may guess that it is a page.
-            .layer(always(header::CACHE_CONTROL, "no-store"))
-            .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-            // Before authentication, because a preflight request has no token; around errors, because without these
-            // headers a page cannot read them.
-            .option_layer(cors::layer(&parts.allowed_origins).map(|layer| {
+    let timeouts = parts.timeouts;
+    let reading = (Arc::clone(&api), limits.clone(), UnverifiedBodies::default());
+    let service = ServiceBuilder::new()
+        // Outermost, around everything that can fail. So every request is counted, also if its caller hangs up, and
+        // every answer and log event can be found by the request's id.
+        .layer(from_fn(move |request, next| {
+            observe::observe(Arc::clone(&metrics), spans.clone(), request, next)
+        }))
+        // On every answer: no cache may store it, and no browser may guess that it is a page.
+        .layer(always(header::CACHE_CONTROL, "no-store"))
+        .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        // Before authentication, because a preflight request has no token; around errors, because without these
+        // headers a page cannot read them.
+        .option_layer(
+            cors::layer(&parts.allowed_origins).map(|layer| {
                 from_fn(move |request, next| cors::cors(layer.clone(), request, next))
-            }))
-            // Turns every error and panic inside into a problem document, here and nowhere else.
-            .layer(from_fn(move |request, next| {
-                problems::errors_to_problems(Arc::clone(&counted), request, next)
-            }))
-            // All checks of the head, in one layer, because each layer costs a copy of the request.
-            .layer(check(move |request: &mut Request<B>| {
-                // Sheds load before any work is done, especially before a signature is checked.
-                shed::shed(&running, &limits, &draining, request)?;
-                // The deadlines start here; every later wait ends at one of them.
-                deadline::stamp(timeouts, request)?;
-                // A path that two parties could read differently is not even routed.
-                framing::target(request)?;
-                // The path is read once; the policy and ZEC get only what was parsed from it.
-                route::route(&router, request)?;
-                // The same check for headers, now that the route is known under which a refusal is counted.
-                framing::headers(request)
-            }))
-            // Before any byte of the body is read: a request without a good token costs a few signature checks at most.
-            // Only a signature with an access key covers the body, which is then read to its bound.
-            .layer(from_fn(move |request, next| {
-                authenticate::authenticate(
-                    Arc::clone(&authenticator),
-                    Arc::clone(&reader),
-                    request,
-                    next,
-                )
-            }))
-            // As soon as the caller is known, so that one caller's many or slow requests do not take the places of
-            // others.
-            .layer(check(move |request: &mut Request<CheckedBody<B>>| {
-                caller_limits::limit(&callers, request)
-            }))
-            .service(tower::service_fn(move |request: Request<CheckedBody<B>>| {
-                let api = Arc::clone(&api);
-                let (mut head, body) = request.into_parts();
-                let context = RequestState::take(&mut head.extensions);
-                let limits = turns.clone();
-                Box::pin(async move {
-                    let context = context?;
-                    caller_limits::wait(&limits, &context).await?;
-                    api.answer(&head, body, &context).await
-                })
-            }));
+            }),
+        )
+        // Turns every error and panic inside into a problem document, here and nowhere else.
+        .layer(from_fn(move |request, next| {
+            problems::errors_to_problems(Arc::clone(&counted), request, next)
+        }))
+        // All checks of the head, in one layer, because each layer costs a copy of the request.
+        .layer(check(move |request: &mut Request<B>| {
+            // Sheds load before any work is done, especially before a signature is checked.
+            shed::shed(&running, &limits, &draining, request)?;
+            // The deadlines start here; every later wait ends at one of them.
+            deadline::stamp(timeouts, request)?;
+            // A path that two parties could read differently is not even routed.
+            framing::target(request)?;
+            // The path is read once; the policy and ZEC get only what was parsed from it.
+            route::route(&router, request)?;
+            // The same check for headers, now that the route is known under which a refusal is counted.
+            framing::headers(request)
+        }))
+        // Before a byte of the body is read: a request without a good token costs a few signature checks at most. Only
+        // a signature with an access key covers the body, which is then read to its bound.
+        .layer(from_fn(move |request, next| {
+            authenticate::authenticate(Arc::clone(&authenticator), reading.clone(), request, next)
+        }))
+        // As soon as the caller is known, so that one caller's many or slow requests do not take the places of
+        // others.
+        .layer(check(move |request: &mut Request<CheckedBody<B>>| {
+            caller_limits::limit(&callers, request)
+        }))
+        .service(tower::service_fn(move |request: Request<CheckedBody<B>>| {
+            let api = Arc::clone(&api);
+            let (mut head, body) = request.into_parts();
+            let context = RequestState::take(&mut head.extensions);
+            let limits = turns.clone();
+            Box::pin(async move {
+                let context = context?;
+                caller_limits::wait(&limits, &context).await?;
+                api.answer(&head, body, &context).await
+            })
+        }));
     BoxCloneSyncService::new(service)
 }
 

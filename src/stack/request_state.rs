@@ -39,7 +39,7 @@ impl RequestState {
     }
 
     /// What [`Api::read_body`] needs of a request: its route, and until when it must be answered.
-    pub(super) fn to_read(&self) -> Result<(&Matched, Instant), Error> {
+    pub(super) fn route_and_deadline(&self) -> Result<(&Matched, Instant), Error> {
         match (&self.matched, self.deadlines) {
             (Some(matched), Some((deadline, _))) => Ok((matched, deadline)),
             _ => Err(missing()),

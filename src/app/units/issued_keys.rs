@@ -4,7 +4,7 @@ use std::{io, path::Path, sync::Arc};
 
 use super::{Reloadable, Watched, files};
 use crate::{
-    auth::{AccessKeySettings, IssuedKeys},
+    auth::{IssuedKeySettings, IssuedKeys},
     error::Fault,
     metrics::Metrics,
     reload::{FileState, Snapshot},
@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug)]
 struct ReloadIssuedKeys(Arc<IssuedKeys>);
 
-fn places(settings: &AccessKeySettings) -> Vec<FileState> {
+fn places(settings: &IssuedKeySettings) -> Vec<FileState> {
     files([settings.file.clone(), settings.master_file.clone()])
 }
 
@@ -23,7 +23,7 @@ fn reader(files: &Snapshot) -> impl Fn(&Path) -> io::Result<Vec<u8>> {
 
 /// Loads the keys, and makes their unit.
 pub(in crate::app) fn load(
-    settings: &AccessKeySettings,
+    settings: &IssuedKeySettings,
     metrics: Arc<Metrics>,
 ) -> Result<(Arc<IssuedKeys>, Watched), Vec<Fault>> {
     let files = Snapshot::take(&places(settings));

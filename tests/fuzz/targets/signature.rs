@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 use libfuzzer_sys::fuzz_target;
 use sha2::{Digest, Sha256};
 use zec_gateway::{
-    auth::{AccessKeySettings, Authenticator, Identified, IssuedKeys, SignedHead},
+    auth::{IssuedKeySettings, Authenticator, Identified, IssuedKeys, SignedHead},
     metrics::Metrics,
 };
 
@@ -143,7 +143,7 @@ fn gets_in(headers: &HeaderMap, body: &[u8]) -> bool {
 
 fn world() -> &'static Authenticator {
     static WORLD: LazyLock<Authenticator> = LazyLock::new(|| {
-        let settings = AccessKeySettings {
+        let settings = IssuedKeySettings {
             file: "keys".into(),
             master_file: "master".into(),
             state_file: "/no/such/file".into(),

@@ -28,6 +28,7 @@ fn every_fault_of_the_file_of_keys_is_said_with_its_line() {
         (key("").replace("2027-02-01T00:00:00Z", "\"2027-02-01\""), 4, "invalid type"),
         (key("from = [\"10.20.0.1/16\"]"), 5, "bits set beyond its mask"),
         (key("from = [\"office\"]"), 5, "neither an address"),
+        (key("from = []"), 5, "`from` is empty"),
     ] {
         let faults = faults(&text);
         assert_eq!(faults.len(), 1, "{faults:?}");
@@ -103,16 +104,25 @@ fn a_password_depends_on_the_secret_and_on_the_id_alone() {
 }
 
 #[test]
-fn both_files_are_checked_and_the_keys_before_stay_in_force() {
+fn a_faulty_file_leaves_what_it_held_in_force_and_the_other_is_taken() {
     let world = World::new();
+    let reload = || world.keys.reload(&|path| read(&world.files, path)).unwrap_err();
     world.files.borrow_mut().insert("keys.toml", key("from = [\"x\"]"));
     world.files.borrow_mut().insert("master", "short".to_owned());
-    let faults = world.keys.reload(&|path| read(&world.files, path)).unwrap_err();
-    assert_eq!(faults.len(), 2, "{faults:?}");
-    world.files.borrow_mut().clear();
-    let faults = world.keys.reload(&|path| read(&world.files, path)).unwrap_err();
-    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert_eq!(reload().len(), 2);
     assert!(world.check(&Request::of(ID)).is_ok());
+    world.files.borrow_mut().clear();
+    assert_eq!(reload().len(), 2);
+    assert!(world.check(&Request::of(ID)).is_ok());
+    // A key ends, whatever has become of the master secret.
+    world.files.borrow_mut().insert("keys.toml", FILE.replacen("2027-02-01", "2020-02-01", 1));
+    assert_eq!(reload().len(), 1);
+    assert_eq!(world.check(&Request::of(ID)).unwrap_err().result, AuthResult::Expired);
+    // And a leaked secret goes, whatever has become of the file of keys.
+    world.files.borrow_mut().insert("keys.toml", "[[key]]".to_owned());
+    world.files.borrow_mut().insert("master", "another-master-secret-0123456789-abc".to_owned());
+    assert_eq!(reload().len(), 1);
+    assert_eq!(world.check(&Request::of(ID)).unwrap_err().result, AuthResult::BadSignature);
 }
 
 #[test]

@@ -2,16 +2,13 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{
-    super::refusal::Refusal,
-    signature::{SIGNATURE_BYTES, Signature},
-};
+use super::{super::refusal::Refusal, hex::from_hex, signature::Signature};
 
 /// The scheme's name, in `Authorization`, in the signed text, and in `X-ZC-Signature-Method`.
 pub(in crate::auth) const SCHEME: &str = "ZC2-HMAC-SHA256";
 
-/// The same as ZEC's older pages spell it, in `X-ZC-Signature-Method` alone (docs/zec-api.md, section 1).
-const SCHEME_OF_OLD_PAGES: &str = "ZC2-HMAC_SHA256";
+/// How ZEC's older pages spell it in `X-ZC-Signature-Method`, and only there (docs/zec-api.md, section 1).
+const LEGACY_METHOD: &str = "ZC2-HMAC_SHA256";
 
 /// The longest id of a key, in bytes.
 pub(super) const MAX_ID: usize = 64;
@@ -50,7 +47,7 @@ impl<'a> Claimed<'a> {
         let mut parts = text.split(',').map(|part| part.trim_matches(' ').split_once('='));
         let mut part = |name: &str| match parts.next().flatten() {
             Some((found, value)) if found == name => Ok(value),
-            _ => Err(form(format!(
+            _ => Err(Refusal::malformed(format!(
                 "the header `Authorization` has no `{name}` in its place: it is `{SCHEME} Credential=<id>, \
                  SignedHeaders=<names>, Signature=<64 digits>`"
             ))),
@@ -58,16 +55,17 @@ impl<'a> Claimed<'a> {
         let (id, names, signature) =
             (part("Credential")?, part("SignedHeaders")?, part("Signature")?);
         if parts.next().is_some() {
-            return Err(form("the header `Authorization` has more than three parts"));
+            return Err(Refusal::malformed("the header `Authorization` has more than three parts"));
         }
         if !is_id(id) {
-            return Err(form(format!(
+            return Err(Refusal::malformed(format!(
                 "`Credential` is no id of an access key: 1 to {MAX_ID} letters and digits"
             )));
         }
         check_names(names)?;
-        let signature = from_hex(signature)
-            .ok_or_else(|| form("`Signature` is not 64 hexadecimal digits in lower case"))?;
+        let signature = from_hex(signature).ok_or_else(|| {
+            Refusal::malformed("`Signature` is not 64 hexadecimal digits in lower case")
+        })?;
         Ok(Self { id, names, signature })
     }
 }
@@ -84,18 +82,20 @@ fn check_names(names: &str) -> Result<(), Refusal> {
     for (number, name) in names.split(';').enumerate() {
         let token = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
         if name.is_empty() || !name.bytes().all(token) || name <= before {
-            return Err(form(
+            return Err(Refusal::malformed(
                 "`SignedHeaders` are not names in lower case, in alphabetical order, each once, with `;` between them",
             ));
         }
         if number >= MAX_HEADERS {
-            return Err(form(format!("`SignedHeaders` names more than {MAX_HEADERS} headers")));
+            return Err(Refusal::malformed(format!(
+                "`SignedHeaders` names more than {MAX_HEADERS} headers"
+            )));
         }
         must.next_if_eq(&name);
         before = name;
     }
     match must.next() {
-        Some(name) => Err(form(format!("`SignedHeaders` does not name `{name}`"))),
+        Some(name) => Err(Refusal::malformed(format!("`SignedHeaders` does not name `{name}`"))),
         None => Ok(()),
     }
 }
@@ -107,8 +107,8 @@ fn check_names(names: &str) -> Result<(), Refusal> {
 pub(super) fn timestamp(headers: &HeaderMap) -> Result<Timestamp<'_>, Refusal> {
     if headers.contains_key(METHOD) {
         let method = single(headers, &METHOD)?.as_bytes();
-        if method != SCHEME.as_bytes() && method != SCHEME_OF_OLD_PAGES.as_bytes() {
-            return Err(form(format!(
+        if method != SCHEME.as_bytes() && method != LEGACY_METHOD.as_bytes() {
+            return Err(Refusal::malformed(format!(
                 "`X-ZC-Signature-Method` names another method: use {SCHEME}"
             )));
         }
@@ -116,7 +116,8 @@ pub(super) fn timestamp(headers: &HeaderMap) -> Result<Timestamp<'_>, Refusal> {
     let text = single(headers, &TIMESTAMP)?.to_str().unwrap_or_default();
     let digits = (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     let seconds = text.parse().ok().filter(|_| digits);
-    let seconds = seconds.ok_or_else(|| form("`X-ZC-Timestamp` is no Unix time in seconds"))?;
+    let seconds =
+        seconds.ok_or_else(|| Refusal::malformed("`X-ZC-Timestamp` is no Unix time in seconds"))?;
     Ok(Timestamp { text, seconds })
 }
 
@@ -128,31 +129,11 @@ pub(super) fn single<'a>(
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (Some(value), None) => Ok(value),
-        (None, _) => {
-            Err(form(format!("the header `{name}` is missing, and the signature needs it")))
-        }
-        (Some(_), Some(_)) => {
-            Err(form(format!("the header `{name}` appears twice, and the signature speaks of one")))
-        }
+        (None, _) => Err(Refusal::malformed(format!(
+            "the header `{name}` is missing, and the signature needs it"
+        ))),
+        (Some(_), Some(_)) => Err(Refusal::malformed(format!(
+            "the header `{name}` appears twice, and the signature speaks of one"
+        ))),
     }
-}
-
-fn from_hex(text: &str) -> Option<Signature> {
-    let nibble = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    let mut bytes = [0; SIGNATURE_BYTES];
-    if text.len() != 2 * SIGNATURE_BYTES {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = pair.iter().try_fold(0, |byte: u8, digit| Some(byte << 4 | nibble(*digit)?))?;
-    }
-    Some(bytes)
-}
-
-pub(super) fn form(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
-    Refusal::malformed(detail)
 }

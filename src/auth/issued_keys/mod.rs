@@ -7,6 +7,7 @@
 mod edit;
 mod file;
 mod header;
+mod hex;
 mod issued;
 mod master;
 mod networks;
@@ -23,15 +24,14 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;
-use tokio::sync::OwnedSemaphorePermit;
 
 pub use edit::{NewKey, replace_file};
 pub use file::{KeyEntry, KeyFile};
 use header::Claimed;
 pub(super) use header::SCHEME;
 pub use issued::KeyState;
-use issued::{Issued, IssuedKey, Verifier};
-pub use master::MasterFile;
+use issued::{FilesRead, Issued, IssuedKey};
+pub use master::{MasterFile, fresh_master};
 pub use networks::{NetworkError, network};
 use signature::Canonical;
 pub use uses::LastUses;
@@ -41,7 +41,7 @@ use crate::{
     domain::Caller,
     error::Fault,
     files::ReadFile,
-    metrics::{AuthResult, KeyCounts, Metrics},
+    metrics::{AuthResult, Metrics},
 };
 
 /// The issuer's name of callers with access keys: in policies, the record and metrics.
@@ -64,7 +64,7 @@ const WRONG_TIME: &str = "AUTHFAILURE_SIGNATURE_EXPIRED";
 
 /// Where the keys are (`[auth.access_keys]`).
 #[derive(Clone, Debug)]
-pub struct AccessKeySettings {
+pub struct IssuedKeySettings {
     /// The file of keys, which holds no secret.
     pub file: PathBuf,
     /// The file with the master secret, from which every password is derived.
@@ -76,7 +76,7 @@ pub struct AccessKeySettings {
 /// The access keys in force.
 #[derive(Debug)]
 pub struct IssuedKeys {
-    settings: AccessKeySettings,
+    settings: IssuedKeySettings,
     issued: ArcSwap<Issued>,
     /// The last uses that the file holds.
     kept: ArcSwap<LastUses>,
@@ -95,13 +95,10 @@ pub struct SignedHead<'a> {
 /// A request whose signature can be checked once its body has been read.
 #[derive(Debug)]
 pub struct SignedRequest {
-    /// The key that the request names; `None` if there is no such key.
-    key: Option<Arc<IssuedKey>>,
-    verifier: Arc<Verifier>,
+    /// The id of the key that the request names; perhaps no key has it.
+    id: String,
     canonical: Canonical,
     signature: signature::Signature,
-    /// Counts this body among those that are read for nobody yet.
-    _place: OwnedSemaphorePermit,
 }
 
 impl IssuedKeys {
@@ -110,7 +107,7 @@ impl IssuedKeys {
     /// # Errors
     /// Every fault of the file of keys and of the master secret.
     pub fn load(
-        settings: &AccessKeySettings,
+        settings: &IssuedKeySettings,
         metrics: Arc<Metrics>,
         read: ReadFile<'_>,
     ) -> Result<Self, Vec<Fault>> {
@@ -118,7 +115,7 @@ impl IssuedKeys {
             tracing::warn!("{error}; the last uses of access keys are not known");
             LastUses::default()
         });
-        let issued = Issued::load(settings, read, &uses)?;
+        let issued = Issued::new(FilesRead::read(settings, read), &|id| uses.seconds(id))?;
         metrics.access_keys_taken(ISSUER);
         let (issued, kept) = (ArcSwap::from_pointee(issued), ArcSwap::from_pointee(uses));
         let keys = Self { settings: settings.clone(), issued, kept, metrics };
@@ -129,140 +126,150 @@ impl IssuedKeys {
     /// Replaces all keys by those that are now in the files. Returns how many there are.
     ///
     /// # Errors
-    /// Every fault; the keys before stay in force.
+    /// Every fault. What a faulty file held before stays in force.
     pub fn reload(&self, read: ReadFile<'_>) -> Result<usize, Vec<Fault>> {
-        let before = self.issued.load();
-        let issued = Issued::reload(&self.settings, read, &before)?;
+        let files = FilesRead::read(&self.settings, read);
+        let (issued, faults) = self.issued.load().replaced(files)?;
         let keys = issued.len();
         self.issued.store(Arc::new(issued));
-        let now = SystemTime::now();
-        self.count(now);
-        for fault in self.issued.load().ending_soon(now) {
-            tracing::warn!("{fault}");
-        }
-        Ok(keys)
+        self.count(SystemTime::now());
+        self.warn(SystemTime::now());
+        if faults.is_empty() { Ok(keys) } else { Err(faults) }
     }
 
-    /// The settings that name the files.
-    #[must_use]
-    pub const fn settings(&self) -> &AccessKeySettings {
-        &self.settings
-    }
-
-    /// A warning for each key that ends soon.
+    /// A warning for each caller whose last key ends soon.
     #[must_use]
     pub fn warnings(&self, now: SystemTime) -> Vec<Fault> {
         self.issued.load().ending_soon(now)
     }
 
-    /// Looks at the head of a signed request: its form, its time, and the key that it names. `text` is the value of
-    /// `Authorization` after the scheme.
+    /// Whether there is a key.
+    pub(super) fn any(&self) -> bool {
+        self.issued.load().len() > 0
+    }
+
+    /// Looks at the head of a signed request: its form and its time. `text` is the value of `Authorization` after the
+    /// scheme.
     ///
     /// # Errors
-    /// When the form or the time is wrong, or when too many bodies are read for this key already.
+    /// When the form or the time is wrong.
     pub(super) fn begin(
-        &self,
         text: &str,
         head: SignedHead<'_>,
         now: SystemTime,
     ) -> Result<SignedRequest, Refusal> {
         let claimed = Claimed::parse(text)?;
         let timestamp = header::timestamp(head.headers)?;
-        check_time(timestamp.seconds, now)?;
+        check_time(timestamp.seconds, now).map_err(|refusal| refusal.about(claimed.id))?;
         let canonical = Canonical::new(&claimed, head, timestamp.text)?;
+        Ok(SignedRequest { id: claimed.id.to_owned(), canonical, signature: claimed.signature })
+    }
+
+    /// Checks the signature of a request over its body, then that the key has not ended and may be used from `client`.
+    /// The keys are those of now, not those of the time when the head came.
+    ///
+    /// # Errors
+    /// When the caller must not be let in.
+    pub(super) fn check(
+        &self,
+        request: &SignedRequest,
+        body: &[u8],
+        client: Option<IpAddr>,
+        now: SystemTime,
+    ) -> Result<Caller, Refusal> {
         let issued = self.issued.load();
-        let key = issued.find(claimed.id).cloned();
+        let key = issued.find(&request.id);
         // A key that does not exist is checked like one that does, and the answer comes after the same work.
-        let verifier = key.as_ref().map_or(&issued.unknown, |key| &key.verifier);
-        let place = Arc::clone(&verifier.places).try_acquire_owned().map_err(|_| {
-            Refusal::new(
-                AuthResult::TooManyUnverified,
-                "too many requests of this access key are being read already; nothing was sent, try again",
+        let passwords = key.map_or(&issued.nobodys, |key| &key.passwords);
+        let good = request.canonical.is_signed(passwords, &request.signature, body, now);
+        let checked = match key.filter(|_| good) {
+            Some(key) => key.admit(client, now),
+            None => Err(Refusal::new(
+                AuthResult::BadSignature,
+                "the access key does not exist, or the signature is not the one that its password makes: check id and \
+                 password; nothing between client and gateway may change `Host`, `Content-Type` or the body",
             )
-        })?;
-        let verifier = Arc::clone(verifier);
-        let signature = claimed.signature;
-        Ok(SignedRequest { key, verifier, canonical, signature, _place: place })
+            .with_code(BAD_SIGNATURE)),
+        };
+        checked.map_err(|refusal| refusal.about(&request.id))
     }
 
     /// Looks every minute which keys end soon, and keeps the last uses; for ever.
     pub async fn watch_forever(&self) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut told = None;
+        // The warnings of the start have been logged.
+        let (mut warned, mut said) = (day(SystemTime::now()), None);
         loop {
             ticks.tick().await;
             let now = SystemTime::now();
             self.count(now);
-            let day = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
-                / (24 * 3600);
-            if told.replace(day) != Some(day) {
-                for fault in self.warnings(now) {
-                    tracing::warn!("{fault}");
-                }
+            if day(now) != warned {
+                warned = day(now);
+                self.warn(now);
             }
-            self.keep_uses().await;
+            let failed = self.keep_uses().await.err();
+            if let Some(error) = failed.as_ref().filter(|error| said.as_ref() != Some(*error)) {
+                tracing::warn!("{error}; the last uses of access keys are not kept");
+            }
+            said = failed;
         }
     }
 
-    /// Writes the last uses to their file, if there are any that it does not hold.
-    pub async fn keep_uses(&self) {
-        let uses = Arc::new(self.issued.load().last_uses());
+    /// Writes the last uses to their file, if it does not hold them yet.
+    ///
+    /// # Errors
+    /// Why they cannot be written.
+    pub async fn keep_uses(&self) -> Result<(), String> {
+        let uses = Arc::new(self.issued.load().last_uses().collect::<LastUses>());
         if *uses == **self.kept.load() {
-            return;
+            return Ok(());
         }
         let (path, written) = (self.settings.state_file.clone(), Arc::clone(&uses));
         let written = tokio::task::spawn_blocking(move || written.write(&path)).await;
-        match written.unwrap_or_else(|error| Err(error.to_string())) {
-            Ok(()) => self.kept.store(uses),
-            Err(error) => tracing::warn!("{error}; the last uses of access keys are not kept"),
-        }
+        written.unwrap_or_else(|error| Err(error.to_string()))?;
+        self.kept.store(uses);
+        Ok(())
     }
 
     fn count(&self, now: SystemTime) {
         self.metrics.access_keys(&self.issued.load().counts(now));
     }
+
+    fn warn(&self, now: SystemTime) {
+        for fault in self.warnings(now) {
+            tracing::warn!("{fault}");
+        }
+    }
 }
 
-impl SignedRequest {
-    /// Checks the signature of a request over its body, then that the key has not ended and may be used from `client`.
-    ///
-    /// # Errors
-    /// When the caller must not be let in.
-    pub(super) fn check(
-        &self,
-        body: &[u8],
-        client: Option<IpAddr>,
-        now: SystemTime,
-    ) -> Result<Caller, Refusal> {
-        let good = self.canonical.is_signed(&self.verifier, &self.signature, body, now);
-        let Some(key) = self.key.as_ref().filter(|_| good) else {
-            return Err(Refusal::new(
-                AuthResult::BadSignature,
-                "the access key does not exist, or the signature is not the one that its password makes: check id and \
-                 password; nothing between client and gateway may change `Host`, `Content-Type` or the body",
-            )
-            .with_code(BAD_SIGNATURE));
-        };
-        // Only who holds the password is told more.
-        if now >= key.entry.ends {
+impl IssuedKey {
+    /// The caller, if a request with the right signature may come from `client` at that time. Only a caller with the
+    /// password is told why not.
+    fn admit(&self, client: Option<IpAddr>, now: SystemTime) -> Result<Caller, Refusal> {
+        if now >= self.entry.ends {
             return Err(Refusal::new(
                 AuthResult::Expired,
                 format!(
                     "this access key ended at {}: ask the gateway's operators for a new one",
-                    humantime::format_rfc3339_seconds(key.entry.ends)
+                    humantime::format_rfc3339_seconds(self.entry.ends)
                 ),
             ));
         }
-        if !networks::admit(&key.entry.from, client) {
+        if !networks::admit(&self.entry.from, client) {
             return Err(Refusal::new(
                 AuthResult::WrongNetwork,
-                "this access key may not be used from where you call: use it on the network that it was given out for",
+                "this access key may not be used from where you call: use it in the network that it was made for",
             ));
         }
-        key.note_use(now);
-        Ok(key.caller.clone())
+        self.note_use(now);
+        Ok(self.caller.clone())
     }
+}
+
+/// The number of a day.
+fn day(now: SystemTime) -> u64 {
+    now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / (24 * 3600)
 }
 
 fn check_time(timestamp: u64, now: SystemTime) -> Result<(), Refusal> {
@@ -274,7 +281,7 @@ fn check_time(timestamp: u64, now: SystemTime) -> Result<(), Refusal> {
     let side = if timestamp < now { "behind" } else { "ahead of" };
     Err(Refusal::new(
         AuthResult::WrongTime,
-        format!("`X-ZC-Timestamp` is {away} s {side} the gateway's clock, and 300 s are allowed: set the client's clock, and sign each try anew"),
+        format!("`X-ZC-Timestamp` is {away} s {side} the gateway's clock, and 300 s are allowed: set the client's clock, and sign each attempt again"),
     )
     .with_code(WRONG_TIME))
 }
@@ -285,25 +292,6 @@ fn text_of(path: &Path, key: &str, read: ReadFile<'_>) -> Result<String, Fault> 
     let bytes = read(path).map_err(|error: io::Error| fault(format!("cannot be read: {error}")))?;
     // Bytes that are not text are not shown, not even in part.
     String::from_utf8(bytes).map_err(|_| fault("is not UTF-8".to_owned()))
-}
-
-impl Issued {
-    fn counts(&self, now: SystemTime) -> KeyCounts {
-        let mut counts = KeyCounts::default();
-        for key in self.all() {
-            match key.entry.state(now) {
-                KeyState::Valid => counts.valid += 1,
-                KeyState::Ending => counts.ending += 1,
-                KeyState::Ended => {
-                    counts.ended += 1;
-                    continue;
-                }
-            }
-            let ends = key.entry.ends.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            counts.next_end = Some(counts.next_end.map_or(ends, |next| next.min(ends)));
-        }
-        counts
-    }
 }
 
 #[cfg(test)]

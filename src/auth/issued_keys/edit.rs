@@ -3,11 +3,12 @@
 use std::{
     cmp::Reverse,
     fmt::Write as _,
-    fs::{self, File, Permissions},
-    io::{self, Write},
-    os::unix::fs::{MetadataExt, PermissionsExt, chown},
-    path::Path,
-    time::SystemTime,
+    fs::{self, File, OpenOptions, Permissions, TryLockError},
+    io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, SystemTime},
 };
 
 use ipnet::IpNet;
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{error::Fault, files};
 
-/// The letters of new ids: each can be told from every other when it is read aloud.
+/// The letters of new ids, without `i`, `l`, `o` and `1`, which look like others.
 const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
 
 /// The start of each new id, by which people know what it is.
@@ -26,6 +27,10 @@ const ID_PREFIX: &str = "zgk";
 
 /// The random letters of a new id: 100 bits, so that nobody finds one by trying.
 const ID_LETTERS: usize = 20;
+
+/// How long to wait for another command that changes the same file: ten seconds.
+const LOCK_ATTEMPTS: u32 = 200;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 const _: () = assert!(ID_PREFIX.len() + ID_LETTERS <= MAX_ID);
 
@@ -108,43 +113,59 @@ pub fn replace_file<T>(
     let fault = |what: &str, error: &dyn std::fmt::Display| {
         vec![Fault::new(format!("cannot be {what}: {error}")).in_file(path)]
     };
-    // A link is followed, so that it leads to the new text as well.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let directory = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    // The file itself is replaced, so a lock on it would not outlive the first change.
-    let lock = File::open(directory).and_then(|directory| directory.lock().map(|()| directory));
-    let _lock = lock.map_err(|error| fault("locked", &error))?;
+    let target = followed(path).map_err(|error| fault("followed", &error))?;
+    let _lock = lock(&target).map_err(|error| fault("locked", &error))?;
     let before = match files::read_text(&target) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(fault("read", &error)),
     };
     let (text, result) = change(before)?;
-    write(&target, directory, mode, &text).map_err(|error| fault("written", &error))?;
+    let prepare = |file: &File| like_before(&target, file, mode);
+    files::replace(&target, text.as_bytes(), prepare).map_err(|error| fault("written", &error))?;
     Ok(result)
 }
 
-fn write(path: &Path, directory: &Path, mode: u32, text: &str) -> io::Result<()> {
-    // Only its owner can read it until it has its name.
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(text.as_bytes())?;
+/// The file that a path leads to, so that a link leads to the new text as well.
+fn followed(path: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
+            Ok(path.to_owned())
+        }
+        followed => followed,
+    }
+}
+
+/// Locks a file against other changes, by a file beside it that only its owner can open: the file itself is replaced, so
+/// a lock on it would not outlive the first change.
+fn lock(path: &Path) -> io::Result<File> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.lock"));
+    let file =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(beside)?;
+    for _ in 0..LOCK_ATTEMPTS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => return Ok(file),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::TimedOut, "another command is changing it: try again"))
+}
+
+/// Gives a new file the owner and the permissions of the one before.
+fn like_before(path: &Path, file: &File, mode: u32) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(before) => {
-            let own = file.as_file().metadata()?;
+            let own = file.metadata()?;
             if (own.uid(), own.gid()) != (before.uid(), before.gid()) {
-                chown(file.path(), Some(before.uid()), Some(before.gid()))?;
+                fchown(file, Some(before.uid()), Some(before.gid()))?;
             }
-            file.as_file().set_permissions(before.permissions())?;
+            file.set_permissions(before.permissions())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            file.as_file().set_permissions(Permissions::from_mode(mode))?;
+            file.set_permissions(Permissions::from_mode(mode))
         }
-        Err(error) => return Err(error),
+        Err(error) => Err(error),
     }
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    File::open(directory)?.sync_all()
 }

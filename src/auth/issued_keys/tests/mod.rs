@@ -53,7 +53,7 @@ impl World {
     }
 
     fn of(file: &str, master: &str) -> Self {
-        let settings = AccessKeySettings {
+        let settings = IssuedKeySettings {
             file: "keys.toml".into(),
             master_file: "master".into(),
             state_file: "/no/such/directory".into(),
@@ -75,8 +75,8 @@ impl World {
     /// Whether the request's caller is let in, and if not, why not.
     fn check(&self, request: &Request) -> Result<String, Refusal> {
         let head = SignedHead { headers: &request.headers, authority: request.authority };
-        let signed = self.keys.begin(&request.authorization, head, request.now)?;
-        let caller = signed.check(&request.body, request.client, request.now)?;
+        let signed = IssuedKeys::begin(&request.authorization, head, request.now)?;
+        let caller = self.keys.check(&signed, &request.body, request.client, request.now)?;
         Ok(caller.id().to_owned())
     }
 }
@@ -237,28 +237,22 @@ fn a_key_that_is_taken_out_or_ends_is_refused_from_then_on() {
     assert_eq!(world.check(&Request::of(ID)).unwrap_err().result, AuthResult::BadSignature);
 }
 
+/// Whoever holds a request back until its key has ended, or until its master secret is replaced, is refused.
 #[test]
-fn few_bodies_are_read_for_a_key_before_its_signature_is_checked() {
+fn the_keys_count_that_are_in_force_when_the_body_is_there() {
     let world = World::new();
-    let begin = |id: &str| {
-        let request = Request::of(id);
+    let request = Request::of(ID);
+    let begin = || {
         let head = SignedHead { headers: &request.headers, authority: None };
-        world.keys.begin(&request.authorization, head, request.now)
+        IssuedKeys::begin(&request.authorization, head, request.now).unwrap()
     };
-    let mut held: Vec<_> = (0..64).map(|_| begin(ID).unwrap()).collect();
-    let refused = begin(ID).unwrap_err();
-    assert_eq!(refused.result, AuthResult::TooManyUnverified);
-    assert_eq!(refused.into_error().problem(), crate::error::Problem::Overloaded);
-    // Another key's are not concerned, and neither are those of nobody. These have places of their own, all together.
-    assert!(begin("zgkended").is_ok());
-    let strangers: Vec<_> = (0..64).map(|n| begin(&format!("zgkstranger{n}")).unwrap()).collect();
-    assert_eq!(begin("zgkanother").unwrap_err().result, AuthResult::TooManyUnverified);
-    // A reload does not give a key new places.
+    let check = |signed| world.keys.check(&signed, &request.body, None, request.now);
+    let (before_end, before_rotation) = (begin(), begin());
+    world.put("keys.toml", &FILE.replacen("2027-02-01", "2020-02-01", 1));
+    assert_eq!(check(before_end).unwrap_err().result, AuthResult::Expired);
     world.put("keys.toml", FILE);
-    assert!(begin(ID).is_err() && begin("zgkanother").is_err());
-    held.pop();
-    drop(strangers);
-    assert!(begin(ID).is_ok() && begin("zgkanother").is_ok());
+    world.put("master", "another-master-secret-0123456789-abc");
+    assert_eq!(check(before_rotation).unwrap_err().result, AuthResult::BadSignature);
 }
 
 #[test]
@@ -267,7 +261,7 @@ fn the_last_use_is_kept_in_a_file_and_over_reloads_and_restarts() {
     let path = |name: &str| directory.path().join(name);
     std::fs::write(path("keys.toml"), FILE).unwrap();
     std::fs::write(path("master"), MASTER).unwrap();
-    let settings = AccessKeySettings {
+    let settings = IssuedKeySettings {
         file: path("keys.toml"),
         master_file: path("master"),
         state_file: path("used.json"),
@@ -279,16 +273,28 @@ fn the_last_use_is_kept_in_a_file_and_over_reloads_and_restarts() {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let world = load();
-    runtime.block_on(world.keys.keep_uses());
+    runtime.block_on(world.keys.keep_uses()).unwrap();
     assert!(!path("used.json").exists(), "nothing to keep");
     world.check(&Request::of(ID)).unwrap();
     assert!(world.check(&Request::of("zgkended")).is_err());
     world.keys.reload(&crate::files::read).unwrap();
-    runtime.block_on(world.keys.keep_uses());
+    runtime.block_on(world.keys.keep_uses()).unwrap();
     let uses = LastUses::read(&path("used.json")).unwrap();
-    assert_eq!((uses.of(ID), uses.of("zgkended"), uses.of("zgkbound")), (NOW, 0, 0));
-    assert_eq!(load().keys.issued.load().last_uses(), uses);
+    assert_eq!(
+        (uses.of(ID), uses.of("zgkended"), uses.of("zgkbound")),
+        (Some(at(NOW)), None, None)
+    );
+    let last_uses = |world: World| world.keys.issued.load().last_uses().collect::<LastUses>();
+    assert_eq!(last_uses(load()), uses);
     // A file that cannot be read costs nothing but what it knew.
     std::fs::write(path("used.json"), "{").unwrap();
-    assert_eq!(load().keys.issued.load().last_uses(), LastUses::default());
+    assert_eq!(last_uses(load()), LastUses::default());
+    std::fs::write(path("used.json"), format!("{{\"used\":{{\"{ID}\":{}}}}}", u64::MAX)).unwrap();
+    assert_eq!(LastUses::read(&path("used.json")).unwrap().of(ID), None, "no such time");
+    // A place that cannot be written is said.
+    let world = load();
+    world.check(&Request::of(ID)).unwrap();
+    std::fs::remove_file(path("used.json")).unwrap();
+    std::fs::create_dir(path("used.json")).unwrap();
+    assert!(runtime.block_on(world.keys.keep_uses()).is_err());
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Why a text is no network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,11 +21,22 @@ pub enum NetworkError {
 /// Why it is none.
 pub fn network(text: &str) -> Result<IpNet, NetworkError> {
     let alone = || text.parse::<IpAddr>().ok().map(IpNet::from);
-    match text.parse::<IpNet>().ok().or_else(alone) {
+    let canonical = |network: IpNet| match network {
+        IpNet::V6(six) => mapped(six).unwrap_or(network),
+        IpNet::V4(_) => network,
+    };
+    match text.parse::<IpNet>().ok().or_else(alone).map(canonical) {
         Some(network) if network.trunc() == network => Ok(network),
         Some(network) => Err(NetworkError::BitsBeyondMask(network.trunc())),
         None => Err(NetworkError::Other),
     }
+}
+
+/// The IPv4 network that an IPv6 one maps (RFC 4291, 2.5.5.2): clients of both kinds have IPv4 addresses here.
+fn mapped(network: Ipv6Net) -> Option<IpNet> {
+    let length = network.prefix_len().checked_sub(96)?;
+    let address = network.addr().to_ipv4_mapped()?;
+    Ipv4Net::new(address, length).ok().map(IpNet::V4)
 }
 
 /// Whether a client may use a key with these networks. Without networks, from everywhere; with some, a client without an
@@ -67,6 +78,7 @@ mod tests {
             assert_eq!(network(text), Err(NetworkError::Other), "{text}");
         }
         let whole = network("10.20.0.0/16").unwrap();
+        assert_eq!(network("::ffff:10.20.0.0/112"), Ok(whole));
         assert_eq!(network("10.20.0.1/16"), Err(NetworkError::BitsBeyondMask(whole)));
     }
 }

@@ -76,7 +76,17 @@ fn a_file_is_replaced_whole_and_keeps_its_permissions() {
     let kept = fs::read_to_string(&path).unwrap();
     let refused = replace_file::<()>(&path, 0o600, |_| Err(vec![Fault::new("no")]));
     assert_eq!((refused.unwrap_err().len(), fs::read_to_string(&path).unwrap()), (1, kept));
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "nothing is left behind");
+    // A link that leads nowhere is neither followed nor replaced.
+    symlink("nowhere", directory.path().join("dangling")).unwrap();
+    let refused =
+        replace_file(&directory.path().join("dangling"), 0o600, |_| Ok((String::new(), ())));
+    assert!(refused.unwrap_err()[0].to_string().contains("cannot be followed"));
+    let mut names: Vec<_> = fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, [".file.lock", "dangling", "file", "link"], "nothing else is left behind");
 }
 
 #[test]
@@ -116,6 +126,8 @@ fn a_rotation_keeps_the_older_secrets_until_their_time() {
         "b".repeat(32)
     );
     assert_eq!(rotated.expose_secret(), wanted);
+    let shorter = parse(&text).rotated(&fresh, Duration::ZERO, at(NOW));
+    assert_eq!(shorter.expose_secret(), format!("{}\n", "x".repeat(32)), "the older ones go too");
     let at_once = parse(MASTER).rotated(&fresh, Duration::ZERO, at(NOW));
     assert_eq!(at_once.expose_secret(), format!("{}\n", "x".repeat(32)));
 }

@@ -10,15 +10,16 @@ use std::{
 use aws_lc_rs::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::hex::{BYTES, hex};
 use crate::error::Fault;
 
-/// The fewest characters of a master secret: 32 random bytes have 64 in hexadecimal digits.
+/// The fewest characters of a master secret: 128 random bits in hexadecimal digits. The gateway makes 256.
 const MIN_SECRET: usize = 32;
 
 /// The most secrets of a file. Each request is checked against all of them.
 const MAX_SECRETS: usize = 4;
 
-/// What a password is derived for. Another purpose of the same secret would need another text.
+/// What a password is derived for, so that no other use of the secret gives the same.
 const PURPOSE: &str = "zec-gateway access key 1\n";
 
 /// The start of each password, by which people and scanners of repositories know it.
@@ -29,6 +30,7 @@ const UNTIL: &str = "until";
 
 /// A file of master secrets: on its first line the current one, and on each further line an older one with the time
 /// until which it is taken: `SECRET until 2027-03-01T00:00:00Z`.
+#[derive(Clone)]
 pub struct MasterFile {
     current: SecretString,
     older: Vec<(SecretString, SystemTime)>,
@@ -95,7 +97,8 @@ impl MasterFile {
             }
         }
         if older.len() >= MAX_SECRETS {
-            let text = "holds more than 4 secrets: take out those whose time is over";
+            let text =
+                "holds more than 4 secrets: remove the oldest, or wait until its time is over";
             faults.push(Fault::new(text).in_file(path).at_key("auth.access_keys.master_file"));
         }
         match current {
@@ -122,13 +125,13 @@ impl MasterFile {
         [current].into_iter().chain(older).collect()
     }
 
-    /// The text of a file with a new current secret. The current one before is taken for `keep` longer; older ones whose
-    /// time is over are left out.
+    /// The text of a file with a new current secret. All others stay valid for `keep` at most, and none longer than before.
     #[must_use]
     pub fn rotated(&self, fresh: &SecretString, keep: Duration, now: SystemTime) -> SecretString {
         let mut text = format!("{}\n", fresh.expose_secret());
         let until = now.checked_add(keep).unwrap_or(now);
         let older = self.older.iter().map(|(secret, until)| (secret, *until));
+        let older = older.map(|(secret, before)| (secret, before.min(until)));
         let all = [(&self.current, until)].into_iter().chain(older);
         for (secret, until) in all.filter(|(_, until)| now < *until) {
             let until = humantime::format_rfc3339_seconds(until);
@@ -141,13 +144,17 @@ impl MasterFile {
 fn derive(secret: &SecretString, id: &str) -> SecretString {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
     let tag = hmac::sign(&key, format!("{PURPOSE}{id}").as_bytes());
-    let mut password = String::from(PASSWORD_PREFIX);
-    for byte in tag.as_ref() {
-        password.extend(
-            [byte >> 4, byte & 15]
-                .into_iter()
-                .filter_map(|digit| char::from_digit(digit.into(), 16)),
-        );
-    }
-    SecretString::from(password)
+    let digits = hex(tag.as_ref());
+    SecretString::from(format!("{PASSWORD_PREFIX}{}", str::from_utf8(&digits).unwrap_or_default()))
+}
+
+/// A new master secret: 32 random bytes.
+///
+/// # Errors
+/// When the system gives no random bytes.
+pub fn fresh_master() -> Result<SecretString, Fault> {
+    let mut random = [0; BYTES];
+    aws_lc_rs::rand::fill(&mut random)
+        .map_err(|_| Fault::new("the system gives no random bytes: try again"))?;
+    Ok(SecretString::from(str::from_utf8(&hex(&random)).unwrap_or_default()))
 }

@@ -1,7 +1,7 @@
 //! Forged and broken requests: each is refused for its own reason. Those whose signature is compared cost the same work,
 //! whether the key exists or not.
 
-use super::{super::signature::tests::COMPARED, *};
+use super::{super::signature::work::COMPARED, *};
 
 /// Changes the text of `Authorization`.
 fn rewritten(change: impl Fn(&str) -> String) -> Request {

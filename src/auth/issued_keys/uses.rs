@@ -1,11 +1,19 @@
 //! When each key was last used: a small file that the gateway writes every minute, and `key list` reads. It is for people
 //! alone; nothing is decided by it.
 
-use std::{collections::BTreeMap, io, io::Write, path::Path};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::files;
+
+/// The year 10000, from which on a time has no text.
+const LAST_MOMENT: Duration = Duration::from_secs(253_402_300_800);
 
 /// When each key was last used, in Unix seconds, by the key's id.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,10 +41,17 @@ impl LastUses {
         }
     }
 
-    /// When a key was last used, in Unix seconds; 0 if that is not known.
+    /// When a key was last used, if that is known.
     #[must_use]
-    pub fn of(&self, id: &str) -> u64 {
-        self.used.get(id).copied().unwrap_or_default()
+    pub fn of(&self, id: &str) -> Option<SystemTime> {
+        let at = Duration::from_secs(self.used.get(id).copied()?);
+        SystemTime::UNIX_EPOCH.checked_add(at).filter(|_| at < LAST_MOMENT)
+    }
+
+    /// The same in Unix seconds; 0 if that is not known.
+    pub(super) fn seconds(&self, id: &str) -> u64 {
+        let since = self.of(id).and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        since.unwrap_or_default().as_secs()
     }
 
     /// Writes the file in place of the one before.
@@ -44,14 +59,8 @@ impl LastUses {
     /// # Errors
     /// Why it cannot be written; the file before is then intact.
     pub(super) fn write(&self, path: &Path) -> Result<(), String> {
-        let write = || {
-            let directory = path.parent().unwrap_or(Path::new("."));
-            let mut file = tempfile::NamedTempFile::new_in(directory)?;
-            serde_json::to_writer(&mut file, self)?;
-            file.flush()?;
-            file.persist(path)?;
-            Ok(())
-        };
-        write().map_err(|error: io::Error| format!("{}: {error}", path.display()))
+        let said = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let text = serde_json::to_vec(self).map_err(|error| said(&error))?;
+        files::replace(path, &text, |_| Ok(())).map_err(|error| said(&error))
     }
 }

@@ -69,8 +69,7 @@ struct RawKey {
     #[serde(default)]
     groups: Vec<Spanned<String>>,
     ends: Spanned<Datetime>,
-    #[serde(default)]
-    from: Vec<Spanned<String>>,
+    from: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 impl KeyEntry {
@@ -104,8 +103,12 @@ impl KeyFile {
             let fault = Fault::new(error.message()).in_file(path).on_line(line_at(&text, at));
             vec![fault.at_key("auth.access_keys.file")]
         })?;
-        let mut reader =
-            Reader { path, lines: Lines::of(&text), ids: BTreeMap::new(), faults: Vec::new() };
+        let mut reader = EntryReader {
+            path,
+            lines: LineEnds::of(&text),
+            ids: BTreeMap::new(),
+            faults: Vec::new(),
+        };
         if raw.key.len() > MAX_KEYS {
             reader.fault(0, format!("more than {MAX_KEYS} keys: take out those that have ended"));
         }
@@ -130,58 +133,45 @@ impl KeyFile {
         &self.entries
     }
 
-    /// A warning for each caller whose last key ends soon, the first to end first.
+    /// A warning for each caller whose last key ends soon, the first to end first. A caller whose other key goes on needs
+    /// none.
     #[must_use]
     pub fn ending_soon(&self, now: SystemTime) -> Vec<Fault> {
-        ending_soon(&self.path, self.entries.iter(), now)
-    }
-
-    pub(super) fn into_entries(self) -> Vec<KeyEntry> {
-        self.entries
-    }
-}
-
-/// A warning for each caller whose last key ends soon, the first to end first. A key is being replaced, and needs no
-/// warning, if its caller has another one that goes on.
-pub(super) fn ending_soon<'a>(
-    path: &Path,
-    keys: impl Iterator<Item = &'a KeyEntry>,
-    now: SystemTime,
-) -> Vec<Fault> {
-    let mut last: BTreeMap<&str, &KeyEntry> = BTreeMap::new();
-    for key in keys {
-        let known = last.entry(&key.name).or_insert(key);
-        if known.ends < key.ends {
-            *known = key;
+        let mut last: BTreeMap<&str, &KeyEntry> = BTreeMap::new();
+        for key in &self.entries {
+            let known = last.entry(&key.name).or_insert(key);
+            if known.ends < key.ends {
+                *known = key;
+            }
         }
+        let mut ending: Vec<_> =
+            last.into_values().filter(|key| key.state(now) == KeyState::Ending).collect();
+        ending.sort_by_key(|key| key.ends);
+        let warning = |key: &KeyEntry| {
+            let ends = humantime::format_rfc3339_seconds(key.ends);
+            let text = format!(
+                "the last access key of `{}` ends at {ends}: make a new one with `zec-gateway key new`",
+                key.name
+            );
+            Fault::new(text).in_file(&self.path).on_line(key.line)
+        };
+        ending.into_iter().map(warning).collect()
     }
-    let mut ending: Vec<_> =
-        last.into_values().filter(|key| key.state(now) == KeyState::Ending).collect();
-    ending.sort_by_key(|key| key.ends);
-    let warning = |key: &KeyEntry| {
-        let ends = humantime::format_rfc3339_seconds(key.ends);
-        let text = format!(
-            "the last access key of `{}` ends at {ends}: make a new one with `zec-gateway key new`",
-            key.name
-        );
-        Fault::new(text).in_file(path).on_line(key.line)
-    };
-    ending.into_iter().map(warning).collect()
 }
 
 /// Reads the keys of a text, and collects what is wrong with them.
-struct Reader<'a> {
+struct EntryReader<'a> {
     path: &'a Path,
-    lines: Lines,
+    lines: LineEnds,
     /// The line of each id so far.
     ids: BTreeMap<String, usize>,
     faults: Vec<Fault>,
 }
 
 /// Where the lines of a text end. Counting them for each of thousands of keys would take minutes.
-struct Lines(Vec<usize>);
+struct LineEnds(Vec<usize>);
 
-impl Lines {
+impl LineEnds {
     fn of(text: &str) -> Self {
         Self(memchr::memchr_iter(b'\n', text.as_bytes()).collect())
     }
@@ -192,7 +182,7 @@ impl Lines {
     }
 }
 
-impl Reader<'_> {
+impl EntryReader<'_> {
     fn fault(&mut self, at: usize, text: String) {
         let fault = Fault::new(text).in_file(self.path).on_line(self.lines.at(at));
         self.faults.push(fault);
@@ -204,7 +194,7 @@ impl Reader<'_> {
         let RawKey { id, name, groups, ends, from } = raw.into_inner();
         let (id_at, name_at, ends_at) = (id.span().start, name.span().start, ends.span());
         self.id(id.get_ref(), id_at);
-        let from = from.iter().filter_map(|text| self.network(text)).collect();
+        let from = from.map(|from| self.networks(&from)).unwrap_or_default();
         let ends = self.end(ends.get_ref(), ends_at.start);
         let entry = KeyEntry {
             id: id.into_inner(),
@@ -216,7 +206,7 @@ impl Reader<'_> {
             line: self.lines.at(start),
         };
         if let Err(error) = entry.caller() {
-            self.fault(name_at, format!("no policy could speak of this key: {error}"));
+            self.fault(name_at, format!("the name or a group of the key is not valid: {error}"));
         }
         entry
     }
@@ -234,6 +224,14 @@ impl Reader<'_> {
                 format!("`{id}` is already on line {before}: each key needs its own id"),
             );
         }
+    }
+
+    fn networks(&mut self, from: &Spanned<Vec<Spanned<String>>>) -> Vec<IpNet> {
+        if from.get_ref().is_empty() {
+            let text = "`from` is empty: name a network, leave `from` out to allow every network, or end the key";
+            self.fault(from.span().start, text.to_owned());
+        }
+        from.get_ref().iter().filter_map(|text| self.network(text)).collect()
     }
 
     fn network(&mut self, text: &Spanned<String>) -> Option<IpNet> {

@@ -8,14 +8,13 @@ use http::{HeaderName, HeaderValue, header::HOST};
 use super::{
     super::refusal::Refusal,
     SignedHead,
-    header::{Claimed, SCHEME, form, single},
-    issued::Verifier,
+    header::{Claimed, SCHEME, single},
+    hex::{BYTES, hex},
+    master::Password,
 };
 
-/// The length of a signature: an HMAC with SHA-256.
-pub(super) const SIGNATURE_BYTES: usize = 32;
-
-pub(super) type Signature = [u8; SIGNATURE_BYTES];
+/// A signature: an HMAC with SHA-256.
+pub(super) type Signature = [u8; BYTES];
 
 /// A signed request but for the hash of its body.
 #[derive(Debug)]
@@ -64,20 +63,20 @@ impl Canonical {
     /// does not depend on which password it is, or on whether there is one.
     pub(super) fn is_signed(
         &self,
-        verifier: &Verifier,
+        passwords: &[Password],
         signature: &Signature,
         body: &[u8],
         now: SystemTime,
     ) -> bool {
-        let body = hex(body);
+        let body = sha256(body);
         let mut good = false;
         for text in &self.texts {
             let mut canonical = Vec::with_capacity(text.len() + body.len());
             canonical.extend_from_slice(text);
             canonical.extend_from_slice(&body);
             let mut to_sign = format!("{SCHEME}\n{}\n", self.timestamp).into_bytes();
-            to_sign.extend_from_slice(&hex(&canonical));
-            for password in verifier.passwords(now) {
+            to_sign.extend_from_slice(&sha256(&canonical));
+            for password in passwords.iter().filter_map(|password| password.at(now)) {
                 good |= is_made_by(password, &to_sign, signature);
             }
         }
@@ -87,7 +86,8 @@ impl Canonical {
 
 /// The value of a signed header. The host is what the client named: over HTTP/2 in `:authority`.
 fn value<'a>(name: &str, head: SignedHead<'a>) -> Result<&'a [u8], Refusal> {
-    let name = HeaderName::try_from(name).map_err(|_| form("`SignedHeaders` names no header"))?;
+    let name = HeaderName::try_from(name)
+        .map_err(|_| Refusal::malformed("`SignedHeaders` names no header"))?;
     if name == HOST
         && let (false, Some(authority)) = (head.headers.contains_key(HOST), head.authority)
     {
@@ -99,23 +99,18 @@ fn value<'a>(name: &str, head: SignedHead<'a>) -> Result<&'a [u8], Refusal> {
 /// Compares in constant time.
 fn is_made_by(password: &hmac::Key, to_sign: &[u8], signature: &Signature) -> bool {
     #[cfg(test)]
-    tests::COMPARED.with(|compared| compared.set(compared.get() + 1));
+    work::COMPARED.with(|compared| compared.set(compared.get() + 1));
     hmac::verify(password, to_sign, signature).is_ok()
 }
 
-/// The SHA-256 of some bytes, in hexadecimal digits in lower case.
-fn hex(bytes: &[u8]) -> [u8; 2 * digest::SHA256_OUTPUT_LEN] {
-    let digit = |value: u8| value + if value < 10 { b'0' } else { b'a' - 10 };
-    let hash = digest::digest(&digest::SHA256, bytes);
-    let mut digits = [0; 2 * digest::SHA256_OUTPUT_LEN];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(hash.as_ref()) {
-        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
-    }
-    digits
+/// The SHA-256 of some bytes, in hexadecimal digits.
+fn sha256(bytes: &[u8]) -> [u8; 2 * BYTES] {
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
+/// Counts the signatures that are computed, so that tests can compare the work for good and bad requests.
 #[cfg(test)]
-pub(super) mod tests {
+pub(super) mod work {
     use std::cell::Cell;
 
     thread_local! {
