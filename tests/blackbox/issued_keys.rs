@@ -448,18 +448,20 @@ async fn a_key_ends_while_its_requests_run() {
     assert_eq!(world.metric(r#"access_keys{state="ended"}"#).await, 1.0);
 }
 
+/// Everybody may read, and nobody may delete.
+const BOTH: &str = r#"
+@id("both") permit (principal, action, resource) when {
+  (principal in Zec::Group::"keys/deployers" || principal in Zec::Group::"corp/admins") &&
+  action in Zec::Action::"read"
+};
+@id("nobody") @reason("no deletions today") forbid (principal, action in Zec::Action::"destructive", resource);"#;
+
 /// Calls of every kind, some of them refused: what the SDK gets is the same with a token as with a key.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_python_sdk_gets_the_same_with_a_key_as_with_a_token() {
     if left_out("sdk") {
         return;
     }
-    const BOTH: &str = r#"
-    @id("both") permit (principal, action, resource) when {
-      (principal in Zec::Group::"keys/deployers" || principal in Zec::Group::"corp/admins") &&
-      action in Zec::Action::"read"
-    };
-    @id("nobody") @reason("no deletions today") forbid (principal, action in Zec::Action::"destructive", resource);"#;
     let world = Setup { policy: BOTH.to_owned(), ..without_rate() }.start().await;
     let master = MasterFile::parse(Path::new("master"), MASTER).unwrap();
     let bearer = world.caller("root", &["admins"]).bearer();

@@ -151,15 +151,14 @@ async fn the_java_sdk_is_answered() {
 }
 
 #[tokio::test]
-async fn terraform_makes_changes_and_destroys_a_vpc() {
+async fn terraform_makes_changes_and_destroys() {
     over_both("terraform").await;
 }
 
 /// The provider itself cannot be installed from where these tests get their parts, so its recorded requests are sent, each
 /// with a signature of its own.
 #[tokio::test]
-async fn terraform_makes_changes_and_destroys_a_vpc_with_an_access_key() {
-    println!("the Terraform provider is not at hand: its recorded requests are replayed");
+async fn terraform_makes_changes_and_destroys_with_an_access_key() {
     let authority = Authority::new();
     let mut secure = setup("", &authority.server(2050));
     secure.files.extend(issued_keys::files());

@@ -104,6 +104,12 @@ fn compare() -> bool {
         cheaper |= count * 100 < before * (100 - MORE);
         println!("{count:>9} {before:>9} {:>7}  {name}", count * 100 / before);
     }
+    let counts: BTreeMap<&str, u64> = counted.iter().copied().collect();
+    let mut related = true;
+    for (what, holds) in stages::relations(&counts) {
+        println!("{}: {what}", if holds { "holds" } else { "DOES NOT HOLD" });
+        related &= holds;
+    }
     assert_eq!(
         counted.len(),
         written.len(),
@@ -121,5 +127,5 @@ fn compare() -> bool {
         );
         return false;
     }
-    true
+    related
 }

@@ -10,23 +10,24 @@ use std::{
     path::{Path, PathBuf},
     pin::pin,
     task::{Context, Poll, Waker},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request,
-    header::{AUTHORIZATION, HOST},
+    header::{AUTHORIZATION, CONTENT_LENGTH, HOST},
 };
 use http_body_util::Full;
 use secrecy::SecretString;
 use tokio::runtime::{Builder, Runtime};
 use zec_gateway::{
+    auth::MasterFile,
     config::Config,
     domain::{Addresses, Caller, Change, ChangeIpv4, NicId},
     issuer::{Grant, Signer, key_set},
     policy::{Engine, Source},
-    zec::AccessKey,
+    zec::{AccessKey, CONTENT_TYPE, authorization},
 };
 
 /// The issuer.
@@ -35,6 +36,51 @@ pub(crate) const ISSUER: &str = "https://sso.example.com";
 /// An access key for ZEC.
 pub(crate) fn access_key() -> AccessKey {
     AccessKey::new("id".to_owned(), &SecretString::from("password")).unwrap()
+}
+
+/// The access key of the gateway's own, and the secret from which its password is derived.
+const KEYS: &str = "[[key]]\nid = \"zgkbench\"\nname = \"ci\"\ngroups = [\"team-5\", \"staff\"]\nends = 2099-01-01T00:00:00Z\n";
+const MASTER: &str = "0123456789abcdef0123456789abcdef";
+
+/// The body of a call in ZEC's own form.
+pub(crate) const CALL: &str = r#"{"nicId": "1612345678901234567", "ipAddresses": ["10.9.9.9"]}"#;
+
+/// Whose key signs a request.
+#[derive(Clone, Copy)]
+pub(crate) enum SignedBy {
+    Caller,
+    WrongPassword,
+    NobodysKey,
+}
+
+/// The headers of that call, signed with an access key.
+pub(crate) fn signed(by: SignedBy) -> HeaderMap {
+    let (id, master) = match by {
+        SignedBy::Caller => ("zgkbench", MASTER),
+        SignedBy::WrongPassword => ("zgkbench", "fedcba9876543210fedcba9876543210"),
+        SignedBy::NobodysKey => ("zgknobod", MASTER),
+    };
+    let password = MasterFile::parse(Path::new("master"), master).unwrap().password(id);
+    let key = AccessKey::new(id.to_owned(), &password).unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().to_string();
+    let signature = authorization(&key, &now, CONTENT_TYPE, "gateway", CALL.as_bytes());
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, signature.parse().unwrap());
+    headers.insert("x-zc-timestamp", now.parse().unwrap());
+    headers.insert("x-zc-signature-method", HeaderValue::from_static("ZC2-HMAC-SHA256"));
+    headers.insert(HOST, HeaderValue::from_static("gateway"));
+    headers
+}
+
+/// That call, with headers that say who calls.
+pub(crate) fn zec_call(who: &HeaderMap) -> Request<Full<Bytes>> {
+    let mut request = request(Method::POST, "/api/v2/zec", who.clone());
+    *request.body_mut() = Full::new(Bytes::from_static(CALL.as_bytes()));
+    let headers = request.headers_mut();
+    headers.insert(CONTENT_LENGTH, CALL.len().into());
+    headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    headers.insert("x-zc-action", HeaderValue::from_static("UnassignNetworkInterfaceIpv4"));
+    request
 }
 
 /// An issuer with its configuration, and its tokens.
@@ -52,8 +98,11 @@ impl Identity {
         let text = format!(
             "[[auth.issuers]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\naudiences = [\"zec-gateway\"]\n\
              jwks_file = \"jwks.json\"\n[policy]\ndirectory = \"policy\"\n[zec]\npreflight = false\n\
-             [limits]\nrequests_per_second = 0\n[journal]\nenabled = false\n"
+             [limits]\nrequests_per_second = 0\n[journal]\nenabled = false\n\
+             [auth.access_keys]\nfile = \"access-keys.toml\"\nmaster_file = \"master\"\n"
         );
+        std::fs::write(directory.join("access-keys.toml"), KEYS).unwrap();
+        std::fs::write(directory.join("master"), MASTER).unwrap();
         let file = directory.join("gateway.toml");
         let config = Config::parse(&file, &text, std::iter::empty()).unwrap();
         let grant = Grant {
