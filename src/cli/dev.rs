@@ -229,6 +229,7 @@ List the writes and their outcomes:
   zec-gateway journal list {journal}
 
 Sign tokens for others: zec-gateway token --subject bob --group oncall
+Make an access key, for Terraform: zec-gateway key new --name trial --group deployers --ends 1h
 Ctrl-C stops everything.
 ",
             id = self.access_key_id,

@@ -1,8 +1,9 @@
-//! The address from which a connection came, for logs and the journal only.
+//! The address from which a connection came, for logs and the journal, and for access keys that are bound to networks.
 
 use std::{fmt, net::SocketAddr};
 
-/// Where a connection came from: for the log and the record, never for a decision.
+/// Where a connection came from: for the log and the record. It never identifies a caller. An access key may be bound to
+/// networks, and is then refused elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// The client, as far as it is known.

@@ -84,7 +84,7 @@ impl Error {
         self
     }
 
-    /// Replaces the kind's own status, for `zec-rejected`, which keeps ZEC's status.
+    /// Replaces the kind's own status: `zec-rejected` keeps ZEC's, and a client may repeat a call after another one only.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
         self.inner.status = Some(status);

@@ -45,7 +45,7 @@ pub struct KeyCounts {
     pub ending: usize,
     /// Those that have ended.
     pub ended: usize,
-    /// When the next one ends, since 1970.
+    /// When the next caller's last key ends, since 1970.
     pub next_end: Option<Duration>,
 }
 
@@ -117,7 +117,7 @@ impl Metrics {
             tls_certificate_expiry: make.gauges("tls_certificate_expiry_timestamp_seconds", "When the listener's own certificate expires, in Unix seconds.", &[])?,
             // Without access keys neither of the two exists; without one that has yet to end, only the first.
             access_keys: make.gauges("access_keys", "Access keys of the gateway's own: good for more than 14 days, ending within them, and ended.", &["state"])?,
-            access_key_next_end: make.gauges("access_key_next_end_timestamp_seconds", "When the next access key ends, in Unix seconds.", &[])?,
+            access_key_next_end: make.gauges("access_key_next_end_timestamp_seconds", "When the next caller's last access key ends, in Unix seconds.", &[])?,
             zec_requests: make.counters("zec_requests_total", "Requests to ZEC.", &["action", "outcome"])?,
             zec_durations: make.histograms("zec_request_duration_seconds", "Seconds that a request to ZEC took.", &["action"], &DURATION_BUCKETS)?,
             zec_broken_answers: make.counter("zec_broken_answers_total", "Long answers of ZEC that broke off after the caller had got a part.")?,

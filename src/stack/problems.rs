@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderValue, Request, Version, header};
+use http::{HeaderName, HeaderValue, Request, Version, header};
 use tower::{Service, ServiceExt};
 
 use super::request_state::RequestState;
@@ -19,6 +19,10 @@ use crate::{
 
 /// The paths at which the gateway takes calls in ZEC's own form.
 const ZECS_PATHS: &str = "/api/v2/";
+
+/// The header in which ZEC's clients name themselves, and the start of the name of its Terraform provider.
+const CLIENT: HeaderName = HeaderName::from_static("x-zc-request-client");
+const TERRAFORM: &[u8] = b"Terraform";
 
 /// Turns every error and panic inside into a problem document for the caller, and counts it. A bug costs one request,
 /// not the other requests of the connection.
@@ -33,10 +37,13 @@ where
     let version = request.version();
     // ZEC's SDKs expect ZEC's form of an id, whichever layer refuses.
     let in_zecs_form = request.uri().path().starts_with(ZECS_PATHS);
+    let client = request.headers().get(CLIENT).filter(|_| in_zecs_form);
+    let terraform = client.is_some_and(|client| client.as_bytes().starts_with(TERRAFORM));
     let found = RequestState::of(&mut request).ok();
     let known = found.map(|found| (Arc::clone(&found.record), found.id.clone()));
     let error = match catch_panic(pin!(async { next.ready().await?.call(request).await })).await {
         Ok(answer) => return Ok(answer),
+        Err(error) if terraform => for_terraform(error),
         Err(error) => error,
     };
     metrics.rejected(error.problem());
@@ -57,6 +64,14 @@ where
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(answer)
+}
+
+/// Terraform gives up after 429, but repeats a call after 503 with the code of an overload. Both mean that nothing was done.
+fn for_terraform(error: Error) -> Error {
+    if error.problem() != Problem::RateLimited {
+        return error;
+    }
+    error.with_status(Problem::Overloaded.status()).with_code(Problem::Overloaded.code())
 }
 
 /// A panic's text may hold anything, so it appears only in the panic hook's own log line.

@@ -19,7 +19,7 @@ use zec_gateway::{
 };
 
 use crate::{
-    client,
+    client, issued_keys,
     program::{Files, Served},
     secure::{self, Authority, Client},
     stalled_log::fill_the_log,
@@ -51,6 +51,8 @@ pub enum Trouble {
     JournalGone,
     CertificateForAWeek,
     CertificateForADay,
+    /// A caller's last access key ends within a day.
+    AccessKeyForADay,
     PolicyOverflows,
     UnreadableAnswer,
     Frozen,
@@ -60,7 +62,7 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Killed,
         Self::ZecFails,
         Self::KeyRefused,
@@ -72,6 +74,7 @@ impl Trouble {
         Self::JournalGone,
         Self::CertificateForAWeek,
         Self::CertificateForADay,
+        Self::AccessKeyForADay,
         Self::PolicyOverflows,
         Self::UnreadableAnswer,
         Self::Frozen,
@@ -99,6 +102,7 @@ impl Trouble {
             Self::CertificateForADay => {
                 &["ZecGatewayCertificateExpiresSoon", "ZecGatewayCertificateExpires"]
             }
+            Self::AccessKeyForADay => &["ZecGatewayAccessKeyEndsSoon"],
             Self::PolicyOverflows => &["ZecGatewayPolicyError"],
             Self::UnreadableAnswer => &["ZecGatewayInternalError"],
             Self::Frozen => &["ZecGatewayFrozen"],
@@ -239,6 +243,11 @@ fn setup(trouble: Trouble, authority: &Authority) -> Setup {
         Trouble::CertificateForAWeek | Trouble::CertificateForADay => {
             Setup { pace: NEVER, ..secure::setup("", &authority.server(2100)) }
         }
+        Trouble::AccessKeyForADay => Setup {
+            rest: issued_keys::CONFIGURED.to_owned(),
+            files: issued_keys::files().to_vec(),
+            ..Setup::default()
+        },
         Trouble::Frozen => {
             Setup { limits: "freeze_file = \"freeze\"".to_owned(), ..Setup::default() }
         }
@@ -285,6 +294,12 @@ async fn trouble(trouble: Trouble, world: &World, authority: &Authority) {
         }
         Trouble::CertificateForAWeek => replace_certificate(world, authority, day * 7).await,
         Trouble::CertificateForADay => replace_certificate(world, authority, day).await,
+        Trouble::AccessKeyForADay => {
+            let ends = humantime::format_rfc3339_seconds(SystemTime::now() + day).to_string();
+            let keys = world.text("access-keys.toml").replacen("2099-01-01T00:00:00Z", &ends, 1);
+            world.put("access-keys.toml", &keys);
+            assert_eq!(world.reload().await.1, 0);
+        }
         // No request triggers a known bug. A journal that another program has written into is the only condition
         // outside the program for which it has no other problem.
         Trouble::UnreadableAnswer => {

@@ -133,10 +133,8 @@ impl KeyFile {
         &self.entries
     }
 
-    /// A warning for each caller whose last key ends soon, the first to end first. A caller whose other key goes on needs
-    /// none.
-    #[must_use]
-    pub fn ending_soon(&self, now: SystemTime) -> Vec<Fault> {
+    /// The key of each caller that ends last. The others are being replaced.
+    pub(super) fn last_of_each_caller(&self) -> Vec<&KeyEntry> {
         let mut last: BTreeMap<&str, &KeyEntry> = BTreeMap::new();
         for key in &self.entries {
             let known = last.entry(&key.name).or_insert(key);
@@ -144,8 +142,14 @@ impl KeyFile {
                 *known = key;
             }
         }
-        let mut ending: Vec<_> =
-            last.into_values().filter(|key| key.state(now) == KeyState::Ending).collect();
+        last.into_values().collect()
+    }
+
+    /// A warning for each caller whose last key ends soon, the first to end first.
+    #[must_use]
+    pub fn ending_soon(&self, now: SystemTime) -> Vec<Fault> {
+        let last = self.last_of_each_caller().into_iter();
+        let mut ending: Vec<_> = last.filter(|key| key.state(now) == KeyState::Ending).collect();
         ending.sort_by_key(|key| key.ends);
         let warning = |key: &KeyEntry| {
             let ends = humantime::format_rfc3339_seconds(key.ends);

@@ -157,7 +157,8 @@ impl Issued {
                 KeyState::Ended => counts.ended += 1,
             }
         }
-        let ends = self.file.entries().iter().map(|entry| entry.ends).filter(|ends| now < *ends);
+        let last = self.file.last_of_each_caller().into_iter();
+        let ends = last.map(|entry| entry.ends).filter(|ends| now < *ends);
         counts.next_end =
             ends.min().and_then(|ends| ends.duration_since(SystemTime::UNIX_EPOCH).ok());
         counts

@@ -124,6 +124,17 @@ impl Identity {
     }
 }
 
+/// A token whose signature is another token's.
+pub(crate) fn forged(identity: &Identity) -> HeaderMap {
+    let [mut one, other] = [identity.fresh(), identity.fresh()];
+    let text = |headers: &HeaderMap| headers[AUTHORIZATION].to_str().unwrap().to_owned();
+    let (message, signature) = (text(&one), text(&other));
+    let (message, signature) =
+        (message.rsplit_once('.').unwrap().0, signature.rsplit_once('.').unwrap().1);
+    one.insert(AUTHORIZATION, format!("{message}.{signature}").parse().unwrap());
+    one
+}
+
 /// The output of a future that does not wait, because the keys are at hand.
 pub(crate) fn at_once<T, E: std::fmt::Debug>(future: impl Future<Output = Result<T, E>>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {

@@ -131,6 +131,8 @@ fn a_key_is_warned_of_before_it_ends_unless_its_caller_has_another() {
         format!("[[key]]\nid = \"{id}\"\nname = \"{name}\"\nends = {ends}\n")
     };
     let text = [
+        ends("zgk0", "replaced too", "2027-01-16T00:00:00Z"),
+        ends("zgk7", "replaced too", "2027-06-01T00:00:00Z"),
         ends("zgk1", "soon", "2027-01-28T08:00:00Z"),
         ends("zgk2", "sooner", "2027-01-20T00:00:00Z"),
         ends("zgk3", "replaced", "2027-01-20T00:00:00Z"),
@@ -144,11 +146,11 @@ fn a_key_is_warned_of_before_it_ends_unless_its_caller_has_another() {
     let warnings: Vec<_> = world.keys.warnings(at(NOW)).iter().map(ToString::to_string).collect();
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(
-        warnings[0].starts_with("keys.toml:5: the last access key of `sooner` ends at 2027-01-20")
+        warnings[0].starts_with("keys.toml:13: the last access key of `sooner` ends at 2027-01-20")
     );
-    assert!(warnings[1].starts_with("keys.toml:1: the last access key of `soon`"), "{warnings:?}");
+    assert!(warnings[1].starts_with("keys.toml:9: the last access key of `soon`"), "{warnings:?}");
     let counts = world.keys.issued.load().counts(at(NOW));
-    assert_eq!((counts.valid, counts.ending, counts.ended), (2, 3, 1));
+    assert_eq!((counts.valid, counts.ending, counts.ended), (3, 4, 1));
     let next = humantime::parse_rfc3339("2027-01-20T00:00:00Z").unwrap();
     assert_eq!(UNIX_EPOCH + counts.next_end.unwrap(), next);
 }
