@@ -297,11 +297,9 @@ async fn a_key_is_limited_as_a_caller() {
     assert_eq!(refused.status, 429, "{}", refused.text());
     assert!(refused.text().contains("max_concurrent_per_caller"), "{}", refused.text());
     // Terraform gives up after 429, and repeats a call after 503.
-    let text = ci.text(READ, &of_nic(NIC)).replacen(
-        "content-type",
-        "x-zc-request-client: Terraform-latest\r\ncontent-type",
-        1,
-    );
+    let text = ci.text(READ, &of_nic(NIC));
+    let text =
+        text.replacen("x-zc-action", "x-zc-request-client: Terraform-latest\r\nx-zc-action", 1);
     let shed = client::raw(world.gateway, text.as_bytes()).await.unwrap();
     assert_eq!(shed.status, 503, "{}", shed.text());
     assert_eq!(shed.json()["code"], "SERVICE_TEMPORARY_UNAVAILABLE");
