@@ -10,8 +10,9 @@ use super::{
 };
 use crate::{
     api::{self, Api, BodyLimits},
-    auth::{Authenticator, KEYS_ISSUER},
+    auth::Authenticator,
     config::Config,
+    domain::KEYS_ISSUER,
     error::Fault,
     execute::{self, Executor, Shadow},
     journal::{self, Journal},

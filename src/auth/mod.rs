@@ -34,9 +34,8 @@ pub use algorithm::Algorithm;
 pub use claim::{ClaimPath, GroupsForm};
 use door::Offered;
 pub use issued_keys::{
-    ISSUER as KEYS_ISSUER, IssuedKeySettings, IssuedKeys, KeyEntry, KeyFile, KeyState, LastUses,
-    MasterFile, NEED_TLS, NetworkError, NewKey, SignedHead, SignedRequest, fresh_master, network,
-    replace_file,
+    IssuedKeySettings, IssuedKeys, KeyEntry, KeyFile, KeyState, LastUses, MasterFile, NEED_TLS,
+    NetworkError, NewKey, SignedHead, SignedRequest, fresh_master, network, replace_file,
 };
 use issuer::Issuer;
 use keys::KeySet;
@@ -48,7 +47,7 @@ use token::Headers;
 use token::{Compact, Token};
 
 use crate::{
-    domain::Caller,
+    domain::{Caller, KEYS_ISSUER},
     error::{Error, Fault},
     files,
     metrics::{AuthResult, Metrics},

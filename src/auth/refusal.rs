@@ -14,7 +14,7 @@ pub(super) struct Refusal {
     detail: Cow<'static, str>,
     /// ZEC's own code for it, if it has a better one than the problem's.
     code: Option<&'static str>,
-    /// The access key that the request names, for the log.
+    /// What is known of the access key that the request names, for the log.
     key: Option<String>,
 }
 
@@ -36,7 +36,7 @@ impl Refusal {
         self
     }
 
-    /// Adds the id of the access key, which has only letters and digits, for the log.
+    /// Adds what is known of the access key, for the log.
     pub(super) fn about(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
         self

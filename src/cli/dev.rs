@@ -97,7 +97,7 @@ async fn dev(args: &Args, log_format: Option<Format>, lanes: Lanes) -> Result<()
     let mut config = urls.config(args)?;
     config.journal.path = recorded.path().join("journal.db");
     files.make_access_keys(&fresh_master()?)?;
-    config.auth.access_keys = Some(files.access_keys());
+    config.auth.access_keys = Some(files.access_keys()?);
     // The access keys are all that `dev` reloads.
     let _level = start_logging(&config.log, log_format)?;
     raise_file_limit();

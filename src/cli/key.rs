@@ -12,9 +12,10 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Stop, complain, configuration, print, runtime_files::RuntimeFiles, say};
 use crate::{
     auth::{
-        IssuedKeySettings, KEYS_ISSUER, KeyEntry, KeyFile, KeyState, LastUses, MasterFile, NewKey,
-        fresh_master, network, replace_file,
+        IssuedKeySettings, KeyEntry, KeyFile, KeyState, LastUses, MasterFile, NewKey, fresh_master,
+        network, replace_file,
     },
+    domain::KEYS_ISSUER,
     error::Fault,
     files,
     journal::{Filter, Offline, Settings},
@@ -116,7 +117,7 @@ pub(super) fn run(command: &Command) -> Result<(), Stop> {
 impl FilesArgs {
     fn find(&self) -> Result<KeyFiles, Stop> {
         let (settings, journal) = match &self.config {
-            None => (RuntimeFiles::open()?.access_keys(), None),
+            None => (RuntimeFiles::open()?.access_keys()?, None),
             Some(path) => {
                 let config = configuration(path)?;
                 let settings = config.auth.access_keys.ok_or_else(|| {
@@ -195,10 +196,27 @@ fn new(args: &New) -> Result<(), Stop> {
     // And after it, because another command may have replaced the secret meanwhile, without knowing of the key.
     let password = files.master()?.password(&id);
     print(format_args!("id        {id}\npassword  {}", password.expose_secret()))?;
+    let groups = if groups.is_empty() { "no group".to_owned() } else { groups.join(", ") };
     complain(format_args!(
-        "note: the password is not shown again; `{KEYS_ISSUER}/{name}` is the caller, until {}; {TAKES_EFFECT}",
+        "note: the password is not shown again; `{KEYS_ISSUER}/{name}` is the caller, in {groups}, until {}; {TAKES_EFFECT}",
         time(*ends)
     ));
+    warn_of_others(&files, &id)
+}
+
+/// Warns if another good key of the same caller is in other groups, because that is easily forgotten in a replacement.
+fn warn_of_others(files: &KeyFiles, id: &str) -> Result<(), Stop> {
+    let (keys, now) = (files.keys()?, SystemTime::now());
+    let Some(new) = keys.entries().iter().find(|key| key.id == id) else { return Ok(()) };
+    let others = keys.entries().iter().filter(|key| key.name == new.name && key.id != new.id);
+    for other in others.filter(|key| key.state(now) != KeyState::Ended && key.groups != new.groups)
+    {
+        let groups = other.groups.join(", ");
+        complain(format_args!(
+            "warning: the key {} of the same caller is in other groups: {groups}",
+            other.id
+        ));
+    }
     Ok(())
 }
 
@@ -220,7 +238,7 @@ fn list(files: &KeyFiles) -> Result<(), Stop> {
         let all =
             |items: Vec<String>| if items.is_empty() { "-".to_owned() } else { items.join(",") };
         say(format_args!(
-            "{}  {KEYS_ISSUER}/{}  {}  ends {}  groups {}  from {}  used {}  wrote {wrote}",
+            "{}  {KEYS_ISSUER}/{}  {}  ends {}  groups {}  from {}  used {}  caller wrote {wrote}",
             key.id,
             key.name,
             label(key.state(now)),
@@ -266,15 +284,22 @@ fn end_now(which: &str, files: &KeyFiles) -> Result<(), Stop> {
 }
 
 fn check(files: &KeyFiles) -> Result<(), Stop> {
-    let (keys, master) = (files.keys(), files.master());
-    let faults: Vec<_> = master.err().into_iter().flatten().collect();
-    let keys = match keys {
-        Ok(keys) if faults.is_empty() => keys,
-        keys => return Err(Stop::Faulty([keys.err().unwrap_or_default(), faults].concat())),
+    let (keys, master) = match (files.keys(), files.master()) {
+        (Ok(keys), Ok(master)) => (keys, master),
+        (keys, master) => {
+            let faults = [keys.err().unwrap_or_default(), master.err().unwrap_or_default()];
+            return Err(Stop::Faulty(faults.concat()));
+        }
     };
     let now = SystemTime::now();
     for warning in keys.ending_soon(now) {
         complain(format_args!("warning: {warning}"));
+    }
+    for until in master.older_until().filter(|until| now < *until) {
+        complain(format_args!(
+            "note: passwords of an older master secret are valid until {}",
+            time(until)
+        ));
     }
     let count = |state| keys.entries().iter().filter(|key| key.state(now) == state).count();
     say(format_args!(
@@ -292,13 +317,14 @@ fn rotate_master(keep: Duration, files: &KeyFiles) -> Result<(), Stop> {
     // Before the secret is replaced, so that a fault in it stops the command.
     files.keys_if_any()?;
     let fresh = fresh_master()?;
-    let master = replace_file(path, SECRET, |before| {
+    let (master, first) = replace_file(path, SECRET, |before| {
+        let first = before.is_none();
         let text = match before {
             Some(before) => MasterFile::parse(path, &before)?.rotated(&fresh, keep, now),
             None => SecretString::from(format!("{}\n", fresh.expose_secret())),
         };
         let master = MasterFile::parse(path, text.expose_secret())?;
-        Ok((text.expose_secret().to_owned(), master))
+        Ok((text.expose_secret().to_owned(), (master, first)))
     })?;
     // And after it, so that no key is left out that was made meanwhile.
     let keys = files.keys_if_any()?;
@@ -311,10 +337,14 @@ fn rotate_master(keep: Duration, files: &KeyFiles) -> Result<(), Stop> {
             password.expose_secret()
         ))?;
     }
-    complain(format_args!(
-        "note: the passwords are not shown again; the previous ones stay valid for {}; {MASTER_TAKES_EFFECT}",
-        humantime::format_duration(keep)
-    ));
+    let previous = match (first, keep.is_zero()) {
+        (true, _) => "the master secret is made; `zec-gateway key new` makes keys".to_owned(),
+        (false, true) => "the previous passwords end".to_owned(),
+        (false, false) => {
+            format!("the previous passwords stay valid for {}", humantime::format_duration(keep))
+        }
+    };
+    complain(format_args!("note: {previous}; {MASTER_TAKES_EFFECT}"));
     Ok(())
 }
 

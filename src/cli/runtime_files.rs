@@ -65,9 +65,13 @@ impl RuntimeFiles {
     }
 
     /// The files of the access keys, which outlive each `dev`.
-    pub(super) fn access_keys(&self) -> IssuedKeySettings {
+    pub(super) fn access_keys(&self) -> Result<IssuedKeySettings, Fault> {
         let [file, master_file, state_file] = ACCESS_KEYS.map(|name| self.directory.join(name));
-        IssuedKeySettings { file, master_file, state_file }
+        if !master_file.exists() {
+            let text = "no `dev` has run here: start one, or give --config";
+            return Err(Fault::new(text).in_file(&self.directory));
+        }
+        Ok(IssuedKeySettings { file, master_file, state_file })
     }
 
     /// Makes the files of the access keys that are not there yet, with this master secret.

@@ -2,6 +2,9 @@
 
 use std::{ops::Range, sync::Arc};
 
+/// What stands before the name of a caller with an access key of the gateway's own, in place of an issuer's name.
+pub const KEYS_ISSUER: &str = "keys";
+
 /// The most bytes a subject or a group may have (docs/api.md, "Forms and limits").
 pub const MAX_NAME_BYTES: usize = 256;
 

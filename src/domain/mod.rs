@@ -30,7 +30,7 @@ pub use action_call::{ActionCall, CallRehearsal, Target};
 pub use addresses::{Addresses, AddressesError};
 pub use arguments::{Arguments, ArgumentsError, NamedResource, UnknownFields};
 pub use call::{API_VERSION, Call};
-pub use caller::{Caller, CallerError, MAX_NAME_BYTES};
+pub use caller::{Caller, CallerError, KEYS_ISSUER, MAX_NAME_BYTES};
 pub use denial::{Denial, Denied, Reason};
 pub use described::{Described, DescribedError, Location};
 pub use find::{Cursor, FindNics, NicFilter};

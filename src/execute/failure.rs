@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::{
     catalogue::{CatalogueError, Proof},
-    domain::{Caller, Denial, Denied, NicId, Reason, Resource, WriteCall, text::plain},
+    domain::{
+        Caller, Denial, Denied, KEYS_ISSUER, NicId, Reason, Resource, WriteCall, text::plain,
+    },
     error::{Error, Extra, Problem},
     limit::retry_after,
     zec::Failure,
@@ -17,8 +19,9 @@ pub(super) fn denied(caller: &Caller, action: &str, denial: &Denial) -> Error {
     Error::new(Problem::PolicyDenied, why(caller, action, denial)).with_extra(extra)
 }
 
-/// The most characters of a caller's id in a message.
+/// The most characters of a caller's id or of a group in a message, and the most groups.
 const MAX_CALLER: usize = 64;
+const MAX_GROUPS: usize = 8;
 
 /// The first thing that was denied, and by which policy: users of an SDK see nothing else.
 fn why(caller: &Caller, action: &str, denial: &Denial) -> String {
@@ -48,15 +51,36 @@ fn why(caller: &Caller, action: &str, denial: &Denial) -> String {
         }
         (None, Some(Reason { id, reason: None })) => format!("the policy `{id}` forbids this"),
         (None, None) => format!(
-            "no policy allows {} `{action}`: ask the policy's authors, or for a group that may do this; \
-             `GET /whoami` shows yours{}",
+            "no policy allows {} `{action}`{}: ask the policy's authors, or for a group that may do this; {}{}",
             plain(caller.id(), MAX_CALLER),
+            if_account(first),
+            groups(caller),
             if_wrong(first)
         ),
     };
     match denied.len() - 1 {
         0 => format!("{what}: {why}; nothing was sent"),
         more => format!("{what}: {why}; `denied` has {more} more; nothing was sent"),
+    }
+}
+
+/// A list or a creation is often allowed with some arguments only.
+fn if_account(denied: &Denied) -> &'static str {
+    let is_account = denied.resource == Resource::account();
+    if is_account { " with these arguments" } else { "" }
+}
+
+/// Where the caller sees their groups. A caller with an access key may not ask for them.
+fn groups(caller: &Caller) -> String {
+    if caller.issuer() != KEYS_ISSUER {
+        return "`GET /whoami` shows yours".to_owned();
+    }
+    let named: Vec<_> =
+        caller.group_ids().take(MAX_GROUPS).map(|id| plain(id, MAX_CALLER)).collect();
+    if named.is_empty() {
+        "you have none".to_owned()
+    } else {
+        format!("yours are {}", named.join(", "))
     }
 }
 

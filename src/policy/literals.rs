@@ -9,7 +9,7 @@ use cedar_policy_core::{
     parser::Loc,
 };
 
-use crate::domain::{Caller, NicId, is_resource_id};
+use crate::domain::{Caller, KEYS_ISSUER, NicId, is_resource_id};
 
 /// The longest name that a configured issuer may have, in characters.
 const MAX_ISSUER: usize = 32;
@@ -93,6 +93,10 @@ fn of_issuer(name: &str, issuers: Option<&[String]>) -> Option<String> {
         ));
     }
     let known = issuers.filter(|known| !known.iter().any(|issuer| issuer == name))?;
+    if name == KEYS_ISSUER {
+        let text = "`keys` is the name of callers with access keys: add `[auth.access_keys]` to the configuration";
+        return Some(text.to_owned());
+    }
     Some(format!(
         "the configuration has no issuer `{name}`, only `{}`; correct the name, or add the issuer",
         known.join("`, `")

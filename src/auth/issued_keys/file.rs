@@ -12,13 +12,13 @@ use serde::Deserialize;
 use toml::{Spanned, value::Datetime};
 
 use super::{
-    ISSUER,
+    FILE_KEY,
     header::{MAX_ID, is_id},
     issued::KeyState,
     networks::network,
 };
 use crate::{
-    domain::{Caller, text::excerpt},
+    domain::{Caller, KEYS_ISSUER, text::excerpt},
     error::{Fault, line_at},
 };
 
@@ -27,6 +27,13 @@ const MAX_KEYS: usize = 10_000;
 
 /// How long before its end the gateway says that a key ends soon.
 pub(super) const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// What policies put before the names and groups of the file.
+const PREFIX: &str = "keys/";
+
+/// The form of a key, for messages.
+const FORM: &str = "a key is `[[key]]` with `id`, `name`, `ends = 2027-03-01T00:00:00Z` without quotes, and perhaps \
+    `groups` and `from`, which are lists";
 
 /// A key, as its file says it.
 #[derive(Clone, Debug)]
@@ -78,7 +85,7 @@ impl KeyEntry {
     /// # Errors
     /// Why a name or group cannot be used in a policy.
     pub(super) fn caller(&self) -> Result<Caller, String> {
-        Caller::vouch(ISSUER, &self.name, &self.groups).map_err(|error| error.to_string())
+        Caller::vouch(KEYS_ISSUER, &self.name, &self.groups).map_err(|error| error.to_string())
     }
 
     /// Whether the key is good at that time.
@@ -100,8 +107,9 @@ impl KeyFile {
     pub fn parse(path: &Path, text: String) -> Result<Self, Vec<Fault>> {
         let raw: RawFile = toml::from_str(&text).map_err(|error| {
             let at = error.span().map_or(text.len(), |span| span.start);
-            let fault = Fault::new(error.message()).in_file(path).on_line(line_at(&text, at));
-            vec![fault.at_key("auth.access_keys.file")]
+            let said = format!("{}; {FORM}", error.message());
+            let fault = Fault::new(said).in_file(path).on_line(line_at(&text, at));
+            vec![fault.at_key(FILE_KEY)]
         })?;
         let mut reader = EntryReader {
             path,
@@ -211,6 +219,12 @@ impl EntryReader<'_> {
         };
         if let Err(error) = entry.caller() {
             self.fault(name_at, format!("the name or a group of the key is not valid: {error}"));
+        }
+        for text in [&entry.name].into_iter().chain(&entry.groups) {
+            if text.trim() != text || text.starts_with(PREFIX) {
+                let text = excerpt(text);
+                self.fault(name_at, format!("write `{text}` without space around it, and without `{PREFIX}`, which policies put before names and groups"));
+            }
         }
         entry
     }

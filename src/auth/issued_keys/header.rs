@@ -95,7 +95,9 @@ fn check_names(names: &str) -> Result<(), Refusal> {
         before = name;
     }
     match must.next() {
-        Some(name) => Err(Refusal::malformed(format!("`SignedHeaders` does not name `{name}`"))),
+        Some(name) => Err(Refusal::malformed(format!(
+            "`SignedHeaders` does not name `{name}`: sign `content-type;host`"
+        ))),
         None => Ok(()),
     }
 }
@@ -116,8 +118,9 @@ pub(super) fn timestamp(headers: &HeaderMap) -> Result<Timestamp<'_>, Refusal> {
     let text = single(headers, &TIMESTAMP)?.to_str().unwrap_or_default();
     let digits = (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     let seconds = text.parse().ok().filter(|_| digits);
-    let seconds =
-        seconds.ok_or_else(|| Refusal::malformed("`X-ZC-Timestamp` is no Unix time in seconds"))?;
+    let seconds = seconds.ok_or_else(|| {
+        Refusal::malformed("`X-ZC-Timestamp` is no time: send the Unix time in seconds")
+    })?;
     Ok(Timestamp { text, seconds })
 }
 
@@ -130,7 +133,7 @@ pub(super) fn single<'a>(
     match (values.next(), values.next()) {
         (Some(value), None) => Ok(value),
         (None, _) => Err(Refusal::malformed(format!(
-            "the header `{name}` is missing, and the signature needs it"
+            "the header `{name}` is missing: send it, because the signature covers it"
         ))),
         (Some(_), Some(_)) => Err(Refusal::malformed(format!(
             "the header `{name}` appears twice, and the signature speaks of one"

@@ -12,7 +12,7 @@ use std::{
 use uuid::Uuid;
 
 use super::{
-    IssuedKeySettings,
+    FILE_KEY, IssuedKeySettings, MASTER_KEY,
     file::{KeyEntry, KeyFile},
     master::{MasterFile, Password},
     text_of,
@@ -68,8 +68,8 @@ pub(super) struct FilesRead {
 impl FilesRead {
     pub(super) fn read(settings: &IssuedKeySettings, read: ReadFile<'_>) -> Self {
         let one = |fault| vec![fault];
-        let file = text_of(&settings.file, "auth.access_keys.file", read);
-        let master = text_of(&settings.master_file, "auth.access_keys.master_file", read);
+        let file = text_of(&settings.file, FILE_KEY, read);
+        let master = text_of(&settings.master_file, MASTER_KEY, read);
         Self {
             file: file.map_err(one).and_then(|text| KeyFile::parse(&settings.file, text)),
             master: master

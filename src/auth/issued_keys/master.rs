@@ -10,7 +10,10 @@ use std::{
 use aws_lc_rs::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::hex::{BYTES, hex};
+use super::{
+    MASTER_KEY,
+    hex::{BYTES, hex},
+};
 use crate::error::Fault;
 
 /// The fewest characters of a master secret: 128 random bits in hexadecimal digits. The gateway makes 256.
@@ -71,15 +74,14 @@ impl MasterFile {
         let lines = text.lines().enumerate().map(|(number, line)| (number + 1, line.trim()));
         for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
             let mut fault = |text: &str| {
-                let key = "auth.access_keys.master_file";
-                faults.push(Fault::new(text).in_file(path).on_line(number).at_key(key));
+                faults.push(Fault::new(text).in_file(path).on_line(number).at_key(MASTER_KEY));
             };
             let mut words = line.split_ascii_whitespace();
             let secret = words.next().unwrap_or_default();
             let rest: Vec<&str> = words.collect();
             if secret.len() < MIN_SECRET {
                 fault(
-                    "is shorter than 32 characters: make a secret with `zec-gateway key rotate-master`",
+                    "is shorter than 32 characters: remove the file, and make another one with `zec-gateway key rotate-master`",
                 );
             }
             match (&current, rest.as_slice()) {
@@ -99,16 +101,21 @@ impl MasterFile {
         if older.len() >= MAX_SECRETS {
             let text =
                 "holds more than 4 secrets: remove the oldest, or wait until its time is over";
-            faults.push(Fault::new(text).in_file(path).at_key("auth.access_keys.master_file"));
+            faults.push(Fault::new(text).in_file(path).at_key(MASTER_KEY));
         }
         match current {
             Some(current) if faults.is_empty() => Ok(Self { current, older }),
             None if faults.is_empty() => {
-                let text = "holds no secret: make one with `zec-gateway key rotate-master`";
-                Err(vec![Fault::new(text).in_file(path).at_key("auth.access_keys.master_file")])
+                let text = "holds no secret: remove the file, and make another one with `zec-gateway key rotate-master`";
+                Err(vec![Fault::new(text).in_file(path).at_key(MASTER_KEY)])
             }
             _ => Err(faults),
         }
+    }
+
+    /// Until when each older secret is taken.
+    pub fn older_until(&self) -> impl Iterator<Item = SystemTime> {
+        self.older.iter().map(|(_, until)| *until)
     }
 
     /// The password that the current secret gives to a key.

@@ -38,14 +38,11 @@ pub use uses::LastUses;
 
 use super::refusal::Refusal;
 use crate::{
-    domain::Caller,
+    domain::{Caller, KEYS_ISSUER},
     error::Fault,
     files::ReadFile,
     metrics::{AuthResult, Metrics},
 };
-
-/// The issuer's name of callers with access keys: in policies, the record and metrics.
-pub const ISSUER: &str = "keys";
 
 /// Why signatures need a connection that nobody else can read.
 pub const NEED_TLS: &str = "access keys need TLS, or a listener on loopback: a signature covers neither the action \
@@ -116,7 +113,7 @@ impl IssuedKeys {
             LastUses::default()
         });
         let issued = Issued::new(FilesRead::read(settings, read), &|id| uses.seconds(id))?;
-        metrics.access_keys_taken(ISSUER);
+        metrics.access_keys_taken(KEYS_ISSUER);
         let (issued, kept) = (ArcSwap::from_pointee(issued), ArcSwap::from_pointee(uses));
         let keys = Self { settings: settings.clone(), issued, kept, metrics };
         keys.count(SystemTime::now());
@@ -191,7 +188,13 @@ impl IssuedKeys {
             )
             .with_code(BAD_SIGNATURE)),
         };
-        checked.map_err(|refusal| refusal.about(&request.id))
+        checked.map_err(|refusal| {
+            refusal.about(&format!(
+                "{}; the gateway saw {}",
+                request.id,
+                request.canonical.signed_headers()
+            ))
+        })
     }
 
     /// Looks every minute which keys end soon, and keeps the last uses; for ever.
@@ -257,9 +260,15 @@ impl IssuedKey {
             ));
         }
         if !networks::admit(&self.entry.from, client) {
+            let client = client.map_or("no address".to_owned(), |client| client.to_string());
+            let networks: Vec<_> = self.entry.from.iter().map(ToString::to_string).collect();
             return Err(Refusal::new(
                 AuthResult::WrongNetwork,
-                "this access key may not be used from where you call: use it in the network that it was made for",
+                format!(
+                    "you call from {client}, and this access key is for {}: call from there, or ask the gateway's \
+                     operators for another key",
+                    networks.join(", ")
+                ),
             ));
         }
         self.note_use(now);
@@ -278,6 +287,13 @@ fn check_time(timestamp: u64, now: SystemTime) -> Result<(), Refusal> {
     if away <= MAX_SKEW.as_secs() {
         return Ok(());
     }
+    if timestamp / 100 > now {
+        return Err(Refusal::new(
+            AuthResult::WrongTime,
+            "`X-ZC-Timestamp` is not in seconds: send the Unix time in seconds, not in milliseconds",
+        )
+        .with_code(WRONG_TIME));
+    }
     let side = if timestamp < now { "behind" } else { "ahead of" };
     Err(Refusal::new(
         AuthResult::WrongTime,
@@ -286,10 +302,21 @@ fn check_time(timestamp: u64, now: SystemTime) -> Result<(), Refusal> {
     .with_code(WRONG_TIME))
 }
 
+/// The keys of the configuration that name the two files.
+const FILE_KEY: &str = "auth.access_keys.file";
+const MASTER_KEY: &str = "auth.access_keys.master_file";
+
 /// Reads a file as text, or says why not.
 fn text_of(path: &Path, key: &str, read: ReadFile<'_>) -> Result<String, Fault> {
     let fault = |text: String| Fault::new(text).in_file(path).at_key(key.to_owned());
-    let bytes = read(path).map_err(|error: io::Error| fault(format!("cannot be read: {error}")))?;
+    let bytes = read(path).map_err(|error: io::Error| {
+        let hint = match (error.kind(), key) {
+            (io::ErrorKind::NotFound, FILE_KEY) => "; `zec-gateway key new` makes it",
+            (io::ErrorKind::NotFound, _) => "; `zec-gateway key rotate-master` makes it",
+            _ => "",
+        };
+        fault(format!("cannot be read: {error}{hint}"))
+    })?;
     // Bytes that are not text are not shown, not even in part.
     String::from_utf8(bytes).map_err(|_| fault("is not UTF-8".to_owned()))
 }

@@ -12,6 +12,10 @@ use super::{
     hex::{BYTES, hex},
     master::Password,
 };
+use crate::domain::text::excerpt_of;
+
+/// The most characters of the signed headers in the log.
+const MAX_SHOWN: usize = 200;
 
 /// A signature: an HMAC with SHA-256.
 pub(super) type Signature = [u8; BYTES];
@@ -57,6 +61,14 @@ impl Canonical {
             texts.push(lowered);
         }
         Ok(Self { texts, timestamp: timestamp.to_owned() })
+    }
+
+    /// The signed headers as they came, for the log: what a hop changes is seen there.
+    pub(super) fn signed_headers(&self) -> String {
+        let text = self.texts.first().map(Vec::as_slice).unwrap_or_default();
+        let text = String::from_utf8_lossy(text);
+        let lines = text.lines().skip(3).take_while(|line| !line.is_empty());
+        excerpt_of(&lines.collect::<Vec<_>>().join(", "), MAX_SHOWN)
     }
 
     /// Whether the signature is one that a password makes over this request with that body. The work, and so the time,

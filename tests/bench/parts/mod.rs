@@ -124,15 +124,16 @@ impl Identity {
     }
 }
 
-/// A token whose signature is another token's.
+/// A token that somebody else has signed in the name of the issuer's key.
 pub(crate) fn forged(identity: &Identity) -> HeaderMap {
-    let [mut one, other] = [identity.fresh(), identity.fresh()];
-    let text = |headers: &HeaderMap| headers[AUTHORIZATION].to_str().unwrap().to_owned();
-    let (message, signature) = (text(&one), text(&other));
-    let (message, signature) =
-        (message.rsplit_once('.').unwrap().0, signature.rsplit_once('.').unwrap().1);
-    one.insert(AUTHORIZATION, format!("{message}.{signature}").parse().unwrap());
-    one
+    let mut headers = identity.fresh();
+    let other = Signer::es256().unwrap().token(&identity.grant).unwrap();
+    let good = headers[AUTHORIZATION].to_str().unwrap();
+    let (message, _) = good.rsplit_once('.').unwrap();
+    let (_, signature) = other.rsplit_once('.').unwrap();
+    let forged = format!("{message}.{signature}").parse().unwrap();
+    headers.insert(AUTHORIZATION, forged);
+    headers
 }
 
 /// The output of a future that does not wait, because the keys are at hand.

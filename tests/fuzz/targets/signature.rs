@@ -46,7 +46,7 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     headers.insert(AUTHORIZATION, value);
-    let claimed = authorization.rsplit("Signature=").next().unwrap_or_default();
+    let claimed = authorization.rsplit("Signature=").next().unwrap_or_default().trim_matches(' ');
     let time = headers["x-zc-timestamp"].to_str().unwrap_or_default();
     let in_time = !time.is_empty()
         && time.len() <= 20

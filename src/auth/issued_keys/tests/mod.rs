@@ -298,3 +298,42 @@ fn the_last_use_is_kept_in_a_file_and_over_reloads_and_restarts() {
     std::fs::create_dir(path("used.json")).unwrap();
     assert!(runtime.block_on(world.keys.keep_uses()).is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_last_uses_are_kept_every_minute() {
+    let directory = tempfile::tempdir().unwrap();
+    let state_file = directory.path().join("used.json");
+    let World { keys, .. } = World::new();
+    let settings = IssuedKeySettings { state_file: state_file.clone(), ..keys.settings };
+    let keys = Arc::new(IssuedKeys { settings, ..keys });
+    let watching = Arc::clone(&keys);
+    let watch = tokio::spawn(async move { watching.watch_forever().await });
+    for time in [at(NOW), at(NOW + 1)] {
+        keys.issued.load().find(ID).unwrap().note_use(time);
+        let kept = || LastUses::read(&state_file).unwrap().of(ID) == Some(time);
+        for _ in 0..1000 {
+            if kept() {
+                break;
+            }
+            tokio::time::sleep(TICK).await;
+        }
+        assert!(kept(), "{time:?}");
+    }
+    watch.abort();
+}
+
+#[test]
+fn the_counts_follow_the_time_and_without_a_key_to_end_there_is_no_next_end() {
+    let world = World::new();
+    let metrics = || world.keys.metrics.render().unwrap();
+    world.keys.count(at(NOW));
+    assert!(metrics().contains("access_keys{state=\"ended\"} 1\n"), "{}", metrics());
+    assert!(
+        metrics().contains("access_key_next_end_timestamp_seconds 1801440000\n"),
+        "{}",
+        metrics()
+    );
+    world.keys.count(at(NOW + 366 * 24 * 3600));
+    assert!(metrics().contains("access_keys{state=\"ended\"} 3\n"), "{}", metrics());
+    assert!(!metrics().contains("access_key_next_end_timestamp_seconds 1"), "{}", metrics());
+}
