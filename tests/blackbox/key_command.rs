@@ -118,7 +118,7 @@ async fn a_key_is_given_out_used_listed_and_ended() {
     let listed = done(&files, &["list"]);
     let [first, second] = listed.lines().collect::<Vec<_>>()[..] else { panic!("{listed}") };
     assert!(first.starts_with(&format!("{id}  keys/ci  ended  ends 20")), "{listed}");
-    for word in ["ends", "used", "wrote"] {
+    for word in ["ends", "used", "caller wrote"] {
         let time = first.split(&format!("  {word} ")).nth(1).unwrap().split(' ').next().unwrap();
         let ago = started.elapsed().unwrap().as_secs() + 1;
         let time = humantime::parse_rfc3339(time).unwrap();
@@ -129,7 +129,7 @@ async fn a_key_is_given_out_used_listed_and_ended() {
         assert!(SystemTime::now().duration_since(time).unwrap().as_secs() <= ago, "{listed}");
     }
     assert!(second.starts_with(&format!("{other_id}  keys/other  ends soon")), "{listed}");
-    assert!(second.ends_with("groups -  from 10.0.0.0/8  used never  wrote never"), "{listed}");
+    assert!(second.ends_with("groups -  from 10.0.0.0/8  used never  caller wrote never"), "{listed}");
     let (code, out, said) = key(&files, &["check"]);
     assert_eq!(code, 0, "{said}");
     assert!(out.ends_with("2 keys, 1 of them end within 14 days, 1 have ended\n"), "{out}");

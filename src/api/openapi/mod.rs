@@ -49,6 +49,12 @@ pub(super) fn document(max_addresses: usize) -> Value {
                     "bearerFormat": "JWT",
                     "description": "A token of your company's identity provider, in exactly one `Authorization` header",
                 },
+                "accessKey": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Authorization",
+                    "description": "A signature of the request with an access key of the gateway's own, as ZEC's clients sign: `ZC2-HMAC-SHA256 ...`",
+                },
             },
         },
         "security": [{ "token": [] }],
@@ -65,6 +71,9 @@ fn operation(route: &Route) -> Value {
     put("description", json!(described.text));
     if route.access() == Access::Public {
         put("security", json!([]));
+    }
+    if route.takes_access_keys() {
+        put("security", json!([{ "token": [] }, { "accessKey": [] }]));
     }
     put("parameters", json!(described.parameters));
     if let Some(body) = &described.body {
