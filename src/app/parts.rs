@@ -10,9 +10,8 @@ use super::{
 };
 use crate::{
     api::{self, Api, BodyLimits},
-    auth::Authenticator,
+    auth::{Authenticator, KEYS_ISSUER},
     config::Config,
-    domain::KEYS_ISSUER,
     error::Fault,
     execute::{self, Executor, Shadow},
     journal::{self, Journal},

@@ -30,6 +30,7 @@ use std::{io, net::IpAddr, path::Path, sync::Arc, time::SystemTime};
 
 use http::HeaderMap;
 
+pub use crate::domain::KEYS_ISSUER;
 pub use algorithm::Algorithm;
 pub use claim::{ClaimPath, GroupsForm};
 use door::Offered;
@@ -47,7 +48,7 @@ use token::Headers;
 use token::{Compact, Token};
 
 use crate::{
-    domain::{Caller, KEYS_ISSUER},
+    domain::Caller,
     error::{Error, Fault},
     files,
     metrics::{AuthResult, Metrics},
@@ -204,7 +205,7 @@ impl Authenticator {
     /// Takes signatures with these access keys too.
     #[must_use]
     pub fn with_access_keys(mut self, keys: Arc<IssuedKeys>) -> Self {
-        self.warnings.extend(keys.warnings(SystemTime::now()));
+        self.warnings.extend(keys.warnings_at_start());
         self.issued_keys = Some(keys);
         self
     }

@@ -1,10 +1,7 @@
 //! `[auth.access_keys]`: access keys of the gateway's own.
 
 use super::{Config, fields::Fields, findings::Findings, origin::ValueOrigin};
-use crate::{
-    auth::{IssuedKeySettings, NEED_TLS},
-    domain::KEYS_ISSUER,
-};
+use crate::auth::{IssuedKeySettings, KEYS_ISSUER, NEED_TLS};
 
 /// The name of the file of last uses, beside the journal, if the configuration names no other.
 const STATE_FILE: &str = "access-keys-used.json";

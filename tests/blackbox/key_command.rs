@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     time::{Duration, SystemTime},
 };
 
@@ -129,7 +129,10 @@ async fn a_key_is_given_out_used_listed_and_ended() {
         assert!(SystemTime::now().duration_since(time).unwrap().as_secs() <= ago, "{listed}");
     }
     assert!(second.starts_with(&format!("{other_id}  keys/other  ends soon")), "{listed}");
-    assert!(second.ends_with("groups -  from 10.0.0.0/8  used never  caller wrote never"), "{listed}");
+    assert!(
+        second.ends_with("groups -  from 10.0.0.0/8  used never  caller wrote never"),
+        "{listed}"
+    );
     let (code, out, said) = key(&files, &["check"]);
     assert_eq!(code, 0, "{said}");
     assert!(out.ends_with("2 keys, 1 of them end within 14 days, 1 have ended\n"), "{out}");
@@ -161,6 +164,22 @@ async fn a_rotation_gives_every_good_key_a_new_password() {
     }
     let last = Signer::new(&id, &SecretString::from(last.split_whitespace().last().unwrap()));
     assert_eq!(last.call(served.gateway, READ, &of_nic()).await.status, 200);
+}
+
+#[test]
+fn a_master_secret_that_everybody_can_read_is_warned_of() {
+    let files = files("http://127.0.0.1:1");
+    done(&files, &["rotate-master"]);
+    new(&files, &["--name", "ci", "--ends", "90d"]);
+    let config = files.config();
+    let check = || run(&["check", "--config", config.to_str().unwrap()], files.directory.path());
+    for (mode, warned) in [(0o600, false), (0o640, false), (0o644, true)] {
+        let master = files.directory.path().join("master");
+        fs::set_permissions(&master, fs::Permissions::from_mode(mode)).unwrap();
+        let (code, _, said) = check();
+        let warning = said.contains("everybody on this machine can read the master secret");
+        assert_eq!((code, warning), (0, warned), "{mode:o}: {said}");
+    }
 }
 
 #[test]

@@ -15,8 +15,9 @@ mod signature;
 mod uses;
 
 use std::{
-    io,
+    fs, io,
     net::IpAddr,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -51,6 +52,9 @@ pub const NEED_TLS: &str = "access keys need TLS, or a listener on loopback: a s
 
 /// How far a timestamp may be from our clock, either way. ZEC's own bound (docs/zec-api.md, section 1).
 const MAX_SKEW: Duration = Duration::from_secs(300);
+
+/// The permission of all others to read a file.
+const READABLE_BY_ALL: u32 = 0o004;
 
 /// How often the gateway looks which keys end soon, and keeps the last uses.
 const TICK: Duration = Duration::from_secs(60);
@@ -138,6 +142,17 @@ impl IssuedKeys {
     #[must_use]
     pub fn warnings(&self, now: SystemTime) -> Vec<Fault> {
         self.issued.load().ending_soon(now)
+    }
+
+    /// The warnings of a start: as [`Self::warnings`], and one if everybody on this machine can read the master secret.
+    pub(super) fn warnings_at_start(&self) -> Vec<Fault> {
+        let path = &self.settings.master_file;
+        let mode = fs::metadata(path).map_or(0, |metadata| metadata.mode());
+        let open = (mode & READABLE_BY_ALL != 0).then(|| {
+            let text = "everybody on this machine can read the master secret: `chmod o= FILE`";
+            Fault::new(text).in_file(path).at_key(MASTER_KEY)
+        });
+        open.into_iter().chain(self.warnings(SystemTime::now())).collect()
     }
 
     /// Whether there is a key.
