@@ -38,7 +38,7 @@ impl RequestState {
         request.extensions_mut().get_mut().ok_or_else(missing)
     }
 
-    /// What [`Api::read_body`] needs of a request: its route, and until when it must be answered.
+    /// The route of a request, and until when it must be answered: what the reading of its body needs.
     pub(super) fn route_and_deadline(&self) -> Result<(&Matched, Instant), Error> {
         match (&self.matched, self.deadlines) {
             (Some(matched), Some((deadline, _))) => Ok((matched, deadline)),
