@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 use libfuzzer_sys::fuzz_target;
 use sha2::{Digest, Sha256};
 use zec_gateway::{
-    auth::{IssuedKeySettings, Authenticator, Identified, IssuedKeys, SignedHead},
+    auth::{Authenticator, Identified, IssuedKeySettings, IssuedKeys, SignedHead},
     metrics::Metrics,
 };
 
