@@ -105,7 +105,8 @@ fn load(zec: SocketAddr, options: &[&str]) {
     let recipes = text.split("```cedar\n").skip(1).filter_map(|rest| rest.split("```").next());
     let policies = recipes.chain([OTHER_WORDS]).collect::<String>();
     // The configuration has one issuer.
-    let policies = policies.replace("\"partner/", "\"corp/").replace("\"github/", "\"corp/");
+    let others = ["\"partner/", "\"github/", "\"keys/"];
+    let policies = others.iter().fold(policies, |text, other| text.replace(other, "\"corp/"));
     fs::write(directory.path().join("policy/teams.cedar"), policies).unwrap();
     let mut check = callgrind(options, Path::new(PROGRAM));
     check.args(["check", "--config"]).arg(directory.path().join("gateway.toml"));
