@@ -148,7 +148,19 @@ async fn a_rotation_gives_every_good_key_a_new_password() {
     let (ended, _) = new(&files, &["--name", "old", "--ends", "90d"]);
     done(&files, &["end", &ended]);
     let served = Served::start(&files, "info");
+    // A second key of the caller that is in other groups was probably made in haste.
+    let (code, _, said) = key(&files, &["new", "--name", "ci", "--ends", "1h"]);
+    assert_eq!(code, 0);
+    assert!(
+        said.contains(&format!("the key {id} of the same caller is in other groups: deployers")),
+        "{said}"
+    );
+    let second = fs::read_to_string(files.directory.path().join("access-keys.toml")).unwrap();
+    let second = second.rsplit("id = \"").next().unwrap().split('"').next().unwrap().to_owned();
+    done(&files, &["end", &second]);
     let rotated = done(&files, &["rotate-master", "--keep", "1h"]);
+    let (_, _, said) = key(&files, &["check"]);
+    assert!(said.contains("passwords of an older master secret are valid until 20"), "{said}");
     let words: Vec<_> = rotated.split_whitespace().collect();
     let [found, "keys/ci", password] = words[..] else { panic!("{rotated}") };
     assert_eq!(found, id);
@@ -211,6 +223,9 @@ fn wrong_usage_is_told_and_changes_nothing() {
     assert!(done(&files, &["list"]).contains(&format!("{other}  keys/{id}  good")));
     let (code, _, said) = key(&files, &["end", "ci"]);
     assert!(code == 1 && said.contains("has ended already"), "{said}");
+    // Without a configuration the files are those of `dev`, which has never run here.
+    let (code, _, said) = run(&["key", "list"], files.directory.path());
+    assert!(code == 1 && said.contains("no `dev` has run here"), "{said}");
     // A gateway without the table, and files that are faulty.
     let plain = Files::new("http://127.0.0.1:1");
     let (code, _, said) = key(&plain, &["list"]);

@@ -251,6 +251,15 @@ fn each_is_refused_for_its_own_reason() {
         assert_eq!(error.result, AuthResult::WrongTime, "{seconds}");
         assert_eq!(error.into_error().code(), WRONG_TIME);
     }
+    let mut request = Request::of(ID);
+    request.put("x-zc-timestamp", &format!("{NOW}000"));
+    let error = world.check(&request).unwrap_err().into_error();
+    assert!(error.detail().contains("not in milliseconds"), "{}", error.detail());
+    // The log, and only the log, says which key it was and what the gateway saw.
+    let error = world.check(&Request::of("zgknobody")).unwrap_err().into_error();
+    let seen = "(access key zgknobody; the gateway saw content-type:application/json, host:127.0.0.1:8080)";
+    assert!(error.cause().unwrap().ends_with(seen), "{:?}", error.cause());
+    assert!(!error.detail().contains("zgknobody"));
 }
 
 /// Only who holds the password is told that the key has ended, or that it is for another network.
