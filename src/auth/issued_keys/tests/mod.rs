@@ -191,6 +191,23 @@ fn values_may_be_signed_in_lower_case_and_further_headers_too() {
 }
 
 #[test]
+fn a_signature_covers_32_headers_and_no_more() {
+    let world = World::new();
+    let password = MasterFile::parse(Path::new("master"), MASTER).unwrap().password(ID);
+    for (more, good) in [(30, true), (31, false)] {
+        let mut request = Request::of(ID);
+        let extra: Vec<String> = (0..more).map(|number| format!("x{number:02}")).collect();
+        for name in &extra {
+            let name = http::HeaderName::try_from(name.as_str()).unwrap();
+            request.headers.insert(name, HeaderValue::from_static("value"));
+        }
+        let names = ["content-type", "host"].into_iter().chain(extra.iter().map(String::as_str));
+        request.sign(ID, password.expose_secret(), &names.collect::<Vec<_>>());
+        assert_eq!(world.check(&request).is_ok(), good, "{more}");
+    }
+}
+
+#[test]
 fn the_clocks_may_differ_by_five_minutes_either_way() {
     let world = World::new();
     for (away, good) in [(-300, true), (300, true), (-301, false), (301, false)] {
