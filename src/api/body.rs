@@ -47,7 +47,7 @@ where
     B: Body,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let bytes = read_raw(headers, body, limits, deadline).await?;
+    let bytes = read_body(headers, body, limits, deadline).await?;
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -55,8 +55,11 @@ where
     Ok(Some(bytes))
 }
 
-/// Reads a body within its limits, whatever it holds.
-pub(super) async fn read_raw<B>(
+/// Reads a body within its limits, whatever it holds: also before it is known who calls.
+///
+/// # Errors
+/// When the body is too large, does not come in time, or breaks off.
+pub async fn read_body<B>(
     headers: &HeaderMap,
     body: B,
     limits: BodyLimits,

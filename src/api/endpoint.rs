@@ -2,8 +2,7 @@
 
 use std::{error::Error as StdError, sync::Arc};
 
-use bytes::Bytes;
-use http::{HeaderMap, Version, request};
+use http::{Version, request};
 use http_body::Body;
 use tokio::time::Instant;
 
@@ -135,25 +134,9 @@ impl Api {
         }
     }
 
-    /// Reads the body of a request on that route within its limits, before it is known who calls.
-    ///
-    /// # Errors
-    /// When the body is too large, does not come in time, or breaks off.
-    pub async fn read_body<B>(
-        &self,
-        route: &Route,
-        headers: &HeaderMap,
-        body: B,
-        deadline: Instant,
-    ) -> Result<Bytes, Error>
-    where
-        B: Body,
-        B::Error: Into<Box<dyn StdError + Send + Sync>>,
-    {
-        body::read_raw(headers, body, self.limits_of(route), deadline).await
-    }
-
-    fn limits_of(&self, route: &Route) -> BodyLimits {
+    /// The limits of the bodies of requests on that route.
+    #[must_use]
+    pub fn limits_of(&self, route: &Route) -> BodyLimits {
         BodyLimits { max: route.max_body(self.body_limits.max), ..self.body_limits }
     }
 

@@ -16,7 +16,7 @@ mod target;
 
 pub use crate::execute::{BrokenOff, LongAnswer, Piece};
 pub use answer_body::AnswerBody;
-pub use body::BodyLimits;
+pub use body::{BodyLimits, read_body};
 pub use endpoint::{Api, Context};
 pub use reply::{Answer, RequestId, problem};
 pub use route::{Access, Route};

@@ -12,7 +12,7 @@ const HINT: &str = "send one header `Authorization: Bearer <JWT>`";
 pub(super) enum Offered<'a> {
     /// A token of an issuer (`bearer.rs`).
     Token(&'a str),
-    /// A signature with an access key (`access_keys`).
+    /// A signature with an access key (`issued_keys`).
     Signature(&'a str),
 }
 

@@ -18,7 +18,7 @@ use tower::{Service, ServiceExt};
 
 use super::request_state::RequestState;
 use crate::{
-    api::{Access, Answer, Api, Matched},
+    api::{Access, Answer, Api, Matched, read_body},
     auth::{Authenticator, Identified, SignedHead, SignedRequest},
     domain::{Caller, Origin},
     error::{Error, Problem},
@@ -89,10 +89,10 @@ where
 {
     let found = RequestState::of(&mut request)?;
     let (client, (matched, deadline)) = (client(found), found.route_and_deadline()?);
-    let route = matched.route;
+    let bodies = api.limits_of(matched.route);
     let (head, body) = request.into_parts();
     let body = {
-        let mut reading = pin!(api.read_body(route, &head.headers, body, deadline));
+        let mut reading = pin!(read_body(&head.headers, body, bodies, deadline));
         if let Some(read) = at_once(reading.as_mut()).await {
             read?
         } else {

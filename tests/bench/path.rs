@@ -22,7 +22,7 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, Method, header::AUTHORIZATION};
 use http_body_util::Full;
-use parts::{Identity, SignedBy, access_key, at_once, policies};
+use parts::{Here, Identity, SignedBy, access_key, at_once, policies};
 use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
@@ -167,10 +167,7 @@ fn look(c: &mut Criterion) {
 fn answered_here(c: &mut Criterion) {
     let runtime = parts::runtime();
     let _timers = runtime.enter();
-    let directory = tempfile::tempdir().unwrap();
-    let identity = Identity::new(directory.path());
-    let app = App::assemble(&identity.config, policies(25), access_key()).unwrap();
-    let stack = app.stack::<Full<Bytes>>();
+    let Here { identity, stack, .. } = &Here::new();
     let headers = identity.fresh();
     for (name, request, status) in parts::answered_here(&headers) {
         c.bench_function(name, |b| {
@@ -192,10 +189,7 @@ fn by_token_and_by_key(_: &mut Criterion) {
     const CALLS: usize = 20_000;
     let runtime = parts::runtime();
     let _timers = runtime.enter();
-    let directory = tempfile::tempdir().unwrap();
-    let identity = Identity::new(directory.path());
-    let app = App::assemble(&identity.config, policies(25), access_key()).unwrap();
-    let stack = app.stack::<Full<Bytes>>();
+    let Here { identity, stack, .. } = &Here::new();
     let (token, key) = (identity.fresh(), parts::signed(SignedBy::Caller));
     let answered = |who: &HeaderMap, status: u16| {
         let request = parts::zec_call(who);
@@ -217,7 +211,7 @@ fn by_token_and_by_key(_: &mut Criterion) {
         &|| answered(&token, 403),
         &|| answered(&key, 403),
         &signs,
-        &|| answered(&parts::forged(&identity), 401),
+        &|| answered(&parts::forged(identity), 401),
         &|| answered(&forged, 401),
     ];
     let mut times = stages.map(|_| Vec::with_capacity(CALLS));

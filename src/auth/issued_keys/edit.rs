@@ -16,6 +16,7 @@ use ipnet::IpNet;
 use super::{
     file::{KeyEntry, KeyFile},
     header::MAX_ID,
+    hex::random,
 };
 use crate::{error::Fault, files};
 
@@ -53,7 +54,7 @@ impl KeyFile {
     /// # Errors
     /// What is wrong with the new key.
     pub fn with_new(&self, key: &NewKey) -> Result<(String, String), Vec<Fault>> {
-        let id = new_id().map_err(|error| vec![Fault::new(error)])?;
+        let id = new_id().map_err(|fault| vec![fault])?;
         let NewKey { name, groups, ends, from } = key;
         // JSON's strings are strings of TOML too, and a name has no control characters.
         let quoted = |text: &String| serde_json::Value::String(text.clone()).to_string();
@@ -92,10 +93,8 @@ impl KeyFile {
 }
 
 /// An id that no key has.
-fn new_id() -> Result<String, String> {
-    let mut random = [0; ID_LETTERS];
-    aws_lc_rs::rand::fill(&mut random)
-        .map_err(|_| "the system gives no random bytes: try again".to_owned())?;
+fn new_id() -> Result<String, Fault> {
+    let random = random::<ID_LETTERS>()?;
     let letter = |byte: &u8| LETTERS.get(usize::from(byte % 32)).map(|letter| char::from(*letter));
     Ok(ID_PREFIX.chars().chain(random.iter().filter_map(letter)).collect())
 }
@@ -114,7 +113,7 @@ pub fn replace_file<T>(
         vec![Fault::new(format!("cannot be {what}: {error}")).in_file(path)]
     };
     let target = followed(path).map_err(|error| fault("followed", &error))?;
-    let _lock = lock(&target).map_err(|error| fault("locked", &error))?;
+    let _lock = lock(&target, LOCK_ATTEMPTS).map_err(|error| fault("locked", &error))?;
     let before = match files::read_text(&target) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -137,13 +136,13 @@ fn followed(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Locks a file against other changes, by a file beside it that only its owner can open: the file itself is replaced, so
-/// a lock on it would not outlive the first change.
-fn lock(path: &Path) -> io::Result<File> {
+/// a lock on it would not outlive the first change. Gives up after so many attempts.
+pub(super) fn lock(path: &Path, attempts: u32) -> io::Result<File> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.lock"));
     let file =
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(beside)?;
-    for _ in 0..LOCK_ATTEMPTS {
+    for _ in 0..attempts {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
             Err(TryLockError::Error(error)) => return Err(error),

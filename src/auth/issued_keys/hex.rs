@@ -1,7 +1,20 @@
-//! Hexadecimal digits of hashes and random bytes.
+//! Random bytes, and hexadecimal digits of them and of hashes.
+
+use crate::error::Fault;
 
 /// The length of a SHA-256, of a signature and of a random secret, in bytes.
 pub(super) const BYTES: usize = 32;
+
+/// So many random bytes.
+///
+/// # Errors
+/// When the system gives none.
+pub(super) fn random<const N: usize>() -> Result<[u8; N], Fault> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| Fault::new("the system gives no random bytes: try again"))?;
+    Ok(bytes)
+}
 
 /// 32 bytes in hexadecimal digits, in lower case. Of more bytes, only the first 32.
 pub(super) fn hex(bytes: &[u8]) -> [u8; 2 * BYTES] {

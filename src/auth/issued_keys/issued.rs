@@ -9,11 +9,12 @@ use std::{
     time::SystemTime,
 };
 
+use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::{
     FILE_KEY, IssuedKeySettings, MASTER_KEY,
-    file::{KeyEntry, KeyFile},
+    file::KeyFile,
     master::{MasterFile, Password},
     text_of,
 };
@@ -33,7 +34,8 @@ pub enum KeyState {
 /// A key in force.
 #[derive(Debug)]
 pub(super) struct IssuedKey {
-    pub(super) entry: KeyEntry,
+    pub(super) ends: SystemTime,
+    pub(super) from: Vec<IpNet>,
     pub(super) caller: Caller,
     pub(super) passwords: Vec<Password>,
     /// When the key was last used, in Unix seconds; 0 if never.
@@ -121,7 +123,8 @@ impl Issued {
             let caller =
                 entry.caller().map_err(|error| vec![Fault::new(error).in_file(file.path())])?;
             let (passwords, used) = (master.passwords(&entry.id), used(&entry.id));
-            let key = IssuedKey { entry: entry.clone(), caller, passwords, used };
+            let (ends, from) = (entry.ends, entry.from.clone());
+            let key = IssuedKey { ends, from, caller, passwords, used };
             keys.insert(entry.id.clone(), key);
         }
         // No id of a key has a `-`.

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     MASTER_KEY,
-    hex::{BYTES, hex},
+    hex::{BYTES, hex, random},
 };
 use crate::error::Fault;
 
@@ -160,8 +160,6 @@ fn derive(secret: &SecretString, id: &str) -> SecretString {
 /// # Errors
 /// When the system gives no random bytes.
 pub fn fresh_master() -> Result<SecretString, Fault> {
-    let mut random = [0; BYTES];
-    aws_lc_rs::rand::fill(&mut random)
-        .map_err(|_| Fault::new("the system gives no random bytes: try again"))?;
+    let random = random::<BYTES>()?;
     Ok(SecretString::from(str::from_utf8(&hex(&random)).unwrap_or_default()))
 }

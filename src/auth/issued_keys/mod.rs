@@ -263,20 +263,20 @@ impl IssuedKeys {
 
 impl IssuedKey {
     /// The caller, if a request with the right signature may come from `client` at that time. Only a caller with the
-    /// password is told why not.
+    /// password learns why not.
     fn admit(&self, client: Option<IpAddr>, now: SystemTime) -> Result<Caller, Refusal> {
-        if now >= self.entry.ends {
+        if now >= self.ends {
             return Err(Refusal::new(
                 AuthResult::Expired,
                 format!(
                     "this access key ended at {}: ask the gateway's operators for a new one",
-                    humantime::format_rfc3339_seconds(self.entry.ends)
+                    humantime::format_rfc3339_seconds(self.ends)
                 ),
             ));
         }
-        if !networks::admit(&self.entry.from, client) {
+        if !networks::admit(&self.from, client) {
             let client = client.map_or("no address".to_owned(), |client| client.to_string());
-            let networks: Vec<_> = self.entry.from.iter().map(ToString::to_string).collect();
+            let networks: Vec<_> = self.from.iter().map(ToString::to_string).collect();
             return Err(Refusal::new(
                 AuthResult::WrongNetwork,
                 format!(

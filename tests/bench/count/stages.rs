@@ -5,11 +5,8 @@ use std::{
     time::SystemTime,
 };
 
-use bytes::Bytes;
-use http_body_util::Full;
 use tower::ServiceExt;
 use zec_gateway::{
-    app::App,
     auth::{Authenticator, Identified, IssuedKeys, SignedHead},
     metrics::Metrics,
     policy::{Engine, Verdict},
@@ -17,7 +14,7 @@ use zec_gateway::{
 };
 
 use crate::parts::{
-    self, CALL, Identity, SignedBy, access_key, at_once, policies,
+    self, CALL, Here, Identity, SignedBy, access_key, at_once, policies,
     program::{callgrind, collected},
 };
 
@@ -164,10 +161,7 @@ fn check(by: SignedBy) {
 fn called(by_key: bool) {
     let runtime = parts::runtime();
     let _timers = runtime.enter();
-    let directory = tempfile::tempdir().unwrap();
-    let identity = Identity::new(directory.path());
-    let app = App::assemble(&identity.config, policies(25), access_key()).unwrap();
-    let stack = app.stack::<Full<Bytes>>();
+    let Here { identity, stack, .. } = &Here::new();
     let who = if by_key { parts::signed(SignedBy::Caller) } else { identity.fresh() };
     each(
         || parts::zec_call(&who),
@@ -190,10 +184,7 @@ fn decide(engine: &Engine, crowded: bool) {
 fn answered_here(name: &str) {
     let runtime = parts::runtime();
     let _timers = runtime.enter();
-    let directory = tempfile::tempdir().unwrap();
-    let identity = Identity::new(directory.path());
-    let app = App::assemble(&identity.config, policies(25), access_key()).unwrap();
-    let stack = app.stack::<Full<Bytes>>();
+    let Here { identity, stack, .. } = &Here::new();
     let headers = identity.fresh();
     let all = parts::answered_here(&headers);
     let (_, request, status) = all.iter().find(|(one, ..)| *one == name).unwrap();

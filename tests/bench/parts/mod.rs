@@ -22,11 +22,13 @@ use http_body_util::Full;
 use secrecy::SecretString;
 use tokio::runtime::{Builder, Runtime};
 use zec_gateway::{
+    app::App,
     auth::MasterFile,
     config::Config,
     domain::{Addresses, Caller, Change, ChangeIpv4, NicId},
     issuer::{Grant, Signer, key_set},
     policy::{Engine, Source},
+    stack::Stack,
     zec::{AccessKey, CONTENT_TYPE, authorization},
 };
 
@@ -217,6 +219,24 @@ pub(crate) fn request(method: Method, target: &str, headers: HeaderMap) -> Reque
     *request.headers_mut() = headers;
     request.headers_mut().insert(HOST, HeaderValue::from_static("gateway"));
     request
+}
+
+/// A gateway in this process, without a socket.
+pub(crate) struct Here {
+    pub(crate) identity: Identity,
+    pub(crate) stack: Stack<Full<Bytes>>,
+    _app: App,
+    _files: tempfile::TempDir,
+}
+
+impl Here {
+    /// With 25 policies. It needs a runtime that has been entered.
+    pub(crate) fn new() -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let identity = Identity::new(files.path());
+        let app = App::assemble(&identity.config, policies(25), access_key()).unwrap();
+        Self { identity, stack: app.stack(), _app: app, _files: files }
+    }
 }
 
 /// Creates the same request each time.

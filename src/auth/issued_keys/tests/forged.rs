@@ -262,7 +262,7 @@ fn each_is_refused_for_its_own_reason() {
     assert!(!error.detail().contains("zgknobody"));
 }
 
-/// Only who holds the password is told that the key has ended, or that it is for another network.
+/// Only a caller with the password learns that the key has ended, or that it is for another network.
 #[test]
 fn more_is_said_only_with_the_right_signature() {
     let world = World::new();
