@@ -200,6 +200,17 @@ async fn a_signature_is_refused_the_same_whether_the_key_exists_or_not() {
 }
 
 #[tokio::test]
+async fn a_gateway_with_keys_is_ready_also_while_no_issuer_has_any() {
+    let nobody = ("jwks.json", r#"{"keys":[]}"#.to_owned());
+    for (access_keys, status) in [(KEYS, 200), ("", 503)] {
+        let mut files = vec![nobody.clone(), ("master", MASTER.to_owned())];
+        files.push(("access-keys.toml", access_keys.to_owned()));
+        let world = Setup { files, ..setup() }.start().await;
+        assert_eq!(world.ready().await.status, status, "{access_keys}");
+    }
+}
+
+#[tokio::test]
 async fn only_calls_in_zecs_own_form_may_be_signed() {
     let world = setup().start().await;
     let ci = Signer::of("zgkci");

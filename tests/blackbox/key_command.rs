@@ -194,6 +194,30 @@ fn a_master_secret_that_everybody_can_read_is_warned_of() {
     }
 }
 
+/// Where systemd passes the secret, the commands are given the original.
+#[test]
+fn the_master_secret_may_be_elsewhere_than_the_configuration_says() {
+    let files = files("http://127.0.0.1:1");
+    let original = files.directory.path().join("original");
+    let there = ["--master-file", original.to_str().unwrap()];
+    done(&files, &[&["rotate-master"][..], &there].concat());
+    assert!(original.exists() && !files.directory.path().join("master").exists());
+    new(&files, &[&["--name", "ci", "--ends", "90d"][..], &there].concat());
+    let (code, _, said) = key(&files, &["new", "--name", "ci", "--ends", "90d"]);
+    assert!(code == 1 && said.contains("makes the file if there is none"), "{said}");
+}
+
+#[test]
+fn a_policy_that_names_keys_without_the_table_is_told_of_the_table() {
+    let plain = Files::new("http://127.0.0.1:1");
+    fs::write(plain.directory.path().join("policy/keys.cedar"), POLICY).unwrap();
+    let config = plain.config();
+    let args = ["check", "--config", config.to_str().unwrap()];
+    let (code, _, said) = run(&args, plain.directory.path());
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("add `[auth.access_keys]` to the configuration"), "{said}");
+}
+
 #[test]
 fn wrong_usage_is_told_and_changes_nothing() {
     let files = files("http://127.0.0.1:1");

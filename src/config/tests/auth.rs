@@ -1,6 +1,6 @@
 //! `[auth]`.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use super::{MINIMAL, parse, parse_issuer};
 use crate::auth::{Algorithm, ClaimPath, GroupsForm, KeySource};
@@ -262,4 +262,29 @@ fn times_have_bounds() {
             &format!("{key}: `0s` is out of range: use 1ms to 1year 18h"),
         );
     }
+}
+
+#[test]
+fn access_keys_have_two_files_and_a_state_beside_the_journal() {
+    let with = |lines: &str| parse(&format!("{MINIMAL}\n[auth.access_keys]\n{lines}"));
+    let files = "file = \"keys.toml\"\nmaster_file = \"master\"\n";
+    let journal = "[journal]\npath = \"/var/lib/gateway/journal.db\"\n";
+    let keys = with(&format!("{files}{journal}")).unwrap().auth.access_keys.unwrap();
+    assert_eq!((keys.file, keys.master_file), ("etc/keys.toml".into(), "etc/master".into()));
+    assert_eq!(keys.state_file, Path::new("/var/lib/gateway/access-keys-used.json"));
+    let named = with(&format!("{files}state_file = \"used\"\n{journal}")).unwrap();
+    assert_eq!(named.auth.access_keys.unwrap().state_file, Path::new("etc/used"));
+    let missing = with("").unwrap_err();
+    assert!(
+        missing.len() == 2 && missing[0].contains("auth.access_keys.file: is missing"),
+        "{missing:?}"
+    );
+    // Without the table, an issuer may have any name.
+    let keys_issuer = MINIMAL.replace("name = \"corp\"", "name = \"keys\"");
+    assert!(parse(&keys_issuer).is_ok());
+    let both = parse(&format!("{keys_issuer}\n[auth.access_keys]\n{files}")).unwrap_err();
+    assert!(
+        both.len() == 1 && both[0].contains("auth.issuers[0].name: `keys` is the name of callers"),
+        "{both:?}"
+    );
 }

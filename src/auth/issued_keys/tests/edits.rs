@@ -111,6 +111,17 @@ fn changes_at_the_same_time_follow_each_other() {
 }
 
 #[test]
+fn a_change_waits_for_another_one_and_not_for_ever() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keys.toml");
+    let held = edit::lock(&path, 1).unwrap();
+    let error = edit::lock(&path, 2).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    drop(held);
+    assert!(edit::lock(&path, 1).is_ok());
+}
+
+#[test]
 fn a_rotation_keeps_the_older_secrets_until_their_time() {
     let parse = |text: &str| MasterFile::parse(Path::new("master"), text).unwrap();
     let fresh = secrecy::SecretString::from("x".repeat(32));
